@@ -1,0 +1,45 @@
+import type { ModelCard } from "../core/model.ts";
+import type { Task } from "../core/task.ts";
+import type { Timings, Usage } from "../core/usage.ts";
+
+/** Where an attempt's answer goes. Calls are synchronous and never throw; bytes are for the client as they are. */
+export interface ReplySink {
+  /** Once, before the first write. */
+  head(status: number, contentType: string): void;
+  /** Hands over the bytes: the caller does not touch them afterwards. */
+  write(bytes: Buffer): void;
+}
+
+/** What is known when an answer is complete. */
+export interface Answer {
+  readonly usage: Usage | undefined;
+  readonly timings?: Timings;
+}
+
+export type BackendKind = "ollama" | "openai" | "vllm" | "llamacpp" | "lmstudio" | "exo" | "embedded";
+
+/** What one look at a backend tells. */
+export interface BackendState {
+  readonly models: readonly ModelCard[];
+  /** How many tasks the backend runs at once, as it says itself; undefined when it does not tell. */
+  readonly slots: number | undefined;
+}
+
+/** An LLM server (or the model in this process) that runs tasks. */
+export interface Backend {
+  /** Unique in its worker, e.g. `ollama@127.0.0.1:11434`. */
+  readonly name: string;
+  readonly kind: BackendKind;
+  /** Empty for the embedded backend. Never carries credentials. */
+  readonly url: string;
+  /** Looks at the backend: health, models, slots. Throws `backend_unreachable` or `backend_error`. */
+  inspect(signal: AbortSignal): Promise<BackendState>;
+  /**
+   * Runs a task on one of the backend's models and resolves when the answer is complete. Throws a Fault; when
+   * `signal` aborts, the backend is told to stop at once and the promise rejects.
+   * @param model the backend's own id of the model
+   */
+  run(task: Task, model: string, sink: ReplySink, signal: AbortSignal): Promise<Answer>;
+  /** Releases sockets and memory. Idempotent. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,227 @@
+/**
+ * The one table of settings. Command line flags, environment variables, `.env.example`, `--help` and
+ * docs/settings.md all derive from it.
+ */
+
+interface SettingBase {
+  /** Environment variable and `.env` name. */
+  readonly env: string;
+  /** Command line flag without dashes. */
+  readonly flag: string;
+  /** One sentence; ends with what special values mean, if any. */
+  readonly doc: string;
+  /** Shown in no log and no status. */
+  readonly secret?: boolean;
+}
+
+export interface TextSetting extends SettingBase {
+  readonly type: "text";
+  readonly default: string;
+  readonly choices?: readonly string[];
+}
+
+export interface NumberSetting extends SettingBase {
+  readonly type: "number";
+  readonly default: number;
+  readonly min: number;
+  readonly max: number;
+  readonly unit?: "ms" | "s" | "bytes" | "tasks";
+}
+
+export interface FlagSetting extends SettingBase {
+  readonly type: "flag";
+  readonly default: boolean;
+}
+
+export type Setting = TextSetting | NumberSetting | FlagSetting;
+
+/** All settings of all commands, typed. */
+export interface Settings {
+  readonly port: number;
+  readonly host: string;
+  readonly redisUrl: string;
+  readonly prefix: string;
+  readonly backends: string;
+  readonly slots: number;
+  readonly embeddedModel: string;
+  readonly embeddedSlots: number;
+  readonly stateDir: string;
+  readonly cacheDir: string;
+  readonly leaseMs: number;
+  readonly deliveryLimit: number;
+  readonly taskTimeoutMs: number;
+  readonly drainMs: number;
+  readonly maxBodyBytes: number;
+  readonly maxQueue: number;
+  readonly modelMemoryMs: number;
+  readonly logLevel: string;
+  readonly logFormat: string;
+}
+
+export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
+  port: {
+    env: "PORT",
+    flag: "port",
+    type: "number",
+    default: 3000,
+    min: 0,
+    max: 65535,
+    doc: "TCP port of the gateway; 0 takes a free one.",
+  },
+  host: {
+    env: "HOST",
+    flag: "host",
+    type: "text",
+    default: "127.0.0.1",
+    doc: "Address the gateway listens on; 0.0.0.0 serves the whole network.",
+  },
+  redisUrl: {
+    env: "REDIS_URL",
+    flag: "redis-url",
+    type: "text",
+    default: "",
+    secret: true,
+    doc: "Redis to use, redis://, rediss:// or unix://; empty: `sgnet up` starts its own, other commands use redis://127.0.0.1:6379.",
+  },
+  prefix: {
+    env: "SGNET_PREFIX",
+    flag: "prefix",
+    type: "text",
+    default: "sgnet",
+    doc: "First part of every Redis key; fleets with different prefixes do not see each other.",
+  },
+  backends: {
+    env: "SGNET_BACKENDS",
+    flag: "backends",
+    type: "text",
+    default: "",
+    secret: true,
+    doc: "LLM servers of this worker, a comma list of URLs; the kind is probed, or given as ollama+http://… or openai+http://…; empty: look on this machine.",
+  },
+  slots: {
+    env: "SGNET_SLOTS",
+    flag: "slots",
+    type: "number",
+    default: 0,
+    min: 0,
+    max: 100_000,
+    unit: "tasks",
+    doc: "Tasks a backend runs at once; 0 asks the backend, else takes its kind's default.",
+  },
+  embeddedModel: {
+    env: "SGNET_EMBEDDED_MODEL",
+    flag: "embedded-model",
+    type: "text",
+    default: "",
+    doc: "GGUF file of the embedded model; empty: SmolLM2-135M-Instruct, fetched once. `off` disables the embedded model.",
+  },
+  embeddedSlots: {
+    env: "SGNET_EMBEDDED_SLOTS",
+    flag: "embedded-slots",
+    type: "number",
+    default: 2,
+    min: 1,
+    max: 64,
+    unit: "tasks",
+    doc: "Tasks the embedded model answers at once.",
+  },
+  stateDir: {
+    env: "SGNET_STATE_DIR",
+    flag: "state-dir",
+    type: "text",
+    default: ".sgnet",
+    doc: "Folder for the data of the Redis that `sgnet up` starts.",
+  },
+  cacheDir: {
+    env: "SGNET_CACHE_DIR",
+    flag: "cache-dir",
+    type: "text",
+    default: "",
+    doc: "Folder for model weights and the adapted HTTP binary; empty: stargazer below the user's cache folder.",
+  },
+  leaseMs: {
+    env: "SGNET_LEASE_MS",
+    flag: "lease-ms",
+    type: "number",
+    default: 10_000,
+    min: 300,
+    max: 600_000,
+    unit: "ms",
+    doc: "Silence after which a worker counts as dead and its tasks go to others; the same on all workers.",
+  },
+  deliveryLimit: {
+    env: "SGNET_DELIVERY_LIMIT",
+    flag: "delivery-limit",
+    type: "number",
+    default: 3,
+    min: 1,
+    max: 100,
+    doc: "How often a task may be handed to a worker before it is given up as a dead letter.",
+  },
+  taskTimeoutMs: {
+    env: "SGNET_TASK_TIMEOUT_MS",
+    flag: "task-timeout-ms",
+    type: "number",
+    default: 3_600_000,
+    min: 1000,
+    max: 604_800_000,
+    unit: "ms",
+    doc: "Longest life of a request, queue and answer together.",
+  },
+  drainMs: {
+    env: "SGNET_DRAIN_MS",
+    flag: "drain-ms",
+    type: "number",
+    default: 30_000,
+    min: 0,
+    max: 3_600_000,
+    unit: "ms",
+    doc: "How long a stopping process lets running tasks finish.",
+  },
+  maxBodyBytes: {
+    env: "SGNET_MAX_BODY_BYTES",
+    flag: "max-body-bytes",
+    type: "number",
+    default: 67_108_864,
+    min: 1024,
+    max: 536_870_912,
+    unit: "bytes",
+    doc: "Largest request body taken; larger ones get 413.",
+  },
+  maxQueue: {
+    env: "SGNET_MAX_QUEUE",
+    flag: "max-queue",
+    type: "number",
+    default: 10_000,
+    min: 1,
+    max: 10_000_000,
+    unit: "tasks",
+    doc: "Open tasks one gateway takes for one model; more get 503 with Retry-After.",
+  },
+  modelMemoryMs: {
+    env: "SGNET_MODEL_MEMORY_MS",
+    flag: "model-memory-ms",
+    type: "number",
+    default: 600_000,
+    min: 0,
+    max: 86_400_000,
+    unit: "ms",
+    doc: "How long requests for a model are still queued after its last worker left; later they get 404.",
+  },
+  logLevel: {
+    env: "SGNET_LOG_LEVEL",
+    flag: "log-level",
+    type: "text",
+    default: "info",
+    choices: ["error", "warn", "info", "debug"],
+    doc: "Least important level that is logged.",
+  },
+  logFormat: {
+    env: "SGNET_LOG_FORMAT",
+    flag: "log-format",
+    type: "text",
+    default: "auto",
+    choices: ["auto", "json", "pretty"],
+    doc: "Form of log lines; auto: pretty on a terminal, JSON otherwise.",
+  },
+};

@@ -1,0 +1,144 @@
+import type { Json, JsonObject } from "./json.ts";
+import type { Timings, Usage } from "./usage.ts";
+
+/**
+ * The neutral request and reply between dialects. A server face reads a client's body into a request and
+ * writes parts as the client's reply; a client face writes a request for a backend and reads parts from it.
+ */
+
+export type ContentPart =
+  | { readonly type: "text"; readonly text: string }
+  /** Base64 without a data-URL prefix. */
+  | { readonly type: "image"; readonly mime: string; readonly base64: string }
+  /** A remote image: never fetched by the gateway, passed to backends that fetch themselves. */
+  | { readonly type: "image-url"; readonly url: string; readonly detail?: string }
+  | { readonly type: "audio"; readonly format: string; readonly base64: string };
+
+export interface ToolCall {
+  readonly id: string;
+  readonly name: string;
+  /** A JSON object as text. */
+  readonly arguments: string;
+}
+
+export interface Message {
+  readonly role: string;
+  readonly content: readonly ContentPart[];
+  readonly thinking?: string;
+  readonly toolCalls?: readonly ToolCall[];
+  /** On a tool result: the call it answers, by id and by name. */
+  readonly toolCallId?: string;
+  readonly toolName?: string;
+  /** Participant name (OpenAI `name`). */
+  readonly name?: string;
+}
+
+export interface Tool {
+  readonly name: string;
+  readonly description?: string;
+  /** JSON schema of the arguments. */
+  readonly parameters?: JsonObject;
+  readonly strict?: boolean;
+}
+
+export type ToolChoice = "auto" | "none" | "required" | { readonly name: string };
+
+export type Think = boolean | "minimal" | "low" | "medium" | "high" | "max";
+
+export type Format =
+  | { readonly type: "json" }
+  | { readonly type: "schema"; readonly schema: JsonObject; readonly name?: string };
+
+/** Sampling and length options common to the dialects; absent = the backend's default. */
+export interface Sampling {
+  readonly maxTokens?: number;
+  readonly temperature?: number;
+  readonly topP?: number;
+  readonly topK?: number;
+  readonly minP?: number;
+  readonly typicalP?: number;
+  readonly seed?: number;
+  readonly stop?: readonly string[];
+  readonly presencePenalty?: number;
+  readonly frequencyPenalty?: number;
+  readonly repeatPenalty?: number;
+  readonly repeatLastN?: number;
+}
+
+interface Common {
+  readonly sampling: Sampling;
+  readonly format?: Format;
+  readonly think?: Think;
+  /** Present when log probabilities are asked for; `top` alternatives per token, 0 to 20. */
+  readonly logprobs?: { readonly top: number };
+  /** Ollama's keep_alive as sent: seconds or a Go duration. */
+  readonly keepAlive?: number | string;
+  /** Ollama options that only a model runner understands (num_ctx, num_gpu, …), as sent. */
+  readonly runner?: JsonObject;
+  /** Fields this version does not know, as sent: passed on where client and backend share the dialect. */
+  readonly extra?: JsonObject;
+}
+
+export interface ChatRequest extends Common {
+  readonly kind: "chat";
+  readonly messages: readonly Message[];
+  readonly tools?: readonly Tool[];
+  readonly toolChoice?: ToolChoice;
+  readonly parallelToolCalls?: boolean;
+}
+
+export interface GenerateRequest extends Common {
+  readonly kind: "generate";
+  readonly prompt: string;
+  readonly suffix?: string;
+  readonly system?: string;
+  readonly template?: string;
+  readonly context?: readonly number[];
+  /** The prompt goes to the model as it is, without a template. */
+  readonly raw: boolean;
+  readonly images: readonly ContentPart[];
+}
+
+/** An Ollama request with nothing to answer: loads the model, or unloads it when keepAlive is 0. */
+export interface LoadRequest {
+  readonly kind: "load";
+  readonly unload: boolean;
+  readonly keepAlive?: number | string;
+}
+
+export type NeutralRequest = ChatRequest | GenerateRequest | LoadRequest;
+
+export type EndReason = "stop" | "length" | "tool-calls" | "content-filter" | "load" | "unload";
+
+export interface TokenLogprob {
+  readonly token: string;
+  readonly logprob: number;
+  readonly bytes?: readonly number[] | null;
+  readonly top?: readonly TokenLogprob[];
+}
+
+/** One step of a reply. A reply is any number of deltas, then exactly one end. */
+export type Part =
+  | { readonly type: "text-delta"; readonly text: string; readonly logprobs?: readonly TokenLogprob[] }
+  | { readonly type: "thinking-delta"; readonly text: string }
+  /**
+   * A tool call, whole or in fragments: the first delta of an index carries id and name, `arguments`
+   * fragments join to a JSON object.
+   */
+  | {
+      readonly type: "tool-delta";
+      readonly index: number;
+      readonly id?: string;
+      readonly name?: string;
+      readonly arguments: string;
+    }
+  | {
+      readonly type: "end";
+      readonly reason: EndReason;
+      readonly usage?: Usage;
+      readonly timings?: Timings;
+      /** Ollama's token context of a generate call. */
+      readonly context?: readonly number[];
+    };
+
+export type { Json };

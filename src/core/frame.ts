@@ -1,0 +1,36 @@
+import type { FaultRecord } from "./fault.ts";
+import type { Usage } from "./usage.ts";
+
+/**
+ * A frame is one record of a reply stream. Frames of a task are ordered by (attempt, seq); the id of the
+ * stream entry is `<attempt>-<seq>`, so Redis itself refuses an old attempt and a repeated seq.
+ */
+export interface Frame {
+  readonly task: string;
+  /** One run of the task by one worker. A later attempt is a larger number. */
+  readonly attempt: number;
+  /** 1, 2, 3, … within the attempt, without a hole. */
+  readonly seq: number;
+  /** Only on seq 1: status and content type of the reply. */
+  readonly head?: FrameHead;
+  /** Bytes for the client in its own dialect; may be empty. */
+  readonly bytes: Buffer;
+  /** Only on the last frame of an attempt. */
+  readonly end?: FrameEnd;
+}
+
+export interface FrameHead {
+  readonly status: number;
+  readonly contentType: string;
+  /** Worker that runs the attempt: where a cancel goes. */
+  readonly worker: string;
+}
+
+export interface FrameEnd {
+  /** Absent when the answer is complete. */
+  readonly fault?: FaultRecord;
+  readonly usage?: Usage;
+  /** Milliseconds from the claim to the backend's first byte, and to its last. */
+  readonly firstByteMs?: number;
+  readonly totalMs?: number;
+}

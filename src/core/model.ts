@@ -1,0 +1,49 @@
+/**
+ * Model names. Ollama's grammar is `[host/][namespace/]model[:tag]`, matched without case and with
+ * defaults; OpenAI backends list ids verbatim. One key stands for all spellings of one model.
+ */
+
+const DEFAULT_PREFIXES = ["registry.ollama.ai/library/", "registry.ollama.ai/", "library/"] as const;
+
+/**
+ * The key under which a model is queued, listed and looked up: lower case, without Ollama's default host,
+ * namespace and tag. `Smollm2`, `smollm2:latest` and `library/smollm2` share one key.
+ */
+export function modelKey(name: string): string {
+  let key = name.toLowerCase();
+  const prefix = DEFAULT_PREFIXES.find((candidate) => key.startsWith(candidate));
+  if (prefix !== undefined) key = key.slice(prefix.length);
+  return key.endsWith(":latest") ? key.slice(0, -":latest".length) : key;
+}
+
+/** Longest name taken: Ollama's host (350) + namespace (80) + model (80) + tag (80) with separators. */
+const MAX_NAME = 600;
+const NAME = /^[A-Za-z0-9_][\w.:@+-]*(?:\/[A-Za-z0-9_][\w.:@+-]*)*$/;
+
+/** True for every name that Ollama or an OpenAI backend could have; false for blanks and control characters. */
+export function isModelName(name: string): boolean {
+  return name.length <= MAX_NAME && NAME.test(name);
+}
+
+/** What is known about a model on one backend; carried in a worker's announcement. */
+export interface ModelCard {
+  /** See {@link modelKey}. */
+  readonly key: string;
+  /** The backend's own id: what it must be asked for. */
+  readonly name: string;
+  /** Milliseconds since 1970. */
+  readonly modifiedAt: number;
+  readonly size: number;
+  /** 64 hex digits. */
+  readonly digest: string;
+  readonly format: string;
+  readonly family: string;
+  readonly parameterSize: string;
+  readonly quantization: string;
+  /** Tokens; 0 when unknown. */
+  readonly contextLength: number;
+  readonly capabilities: readonly string[];
+  readonly ownedBy: string;
+  /** True when the model is loaded and answers without a load. */
+  readonly resident: boolean;
+}

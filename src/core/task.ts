@@ -1,0 +1,32 @@
+/** What a client asked for, by the endpoint it asked at. Also the name used in metrics and logs. */
+export type Endpoint = "ollama-generate" | "ollama-chat" | "openai-chat";
+
+/** The API family whose shapes, errors and stream form a client or a backend speaks. */
+export type Dialect = "ollama" | "openai" | "anthropic";
+
+/** One request on its way through Redis. It is immutable; attempts differ, the task does not. */
+export interface Task {
+  /** `<tag>.<n>`: the tag names the gateway incarnation whose reply keys and channel serve this task. */
+  readonly id: string;
+  readonly endpoint: Endpoint;
+  /** The model exactly as the client wrote it: replies echo it. */
+  readonly model: string;
+  /** True when the client wants the reply as a stream. */
+  readonly stream: boolean;
+  /** Wall clock, ms since 1970, when the gateway accepted the task. */
+  readonly createdAt: number;
+  /** Wall clock, ms since 1970, after which nobody waits for the answer any more. */
+  readonly deadline: number;
+  /** The id shown to the client and in logs. */
+  readonly requestId: string;
+  /** W3C traceparent, empty when there is none. */
+  readonly trace: string;
+  /** The client's JSON body, byte for byte. */
+  readonly body: Buffer;
+}
+
+/** Tag of the gateway that opened a task; every reply key of that gateway shares it as its hash tag. */
+export function tagOf(taskId: string): string {
+  const dot = taskId.lastIndexOf(".");
+  return dot < 0 ? taskId : taskId.slice(0, dot);
+}

@@ -1,0 +1,116 @@
+import type { NeutralRequest, Part } from "../core/chat.ts";
+import type { Fault } from "../core/fault.ts";
+import type { JsonObject } from "../core/json.ts";
+import type { Dialect, Endpoint } from "../core/task.ts";
+import type { Usage } from "../core/usage.ts";
+
+/**
+ * A dialect is written once, with two faces. The server face is what clients see, the client face is what
+ * backends see. Everything here is pure: values in, values out, no clock and no I/O of its own.
+ */
+
+/** What the gateway must know of a request before it queues it. */
+export interface Opening {
+  /** As the client wrote it. */
+  readonly model: string;
+  readonly stream: boolean;
+}
+
+/** What a reply writer needs to know of the task it answers. */
+export interface ReplyContext {
+  /** The model as the client wrote it: echoed. */
+  readonly model: string;
+  readonly stream: boolean;
+  /** Unique per task and safe in JSON; writers put their own prefix before it (`chatcmpl-…`). */
+  readonly id: string;
+  /** Wall clock, ms since 1970. */
+  now(): number;
+  /** Ms since 1970 when the task was accepted: where total durations start. */
+  readonly startedAt: number;
+  /** The client's body, already checked by `open`. */
+  readonly body: JsonObject;
+}
+
+/** Writes parts as the bytes of a client's reply. One writer per reply. */
+export interface ReplyWriter {
+  readonly contentType: string;
+  /** The text to send now for this part; "" when it is gathered until later. The end part closes the reply. */
+  write(part: Part): string;
+}
+
+/** One endpoint as clients see it. */
+export interface ServerEndpoint {
+  readonly endpoint: Endpoint;
+  readonly dialect: Dialect;
+  /** Checks the whole body at the edge. Throws a Fault with the dialect's own phrase. */
+  open(body: JsonObject): Opening;
+  /** The neutral request of a body that `open` accepted. Throws a Fault for what cannot be carried. */
+  decode(body: JsonObject): NeutralRequest;
+  reply(context: ReplyContext): ReplyWriter;
+}
+
+/** How a dialect tells a client about a fault. */
+export interface FaultFace {
+  /** Before the first byte: body and content type; the status is the fault's. */
+  body(fault: Fault, requestId: string): { readonly contentType: string; readonly body: string };
+  /** After the first byte of a stream of this endpoint: the bytes that make every client raise an error. */
+  frame(fault: Fault, endpoint: Endpoint, requestId: string): string;
+}
+
+/** A request to a backend, below its base URL. */
+export interface BackendRequest {
+  readonly path: string;
+  readonly body: Buffer | string;
+}
+
+/** Reads a backend's reply body into parts, whatever the split of the bytes. */
+export interface ReplyReader {
+  /** Throws a Fault when the backend reports one or breaks its own API. */
+  push(chunk: Buffer): Part[];
+  /** The body has ended. Throws `backend_lost` when the reply is not complete. */
+  end(): Part[];
+}
+
+/**
+ * Forwards a backend's reply to a client of the same dialect with as little change as possible, watching it
+ * for its end, its usage and errors.
+ */
+export interface Relay {
+  /** Bytes to forward now: always whole lines (NDJSON) or whole events (SSE); may be empty. */
+  push(chunk: Buffer): Buffer;
+  /** The body has ended: the remaining bytes. Throws `backend_lost` when the reply is not complete. */
+  end(): Buffer;
+  /** Known at the latest after `end`. */
+  readonly usage: Usage | undefined;
+}
+
+/** What a backend of this dialect understands; quirks are data, not branches in callers. */
+export interface ClientFace {
+  readonly dialect: Dialect;
+  /** The request for a backend's model. Throws `unsupported` or `not_implemented` for what it cannot do. */
+  encode(
+    request: NeutralRequest,
+    options: { readonly model: string; readonly stream: boolean },
+  ): BackendRequest;
+  reader(options: { readonly request: NeutralRequest; readonly stream: boolean }): ReplyReader;
+  /** The fault of a non-2xx reply: the backend's own message, taken out of its error body. */
+  readError(status: number, body: Buffer, retryAfter: number | undefined): Fault;
+  /** The endpoints whose requests and replies can be passed through, with how; undefined = translate. */
+  passthrough(endpoint: Endpoint): Passthrough | undefined;
+}
+
+export interface Passthrough {
+  /** The client's body for this backend: the same Buffer when nothing has to change. */
+  request(options: PassthroughOptions): BackendRequest;
+  relay(options: PassthroughOptions): Relay;
+}
+
+export interface PassthroughOptions {
+  /** The client's bytes. */
+  readonly body: Buffer;
+  readonly stream: boolean;
+  /** As the client wrote it: what the reply must say. */
+  readonly asked: string;
+  /** The backend's own id: what the request must say. */
+  readonly model: string;
+}

@@ -54,8 +54,8 @@ export interface Settings {
   readonly maxBodyBytes: number;
   readonly maxQueue: number;
   readonly modelMemoryMs: number;
-  readonly logLevel: string;
-  readonly logFormat: string;
+  readonly logLevel: "error" | "warn" | "info" | "debug";
+  readonly logFormat: "auto" | "json" | "pretty";
 }
 
 export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {

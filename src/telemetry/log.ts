@@ -1,0 +1,107 @@
+export type LogLevel = "error" | "warn" | "info" | "debug";
+
+export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** Where log lines go. Neither prompts nor secrets belong in a message or a field. */
+export interface Log {
+  error(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  debug(message: string, fields?: LogFields): void;
+  /** A log that adds these fields to every line. */
+  with(fields: LogFields): Log;
+}
+
+export interface LogOptions {
+  /** Least important level that is written. */
+  readonly level: LogLevel;
+  /** `auto`: pretty on a terminal, JSON otherwise. */
+  readonly format: "auto" | "json" | "pretty";
+  /** Takes one line with its newline; standard error when absent. Colours are used on a terminal only. */
+  readonly write?: (line: string) => void;
+}
+
+interface Line {
+  readonly time: Date;
+  readonly level: LogLevel;
+  readonly message: string;
+  readonly fields: LogFields;
+}
+
+interface Sink {
+  readonly rank: number;
+  readonly format: (line: Line) => string;
+  readonly write: (line: string) => void;
+}
+
+const RANK: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 2, debug: 3 };
+
+const COLOURS: Readonly<Record<LogLevel, string>> = {
+  error: "\u001B[31m",
+  warn: "\u001B[33m",
+  info: "\u001B[32m",
+  debug: "\u001B[34m",
+};
+const DIM = "\u001B[2m";
+const PLAIN = "\u001B[0m";
+
+/** Opens a log that writes one line per call, as JSON or for people. */
+export function openLog(options: LogOptions): Log {
+  const terminal = options.write === undefined && process.stderr.isTTY;
+  const pretty = options.format === "pretty" || (options.format === "auto" && terminal);
+  const colours = terminal && process.stderr.hasColors();
+  const sink: Sink = {
+    rank: RANK[options.level],
+    format: pretty ? (line) => prettyLine(line, colours) : jsonLine,
+    write: options.write ?? writeToStandardError,
+  };
+  return logTo(sink, {});
+}
+
+function writeToStandardError(line: string): void {
+  process.stderr.write(line);
+}
+
+function logTo(sink: Sink, bound: LogFields): Log {
+  const at = (level: LogLevel) => {
+    if (RANK[level] > sink.rank) return () => {};
+    return (message: string, fields?: LogFields): void => {
+      const all = fields === undefined ? bound : { ...bound, ...fields };
+      sink.write(`${sink.format({ time: new Date(), level, message, fields: all })}\n`);
+    };
+  };
+  return {
+    error: at("error"),
+    warn: at("warn"),
+    info: at("info"),
+    debug: at("debug"),
+    with: (fields) => logTo(sink, { ...bound, ...fields }),
+  };
+}
+
+/** The line's own three members cannot be replaced by a field of the same name. */
+function jsonLine({ time, level, message, fields }: Line): string {
+  const own = { time: time.toISOString(), level, message };
+  return JSON.stringify({ ...own, ...fields, ...own });
+}
+
+function prettyLine({ time, level, message, fields }: Line, colours: boolean): string {
+  const paint = (colour: string, text: string): string => (colours ? colour + text + PLAIN : text);
+  const clock = paint(DIM, time.toISOString().slice(11, 23));
+  const name = paint(COLOURS[level], level.padEnd(5));
+  const pairs = Object.entries(fields)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => ` ${paint(DIM, `${key}=`)}${typeof value === "string" ? bare(value) : value}`);
+  return `${clock} ${name} ${printable(message)}${pairs.join("")}`;
+}
+
+/** Text from outside must neither break a line nor steer the terminal. */
+function printable(text: string): string {
+  return text.replaceAll(/\p{Cc}/gu, (control) => {
+    return `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
+}
+
+function bare(value: string): string {
+  return /^[^\s"=\p{Cc}]+$/u.test(value) ? value : printable(JSON.stringify(value));
+}

@@ -1,0 +1,18 @@
+/** CPU time and memory of running processes, from Linux's /proc. */
+import { readFileSync } from "node:fs";
+
+/** Linux reports CPU time to user space in ticks of 10 ms. */
+const TICK_S = 0.01;
+
+/** CPU seconds (user and system, all threads) a process has used so far. Throws when it is gone. */
+export function cpuSeconds(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * TICK_S;
+}
+
+/** Resident memory of a process in MB (10^6 bytes). Throws when it is gone. */
+export function residentMb(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, "latin1");
+  return (Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024) / 1e6;
+}

@@ -1,0 +1,29 @@
+/** The models of the simulated backend: what each one's replies look like in time. */
+
+/** How a model answers. */
+export interface Profile {
+  readonly model: string;
+  /** From the request to the first token, whole ms. */
+  readonly firstMs: number;
+  /** From token to token, whole ms; 0 writes all tokens at once. */
+  readonly gapMs: number;
+  /** Tokens of a reply, unless the request says how many (`num_predict`, `max_tokens`). */
+  readonly tokens: number;
+}
+
+/** Answers at once. */
+export const INSTANT: Profile = { model: "sim-instant", firstMs: 0, gapMs: 0, tokens: 8 };
+/** The pace of a GPU that serves many: 50 tokens a second. */
+export const STREAM: Profile = { model: "sim-stream", firstMs: 50, gapMs: 20, tokens: 100 };
+/** Two hundred lines at once. */
+export const BURST: Profile = { model: "sim-burst", firstMs: 0, gapMs: 0, tokens: 200 };
+/** First token at once, the end soon after: for the time of the first token. */
+export const FIRST: Profile = { model: "sim-first", firstMs: 0, gapMs: 1, tokens: 2 };
+
+/** All models the backend lists. */
+export const PROFILES: readonly Profile[] = [INSTANT, STREAM, BURST, FIRST];
+
+/** Length of one reply in ms, as the backend paces it. */
+export function durationMs(profile: Profile): number {
+  return profile.firstMs + profile.gapMs * (profile.tokens - 1);
+}

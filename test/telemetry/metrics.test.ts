@@ -32,12 +32,11 @@ async function families(metrics: Metrics): Promise<string[]> {
 
 /** Names of the gauges that the processes add: the first argument of `observe`. */
 function observedGauges(): string[] {
-  return readdirSync(join(ROOT, "src"), { recursive: true, encoding: "utf8" })
+  const sources = readdirSync(join(ROOT, "src"), { recursive: true, encoding: "utf8" })
     .filter((file) => file.endsWith(".ts"))
-    .flatMap((file) => [
-      ...readFileSync(join(ROOT, "src", file), "utf8").matchAll(/metrics\??\.observe\(\s*"(\w+)"/g),
-    ])
-    .map(([, name]) => `sgnet_${name}`);
+    .map((file) => readFileSync(join(ROOT, "src", file), "utf8"));
+  const calls = sources.join("\n").matchAll(/metrics\??\.observe\(\s*"(\w+)"/g);
+  return Array.from(calls, ([, name]) => `sgnet_${name}`);
 }
 
 describe("the metrics", () => {
@@ -107,6 +106,6 @@ describe("the metrics", () => {
       ...(await families(openWorkerMetrics({ version }))),
       ...observedGauges(),
     ]);
-    assert.deepEqual([...documented].toSorted(), [...known].toSorted());
+    assert.deepEqual(documented, known);
   });
 });

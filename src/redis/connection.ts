@@ -1,0 +1,149 @@
+import { createClient, ErrorReply } from "redis";
+import type { RedisClientOptions, RedisFunctions, RedisModules, RedisScripts } from "redis";
+import { Fault } from "../core/fault.ts";
+
+export type Argument = string | Buffer;
+
+/**
+ * One connection to Redis that says whether it is up. Commands are pipelined per event-loop turn. Nothing is
+ * queued while the connection is down: a command then fails at once with `redis_down`, and whoever sent it
+ * decides whether it must be sent again.
+ */
+export interface Connection {
+  readonly ready: boolean;
+  /** Bulk strings come back as Buffers. Rejects with `redis_down` when the connection is, or goes, down. */
+  command(...args: Argument[]): Promise<unknown>;
+  /** Messages come as Buffers. Subscriptions are renewed by themselves after a reconnect. */
+  subscribe(channel: string, listener: (message: Buffer) => void): Promise<void>;
+  /** Called at every (re)connect after the first. */
+  onReconnect(listener: () => void): void;
+  onDown(listener: () => void): void;
+  /** Idempotent; what is under way is rejected. */
+  close(): void;
+}
+
+const BLOB_STRING = 36;
+
+/** A frozen Redis is noticed after this many ms without a byte; the longest blocking command is 1.5 s. */
+const SILENCE_MS = 5000;
+
+/**
+ * Opens a connection and waits until it is ready.
+ * @param url redis://, rediss:// or unix:///path/to/socket
+ * @param name shown in Redis's CLIENT LIST
+ * Rejects with `redis_down` when Redis cannot be reached at this moment.
+ */
+export async function connect(url: string, name: string): Promise<Connection> {
+  const client = createClient(clientOptions(url, name));
+  const connection = new ClientConnection(client);
+  try {
+    await connection.open();
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+  return connection;
+}
+
+/** RESP 2: replies are plain arrays, whatever the server's version. */
+type Options = RedisClientOptions<RedisModules, RedisFunctions, RedisScripts, 2>;
+
+function clientOptions(url: string, name: string): Options {
+  // A command timeout would cost an AbortSignal per command: 19 instead of 4 us each (PROTOCOL.md, trap 2).
+  const commandOptions = { timeout: 0, typeMapping: { [BLOB_STRING]: Buffer } };
+  const common = {
+    name,
+    RESP: 2 as const,
+    disableOfflineQueue: true,
+    pingInterval: 1000,
+    commandOptions,
+  };
+  const socket = { socketTimeout: SILENCE_MS, connectTimeout: SILENCE_MS, reconnectStrategy };
+  if (url.startsWith("unix://")) return { ...common, socket: { ...socket, path: url.slice(7), tls: false } };
+  return { ...common, url, socket: { ...socket, noDelay: true } };
+}
+
+function reconnectStrategy(retries: number): number {
+  return Math.min(20 * 2 ** retries, 500) * (0.75 + Math.random() / 2);
+}
+
+type Client = ReturnType<typeof createClient<RedisModules, RedisFunctions, RedisScripts, 2>>;
+
+class ClientConnection implements Connection {
+  readonly #client: Client;
+  readonly #onReconnect: (() => void)[] = [];
+  readonly #onDown: (() => void)[] = [];
+  #opened = false;
+  #closed = false;
+
+  constructor(client: Client) {
+    this.#client = client;
+    // Every failed (re)connect is an error event; what matters to us is up or down.
+    client.on("error", () => {
+      this.#down();
+    });
+    client.on("ready", () => {
+      if (this.#opened) for (const listener of this.#onReconnect) listener();
+    });
+  }
+
+  async open(): Promise<void> {
+    const failed = Promise.withResolvers<never>();
+    const onError = (error: unknown): void => {
+      failed.reject(new Fault("redis_down", "Redis cannot be reached", { cause: error }));
+    };
+    this.#client.once("error", onError);
+    const opening = this.#client.connect();
+    opening.catch(onError);
+    await Promise.race([opening, failed.promise]);
+    this.#client.off("error", onError);
+    this.#opened = true;
+  }
+
+  get ready(): boolean {
+    return this.#client.isReady;
+  }
+
+  async command(...args: Argument[]): Promise<unknown> {
+    if (!this.#client.isReady) throw new Fault("redis_down", "Redis is not connected");
+    try {
+      return await this.#client.sendCommand(args);
+    } catch (error) {
+      if (isReplyError(error)) throw error;
+      throw new Fault("redis_down", "the connection to Redis broke", { cause: error });
+    }
+  }
+
+  async subscribe(channel: string, listener: (message: Buffer) => void): Promise<void> {
+    await this.#client.subscribe(channel, listener, true);
+  }
+
+  onReconnect(listener: () => void): void {
+    this.#onReconnect.push(listener);
+  }
+
+  onDown(listener: () => void): void {
+    this.#onDown.push(listener);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#client.destroy();
+  }
+
+  #down(): void {
+    if (this.#closed || !this.#opened) return;
+    for (const listener of this.#onDown) listener();
+  }
+}
+
+/** True for an error that Redis itself replied with (the connection is fine). */
+export function isReplyError(error: unknown): error is Error {
+  return error instanceof ErrorReply;
+}
+
+/** The code word of a Redis reply error, e.g. `NOSCRIPT`, `NOGROUP`, `BUSYGROUP`; "" for anything else. */
+export function replyErrorCode(error: unknown): string {
+  return isReplyError(error) ? error.message.slice(0, error.message.indexOf(" ")) : "";
+}

@@ -1,0 +1,91 @@
+import { tagOf } from "../core/task.ts";
+
+/**
+ * Every Redis key and channel, with its type and life. What stands in braces is the hash tag: keys that one
+ * script or one command touches together share it, so that they are in one slot of a Redis Cluster.
+ */
+export class Keys {
+  readonly prefix: string;
+
+  constructor(prefix: string) {
+    this.prefix = prefix;
+  }
+
+  /** STREAM with consumer group `w`; an entry lives from XADD to XDEL at its answer. One per model. */
+  queue(model: string): string {
+    return `${this.prefix}:q:{${escapeTag(model)}}:p0`;
+  }
+
+  /** LIST of wake-up tokens, one per enqueued task; hints only. All share one tag: one BLMPOP serves many models. */
+  doorbell(model: string): string {
+    return `${this.prefix}:t:{d}:${escapeTag(model)}:p0`;
+  }
+
+  /** STREAM of frames; expires at the task's deadline, 60 s after its end frame, or is unlinked by its gateway. */
+  reply(task: string): string {
+    return `${this.prefix}:r:{${tagOf(task)}}:${task}`;
+  }
+
+  /** STRING, a body too large for the queue entry; expires at the task's deadline. */
+  body(task: string): string {
+    return `${this.prefix}:b:{${tagOf(task)}}:${task}`;
+  }
+
+  /** CHANNEL on which workers publish the frames of all tasks of one gateway. */
+  channel(tag: string): string {
+    return `${this.prefix}:c:{${tag}}`;
+  }
+
+  /** STRING (JSON), 15 s, renewed: a gateway is alive. */
+  gateway(tag: string): string {
+    return `${this.prefix}:gw:${tag}`;
+  }
+
+  /** ZSET tag -> ms of the last announcement. */
+  gateways(): string {
+    return `${this.prefix}:gws`;
+  }
+
+  /** STRING (JSON), 15 s, renewed: a worker, its backends, models and slots. */
+  worker(id: string): string {
+    return `${this.prefix}:wk:${id}`;
+  }
+
+  /** ZSET worker id -> ms of the last announcement. */
+  workers(): string {
+    return `${this.prefix}:wks`;
+  }
+
+  /** ZSET model key -> ms when a worker last served it. */
+  models(): string {
+    return `${this.prefix}:models`;
+  }
+
+  /** CHANNEL of one worker: cancels for tasks it is known to run. */
+  control(worker: string): string {
+    return `${this.prefix}:ctl:${worker}`;
+  }
+
+  /** CHANNEL of all workers: cancels for tasks whose worker is not known yet. */
+  controlAll(): string {
+    return `${this.prefix}:ctl`;
+  }
+
+  /** CHANNEL on which workers tell that they came, left or changed. */
+  fleet(): string {
+    return `${this.prefix}:ev`;
+  }
+
+  /** STREAM of tasks given up, newest last, trimmed to about 10,000. One per model. */
+  dead(model: string): string {
+    return `${this.prefix}:dead:{${escapeTag(model)}}`;
+  }
+}
+
+/** Consumer group of every queue. */
+export const GROUP = "w";
+
+/** A model id can hold anything; braces would end the hash tag early. */
+function escapeTag(text: string): string {
+  return text.replace(/[{}%\s]/g, (char) => `%${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
+}

@@ -1,0 +1,19 @@
+-- Purpose: take over a task whose worker has fallen silent; fences every earlier attempt.
+-- KEYS[1]: reply stream of the task
+-- ARGV[1]: proposed attempt
+-- ARGV[2]: worker that claims
+-- Returns: {state, attempt}: 0 the reply is gone; 1 claimed, nothing was sent yet; 2 claimed, frames of an
+--          earlier attempt are in the stream; 3 answered already
+-- Atomic:  compare and set between several claimants and the old worker
+local top = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+if not top then
+  return { 0, '0' }
+end
+local field = top[2][1]
+if field == 'e' then
+  return { 3, '0' }
+end
+local attempt = tonumber(string.match(top[1], '^(%d+)-')) + 1
+attempt = string.format('%.0f', math.max(attempt, tonumber(ARGV[1])))
+redis.call('XADD', KEYS[1], attempt .. '-0', 'c', ARGV[2])
+return { field == 'f' and 2 or 1, attempt }

@@ -1,0 +1,32 @@
+-- Purpose: append frames to reply streams and publish the accepted ones to their gateway.
+-- KEYS:    reply stream of each frame; all share one hash tag
+-- ARGV[1]: channel of the gateway
+-- ARGV[2]: PUBLISH, or SPUBLISH in a cluster
+-- ARGV[3]: life in ms of a reply stream after its end frame
+-- then for each frame: attempt, seq, field (f frame, e end frame), bytes
+-- Returns: a code per frame: 0 accepted, now or already before; 1 the reply is gone; 2 fenced by a later attempt
+-- Atomic:  only frames that are in the stream may be published: the stream is the truth
+local codes, accepted = {}, {}
+for i = 1, #KEYS do
+  local a = 4 * i
+  local attempt, seq, field = ARGV[a], ARGV[a + 1], ARGV[a + 2]
+  local id = redis.pcall('XADD', KEYS[i], 'NOMKSTREAM', attempt .. '-' .. seq, field, ARGV[a + 3])
+  if not id then
+    codes[i] = 1
+  elseif type(id) == 'table' then
+    local top = redis.call('XREVRANGE', KEYS[i], '+', '-', 'COUNT', 1)[1]
+    local topAttempt, topSeq = string.match(top and top[1] or '0-0', '^(%d+)-(%d+)$')
+    local repeated = topAttempt == attempt and tonumber(seq) <= tonumber(topSeq)
+    codes[i] = repeated and 0 or 2
+  else
+    codes[i] = 0
+    accepted[#accepted + 1] = ARGV[a + 3]
+    if field == 'e' then
+      redis.call('PEXPIRE', KEYS[i], ARGV[3])
+    end
+  end
+end
+if #accepted > 0 then
+  redis.call(ARGV[2], ARGV[1], table.concat(accepted))
+end
+return codes

@@ -1,0 +1,157 @@
+import type { BackendAnnouncement, GatewayAnnouncement, WorkerAnnouncement } from "../core/fleet.ts";
+import { isObject } from "../core/json.ts";
+import type { Connection } from "./connection.ts";
+import { GROUP } from "./keys.ts";
+import type { Keys } from "./keys.ts";
+import { asArray, asText } from "./replies.ts";
+
+/** Who is there: workers and gateways announce themselves and are forgotten when they fall silent. */
+
+/** An announcement is valid for this long. */
+export const PRESENCE_MS = 15_000;
+
+/** How often a process announces itself. */
+export const ANNOUNCE_MS = 3000;
+
+/** Writes a worker's announcement and, when `news` is true, tells all gateways at once. */
+export async function announceWorker(
+  connection: Connection,
+  keys: Keys,
+  worker: WorkerAnnouncement,
+  news: boolean,
+): Promise<void> {
+  const now = String(worker.seenAt);
+  const models = [...new Set(worker.backends.flatMap((backend) => backend.models.map((model) => model.key)))];
+  const commands = [
+    connection.command("SET", keys.worker(worker.id), JSON.stringify(worker), "PX", String(PRESENCE_MS)),
+    connection.command("ZADD", keys.workers(), now, worker.id),
+  ];
+  if (models.length > 0) {
+    commands.push(connection.command("ZADD", keys.models(), ...models.flatMap((model) => [now, model])));
+  }
+  if (news) commands.push(connection.command("PUBLISH", keys.fleet(), "worker"));
+  await Promise.all(commands);
+}
+
+export async function forgetWorker(connection: Connection, keys: Keys, id: string): Promise<void> {
+  await Promise.all([
+    connection.command("DEL", keys.worker(id)),
+    connection.command("ZREM", keys.workers(), id),
+    connection.command("PUBLISH", keys.fleet(), "worker"),
+  ]);
+}
+
+export async function announceGateway(
+  connection: Connection,
+  keys: Keys,
+  gateway: GatewayAnnouncement,
+): Promise<void> {
+  await Promise.all([
+    connection.command("SET", keys.gateway(gateway.tag), JSON.stringify(gateway), "PX", String(PRESENCE_MS)),
+    connection.command("ZADD", keys.gateways(), String(gateway.seenAt), gateway.tag),
+  ]);
+}
+
+export async function forgetGateway(connection: Connection, keys: Keys, tag: string): Promise<void> {
+  await Promise.all([
+    connection.command("DEL", keys.gateway(tag)),
+    connection.command("ZREM", keys.gateways(), tag),
+  ]);
+}
+
+/** Of the gateway tags given, those that are alive. */
+export async function gatewaysAlive(
+  connection: Connection,
+  keys: Keys,
+  tags: readonly string[],
+): Promise<Set<string>> {
+  const found = await Promise.all(tags.map(async (tag) => connection.command("EXISTS", keys.gateway(tag))));
+  return new Set(tags.filter((_tag, index) => found[index] === 1));
+}
+
+/** All live workers. Those that fell silent are removed from the index on the way. */
+export async function listWorkers(connection: Connection, keys: Keys): Promise<WorkerAnnouncement[]> {
+  const values = await readMembers(connection, keys.workers(), (id) => keys.worker(id));
+  return values.flatMap((value) => toWorker(value) ?? []);
+}
+
+/** All live gateways. */
+export async function listGateways(connection: Connection, keys: Keys): Promise<GatewayAnnouncement[]> {
+  const values = await readMembers(connection, keys.gateways(), (tag) => keys.gateway(tag));
+  return values.flatMap((value) => toGateway(value) ?? []);
+}
+
+/** Model keys that a worker served at or after `since` (ms since 1970); older ones are removed. */
+export async function rememberedModels(
+  connection: Connection,
+  keys: Keys,
+  since: number,
+): Promise<Set<string>> {
+  const [, reply] = await Promise.all([
+    connection.command("ZREMRANGEBYSCORE", keys.models(), "-inf", `(${since}`),
+    connection.command("ZRANGEBYSCORE", keys.models(), String(since), "+inf"),
+  ]);
+  return new Set(asArray(reply).map(asText));
+}
+
+/** How full a model's queue is. */
+export interface QueueDepth {
+  readonly model: string;
+  /** Tasks queued and not claimed. */
+  readonly waiting: number;
+  /** Tasks in workers' hands. */
+  readonly claimed: number;
+}
+
+export async function queueDepths(
+  connection: Connection,
+  keys: Keys,
+  models: readonly string[],
+): Promise<QueueDepth[]> {
+  return Promise.all(models.map(async (model) => queueDepth(connection, keys, model)));
+}
+
+async function queueDepth(connection: Connection, keys: Keys, model: string): Promise<QueueDepth> {
+  const key = keys.queue(model);
+  const [length, pending] = await Promise.all([
+    connection.command("XLEN", key),
+    connection.command("XPENDING", key, GROUP).catch(() => []),
+  ]);
+  const claimed = Number(asArray(pending)[0] ?? 0);
+  return { model, claimed, waiting: Math.max(0, Number(length) - claimed) };
+}
+
+async function readMembers(
+  connection: Connection,
+  index: string,
+  keyOf: (member: string) => string,
+): Promise<unknown[]> {
+  const members = asArray(await connection.command("ZRANGE", index, "0", "-1")).map(asText);
+  if (members.length === 0) return [];
+  const values = await Promise.all(members.map(async (member) => connection.command("GET", keyOf(member))));
+  const silent = members.filter((_member, position) => values[position] === null);
+  if (silent.length > 0) await connection.command("ZREM", index, ...silent);
+  return values.filter((value) => value !== null).map((value) => parse(asText(value)));
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function toWorker(value: unknown): WorkerAnnouncement | undefined {
+  if (!isObject(value) || typeof value["id"] !== "string" || !Array.isArray(value["backends"]))
+    return undefined;
+  const backends = value["backends"].filter(
+    (backend) => isObject(backend) && Array.isArray(backend["models"]),
+  ) as unknown as readonly BackendAnnouncement[];
+  return { ...(value as unknown as WorkerAnnouncement), backends };
+}
+
+function toGateway(value: unknown): GatewayAnnouncement | undefined {
+  if (!isObject(value) || typeof value["tag"] !== "string") return undefined;
+  return value as unknown as GatewayAnnouncement;
+}

@@ -1,0 +1,36 @@
+/** Readers for what Redis sends back. Redis itself is trusted; shapes are still checked, not assumed. */
+
+export interface StreamEntry {
+  readonly id: string;
+  readonly fields: readonly Buffer[];
+}
+
+export function asArray(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+export function asText(value: unknown): string {
+  if (typeof value === "string") return value;
+  return Buffer.isBuffer(value) ? value.toString() : "";
+}
+
+/** Entries of XRANGE, XCLAIM or one stream of XREAD; deleted ones (nil) are left out. */
+export function asEntries(value: unknown): StreamEntry[] {
+  const entries: StreamEntry[] = [];
+  for (const item of asArray(value)) {
+    const [id, fields] = asArray(item);
+    if (id === undefined || !Array.isArray(fields)) continue;
+    entries.push({ id: asText(id), fields: fields.filter((field) => Buffer.isBuffer(field)) });
+  }
+  return entries;
+}
+
+/** `[[key, entries], ...]` of XREAD and XREADGROUP; nil when nothing was there. */
+export function asStreams(value: unknown): Map<string, StreamEntry[]> {
+  const streams = new Map<string, StreamEntry[]>();
+  for (const item of asArray(value)) {
+    const [key, entries] = asArray(item);
+    streams.set(asText(key), asEntries(entries));
+  }
+  return streams;
+}

@@ -1,0 +1,120 @@
+import type { Argument, Connection } from "./connection.ts";
+import type { Keys } from "./keys.ts";
+import { asArray, asStreams, asText } from "./replies.ts";
+import { CLAIM, EMIT, OPEN, run } from "./scripts.ts";
+
+/** How long a reply stream lives after its end frame, for a gateway that is slow or was away. */
+export const LINGER_MS = 60_000;
+
+/** Creates reply streams. `lives` are the ms until each task's deadline. */
+export async function openReplies(
+  connection: Connection,
+  keys: Keys,
+  tasks: readonly { readonly id: string; readonly life: number }[],
+): Promise<void> {
+  const replies = tasks.map((task) => keys.reply(task.id));
+  const lives = tasks.map((task) => String(Math.max(1, Math.ceil(task.life))));
+  await run(connection, OPEN, replies, lives);
+}
+
+/** A frame on its way into a reply stream. */
+export interface OutgoingFrame {
+  readonly task: string;
+  readonly attempt: number;
+  readonly seq: number;
+  readonly last: boolean;
+  readonly bytes: Buffer;
+}
+
+/** What became of a frame. `gone`: nobody waits for the reply any more. `fenced`: a later attempt has taken over. */
+export type EmitResult = "accepted" | "gone" | "fenced";
+
+const RESULTS: readonly EmitResult[] = ["accepted", "gone", "fenced"];
+
+/** Appends frames of tasks of one gateway and publishes them there. Sending the same frames again is harmless. */
+export async function emit(
+  connection: Connection,
+  keys: Keys,
+  tag: string,
+  frames: readonly OutgoingFrame[],
+): Promise<EmitResult[]> {
+  const replies: string[] = [];
+  const args: Argument[] = [keys.channel(tag), "PUBLISH", String(LINGER_MS)];
+  for (const frame of frames) {
+    replies.push(keys.reply(frame.task));
+    args.push(String(frame.attempt), String(frame.seq), frame.last ? "e" : "f", frame.bytes);
+  }
+  const codes = asArray(await run(connection, EMIT, replies, args));
+  return frames.map((_frame, index) => RESULTS[Number(codes[index])] ?? "gone");
+}
+
+/** `fresh`: nothing was sent yet. `begun`: frames of an earlier attempt may have reached the client. */
+export type ClaimState = "gone" | "fresh" | "begun" | "answered";
+
+const STATES: readonly ClaimState[] = ["gone", "fresh", "begun", "answered"];
+
+/** Fences all earlier attempts of a task. Returns the attempt number to use. */
+export async function claimReply(
+  connection: Connection,
+  keys: Keys,
+  claim: { readonly task: string; readonly attempt: number; readonly worker: string },
+): Promise<{ readonly state: ClaimState; readonly attempt: number }> {
+  const args = [String(claim.attempt), claim.worker];
+  const [state, attempt] = asArray(await run(connection, CLAIM, [keys.reply(claim.task)], args));
+  return { state: STATES[Number(state)] ?? "gone", attempt: Number(asText(attempt)) };
+}
+
+/** Where a gateway stands in a reply stream. */
+export interface Cursor {
+  readonly task: string;
+  readonly attempt: number;
+  readonly seq: number;
+}
+
+/** A record of a reply stream: a frame, or the mark that a later attempt has begun. */
+export type ReplyRecord =
+  | { readonly type: "frame"; readonly bytes: Buffer }
+  | { readonly type: "claim"; readonly attempt: number };
+
+/** Reads what follows each cursor, at most `count` records per task; tasks without news are left out. */
+export async function readReplies(
+  connection: Connection,
+  keys: Keys,
+  cursors: readonly Cursor[],
+  count: number,
+): Promise<Map<string, ReplyRecord[]>> {
+  const tasks = new Map(cursors.map((cursor) => [keys.reply(cursor.task), cursor.task]));
+  const ids = cursors.map((cursor) => (cursor.attempt === 0 ? "0-1" : `${cursor.attempt}-${cursor.seq}`));
+  const reply = await connection.command("XREAD", "COUNT", String(count), "STREAMS", ...tasks.keys(), ...ids);
+  const records = new Map<string, ReplyRecord[]>();
+  for (const [key, entries] of asStreams(reply)) {
+    const list = entries.map((entry) => toRecord(entry.id, entry.fields));
+    records.set(tasks.get(key) ?? "", list);
+  }
+  return records;
+}
+
+function toRecord(id: string, fields: readonly Buffer[]): ReplyRecord {
+  const [name, value] = fields;
+  if (asText(name) === "c" || value === undefined) return { type: "claim", attempt: Number.parseInt(id, 10) };
+  return { type: "frame", bytes: value };
+}
+
+/** Drops the reply streams of tasks nobody waits for: their workers see `gone`. */
+export async function dropReplies(
+  connection: Connection,
+  keys: Keys,
+  tasks: readonly string[],
+): Promise<void> {
+  await connection.command("UNLINK", ...tasks.map((task) => keys.reply(task)));
+}
+
+/** Of the tasks given, those whose reply stream still exists. */
+export async function openAmong(
+  connection: Connection,
+  keys: Keys,
+  tasks: readonly string[],
+): Promise<Set<string>> {
+  const found = await Promise.all(tasks.map(async (task) => connection.command("EXISTS", keys.reply(task))));
+  return new Set(tasks.filter((_task, index) => found[index] === 1));
+}

@@ -1,0 +1,36 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { replyErrorCode } from "./connection.ts";
+import type { Argument, Connection } from "./connection.ts";
+
+/** A Lua script with its hash. */
+export interface Script {
+  readonly source: string;
+  readonly sha1: string;
+}
+
+function load(name: string): Script {
+  const source = readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), "utf8");
+  return { source, sha1: createHash("sha1").update(source).digest("hex") };
+}
+
+export const OPEN: Script = load("open");
+export const EMIT: Script = load("emit");
+export const CLAIM: Script = load("claim");
+export const TAKE: Script = load("take");
+
+/** Runs a script by its hash; a Redis that forgot it (restart, failover) gets the source again. */
+export async function run(
+  connection: Connection,
+  script: Script,
+  keys: readonly string[],
+  args: readonly Argument[],
+): Promise<unknown> {
+  const count = String(keys.length);
+  try {
+    return await connection.command("EVALSHA", script.sha1, count, ...keys, ...args);
+  } catch (error) {
+    if (replyErrorCode(error) !== "NOSCRIPT") throw error;
+    return connection.command("EVAL", script.source, count, ...keys, ...args);
+  }
+}

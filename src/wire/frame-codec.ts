@@ -1,0 +1,69 @@
+import { Packr } from "msgpackr";
+import { Fault } from "../core/fault.ts";
+import type { Frame, FrameEnd, FrameHead } from "../core/frame.ts";
+
+/**
+ * A frame on the wire is one msgpack array:
+ * `[version, task, attempt, seq, head | nil, bytes, end | nil]`
+ * with head `[status, contentType, worker]` and end a map. Several frames may follow each other without a
+ * separator: msgpack values are self-delimiting.
+ */
+const VERSION = 1;
+const FIELDS = 7;
+
+const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
+
+export function encodeFrame(frame: Frame): Buffer {
+  const head =
+    frame.head === undefined ? null : [frame.head.status, frame.head.contentType, frame.head.worker];
+  return packr.pack([VERSION, frame.task, frame.attempt, frame.seq, head, frame.bytes, frame.end ?? null]);
+}
+
+/**
+ * Reads one or more concatenated frames. Throws `internal` when the bytes are no frames, or are frames of a
+ * version this process does not know.
+ */
+export function decodeFrames(payload: Buffer): Frame[] {
+  let values: unknown;
+  try {
+    values = packr.unpackMultiple(payload);
+  } catch (error) {
+    throw new Fault("internal", "a reply frame could not be decoded", { cause: error });
+  }
+  return Array.isArray(values) ? values.map(toFrame) : [];
+}
+
+function toFrame(value: unknown): Frame {
+  if (!Array.isArray(value) || value.length < FIELDS) throw malformed("it is no frame");
+  const [version, task, attempt, seq, head, bytes, end] = value as unknown[];
+  if (version !== VERSION) throw malformed(`its version is ${String(version)}, known is ${VERSION}`);
+  if (typeof task !== "string" || !isCount(attempt) || !isCount(seq) || !Buffer.isBuffer(bytes)) {
+    throw malformed("its fields are of the wrong type");
+  }
+  const frame: { -readonly [Key in keyof Frame]: Frame[Key] } = { task, attempt, seq, bytes };
+  if (head !== null) frame.head = toHead(head);
+  if (end !== null) frame.end = toEnd(end);
+  return frame;
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+function toHead(value: unknown): FrameHead {
+  if (!Array.isArray(value)) throw malformed("its head is of the wrong type");
+  const [status, contentType, worker] = value as unknown[];
+  if (!isCount(status) || typeof contentType !== "string" || typeof worker !== "string") {
+    throw malformed("its head is of the wrong type");
+  }
+  return { status, contentType, worker };
+}
+
+function toEnd(value: unknown): FrameEnd {
+  if (typeof value !== "object" || value === null) throw malformed("its end is of the wrong type");
+  return value;
+}
+
+function malformed(why: string): Fault {
+  return new Fault("internal", `a reply frame could not be decoded: ${why}`);
+}

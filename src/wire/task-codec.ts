@@ -1,0 +1,77 @@
+import { Packr } from "msgpackr";
+import { Fault } from "../core/fault.ts";
+import type { Endpoint, Task } from "../core/task.ts";
+
+/**
+ * A task on the wire is one msgpack array:
+ * `[version, id, endpoint, model, stream, createdAt, deadline, requestId, trace, body | nil]`.
+ * A nil body is kept under a key of its own (see redis/keys.ts): large bodies would make every read of the
+ * queue slow.
+ */
+const VERSION = 1;
+const FIELDS = 10;
+
+const packr = new Packr({ useRecords: false });
+
+/** A task whose body may still have to be fetched. */
+export interface TaskEnvelope extends Omit<Task, "body"> {
+  readonly body: Buffer | undefined;
+}
+
+/** @param inlineBody false leaves the body out: it travels under its own key */
+export function encodeTask(task: Task, inlineBody: boolean): Buffer {
+  return packr.pack([
+    VERSION,
+    task.id,
+    task.endpoint,
+    task.model,
+    task.stream,
+    task.createdAt,
+    task.deadline,
+    task.requestId,
+    task.trace,
+    inlineBody ? task.body : null,
+  ]);
+}
+
+/** Throws `internal` when the bytes are no task, or are one of a version this process does not know. */
+export function decodeTask(payload: Buffer): TaskEnvelope {
+  let value: unknown;
+  try {
+    value = packr.unpack(payload);
+  } catch (error) {
+    throw new Fault("internal", "a task could not be decoded", { cause: error });
+  }
+  if (!Array.isArray(value) || value.length < FIELDS) throw malformed("it is no task");
+  if (value[0] !== VERSION) throw malformed(`its version is ${String(value[0])}, known is ${VERSION}`);
+  return toEnvelope(value as unknown[]);
+}
+
+function toEnvelope(value: readonly unknown[]): TaskEnvelope {
+  const [, id, endpoint, model, stream, createdAt, deadline, requestId, trace, body] = value;
+  const texts = [id, endpoint, model, requestId, trace];
+  const numbers = [createdAt, deadline];
+  if (
+    !texts.every((text) => typeof text === "string") ||
+    !numbers.every((number) => typeof number === "number" && Number.isFinite(number)) ||
+    typeof stream !== "boolean" ||
+    !(body === null || Buffer.isBuffer(body))
+  ) {
+    throw malformed("its fields are of the wrong type");
+  }
+  return {
+    id: id as string,
+    endpoint: endpoint as Endpoint,
+    model: model as string,
+    stream,
+    createdAt: createdAt as number,
+    deadline: deadline as number,
+    requestId: requestId as string,
+    trace: trace as string,
+    body: body ?? undefined,
+  };
+}
+
+function malformed(why: string): Fault {
+  return new Fault("internal", `a task could not be decoded: ${why}`);
+}

@@ -18,6 +18,8 @@ export interface TextSetting extends SettingBase {
   readonly type: "text";
   readonly default: string;
   readonly choices?: readonly string[];
+  /** What a value other than the default must look like; `says` completes "must be …". */
+  readonly form?: { readonly pattern: RegExp; readonly says: string };
 }
 
 export interface NumberSetting extends SettingBase {
@@ -73,6 +75,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     flag: "host",
     type: "text",
     default: "127.0.0.1",
+    form: { pattern: /^[\w.:%-]+$/, says: "a host name or an IP address" },
     doc: "Address the gateway listens on; 0.0.0.0 serves the whole network.",
   },
   redisUrl: {
@@ -81,6 +84,10 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     type: "text",
     default: "",
     secret: true,
+    form: {
+      pattern: /^(?:rediss?:\/\/[^\s/]+|unix:\/\/\/\S)/,
+      says: "a URL that begins with redis://, rediss:// or unix:///",
+    },
     doc: "Redis to use, redis://, rediss:// or unix://; empty: `sgnet up` starts its own, other commands use redis://127.0.0.1:6379.",
   },
   prefix: {
@@ -88,6 +95,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     flag: "prefix",
     type: "text",
     default: "sgnet",
+    form: { pattern: /^[\w.-]{1,64}$/, says: "1 to 64 letters, digits, dots, dashes or underscores" },
     doc: "First part of every Redis key; fleets with different prefixes do not see each other.",
   },
   backends: {

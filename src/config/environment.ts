@@ -1,0 +1,44 @@
+import { accessSync, constants, statSync } from "node:fs";
+import { homedir } from "node:os";
+import { delimiter, join } from "node:path";
+
+/** What the process is told by its surroundings. The only file that reads `process.env`. */
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The environment of this process. */
+export function processEnvironment(): Environment {
+  return process.env;
+}
+
+/** Bytes of request head taken: cookies and long tokens exceed the native HTTP module's own 4096. */
+const MAX_HEAD_BYTES = 65_536;
+
+/**
+ * Sets what the native HTTP module reads from the environment when it is loaded: call it before that. A value
+ * that is already there is kept.
+ */
+export function prepareHttpEnvironment(): void {
+  process.env["UWS_HTTP_MAX_HEADERS_SIZE"] ??= String(MAX_HEAD_BYTES);
+}
+
+/** The user's cache folder after the XDG base directory specification: a relative XDG_CACHE_HOME is ignored. */
+export function userCacheDir(env: Environment = process.env): string {
+  const dir = env["XDG_CACHE_HOME"];
+  return dir?.startsWith("/") ? dir : join(homedir(), ".cache");
+}
+
+/** Path of the first of these programs that is on PATH; undefined when none is. */
+export function findProgram(names: readonly string[], env: Environment = process.env): string | undefined {
+  const folders = (env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "");
+  return names.flatMap((name) => folders.map((folder) => join(folder, name))).find(isProgram);
+}
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}

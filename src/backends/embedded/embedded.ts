@@ -1,0 +1,118 @@
+import type { LlamaContextSequence } from "node-llama-cpp";
+import type { Settings } from "../../config/settings.ts";
+import { systemAmbient, type Ambient } from "../../core/ambient.ts";
+import { Fault } from "../../core/fault.ts";
+import { modelKey, type ModelCard } from "../../core/model.ts";
+import type { Task } from "../../core/task.ts";
+import type { Log } from "../../telemetry/log.ts";
+import { AnswerWriter, openTask } from "../answer.ts";
+import type { Answer, Backend, BackendState, ReplySink } from "../backend.ts";
+import { cardOf } from "./card.ts";
+import { generate, planOf, type Plan } from "./generate.ts";
+import { refuseUnsupported } from "./prompt.ts";
+import { loadRuntime, type Runtime } from "./runtime.ts";
+import { SlotPool } from "./slots.ts";
+import { findWeights } from "./weights.ts";
+
+export interface EmbeddedOptions {
+  readonly settings: Pick<Settings, "embeddedModel" | "embeddedSlots" | "cacheDir">;
+  readonly log: Log;
+  readonly ambient?: Ambient;
+}
+
+/**
+ * Opens the model in this process: finds or fetches its weights and loads them, so that the first task does not
+ * wait. Throws one sentence: `model_not_found` for a file that is none, `backend_unreachable` when the weights
+ * cannot be fetched, `not_implemented` when node-llama-cpp does not run here.
+ */
+export async function openEmbedded(options: EmbeddedOptions): Promise<Backend> {
+  const { settings, log, ambient = systemAmbient } = options;
+  const weights = await findWeights(settings);
+  const started = ambient.mono();
+  const runtime = await loadRuntime({ path: weights.path, slots: settings.embeddedSlots, log });
+  const card = await cardOf(runtime, weights);
+  const loadMs = Math.round(ambient.mono() - started);
+  log.info("embedded model loaded", { model: card.name, slots: settings.embeddedSlots, loadMs });
+  return new EmbeddedBackend({ runtime, card, ambient });
+}
+
+interface Parts {
+  readonly runtime: Runtime;
+  readonly card: ModelCard;
+  readonly ambient: Ambient;
+}
+
+class EmbeddedBackend implements Backend {
+  readonly name = "embedded";
+  readonly kind = "embedded";
+  readonly url = "";
+  readonly #runtime: Runtime;
+  readonly #card: ModelCard;
+  readonly #ambient: Ambient;
+  readonly #slots: SlotPool<LlamaContextSequence>;
+  readonly #closing = new AbortController();
+  /** The runs in progress; they never reject here. */
+  readonly #running = new Set<Promise<unknown>>();
+  #closed: Promise<void> | undefined;
+
+  constructor({ runtime, card, ambient }: Parts) {
+    this.#runtime = runtime;
+    this.#card = card;
+    this.#ambient = ambient;
+    this.#slots = new SlotPool(runtime.slots);
+  }
+
+  inspect(): Promise<BackendState> {
+    return Promise.resolve({ models: [this.#card], slots: this.#runtime.slots.length });
+  }
+
+  /** Answers load and unload requests without doing either: the model is always loaded. */
+  async run(task: Task, model: string, sink: ReplySink, signal: AbortSignal): Promise<Answer> {
+    this.#closing.signal.throwIfAborted();
+    if (modelKey(model) !== this.#card.key) {
+      throw new Fault("model_not_found", `model '${task.model}' not found`);
+    }
+    const opened = openTask(task);
+    const writer = new AnswerWriter(opened, sink, () => this.#ambient.now());
+    const { request } = opened;
+    if (request.kind === "load") {
+      writer.write([{ type: "end", reason: request.unload ? "unload" : "load" }]);
+      return writer.finish();
+    }
+    refuseUnsupported(request, task.model);
+    const work = planOf(this.#runtime, request).then((plan) => this.#answer(plan, writer, signal));
+    const settled = work.catch(() => undefined);
+    this.#running.add(settled);
+    try {
+      return await work;
+    } finally {
+      this.#running.delete(settled);
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #answer(plan: Plan, writer: AnswerWriter, signal: AbortSignal): Promise<Answer> {
+    const stop = AbortSignal.any([signal, this.#closing.signal]);
+    const slot = await this.#slots.take(stop);
+    const { ambient, runtime } = { ambient: this.#ambient, runtime: this.#runtime };
+    try {
+      for await (const part of generate({ runtime, slot, plan, signal: stop, ambient })) {
+        writer.write([part]);
+      }
+      return writer.finish();
+    } finally {
+      await slot.clearHistory();
+      this.#slots.give(slot);
+    }
+  }
+
+  async #close(): Promise<void> {
+    this.#closing.abort(new Fault("draining", "the worker is stopping"));
+    await Promise.all(this.#running);
+    await this.#runtime.llama.dispose();
+  }
+}

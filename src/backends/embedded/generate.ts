@@ -1,0 +1,154 @@
+import type { LlamaContextSequence, LlamaGrammar, SequenceEvaluateOptions, Token } from "node-llama-cpp";
+import type { Ambient } from "../../core/ambient.ts";
+import type { EndReason, Format, Part } from "../../core/chat.ts";
+import { Fault } from "../../core/fault.ts";
+import { promptTokens, type TextRequest } from "./prompt.ts";
+import { BATCH_SIZE, type Runtime } from "./runtime.ts";
+import { samplerOf } from "./sampler.ts";
+import { grammarSchema } from "./schema.ts";
+import { StopFilter } from "./stops.ts";
+import { TokenText } from "./token-text.ts";
+
+/** A request made ready for a slot: all that can be wrong with it has been found. */
+export interface Plan {
+  readonly request: TextRequest;
+  readonly prompt: readonly Token[];
+  /** Most tokens to generate. */
+  readonly limit: number;
+  readonly grammar: LlamaGrammar | undefined;
+}
+
+/** Grammars of the package end with these; they are not part of the answer. */
+const GRAMMAR_END = "\n\n\n\n";
+const NS_PER_MS = 1e6;
+
+/** Reads a request. Throws `invalid_request` for a prompt that fills the context, `unsupported` for a format. */
+export async function planOf(runtime: Runtime, request: TextRequest): Promise<Plan> {
+  const prompt = promptTokens(runtime, request);
+  const room = runtime.contextSize - prompt.length;
+  if (prompt.length === 0) throw new Fault("invalid_request", "the prompt is empty");
+  if (room < 1) {
+    throw new Fault(
+      "invalid_request",
+      `the input length exceeds the context length: ${prompt.length} tokens, room for ${runtime.contextSize - 1}`,
+    );
+  }
+  const asked = request.sampling.maxTokens ?? 0;
+  const limit = asked > 0 ? Math.min(asked, room) : room;
+  return { request, prompt, limit, grammar: await grammarOf(runtime, request.format) };
+}
+
+async function grammarOf({ llama }: Runtime, format: Format | undefined): Promise<LlamaGrammar | undefined> {
+  if (format === undefined) return undefined;
+  if (format.type === "json") return llama.getGrammarFor("json");
+  const schema = grammarSchema(format.schema);
+  try {
+    return await llama.createGrammarForJsonSchema(schema as { type: "object" });
+  } catch (error) {
+    throw new Fault("unsupported", "the embedded model cannot follow this schema", { cause: error });
+  }
+}
+
+export interface Generation {
+  readonly runtime: Runtime;
+  /** Empty, and not used by anyone else until the generation has ended. */
+  readonly slot: LlamaContextSequence;
+  readonly plan: Plan;
+  /** Looked at before every native call: one token, or one batch of the prompt. */
+  readonly signal: AbortSignal;
+  readonly ambient: Ambient;
+}
+
+/** Runs a plan on a slot. Throws the signal's reason when it aborts. */
+export async function* generate(generation: Generation): AsyncGenerator<Part, void, void> {
+  const { runtime, plan, signal, ambient } = generation;
+  const { model } = runtime;
+  const started = ambient.mono();
+  const text = new TokenText((tokens, before) => model.detokenize(tokens, false, before));
+  const stops = new StopFilter(stopsOf(plan));
+  const generated: Token[] = [];
+  let reason: EndReason = "stop";
+  let stopped = false;
+  let firstAt = started;
+  await evaluatePrompt(generation);
+  for await (const token of generation.slot.evaluate(
+    plan.prompt.slice(-1),
+    optionsOf(generation, generated),
+  )) {
+    signal.throwIfAborted();
+    if (generated.length === 0) firstAt = ambient.mono();
+    generated.push(token);
+    const piece = stops.push(text.push(token));
+    if (piece.text !== "") yield { type: "text-delta", text: piece.text };
+    stopped = piece.stopped;
+    if (!stopped && generated.length >= plan.limit) reason = "length";
+    if (stopped || reason === "length") break;
+  }
+  signal.throwIfAborted();
+  const rest = stopped ? "" : restOf(stops, text);
+  if (rest !== "") yield { type: "text-delta", text: rest };
+  yield endPart({ plan, reason, generated, started, firstAt, ended: ambient.mono() });
+}
+
+/** All but the last token, batch by batch; the same prompt is always cut the same way, for equal rounding. */
+async function evaluatePrompt({ slot, plan, signal }: Generation): Promise<void> {
+  for (let from = 0; from < plan.prompt.length - 1; from += BATCH_SIZE) {
+    signal.throwIfAborted();
+    const to = Math.min(from + BATCH_SIZE, plan.prompt.length - 1);
+    await slot.evaluateWithoutGeneratingNewTokens(plan.prompt.slice(from, to));
+  }
+  signal.throwIfAborted();
+}
+
+function optionsOf({ runtime, plan, ambient }: Generation, generated: Token[]): SequenceEvaluateOptions {
+  const sampler = samplerOf({
+    sampling: plan.request.sampling,
+    generated,
+    random: () => ambient.random(),
+  });
+  if (plan.grammar === undefined) return sampler;
+  const { LlamaGrammarEvaluationState } = runtime.library;
+  const state = new LlamaGrammarEvaluationState({ model: runtime.model, grammar: plan.grammar });
+  return { ...sampler, grammarEvaluationState: state };
+}
+
+function stopsOf({ request, grammar }: Plan): readonly string[] {
+  const asked = request.sampling.stop ?? [];
+  return grammar === undefined ? asked : [...asked, GRAMMAR_END];
+}
+
+/** What is still held back when the model has ended by itself or reached its limit. */
+function restOf(stops: StopFilter, text: TokenText): string {
+  const last = stops.push(text.end());
+  return last.stopped ? last.text : last.text + stops.end();
+}
+
+interface Ending {
+  readonly plan: Plan;
+  readonly reason: EndReason;
+  readonly generated: readonly Token[];
+  /** Monotonic ms. */
+  readonly started: number;
+  readonly firstAt: number;
+  readonly ended: number;
+}
+
+function endPart({ plan, reason, generated, started, firstAt, ended }: Ending): Part {
+  const { prompt, request } = plan;
+  const end = {
+    type: "end",
+    reason,
+    usage: { promptTokens: prompt.length, completionTokens: generated.length },
+    timings: {
+      total: nanoseconds(ended - started),
+      promptEval: nanoseconds(firstAt - started),
+      eval: nanoseconds(ended - firstAt),
+    },
+  } as const;
+  if (request.kind === "chat" || request.raw) return end;
+  return { ...end, context: [...prompt, ...generated] };
+}
+
+function nanoseconds(ms: number): number {
+  return Math.round(ms * NS_PER_MS);
+}

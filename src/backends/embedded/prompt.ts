@@ -1,0 +1,99 @@
+import type { ChatHistoryItem, LlamaModel, Token } from "node-llama-cpp";
+import type { ChatRequest, GenerateRequest, Message } from "../../core/chat.ts";
+import { Fault } from "../../core/fault.ts";
+import type { Runtime } from "./runtime.ts";
+
+/** A request that asks for text. */
+export type TextRequest = ChatRequest | GenerateRequest;
+
+/** Throws `unsupported` for what this model cannot do, in Ollama's words: clients look for them. */
+export function refuseUnsupported(request: TextRequest, asked: string): void {
+  const feature =
+    commonFeature(request) ?? (request.kind === "chat" ? chatFeature(request) : generateFeature(request));
+  if (feature === undefined) return;
+  const subject = feature === "thinking" ? `"${asked}"` : asked;
+  throw new Fault("unsupported", `${subject} does not support ${feature}`);
+}
+
+function commonFeature({ think, logprobs }: TextRequest): string | undefined {
+  if (think !== undefined && think !== false) return "thinking";
+  return logprobs === undefined ? undefined : "logprobs";
+}
+
+function chatFeature({ tools, messages }: ChatRequest): string | undefined {
+  if ((tools ?? []).length > 0 || messages.some(usesTools)) return "tools";
+  return messages.every(isText) ? undefined : "images";
+}
+
+function generateFeature({ suffix, template, images }: GenerateRequest): string | undefined {
+  if (suffix) return "insert";
+  if (template) return "template";
+  return images.length > 0 ? "images" : undefined;
+}
+
+function usesTools({ role, toolCalls }: Message): boolean {
+  return role === "tool" || (toolCalls ?? []).length > 0;
+}
+
+function isText({ content }: Message): boolean {
+  return content.every((part) => part.type === "text");
+}
+
+/**
+ * The request as the model's tokens. Text of the client never becomes a control token, unless the prompt is
+ * raw. Throws `invalid_request` for a context that is not of this model and for unknown roles.
+ */
+export function promptTokens(runtime: Runtime, request: TextRequest): Token[] {
+  if (request.kind === "chat") return render(runtime, historyOf(request.messages));
+  if (request.raw) return withBos(runtime.model, runtime.model.tokenize(request.prompt, true));
+  const system: ChatHistoryItem[] = request.system ? [{ type: "system", text: request.system }] : [];
+  const turn = render(runtime, [
+    ...system,
+    { type: "user", text: request.prompt },
+    { type: "model", response: [] },
+  ]);
+  return [...contextTokens(runtime.model, request.context ?? []), ...turn];
+}
+
+/** A last message of the assistant is left open, and the model goes on with it, as Ollama does. */
+function historyOf(messages: readonly Message[]): ChatHistoryItem[] {
+  const history = messages.map(historyItem);
+  return history.at(-1)?.type === "model" ? history : [...history, { type: "model", response: [] }];
+}
+
+function historyItem(message: Message): ChatHistoryItem {
+  const text = message.content.map((part) => (part.type === "text" ? part.text : "")).join("");
+  switch (message.role) {
+    case "system":
+    case "developer":
+      return { type: "system", text };
+    case "user":
+      return { type: "user", text };
+    case "assistant":
+      return { type: "model", response: [text] };
+    default:
+      throw new Fault("invalid_request", "the embedded model knows the roles system, user and assistant");
+  }
+}
+
+function render({ model, template }: Runtime, chatHistory: readonly ChatHistoryItem[]): Token[] {
+  const { contextText } = template.generateContextState({ chatHistory });
+  return withBos(model, contextText.tokenize(model.tokenizer));
+}
+
+function withBos(model: LlamaModel, tokens: Token[]): Token[] {
+  const { bos, shouldPrependBosToken } = model.tokens;
+  return shouldPrependBosToken && bos !== null && tokens[0] !== bos ? [bos, ...tokens] : tokens;
+}
+
+/** Numbers from a client become native tokens here: the native code does not check them. */
+function contextTokens(model: LlamaModel, context: readonly number[]): Token[] {
+  const known = vocabularySize(model);
+  const wrong = context.some((token) => !Number.isInteger(token) || token < 0 || token >= known);
+  if (wrong) throw new Fault("invalid_request", "the context is not one of this model");
+  return context as Token[];
+}
+
+function vocabularySize(model: LlamaModel): number {
+  return model.fileInfo.metadata.tokenizer.ggml.tokens.length;
+}

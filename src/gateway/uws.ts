@@ -6,7 +6,15 @@ import { createHash, randomUUID } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import type { App, us_listen_socket_close, us_socket_local_port } from "uWebSockets.js";
+import type {
+  App,
+  HttpRequest,
+  HttpResponse,
+  TemplatedApp,
+  us_listen_socket,
+  us_listen_socket_close,
+  us_socket_local_port,
+} from "uWebSockets.js";
 
 import { Fault } from "../core/fault.ts";
 import { adaptElf } from "./elf.ts";
@@ -18,6 +26,11 @@ export interface UwsModule {
   readonly us_listen_socket_close: typeof us_listen_socket_close;
   readonly us_socket_local_port: typeof us_socket_local_port;
 }
+
+export type NativeRequest = HttpRequest;
+export type NativeResponse = HttpResponse;
+export type NativeApp = TemplatedApp;
+export type NativeListener = us_listen_socket;
 
 export interface LoadOptions {
   /** Folder for the adapted copy, used (and made) only where the installed file does not load as it is. */

@@ -1,0 +1,144 @@
+/** The writing side of one request. */
+import { STATUS_CODES } from "node:http";
+
+import type { Headers, HttpReply } from "./http.ts";
+import type { NativeResponse } from "./uws.ts";
+
+export interface ReplyOptions {
+  /** HEAD: headers only. */
+  readonly headOnly: boolean;
+  /** Asked at the end of the reply: true closes the connection after it. */
+  readonly isStopping: () => boolean;
+}
+
+type Phase = "waiting" | "streaming" | "done" | "gone";
+
+/** Tells clients and other gateways who answered. */
+const SERVER_NAME = "stargazer";
+
+const STATUS_LINES: ReadonlyMap<number, string> = new Map(
+  Object.entries(STATUS_CODES).map(([code, text]) => [Number(code), `${code} ${text ?? ""}`]),
+);
+
+const LINE_BREAKS = /[\r\n\0]+/gu;
+
+/** The reply over uWebSockets.js: nothing reaches the native response once it is done or its socket has closed. */
+export class UwsReply implements HttpReply {
+  readonly #res: NativeResponse;
+  readonly #options: ReplyOptions;
+  #phase: Phase = "waiting";
+  #isFull = false;
+  #isLast = false;
+  #onAbort: (() => void) | undefined;
+  #onDrain: (() => void) | undefined;
+
+  constructor(res: NativeResponse, options: ReplyOptions) {
+    this.#res = res;
+    this.#options = options;
+    res.onAborted(() => this.#abort());
+  }
+
+  get aborted(): boolean {
+    return this.#phase === "gone";
+  }
+
+  /** True while the native response may be touched. */
+  get open(): boolean {
+    return this.#phase === "waiting" || this.#phase === "streaming";
+  }
+
+  send(status: number, headers: Headers, body: Buffer | string): void {
+    if (this.#phase !== "waiting") return;
+    this.#phase = "done";
+    this.#res.cork(() => {
+      writeHead(this.#res, status, headers);
+      if (status === 204 || status === 304) this.#res.endWithoutBody(undefined, this.#closes());
+      else if (this.#options.headOnly) this.#res.endWithoutBody(Buffer.byteLength(body), this.#closes());
+      else this.#res.end(body, this.#closes());
+    });
+  }
+
+  start(status: number, headers: Headers, first: Buffer): boolean {
+    if (this.#phase !== "waiting") return false;
+    if (this.#options.headOnly) {
+      this.#phase = "done";
+      this.#res.cork(() => {
+        writeHead(this.#res, status, headers);
+        this.#res.endWithoutBody(undefined, this.#closes());
+      });
+      return false;
+    }
+    this.#phase = "streaming";
+    this.#res.onWritable(() => this.#drain());
+    return this.#corked(() => {
+      writeHead(this.#res, status, headers);
+      return this.#res.write(first);
+    });
+  }
+
+  write(bytes: Buffer): boolean {
+    return this.#phase === "streaming" && this.#corked(() => this.#res.write(bytes));
+  }
+
+  end(last?: Buffer): void {
+    if (this.#phase !== "streaming") return;
+    this.#phase = "done";
+    this.#res.cork(() => this.#res.end(last, this.#closes()));
+  }
+
+  destroy(): void {
+    if (!this.open) return;
+    this.#phase = "done"; // before close(), which runs the abort handler
+    this.#res.close();
+  }
+
+  /** Closes the connection after this reply, because what the client still sends is not wanted. */
+  closeAfter(): void {
+    this.#isLast = true;
+  }
+
+  onAbort(callback: () => void): void {
+    this.#onAbort = callback;
+  }
+
+  onDrain(callback: () => void): void {
+    this.#onDrain = callback;
+  }
+
+  #closes(): boolean {
+    return this.#isLast || this.#options.isStopping();
+  }
+
+  #corked(write: () => boolean): boolean {
+    let hasRoom = true;
+    this.#res.cork(() => {
+      hasRoom = write();
+    });
+    if (!hasRoom) this.#isFull = true;
+    return hasRoom;
+  }
+
+  /**
+   * Native code keeps what the socket did not take, and while a writable handler is set it leaves the pushing to the
+   * handler: without the empty cork the tail would wait for the next write, which may be seconds away.
+   */
+  #drain(): boolean {
+    this.#res.cork(() => {});
+    if (this.#isFull) {
+      this.#isFull = false;
+      this.#onDrain?.();
+    }
+    return true;
+  }
+
+  #abort(): void {
+    if (!this.open) return;
+    this.#phase = "gone";
+    this.#onAbort?.();
+  }
+}
+
+function writeHead(res: NativeResponse, status: number, headers: Headers): void {
+  res.writeStatus(STATUS_LINES.get(status) ?? `${status} `).writeHeader("server", SERVER_NAME);
+  for (const [name, value] of headers) res.writeHeader(name, value.replace(LINE_BREAKS, " "));
+}

@@ -1,0 +1,116 @@
+/** What is read of a request before its native form dies, that is before the route's callback returns. */
+import type { HttpRequest, RequestHeaders } from "./http.ts";
+import type { NativeRequest, NativeResponse } from "./uws.ts";
+
+const NO_BYTES = Buffer.alloc(0);
+
+/** A request as received: all but the peer's address is copied out of the native request when it is made. */
+export class UwsRequest implements HttpRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly headers: RequestHeaders;
+  body: Buffer = NO_BYTES;
+  readonly #res: NativeResponse;
+  readonly #isOpen: () => boolean;
+
+  /** `isOpen` tells whether the native response may still be asked for the address. */
+  constructor(
+    method: string,
+    native: { readonly req: NativeRequest; readonly res: NativeResponse },
+    isOpen: () => boolean,
+  ) {
+    this.method = method;
+    this.path = native.req.getUrl();
+    this.query = native.req.getQuery();
+    this.headers = readHeaders(native.req);
+    this.#res = native.res;
+    this.#isOpen = isOpen;
+  }
+
+  get remote(): string {
+    return this.#isOpen() ? Buffer.from(this.#res.getRemoteAddressAsText()).toString("latin1") : "";
+  }
+}
+
+function readHeaders(req: NativeRequest): RequestHeaders {
+  return {
+    host: req.getHeader("host"),
+    origin: req.getHeader("origin"),
+    requestId: req.getHeader("x-request-id"),
+    authorization: req.getHeader("authorization"),
+    apiKey: req.getHeader("x-api-key"),
+    traceparent: req.getHeader("traceparent"),
+    accept: req.getHeader("accept"),
+    userAgent: req.getHeader("user-agent"),
+    contentType: req.getHeader("content-type"),
+  };
+}
+
+/** How long a request says its body is. */
+export interface BodyLength {
+  /** False for a request that has no body at all. */
+  readonly present: boolean;
+  /** Bytes; undefined for a chunked body. */
+  readonly bytes: number | undefined;
+}
+
+const NO_BODY: BodyLength = { present: false, bytes: 0 };
+const CHUNKED: BodyLength = { present: true, bytes: undefined };
+
+/** The native parser has already refused a length that is no number, and one beside a transfer encoding. */
+export function bodyLength(req: NativeRequest): BodyLength {
+  const length = req.getHeader("content-length");
+  if (length === "") return req.getHeader("transfer-encoding") === "" ? NO_BODY : CHUNKED;
+  const bytes = Number(length);
+  return bytes === 0 ? NO_BODY : { present: true, bytes };
+}
+
+/**
+ * Collects a body and hands it over once, in a buffer of its own: the native memory of a chunk is gone when its
+ * callback returns. Hands over `undefined` instead, once, as soon as more than `maxBytes` have come.
+ */
+export function collectBody(
+  res: NativeResponse,
+  length: number | undefined,
+  options: { readonly maxBytes: number; readonly done: (body: Buffer | undefined) => void },
+): void {
+  let gathered: Gathered | undefined;
+  let over = false;
+  res.onData((chunk, isLast) => {
+    if (over) return;
+    const bytes = new Uint8Array(chunk);
+    if ((gathered?.size ?? 0) + bytes.length > options.maxBytes) {
+      over = true;
+      gathered = undefined;
+      options.done(undefined);
+    } else if (isLast && gathered === undefined) {
+      options.done(Buffer.from(bytes));
+    } else {
+      gathered ??= new Gathered(length);
+      gathered.add(bytes);
+      if (isLast) options.done(gathered.take());
+    }
+  });
+}
+
+/** Chunks of one body: copied once into their final place when the length was told, else joined at the end. */
+class Gathered {
+  size = 0;
+  readonly #whole: Buffer | undefined;
+  readonly #pieces: Buffer[] = [];
+
+  constructor(length: number | undefined) {
+    this.#whole = length === undefined ? undefined : Buffer.allocUnsafeSlow(length);
+  }
+
+  add(bytes: Uint8Array): void {
+    if (this.#whole === undefined) this.#pieces.push(Buffer.from(bytes));
+    else this.#whole.set(bytes, this.size);
+    this.size += bytes.length;
+  }
+
+  take(): Buffer {
+    return this.#whole ?? Buffer.concat(this.#pieces, this.size);
+  }
+}

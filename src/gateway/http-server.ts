@@ -1,0 +1,121 @@
+/** The HTTP server: routes, bodies and their limit, listening and stopping. */
+import { createServer } from "node:net";
+
+import { Fault } from "../core/fault.ts";
+import type { Handler, HttpOptions, HttpServer, Route } from "./http.ts";
+import { UwsReply } from "./http-reply.ts";
+import { bodyLength, collectBody, UwsRequest } from "./http-request.ts";
+import type { NativeApp, NativeListener, NativeRequest, NativeResponse } from "./uws.ts";
+
+/**
+ * A request that is too large is answered at once. When no more than this is still to come, it is read and thrown
+ * away, so that the client, which may read only after writing, gets the answer and keeps its connection.
+ */
+const SWALLOWED_BYTES = 32 * 1024 * 1024;
+
+const VERBS = {
+  GET: "get",
+  HEAD: "head",
+  POST: "post",
+  PUT: "put",
+  DELETE: "del",
+  OPTIONS: "options",
+} as const satisfies Record<Route["method"], keyof NativeApp>;
+
+/** uWebSockets.js's LIBUS_LISTEN_EXCLUSIVE_PORT. */
+const EXCLUSIVE_PORT = 1;
+
+/**
+ * Starts listening. Rejects with an `internal` fault whose cause has the system's error code (EADDRINUSE, EACCES,
+ * EADDRNOTAVAIL, ENOTFOUND) when it cannot.
+ */
+export async function startHttp(options: HttpOptions): Promise<HttpServer> {
+  const front = new FrontEnd(options);
+  const socket = await front.listen();
+  if (socket === false) throw await listenFault(options);
+  return front.serve(socket);
+}
+
+/** The declaration lacks the form with both a host and options, which the native code has. */
+type Listen = (
+  host: string,
+  port: number,
+  options: number,
+  callback: (socket: NativeListener | false) => void,
+) => void;
+
+class FrontEnd {
+  readonly #options: HttpOptions;
+  readonly #app: NativeApp;
+  #isStopping = false;
+
+  constructor(options: HttpOptions) {
+    this.#options = options;
+    this.#app = options.uws.App();
+    for (const { method, path, handler } of options.routes) {
+      this.#app[VERBS[method]](path, (res, req) => this.#receive(method, { res, req }, handler));
+    }
+    this.#app.any("/*", (res, req) =>
+      this.#receive(req.getCaseSensitiveMethod(), { res, req }, options.fallback),
+    );
+  }
+
+  listen(): Promise<NativeListener | false> {
+    const { host, port, share = false } = this.#options;
+    const listen = this.#app.listen.bind(this.#app) as unknown as Listen;
+    return new Promise((resolve) => {
+      listen(host, port, share ? 0 : EXCLUSIVE_PORT, resolve);
+    });
+  }
+
+  serve(socket: NativeListener): HttpServer {
+    const { uws } = this.#options;
+    const stopListening = (): void => {
+      if (!this.#isStopping) uws.us_listen_socket_close(socket);
+      this.#isStopping = true;
+    };
+    const close = (): void => {
+      stopListening();
+      this.#app.close();
+    };
+    return { port: uws.us_socket_local_port(socket), stopListening, close };
+  }
+
+  #receive(method: string, native: { req: NativeRequest; res: NativeResponse }, handler: Handler): void {
+    const { maxBodyBytes, tooLarge } = this.#options;
+    const length = bodyLength(native.req);
+    const reply = new UwsReply(native.res, {
+      headOnly: method === "HEAD",
+      isStopping: () => this.#isStopping,
+    });
+    const request = new UwsRequest(method, native, () => reply.open);
+    if (!length.present) {
+      handler(request, reply);
+    } else if (length.bytes !== undefined && length.bytes > maxBodyBytes) {
+      if (length.bytes > SWALLOWED_BYTES) reply.closeAfter();
+      tooLarge(request, reply);
+    } else {
+      const done = (body: Buffer | undefined): void => {
+        if (body !== undefined) request.body = body;
+        else reply.closeAfter();
+        (body === undefined ? tooLarge : handler)(request, reply);
+      };
+      collectBody(native.res, length.bytes, { maxBytes: maxBodyBytes, done });
+    }
+  }
+}
+
+/** The native code only says no; Node's own listener, tried once on the same address, says why. */
+async function listenFault({ host, port }: HttpOptions): Promise<Fault> {
+  const cause = await new Promise<unknown>((resolve) => {
+    const probe = createServer().once("error", resolve);
+    probe.listen({ host, port, exclusive: true }, () => probe.close(() => resolve(undefined)));
+  });
+  const why = cause instanceof Error ? cause.message : "the reason is gone by now: try again";
+  const advice = isTaken(cause) ? "; stop the program that uses this port or choose another" : "";
+  return new Fault("internal", `Cannot listen on ${host} port ${port}: ${why}${advice}.`, { cause });
+}
+
+function isTaken(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "EADDRINUSE";
+}

@@ -1,8 +1,40 @@
 /** The writing side of one request. */
 import { STATUS_CODES } from "node:http";
 
-import type { Headers, HttpReply } from "./http.ts";
 import type { NativeResponse } from "./uws.ts";
+
+/** Names and values in the order they are sent. Line breaks in a value are sent as spaces. */
+export type Headers = readonly (readonly [string, string])[];
+
+/**
+ * A reply is either sent whole ({@link send}) or as a stream ({@link start}, {@link write}, {@link end}); the first of
+ * `send` and `start` wins and later ones do nothing. After the client has gone, every method does nothing.
+ */
+export interface HttpReply {
+  /** True once the client has gone away before the end of the reply. */
+  readonly aborted: boolean;
+  /** The whole answer in one packet, with its Content-Length (none for 204 and 304; no body for HEAD). */
+  send(status: number, headers: Headers, body: Buffer | string): void;
+  /**
+   * Status, headers and first bytes of a stream in one packet. When `first` is empty the head leaves with the first
+   * bytes written. Returns false when the socket is full: see {@link write}.
+   */
+  start(status: number, headers: Headers, first: Buffer): boolean;
+  /**
+   * Sends more of a stream; the bytes are always taken (copied or sent). Returns false when the socket is full: do
+   * not write again until `onDrain`. Small writes may be told one write late. Also false when nothing can be written
+   * at all: before `start`, after the end, or without a client.
+   */
+  write(bytes: Buffer): boolean;
+  /** Ends a stream well, after the last bytes; allowed on a full socket. */
+  end(last?: Buffer): void;
+  /** Cuts the connection so that the client sees a broken reply. `onAbort` is not called for it. */
+  destroy(): void;
+  /** Sets what is called, once, when the client goes away before the end. Set it before the handler returns. */
+  onAbort(callback: () => void): void;
+  /** Sets what is called each time a full socket has room again. */
+  onDrain(callback: () => void): void;
+}
 
 export interface ReplyOptions {
   /** HEAD: headers only. */
@@ -52,7 +84,7 @@ export class UwsReply implements HttpReply {
     this.#phase = "done";
     this.#res.cork(() => {
       writeHead(this.#res, status, headers);
-      if (status === 204 || status === 304) this.#res.endWithoutBody(undefined, this.#closes());
+      if (status === 204 || status === 304) endWithoutLength(this.#res, this.#closes());
       else if (this.#options.headOnly) this.#res.endWithoutBody(Buffer.byteLength(body), this.#closes());
       else this.#res.end(body, this.#closes());
     });
@@ -64,7 +96,7 @@ export class UwsReply implements HttpReply {
       this.#phase = "done";
       this.#res.cork(() => {
         writeHead(this.#res, status, headers);
-        this.#res.endWithoutBody(undefined, this.#closes());
+        endWithoutLength(this.#res, this.#closes());
       });
       return false;
     }
@@ -136,6 +168,12 @@ export class UwsReply implements HttpReply {
     this.#phase = "gone";
     this.#onAbort?.();
   }
+}
+
+/** The native call takes an absent length only as its one absent argument, so the closing is left to the client. */
+function endWithoutLength(res: NativeResponse, closes: boolean): void {
+  if (closes) res.writeHeader("connection", "close");
+  res.endWithoutBody();
 }
 
 function writeHead(res: NativeResponse, status: number, headers: Headers): void {

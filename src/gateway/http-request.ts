@@ -1,6 +1,34 @@
 /** What is read of a request before its native form dies, that is before the route's callback returns. */
-import type { HttpRequest, RequestHeaders } from "./http.ts";
 import type { NativeRequest, NativeResponse } from "./uws.ts";
+
+export interface HttpRequest {
+  /** As sent: `GET`. */
+  readonly method: string;
+  /** The path as sent, not decoded, without the query. */
+  readonly path: string;
+  /** What follows the question mark; empty without one. */
+  readonly query: string;
+  readonly headers: RequestHeaders;
+  /** The whole body; empty when there is none. */
+  readonly body: Buffer;
+  /** The peer's address as text; empty once the client has gone or has been answered. */
+  readonly remote: string;
+}
+
+/** The headers anyone asks for, each empty when absent. They are read by name: reading all of them costs more. */
+export interface RequestHeaders {
+  readonly host: string;
+  readonly origin: string;
+  /** `x-request-id` */
+  readonly requestId: string;
+  readonly authorization: string;
+  /** `x-api-key` */
+  readonly apiKey: string;
+  readonly traceparent: string;
+  readonly accept: string;
+  readonly userAgent: string;
+  readonly contentType: string;
+}
 
 const NO_BYTES = Buffer.alloc(0);
 
@@ -22,7 +50,7 @@ export class UwsRequest implements HttpRequest {
   ) {
     this.method = method;
     this.path = native.req.getUrl();
-    this.query = native.req.getQuery();
+    this.query = native.req.getQuery() ?? ""; // undefined without a query, whatever its declaration says
     this.headers = readHeaders(native.req);
     this.#res = native.res;
     this.#isOpen = isOpen;

@@ -1,73 +1,23 @@
 /**
- * The seam between HTTP and the rest of the gateway. Behind it http-server, http-request and http-reply are all that
- * know uWebSockets.js, whose traps end there: a reply may be used after its client has gone (nothing happens),
- * everything is written in corks, bodies come whole and bounded, and a stream never leaves its tail in a full socket.
+ * The HTTP front end, and the seam between HTTP and the rest of the gateway. This file, http-request and http-reply are
+ * all that know uWebSockets.js, whose traps end there: a reply may be used after its client has gone (nothing
+ * happens), everything is written in corks, bodies come whole and bounded, and a stream never leaves its tail in a
+ * full socket.
  */
-import type { UwsModule } from "./uws.ts";
+import { createServer } from "node:net";
 
-export interface HttpRequest {
-  /** As sent: `GET`. */
-  readonly method: string;
-  /** The path as sent, not decoded, without the query. */
-  readonly path: string;
-  /** What follows the question mark; empty without one. */
-  readonly query: string;
-  readonly headers: RequestHeaders;
-  /** The whole body; empty when there is none. */
-  readonly body: Buffer;
-  /** The peer's address as text; empty once the client has gone or has been answered. */
-  readonly remote: string;
-}
+import { Fault } from "../core/fault.ts";
+import { type HttpReply, UwsReply } from "./http-reply.ts";
+import { bodyLength, collectBody, type HttpRequest, UwsRequest } from "./http-request.ts";
+import type { NativeApp, NativeListener, NativeRequest, NativeResponse, UwsModule } from "./uws.ts";
 
-/** The headers anyone asks for, each empty when absent. They are read by name: reading all of them costs more. */
-export interface RequestHeaders {
-  readonly host: string;
-  readonly origin: string;
-  /** `x-request-id` */
-  readonly requestId: string;
-  readonly authorization: string;
-  /** `x-api-key` */
-  readonly apiKey: string;
-  readonly traceparent: string;
-  readonly accept: string;
-  readonly userAgent: string;
-  readonly contentType: string;
-}
-
-/** Names and values in the order they are sent. Line breaks in a value are sent as spaces. */
-export type Headers = readonly (readonly [string, string])[];
+export type { Headers, HttpReply } from "./http-reply.ts";
+export type { HttpRequest, RequestHeaders } from "./http-request.ts";
 
 /**
- * A reply is either sent whole ({@link send}) or as a stream ({@link start}, {@link write}, {@link end}); the first of
- * `send` and `start` wins and later ones do nothing. After the client has gone, every method does nothing.
+ * Called once per request, when the body is whole. It must not throw, and must see to it that every reply is ended or
+ * destroyed at some time: nothing here waits with a clock.
  */
-export interface HttpReply {
-  /** True once the client has gone away before the end of the reply. */
-  readonly aborted: boolean;
-  /** The whole answer in one packet, with its Content-Length (none for 204 and 304; no body for HEAD). */
-  send(status: number, headers: Headers, body: Buffer | string): void;
-  /**
-   * Status, headers and first bytes of a stream in one packet. When `first` is empty the head leaves with the first
-   * bytes written. Returns false when the socket is full: see {@link write}.
-   */
-  start(status: number, headers: Headers, first: Buffer): boolean;
-  /**
-   * Sends more of a stream; the bytes are always taken (copied or sent). Returns false when the socket is full: do
-   * not write again until `onDrain`. Small writes may be told one write late. Also false when nothing can be written
-   * at all: before `start`, after the end, or without a client.
-   */
-  write(bytes: Buffer): boolean;
-  /** Ends a stream well, after the last bytes; allowed on a full socket. */
-  end(last?: Buffer): void;
-  /** Cuts the connection so that the client sees a broken reply. `onAbort` is not called for it. */
-  destroy(): void;
-  /** Sets what is called, once, when the client goes away before the end. Set it before the handler returns. */
-  onAbort(callback: () => void): void;
-  /** Sets what is called each time a full socket has room again. */
-  onDrain(callback: () => void): void;
-}
-
-/** Called once per request, when the body is whole. What it does not answer at once it must remember to answer. */
 export type Handler = (request: HttpRequest, reply: HttpReply) => void;
 
 export interface Route {
@@ -101,4 +51,117 @@ export interface HttpServer {
   stopListening(): void;
   /** Stops listening and cuts every connection; open replies see an abort. */
   close(): void;
+}
+
+/**
+ * A request that is too large is answered at once. When no more than this is still to come, it is read and thrown
+ * away, so that the client, which may read only after writing, gets the answer and keeps its connection.
+ */
+const SWALLOWED_BYTES = 32 * 1024 * 1024;
+
+const VERBS = {
+  GET: "get",
+  HEAD: "head",
+  POST: "post",
+  PUT: "put",
+  DELETE: "del",
+  OPTIONS: "options",
+} as const satisfies Record<Route["method"], keyof NativeApp>;
+
+/** uWebSockets.js's LIBUS_LISTEN_EXCLUSIVE_PORT. */
+const EXCLUSIVE_PORT = 1;
+
+/**
+ * Starts listening. Rejects with an `internal` fault whose cause has the system's error code (EADDRINUSE, EACCES,
+ * EADDRNOTAVAIL, ENOTFOUND) when it cannot.
+ */
+export async function startHttp(options: HttpOptions): Promise<HttpServer> {
+  const front = new FrontEnd(options);
+  const socket = await front.listen();
+  if (socket === false) throw await listenFault(options);
+  return front.serve(socket);
+}
+
+/** The declaration lacks the form with both a host and options, which the native code has. */
+type Listen = (
+  host: string,
+  port: number,
+  options: number,
+  callback: (socket: NativeListener | false) => void,
+) => void;
+
+class FrontEnd {
+  readonly #options: HttpOptions;
+  readonly #app: NativeApp;
+  #isStopping = false;
+
+  constructor(options: HttpOptions) {
+    this.#options = options;
+    this.#app = options.uws.App();
+    for (const { method, path, handler } of options.routes) {
+      this.#app[VERBS[method]](path, (res, req) => this.#receive(method, { res, req }, handler));
+    }
+    this.#app.any("/*", (res, req) =>
+      this.#receive(req.getCaseSensitiveMethod(), { res, req }, options.fallback),
+    );
+  }
+
+  listen(): Promise<NativeListener | false> {
+    const { host, port, share = false } = this.#options;
+    const listen = this.#app.listen.bind(this.#app) as unknown as Listen;
+    return new Promise((resolve) => {
+      listen(host, port, share ? 0 : EXCLUSIVE_PORT, resolve);
+    });
+  }
+
+  serve(socket: NativeListener): HttpServer {
+    const { uws } = this.#options;
+    const stopListening = (): void => {
+      if (!this.#isStopping) uws.us_listen_socket_close(socket);
+      this.#isStopping = true;
+    };
+    const close = (): void => {
+      stopListening();
+      this.#app.close();
+    };
+    return { port: uws.us_socket_local_port(socket), stopListening, close };
+  }
+
+  #receive(method: string, native: { req: NativeRequest; res: NativeResponse }, handler: Handler): void {
+    const { maxBodyBytes, tooLarge } = this.#options;
+    const length = bodyLength(native.req);
+    const reply = new UwsReply(native.res, {
+      headOnly: method === "HEAD",
+      isStopping: () => this.#isStopping,
+    });
+    const request = new UwsRequest(method, native, () => reply.open);
+    if (!length.present) {
+      handler(request, reply);
+    } else if (length.bytes !== undefined && length.bytes > maxBodyBytes) {
+      if (length.bytes > SWALLOWED_BYTES) reply.closeAfter();
+      tooLarge(request, reply);
+    } else {
+      const done = (body: Buffer | undefined): void => {
+        if (body !== undefined) request.body = body;
+        else reply.closeAfter();
+        (body === undefined ? tooLarge : handler)(request, reply);
+      };
+      collectBody(native.res, length.bytes, { maxBytes: maxBodyBytes, done });
+    }
+  }
+}
+
+/** The native code only says no; Node's own listener, tried once on the same address, says why. */
+async function listenFault({ host, port }: HttpOptions): Promise<Fault> {
+  const cause = await new Promise<unknown>((resolve) => {
+    const probe = createServer().once("error", resolve);
+    probe.listen({ host, port, exclusive: true }, () => probe.close(() => resolve(undefined)));
+  });
+  const why = cause instanceof Error ? cause.message : "the reason is gone by now: try again";
+  const advice = isTaken(cause) ? "; stop the program that uses this port or choose another" : "";
+  return new Fault("internal", `Cannot listen on ${host} port ${port}: ${why}${advice}.`, { cause });
+}
+
+function isTaken(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "EADDRINUSE";
 }

@@ -1,0 +1,89 @@
+/** A server on a free port of the loopback, closed after the test, and a raw client. */
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, type TestContext } from "node:test";
+
+import { type Handler, type HttpOptions, type HttpServer, startHttp } from "../../src/gateway/http.ts";
+import { loadUws, type UwsModule } from "../../src/gateway/uws.ts";
+
+const cacheDir = mkdtempSync(join(tmpdir(), "sgnet-http-"));
+after(() => rmSync(cacheDir, { recursive: true, force: true }));
+
+export const uws: UwsModule = loadUws({ cacheDir });
+
+/** Answers with what it saw, as JSON. */
+export const echo: Handler = (request, reply) => {
+  const { method, path, query, body, remote, headers } = request;
+  const seen = { method, path, query, remote, bytes: body.length, headers };
+  reply.send(200, [["content-type", "application/json"]], JSON.stringify(seen));
+};
+
+export async function serve(t: TestContext, options: Partial<HttpOptions> = {}): Promise<HttpServer> {
+  const server = await startHttp({
+    uws,
+    host: "127.0.0.1",
+    port: 0,
+    maxBodyBytes: 2_000_000,
+    routes: [],
+    fallback: (_request, reply) => reply.send(404, [], "no such path"),
+    tooLarge: (_request, reply) => reply.send(413, [], "too large"),
+    ...options,
+  });
+  t.after(() => server.close());
+  return server;
+}
+
+/** A port that was free a moment ago, for tests that listen on one port twice. */
+export async function freePort(): Promise<number> {
+  const probe = net.createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = probe.address() as net.AddressInfo;
+  probe.close();
+  await once(probe, "close");
+  return port;
+}
+
+/** A raw connection that keeps what it receives. */
+export class RawClient {
+  readonly socket: net.Socket;
+  text = "";
+
+  constructor(t: TestContext, port: number) {
+    this.socket = net.connect(port, "127.0.0.1").setEncoding("latin1");
+    this.socket.on("data", (text: string) => (this.text += text)).on("error", () => {});
+    t.after(() => this.socket.destroy());
+  }
+
+  send(text: string): void {
+    this.socket.write(text, "latin1");
+  }
+
+  /** Waits for a text that contains `part`; rejects when the connection closes without it. */
+  async receives(part: string | RegExp): Promise<string> {
+    const found = (): boolean => (typeof part === "string" ? this.text.includes(part) : part.test(this.text));
+    while (!found()) {
+      if (this.socket.destroyed) throw new Error(`closed after ${JSON.stringify(this.text)}`);
+      await Promise.race([once(this.socket, "data"), once(this.socket, "close")]);
+    }
+    return this.text;
+  }
+
+  async closes(): Promise<string> {
+    if (!this.socket.closed) await once(this.socket, "close");
+    return this.text;
+  }
+}
+
+/** Resolves when called; counts how often. */
+export function signal(): { readonly fired: Promise<void>; readonly fire: () => void; count: () => number } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let count = 0;
+  const fire = (): void => {
+    count++;
+    resolve();
+  };
+  return { fired: promise, fire, count: () => count };
+}

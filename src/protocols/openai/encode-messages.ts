@@ -1,0 +1,97 @@
+import type { ContentPart, Message, ToolCall } from "../../core/chat.ts";
+import { Fault } from "../../core/fault.ts";
+import type { Json, JsonObject } from "../../core/json.ts";
+import type { OpenAIProfile } from "./profiles.ts";
+
+/** Messages as a backend reads them. Throws `unsupported` for images it cannot decode. */
+export function writeMessages(messages: readonly Message[], profile: OpenAIProfile): JsonObject[] {
+  const names = new CallNames();
+  return messages.map((message) => writeMessage(names.complete(message), profile));
+}
+
+/**
+ * Gives every tool call an id and every tool result the id of its call. OpenAI backends require both; in
+ * Ollama's dialect calls may have none and a result may say only which tool it is from.
+ */
+class CallNames {
+  #count = 0;
+  #unanswered: ToolCall[] = [];
+
+  complete(message: Message): Message {
+    if (message.toolCalls !== undefined) {
+      const toolCalls = message.toolCalls.map((call) => this.#named(call));
+      this.#unanswered.push(...toolCalls);
+      return { ...message, toolCalls };
+    }
+    return message.role === "tool" ? { ...message, toolCallId: this.#answered(message) } : message;
+  }
+
+  #named(call: ToolCall): ToolCall {
+    const number = this.#count++;
+    return call.id === "" ? { ...call, id: `call_${number}` } : call;
+  }
+
+  #answered({ toolCallId, toolName }: Message): string {
+    const at = this.#unanswered.findIndex((call) =>
+      toolCallId === undefined ? toolName === undefined || call.name === toolName : call.id === toolCallId,
+    );
+    const call = at < 0 ? undefined : this.#unanswered.splice(at, 1)[0];
+    return toolCallId ?? call?.id ?? `call_${this.#count++}`;
+  }
+}
+
+function writeMessage(message: Message, profile: OpenAIProfile): JsonObject {
+  const wire: JsonObject = { role: message.role, content: writeContent(message, profile) };
+  if (message.thinking !== undefined) wire["reasoning_content"] = message.thinking;
+  if (message.toolCalls !== undefined) wire["tool_calls"] = message.toolCalls.map(writeCall);
+  if (message.toolCallId !== undefined) wire["tool_call_id"] = message.toolCallId;
+  const name = message.name ?? message.toolName;
+  if (name !== undefined) wire["name"] = name;
+  return wire;
+}
+
+function writeCall(call: ToolCall): JsonObject {
+  return { id: call.id, type: "function", function: { name: call.name, arguments: call.arguments } };
+}
+
+/** Plain text as a string, which every template takes; a list of parts only when there is more than text. */
+function writeContent({ content, toolCalls }: Message, profile: OpenAIProfile): Json {
+  if (content.length === 0) return toolCalls === undefined ? "" : null;
+  const texts = content.map((part) => (part.type === "text" ? part.text : undefined));
+  if (texts.every((text) => text !== undefined)) return texts.join("");
+  return content.map((part) => writePart(part, profile));
+}
+
+function writePart(part: ContentPart, profile: OpenAIProfile): JsonObject {
+  switch (part.type) {
+    case "text":
+      return { type: "text", text: part.text };
+    case "image":
+      return { type: "image_url", image_url: { url: writeImage(part, profile) } };
+    case "image-url":
+      return {
+        type: "image_url",
+        image_url: part.detail === undefined ? { url: part.url } : { url: part.url, detail: part.detail },
+      };
+    case "audio":
+      return { type: "input_audio", input_audio: { data: part.base64, format: part.format } };
+  }
+}
+
+/** First base64 characters of the files a model is shown: the names clients give are often wrong or missing. */
+const SIGNATURES: readonly (readonly [string, string])[] = [
+  ["iVBORw0KGgo", "image/png"],
+  ["/9j/", "image/jpeg"],
+  ["R0lGOD", "image/gif"],
+  ["UklGR", "image/webp"],
+  ["Qk", "image/bmp"],
+];
+
+function writeImage(image: Extract<ContentPart, { type: "image" }>, profile: OpenAIProfile): string {
+  const sniffed = SIGNATURES.find(([start]) => image.base64.startsWith(start))?.[1];
+  const mime = sniffed ?? (image.mime === "" ? "image/png" : image.mime);
+  if (profile.images !== undefined && !profile.images.includes(mime)) {
+    throw new Fault("unsupported", `images of type ${mime} are not supported by the backend of this model`);
+  }
+  return `data:${mime};base64,${image.base64}`;
+}

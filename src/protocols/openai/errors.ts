@@ -1,0 +1,65 @@
+import { Fault } from "../../core/fault.ts";
+import type { FaultOptions } from "../../core/fault.ts";
+import { isObject } from "../../core/json.ts";
+import type { Json } from "../../core/json.ts";
+
+/** Longest text of an error body that is no JSON which is shown, in characters. */
+const MAX_TEXT = 500;
+
+/**
+ * The fault of a non-2xx reply. The message is the backend's own: `{"error":{"message"}}`, `{"error":"…"}`,
+ * FastAPI's `{"detail"}`, `{"message"}` or plain text.
+ * @param retryAfter seconds, from the Retry-After header
+ */
+export function readErrorBody(status: number, body: Buffer, retryAfter: number | undefined): Fault {
+  const text = body.toString("utf8").trim();
+  return errorFault(status, messageIn(parsed(text)) ?? text.slice(0, MAX_TEXT), retryAfter);
+}
+
+/** The fault of an error inside a 2xx reply: its own numeric code counts as the status, else 502. */
+export function embeddedFault(payload: Json): Fault {
+  const error = isObject(payload) ? (payload["error"] ?? payload) : payload;
+  const code = isObject(error) ? error["code"] : undefined;
+  const status = typeof code === "number" && code >= 400 && code <= 599 ? code : 502;
+  return errorFault(status, messageIn(payload) ?? "", undefined);
+}
+
+function errorFault(status: number, text: string, retryAfter: number | undefined): Fault {
+  const message = text === "" ? `the backend answered with status ${status}` : text;
+  const wait: FaultOptions = retryAfter === undefined ? {} : { retryAfter };
+  switch (status) {
+    case 404:
+      return new Fault("model_not_found", message, wait);
+    case 429:
+    case 503:
+      return new Fault("backend_busy", message, wait);
+    case 501:
+      return new Fault("not_implemented", message, wait);
+    default:
+      return new Fault("backend_error", message, { http: status, ...wait });
+  }
+}
+
+function parsed(text: string): Json | undefined {
+  try {
+    return JSON.parse(text) as Json;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The first message found; a message that is an error body itself (a server behind a server) is opened. */
+function messageIn(value: Json | undefined): string | undefined {
+  if (typeof value === "string")
+    return (value.startsWith("{") ? messageIn(parsed(value)) : undefined) ?? value;
+  if (Array.isArray(value)) {
+    const messages = value.map((item) => messageIn(item)).filter((message) => message !== undefined);
+    return messages.length === 0 ? undefined : messages.join("; ");
+  }
+  if (!isObject(value)) return undefined;
+  for (const name of ["error", "message", "detail", "msg"]) {
+    const found = messageIn(value[name]);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}

@@ -1,0 +1,44 @@
+import type { Fault, FaultCode } from "../../core/fault.ts";
+import { sseData } from "../../wire/sse.ts";
+import type { FaultFace } from "../protocol.ts";
+
+/** `error.type` by status: SDKs show it, some retry policies read it. Others are `api_error`. */
+const TYPES: ReadonlyMap<number, string> = new Map([
+  [400, "invalid_request_error"],
+  [401, "invalid_request_error"],
+  [404, "not_found_error"],
+  [405, "invalid_request_error"],
+  [413, "invalid_request_error"],
+  [429, "rate_limit_error"],
+  [503, "overloaded_error"],
+]);
+
+/** `error.code` where OpenAI has a name of its own; null where Ollama and OpenAI leave it empty. */
+const CODES: { readonly [Code in FaultCode]?: string | null } = {
+  body_missing: null,
+  bad_json: null,
+  invalid_request: null,
+  model_required: null,
+  model_name_invalid: null,
+  unauthorized: "invalid_api_key",
+  path_not_found: "unknown_url",
+  rate_limited: "rate_limit_exceeded",
+  backend_error: null,
+};
+
+function errorJson(fault: Fault): string {
+  const type = TYPES.get(fault.http) ?? "api_error";
+  return JSON.stringify({ error: { message: fault.message, type, param: null, code: codeOf(fault) } });
+}
+
+function codeOf(fault: Fault): string | null {
+  if (fault.http === 503) return "server_busy";
+  const code = CODES[fault.code];
+  return code === undefined ? fault.code : code;
+}
+
+/** `{"error":{"message","type","param","code"}}`, before a reply as its body and in a stream as an event. */
+export const openaiFaults: FaultFace = {
+  body: (fault) => ({ contentType: "application/json", body: errorJson(fault) }),
+  frame: (fault) => sseData(errorJson(fault)),
+};

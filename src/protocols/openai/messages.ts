@@ -1,0 +1,168 @@
+import type { ContentPart, Message, ToolCall } from "../../core/chat.ts";
+import { isObject } from "../../core/json.ts";
+import type { Json, JsonObject } from "../../core/json.ts";
+import { invalid, listField, mismatch, present, textField } from "./fields.ts";
+
+/**
+ * Reads `messages`. What has no neutral form is left out and added to `obstacles`, in words.
+ * Throws `invalid_request` with the phrases of Ollama's OpenAI surface.
+ */
+export function readMessages(body: JsonObject, obstacles: string[]): readonly Message[] {
+  const list = listField(body, "messages") ?? [];
+  if (list.length === 0) throw invalid("[] is too short - 'messages'");
+  const reader = new MessageReader(obstacles);
+  return list.map((item) => reader.read(item));
+}
+
+/** Remembers the tool calls seen so far: a tool result may name only the id of its call, or only the name. */
+class MessageReader {
+  readonly #obstacles: string[];
+  readonly #nameOf = new Map<string, string>();
+  readonly #idOf = new Map<string, string>();
+
+  constructor(obstacles: string[]) {
+    this.#obstacles = obstacles;
+  }
+
+  read(item: Json): Message {
+    if (!isObject(item)) throw mismatch("messages", item, "openai.Message");
+    const role = textField(item, "role");
+    if (role === undefined) throw invalid("invalid message format");
+    return {
+      role: role === "function" ? "tool" : role,
+      ...this.#bodyOf(item),
+      ...this.#answerOf(item, role),
+    };
+  }
+
+  #bodyOf(item: JsonObject): Pick<Message, "content" | "thinking" | "toolCalls"> {
+    const toolCalls = this.#callsOf(item);
+    const thinking = textField(item, "reasoning") ?? textField(item, "reasoning_content");
+    const refusal = textField(item, "refusal");
+    const optional = toolCalls !== undefined || thinking !== undefined || refusal !== undefined;
+    const content = this.#contentOf(item["content"] ?? null, optional);
+    const said = refusal === undefined ? content : [...content, { type: "text", text: refusal } as const];
+    return { content: said, ...present({ thinking, toolCalls }) };
+  }
+
+  /** Of a tool result the call it answers, of any other message the participant's name. */
+  #answerOf(item: JsonObject, role: string): Pick<Message, "toolCallId" | "toolName" | "name"> {
+    const name = textField(item, "name");
+    if (role !== "tool" && role !== "function") return present({ name });
+    const id = textField(item, "tool_call_id") ?? (name === undefined ? undefined : this.#idOf.get(name));
+    const toolName = name ?? (id === undefined ? undefined : this.#nameOf.get(id));
+    return present({ toolCallId: id, toolName });
+  }
+
+  #callsOf(item: JsonObject): readonly ToolCall[] | undefined {
+    const list = listField(item, "tool_calls")?.map((call) => readCall(call));
+    const legacy = item["function_call"] ?? undefined;
+    const calls = legacy === undefined ? list : [...(list ?? []), this.#legacyCall(legacy)];
+    for (const call of calls ?? []) {
+      this.#nameOf.set(call.id, call.name);
+      this.#idOf.set(call.name, call.id);
+    }
+    return calls === undefined || calls.length === 0 ? undefined : calls;
+  }
+
+  /** The deprecated form has no ids: the number of the call makes one. */
+  #legacyCall(value: Json): ToolCall {
+    return { id: `call_${this.#nameOf.size}`, ...readFunction(value) };
+  }
+
+  #contentOf(content: Json, optional: boolean): readonly ContentPart[] {
+    if (typeof content === "string") return content === "" ? [] : [{ type: "text", text: content }];
+    if (Array.isArray(content)) return this.#partsOf(content);
+    if (optional && content === null) return [];
+    throw invalid(`invalid message content type: ${goTypeOf(content)}`);
+  }
+
+  /** Neighbouring texts become one: some templates put a line break between parts. */
+  #partsOf(list: readonly Json[]): readonly ContentPart[] {
+    const parts: ContentPart[] = [];
+    for (const item of list) {
+      const part = this.#partOf(item);
+      const last = parts.at(-1);
+      if (part === undefined || (part.type === "text" && part.text === "")) continue;
+      if (part.type === "text" && last?.type === "text") {
+        parts[parts.length - 1] = { type: "text", text: last.text + part.text };
+      } else parts.push(part);
+    }
+    return parts;
+  }
+
+  #partOf(item: Json): ContentPart | undefined {
+    if (!isObject(item)) throw invalid("invalid message format");
+    const type = textField(item, "type") ?? "";
+    switch (type) {
+      case "text":
+        return { type: "text", text: required(item, "text") };
+      case "refusal":
+        return { type: "text", text: required(item, "refusal") };
+      case "image_url":
+        return readImage(item["image_url"]);
+      case "input_audio":
+        return readAudio(item["input_audio"]);
+      case "file":
+      case "video_url":
+      case "audio_url":
+        this.#obstacles.push(`content of type ${JSON.stringify(type)}`);
+        return undefined;
+      default:
+        throw invalid("invalid message format");
+    }
+  }
+}
+
+function required(holder: JsonObject, name: string): string {
+  const value = holder[name];
+  if (typeof value !== "string") throw invalid("invalid message format");
+  return value;
+}
+
+function readCall(item: Json): ToolCall {
+  if (!isObject(item)) throw invalid("invalid message format");
+  return { id: textField(item, "id") ?? "", ...readFunction(item["function"] ?? null) };
+}
+
+function readFunction(value: Json): Pick<ToolCall, "name" | "arguments"> {
+  if (!isObject(value)) throw invalid("invalid message format");
+  const text = textField(value, "arguments") ?? "";
+  const written = text.trim() === "" ? "{}" : text;
+  if (!isObjectText(written)) throw invalid("invalid tool call arguments");
+  return { name: required(value, "name"), arguments: written };
+}
+
+/** True when the text is a JSON object, which is what the arguments of a tool call must be. */
+export function isObjectText(text: string): boolean {
+  try {
+    return isObject(JSON.parse(text));
+  } catch {
+    return false;
+  }
+}
+
+const DATA_URL = /^data:([^;,]*)(?:;[^;,]*)*?;base64,/;
+/** A data URL's head fits in here; the rest can be megabytes the pattern need not see. */
+const DATA_URL_HEAD = 256;
+
+function readImage(value: Json | undefined): ContentPart {
+  const url = isObject(value) ? textField(value, "url") : value;
+  if (typeof url !== "string") throw invalid("invalid message format");
+  const head = DATA_URL.exec(url.slice(0, DATA_URL_HEAD));
+  if (head !== null) return { type: "image", mime: head[1] ?? "", base64: url.slice(head[0].length) };
+  if (url.startsWith("data:")) throw invalid("invalid image input");
+  const detail = isObject(value) ? textField(value, "detail") : undefined;
+  return { type: "image-url", url, ...present({ detail }) };
+}
+
+function readAudio(value: Json | undefined): ContentPart {
+  if (!isObject(value)) throw invalid("invalid message format");
+  return { type: "audio", format: textField(value, "format") ?? "wav", base64: required(value, "data") };
+}
+
+function goTypeOf(content: Json): string {
+  if (content === null) return "<nil>";
+  if (typeof content === "number") return "float64";
+  return typeof content === "boolean" ? "bool" : "map[string]interface {}";
+}

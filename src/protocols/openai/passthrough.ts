@@ -1,0 +1,99 @@
+import { Fault } from "../../core/fault.ts";
+import { isObject } from "../../core/json.ts";
+import type { JsonObject } from "../../core/json.ts";
+import type { BackendRequest, Passthrough, PassthroughOptions, Relay } from "../protocol.ts";
+import { CHAT_PATH } from "./encode.ts";
+import type { OpenAIProfile } from "./profiles.ts";
+import { StreamRelay, WholeRelay } from "./relay.ts";
+import { wantsUsage } from "./reply.ts";
+
+/** Passes a client's chat completion through to a backend of this profile. */
+export function chatPassthrough(profile: OpenAIProfile): Passthrough {
+  return {
+    request: (options) => passRequest(options, profile),
+    relay: passReply,
+  };
+}
+
+function passReply(options: PassthroughOptions): Relay {
+  if (!options.stream) return new WholeRelay(options.asked);
+  return new StreamRelay({
+    asked: options.asked,
+    wantsUsage: asksUsage(options.body),
+    choices: () => {
+      const { n } = parseBody(options.body) as { n?: unknown };
+      return typeof n === "number" ? n : 1;
+    },
+  });
+}
+
+/** The token counts of a stream are always asked for: they are counted even if the client does not want them. */
+function passRequest(options: PassthroughOptions, profile: OpenAIProfile): BackendRequest {
+  const { body, asked, model } = options;
+  if (!profile.maxCompletionTokens && body.includes('"max_completion_tokens"')) {
+    return { path: CHAT_PATH, body: rewrite(options, { limit: true }) };
+  }
+  const named = asked === model ? body : replaceModel(body, asked, model);
+  const complete = named !== undefined && options.stream ? addUsage(named) : named;
+  return { path: CHAT_PATH, body: complete ?? rewrite(options, { limit: false }) };
+}
+
+function asksUsage(body: Buffer): boolean {
+  return body.includes('"include_usage"') && wantsUsage(parseBody(body));
+}
+
+/**
+ * The body with another model, by bytes; undefined when it is not plain which string that is: the key must
+ * occur once, so it cannot be one inside a schema or metadata.
+ */
+function replaceModel(body: Buffer, asked: string, model: string): Buffer | undefined {
+  const key = Buffer.from('"model"');
+  const at = body.indexOf(key);
+  if (at < 0 || body.includes(key, at + key.length)) return undefined;
+  const colon = skipSpace(body, at + key.length);
+  const from = skipSpace(body, colon + 1);
+  const written = Buffer.from(JSON.stringify(asked));
+  const to = from + written.length;
+  if (body[colon] !== COLON || !body.subarray(from, to).equals(written)) return undefined;
+  return Buffer.concat([body.subarray(0, from), Buffer.from(JSON.stringify(model)), body.subarray(to)]);
+}
+
+const COLON = 0x3a;
+const SPACES = new Set([0x20, 0x09, 0x0a, 0x0d]);
+
+function skipSpace(bytes: Buffer, from: number): number {
+  let at = from;
+  while (SPACES.has(bytes[at] ?? 0)) at++;
+  return at;
+}
+
+/** The body with the token counts asked for, by bytes; undefined when it has stream options of its own. */
+function addUsage(body: Buffer): Buffer | undefined {
+  if (body.includes('"stream_options"')) return asksUsage(body) ? body : undefined;
+  const brace = body.indexOf("{") + 1;
+  const field = Buffer.from('"stream_options":{"include_usage":true},');
+  return Buffer.concat([body.subarray(0, brace), field, body.subarray(brace)]);
+}
+
+/** The body written anew, for the cases that bytes cannot tell. */
+function rewrite(options: PassthroughOptions, { limit }: { readonly limit: boolean }): string {
+  const body = parseBody(options.body);
+  const fields: JsonObject = { ...body, model: options.model };
+  if (options.stream) {
+    const own = isObject(body["stream_options"]) ? body["stream_options"] : {};
+    fields["stream_options"] = { ...own, include_usage: true };
+  }
+  if (limit) fields["max_tokens"] = body["max_completion_tokens"] ?? body["max_tokens"];
+  return JSON.stringify(fields);
+}
+
+function parseBody(body: Buffer): JsonObject {
+  let value: unknown;
+  try {
+    value = JSON.parse(body.toString("utf8"));
+  } catch (error) {
+    throw new Fault("bad_json", "the request is not JSON", { cause: error });
+  }
+  if (isObject(value)) return value;
+  throw new Fault("bad_json", "the request is not a JSON object");
+}

@@ -1,0 +1,217 @@
+import type { ChatRequest, Format, Sampling, Think, Tool, ToolChoice } from "../../core/chat.ts";
+import { Fault } from "../../core/fault.ts";
+import { isObject } from "../../core/json.ts";
+import type { Json, JsonObject } from "../../core/json.ts";
+import {
+  flagField,
+  invalid,
+  listField,
+  mismatch,
+  numberField,
+  objectField,
+  present,
+  textField,
+} from "./fields.ts";
+import { readMessages } from "./messages.ts";
+
+/** A chat completion body in neutral form. */
+export interface ReadRequest {
+  readonly request: ChatRequest;
+  /** What the body asks for that has no neutral form, in words; undefined when all of it has. */
+  readonly obstacle: string | undefined;
+}
+
+/** Fields that become something neutral; all others are kept in `extra`. */
+const KNOWN = new Set(
+  (
+    "model messages stream stream_options n max_tokens max_completion_tokens temperature top_p top_k min_p " +
+    "typical_p seed stop presence_penalty frequency_penalty repetition_penalty repeat_penalty repeat_last_n " +
+    "tools tool_choice parallel_tool_calls functions function_call response_format reasoning_effort " +
+    "reasoning logprobs top_logprobs keep_alive options"
+  ).split(" "),
+);
+
+/**
+ * Reads the body of POST /v1/chat/completions. Throws `invalid_request` for what no backend could take;
+ * what only cannot be translated is told as an obstacle.
+ */
+export function readRequest(body: JsonObject): ReadRequest {
+  const obstacles = choicesObstacles(body);
+  const messages = readMessages(body, obstacles);
+  const { inner, runner } = readOptions(objectField(body, "options"));
+  const request: ChatRequest = {
+    kind: "chat",
+    messages,
+    sampling: { temperature: 1, topP: 1, ...inner, ...readSampling(body) },
+    ...present({
+      tools: readTools(body, obstacles),
+      toolChoice: readToolChoice(body, obstacles),
+      parallelToolCalls: flagField(body, "parallel_tool_calls"),
+      format: readFormat(objectField(body, "response_format"), obstacles),
+      think: readThink(body),
+      logprobs: readLogprobs(body),
+      keepAlive: readKeepAlive(body),
+      runner,
+      extra: rest(body, KNOWN),
+    }),
+  };
+  return { request, obstacle: obstacles[0] };
+}
+
+/** A neutral reply is one choice of text. */
+function choicesObstacles(body: JsonObject): string[] {
+  const obstacles: string[] = [];
+  if ((numberField(body, "n") ?? 1) !== 1) obstacles.push("n>1");
+  const other = listField(body, "modalities")?.find((modality) => modality !== "text");
+  if (other !== undefined) obstacles.push(`modality ${JSON.stringify(other)}`);
+  return obstacles;
+}
+
+/** The fields whose name is not in `taken`, as sent; undefined when there is none. */
+function rest(holder: JsonObject, taken: ReadonlySet<string>): JsonObject | undefined {
+  const left = Object.entries(holder).filter(([name]) => !taken.has(name));
+  return left.length === 0 ? undefined : Object.fromEntries(left);
+}
+
+type NumberName = Exclude<keyof Sampling, "stop">;
+
+/** Wire names of a sampling value, the strongest last: `num_predict` and the like are Ollama's options. */
+const NUMBERS: Readonly<Record<NumberName, readonly string[]>> = {
+  maxTokens: ["num_predict", "max_tokens", "max_completion_tokens"],
+  temperature: ["temperature"],
+  topP: ["top_p"],
+  topK: ["top_k"],
+  minP: ["min_p"],
+  typicalP: ["typical_p"],
+  seed: ["seed"],
+  presencePenalty: ["presence_penalty"],
+  frequencyPenalty: ["frequency_penalty"],
+  repeatPenalty: ["repeat_penalty", "repetition_penalty"],
+  repeatLastN: ["repeat_last_n"],
+};
+const SAMPLING_NAMES = new Set(["stop", ...Object.values(NUMBERS).flat()]);
+
+function readSampling(holder: JsonObject): Sampling {
+  const found: Record<string, number | readonly string[]> = {};
+  for (const [key, names] of Object.entries(NUMBERS)) {
+    for (const name of names) {
+      const value = numberField(holder, name);
+      if (value !== undefined) found[key] = value;
+    }
+  }
+  const stop = readStop(holder["stop"] ?? undefined);
+  if (stop !== undefined) found["stop"] = stop;
+  return found;
+}
+
+/** Ollama's `options` as an extension: sampling is taken out, the rest is for the model runner. */
+function readOptions(options: JsonObject | undefined): { inner: Sampling; runner: JsonObject | undefined } {
+  if (options === undefined) return { inner: {}, runner: undefined };
+  return { inner: readSampling(options), runner: rest(options, SAMPLING_NAMES) };
+}
+
+function readStop(stop: Json | undefined): readonly string[] | undefined {
+  if (stop === undefined) return undefined;
+  if (typeof stop === "string") return [stop];
+  if (Array.isArray(stop) && stop.every((text) => typeof text === "string")) return stop;
+  throw mismatch("stop", stop, "string or []string");
+}
+
+function readTools(body: JsonObject, obstacles: string[]): readonly Tool[] | undefined {
+  const tools: Tool[] = [];
+  for (const item of listField(body, "tools") ?? []) {
+    if (!isObject(item)) throw mismatch("tools", item, "api.Tool");
+    const type = textField(item, "type") ?? "function";
+    if (type === "function") tools.push(readTool(item["function"] ?? null));
+    else obstacles.push(`tools of type ${JSON.stringify(type)}`);
+  }
+  for (const item of listField(body, "functions") ?? []) tools.push(readTool(item));
+  return tools.length === 0 ? undefined : tools;
+}
+
+function readTool(item: Json): Tool {
+  if (!isObject(item)) throw mismatch("tools", item, "api.ToolFunction");
+  const name = textField(item, "name");
+  if (name === undefined || name === "") throw invalid("a tool needs a function with a name");
+  return {
+    name,
+    ...present({
+      description: textField(item, "description"),
+      parameters: objectField(item, "parameters"),
+      strict: flagField(item, "strict"),
+    }),
+  };
+}
+
+function readToolChoice(body: JsonObject, obstacles: string[]): ToolChoice | undefined {
+  const choice = body["tool_choice"] ?? body["function_call"] ?? undefined;
+  if (choice === undefined || choice === "auto" || choice === "none" || choice === "required") return choice;
+  if (typeof choice === "string") throw invalid(`Invalid tool_choice: ${choice}`);
+  if (!isObject(choice)) throw mismatch("tool_choice", choice, "string or object");
+  const called = objectField(choice, "function") ?? choice;
+  const name = textField(called, "name");
+  if (name !== undefined) return { name };
+  obstacles.push(`tool_choice of type ${JSON.stringify(choice["type"])}`);
+  return undefined;
+}
+
+function readFormat(format: JsonObject | undefined, obstacles: string[]): Format | undefined {
+  const type = format === undefined ? undefined : textField(format, "type");
+  if (format === undefined || type === undefined || type === "text") return undefined;
+  if (type === "json_object") return { type: "json" };
+  if (type !== "json_schema") {
+    obstacles.push(`response_format of type ${JSON.stringify(type)}`);
+    return undefined;
+  }
+  const holder = objectField(format, "json_schema") ?? {};
+  const schema = objectField(holder, "schema");
+  if (schema === undefined) return { type: "json" };
+  return { type: "schema", schema, ...present({ name: textField(holder, "name") }) };
+}
+
+/** Ollama's efforts; the neutral form knows nothing above "max". */
+const EFFORTS: ReadonlyMap<string, Think> = new Map<string, Think>([
+  ["none", false],
+  ["minimal", "minimal"],
+  ["low", "low"],
+  ["medium", "medium"],
+  ["high", "high"],
+  ["xhigh", "max"],
+  ["ultra", "max"],
+  ["max", "max"],
+]);
+
+function readThink(body: JsonObject): Think | undefined {
+  const nested = body["reasoning"] ?? undefined;
+  const effort =
+    textField(body, "reasoning_effort") ?? (isObject(nested) ? textField(nested, "effort") : undefined);
+  if (effort === undefined) return undefined;
+  const think = EFFORTS.get(effort);
+  if (think !== undefined) return think;
+  throw invalid(
+    `invalid reasoning value: ${JSON.stringify(effort)} (must be "minimal", "low", "medium", "high", "xhigh", "ultra", "max", or "none")`,
+  );
+}
+
+const MAX_TOP_LOGPROBS = 20;
+
+function readLogprobs(body: JsonObject): { readonly top: number } | undefined {
+  const asked = flagField(body, "logprobs") ?? false;
+  const top = numberField(body, "top_logprobs") ?? 0;
+  if (!Number.isInteger(top) || top < 0 || top > MAX_TOP_LOGPROBS) {
+    throw invalid(`top_logprobs must be between 0 and ${MAX_TOP_LOGPROBS}`);
+  }
+  return asked ? { top } : undefined;
+}
+
+function readKeepAlive(body: JsonObject): number | string | undefined {
+  const value = body["keep_alive"] ?? undefined;
+  if (value === undefined || typeof value === "number" || typeof value === "string") return value;
+  throw mismatch("keep_alive", value, "api.Duration");
+}
+
+/** The request in neutral form; throws `unsupported` when a part of it has none. */
+export function translatable({ request, obstacle }: ReadRequest): ChatRequest {
+  if (obstacle === undefined) return request;
+  throw new Fault("unsupported", `${obstacle} is not supported by the backend of this model`);
+}

@@ -1,0 +1,171 @@
+import { Fault } from "../core/fault.ts";
+
+/**
+ * Server-sent events (WHATWG HTML, section 9.2): lines end with LF, CRLF or CR, a blank line ends an event,
+ * lines that begin with a colon are comments.
+ */
+
+export interface SseEvent {
+  /** The `event` field; "message" when there is none. */
+  readonly event: string;
+  /** All `data` lines, joined with LF. */
+  readonly data: string;
+}
+
+/** Longest event taken, in bytes: a backend that never ends one must not fill the memory. */
+export const MAX_EVENT_BYTES: number = 16 * 1024 * 1024;
+
+const LF = 10;
+const CR = 13;
+const NOTHING: Buffer = Buffer.alloc(0);
+const LINE_END = /\r\n|\n|\r/;
+
+/** An event with one `data` line. `json` must not hold a line break; JSON.stringify never writes one. */
+export function sseData(json: string): string {
+  return `data: ${json}\n\n`;
+}
+
+/** A named event with one `data` line; neither may hold a line break. */
+export function sseEvent(event: string, json: string): string {
+  return `event: ${event}\ndata: ${json}\n\n`;
+}
+
+/** A comment every client ignores, e.g. to keep a connection alive; must not hold a line break. */
+export function sseComment(text: string): string {
+  return `: ${text}\n\n`;
+}
+
+/** Cuts a byte stream after whole events and leaves the bytes as they are. */
+export class SseSplitter {
+  readonly #limit: number;
+  #held: Buffer = NOTHING;
+  /** Set by the first CR: until then a blank line is two LF, which Buffer finds without a loop here. */
+  #carriage = false;
+
+  /** @param limit longest event, in bytes */
+  constructor(limit: number = MAX_EVENT_BYTES) {
+    this.#limit = limit;
+  }
+
+  /**
+   * All whole events known by now and not yet returned, as they came; empty when there is none. A chunk
+   * that holds only whole events comes back itself, without a copy.
+   * Throws `backend_lost` when an event grows beyond the limit.
+   */
+  push(chunk: Buffer): Buffer {
+    const bytes = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
+    this.#carriage ||= chunk.includes(CR);
+    const end = this.#carriage ? (blankLineEnds(bytes, true).at(-1) ?? 0) : lastLineFeedPair(bytes);
+    if (bytes.length - end > this.#limit) {
+      throw new Fault("backend_lost", `the backend sent an event of more than ${this.#limit} bytes`);
+    }
+    this.#held = end === bytes.length ? NOTHING : bytes.subarray(end);
+    return end === bytes.length ? bytes : bytes.subarray(0, end);
+  }
+
+  /** The bytes of an event that no blank line has ended yet; the splitter is empty afterwards. */
+  rest(): Buffer {
+    const rest = this.#held;
+    this.#held = NOTHING;
+    return rest;
+  }
+}
+
+function lastLineFeedPair(bytes: Buffer): number {
+  const last = bytes.length - 1;
+  if (bytes[last] === LF && bytes[last - 1] === LF) return bytes.length;
+  const at = bytes.lastIndexOf("\n\n");
+  return at < 0 ? 0 : at + 2;
+}
+
+/**
+ * Positions just after each blank line. While more bytes may come, a CR as the last byte decides nothing: an
+ * LF that belongs to it may follow.
+ */
+function blankLineEnds(bytes: Buffer, more: boolean): number[] {
+  const ends: number[] = [];
+  let lineStart = 0;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at];
+    if (byte !== LF && byte !== CR) continue;
+    if (more && byte === CR && at + 1 === bytes.length) break;
+    const blank = at === lineStart;
+    if (byte === CR && bytes[at + 1] === LF) at++;
+    lineStart = at + 1;
+    if (blank) ends.push(lineStart);
+  }
+  return ends;
+}
+
+/** The single events in bytes that hold whole events only, as {@link SseSplitter.push} returns them. */
+export function splitEvents(bytes: Buffer): Buffer[] {
+  let start = 0;
+  return blankLineEnds(bytes, false).map((end) => {
+    const event = bytes.subarray(start, end);
+    start = end;
+    return event;
+  });
+}
+
+/** The events of a text that holds whole events only; what has no data (comments) is left out. */
+export function parseEvents(text: string): SseEvent[] {
+  const lone = loneData(text);
+  if (lone !== undefined) return [{ event: "message", data: lone }];
+  const events: SseEvent[] = [];
+  let event = "";
+  let data: string | undefined;
+  for (const line of text.split(LINE_END)) {
+    if (line === "") {
+      if (data !== undefined) events.push({ event: event === "" ? "message" : event, data });
+      event = "";
+      data = undefined;
+      continue;
+    }
+    const [name, value] = fieldOf(line);
+    if (name === "data") data = data === undefined ? value : `${data}\n${value}`;
+    if (name === "event") event = value;
+  }
+  return events;
+}
+
+/** The data of a text that is one `data: …` line and nothing else: how backends send nearly every token. */
+function loneData(text: string): string | undefined {
+  const end = text.length - 2;
+  if (!text.startsWith("data: ") || text.indexOf("\n") !== end || !text.endsWith("\n\n")) return undefined;
+  return text.includes("\r") ? undefined : text.slice(6, end);
+}
+
+function fieldOf(line: string): [name: string, value: string] {
+  const colon = line.indexOf(":");
+  if (colon < 0) return [line, ""];
+  const from = line[colon + 1] === " " ? colon + 2 : colon + 1;
+  return [line.slice(0, colon), line.slice(from)];
+}
+
+/** Reads events from a byte stream, whatever its split. */
+export class SseParser {
+  readonly #splitter: SseSplitter;
+  #begun = false;
+
+  /** @param limit longest event, in bytes */
+  constructor(limit: number = MAX_EVENT_BYTES) {
+    this.#splitter = new SseSplitter(limit);
+  }
+
+  /** The events that are complete with this chunk. Throws `backend_lost` when one grows beyond the limit. */
+  push(chunk: Buffer): SseEvent[] {
+    return this.#parse(this.#splitter.push(chunk).toString("utf8"));
+  }
+
+  /** The stream has ended: the last event, when only its blank line is missing. */
+  end(): SseEvent[] {
+    return this.#parse(`${this.#splitter.rest().toString("utf8")}\n\n`);
+  }
+
+  #parse(text: string): SseEvent[] {
+    if (text === "") return [];
+    const bare = !this.#begun && text.startsWith("\uFEFF") ? text.slice(1) : text;
+    this.#begun = true;
+    return parseEvents(bare);
+  }
+}

@@ -1,0 +1,27 @@
+import type { Json } from "../../core/json.ts";
+import { refusal } from "./fields.ts";
+
+/** Go's time.ParseDuration. */
+const DURATION = /^[+-]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/;
+const UNITLESS = /^[+-]?(?:\d+\.?\d*|\.\d+)$/;
+
+/** Checks a `keep_alive`: seconds or a Go duration. Throws `invalid_request` with Ollama's words. */
+export function readKeepAlive(value: Json | undefined): number | string | undefined {
+  if (value === undefined || typeof value === "number") return value;
+  if (typeof value !== "string") throw refusal(`Unsupported type: '${goType(value)}'`);
+  if (DURATION.test(value)) return value;
+  const text = JSON.stringify(value);
+  throw refusal(
+    UNITLESS.test(value) ? `time: missing unit in duration ${text}` : `time: invalid duration ${text}`,
+  );
+}
+
+function goType(value: Json): string {
+  if (typeof value === "boolean") return "bool";
+  return Array.isArray(value) ? "[]interface {}" : "map[string]interface {}";
+}
+
+/** True when the model is to leave memory at once: 0, "0", "0s", "0h0m" … */
+export function isZero(keepAlive: number | string | undefined): boolean {
+  return typeof keepAlive === "string" ? !/[1-9]/.test(keepAlive) : keepAlive === 0;
+}

@@ -1,0 +1,74 @@
+import type { Part, TokenLogprob } from "../../core/chat.ts";
+import { isObject, type Json, type JsonObject } from "../../core/json.ts";
+import { LineSplitter } from "../../wire/lines.ts";
+import type { ReplyReader } from "../protocol.ts";
+import { setOnly } from "./fields.ts";
+import { endOf, incomplete, logprobsOf, parseReply, text } from "./reply.ts";
+
+/**
+ * Reads the reply of `/api/chat` or `/api/generate`, streamed or whole: a whole reply is one line, with or
+ * without a newline.
+ */
+export class OllamaReader implements ReplyReader {
+  readonly #lines = new LineSplitter();
+  #calls = 0;
+  #done = false;
+
+  push(chunk: Buffer): Part[] {
+    return this.#lines.push(chunk).flatMap((line) => this.#read(line));
+  }
+
+  end(): Part[] {
+    const parts = this.#read(this.#lines.rest());
+    if (!this.#done) throw incomplete();
+    return parts;
+  }
+
+  #read(line: Buffer): Part[] {
+    if (line.length === 0 || this.#done) return [];
+    const reply = parseReply(line);
+    const parts = this.#deltas(reply);
+    if (reply["done"] === true) {
+      this.#done = true;
+      parts.push(endOf(reply, this.#calls > 0));
+    }
+    return parts;
+  }
+
+  #deltas(reply: JsonObject): Part[] {
+    const { message } = reply;
+    const source = isObject(message) ? message : reply;
+    const parts: Part[] = [];
+    const thinking = text(source["thinking"]);
+    if (thinking !== "") parts.push({ type: "thinking-delta", text: thinking });
+    const content = text(source === reply ? reply["response"] : source["content"]);
+    const logprobs = logprobsOf(reply["logprobs"]);
+    if (content !== "" || logprobs !== undefined) parts.push(textDelta(content, logprobs));
+    for (const call of asList(source["tool_calls"])) parts.push(this.#toolDelta(call));
+    return parts;
+  }
+
+  /** Calls are counted here: older versions number each line from 0 again. */
+  #toolDelta(call: JsonObject): Part {
+    const called = isObject(call["function"]) ? call["function"] : {};
+    const values = called["arguments"];
+    const index = this.#calls;
+    this.#calls += 1;
+    return setOnly<Extract<Part, { type: "tool-delta" }>>({
+      type: "tool-delta",
+      index,
+      id: text(call["id"]) || undefined,
+      name: text(called["name"]),
+      arguments: typeof values === "string" ? values : JSON.stringify(values ?? {}),
+    });
+  }
+}
+
+function textDelta(content: string, logprobs: readonly TokenLogprob[] | undefined): Part {
+  const delta = { type: "text-delta", text: content } as const;
+  return logprobs === undefined ? delta : { ...delta, logprobs };
+}
+
+function asList(value: Json | undefined): JsonObject[] {
+  return Array.isArray(value) ? value.filter(isObject) : [];
+}

@@ -1,7 +1,7 @@
 import type { LlamaContextSequence } from "node-llama-cpp";
 import type { Settings } from "../../config/settings.ts";
 import { systemAmbient, type Ambient } from "../../core/ambient.ts";
-import { Fault } from "../../core/fault.ts";
+import { Fault, toFault } from "../../core/fault.ts";
 import { modelKey, type ModelCard } from "../../core/model.ts";
 import type { Task } from "../../core/task.ts";
 import type { Log } from "../../telemetry/log.ts";
@@ -85,6 +85,8 @@ class EmbeddedBackend implements Backend {
     this.#running.add(settled);
     try {
       return await work;
+    } catch (error) {
+      throw faultOf(error, signal);
     } finally {
       this.#running.delete(settled);
     }
@@ -98,11 +100,15 @@ class EmbeddedBackend implements Backend {
   async #answer(plan: Plan, writer: AnswerWriter, signal: AbortSignal): Promise<Answer> {
     const stop = AbortSignal.any([signal, this.#closing.signal]);
     const slot = await this.#slots.take(stop);
-    const { ambient, runtime } = { ambient: this.#ambient, runtime: this.#runtime };
     try {
-      for await (const part of generate({ runtime, slot, plan, signal: stop, ambient })) {
-        writer.write([part]);
-      }
+      const parts = generate({
+        runtime: this.#runtime,
+        slot,
+        plan,
+        signal: stop,
+        ambient: this.#ambient,
+      });
+      for await (const part of parts) writer.write([part]);
       return writer.finish();
     } finally {
       await slot.clearHistory();
@@ -115,4 +121,10 @@ class EmbeddedBackend implements Backend {
     await Promise.all(this.#running);
     await this.#runtime.llama.dispose();
   }
+}
+
+/** Whatever reason a signal was given, an aborted run is a cancelled one. */
+function faultOf(error: unknown, signal: AbortSignal): Fault {
+  if (error instanceof Fault || !signal.aborted) return toFault(error);
+  return new Fault("cancelled", "the request was cancelled", { cause: error });
 }

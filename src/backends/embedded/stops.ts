@@ -5,7 +5,7 @@ export interface Filtered {
   readonly stopped: boolean;
 }
 
-/** Cuts a streamed text at the first stop string, wherever the pieces of the stream begin and end. */
+/** Cuts a streamed text at the first stop string that is complete, wherever the pieces of the stream begin and end. */
 export class StopFilter {
   readonly #stops: readonly string[];
   #held = "";
@@ -35,9 +35,16 @@ export class StopFilter {
     return text;
   }
 
+  /** Where the stop string begins that is complete first; so the split of the text makes no difference. */
   #firstStop(text: string): number | undefined {
-    const found = this.#stops.map((stop) => text.indexOf(stop)).filter((index) => index >= 0);
-    return found.length === 0 ? undefined : Math.min(...found);
+    let first: { readonly start: number; readonly end: number } | undefined;
+    for (const stop of this.#stops) {
+      const start = text.indexOf(stop);
+      const end = start + stop.length;
+      if (start < 0 || (first !== undefined && first.end < end)) continue;
+      if (first === undefined || end < first.end || start < first.start) first = { start, end };
+    }
+    return first?.start;
   }
 
   /** Length of the longest end of the text with which a stop string begins. */

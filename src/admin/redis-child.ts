@@ -29,6 +29,8 @@ export interface RedisChild {
   readonly exited: Promise<string>;
   /** Lets the server write what it has to and ends it. Idempotent. */
   stop(): Promise<void>;
+  /** Asks the server to end and does not wait for it: for a process that must exit now. */
+  kill(): void;
 }
 
 /** The first of these on PATH is started. */
@@ -62,12 +64,17 @@ export async function startRedis(options: RedisChildOptions): Promise<RedisChild
   }
 }
 
+/** The unix socket of the Redis that owns this folder, whether it runs or not. */
+export function redisSocket(dir: string): string {
+  return socketPath(dir, "redis.sock");
+}
+
 async function startInOwnFolder(
   program: string,
   options: RedisChildOptions,
   lock: Lock,
 ): Promise<RedisChild> {
-  const socket = socketPath(options.dir, "redis.sock");
+  const socket = redisSocket(options.dir);
   if (await shutDown(socket)) options.log?.warn("an orphaned redis was shut down", { dir: options.dir });
   const port = options.port === 0 ? await freePort() : (options.port ?? 0);
   const child = spawn(program, serverArguments(options, { socket, port }), {
@@ -81,7 +88,7 @@ async function startInOwnFolder(
   await whenReady(socket, exited, stop);
   options.log?.debug("redis runs", { pid: child.pid, dir: options.dir });
   const url = port === 0 ? `unix://${socket}` : `redis://127.0.0.1:${port}`;
-  return { url, pid: child.pid ?? 0, exited, stop };
+  return { url, pid: child.pid ?? 0, exited, stop, kill: () => void child.kill("SIGTERM") };
 }
 
 /**

@@ -101,10 +101,3 @@ function pick(setting: Setting, layers: readonly Source[], problems: string[]): 
   }
   return setting.default;
 }
-
-const LOCAL_REDIS = "redis://127.0.0.1:6379";
-
-/** The settings of a process that uses a Redis somebody else runs: without a URL, the usual one on this machine. */
-export function withLocalRedis(settings: Settings): Settings {
-  return settings.redisUrl === "" ? Object.freeze({ ...settings, redisUrl: LOCAL_REDIS }) : settings;
-}

@@ -88,7 +88,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
       pattern: /^(?:rediss?:\/\/[^\s/]+|unix:\/\/\/\S)/,
       says: "a URL that begins with redis://, rediss:// or unix:///",
     },
-    doc: "Redis to use, redis://, rediss:// or unix://; empty: `sgnet up` starts its own, other commands use redis://127.0.0.1:6379.",
+    doc: "Redis to use, redis://, rediss:// or unix://; empty: `sgnet up` starts its own, other commands use that one while it runs, else redis://127.0.0.1:6379.",
   },
   prefix: {
     env: "SGNET_PREFIX",

@@ -9,7 +9,6 @@ import {
   loadSettings,
   resolvedCacheDir,
   settingsToEnvironment,
-  withLocalRedis,
 } from "../../src/config/load.ts";
 import type { SettingsSources } from "../../src/config/load.ts";
 import { renderEnvExample, renderSettingsDoc } from "../../src/config/render.ts";
@@ -113,11 +112,6 @@ describe("settings", () => {
       resolvedCacheDir({ cacheDir: "" }, { XDG_CACHE_HOME: "x" }),
       join(homedir(), ".cache/stargazer"),
     );
-  });
-
-  it("use the Redis of this machine where no other is named", () => {
-    assert.equal(withLocalRedis(load({})).redisUrl, "redis://127.0.0.1:6379");
-    assert.equal(withLocalRedis(load({ env: { REDIS_URL: "redis://r" } })).redisUrl, "redis://r");
   });
 
   it("are all in .env.example and docs/settings.md, as the table says", () => {

@@ -1,0 +1,39 @@
+import { parseBackends } from "../backends/address.ts";
+import type { Address } from "../backends/address.ts";
+import { discoverLocal, probeKind } from "../backends/discover.ts";
+import type { Settings } from "../config/settings.ts";
+import { toFault } from "../core/fault.ts";
+import type { Finding } from "./finding.ts";
+
+const LIMIT_MS = 3000;
+const ABOUT = "backends";
+
+/** Whether the LLM servers of the settings answer, or else which ones this machine has. */
+export async function checkBackends(settings: Settings): Promise<readonly Finding[]> {
+  try {
+    const configured = parseBackends(settings.backends);
+    if (configured.length > 0) return await Promise.all(configured.map(checkBackend));
+    return [whatWillRun(settings, await discoverLocal(AbortSignal.timeout(LIMIT_MS)))];
+  } catch (error) {
+    return [{ ok: false, about: ABOUT, text: toFault(error).message }];
+  }
+}
+
+async function checkBackend(address: Address): Promise<Finding> {
+  try {
+    const kind = await probeKind(address, AbortSignal.timeout(LIMIT_MS));
+    return { ok: true, about: ABOUT, text: `${address.url} answers, kind ${address.kind ?? kind}` };
+  } catch (error) {
+    return { ok: false, about: ABOUT, text: `${address.url}: ${toFault(error).message}` };
+  }
+}
+
+function whatWillRun(settings: Settings, found: readonly Address[]): Finding {
+  if (found.length > 0)
+    return { ok: true, about: ABOUT, text: `found ${found.map(({ url }) => url).join(", ")}` };
+  if (settings.embeddedModel !== "off")
+    return { ok: true, about: ABOUT, text: "no LLM server on this machine: the embedded model will answer" };
+  const text =
+    "no LLM server on this machine, and the embedded model is off: start one, or set SGNET_BACKENDS.";
+  return { ok: false, about: ABOUT, text };
+}

@@ -1,0 +1,73 @@
+import { REDIS_PROGRAMS } from "../admin/redis-child.ts";
+import { findProgram } from "../config/environment.ts";
+import type { Settings } from "../config/settings.ts";
+import { toFault } from "../core/fault.ts";
+import { connect } from "../redis/connection.ts";
+import type { Finding } from "./finding.ts";
+import { withRedis } from "./redis-url.ts";
+
+const ABOUT = "redis";
+
+/** Oldest major version that has all commands used (BLMPOP). */
+const OLDEST_MAJOR = 7;
+
+/** Whether Redis is there, new enough, and set up to keep tasks. */
+export async function checkRedis(settings: Settings): Promise<readonly Finding[]> {
+  const { redisUrl } = await withRedis(settings);
+  try {
+    const connection = await connect(redisUrl, "sgnet-doctor");
+    try {
+      return judgeRedis(String(await connection.command("INFO")));
+    } finally {
+      connection.close();
+    }
+  } catch (error) {
+    return [settings.redisUrl === "" ? whatUpWillStart() : { ok: false, about: ABOUT, text: noRedis(error) }];
+  }
+}
+
+function noRedis(error: unknown): string {
+  return `${toFault(error).message}: check REDIS_URL, and that Redis runs there.`;
+}
+
+function whatUpWillStart(): Finding {
+  const program = findProgram(REDIS_PROGRAMS);
+  if (program !== undefined)
+    return { ok: true, about: ABOUT, text: `none runs: sgnet up will start ${program}` };
+  return {
+    ok: false,
+    about: ABOUT,
+    text: "none runs and none is installed: install Redis 7, or set REDIS_URL.",
+  };
+}
+
+/** What the reply to INFO tells. */
+export function judgeRedis(info: string): readonly Finding[] {
+  const facts = new Map(info.split(/\r?\n/).map((line) => pair(line)));
+  const version = facts.get("redis_version") ?? "unknown";
+  const recent = Number.parseInt(version, 10) >= OLDEST_MAJOR;
+  const findings: Finding[] = [
+    {
+      ok: recent,
+      about: ABOUT,
+      text: `version ${version}${recent ? "" : ": version 7.0 or later is needed."}`,
+    },
+  ];
+  const policy = facts.get("maxmemory_policy") ?? "noeviction";
+  if (policy !== "noeviction")
+    findings.push(
+      advice(`maxmemory-policy is ${policy}: set noeviction, or Redis throws tasks away when full.`),
+    );
+  if (facts.get("aof_enabled") !== "1")
+    findings.push(advice("appendonly is off: set it to yes, or queued tasks are lost when Redis restarts."));
+  return findings;
+}
+
+function advice(text: string): Finding {
+  return { ok: false, about: ABOUT, text };
+}
+
+function pair(line: string): [string, string] {
+  const colon = line.indexOf(":");
+  return [line.slice(0, colon), line.slice(colon + 1)];
+}

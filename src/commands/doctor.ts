@@ -1,0 +1,53 @@
+import { resolvedCacheDir } from "../config/load.ts";
+import { prepareHttpEnvironment } from "../config/environment.ts";
+import type { Settings } from "../config/settings.ts";
+import { toFault } from "../core/fault.ts";
+import { loadUws } from "../gateway/uws.ts";
+import { checkBackends } from "./doctor-backends.ts";
+import { checkFolder } from "./doctor-folders.ts";
+import { checkRedis } from "./doctor-redis.ts";
+import type { Finding } from "./finding.ts";
+import { listenProblem } from "./listening.ts";
+
+/** Checks everything that commands of this machine need, and prints one line each. Resolves with the exit code. */
+export async function runDoctor(settings: Settings): Promise<number> {
+  const [redis, backends, port] = await Promise.all([
+    checkRedis(settings),
+    checkBackends(settings),
+    checkPort(settings),
+  ]);
+  const findings = [
+    checkNode(process.versions.node),
+    checkHttp(settings),
+    ...redis,
+    ...backends,
+    port,
+    checkFolder("state folder", settings.stateDir),
+    checkFolder("cache folder", resolvedCacheDir(settings)),
+  ];
+  for (const { ok, about, text } of findings)
+    process.stdout.write(`${ok ? "ok " : "fix"}  ${about.padEnd(13)} ${text}\n`);
+  return findings.every(({ ok }) => ok) ? 0 : 1;
+}
+
+/** Supported: 22.19 to 25, as package.json says. */
+export function checkNode(version: string): Finding {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  const ok = major >= 22 && major < 26 && (major > 22 || minor >= 19);
+  return { ok, about: "node", text: ok ? version : `${version}: use 22.19 or later, below 26.` };
+}
+
+function checkHttp(settings: Settings): Finding {
+  try {
+    prepareHttpEnvironment();
+    loadUws({ cacheDir: resolvedCacheDir(settings) });
+    return { ok: true, about: "http", text: "the native HTTP binary loads" };
+  } catch (error) {
+    return { ok: false, about: "http", text: toFault(error).message };
+  }
+}
+
+async function checkPort({ host, port }: Settings): Promise<Finding> {
+  const problem = await listenProblem(host, port);
+  return { ok: problem === undefined, about: "port", text: problem ?? `${host} port ${port} is free` };
+}

@@ -1,0 +1,51 @@
+import { get } from "node:http";
+import { setTimeout as delay } from "node:timers/promises";
+import { isObject } from "../core/json.ts";
+import type { Json } from "../core/json.ts";
+
+const POLL_MS = 250;
+
+/** Waits until a gateway lists a model. Resolves with a model to chat with; undefined when `signal` aborts before. */
+export async function firstModel(url: string, signal: AbortSignal): Promise<string | undefined> {
+  while (!signal.aborted) {
+    const model = chatModel(await listModels(url, signal));
+    if (model !== undefined) return model;
+    await delay(POLL_MS, undefined, { signal }).catch(() => {});
+  }
+  return undefined;
+}
+
+/** Models made for embeddings do not chat; the list does not tell them apart but by their usual names. */
+function chatModel(names: readonly string[]): string | undefined {
+  return names.find((name) => !/embed/i.test(name)) ?? names[0];
+}
+
+/** Ids of GET /v1/models; none while the gateway does not answer. */
+async function listModels(url: string, signal: AbortSignal): Promise<string[]> {
+  const body = await fetchText(`${url}/v1/models`, signal).catch(() => "{}");
+  const document = parse(body);
+  const list = isObject(document) ? document["data"] : undefined;
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((model) => (isObject(model) && typeof model["id"] === "string" ? model["id"] : []));
+}
+
+function parse(text: string): Json {
+  try {
+    return JSON.parse(text) as Json;
+  } catch {
+    return null;
+  }
+}
+
+function fetchText(url: string, signal: AbortSignal): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const request = get(url, { signal, agent: false }, (response) => {
+      let body = "";
+      response.setEncoding("utf8");
+      response.on("data", (text: string) => (body += text));
+      response.once("end", () => resolve(body));
+      response.once("error", reject);
+    });
+    request.once("error", reject);
+  });
+}

@@ -1,0 +1,18 @@
+import type { Settings } from "../config/settings.ts";
+import { prepareHttpEnvironment } from "../config/environment.ts";
+import { startGateway } from "../gateway/gateway.ts";
+import { openLog } from "../telemetry/log.ts";
+import { withRedis } from "./redis-url.ts";
+import { runService } from "./service.ts";
+
+/** Runs a gateway until asked to stop. Resolves with the exit code. */
+export async function runGateway(given: Settings): Promise<number> {
+  const settings = await withRedis(given);
+  const log = openLog({ level: settings.logLevel, format: settings.logFormat }).with({ process: "gateway" });
+  prepareHttpEnvironment();
+  return runService({
+    log,
+    start: () => startGateway({ settings, log }),
+    portOf: ({ port }) => port,
+  });
+}

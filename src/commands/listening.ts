@@ -1,0 +1,22 @@
+import { createServer } from "node:net";
+
+/** The sentence that says why this address cannot be listened on; undefined when it can, right now. */
+export async function listenProblem(host: string, port: number): Promise<string | undefined> {
+  const server = createServer();
+  const error = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
+    server.once("error", resolve);
+    server.listen({ host, port, exclusive: true }, () => {
+      server.close(() => resolve(undefined));
+    });
+  });
+  if (error === undefined) return undefined;
+  if (error.code === "EADDRINUSE")
+    return `Port ${port} of ${host} is taken: choose another with --port, or PORT.`;
+  return `Port ${port} of ${host} cannot be listened on (${error.message}).`;
+}
+
+/** The URL under which a gateway that listens on this address can be reached from this machine. */
+export function localUrl(host: string, port: number): string {
+  const reachable = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host;
+  return `http://${reachable.includes(":") ? `[${reachable}]` : reachable}:${port}`;
+}

@@ -1,0 +1,20 @@
+type Cell = string | number;
+
+/** A titled table of aligned columns: numbers to the right, text to the left. */
+export function renderTable(
+  title: string,
+  head: readonly string[],
+  rows: readonly (readonly Cell[])[],
+): string {
+  if (rows.length === 0) return `${title}: none\n`;
+  const widths = head.map((name, column) =>
+    Math.max(name.length, ...rows.map((row) => String(row[column] ?? "").length)),
+  );
+  const line = (cells: readonly Cell[]): string =>
+    `  ${cells.map((cell, column) => pad(cell, widths[column] ?? 0)).join("  ")}`.trimEnd();
+  return `${[title, line(head), ...rows.map((row) => line(row))].join("\n")}\n`;
+}
+
+function pad(cell: Cell, width: number): string {
+  return typeof cell === "number" ? String(cell).padStart(width) : cell.padEnd(width);
+}

@@ -1,0 +1,123 @@
+import { productVersion } from "../config/version.ts";
+import type { Settings } from "../config/settings.ts";
+import type { Log } from "../telemetry/log.ts";
+import { openLog } from "../telemetry/log.ts";
+import { banner, examples } from "./banner.ts";
+import { firstModel } from "./first-model.ts";
+import { listenProblem, localUrl } from "./listening.ts";
+import { launchOwnProcess } from "./own-process.ts";
+import { launchRedis } from "./own-redis.ts";
+import { ownRedisDir, shownRedisUrl } from "./redis-url.ts";
+import { listenForStop } from "./stop-request.ts";
+import { Supervised } from "./supervised.ts";
+import type { Run } from "./supervised.ts";
+
+const FIRST_DELAY_MS = 500;
+
+/**
+ * Runs Redis (unless one is named), a gateway and a worker until asked to stop; what ends by itself is started
+ * again. Resolves with the exit code.
+ */
+export async function runUp(settings: Settings): Promise<number> {
+  const problem = await listenProblem(settings.host, settings.port);
+  if (problem !== undefined) throw new Error(problem);
+  const log = openLog({ level: settings.logLevel, format: settings.logFormat }).with({ process: "up" });
+  const fleet = new Fleet(settings, log);
+  const stop = listenForStop(() => fleet.kill());
+  const over = new AbortController();
+  void stop.requested.then(() => over.abort());
+  try {
+    await Promise.race([fleet.start(), stop.requested]);
+    if (!over.signal.aborted) await present(fleet, over.signal);
+    await stop.requested;
+    process.stdout.write(
+      "Stopping: running requests are finished first. Ctrl-C again ends everything at once.\n",
+    );
+  } finally {
+    over.abort();
+    await fleet.stop();
+    stop.release();
+  }
+  return 0;
+}
+
+/** Says what runs, and, as soon as there is a model, how to use it. */
+async function present(fleet: Fleet, signal: AbortSignal): Promise<void> {
+  process.stdout.write(banner(productVersion(), fleet.places));
+  const model = await firstModel(fleet.gatewayUrl, signal);
+  if (model !== undefined) process.stdout.write(examples(fleet.gatewayUrl, model));
+}
+
+/** The processes of one machine, in the order in which they are started; they are stopped from the front. */
+class Fleet {
+  readonly #log: Log;
+  readonly #ownRedis: boolean;
+  readonly #members: Supervised[] = [];
+  #settings: Settings;
+  #stopped = false;
+
+  constructor(settings: Settings, log: Log) {
+    this.#settings = settings;
+    this.#log = log;
+    this.#ownRedis = settings.redisUrl === "";
+  }
+
+  get gatewayUrl(): string {
+    return localUrl(this.#settings.host, this.#settings.port);
+  }
+
+  /** What runs where, without secrets. */
+  get places(): Readonly<Record<string, string>> {
+    return {
+      gateway: this.gatewayUrl,
+      redis: this.#ownRedis
+        ? `own, data in ${ownRedisDir(this.#settings)}`
+        : shownRedisUrl(this.#settings.redisUrl),
+      worker:
+        this.#settings.backends === "" ? "LLM servers of this machine, else the embedded model" : "as set",
+    };
+  }
+
+  async start(): Promise<void> {
+    if (this.#ownRedis)
+      await this.#add("redis", () =>
+        launchRedis({
+          dir: ownRedisDir(this.#settings),
+          log: this.#log,
+          onUrl: (redisUrl) => this.#change({ redisUrl }),
+        }),
+      );
+    if (this.#stopped) return;
+    const gateway = this.#add("gateway", () => {
+      // A port chosen by the system is kept when the gateway is started again.
+      const onPort = (port: number): void => this.#change({ port });
+      return launchOwnProcess({ command: "gateway", settings: this.#settings, onPort });
+    });
+    const worker = this.#add("worker", () =>
+      launchOwnProcess({ command: "worker", settings: this.#settings }),
+    );
+    await Promise.all([gateway, worker]);
+  }
+
+  /** Gateway first, so that no new request comes in, then the worker, then Redis. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    const [redis, ...others] = this.#ownRedis ? this.#members : [undefined, ...this.#members];
+    for (const member of others) await member?.stop();
+    await redis?.stop();
+  }
+
+  kill(): void {
+    for (const member of this.#members) member.kill();
+  }
+
+  #add(name: string, launch: () => Run): Promise<void> {
+    const member = new Supervised({ name, launch, log: this.#log, firstDelayMs: FIRST_DELAY_MS });
+    this.#members.push(member);
+    return member.start();
+  }
+
+  #change(change: Partial<Settings>): void {
+    this.#settings = Object.freeze({ ...this.#settings, ...change });
+  }
+}

@@ -1,5 +1,5 @@
 /**
- * The edit that lets the HTTP binary load on glibc 2.36 and 2.37. Built on a newer system, it asks for three C23
+ * The edit that lets the HTTP binary load on glibc 2.36 and 2.37. Built on a newer system, it asks for up to three C23
  * spellings of old functions under the version GLIBC_2.38 and for nothing else so new. Each spelling ends in the
  * plain name, so pointing the symbol 9 bytes further into its own string names the old function; the only difference
  * between the two is that the new ones also read 0b literals.
@@ -54,15 +54,24 @@ interface VersionNeed {
  */
 export function adaptElf(bytes: Buffer): Buffer {
   const copy = Buffer.from(bytes);
-  const base = baseVersion(copy);
-  const needs = versionNeeds(copy);
+  try {
+    adapt(copy);
+  } catch (error) {
+    if (error instanceof RangeError) throw refusal("it is cut off");
+    throw error;
+  }
+  return copy;
+}
+
+function adapt(elf: Buffer): void {
+  const base = baseVersion(elf);
+  const needs = versionNeeds(elf);
   for (const need of needs.filter(({ version }) => version === TOO_NEW)) {
     const plain = needs.find(({ library, version }) => library === LIBC && version === base);
     if (plain === undefined) throw refusal(`it has no ${base}`);
-    renameSymbols(copy, need.index, plain.index);
-    copy.writeUInt16LE(copy.readUInt16LE(need.flagsAt) | VER_FLG_WEAK, need.flagsAt);
+    renameSymbols(elf, need.index, plain.index);
+    elf.writeUInt16LE(elf.readUInt16LE(need.flagsAt) | VER_FLG_WEAK, need.flagsAt);
   }
-  return copy;
 }
 
 function baseVersion(elf: Buffer): string {
@@ -134,5 +143,8 @@ function stringAt(elf: Buffer, strings: Section, offset: number): string {
 }
 
 function refusal(reason: string): Fault {
-  return new Fault("internal", `the HTTP binary cannot be adapted to this glibc: ${reason}`);
+  return new Fault(
+    "internal",
+    `The HTTP binary cannot be adapted to this glibc (${reason}): use a system with glibc 2.38 or newer.`,
+  );
 }

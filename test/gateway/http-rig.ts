@@ -50,10 +50,12 @@ export async function freePort(): Promise<number> {
 export class RawClient {
   readonly socket: net.Socket;
   text = "";
+  #news = Promise.withResolvers<void>();
 
   constructor(t: TestContext, port: number) {
     this.socket = net.connect(port, "127.0.0.1").setEncoding("latin1");
-    this.socket.on("data", (text: string) => (this.text += text)).on("error", () => {});
+    this.socket.on("data", (text: string) => this.#hear(text));
+    this.socket.on("error", () => {}).on("close", () => this.#hear(""));
     t.after(() => this.socket.destroy());
   }
 
@@ -61,12 +63,23 @@ export class RawClient {
     this.socket.write(text, "latin1");
   }
 
+  /** Waits for the next bytes, or the close. */
+  hears(): Promise<void> {
+    return this.#news.promise;
+  }
+
+  #hear(text: string): void {
+    this.text += text;
+    this.#news.resolve();
+    this.#news = Promise.withResolvers<void>();
+  }
+
   /** Waits for a text that contains `part`; rejects when the connection closes without it. */
   async receives(part: string | RegExp): Promise<string> {
     const found = (): boolean => (typeof part === "string" ? this.text.includes(part) : part.test(this.text));
     while (!found()) {
       if (this.socket.destroyed) throw new Error(`closed after ${JSON.stringify(this.text)}`);
-      await Promise.race([once(this.socket, "data"), once(this.socket, "close")]);
+      await this.hears();
     }
     return this.text;
   }

@@ -1,0 +1,210 @@
+import assert from "node:assert/strict";
+import {
+  copyFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { describe, it, type TestContext } from "node:test";
+
+import { Fault } from "../../src/core/fault.ts";
+import { adaptElf } from "../../src/gateway/elf.ts";
+import { chooseBinary, type Machine } from "../../src/gateway/uws-binary.ts";
+import { loadUws, thisMachine } from "../../src/gateway/uws.ts";
+
+const installed = dirname(createRequire(import.meta.url).resolve("uWebSockets.js"));
+const here = thisMachine();
+const debian12: Machine = { platform: "linux", arch: "x64", node: "24.21.0", abi: "137", glibc: "2.36" };
+
+function folder(t: TestContext): string {
+  const path = mkdtempSync(join(tmpdir(), "sgnet-uws-"));
+  t.after(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+function binaryOf(arch: string, abi: string): Buffer {
+  return readFileSync(join(installed, `uws_linux_${arch}_${abi}.node`));
+}
+
+/** The message of an internal fault, which must be one sentence to people. */
+function refusal(action: () => unknown): string {
+  try {
+    action();
+  } catch (error) {
+    assert.ok(error instanceof Fault);
+    assert.equal(error.code, "internal");
+    assert.match(error.message, /^[A-Z][^\n]*\.$/u);
+    return error.message;
+  }
+  return assert.fail("was not refused");
+}
+
+describe("the choice of the HTTP binary", () => {
+  for (const [what, machine, file, adapt] of [
+    ["Debian 12", debian12, "uws_linux_x64_137.node", true],
+    ["glibc 2.38", { ...debian12, glibc: "2.38" }, "uws_linux_x64_137.node", false],
+    ["glibc 2.41 on arm64", { ...debian12, glibc: "2.41", arch: "arm64" }, "uws_linux_arm64_137.node", false],
+    ["Node 22", { ...debian12, node: "22.19.0", abi: "127" }, "uws_linux_x64_127.node", true],
+    ["Node 25", { ...debian12, node: "25.1.0", abi: "141" }, "uws_linux_x64_141.node", true],
+    [
+      "macOS",
+      { ...debian12, platform: "darwin", arch: "arm64", glibc: undefined },
+      "uws_darwin_arm64_137.node",
+      false,
+    ],
+    ["Windows", { ...debian12, platform: "win32", glibc: undefined }, "uws_win32_x64_137.node", false],
+  ] as const) {
+    it(`for ${what} is ${file}${adapt ? ", adapted" : ""}`, () => {
+      const choice = chooseBinary(machine);
+      assert.deepEqual([choice.file, choice.adapt], [file, adapt]);
+      assert.match(choice.sha256, /^[0-9a-f]{64}$/u);
+      assert.ok(statSync(join(installed, file)).isFile());
+    });
+  }
+
+  for (const [what, machine, sentence] of [
+    ["musl", { ...debian12, glibc: undefined }, /needs glibc.*node:24-slim/u],
+    ["an old glibc", { ...debian12, glibc: "2.31" }, /glibc 2\.36 or newer and this system has 2\.31/u],
+    [
+      "Node 26",
+      { ...debian12, node: "26.0.0", abi: "147" },
+      /no HTTP binary for Node 26\.0\.0: use Node 22/u,
+    ],
+    [
+      "Node 23",
+      { ...debian12, node: "23.11.0", abi: "131" },
+      /no HTTP binary for Node 23\.11\.0: use Node 22/u,
+    ],
+    ["Node 22.18", { ...debian12, node: "22.18.0", abi: "127" }, /Node 22\.18\.0 is too old: use Node 22/u],
+    ["Node 20", { ...debian12, node: "20.19.0", abi: "115" }, /Node 20\.19\.0 is too old/u],
+    ["another processor", { ...debian12, arch: "riscv64" }, /for linux on riscv64: use/u],
+    ["another system", { ...debian12, platform: "freebsd", glibc: undefined }, /for freebsd on x64: use/u],
+  ] as const) {
+    it(`for ${what} is a sentence that says what to use`, () => {
+      assert.match(
+        refusal(() => chooseBinary(machine)),
+        sentence,
+      );
+    });
+  }
+});
+
+describe("adapting the HTTP binary", () => {
+  // arm64 does without sscanf. Of a symbol change the low byte of its name's place and of its version; and one flag.
+  for (const [arch, symbols] of [
+    ["x64", 3],
+    ["arm64", 2],
+  ] as const) {
+    for (const abi of ["127", "137", "141"]) {
+      it(`changes ${symbols} symbols and one flag of ${arch} ${abi}, once`, () => {
+        const original = binaryOf(arch, abi);
+        const before = Buffer.from(original);
+        const adapted = adaptElf(original);
+        assert.ok(original.equals(before), "the argument is left alone");
+        assert.equal(adapted.length, original.length);
+        const changed = adapted.reduce((count, byte, at) => count + Number(byte !== original[at]), 0);
+        assert.equal(changed, symbols * 2 + 1);
+        assert.ok(adaptElf(adapted).equals(adapted));
+      });
+    }
+  }
+
+  it("refuses any other symbol of GLIBC_2.38", () => {
+    const binary = binaryOf("x64", "137");
+    const at = binary.indexOf("__isoc23_sscanf\0");
+    binary.write("__isoc23_fscanf", at, "latin1");
+    assert.match(
+      refusal(() => adaptElf(binary)),
+      /it needs __isoc23_fscanf of GLIBC_2\.38\)/u,
+    );
+  });
+
+  it("refuses what is no 64-bit library of x64 or arm64", () => {
+    const riscv = binaryOf("x64", "137");
+    riscv.writeUInt16LE(243, 18);
+    for (const bytes of [Buffer.alloc(0), Buffer.from("#!/bin/sh\n".repeat(20)), riscv]) {
+      assert.match(
+        refusal(() => adaptElf(bytes)),
+        /no 64-bit ELF file of x64 or arm64\)/u,
+      );
+    }
+  });
+
+  it("refuses a file that is cut off", () => {
+    const binary = binaryOf("x64", "137");
+    for (const length of [64, 1000, binary.length - 100]) {
+      assert.match(
+        refusal(() => adaptElf(binary.subarray(0, length))),
+        /\(it is cut off\)/u,
+      );
+    }
+  });
+});
+
+describe("loading the HTTP binary", () => {
+  it("gives a working module here", (t) => {
+    const uws = loadUws({ cacheDir: folder(t) });
+    assert.equal(typeof uws.App, "function");
+    assert.equal(typeof uws.us_listen_socket_close, "function");
+  });
+
+  it("refuses a file that is not the pinned one, before any of it runs", (t) => {
+    const packageDir = folder(t);
+    const { file } = chooseBinary(here);
+    copyFileSync(join(installed, file), join(packageDir, file));
+    writeFileSync(join(packageDir, file), "x", { flag: "a" });
+    const cacheDir = folder(t);
+    assert.match(
+      refusal(() => loadUws({ cacheDir, packageDir })),
+      /SHA-256 differs\): run npm ci/u,
+    );
+    assert.deepEqual(readdirSync(cacheDir), []);
+  });
+
+  it("says so when the file is missing", (t) => {
+    const packageDir = folder(t);
+    assert.match(
+      refusal(() => loadUws({ cacheDir: packageDir, packageDir })),
+      /cannot be read \(ENOENT.*run npm install again/u,
+    );
+  });
+
+  const onLinux = { skip: here.platform === "linux" ? false : "only Linux files are adapted" };
+  const adapting: Machine = { ...here, glibc: "2.36" };
+
+  it("keeps an adapted copy in a folder it makes, and trusts no other file there", onLinux, (t) => {
+    const cacheDir = join(folder(t), "deep", "er");
+    loadUws({ cacheDir, machine: adapting });
+    const [name = ""] = readdirSync(cacheDir);
+    const { file } = chooseBinary(adapting);
+    const expected = adaptElf(readFileSync(join(installed, file)));
+    const copy = join(cacheDir, name);
+    assert.ok(readFileSync(copy).equals(expected));
+    assert.equal(statSync(copy).mode & 0o777, 0o500);
+
+    const kept = statSync(copy).ino;
+    loadUws({ cacheDir, machine: adapting });
+    assert.equal(statSync(copy).ino, kept, "a good copy is kept");
+
+    rmSync(copy); // a new file: the old one is mapped into this process
+    writeFileSync(copy, expected.subarray(0, 1000));
+    loadUws({ cacheDir, machine: adapting });
+    assert.ok(readFileSync(copy).equals(expected), "a bad copy is replaced");
+    assert.deepEqual(readdirSync(cacheDir), [name]);
+  });
+
+  it("says so when the folder cannot be used", onLinux, (t) => {
+    const cacheDir = join(folder(t), "file");
+    writeFileSync(cacheDir, "");
+    assert.match(
+      refusal(() => loadUws({ cacheDir, machine: adapting })),
+      /cannot be kept in .*choose a cache folder that can be written/u,
+    );
+  });
+});

@@ -1,0 +1,70 @@
+# Everything is run by the Node that package-lock.json pins: npm scripts find it first on their PATH.
+NODE := node_modules/.bin/node
+STAMP := node_modules/.installed
+NPM_RUN := npm run --silent
+
+# The embedded model uses prebuilt binaries only: nothing is compiled during the installation.
+export NODE_LLAMA_CPP_SKIP_DOWNLOAD := true
+
+.DEFAULT_GOAL := help
+.PHONY: help install redis run test bench lint types format build clean
+
+help: ## List the targets
+	@echo "Stargazer Network Gateway. Targets:"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) redis ## Install the packages, and Redis when it is missing
+
+$(STAMP): package.json package-lock.json
+	@echo "Installing the npm packages of package-lock.json"
+	@npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# Skipped when a Redis is on PATH or named by REDIS_URL, in the environment or in .env.
+redis:
+	@if command -v redis-server >/dev/null || command -v valkey-server >/dev/null; then exit 0; fi; \
+	if [ -n "$$REDIS_URL" ] || grep -qs '^REDIS_URL=.' .env; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ]; then sudo=; else sudo=sudo; fi; \
+	if command -v apt-get >/dev/null; then \
+		set -- $$sudo env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 sh -c \
+			'apt-get -qq update && apt-get -qq -o=Dpkg::Use-Pty=0 install --no-install-recommends redis-server >/dev/null'; \
+	elif command -v dnf >/dev/null; then \
+		set -- $$sudo sh -c 'dnf -q -y install valkey || dnf -q -y install redis'; \
+	elif command -v apk >/dev/null; then \
+		set -- $$sudo apk add --quiet redis; \
+	elif command -v brew >/dev/null; then \
+		set -- brew install --quiet redis; \
+	else \
+		echo "Redis is missing: install redis-server 7 or later, or set REDIS_URL." >&2; exit 1; \
+	fi; \
+	echo "Redis is missing. Installing it: $$*"; \
+	"$$@"
+
+run: install ## Run everything on this machine: Redis, a gateway, a worker
+	@test -f .env || { cp .env.example .env && echo "Wrote .env: your settings go there"; }
+	@exec $(NODE) src/cli.ts up
+
+test: install ## Lint, format, types, then all tests
+	@$(NPM_RUN) lint
+	@$(NPM_RUN) format:check
+	@$(NPM_RUN) types
+	@$(NPM_RUN) test
+
+bench: install ## Measure on this machine; ARGS="--quick" takes seconds
+	@exec $(NODE) bench/run.ts $(ARGS)
+
+lint: $(STAMP) ## Find mistakes and broken house rules
+	@$(NPM_RUN) lint
+
+types: $(STAMP) ## Check the types
+	@$(NPM_RUN) types
+
+format: $(STAMP) ## Format all files
+	@$(NPM_RUN) format
+
+build: $(STAMP) ## Compile to dist, as it is published
+	@rm -rf dist
+	@$(NPM_RUN) build
+
+clean: ## Remove what install and build made; data and .env stay
+	rm -rf dist node_modules

@@ -56,6 +56,12 @@ export class Fields {
     );
   }
 
+  integers(name: string): number[] {
+    return this.list(name, "[]int").map((item) =>
+      Number.isInteger(item) ? (item as number) : this.#refuse(name, item, "int"),
+    );
+  }
+
   /** The objects of a list, each with its own path. */
   objects(name: string, type: string): Fields[] {
     return this.list(name, `[]${type}`).map((item) =>

@@ -59,7 +59,8 @@ export function readGenerate(body: JsonObject): NeutralRequest {
   const prompt = fields.text("prompt");
   const system = fields.text("system") || undefined;
   const template = fields.text("template") || undefined;
-  const context = readContext(fields);
+  const tokens = fields.integers("context");
+  const context = tokens.length === 0 ? undefined : tokens;
   const raw = fields.flag("raw") ?? false;
   if (raw && (system !== undefined || template !== undefined || context !== undefined)) {
     throw refusal("raw mode does not support template, system, or context");
@@ -89,14 +90,6 @@ export function isLoad(body: JsonObject, endpoint: Endpoint): boolean {
 
 function readLoad({ keepAlive }: Shared): LoadRequest {
   return setOnly<LoadRequest>({ kind: "load", unload: isZero(keepAlive), keepAlive });
-}
-
-function readContext(fields: Fields): number[] | undefined {
-  const context = fields.list("context", "[]int").map((token) => {
-    if (typeof token === "number") return token;
-    throw refusal("json: cannot unmarshal into Go struct field GenerateRequest.context of type int");
-  });
-  return context.length === 0 ? undefined : context;
 }
 
 function readShared(fields: Fields, known: ReadonlySet<string>): Shared {

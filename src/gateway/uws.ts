@@ -41,17 +41,14 @@ export interface LoadOptions {
   readonly machine?: Machine;
 }
 
-/**
- * The environment variable by which the native code takes its limit on a request's header block, in bytes (4096
- * without it). It is read once, while the binary loads, so it must be set before {@link loadUws}.
- */
-export const HEADER_LIMIT_VARIABLE = "UWS_HTTP_MAX_HEADERS_SIZE";
-
 const require = createRequire(import.meta.url);
 
 /**
  * Loads the native module, at most once per process and file. Throws an `internal` fault with one sentence that says
  * what to do: unsupported Node, system or C library, a file that is not the pinned one, a folder that cannot be used.
+ *
+ * While it loads, the native code reads its limit on a request's header block from the environment variable
+ * UWS_HTTP_MAX_HEADERS_SIZE (bytes; 4096 without it): whoever wants another sets it before.
  */
 export function loadUws(options: LoadOptions): UwsModule {
   const binary = chooseBinary(options.machine ?? thisMachine());

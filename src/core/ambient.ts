@@ -1,11 +1,11 @@
 /** Time, chance and identity from outside, injected so that pure code stays pure and tests can turn the clock. */
 export interface Ambient {
   /** Wall clock, ms since 1970: only for what leaves the process. */
-  now(): number;
+  readonly now: () => number;
   /** Monotonic clock, ms: for durations and timeouts. */
-  mono(): number;
+  readonly mono: () => number;
   /** 0 <= x < 1. */
-  random(): number;
+  readonly random: () => number;
 }
 
 export const systemAmbient: Ambient = {

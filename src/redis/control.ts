@@ -14,16 +14,31 @@ export async function publishCancel(
   await connection.command("PUBLISH", channel, `cancel ${task}`);
 }
 
-/** Calls back with the ids of cancelled tasks. */
-export async function onCancel(
+/** Asks the workers that serve a model to look for tasks that were handed back. */
+export async function publishSweep(connection: Connection, keys: Keys, model: string): Promise<void> {
+  await connection.command("PUBLISH", keys.controlAll(), `sweep ${model}`);
+}
+
+export interface ControlListener {
+  /** Nobody waits for this task any more. */
+  cancel(task: string): void;
+  /** Tasks of this model may have been handed back. */
+  sweep(model: string): void;
+}
+
+/** Listens to what all workers, and this one in particular, are told. Unknown messages are ignored. */
+export async function onControl(
   connection: Connection,
   keys: Keys,
   worker: string,
-  listener: (task: string) => void,
+  listener: ControlListener,
 ): Promise<void> {
   const receive = (message: Buffer): void => {
     const text = message.toString();
-    if (text.startsWith("cancel ")) listener(text.slice("cancel ".length));
+    const space = text.indexOf(" ");
+    const verb = text.slice(0, space);
+    if (verb === "cancel") listener.cancel(text.slice(space + 1));
+    else if (verb === "sweep") listener.sweep(text.slice(space + 1));
   };
   await connection.subscribe(keys.control(worker), receive);
   await connection.subscribe(keys.controlAll(), receive);

@@ -100,6 +100,16 @@ function toRecord(id: string, fields: readonly Buffer[]): ReplyRecord {
   return { type: "frame", bytes: value };
 }
 
+/** Renews the life of reply streams that a slow client still has to read; a longer life is not cut. */
+export async function keepReplies(
+  connection: Connection,
+  keys: Keys,
+  tasks: readonly string[],
+): Promise<void> {
+  const life = String(LINGER_MS);
+  await Promise.all(tasks.map(async (task) => connection.command("PEXPIRE", keys.reply(task), life, "GT")));
+}
+
 /** Drops the reply streams of tasks nobody waits for: their workers see `gone`. */
 export async function dropReplies(
   connection: Connection,

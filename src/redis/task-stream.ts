@@ -44,6 +44,16 @@ export async function enqueue(
   return asText(await connection.command("XADD", keys.queue(model), "*", "t", payload));
 }
 
+/** True when the queue still has the entry, claimed or not. */
+export async function isQueued(
+  connection: Connection,
+  keys: Keys,
+  model: string,
+  entry: string,
+): Promise<boolean> {
+  return asArray(await connection.command("XRANGE", keys.queue(model), entry, entry)).length > 0;
+}
+
 /** Puts `count` tokens into a model's doorbell: wakes as many idle workers. */
 export async function ring(connection: Connection, keys: Keys, model: string, count: number): Promise<void> {
   await connection.command("RPUSH", keys.doorbell(model), ...Array<string>(count).fill("1"));
@@ -78,7 +88,7 @@ export interface Take {
  * the read heals a lost token. Needs a connection of its own, since it blocks.
  */
 export async function take(connection: Connection, keys: Keys, options: Take): Promise<QueuedTask[]> {
-  const { models, consumer, credits, waitMs } = options;
+  const { models, credits, waitMs } = options;
   const bells = models.map((model) => keys.doorbell(model));
   const wait = (waitMs / 1000).toFixed(3);
   const woken = connection.command(
@@ -93,7 +103,7 @@ export async function take(connection: Connection, keys: Keys, options: Take): P
   const claimed =
     models.length === 1 ? takeOne(connection, keys, options) : takeMany(connection, keys, options);
   const [, tasks] = await Promise.all([woken, claimed]);
-  return tasks.filter((task) => task.entry !== "" && consumer !== "");
+  return tasks;
 }
 
 async function takeOne(connection: Connection, keys: Keys, options: Take): Promise<QueuedTask[]> {
@@ -205,6 +215,22 @@ export async function takeOver(
   const lease = String(claim.leaseMs);
   const reply = await connection.command("XCLAIM", key, GROUP, claim.consumer, lease, ...claim.entries);
   return toTasks(claim.model, asEntries(reply));
+}
+
+/** Gives a task up for others: makes it look silent for `idleMs`, so that the next sweep takes it. */
+export async function handBack(
+  connection: Connection,
+  keys: Keys,
+  hold: {
+    readonly model: string;
+    readonly entry: string;
+    readonly consumer: string;
+    readonly idleMs: number;
+  },
+): Promise<void> {
+  const { model, entry, consumer, idleMs } = hold;
+  const idle = String(idleMs + 1);
+  await connection.command("XCLAIM", keys.queue(model), GROUP, consumer, "0", entry, "IDLE", idle, "JUSTID");
 }
 
 /** Removes a consumer that has nothing pending. */

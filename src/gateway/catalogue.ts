@@ -1,0 +1,98 @@
+import type { WorkerAnnouncement } from "../core/fleet.ts";
+import { modelKey } from "../core/model.ts";
+import type { ModelCard } from "../core/model.ts";
+import type { Connection } from "../redis/connection.ts";
+import type { Keys } from "../redis/keys.ts";
+import { ANNOUNCE_MS, listWorkers, rememberedModels } from "../redis/registry.ts";
+
+/** What the fleet offers, as this gateway last saw it. */
+export class Catalogue {
+  readonly #connection: Connection;
+  readonly #keys: Keys;
+  readonly #now: () => number;
+  readonly #memoryMs: number;
+  #workers: readonly WorkerAnnouncement[] = [];
+  #cards = new Map<string, ModelCard[]>();
+  #remembered = new Set<string>();
+  #timer: NodeJS.Timeout | undefined;
+  #refreshing: Promise<void> | undefined;
+
+  /** @param options.memoryMs how long a model without workers is still known */
+  constructor(options: { connection: Connection; keys: Keys; now: () => number; memoryMs: number }) {
+    this.#connection = options.connection;
+    this.#keys = options.keys;
+    this.#now = options.now;
+    this.#memoryMs = options.memoryMs;
+  }
+
+  /** Loads once, then keeps itself fresh; `channel` is a connection for subscriptions. Rejects with `redis_down` when the first load fails. */
+  async start(channel: Connection): Promise<void> {
+    await channel.subscribe(this.#keys.fleet(), () => {
+      this.#refreshSoon();
+    });
+    await this.refresh();
+    this.#timer = setInterval(() => {
+      this.#refreshSoon();
+    }, ANNOUNCE_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Reads the fleet now; a refresh under way is shared. */
+  async refresh(): Promise<void> {
+    this.#refreshing ??= this.#load().finally(() => {
+      this.#refreshing = undefined;
+    });
+    return this.#refreshing;
+  }
+
+  get workers(): readonly WorkerAnnouncement[] {
+    return this.#workers;
+  }
+
+  /** Model keys that some worker serves now. */
+  get served(): readonly string[] {
+    return [...this.#cards.keys()];
+  }
+
+  serves(key: string): boolean {
+    return this.#cards.has(key);
+  }
+
+  /** One card per model that some worker serves now, newest first. */
+  get models(): readonly ModelCard[] {
+    const cards = [...this.#cards.values()].flatMap((list) => list[0] ?? []);
+    return cards.toSorted((a, b) => b.modifiedAt - a.modifiedAt);
+  }
+
+  /** The queue a request for this model goes to; undefined when nobody has served it for a while. */
+  find(name: string): string | undefined {
+    const key = modelKey(name);
+    return this.#cards.has(key) || this.#remembered.has(key) ? key : undefined;
+  }
+
+  #refreshSoon(): void {
+    // While Redis is away the last view stands.
+    this.refresh().catch(() => undefined);
+  }
+
+  async #load(): Promise<void> {
+    const [workers, remembered] = await Promise.all([
+      listWorkers(this.#connection, this.#keys),
+      rememberedModels(this.#connection, this.#keys, this.#now() - this.#memoryMs),
+    ]);
+    const cards = new Map<string, ModelCard[]>();
+    for (const card of workers.flatMap((worker) => worker.backends.flatMap((backend) => backend.models))) {
+      const list = cards.get(card.key) ?? [];
+      // Cards of resident models first: they tell most.
+      if (card.resident) list.unshift(card);
+      else list.push(card);
+      cards.set(card.key, list);
+    }
+    this.#workers = workers;
+    this.#cards = cards;
+    this.#remembered = remembered;
+  }
+}

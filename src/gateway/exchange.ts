@@ -1,0 +1,287 @@
+import { Fault, faultFromRecord } from "../core/fault.ts";
+import type { Frame, FrameEnd } from "../core/frame.ts";
+import { isOver, move } from "../core/phase.ts";
+import type { Phase } from "../core/phase.ts";
+import type { Task } from "../core/task.ts";
+import type { Usage } from "../core/usage.ts";
+import { faultFace, serverEndpoint } from "../protocols/catalogue.ts";
+import type { Cursor } from "../redis/reply-stream.ts";
+import type { Headers, HttpReply } from "./http.ts";
+
+/** What an exchange needs of its surroundings. */
+export interface ExchangeHost {
+  /** Ms, monotonic. */
+  mono(): number;
+  /** Frames are missing: read the reply stream from the exchange's cursor. */
+  fill(exchange: Exchange): void;
+  /** The exchange is over, whatever the reason. Called exactly once. */
+  over(exchange: Exchange, outcome: Outcome): void;
+}
+
+/** How an exchange ended. */
+export interface Outcome {
+  /** HTTP status sent; 499 when the client left before any. */
+  readonly status: number;
+  /** Absent when the client has the whole answer. */
+  readonly fault: Fault | undefined;
+  readonly usage: Usage | undefined;
+  /** Ms from accepting the request. */
+  readonly firstByteMs: number | undefined;
+  readonly totalMs: number;
+  /** True when the worker may still be at it and must be told. */
+  readonly abandon: boolean;
+}
+
+/**
+ * One request's life at its gateway: puts the frames of its reply in order and onto the client's socket.
+ *
+ * Invariants: frames are written strictly by seq of one attempt, each once. Nothing is written while the socket is
+ * full (`stalled`): the reply stream keeps the rest. A later attempt may begin only while nothing was written.
+ */
+export class Exchange {
+  readonly task: Task;
+  readonly model: string;
+  readonly startedAt: number;
+  /** Entry id in the queue once Redis has confirmed it. */
+  entry: string | undefined;
+  /** Mono ms of the last sign of life of the reply. */
+  heardAt: number;
+  /** Mono ms of the last look for one, and how long the next silence may be before another. */
+  askedAt = 0;
+  patienceMs: number = FIRST_PATIENCE_MS;
+  readonly #reply: HttpReply;
+  readonly #host: ExchangeHost;
+  #phase: Phase = "opening";
+  #attempt = 0;
+  #seq = 0;
+  #attempts = 0;
+  #worker: string | undefined;
+  #stalled = false;
+  #firstByteAt: number | undefined;
+  #status = 0;
+
+  constructor(options: { task: Task; model: string; reply: HttpReply; host: ExchangeHost }) {
+    this.task = options.task;
+    this.model = options.model;
+    this.#reply = options.reply;
+    this.#host = options.host;
+    this.startedAt = options.host.mono();
+    this.heardAt = this.startedAt;
+    this.#reply.onAbort(() => {
+      this.#clientLeft();
+    });
+    this.#reply.onDrain(() => {
+      this.#drained();
+    });
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  /** True when the client's socket is full. */
+  get stalled(): boolean {
+    return this.#stalled;
+  }
+
+  get worker(): string | undefined {
+    return this.#worker;
+  }
+
+  /** True when more than one attempt sent frames. */
+  get redelivered(): boolean {
+    return this.#attempts > 1;
+  }
+
+  /** True when bytes of the answer were written to the client. */
+  get answering(): boolean {
+    return this.#phase === "answering";
+  }
+
+  get cursor(): Cursor {
+    return { task: this.task.id, attempt: this.#attempt, seq: this.#seq };
+  }
+
+  /** Redis has the task. */
+  queued(entry: string): void {
+    this.entry = entry;
+    if (this.#phase === "opening") this.#phase = move(this.#phase, "queued");
+  }
+
+  /** Takes a frame from the channel or from the reply stream; frames come in any order and more than once. */
+  receive(frame: Frame): void {
+    if (isOver(this.#phase)) return;
+    this.heardAt = this.#host.mono();
+    this.patienceMs = FIRST_PATIENCE_MS;
+    if (frame.attempt < this.#attempt) return;
+    if (frame.attempt > this.#attempt && !this.#begin(frame.attempt)) return;
+    if (this.#stalled || frame.seq <= this.#seq) return;
+    if (frame.seq > this.#seq + 1) {
+      this.#host.fill(this);
+      return;
+    }
+    this.#apply(frame);
+  }
+
+  /** A later attempt has claimed the task (nothing of it has come yet). */
+  claimed(attempt: number): void {
+    if (isOver(this.#phase) || attempt <= this.#attempt) return;
+    this.heardAt = this.#host.mono();
+    // A streaming task that has begun is ended by its claimant with a fault; that frame is yet to come.
+    if (this.#phase !== "answering") this.#begin(attempt);
+  }
+
+  /** Ends the exchange with a fault of the gateway's own. */
+  fail(fault: Fault): void {
+    if (!isOver(this.#phase)) this.#finish(fault, undefined, true);
+  }
+
+  #begin(attempt: number): boolean {
+    if (this.#phase === "answering") {
+      this.fail(new Fault("worker_lost", "the worker was lost after the answer had begun"));
+      return false;
+    }
+    this.#attempt = attempt;
+    this.#seq = 0;
+    this.#attempts += 1;
+    return true;
+  }
+
+  #apply(frame: Frame): void {
+    this.#seq = frame.seq;
+    if (frame.head !== undefined) this.#worker = frame.head.worker;
+    const { end } = frame;
+    if (end?.fault !== undefined) {
+      this.#writeRest(frame);
+      this.#finish(faultFromRecord(end.fault), end, false);
+      return;
+    }
+    if (end !== undefined && this.#phase !== "answering" && !this.task.stream) {
+      this.#answerWhole(frame, end);
+      return;
+    }
+    if (this.#phase === "answering") this.#write(frame.bytes);
+    else this.#start(frame);
+    if (end !== undefined) this.#finish(undefined, end, false);
+  }
+
+  /** Bytes that precede a fault in the same frame belong to the client if it has been answered already. */
+  #writeRest(frame: Frame): void {
+    if (this.#phase === "answering") this.#write(frame.bytes);
+    else if (frame.head !== undefined && frame.bytes.length > 0) this.#start(frame);
+  }
+
+  #answerWhole(frame: Frame, end: FrameEnd): void {
+    const status = frame.head?.status ?? 200;
+    this.#firstByte(status);
+    const type = frame.head?.contentType ?? "application/json";
+    this.#reply.send(status, this.#headers(type), frame.bytes);
+    this.#over(undefined, end, false);
+  }
+
+  #start(frame: Frame): void {
+    const status = frame.head?.status ?? 200;
+    this.#phase = move(this.#phase, "answering");
+    this.#firstByte(status);
+    const headers = this.#headers(frame.head?.contentType ?? "application/octet-stream");
+    this.#stalled = !this.#reply.start(status, headers, frame.bytes);
+  }
+
+  #write(bytes: Buffer): void {
+    if (bytes.length > 0) this.#stalled = !this.#reply.write(bytes);
+  }
+
+  #finish(fault: Fault | undefined, end: FrameEnd | undefined, abandon: boolean): void {
+    if (fault === undefined) this.#reply.end();
+    else if (this.#phase === "answering") this.#breakOff(fault);
+    else this.#refuse(fault);
+    this.#over(fault, end, abandon);
+  }
+
+  #refuse(fault: Fault): void {
+    this.#status = fault.http;
+    sendFault(this.#reply, fault, { endpoint: this.task.endpoint, requestId: this.task.requestId });
+  }
+
+  /** A broken stream never ends cleanly: every client must see an error (API.md, section 13). */
+  #breakOff(fault: Fault): void {
+    if (!this.task.stream) {
+      this.#reply.destroy();
+      return;
+    }
+    const { endpoint, requestId } = this.task;
+    const face = faultFace(serverEndpoint(endpoint).dialect);
+    this.#reply.end(Buffer.from(face.frame(fault, endpoint, requestId)));
+  }
+
+  #over(fault: Fault | undefined, end: FrameEnd | undefined, abandon: boolean): void {
+    this.#phase = move(this.#phase, "ended");
+    this.#report(fault, end, abandon);
+  }
+
+  #report(fault: Fault | undefined, end: FrameEnd | undefined, abandon: boolean): void {
+    this.#host.over(this, {
+      status: this.#status,
+      fault,
+      usage: end?.usage,
+      firstByteMs: this.#firstByteAt === undefined ? undefined : this.#firstByteAt - this.startedAt,
+      totalMs: this.#host.mono() - this.startedAt,
+      abandon,
+    });
+  }
+
+  #clientLeft(): void {
+    if (isOver(this.#phase)) return;
+    this.#phase = move(this.#phase, "gone");
+    this.#status ||= 499;
+    this.#report(new Fault("cancelled", "the client left"), undefined, true);
+  }
+
+  #drained(): void {
+    if (!this.#stalled) return;
+    this.#stalled = false;
+    if (!isOver(this.#phase)) this.#host.fill(this);
+  }
+
+  #firstByte(status: number): void {
+    this.#status = status;
+    this.#firstByteAt = this.#host.mono();
+  }
+
+  #headers(contentType: string): Headers {
+    const id = ["x-request-id", this.task.requestId] as const;
+    const type = ["content-type", contentType] as const;
+    return contentType.startsWith("text/event-stream") ? [type, ...EVENT_STREAM, id] : [type, id];
+  }
+}
+
+/** How long a reply may be silent before its stream is looked at; doubles up to {@link LAST_PATIENCE_MS}. */
+const FIRST_PATIENCE_MS = 1000;
+export const LAST_PATIENCE_MS = 8000;
+
+/** Keep proxies from holding back events. */
+const EVENT_STREAM: Headers = [
+  ["cache-control", "no-cache"],
+  ["x-accel-buffering", "no"],
+];
+
+/** Answers with a fault in the dialect of the endpoint. Nothing must have been sent yet. */
+export function sendFault(
+  reply: HttpReply,
+  fault: Fault,
+  asked: { readonly endpoint: Task["endpoint"]; readonly requestId: string },
+): void {
+  const { contentType, body } = faultFace(serverEndpoint(asked.endpoint).dialect).body(
+    fault,
+    asked.requestId,
+  );
+  reply.send(fault.http, faultHeaders(fault, contentType, asked.requestId), body);
+}
+
+/** Headers of an error reply. */
+export function faultHeaders(fault: Fault, contentType: string, requestId: string): Headers {
+  const headers: (readonly [string, string])[] = [["content-type", contentType]];
+  if (requestId !== "") headers.push(["x-request-id", requestId]);
+  if (fault.retryAfter !== undefined) headers.push(["retry-after", String(Math.ceil(fault.retryAfter))]);
+  return headers;
+}

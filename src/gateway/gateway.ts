@@ -1,0 +1,162 @@
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import { resolvedCacheDir } from "../config/load.ts";
+import type { Settings } from "../config/settings.ts";
+import { productVersion } from "../config/version.ts";
+import { systemAmbient } from "../core/ambient.ts";
+import { Fault } from "../core/fault.ts";
+import { connect } from "../redis/connection.ts";
+import type { Connection } from "../redis/connection.ts";
+import { Keys } from "../redis/keys.ts";
+import { announceGateway, ANNOUNCE_MS, forgetGateway } from "../redis/registry.ts";
+import type { Log } from "../telemetry/log.ts";
+import { openGatewayMetrics } from "../telemetry/metrics.ts";
+import { Catalogue } from "./catalogue.ts";
+import { startHttp } from "./http.ts";
+import type { HttpServer } from "./http.ts";
+import { buildFallback, buildRoutes, buildTooLarge } from "./routes.ts";
+import { Switchboard } from "./switchboard.ts";
+import { loadUws } from "./uws.ts";
+
+/** A running gateway. */
+export interface GatewayHandle {
+  readonly port: number;
+  /**
+   * Stops: refuses new requests, lets open ones finish for up to the drain time, ends the rest with a fault, frees
+   * everything. Idempotent.
+   */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a gateway.
+ * @throws Fault `redis_down` when Redis cannot be reached, `internal` when the port is taken or the HTTP binary
+ * cannot be loaded
+ */
+export async function startGateway(options: { settings: Settings; log: Log }): Promise<GatewayHandle> {
+  const { settings, log } = options;
+  const tag = `g${randomBytes(6).toString("hex")}`;
+  const uws = loadUws({ cacheDir: resolvedCacheDir(settings) });
+  const releases: (() => void)[] = [];
+  try {
+    const gateway = await assemble({ settings, log, tag, uws, releases });
+    return gateway;
+  } catch (error) {
+    for (const release of releases.toReversed()) release();
+    throw error;
+  }
+}
+
+interface Assembly {
+  readonly settings: Settings;
+  readonly log: Log;
+  readonly tag: string;
+  readonly uws: ReturnType<typeof loadUws>;
+  /** Undone last first. */
+  readonly releases: (() => void)[];
+}
+
+async function assemble(assembly: Assembly): Promise<GatewayHandle> {
+  const { settings, log, tag, releases } = assembly;
+  const keys = new Keys(settings.prefix);
+  const commands = await openConnection(assembly, "commands");
+  const channel = await openConnection(assembly, "channel");
+  const version = productVersion();
+  const metrics = openGatewayMetrics({ version });
+  const memoryMs = settings.modelMemoryMs;
+  const catalogue = new Catalogue({ connection: commands, keys, now: systemAmbient.now, memoryMs });
+  const board = new Switchboard({ settings, log, tag, keys, commands, channel, catalogue, metrics });
+  await channel.subscribe(keys.channel(tag), (message) => {
+    board.receive(message);
+  });
+  await catalogue.start(channel);
+  releases.push(() => {
+    catalogue.stop();
+  });
+  board.start();
+  releases.push(() => {
+    board.stop();
+  });
+  const routes = buildRoutes({
+    catalogue,
+    version,
+    takeTask: (endpoint, request, reply) => {
+      board.take(endpoint, request, reply);
+    },
+    unready: () => board.unready(),
+    metrics: async () => ({ contentType: metrics.contentType, body: await metrics.render() }),
+  });
+  const server = await startHttp({
+    uws: assembly.uws,
+    host: settings.host,
+    port: settings.port,
+    maxBodyBytes: settings.maxBodyBytes,
+    routes,
+    fallback: buildFallback(routes),
+    tooLarge: buildTooLarge(settings.maxBodyBytes),
+  });
+  const presence = startPresence({ assembly, keys, commands, board, server, version });
+  log.info("gateway is ready", { host: settings.host, port: server.port, tag });
+  return handle({ assembly, keys, commands, board, server, presence });
+}
+
+async function openConnection(assembly: Assembly, role: string): Promise<Connection> {
+  const connection = await connect(assembly.settings.redisUrl, `sgnet-gateway-${role}`);
+  assembly.releases.push(() => {
+    connection.close();
+  });
+  return connection;
+}
+
+interface Running {
+  readonly assembly: Assembly;
+  readonly keys: Keys;
+  readonly commands: Connection;
+  readonly board: Switchboard;
+  readonly server: HttpServer;
+}
+
+/** Announces the gateway until the returned function is called. Workers drop tasks of gateways that are gone. */
+function startPresence(running: Running & { readonly version: string }): () => void {
+  const { assembly, keys, commands, board, server, version } = running;
+  const startedAt = systemAmbient.now();
+  const announce = (): void => {
+    announceGateway(commands, keys, {
+      tag: assembly.tag,
+      version,
+      host: hostname(),
+      pid: process.pid,
+      port: server.port,
+      startedAt,
+      seenAt: systemAmbient.now(),
+      open: board.open,
+    }).catch(() => undefined);
+  };
+  announce();
+  commands.onReconnect(announce);
+  const timer = setInterval(announce, ANNOUNCE_MS);
+  return () => {
+    clearInterval(timer);
+  };
+}
+
+function handle(running: Running & { readonly presence: () => void }): GatewayHandle {
+  const { assembly, keys, commands, board, server, presence } = running;
+  const stop = async (): Promise<void> => {
+    server.stopListening();
+    await board.drain(assembly.settings.drainMs);
+    board.failAll(new Fault("draining", "the gateway is stopping"));
+    presence();
+    await forgetGateway(commands, keys, assembly.tag).catch(() => undefined);
+    server.close();
+    for (const release of assembly.releases.toReversed()) release();
+  };
+  let stopping: Promise<void> | undefined;
+  return {
+    port: server.port,
+    stop: async () => {
+      stopping ??= stop();
+      return stopping;
+    },
+  };
+}

@@ -1,0 +1,92 @@
+import { Fault, toFault } from "../core/fault.ts";
+import { isObject } from "../core/json.ts";
+import type { JsonObject } from "../core/json.ts";
+import type { Endpoint, Task } from "../core/task.ts";
+import { serverEndpoint } from "../protocols/catalogue.ts";
+import { modelNotFound } from "../protocols/ollama/faults.ts";
+import type { Opening } from "../protocols/protocol.ts";
+import { sendFault } from "./exchange.ts";
+import type { HttpReply, HttpRequest } from "./http.ts";
+
+/** What the intake needs of its gateway. */
+export interface IntakeHost {
+  now(): number;
+  newTaskId(): string;
+  /** How long a task may live, ms. */
+  readonly taskTimeoutMs: number;
+  /** A fault when no task can be taken now (Redis down, draining), else undefined. */
+  unready(): Fault | undefined;
+  /** The queue for a model name, or undefined when nobody serves it. */
+  findModel(name: string): string | undefined;
+  /** Throws `queue_full` when the model has too many open tasks here. */
+  admit(model: string): void;
+  accept(task: Task, model: string, reply: HttpReply): void;
+  rejected(endpoint: Endpoint, fault: Fault): void;
+}
+
+/** Turns a request into a task, or answers it with the fault of its dialect. Everything is checked here, once. */
+export function takeRequest(
+  host: IntakeHost,
+  endpoint: Endpoint,
+  request: HttpRequest,
+  reply: HttpReply,
+): void {
+  const id = host.newTaskId();
+  const requestId = cleanRequestId(request.headers.requestId) ?? id;
+  try {
+    const unready = host.unready();
+    if (unready !== undefined) throw unready;
+    const opening = serverEndpoint(endpoint).open(parseBody(request.body));
+    const model = knownModel(host, endpoint, opening);
+    host.admit(model);
+    host.accept(toTask(host, { id, endpoint, requestId, opening }, request), model, reply);
+  } catch (error) {
+    const fault = toFault(error);
+    host.rejected(endpoint, fault);
+    sendFault(reply, fault, { endpoint, requestId });
+  }
+}
+
+function toTask(
+  host: IntakeHost,
+  asked: { id: string; endpoint: Endpoint; requestId: string; opening: Opening },
+  request: HttpRequest,
+): Task {
+  const now = host.now();
+  return {
+    id: asked.id,
+    endpoint: asked.endpoint,
+    model: asked.opening.model,
+    stream: asked.opening.stream,
+    createdAt: now,
+    deadline: now + host.taskTimeoutMs,
+    requestId: asked.requestId,
+    trace: request.headers.traceparent,
+    body: request.body,
+  };
+}
+
+function knownModel(host: IntakeHost, endpoint: Endpoint, opening: Opening): string {
+  const key = host.findModel(opening.model);
+  if (key === undefined) throw modelNotFound(opening.model, endpoint);
+  return key;
+}
+
+function parseBody(body: Buffer): JsonObject {
+  if (body.length === 0) throw new Fault("body_missing", "missing request body");
+  let value: unknown;
+  try {
+    value = JSON.parse(body.toString());
+  } catch (error) {
+    throw new Fault("bad_json", "the request body is not valid JSON", { cause: error });
+  }
+  if (!isObject(value)) throw new Fault("invalid_request", "the request body must be a JSON object");
+  return value;
+}
+
+const REQUEST_ID = /^[\w.:@/+=-]{1,128}$/;
+
+/** A client's own request id is kept when it is harmless in headers and logs. */
+function cleanRequestId(id: string): string | undefined {
+  return REQUEST_ID.test(id) ? id : undefined;
+}

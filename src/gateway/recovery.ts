@@ -1,0 +1,87 @@
+import { Fault } from "../core/fault.ts";
+import type { Connection } from "../redis/connection.ts";
+import type { Keys } from "../redis/keys.ts";
+import { openReplies } from "../redis/reply-stream.ts";
+import { isQueued } from "../redis/task-stream.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Opener } from "./opener.ts";
+import type { Replies } from "./replies.ts";
+
+/** Workers hold back frames this long after a reconnect; what is silent longer may be lost. */
+const SUSPECT_MS = 3000;
+
+const TASKS_PER_CALL = 256;
+
+export interface RecoveryOptions {
+  readonly connection: Connection;
+  readonly keys: Keys;
+  readonly replies: Replies;
+  readonly opener: Opener;
+  readonly now: () => number;
+  readonly mono: () => number;
+}
+
+/**
+ * Mends what a Redis that was away may have lost. A crash with AOF loses nothing that was written; a failover, or a
+ * Redis without persistence, can lose the last moments or everything. So after a reconnect all open reply streams are
+ * created again, and tasks that stay silent and are no longer queued are queued again, under the same id, if nothing
+ * was sent to the client: a doubled delivery is fenced, a lost one would hang.
+ */
+export class Recovery {
+  readonly #options: RecoveryOptions;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: RecoveryOptions) {
+    this.#options = options;
+  }
+
+  /** To be called at each reconnect of the command connection. */
+  async reconnected(): Promise<void> {
+    const { replies, mono } = this.#options;
+    const since = mono();
+    const exchanges = [...replies.all()];
+    await this.#reopen(exchanges);
+    replies.fillAll();
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      void this.#suspects(exchanges, since);
+    }, SUSPECT_MS);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  async #reopen(exchanges: readonly Exchange[]): Promise<void> {
+    const { connection, keys, now } = this.#options;
+    for (let from = 0; from < exchanges.length; from += TASKS_PER_CALL) {
+      const tasks = exchanges.slice(from, from + TASKS_PER_CALL).map((exchange) => exchange.task);
+      const lives = tasks.map((task) => ({ id: task.id, life: task.deadline - now() }));
+      await openReplies(connection, keys, lives);
+    }
+  }
+
+  async #suspects(exchanges: readonly Exchange[], since: number): Promise<void> {
+    const silent = exchanges.filter((exchange) => exchange.heardAt < since && !exchange.stalled);
+    for (const exchange of silent) {
+      try {
+        await this.#check(exchange);
+      } catch {
+        // Redis is away again: the next reconnect starts over.
+        return;
+      }
+    }
+  }
+
+  async #check(exchange: Exchange): Promise<void> {
+    const { connection, keys, opener } = this.#options;
+    const { entry } = exchange;
+    if (entry === undefined) return;
+    if (await isQueued(connection, keys, exchange.model, entry)) return;
+    if (exchange.answering) {
+      exchange.fail(new Fault("worker_lost", "the answer was lost with a part of Redis's data"));
+    } else if (exchange.phase === "queued") {
+      exchange.entry = await opener.open(exchange.task, exchange.model);
+    }
+  }
+}

@@ -1,0 +1,177 @@
+import { Fault } from "../core/fault.ts";
+import type { Frame } from "../core/frame.ts";
+import { isOver } from "../core/phase.ts";
+import type { Connection } from "../redis/connection.ts";
+import type { Keys } from "../redis/keys.ts";
+import { keepReplies, readReplies } from "../redis/reply-stream.ts";
+import type { ReplyRecord } from "../redis/reply-stream.ts";
+import { decodeFrames } from "../wire/frame-codec.ts";
+import { LAST_PATIENCE_MS } from "./exchange.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** Reply streams read by one command, and records per stream: bounds the size of one answer of Redis. */
+const TASKS_PER_READ = 256;
+const RECORDS_PER_READ = 64;
+
+/** Stalled replies are kept every 20 s; a reply lives 60 s after its end. */
+const LOOKS_PER_KEEP = 40;
+
+/** How often deadlines and silences are looked at, ms. */
+const LOOK_MS = 500;
+
+export interface RepliesOptions {
+  readonly connection: Connection;
+  readonly keys: Keys;
+  readonly mono: () => number;
+  readonly now: () => number;
+  readonly onGapFilled: () => void;
+  readonly onFrames: (count: number, bytes: number) => void;
+  /** A payload that is no frame: dropped, the stream has the truth. */
+  readonly onBadPayload: (error: unknown) => void;
+}
+
+/**
+ * Brings frames to their exchanges. The channel is quick but forgets; the reply streams are the truth and are read
+ * when a gap shows, after a reconnect, after a full socket has drained, and when a reply is silent for too long.
+ */
+export class Replies {
+  readonly #options: RepliesOptions;
+  readonly #exchanges = new Map<string, Exchange>();
+  readonly #wanted = new Set<Exchange>();
+  #reading = false;
+  #looks = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: RepliesOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#exchanges.size;
+  }
+
+  all(): IterableIterator<Exchange> {
+    return this.#exchanges.values();
+  }
+
+  start(): void {
+    this.#timer ??= setInterval(() => {
+      this.#look();
+    }, LOOK_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  add(exchange: Exchange): void {
+    this.#exchanges.set(exchange.task.id, exchange);
+  }
+
+  remove(exchange: Exchange): void {
+    this.#exchanges.delete(exchange.task.id);
+    this.#wanted.delete(exchange);
+  }
+
+  /** A message of the gateway's channel: one or more frames. */
+  receive(payload: Buffer): void {
+    const frames = this.#decode(payload);
+    this.#options.onFrames(frames.length, payload.length);
+    for (const frame of frames) this.#exchanges.get(frame.task)?.receive(frame);
+  }
+
+  /** Reads an exchange's reply stream from its cursor, soon, together with others. */
+  fill(exchange: Exchange): void {
+    this.#wanted.add(exchange);
+    this.#schedule();
+  }
+
+  /** After a reconnect every reply may have missed frames. */
+  fillAll(): void {
+    for (const exchange of this.#exchanges.values()) this.#wanted.add(exchange);
+    this.#schedule();
+  }
+
+  #decode(payload: Buffer): Frame[] {
+    try {
+      return decodeFrames(payload);
+    } catch (error) {
+      this.#options.onBadPayload(error);
+      return [];
+    }
+  }
+
+  #schedule(): void {
+    if (this.#reading) return;
+    this.#reading = true;
+    setImmediate(() => {
+      void this.#readWanted();
+    });
+  }
+
+  async #readWanted(): Promise<void> {
+    try {
+      while (this.#wanted.size > 0) await this.#readSome();
+    } catch {
+      // Redis is away: the reconnect, or the next look, asks again.
+      this.#wanted.clear();
+    } finally {
+      this.#reading = false;
+    }
+  }
+
+  async #readSome(): Promise<void> {
+    const batch = [...this.#wanted].slice(0, TASKS_PER_READ);
+    for (const exchange of batch) this.#wanted.delete(exchange);
+    const cursors = batch.filter((exchange) => !isOver(exchange.phase)).map((exchange) => exchange.cursor);
+    if (cursors.length === 0) return;
+    const { connection, keys } = this.#options;
+    const news = await readReplies(connection, keys, cursors, RECORDS_PER_READ);
+    for (const [task, records] of news) {
+      const exchange = this.#exchanges.get(task);
+      if (exchange !== undefined) this.#applyRecords(exchange, records);
+    }
+  }
+
+  #applyRecords(exchange: Exchange, records: readonly ReplyRecord[]): void {
+    const { cursor } = exchange;
+    for (const record of records) {
+      if (record.type === "claim") exchange.claimed(record.attempt);
+      else for (const frame of this.#decode(record.bytes)) exchange.receive(frame);
+    }
+    const moved = exchange.cursor.seq !== cursor.seq || exchange.cursor.attempt !== cursor.attempt;
+    if (moved) this.#options.onGapFilled();
+    // A full batch may have more behind it; a stalled exchange asks again when it has drained.
+    const more = records.length >= RECORDS_PER_READ && !exchange.stalled && !isOver(exchange.phase);
+    if (more && moved) this.#wanted.add(exchange);
+  }
+
+  /** Replies whose reader is slow must not expire under it. */
+  #keepStalled(): void {
+    const stalled = [...this.#exchanges.values()].filter((exchange) => exchange.stalled);
+    if (stalled.length === 0) return;
+    const tasks = stalled.map((exchange) => exchange.task.id);
+    keepReplies(this.#options.connection, this.#options.keys, tasks).catch(() => undefined);
+  }
+
+  #look(): void {
+    this.#looks += 1;
+    if (this.#looks % LOOKS_PER_KEEP === 0) this.#keepStalled();
+    const mono = this.#options.mono();
+    const now = this.#options.now();
+    for (const exchange of this.#exchanges.values()) {
+      if (now >= exchange.task.deadline) {
+        exchange.fail(new Fault("deadline_exceeded", "the request was not answered in time"));
+      } else if (
+        !exchange.stalled &&
+        mono - Math.max(exchange.heardAt, exchange.askedAt) >= exchange.patienceMs
+      ) {
+        exchange.askedAt = mono;
+        exchange.patienceMs = Math.min(exchange.patienceMs * 2, LAST_PATIENCE_MS);
+        this.#wanted.add(exchange);
+      }
+    }
+    if (this.#wanted.size > 0) this.#schedule();
+  }
+}

@@ -1,0 +1,269 @@
+import { systemAmbient } from "../core/ambient.ts";
+import { Fault, toFault } from "../core/fault.ts";
+import type { Endpoint, Task } from "../core/task.ts";
+import type { Settings } from "../config/settings.ts";
+import { dropBody, INLINE_BYTES } from "../redis/body.ts";
+import type { Connection } from "../redis/connection.ts";
+import { publishCancel } from "../redis/control.ts";
+import type { Keys } from "../redis/keys.ts";
+import { dropReplies } from "../redis/reply-stream.ts";
+import { withdraw } from "../redis/task-stream.ts";
+import type { Log } from "../telemetry/log.ts";
+import type { GatewayMetrics } from "../telemetry/metrics.ts";
+import type { Catalogue } from "./catalogue.ts";
+import { Exchange } from "./exchange.ts";
+import type { ExchangeHost, Outcome } from "./exchange.ts";
+import type { HttpReply, HttpRequest } from "./http.ts";
+import { takeRequest } from "./intake.ts";
+import type { IntakeHost } from "./intake.ts";
+import { Opener } from "./opener.ts";
+import { Recovery } from "./recovery.ts";
+import { Replies } from "./replies.ts";
+
+export interface SwitchboardOptions {
+  readonly settings: Settings;
+  readonly log: Log;
+  readonly tag: string;
+  readonly keys: Keys;
+  readonly commands: Connection;
+  readonly channel: Connection;
+  readonly catalogue: Catalogue;
+  readonly metrics: GatewayMetrics;
+}
+
+/** Reply streams of answered tasks are unlinked together, this often (ms). */
+const UNLINK_MS = 20;
+
+/** Connects requests with their replies: takes tasks in, hands frames out, cleans up behind them. */
+export class Switchboard implements ExchangeHost, IntakeHost {
+  readonly #options: SwitchboardOptions;
+  readonly #replies: Replies;
+  readonly #opener: Opener;
+  readonly #recovery: Recovery;
+  /** Open tasks by model. */
+  readonly #load = new Map<string, number>();
+  #answered: string[] = [];
+  #unlinkTimer: NodeJS.Timeout | undefined;
+  #count = 0;
+  #draining = false;
+  #onIdle: (() => void) | undefined;
+
+  constructor(options: SwitchboardOptions) {
+    const { commands: connection, keys, metrics, log } = options;
+    const { now, mono } = systemAmbient;
+    this.#options = options;
+    this.#replies = new Replies({
+      connection,
+      keys,
+      mono,
+      now,
+      onGapFilled: () => {
+        metrics.gapFilled();
+      },
+      onFrames: (count, bytes) => {
+        metrics.frames(count, bytes);
+      },
+      onBadPayload: (error) => {
+        log.warn("a message on the reply channel was dropped", { reason: toFault(error).message });
+      },
+    });
+    this.#opener = new Opener({ connection, keys, now });
+    this.#recovery = new Recovery({
+      connection,
+      keys,
+      replies: this.#replies,
+      opener: this.#opener,
+      now,
+      mono,
+    });
+    connection.onReconnect(() => {
+      this.#recovery.reconnected().catch(() => undefined);
+    });
+    options.channel.onReconnect(() => {
+      this.#replies.fillAll();
+    });
+    this.#observe();
+  }
+
+  /** Open tasks. */
+  get open(): number {
+    return this.#replies.size;
+  }
+
+  start(): void {
+    this.#replies.start();
+  }
+
+  stop(): void {
+    this.#replies.stop();
+    this.#recovery.stop();
+    clearTimeout(this.#unlinkTimer);
+  }
+
+  /** A message of the gateway's channel. */
+  receive(message: Buffer): void {
+    this.#replies.receive(message);
+  }
+
+  /** Why no request can be served now; undefined when they can. */
+  unready(): Fault | undefined {
+    const { commands, channel } = this.#options;
+    if (this.#draining) return new Fault("draining", "the gateway is stopping");
+    if (!commands.ready || !channel.ready) return new Fault("redis_down", "Redis is not reachable");
+    return undefined;
+  }
+
+  take(endpoint: Endpoint, request: HttpRequest, reply: HttpReply): void {
+    takeRequest(this, endpoint, request, reply);
+  }
+
+  /** Refuses new requests from now on; resolves when no task is open or after `limitMs`. */
+  async drain(limitMs: number): Promise<void> {
+    this.#draining = true;
+    if (this.open === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, limitMs);
+      this.#onIdle = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  /** Ends every open task with a fault. */
+  failAll(fault: Fault): void {
+    for (const exchange of this.#replies.all()) exchange.fail(fault);
+  }
+
+  now(): number {
+    return systemAmbient.now();
+  }
+
+  newTaskId(): string {
+    this.#count += 1;
+    return `${this.#options.tag}.${this.#count.toString(36)}`;
+  }
+
+  get taskTimeoutMs(): number {
+    return this.#options.settings.taskTimeoutMs;
+  }
+
+  findModel(name: string): string | undefined {
+    return this.#options.catalogue.find(name);
+  }
+
+  admit(model: string): void {
+    if ((this.#load.get(model) ?? 0) < this.#options.settings.maxQueue) return;
+    throw new Fault("queue_full", "server busy, please try again.  maximum pending requests exceeded");
+  }
+
+  rejected(endpoint: Endpoint, fault: Fault): void {
+    this.#options.metrics.rejected(endpoint, fault.code);
+  }
+
+  accept(task: Task, model: string, reply: HttpReply): void {
+    const exchange = new Exchange({ task, model, reply, host: this });
+    this.#replies.add(exchange);
+    this.#load.set(model, (this.#load.get(model) ?? 0) + 1);
+    this.#options.metrics.opened(task.endpoint);
+    void this.#open(exchange);
+  }
+
+  async #open(exchange: Exchange): Promise<void> {
+    try {
+      exchange.queued(await this.#opener.open(exchange.task, exchange.model));
+      // The client may have left before Redis had told the entry.
+      if (exchange.phase === "gone") this.#abandon(exchange);
+    } catch (error) {
+      exchange.fail(toFault(error));
+    }
+  }
+
+  mono(): number {
+    return systemAmbient.mono();
+  }
+
+  fill(exchange: Exchange): void {
+    this.#replies.fill(exchange);
+  }
+
+  over(exchange: Exchange, outcome: Outcome): void {
+    this.#replies.remove(exchange);
+    this.#release(exchange.model);
+    if (outcome.abandon) this.#abandon(exchange);
+    else this.#unlinkSoon(exchange.task.id);
+    if (exchange.task.body.length > INLINE_BYTES) {
+      dropBody(this.#options.commands, this.#options.keys, exchange.task.id).catch(() => undefined);
+    }
+    this.#report(exchange, outcome);
+    if (this.open === 0) this.#onIdle?.();
+  }
+
+  #release(model: string): void {
+    const left = (this.#load.get(model) ?? 1) - 1;
+    if (left > 0) this.#load.set(model, left);
+    else this.#load.delete(model);
+  }
+
+  /** Nobody waits any more: the queue entry goes, the worker is told, and what it still emits is refused. */
+  #abandon(exchange: Exchange): void {
+    const { commands, keys } = this.#options;
+    const { id } = exchange.task;
+    const work = [dropReplies(commands, keys, [id]), publishCancel(commands, keys, id, exchange.worker)];
+    if (exchange.entry !== undefined && exchange.worker === undefined) {
+      work.push(withdraw(commands, keys, exchange.model, exchange.entry));
+    }
+    // With Redis away the reply stream expires by itself and the worker sees `gone` later.
+    for (const step of work) step.catch(() => undefined);
+  }
+
+  #unlinkSoon(task: string): void {
+    this.#answered.push(task);
+    this.#unlinkTimer ??= setTimeout(() => {
+      const tasks = this.#answered;
+      this.#answered = [];
+      this.#unlinkTimer = undefined;
+      dropReplies(this.#options.commands, this.#options.keys, tasks).catch(() => undefined);
+    }, UNLINK_MS);
+  }
+
+  #report(exchange: Exchange, outcome: Outcome): void {
+    const { task } = exchange;
+    const { catalogue, metrics, log } = this.#options;
+    const code = outcome.fault?.code ?? "ok";
+    metrics.ended({
+      endpoint: task.endpoint,
+      model: catalogue.serves(exchange.model) ? exchange.model : "other",
+      status: outcome.status,
+      code,
+      totalSeconds: outcome.totalMs / 1000,
+      ...(outcome.firstByteMs === undefined ? {} : { firstByteSeconds: outcome.firstByteMs / 1000 }),
+      ...(outcome.usage === undefined ? {} : { usage: outcome.usage }),
+      stream: task.stream,
+      redelivered: exchange.redelivered,
+    });
+    log.info("request", {
+      request: task.requestId,
+      task: task.id,
+      endpoint: task.endpoint,
+      model: exchange.model,
+      worker: exchange.worker,
+      status: outcome.status,
+      code,
+      firstByteMs: outcome.firstByteMs === undefined ? undefined : Math.round(outcome.firstByteMs),
+      totalMs: Math.round(outcome.totalMs),
+      promptTokens: outcome.usage?.promptTokens,
+      completionTokens: outcome.usage?.completionTokens,
+    });
+  }
+
+  #observe(): void {
+    const { metrics, commands, channel, catalogue } = this.#options;
+    metrics.observe("open_tasks", "Tasks accepted and not ended.", () => this.open);
+    metrics.observe("redis_up", "1 when both Redis connections are up.", () =>
+      commands.ready && channel.ready ? 1 : 0,
+    );
+    metrics.observe("workers", "Workers that announce themselves.", () => catalogue.workers.length);
+    metrics.observe("models", "Models that some worker serves.", () => catalogue.served.length);
+  }
+}

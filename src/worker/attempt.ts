@@ -1,0 +1,69 @@
+import type { TaskEnvelope } from "../wire/task-codec.ts";
+import type { Outbox } from "./outbox.ts";
+
+/**
+ * Why an attempt is stopped from outside; a clean stop is no error. `gone`: nobody waits. `fenced`, `lease-lost`:
+ * another worker has the task. `draining`: this worker is leaving.
+ */
+export type StopReason = "gone" | "fenced" | "lease-lost" | "draining";
+
+/** One run of a task by this worker. */
+export class Attempt {
+  /** Task id. */
+  readonly id: string;
+  /** Wall clock, ms since 1970. */
+  readonly deadline: number;
+  /** Model key: names the queue. */
+  readonly model: string;
+  readonly entry: string;
+  readonly outbox: Outbox;
+  /** Mono ms of the claim. */
+  readonly startedAt: number;
+  /** How often the task has been delivered, this time included. */
+  readonly deliveries: number;
+  readonly #abort = new AbortController();
+  #stopReason: StopReason | undefined;
+
+  constructor(options: {
+    envelope: TaskEnvelope;
+    model: string;
+    entry: string;
+    outbox: Outbox;
+    startedAt: number;
+    deliveries: number;
+  }) {
+    this.id = options.envelope.id;
+    this.deadline = options.envelope.deadline;
+    this.model = options.model;
+    this.entry = options.entry;
+    this.outbox = options.outbox;
+    this.startedAt = options.startedAt;
+    this.deliveries = options.deliveries;
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  get stopReason(): StopReason | undefined {
+    return this.#stopReason;
+  }
+
+  /** Stops the backend at once. The first reason stands. */
+  stop(reason: StopReason): void {
+    if (this.#stopReason !== undefined) return;
+    this.#stopReason = reason;
+    this.#abort.abort();
+    if (reason !== "draining") this.outbox.close(reason === "gone" ? "gone" : "fenced");
+  }
+}
+
+const EPOCH = Date.UTC(2026, 0, 1);
+
+/**
+ * A number for a new attempt: unique per run and growing with time, below 2^53 until the year 2095. Counting 1, 2, 3
+ * would not do: after a failover that lost data two workers can both be the first to get a task.
+ */
+export function newAttemptNumber(now: number, random: number): number {
+  return (now - EPOCH) * 4096 + Math.floor(random * 4096);
+}

@@ -1,0 +1,101 @@
+import { serveOrder } from "../core/placement.ts";
+import { replyErrorCode } from "../redis/connection.ts";
+import type { Connection } from "../redis/connection.ts";
+import type { Keys } from "../redis/keys.ts";
+import { ensureGroup, take } from "../redis/task-stream.ts";
+import type { QueuedTask } from "../redis/task-stream.ts";
+import type { Log } from "../telemetry/log.ts";
+import type { Station } from "./station.ts";
+
+/** Tasks claimed by one look: bounds the answer of Redis to some megabytes. */
+const MOST_PER_TAKE = 64;
+
+/** One wait for the doorbell lasts between these, ms; its end is also a look that heals a lost token. */
+const WAIT_MIN_MS = 500;
+const WAIT_MAX_MS = 1500;
+
+export interface ClaimerOptions {
+  readonly station: Station;
+  /** Of its own: it blocks. */
+  readonly connection: Connection;
+  readonly keys: Keys;
+  readonly consumer: string;
+  readonly log: Log;
+  readonly random: () => number;
+  readonly run: (station: Station, task: QueuedTask) => void;
+}
+
+/**
+ * Pulls tasks for one backend, never more than it has free slots: the number of slots is the credit, so a busy
+ * backend leaves its work to others.
+ */
+export class Claimer {
+  readonly #options: ClaimerOptions;
+  #loop: Promise<void> | undefined;
+  #stopped = false;
+  #turn = 0;
+  #onReady: (() => void) | undefined;
+
+  constructor(options: ClaimerOptions) {
+    this.#options = options;
+    options.connection.onReconnect(() => {
+      this.#onReady?.();
+    });
+  }
+
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  /** Resolves when no further task will be claimed (at most one wait later). Idempotent. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#options.station.wake();
+    this.#onReady?.();
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      if (this.#options.station.free === 0) await this.#options.station.changed();
+      else if (this.#options.connection.ready) await this.#takeSome();
+      else await this.#reconnect();
+    }
+  }
+
+  async #takeSome(): Promise<void> {
+    const { station, connection, keys, consumer, random, run } = this.#options;
+    this.#turn += 1;
+    const models = serveOrder(station.models, this.#turn);
+    const credits = Math.min(station.free, MOST_PER_TAKE);
+    const waitMs = WAIT_MIN_MS + random() * (WAIT_MAX_MS - WAIT_MIN_MS);
+    try {
+      const tasks = await take(connection, keys, { models, consumer, credits, waitMs });
+      for (const task of tasks) run(station, task);
+    } catch (error) {
+      await this.#mend(error, models);
+    }
+  }
+
+  /** A queue without its group (a Redis that lost its data) gets it again; a Redis that is away is waited for. */
+  async #mend(error: unknown, models: readonly string[]): Promise<void> {
+    const { connection, keys, log } = this.#options;
+    try {
+      if (replyErrorCode(error) !== "") {
+        log.warn("claiming failed", { code: replyErrorCode(error) });
+        for (const model of models) await ensureGroup(connection, keys, model);
+      }
+    } catch {
+      // Redis is away, or still refuses: wait for it.
+    }
+    if (!connection.ready) await this.#reconnect();
+  }
+
+  async #reconnect(): Promise<void> {
+    if (this.#options.connection.ready || this.#stopped) return;
+    await new Promise<void>((resolve) => {
+      this.#onReady = resolve;
+    });
+    this.#onReady = undefined;
+  }
+}

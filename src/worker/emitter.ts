@@ -1,0 +1,123 @@
+import { replyErrorCode } from "../redis/connection.ts";
+import type { Connection } from "../redis/connection.ts";
+import type { Keys } from "../redis/keys.ts";
+import { emit } from "../redis/reply-stream.ts";
+import type { EmitResult, OutgoingFrame } from "../redis/reply-stream.ts";
+import type { Outbox } from "./outbox.ts";
+
+/** Tasks per script call: keeps one call below half a millisecond of Redis. */
+const TASKS_PER_CALL = 256;
+
+/** After a reconnect gateways create lost reply streams again: for so long `gone` is not believed. */
+const HOLD_MS = 3000;
+const HOLD_RETRY_MS = 200;
+
+export interface EmitterOptions {
+  readonly connection: Connection;
+  readonly keys: Keys;
+  readonly mono: () => number;
+  readonly onEmitted: (frames: number, bytes: number) => void;
+  readonly onFenced: () => void;
+}
+
+/**
+ * Sends the frames of all attempts. Everything that became ready in one event-loop turn goes out in one script call
+ * per gateway; a task never has two frames in flight, several calls may be. A frame is sent, unchanged, until Redis
+ * has given a definite answer.
+ */
+export class Emitter {
+  readonly #options: EmitterOptions;
+  readonly #dirty = new Map<string, Set<Outbox>>();
+  /** Frames whose call was cut off: sent again at the reconnect. */
+  readonly #parked = new Set<Outbox>();
+  readonly #timers = new Set<NodeJS.Timeout>();
+  #scheduled = false;
+  #reconnectedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: EmitterOptions) {
+    this.#options = options;
+    options.connection.onReconnect(() => {
+      this.#reconnectedAt = options.mono();
+      const parked = [...this.#parked];
+      this.#parked.clear();
+      for (const outbox of parked) this.ready(outbox);
+    });
+  }
+
+  /** An outbox has something to send. */
+  readonly ready = (outbox: Outbox): void => {
+    let outboxes = this.#dirty.get(outbox.tag);
+    if (outboxes === undefined) this.#dirty.set(outbox.tag, (outboxes = new Set()));
+    outboxes.add(outbox);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#flush);
+  };
+
+  stop(): void {
+    for (const timer of this.#timers) clearTimeout(timer);
+  }
+
+  readonly #flush = (): void => {
+    this.#scheduled = false;
+    for (const [tag, outboxes] of this.#dirty) {
+      const all = [...outboxes];
+      for (let from = 0; from < all.length; from += TASKS_PER_CALL) {
+        void this.#send(tag, all.slice(from, from + TASKS_PER_CALL));
+      }
+    }
+    this.#dirty.clear();
+  };
+
+  async #send(tag: string, outboxes: readonly Outbox[]): Promise<void> {
+    const frames: OutgoingFrame[] = [];
+    const senders: Outbox[] = [];
+    for (const outbox of outboxes) {
+      const frame = outbox.next();
+      if (frame === undefined) continue;
+      frames.push(frame);
+      senders.push(outbox);
+    }
+    if (frames.length === 0) return;
+    try {
+      const results = await emit(this.#options.connection, this.#options.keys, tag, frames);
+      this.#count(frames);
+      for (const [index, outbox] of senders.entries()) this.#answer(outbox, results[index] ?? "gone");
+    } catch (error) {
+      this.#park(senders, error);
+    }
+  }
+
+  #count(frames: readonly OutgoingFrame[]): void {
+    let bytes = 0;
+    for (const frame of frames) bytes += frame.bytes.length;
+    this.#options.onEmitted(frames.length, bytes);
+  }
+
+  #answer(outbox: Outbox, result: EmitResult): void {
+    if (result === "accepted") {
+      outbox.accepted();
+    } else if (result === "gone" && this.#options.mono() - this.#reconnectedAt < HOLD_MS) {
+      this.#retryLater(outbox);
+    } else {
+      if (result === "fenced") this.#options.onFenced();
+      outbox.close(result);
+    }
+  }
+
+  /** A Redis that refuses (loading, out of memory, read-only replica) is asked again like one that was away. */
+  #park(outboxes: readonly Outbox[], error: unknown): void {
+    for (const outbox of outboxes) {
+      if (replyErrorCode(error) === "" && !this.#options.connection.ready) this.#parked.add(outbox);
+      else this.#retryLater(outbox);
+    }
+  }
+
+  #retryLater(outbox: Outbox): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      this.ready(outbox);
+    }, HOLD_RETRY_MS);
+    this.#timers.add(timer);
+  }
+}

@@ -1,0 +1,204 @@
+import { Fault } from "../core/fault.ts";
+import type { Connection } from "../redis/connection.ts";
+import type { Keys } from "../redis/keys.ts";
+import { claimReply, openAmong } from "../redis/reply-stream.ts";
+import { heldBy, history, renew, silentTasks, takeOver } from "../redis/task-stream.ts";
+import type { QueuedTask } from "../redis/task-stream.ts";
+import type { Log } from "../telemetry/log.ts";
+import type { Acknowledger } from "./acknowledger.ts";
+import { newAttemptNumber } from "./attempt.ts";
+import type { Attempt } from "./attempt.ts";
+import type { Roll } from "./roll.ts";
+import type { Runner } from "./runner.ts";
+import type { Station } from "./station.ts";
+
+/** Entries renewed by one command (1.1 us of Redis each). */
+const ENTRIES_PER_RENEW = 100;
+
+export interface KeeperOptions {
+  /** Not the one frames use: a heartbeat must not wait behind them. */
+  readonly connection: Connection;
+  readonly keys: Keys;
+  readonly worker: string;
+  readonly log: Log;
+  readonly roll: Roll;
+  readonly runner: Runner;
+  readonly acknowledger: Acknowledger;
+  readonly stations: readonly Station[];
+  readonly leaseMs: number;
+  readonly deliveryLimit: number;
+  readonly now: () => number;
+  readonly mono: () => number;
+  readonly random: () => number;
+  readonly onReclaimed: (count: number) => void;
+}
+
+/**
+ * Keeps the leases of this worker's tasks and takes over those of silent workers.
+ *
+ * A lease is the idle time of the pending entry in Redis; a heartbeat resets it. After an outage of Redis every lease
+ * looks old although its holder lives, so nobody sweeps for one and a half leases after a (re)connect.
+ */
+export class Keeper {
+  readonly #options: KeeperOptions;
+  #beat: NodeJS.Timeout | undefined;
+  #sweep: NodeJS.Timeout | undefined;
+  #beatAt: number;
+  #sweepFrom: number;
+  #stopped = false;
+
+  /** @param options.sweepDelayMs how long after the start leases are not judged */
+  constructor(options: KeeperOptions & { readonly sweepDelayMs: number }) {
+    this.#options = options;
+    this.#beatAt = options.mono();
+    this.#sweepFrom = this.#beatAt + options.sweepDelayMs;
+    options.connection.onReconnect(() => {
+      this.#sweepFrom = options.mono() + 1.5 * options.leaseMs;
+      this.#recoverHistory().catch(() => undefined);
+    });
+  }
+
+  start(): void {
+    const { leaseMs } = this.#options;
+    this.#beat = setInterval(() => {
+      void this.#heartbeat();
+    }, leaseMs / 3);
+    this.#planSweep();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearInterval(this.#beat);
+    clearTimeout(this.#sweep);
+  }
+
+  /** Looks at once for tasks of a model that were handed back. */
+  async sweepModel(model: string): Promise<void> {
+    try {
+      const station = this.#stationFor(model);
+      if (station !== undefined && !this.#stopped) await this.#takeOverSilent(station, model);
+    } catch {
+      // Redis is away: the next planned sweep looks again.
+    }
+  }
+
+  #planSweep(): void {
+    // Jitter spreads the sweeps of many workers over time.
+    const { leaseMs, random } = this.#options;
+    this.#sweep = setTimeout(
+      () => {
+        void this.#sweepAll().finally(() => {
+          if (!this.#stopped) this.#planSweep();
+        });
+      },
+      (leaseMs / 2) * (0.75 + random() / 2),
+    );
+  }
+
+  async #sweepAll(): Promise<void> {
+    if (!this.#options.connection.ready || this.#options.mono() < this.#sweepFrom) return;
+    const models = new Set(this.#options.stations.flatMap((one) => one.models.map((model) => model.key)));
+    for (const model of models) await this.sweepModel(model);
+  }
+
+  /** Never sent through a queue of commands: a heartbeat that runs after a reconnect would steal. */
+  async #heartbeat(): Promise<void> {
+    const { connection, roll, mono, leaseMs } = this.#options;
+    if (!connection.ready) return;
+    try {
+      const late = mono() - this.#beatAt > leaseMs;
+      for (const [model, attempts] of byModel(roll.all())) {
+        const held = late ? await this.#dropLost(model, attempts) : attempts;
+        await this.#renew(model, held);
+      }
+      this.#beatAt = mono();
+      await this.#dropUnwanted();
+    } catch {
+      // Redis is away: leases do not run out without it.
+    }
+  }
+
+  /** This process was frozen for longer than a lease: what others have taken meanwhile is theirs. */
+  async #dropLost(model: string, attempts: readonly Attempt[]): Promise<Attempt[]> {
+    const { connection, keys, worker } = this.#options;
+    const held = await heldBy(connection, keys, { model, consumer: worker, count: 100_000 });
+    for (const attempt of attempts) if (!held.has(attempt.entry)) attempt.stop("lease-lost");
+    return attempts.filter((attempt) => held.has(attempt.entry));
+  }
+
+  async #renew(model: string, attempts: readonly Attempt[]): Promise<void> {
+    const { connection, keys, worker: consumer } = this.#options;
+    for (let from = 0; from < attempts.length; from += ENTRIES_PER_RENEW) {
+      const entries = attempts.slice(from, from + ENTRIES_PER_RENEW).map((attempt) => attempt.entry);
+      await renew(connection, keys, { model, consumer, entries });
+    }
+  }
+
+  /** Tasks whose reply stream or gateway is gone run for nobody. */
+  async #dropUnwanted(): Promise<void> {
+    const { connection, keys, roll } = this.#options;
+    const attempts = roll.all();
+    await roll.checkAllGateways();
+    if (!this.trusted()) return;
+    const ids = attempts.map((attempt) => attempt.id);
+    const open = await openAmong(connection, keys, ids);
+    for (const attempt of attempts) if (!open.has(attempt.id)) attempt.stop("gone");
+  }
+
+  /** False for a while after a reconnect, when keys may be missing that their owners are about to write again. */
+  readonly trusted = (): boolean => this.#options.mono() >= this.#sweepFrom;
+
+  async #takeOverSilent(station: Station, model: string): Promise<void> {
+    const { connection, keys, roll, worker, leaseMs } = this.#options;
+    const silent = await silentTasks(connection, keys, model, leaseMs);
+    const foreign = silent.filter((task) => !roll.has(model, task.entry)).slice(0, station.free);
+    if (foreign.length === 0) return;
+    const entries = foreign.map((task) => task.entry);
+    const tasks = await takeOver(connection, keys, { model, consumer: worker, leaseMs, entries });
+    const deliveries = new Map(foreign.map((task) => [task.entry, task.deliveries + 1]));
+    this.#options.onReclaimed(tasks.length);
+    for (const task of tasks) await this.#resume(station, task, deliveries.get(task.entry) ?? 1);
+  }
+
+  /** Fences the earlier attempts, then runs the task again, ends it, or forgets it. */
+  async #resume(station: Station, queued: QueuedTask, deliveries: number): Promise<void> {
+    const { connection, keys, worker, acknowledger, runner, deliveryLimit, log } = this.#options;
+    const task = runner.idOf(queued);
+    if (task === undefined) return;
+    const proposed = newAttemptNumber(this.#options.now(), this.#options.random());
+    const { state, attempt } = await claimReply(connection, keys, { task, attempt: proposed, worker });
+    log.info("task taken over", { task, model: queued.model, state, deliveries });
+    if (state === "gone" || state === "answered") {
+      acknowledger.add(queued.model, queued.entry);
+    } else if (state === "begun") {
+      const fault = new Fault("worker_lost", "the worker was lost during the answer");
+      void runner.refuse(queued, fault, { deliveries, attempt });
+    } else if (deliveries > deliveryLimit) {
+      const fault = new Fault("delivery_limit", `no worker answered in ${deliveryLimit} deliveries`);
+      void runner.refuse(queued, fault, { deliveries, attempt });
+    } else {
+      runner.run(station, queued, { deliveries, attempt });
+    }
+  }
+
+  /** A reply to a claim can be lost with its connection: what Redis says we hold and we do not know is run now. */
+  async #recoverHistory(): Promise<void> {
+    const { connection, keys, worker, roll, stations } = this.#options;
+    for (const station of stations) {
+      for (const { key } of station.models) {
+        const tasks = await history(connection, keys, key, worker);
+        const lost = tasks.filter((task) => !roll.has(key, task.entry));
+        for (const task of lost) await this.#resume(station, task, 1);
+      }
+    }
+  }
+
+  #stationFor(model: string): Station | undefined {
+    const able = this.#options.stations.filter((station) => station.nameOf(model) !== undefined);
+    return able.toSorted((a, b) => b.free - a.free)[0];
+  }
+}
+
+function byModel(attempts: readonly Attempt[]): Map<string, Attempt[]> {
+  return Map.groupBy(attempts, (attempt) => attempt.model);
+}

@@ -1,0 +1,119 @@
+import type { ReplySink } from "../backends/backend.ts";
+import type { FrameEnd, FrameHead } from "../core/frame.ts";
+import { tagOf } from "../core/task.ts";
+import type { EmitResult, OutgoingFrame } from "../redis/reply-stream.ts";
+import { encodeFrame } from "../wire/frame-codec.ts";
+
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * The reply of one attempt on its way to Redis. Bytes gather here while a frame is in flight: with an idle Redis
+ * every token leaves at once, under load one frame carries many. A frame that got no definite answer is sent again
+ * exactly as it was.
+ */
+export class Outbox implements ReplySink {
+  readonly task: string;
+  readonly tag: string;
+  readonly attempt: number;
+  readonly worker: string;
+  /** Resolves once, when the end frame is accepted or the reply is refused. */
+  readonly result: Promise<EmitResult>;
+  readonly #settle: PromiseWithResolvers<EmitResult> = Promise.withResolvers<EmitResult>();
+  readonly #stream: boolean;
+  readonly #ready: (outbox: Outbox) => void;
+  #head: FrameHead | undefined;
+  #chunks: Buffer[] = [];
+  #end: FrameEnd | undefined;
+  #seq = 0;
+  #inFlight: OutgoingFrame | undefined;
+  #closed = false;
+
+  /**
+   * @param options.stream false holds everything back until the end, so that such a task can be run again
+   * @param options.ready called when there is something to send
+   */
+  constructor(options: {
+    task: string;
+    attempt: number;
+    worker: string;
+    stream: boolean;
+    ready: (outbox: Outbox) => void;
+  }) {
+    this.task = options.task;
+    this.tag = tagOf(options.task);
+    this.attempt = options.attempt;
+    this.worker = options.worker;
+    this.#stream = options.stream;
+    this.#ready = options.ready;
+    this.result = this.#settle.promise;
+  }
+
+  /** True when bytes of the answer have been handed to Redis (or are about to be). */
+  get begun(): boolean {
+    return this.#seq > 0 || this.#inFlight !== undefined || (this.#stream && this.#chunks.length > 0);
+  }
+
+  head(status: number, contentType: string): void {
+    this.#head = { status, contentType, worker: this.worker };
+  }
+
+  write(bytes: Buffer): void {
+    if (this.#closed || this.#end !== undefined || bytes.length === 0) return;
+    this.#chunks.push(bytes);
+    if (this.#stream) this.#announce();
+  }
+
+  /** The last frame. A fault of a reply that has not begun replaces whatever was held back. */
+  end(end: FrameEnd): void {
+    if (this.#closed || this.#end !== undefined) return;
+    this.#end = end;
+    if (end.fault !== undefined && !this.#stream) this.#chunks = [];
+    this.#announce();
+  }
+
+  /** The frame to send now, the same until it is answered; undefined when there is none. */
+  next(): OutgoingFrame | undefined {
+    if (this.#closed) return undefined;
+    if (this.#inFlight === undefined && (this.#chunks.length > 0 || this.#end !== undefined)) {
+      this.#inFlight = this.#pack();
+    }
+    return this.#inFlight;
+  }
+
+  /** Redis has the frame. */
+  accepted(): void {
+    const last = this.#inFlight?.last === true;
+    this.#inFlight = undefined;
+    if (last) this.close("accepted");
+    else if (this.#chunks.length > 0 || this.#end !== undefined) this.#announce();
+  }
+
+  /** Nothing more is sent. */
+  close(result: EmitResult): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#chunks = [];
+    this.#settle.resolve(result);
+  }
+
+  #announce(): void {
+    if (this.#inFlight === undefined) this.#ready(this);
+  }
+
+  #pack(): OutgoingFrame {
+    this.#seq += 1;
+    const chunks = this.#chunks;
+    this.#chunks = [];
+    const { task, attempt } = this;
+    const last = this.#end !== undefined;
+    const bytes = encodeFrame({
+      task,
+      attempt,
+      seq: this.#seq,
+      ...(this.#seq === 1 && this.#head !== undefined ? { head: this.#head } : {}),
+      bytes: chunks.length === 1 ? (chunks[0] ?? NOTHING) : Buffer.concat(chunks),
+      ...(this.#end === undefined ? {} : { end: this.#end }),
+    });
+    return { task, attempt, seq: this.#seq, last, bytes };
+  }
+}

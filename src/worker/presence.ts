@@ -1,0 +1,147 @@
+import { hostname } from "node:os";
+import { toFault } from "../core/fault.ts";
+import type { WorkerAnnouncement } from "../core/fleet.ts";
+import type { Connection } from "../redis/connection.ts";
+import type { Keys } from "../redis/keys.ts";
+import { ANNOUNCE_MS, announceWorker, forgetWorker } from "../redis/registry.ts";
+import { ensureGroup } from "../redis/task-stream.ts";
+import type { Log } from "../telemetry/log.ts";
+import type { Station } from "./station.ts";
+
+/** How often a healthy and an unhealthy backend are looked at, and how long one look may take; ms. */
+const LOOK_MS = 5000;
+const LOOK_AGAIN_MS = 1000;
+const LOOK_LIMIT_MS = 5000;
+
+export interface PresenceOptions {
+  readonly connection: Connection;
+  readonly keys: Keys;
+  readonly worker: string;
+  readonly version: string;
+  readonly log: Log;
+  readonly stations: readonly Station[];
+  readonly now: () => number;
+  /** A backend has come (back): tasks may be waiting for it. */
+  readonly onModels: (models: readonly string[]) => void;
+}
+
+/** Looks at the backends and tells the fleet what this worker offers. */
+export class Presence {
+  readonly #options: PresenceOptions;
+  readonly #startedAt: number;
+  readonly #looks = new Map<Station, NodeJS.Timeout>();
+  readonly #grouped = new Set<string>();
+  #announcing: NodeJS.Timeout | undefined;
+  #draining = false;
+  #stopped = false;
+
+  constructor(options: PresenceOptions) {
+    this.#options = options;
+    this.#startedAt = options.now();
+    options.connection.onReconnect(() => {
+      // A Redis that lost its data has no groups any more.
+      this.#grouped.clear();
+      void this.#prepare();
+    });
+  }
+
+  /** Resolves after the first look at every backend. */
+  async start(): Promise<void> {
+    await Promise.all(this.#options.stations.map(async (station) => this.look(station)));
+    this.#announcing = setInterval(() => {
+      void this.announce(false);
+    }, ANNOUNCE_MS);
+  }
+
+  /** From now on gateways know that this worker is leaving. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    await this.announce(true);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#announcing);
+    for (const timer of this.#looks.values()) clearTimeout(timer);
+    const { connection, keys, worker } = this.#options;
+    await forgetWorker(connection, keys, worker).catch(() => undefined);
+  }
+
+  /** Looks at one backend now and plans the next look. */
+  async look(station: Station): Promise<void> {
+    clearTimeout(this.#looks.get(station));
+    try {
+      const state = await station.backend.inspect(AbortSignal.timeout(LOOK_LIMIT_MS));
+      if (this.#stopped) return;
+      await this.#ensureGroups(state.models.map((model) => model.key));
+      if (station.update(state)) await this.#changed(station);
+    } catch (error) {
+      await this.#lookFailed(station, error);
+    }
+    if (!this.#stopped) this.#planLook(station);
+  }
+
+  async announce(news: boolean): Promise<void> {
+    if (this.#stopped) return;
+    await announceWorker(this.#options.connection, this.#options.keys, this.#announcement(), news).catch(
+      () => undefined,
+    );
+  }
+
+  #planLook(station: Station): void {
+    const delay = station.healthy ? LOOK_MS : LOOK_AGAIN_MS;
+    const timer = setTimeout(() => {
+      void this.look(station);
+    }, delay);
+    this.#looks.set(station, timer);
+  }
+
+  async #lookFailed(station: Station, error: unknown): Promise<void> {
+    if (!station.failed()) return;
+    const reason = toFault(error).message;
+    this.#options.log.warn("backend is not available", { backend: station.backend.name, reason });
+    await this.announce(true);
+  }
+
+  async #changed(station: Station): Promise<void> {
+    const models = station.models.map((model) => model.key);
+    this.#options.log.info("backend is ready", {
+      backend: station.backend.name,
+      models: models.join(" "),
+      slots: station.slots,
+    });
+    await this.announce(true);
+    this.#options.onModels(models);
+  }
+
+  async #prepare(): Promise<void> {
+    const models = this.#options.stations.flatMap((station) => station.models.map((model) => model.key));
+    try {
+      await this.#ensureGroups(models);
+      await this.announce(true);
+    } catch {
+      // Redis went away again: the next reconnect starts over.
+    }
+  }
+
+  async #ensureGroups(models: readonly string[]): Promise<void> {
+    const { connection, keys } = this.#options;
+    const fresh = models.filter((model) => !this.#grouped.has(model));
+    await Promise.all(fresh.map(async (model) => ensureGroup(connection, keys, model)));
+    for (const model of fresh) this.#grouped.add(model);
+  }
+
+  #announcement(): WorkerAnnouncement {
+    const { worker, version, stations, now } = this.#options;
+    return {
+      id: worker,
+      version,
+      host: hostname(),
+      pid: process.pid,
+      startedAt: this.#startedAt,
+      seenAt: now(),
+      draining: this.#draining,
+      backends: stations.map((station) => station.announcement()),
+    };
+  }
+}

@@ -1,0 +1,120 @@
+import { tagOf } from "../core/task.ts";
+import type { Connection } from "../redis/connection.ts";
+import type { Keys } from "../redis/keys.ts";
+import { gatewaysAlive } from "../redis/registry.ts";
+import type { Attempt, StopReason } from "./attempt.ts";
+
+/** How long a gateway that was seen counts as alive, ms. */
+const GATEWAY_TRUST_MS = 5000;
+
+/** A cancel can overtake the claim it is for: cancels of unknown tasks are remembered this long, ms. */
+const CANCEL_MEMORY_MS = 10_000;
+
+export interface RollOptions {
+  readonly connection: Connection;
+  readonly keys: Keys;
+  readonly mono: () => number;
+  /** False while Redis may be missing keys that their owners are about to write again. */
+  readonly trusted: () => boolean;
+}
+
+/** All attempts in this worker's hands, and who waits for them. */
+export class Roll {
+  readonly #options: RollOptions;
+  readonly #attempts = new Map<string, Attempt>();
+  /** Task id -> mono ms until which its cancel is remembered. */
+  readonly #cancelled = new Map<string, number>();
+  /** Gateway tag -> mono ms until which it counts as alive. */
+  readonly #gateways = new Map<string, number>();
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: RollOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#attempts.size;
+  }
+
+  all(): Attempt[] {
+    return [...this.#attempts.values()];
+  }
+
+  has(model: string, entry: string): boolean {
+    return this.all().some((attempt) => attempt.model === model && attempt.entry === entry);
+  }
+
+  /** Returns false when the task was cancelled already: the attempt is stopped and must not run. */
+  add(attempt: Attempt): boolean {
+    // A second delivery of a task that still runs here replaces it: the later attempt fences the earlier.
+    this.#attempts.get(attempt.id)?.stop("fenced");
+    this.#attempts.set(attempt.id, attempt);
+    if (!this.#cancelled.delete(attempt.id)) return true;
+    attempt.stop("gone");
+    return false;
+  }
+
+  remove(attempt: Attempt): void {
+    if (this.#attempts.get(attempt.id) === attempt) this.#attempts.delete(attempt.id);
+    if (this.#attempts.size === 0) this.#onEmpty?.();
+  }
+
+  /** A client has left. */
+  cancel(task: string): void {
+    const attempt = this.#attempts.get(task);
+    if (attempt === undefined) this.#remember(task);
+    else attempt.stop("gone");
+  }
+
+  stopAll(reason: StopReason): void {
+    for (const attempt of this.all()) attempt.stop(reason);
+  }
+
+  /** Resolves when no attempt is left or after `limitMs`. */
+  async empty(limitMs: number): Promise<void> {
+    if (this.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, limitMs);
+      this.#onEmpty = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  /** Looks whether the gateway of a task is alive, unless it was seen a moment ago. */
+  checkGateway(tag: string): void {
+    if ((this.#gateways.get(tag) ?? 0) > this.#options.mono()) return;
+    this.#checkGateways([tag]).catch(() => undefined);
+  }
+
+  /** Looks at the gateways of all attempts in hand. */
+  async checkAllGateways(): Promise<void> {
+    const tags = new Set(this.all().map((attempt) => tagOf(attempt.id)));
+    await this.#checkGateways([...tags]);
+  }
+
+  async #checkGateways(tags: readonly string[]): Promise<void> {
+    if (tags.length === 0) return;
+    const alive = await gatewaysAlive(this.#options.connection, this.#options.keys, tags);
+    const until = this.#options.mono() + GATEWAY_TRUST_MS;
+    for (const tag of tags) {
+      if (alive.has(tag)) this.#gateways.set(tag, until);
+      else if (this.#options.trusted()) this.#gatewayGone(tag);
+    }
+  }
+
+  #gatewayGone(tag: string): void {
+    this.#gateways.delete(tag);
+    for (const attempt of this.all()) if (tagOf(attempt.id) === tag) attempt.stop("gone");
+  }
+
+  #remember(task: string): void {
+    const now = this.#options.mono();
+    for (const [known, until] of this.#cancelled) {
+      if (until > now) break;
+      this.#cancelled.delete(known);
+    }
+    this.#cancelled.set(task, now + CANCEL_MEMORY_MS);
+  }
+}

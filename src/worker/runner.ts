@@ -1,0 +1,200 @@
+import { Fault, faultToRecord, toFault } from "../core/fault.ts";
+import type { FrameEnd } from "../core/frame.ts";
+import type { Task } from "../core/task.ts";
+import { tagOf } from "../core/task.ts";
+import { getBody } from "../redis/body.ts";
+import type { Connection } from "../redis/connection.ts";
+import { publishSweep } from "../redis/control.ts";
+import { bury } from "../redis/dead-letters.ts";
+import type { Keys } from "../redis/keys.ts";
+import { handBack } from "../redis/task-stream.ts";
+import type { QueuedTask } from "../redis/task-stream.ts";
+import type { Log } from "../telemetry/log.ts";
+import { decodeTask } from "../wire/task-codec.ts";
+import type { TaskEnvelope } from "../wire/task-codec.ts";
+import type { Acknowledger } from "./acknowledger.ts";
+import { Attempt, newAttemptNumber } from "./attempt.ts";
+import type { Emitter } from "./emitter.ts";
+import { Outbox } from "./outbox.ts";
+import type { Roll } from "./roll.ts";
+import type { Station } from "./station.ts";
+
+export interface RunnerOptions {
+  readonly connection: Connection;
+  readonly keys: Keys;
+  readonly worker: string;
+  readonly log: Log;
+  readonly emitter: Emitter;
+  readonly acknowledger: Acknowledger;
+  readonly roll: Roll;
+  readonly leaseMs: number;
+  readonly deliveryLimit: number;
+  readonly now: () => number;
+  readonly mono: () => number;
+  readonly random: () => number;
+  /** A backend could not be reached: look at it again. */
+  readonly onUnreachable: (station: Station) => void;
+}
+
+/** How a claimed task came into this worker's hands. */
+export interface Delivery {
+  readonly deliveries: number;
+  /** Given by the claim that fenced earlier attempts; a first delivery makes its own. */
+  readonly attempt?: number;
+}
+
+const FIRST: Delivery = { deliveries: 1 };
+
+/** Runs claimed tasks: one attempt each, from the claim to the acknowledgement. */
+export class Runner {
+  readonly #options: RunnerOptions;
+
+  constructor(options: RunnerOptions) {
+    this.#options = options;
+  }
+
+  /** Starts an attempt on a slot of the station. Never throws. */
+  readonly run = (station: Station, queued: QueuedTask, delivery: Delivery = FIRST): void => {
+    const envelope = this.#decode(queued);
+    if (envelope === undefined) return;
+    station.occupy();
+    void this.#attempt(station, queued, { envelope, delivery }).finally(() => {
+      station.release();
+    });
+  };
+
+  /** The id of a queued task; undefined when the entry is no task (it is then buried). */
+  idOf(queued: QueuedTask): string | undefined {
+    return this.#decode(queued)?.id;
+  }
+
+  /** Ends a task without running it. */
+  async refuse(queued: QueuedTask, fault: Fault, delivery: Required<Delivery>): Promise<void> {
+    const envelope = this.#decode(queued);
+    if (envelope === undefined) return;
+    const outbox = this.#outbox(envelope, delivery.attempt);
+    if (fault.code === "delivery_limit") this.#bury(queued, fault, delivery.deliveries);
+    outbox.end({ fault: faultToRecord(fault) });
+    if ((await outbox.result) !== "fenced") this.#options.acknowledger.add(queued.model, queued.entry);
+  }
+
+  #decode(queued: QueuedTask): TaskEnvelope | undefined {
+    try {
+      return decodeTask(queued.payload);
+    } catch (error) {
+      const fault = toFault(error);
+      this.#options.log.error("a queue entry is no task", { model: queued.model, reason: fault.message });
+      this.#bury(queued, fault, 1);
+      this.#options.acknowledger.add(queued.model, queued.entry);
+      return undefined;
+    }
+  }
+
+  #bury(queued: QueuedTask, fault: Fault, deliveries: number): void {
+    const { connection, keys, worker } = this.#options;
+    const { model, payload } = queued;
+    bury(connection, keys, { model, payload, fault: faultToRecord(fault), deliveries, worker }).catch(
+      () => undefined,
+    );
+  }
+
+  #outbox(envelope: TaskEnvelope, attempt: number | undefined): Outbox {
+    const { worker, emitter, now, random } = this.#options;
+    return new Outbox({
+      task: envelope.id,
+      stream: envelope.stream,
+      attempt: attempt ?? newAttemptNumber(now(), random()),
+      worker,
+      ready: emitter.ready,
+    });
+  }
+
+  async #attempt(
+    station: Station,
+    queued: QueuedTask,
+    claim: { envelope: TaskEnvelope; delivery: Delivery },
+  ): Promise<void> {
+    const { envelope, delivery } = claim;
+    const { model, entry } = queued;
+    if (envelope.deadline <= this.#options.now()) {
+      this.#options.acknowledger.add(model, entry);
+      return;
+    }
+    const outbox = this.#outbox(envelope, delivery.attempt);
+    const attempt = new Attempt({
+      envelope,
+      model,
+      entry,
+      outbox,
+      startedAt: this.#options.mono(),
+      deliveries: delivery.deliveries,
+    });
+    // The settlement runs on after the slot is free: the backend is done, Redis may not be.
+    void this.#settle(attempt, queued);
+    if (this.#options.roll.add(attempt)) await this.#serve(station, attempt, envelope);
+    this.#options.roll.checkGateway(tagOf(envelope.id));
+  }
+
+  async #serve(station: Station, attempt: Attempt, envelope: TaskEnvelope): Promise<void> {
+    try {
+      const name = station.nameOf(attempt.model);
+      if (name === undefined) throw new Fault("backend_unreachable", "the backend no longer has the model");
+      const body = envelope.body ?? (await this.#fetchBody(attempt));
+      if (body === undefined) return;
+      const task: Task = { ...envelope, body };
+      const answer = await station.backend.run(task, name, attempt.outbox, attempt.signal);
+      attempt.outbox.end(this.#frameEnd(attempt, answer.usage === undefined ? {} : { usage: answer.usage }));
+    } catch (error) {
+      this.#failed(station, attempt, toFault(error));
+    }
+  }
+
+  /** A large body lies under its own key; when that is gone, so is the client. */
+  async #fetchBody(attempt: Attempt): Promise<Buffer | undefined> {
+    const body = await getBody(this.#options.connection, this.#options.keys, attempt.id);
+    if (body === undefined) attempt.stop("gone");
+    return body;
+  }
+
+  #failed(station: Station, attempt: Attempt, fault: Fault): void {
+    const { stopReason, outbox } = attempt;
+    if (stopReason !== undefined && stopReason !== "draining") return;
+    if (fault.code === "backend_unreachable") this.#options.onUnreachable(station);
+    if (!outbox.begun && this.#mayRunAgain(attempt, fault)) {
+      this.#handBack(attempt);
+      return;
+    }
+    const told =
+      stopReason === "draining" ? new Fault("worker_lost", "the worker stopped during the answer") : fault;
+    outbox.end(this.#frameEnd(attempt, { fault: faultToRecord(told) }));
+  }
+
+  #mayRunAgain(attempt: Attempt, fault: Fault): boolean {
+    if (attempt.stopReason === "draining") return true;
+    return fault.code === "backend_unreachable" && attempt.deliveries < this.#options.deliveryLimit;
+  }
+
+  /** Leaves the task to another worker (or to this one, when its backend is back). */
+  #handBack(attempt: Attempt): void {
+    const { connection, keys, worker, leaseMs } = this.#options;
+    attempt.outbox.close("fenced");
+    const { model, entry } = attempt;
+    handBack(connection, keys, { model, entry, consumer: worker, idleMs: leaseMs })
+      .then(async () => publishSweep(connection, keys, model))
+      // With Redis away the lease runs out by itself.
+      .catch(() => undefined);
+  }
+
+  #frameEnd(attempt: Attempt, end: FrameEnd): FrameEnd {
+    return { ...end, totalMs: Math.round(this.#options.mono() - attempt.startedAt) };
+  }
+
+  /** What Redis has answered decides: accepted and gone are done, fenced belongs to another worker. */
+  async #settle(attempt: Attempt, queued: QueuedTask): Promise<void> {
+    const result = await attempt.outbox.result;
+    this.#options.roll.remove(attempt);
+    if (result === "gone") attempt.stop("gone");
+    if (result === "fenced") attempt.stop("fenced");
+    else this.#options.acknowledger.add(queued.model, queued.entry);
+  }
+}

@@ -31,6 +31,11 @@ const COMMANDS: readonly Command[] = [
     run: async (settings) => (await import("./commands/gateway.ts")).runGateway(settings),
   },
   {
+    name: "worker",
+    describe: "Run a worker: it takes tasks from Redis to the LLM servers it can reach",
+    run: async (settings) => (await import("./commands/worker.ts")).runWorker(settings),
+  },
+  {
     name: "status",
     describe: "Show gateways, workers, backends, models and queues",
     options: { json: { type: "boolean", describe: "Print one JSON document" } },

@@ -1,0 +1,16 @@
+import { openBackends } from "../backends/open.ts";
+import type { Settings } from "../config/settings.ts";
+import { openLog } from "../telemetry/log.ts";
+import { startWorker } from "../worker/worker.ts";
+import { withRedis } from "./redis-url.ts";
+import { runService } from "./service.ts";
+
+/** Runs a worker until asked to stop. Resolves with the exit code. */
+export async function runWorker(given: Settings): Promise<number> {
+  const settings = await withRedis(given);
+  const log = openLog({ level: settings.logLevel, format: settings.logFormat }).with({ process: "worker" });
+  return runService({
+    log,
+    start: async () => startWorker({ settings, log, backends: await openBackends({ settings, log }) }),
+  });
+}

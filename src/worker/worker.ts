@@ -11,6 +11,7 @@ import { uptimeMs } from "../redis/server.ts";
 import { dropConsumer } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import { openWorkerMetrics } from "../telemetry/metrics.ts";
+import type { WorkerMetrics } from "../telemetry/metrics.ts";
 import { Acknowledger } from "./acknowledger.ts";
 import { Claimer } from "./claimer.ts";
 import { Emitter } from "./emitter.ts";
@@ -90,22 +91,78 @@ async function assemble(options: WorkerOptions, worker: string, redis: Connectio
   };
 }
 
-type Crew = Awaited<ReturnType<typeof recruit>>;
+interface Links {
+  readonly writes: Connection;
+  readonly leases: Connection;
+  readonly control: Connection;
+}
 
-async function recruit(options: WorkerOptions, worker: string, redis: Connections) {
-  const { settings, log, backends } = options;
-  const { now, mono, random } = systemAmbient;
+interface Crew extends Links {
+  readonly keys: Keys;
+  readonly worker: string;
+  readonly log: Log;
+  readonly stations: readonly Station[];
+  readonly acknowledger: Acknowledger;
+  readonly emitter: Emitter;
+  readonly roll: Roll;
+  readonly keeper: Keeper;
+  readonly presence: Presence;
+  readonly claimers: readonly Claimer[];
+}
+
+const { now, mono, random } = systemAmbient;
+
+async function recruit(options: WorkerOptions, worker: string, redis: Connections): Promise<Crew> {
+  const { settings, log } = options;
   const { leaseMs, deliveryLimit } = settings;
   const keys = new Keys(settings.prefix);
-  const writes = await redis.open("writes");
-  const leases = await redis.open("leases");
-  const control = await redis.open("control");
+  const links = { ...(await openLinks(redis)), keys };
+  const stations = options.backends.map((backend) => new Station(backend, settings.slots));
   const metrics = openWorkerMetrics({ version: productVersion() });
-  const stations = backends.map((backend) => new Station(backend, settings.slots));
-  const acknowledger = new Acknowledger({ connection: writes, keys });
-  const emitter = new Emitter({
-    connection: writes,
-    keys,
+  const acknowledger = new Acknowledger({ connection: links.writes, keys });
+  const emitter = recruitEmitter(links, metrics);
+  // The roll asks the keeper, which is made after it: both exist before the first question.
+  const trust = { trusted: (): boolean => true };
+  const roll = new Roll({ connection: links.leases, keys, mono, trusted: () => trust.trusted() });
+  const common = { keys, worker, log, roll, acknowledger, leaseMs, deliveryLimit, now, mono, random };
+  const onUnreachable = (station: Station): void => {
+    station.failed();
+    void presence.look(station);
+  };
+  const runner = new Runner({ ...common, connection: links.writes, emitter, onUnreachable });
+  const onReclaimed = (count: number): void => {
+    metrics.reclaimed(count);
+  };
+  const sweepDelayMs = Math.max(0, 1.5 * leaseMs - (await uptimeMs(links.leases)));
+  const keeperOptions = { ...common, connection: links.leases, runner, stations, onReclaimed };
+  const keeper = new Keeper({ ...keeperOptions, sweepDelayMs });
+  trust.trusted = keeper.trusted;
+  const onModels = (models: readonly string[]): void => {
+    for (const model of models) void keeper.sweepModel(model);
+  };
+  const version = productVersion();
+  const presence = new Presence({ ...common, connection: links.leases, version, stations, onModels });
+  const claimers: Claimer[] = [];
+  for (const station of stations) {
+    const connection = await redis.open("claims");
+    claimers.push(new Claimer({ station, connection, keys, consumer: worker, log, random, run: runner.run }));
+  }
+  return { ...links, worker, log, stations, acknowledger, emitter, roll, keeper, presence, claimers };
+}
+
+/** Frames, heartbeats and subscriptions do not wait for each other. */
+async function openLinks(redis: Connections): Promise<Links> {
+  return {
+    writes: await redis.open("writes"),
+    leases: await redis.open("leases"),
+    control: await redis.open("control"),
+  };
+}
+
+function recruitEmitter(links: Links & { readonly keys: Keys }, metrics: WorkerMetrics): Emitter {
+  return new Emitter({
+    connection: links.writes,
+    keys: links.keys,
     mono,
     onEmitted: (frames, bytes) => {
       metrics.emitted(frames, bytes);
@@ -114,62 +171,6 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
       metrics.fenced();
     },
   });
-  // The roll asks the keeper, which is made after it: both exist before the first question.
-  const trust = { trusted: (): boolean => true };
-  const roll = new Roll({ connection: leases, keys, mono, trusted: () => trust.trusted() });
-  const common = { keys, worker, log, roll, acknowledger, leaseMs, deliveryLimit, now, mono, random };
-  const runner = new Runner({
-    ...common,
-    connection: writes,
-    emitter,
-    onUnreachable: (station) => {
-      station.failed();
-      void presence.look(station);
-    },
-  });
-  const keeper = new Keeper({
-    ...common,
-    connection: leases,
-    runner,
-    stations,
-    sweepDelayMs: Math.max(0, 1.5 * leaseMs - (await uptimeMs(leases))),
-    onReclaimed: (count) => {
-      metrics.reclaimed(count);
-    },
-  });
-  trust.trusted = keeper.trusted;
-  const presence = new Presence({
-    connection: leases,
-    keys,
-    worker,
-    version: productVersion(),
-    log,
-    stations,
-    now,
-    onModels: (models) => {
-      for (const model of models) void keeper.sweepModel(model);
-    },
-  });
-  const claimers: Claimer[] = [];
-  for (const station of stations) {
-    const connection = await redis.open("claims");
-    const run = runner.run;
-    claimers.push(new Claimer({ station, connection, keys, consumer: worker, log, random, run }));
-  }
-  return {
-    keys,
-    worker,
-    control,
-    leases,
-    stations,
-    acknowledger,
-    emitter,
-    roll,
-    keeper,
-    presence,
-    claimers,
-    log,
-  };
 }
 
 async function stop(options: WorkerOptions, crew: Crew, connections: readonly Connection[]): Promise<void> {

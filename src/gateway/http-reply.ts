@@ -22,8 +22,9 @@ export interface HttpReply {
   start(status: number, headers: Headers, first: Buffer): boolean;
   /**
    * Sends more of a stream; the bytes are always taken (copied or sent). Returns false when the socket is full: do
-   * not write again until `onDrain`; a client that takes nothing for about 30 s then is given up (`onAbort`). Small writes may be told one write late. Also false when nothing can be written
-   * at all: before `start`, after the end, or without a client.
+   * not write again until `onDrain`. Small writes may be told so one write late. A client that takes nothing from a
+   * full socket for about 30 s is given up (`onAbort`), or cut when its reply has ended. Also false when nothing can
+   * be written at all: before `start`, after the end, or without a client.
    */
   write(bytes: Buffer): boolean;
   /** Ends a stream well, after the last bytes; allowed on a full socket. */

@@ -16,7 +16,16 @@ export interface Answer {
   readonly timings?: Timings;
 }
 
-export type BackendKind = "ollama" | "openai" | "vllm" | "llamacpp" | "lmstudio" | "exo" | "embedded";
+/** `unknown`: given without a kind, and never reached so far. */
+export type BackendKind =
+  | "ollama"
+  | "openai"
+  | "vllm"
+  | "llamacpp"
+  | "lmstudio"
+  | "exo"
+  | "embedded"
+  | "unknown";
 
 /** What one look at a backend tells. */
 export interface BackendState {

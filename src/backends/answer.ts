@@ -1,0 +1,98 @@
+import type { NeutralRequest, Part } from "../core/chat.ts";
+import { Fault } from "../core/fault.ts";
+import { isObject, type Json, type JsonObject } from "../core/json.ts";
+import type { Task } from "../core/task.ts";
+import { serverEndpoint } from "../protocols/catalogue.ts";
+import type { ReplyWriter, ServerEndpoint } from "../protocols/protocol.ts";
+import type { Answer, ReplySink } from "./backend.ts";
+
+/** A task read for a backend that does not speak its client's dialect. */
+export interface OpenedTask {
+  readonly task: Task;
+  readonly endpoint: ServerEndpoint;
+  readonly body: JsonObject;
+  readonly request: NeutralRequest;
+}
+
+/** Reads a task's body into the neutral request. Throws `bad_json`, or what the dialect says of a bad request. */
+export function openTask(task: Task): OpenedTask {
+  const endpoint = serverEndpoint(task.endpoint);
+  const body = parseBody(task.body);
+  return { task, endpoint, body, request: endpoint.decode(body) };
+}
+
+function parseBody(bytes: Buffer): JsonObject {
+  let body: Json;
+  try {
+    body = JSON.parse(bytes.toString()) as Json;
+  } catch (error) {
+    throw new Fault("bad_json", "the request body is not valid JSON", { cause: error });
+  }
+  if (!isObject(body)) throw new Fault("bad_json", "the request body is not a JSON object");
+  return body;
+}
+
+/**
+ * Holds the head of a reply back until its first bytes exist: an error before them can still be told with its
+ * own status.
+ */
+export class Outlet {
+  readonly #sink: ReplySink;
+  #begun = false;
+
+  constructor(sink: ReplySink) {
+    this.#sink = sink;
+  }
+
+  /** Passes the bytes on; an empty buffer does nothing. `contentType` counts with the first bytes only. */
+  write(bytes: Buffer, contentType: string): void {
+    if (bytes.length === 0) return;
+    if (!this.#begun) {
+      this.#begun = true;
+      this.#sink.head(200, contentType);
+    }
+    this.#sink.write(bytes);
+  }
+}
+
+/** Writes the parts of a reply to the client in the client's dialect. One per run of a task. */
+export class AnswerWriter {
+  readonly #writer: ReplyWriter;
+  readonly #outlet: Outlet;
+  #answer: Answer | undefined;
+
+  /** @param now wall clock, ms since 1970 */
+  constructor({ task, endpoint, body }: OpenedTask, sink: ReplySink, now: () => number = Date.now) {
+    this.#writer = endpoint.reply({
+      model: task.model,
+      stream: task.stream,
+      id: task.id,
+      now,
+      startedAt: task.createdAt,
+      body,
+    });
+    this.#outlet = new Outlet(sink);
+  }
+
+  /** Writes parts that came together: they leave together. Throws a Fault for parts that cannot be written. */
+  write(parts: readonly Part[]): void {
+    let text = "";
+    for (const part of parts) {
+      text += this.#writer.write(part);
+      if (part.type === "end") this.#answer = answerOf(part);
+    }
+    if (text !== "") this.#outlet.write(Buffer.from(text), this.#writer.contentType);
+  }
+
+  /** What is known of the answer. Throws `backend_lost` when its end part has not been written. */
+  finish(): Answer {
+    if (this.#answer === undefined) {
+      throw new Fault("backend_lost", "the backend's reply ended before its end");
+    }
+    return this.#answer;
+  }
+}
+
+function answerOf(end: Extract<Part, { type: "end" }>): Answer {
+  return end.timings === undefined ? { usage: end.usage } : { usage: end.usage, timings: end.timings };
+}

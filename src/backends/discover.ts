@@ -1,0 +1,96 @@
+import { Fault, toFault } from "../core/fault.ts";
+import { isObject, type Json } from "../core/json.ts";
+import type { Address } from "./address.ts";
+import { HttpOrigin, type HttpReply, type HttpTarget } from "./http.ts";
+import { HTTP_KINDS, PROFILES, type HttpKind } from "./profiles.ts";
+
+/** How long a look at one port of this machine may take. */
+const LOCAL_PROBE_MS = 500;
+
+/** The ports on which LLM servers are looked for on this machine. */
+export const LOCAL_PORTS: readonly number[] = HTTP_KINDS.flatMap((kind) => PROFILES[kind].port ?? []);
+
+/**
+ * Tells the kind of an LLM server by a few cheap GETs. Throws `backend_unreachable` when nothing answers,
+ * `backend_busy` when it is starting, `backend_error` when it is no LLM server, or is a gateway of ours: that
+ * would ask itself.
+ */
+export async function probeKind(target: HttpTarget, signal: AbortSignal): Promise<HttpKind> {
+  const http = new HttpOrigin(target);
+  try {
+    const root = await http.get("/", signal);
+    return kindByRoot(root) ?? (await kindByDocuments(http, signal));
+  } finally {
+    await http.close();
+  }
+}
+
+function kindByRoot({ headers, body }: HttpReply): HttpKind | undefined {
+  const server = headers["server"];
+  if (server === "stargazer") {
+    throw new Fault("backend_error", "this is a Stargazer gateway, not a backend");
+  }
+  if (server === "llama.cpp") return "llamacpp";
+  return body.toString().trim() === "Ollama is running" ? "ollama" : undefined;
+}
+
+/** The documents that only one kind of server has, in the order of how sure they are. */
+const DOCUMENTS: readonly {
+  readonly kind: HttpKind;
+  readonly path: string;
+  fits(document: Json): boolean;
+}[] = [
+  { kind: "llamacpp", path: "/props", fits: (json) => has(json, "total_slots", "number") },
+  { kind: "lmstudio", path: "/api/v0/models", fits: isModelList },
+  { kind: "exo", path: "/node_id", fits: (json) => typeof json === "string" },
+  { kind: "vllm", path: "/version", fits: (json) => has(json, "version", "string") },
+  { kind: "openai", path: "/v1/models", fits: isModelList },
+];
+
+async function kindByDocuments(http: HttpOrigin, signal: AbortSignal): Promise<HttpKind> {
+  const looks = DOCUMENTS.map(({ path }) => http.getJson(path, signal));
+  const documents = await Promise.allSettled(looks);
+  const at = documents.findIndex((look, index) => {
+    return look.status === "fulfilled" && DOCUMENTS[index]?.fits(look.value) === true;
+  });
+  const kind = DOCUMENTS[at]?.kind;
+  if (kind !== undefined) return kind;
+  const faults = documents.flatMap((look) => (look.status === "rejected" ? [toFault(look.reason)] : []));
+  throw (
+    faults.find((fault) => fault.code !== "backend_error") ??
+    new Fault("backend_error", "this server speaks neither Ollama's nor OpenAI's API, or asks for a key")
+  );
+}
+
+function has(json: Json, member: string, type: "number" | "string"): boolean {
+  return isObject(json) && typeof json[member] === type;
+}
+
+function isModelList(json: Json): boolean {
+  return isObject(json) && Array.isArray(json["data"]);
+}
+
+/**
+ * The LLM servers on the well-known ports of this machine, in the order of the ports. Gateways of ours and
+ * servers of other kinds are left out.
+ */
+export async function discoverLocal(
+  signal: AbortSignal,
+  ports: readonly number[] = LOCAL_PORTS,
+): Promise<readonly Address[]> {
+  const looks = await Promise.all(ports.map((port) => lookAt(port, signal)));
+  return looks.filter((address) => address !== undefined);
+}
+
+async function lookAt(port: number, signal: AbortSignal): Promise<Address | undefined> {
+  const origin = `http://127.0.0.1:${port}`;
+  const target = { origin, prefix: "", authorization: undefined };
+  try {
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(LOCAL_PROBE_MS)]);
+    const kind = await probeKind(target, limit);
+    return { ...target, kind, url: origin };
+  } catch {
+    // Whatever it is that listens there, it is no backend.
+    return undefined;
+  }
+}

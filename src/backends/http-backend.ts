@@ -1,0 +1,131 @@
+import type { ModelCard } from "../core/model.ts";
+import type { Task } from "../core/task.ts";
+import type { ClientFace, Passthrough } from "../protocols/protocol.ts";
+import { AnswerWriter, openTask, Outlet } from "./answer.ts";
+import type { Answer, Backend, BackendState, ReplySink } from "./backend.ts";
+import { HttpOrigin, type HttpTarget, type PostOptions, type ReplyHeaders } from "./http.ts";
+import { PROFILES, type HttpKind, type Profile } from "./profiles.ts";
+
+export interface HttpBackendOptions {
+  readonly kind: HttpKind;
+  readonly target: HttpTarget;
+  /** Tasks at once; 0 asks the server, else takes its kind's default. */
+  readonly slots: number;
+}
+
+/** One run of a task, as its parts need it. */
+interface Run {
+  readonly task: Task;
+  readonly model: string;
+  readonly sink: ReplySink;
+  readonly signal: AbortSignal;
+}
+
+/** An LLM server reached over HTTP. Nothing is sent before the first task or inspection. */
+export class HttpBackend implements Backend {
+  readonly name: string;
+  readonly kind: HttpKind;
+  readonly url: string;
+  readonly #http: HttpOrigin;
+  readonly #profile: Profile;
+  readonly #slots: number;
+  #firstSeen: ReadonlyMap<string, number> = new Map();
+
+  constructor({ kind, target, slots }: HttpBackendOptions) {
+    this.kind = kind;
+    this.url = target.origin + target.prefix;
+    this.name = `${kind}@${this.url.replace(/^\w+:\/\//, "")}`;
+    this.#http = new HttpOrigin(target);
+    this.#profile = PROFILES[kind];
+    this.#slots = slots;
+  }
+
+  async inspect(signal: AbortSignal): Promise<BackendState> {
+    const state = await this.#profile.inspect(this.#http, signal);
+    const slots = this.#slots > 0 ? this.#slots : (state.slots ?? this.#profile.slots);
+    return { models: this.#dated(state.models), slots };
+  }
+
+  run(task: Task, model: string, sink: ReplySink, signal: AbortSignal): Promise<Answer> {
+    const way = this.#face.passthrough(task.endpoint);
+    const run = { task, model, sink, signal };
+    return way === undefined ? this.#translate(run) : this.#relay(run, way);
+  }
+
+  async close(): Promise<void> {
+    await this.#http.close();
+  }
+
+  get #face(): ClientFace {
+    return this.#profile.face;
+  }
+
+  /** Same dialect on both sides: the bytes go through as they come. */
+  async #relay({ task, model, sink, signal }: Run, way: Passthrough): Promise<Answer> {
+    const options = { body: task.body, stream: task.stream, asked: task.model, model };
+    const relay = way.relay(options);
+    const outlet = new Outlet(sink);
+    const gathered: Buffer[] = [];
+    let contentType = "application/json";
+    await this.#post({
+      ...way.request(options),
+      signal,
+      onHead: (headers) => {
+        contentType = contentTypeOf(headers) ?? contentType;
+      },
+      onChunk: (chunk) => {
+        const bytes = relay.push(chunk);
+        if (task.stream) outlet.write(bytes, contentType);
+        else gathered.push(bytes);
+      },
+    });
+    // Before the end is known to be sound, nothing of an answer in one piece may leave.
+    gathered.push(relay.end());
+    outlet.write(Buffer.concat(gathered), contentType);
+    return { usage: relay.usage };
+  }
+
+  /** Another dialect than the client's: the reply is read into parts and written anew. */
+  async #translate({ task, model, sink, signal }: Run): Promise<Answer> {
+    const opened = openTask(task);
+    const { request } = opened;
+    const answer = new AnswerWriter(opened, sink);
+    if (request.kind === "load" && this.#face.dialect !== "ollama") {
+      // Only Ollama loads and unloads on demand; elsewhere what is listed is loaded.
+      answer.write([{ type: "end", reason: request.unload ? "unload" : "load" }]);
+      return answer.finish();
+    }
+    const reader = this.#face.reader({ request, stream: task.stream });
+    await this.#post({
+      ...this.#face.encode(request, { model, stream: task.stream }),
+      signal,
+      onHead: () => {},
+      onChunk: (chunk) => answer.write(reader.push(chunk)),
+    });
+    answer.write(reader.end());
+    return answer.finish();
+  }
+
+  #post(options: Omit<PostOptions, "readError">): Promise<void> {
+    const face = this.#face;
+    return this.#http.post({
+      ...options,
+      readError: (status, body, retryAfter) => face.readError(status, body, retryAfter),
+    });
+  }
+
+  /** A model whose server tells no date has that of its first sight, so that the list stays as it is. */
+  #dated(models: readonly ModelCard[]): readonly ModelCard[] {
+    const now = Date.now();
+    const before = this.#firstSeen;
+    this.#firstSeen = new Map(models.map(({ name }) => [name, before.get(name) ?? now]));
+    return models.map((card) => {
+      return card.modifiedAt > 0 ? card : { ...card, modifiedAt: this.#firstSeen.get(card.name) ?? now };
+    });
+  }
+}
+
+function contentTypeOf(headers: ReplyHeaders): string | undefined {
+  const value = headers["content-type"];
+  return typeof value === "string" ? value : undefined;
+}

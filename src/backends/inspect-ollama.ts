@@ -1,0 +1,64 @@
+import type { JsonObject } from "../core/json.ts";
+import type { ModelCard } from "../core/model.ts";
+import type { BackendState } from "./backend.ts";
+import type { HttpOrigin } from "./http.ts";
+import {
+  countOf,
+  listMember,
+  modelCard,
+  modelCards,
+  objectMember,
+  sha256,
+  textOf,
+  textsOf,
+} from "./model-card.ts";
+
+/**
+ * Models of an Ollama server by /api/tags, those in memory by /api/ps. It does not tell how many tasks it runs
+ * at once (OLLAMA_NUM_PARALLEL).
+ */
+export async function inspectOllama(http: HttpOrigin, signal: AbortSignal): Promise<BackendState> {
+  const [tags, running] = await Promise.all([
+    http.getJson("/api/tags", signal),
+    http.getJson("/api/ps", signal),
+  ]);
+  const resident = new Set(listMember(running, "models").map((entry) => textOf(entry["name"])));
+  const models = modelCards(listMember(tags, "models"), (entry) => cardOf(entry, resident));
+  return { models, slots: undefined };
+}
+
+function cardOf(entry: JsonObject, resident: ReadonlySet<string>): ModelCard | undefined {
+  const name = textOf(entry["name"]);
+  const details = objectMember(entry, "details");
+  const capabilities = textsOf(entry["capabilities"]);
+  return modelCard(name, {
+    modifiedAt: timeOf(textOf(entry["modified_at"])),
+    size: countOf(entry["size"]),
+    digest: digestOf(textOf(entry["digest"]), name),
+    format: textOf(details["format"]),
+    family: textOf(details["family"]),
+    parameterSize: textOf(details["parameter_size"]),
+    quantization: textOf(details["quantization_level"]),
+    contextLength: countOf(details["context_length"]),
+    // Servers before 0.30 list no capabilities.
+    capabilities: capabilities.length > 0 ? capabilities : ["completion"],
+    ownedBy: ownerOf(name),
+    resident: resident.has(name),
+  });
+}
+
+/** Ms since 1970; 0 for what is no time. */
+function timeOf(text: string): number {
+  const time = Date.parse(text);
+  return Number.isNaN(time) ? 0 : time;
+}
+
+function digestOf(text: string, name: string): string {
+  const hex = text.replace(/^sha256:/, "");
+  return /^[0-9a-f]{64}$/.test(hex) ? hex : sha256(name);
+}
+
+/** The namespace of a name, as Ollama's own /v1/models says it. */
+function ownerOf(name: string): string {
+  return name.split("/").at(-2) ?? "library";
+}

@@ -1,0 +1,132 @@
+import { toFault } from "../core/fault.ts";
+import { isObject, type Json, type JsonObject } from "../core/json.ts";
+import type { ModelCard } from "../core/model.ts";
+import type { BackendState } from "./backend.ts";
+import type { HttpOrigin } from "./http.ts";
+import {
+  countOf,
+  listMember,
+  modelCard,
+  modelCards,
+  objectMember,
+  parameterSize,
+  textOf,
+  textsOf,
+} from "./model-card.ts";
+
+/** Any server with OpenAI's /v1/models; context lengths where it tells them under a common name. */
+export async function inspectOpenai(http: HttpOrigin, signal: AbortSignal): Promise<BackendState> {
+  return { models: modelCards(await listed(http, signal), openaiCard), slots: undefined };
+}
+
+function openaiCard(entry: JsonObject): ModelCard | undefined {
+  return modelCard(textOf(entry["id"]), {
+    modifiedAt: countOf(entry["created"]) * 1000,
+    contextLength: countOf(entry["max_model_len"]) || countOf(entry["context_length"]),
+    capabilities: ["completion", "tools"],
+    ownedBy: textOf(entry["owned_by"]),
+    resident: true,
+  });
+}
+
+/** vLLM: its `created` is the time of the question, so it tells no date. */
+export async function inspectVllm(http: HttpOrigin, signal: AbortSignal): Promise<BackendState> {
+  const models = modelCards(await listed(http, signal), (entry) => {
+    const card = openaiCard(entry);
+    return card === undefined ? undefined : { ...card, modifiedAt: 0 };
+  });
+  return { models, slots: undefined };
+}
+
+/** llama.cpp: sizes in /v1/models, slots and abilities in /props. Throws `backend_busy` while it loads. */
+export async function inspectLlamacpp(http: HttpOrigin, signal: AbortSignal): Promise<BackendState> {
+  const [entries, props] = await Promise.all([listed(http, signal), optional(http, "/props", signal)]);
+  const slots = isObject(props) ? countOf(props["total_slots"]) : 0;
+  const models = modelCards(entries, (entry) => llamacppCard(entry, props));
+  return { models, slots: slots > 0 ? slots : undefined };
+}
+
+function llamacppCard(entry: JsonObject, props: Json): ModelCard | undefined {
+  const meta = objectMember(entry, "meta");
+  const status = textOf(objectMember(entry, "status")["value"]);
+  const inputs = textsOf(objectMember(entry, "architecture")["input_modalities"]);
+  const abilities = objectMember(props, "chat_template_caps");
+  const capabilities = ["completion"];
+  if (abilities["supports_tools"] === true) capabilities.push("tools");
+  if (inputs.includes("image")) capabilities.push("vision");
+  return modelCard(textOf(entry["id"]), {
+    size: countOf(meta["size"]),
+    format: "gguf",
+    parameterSize: parameterSize(countOf(meta["n_params"])),
+    quantization: textOf(meta["ftype"]),
+    contextLength: countOf(meta["n_ctx"]),
+    capabilities,
+    ownedBy: textOf(entry["owned_by"]),
+    // Only a router of several models has a status per model.
+    resident: status === "" || status === "loaded",
+  });
+}
+
+/** LM Studio: its own list tells more than OpenAI's; servers before 0.3.6 do not have it. */
+export async function inspectLmstudio(http: HttpOrigin, signal: AbortSignal): Promise<BackendState> {
+  const own = await optional(http, "/api/v0/models", signal);
+  if (!isObject(own) || !Array.isArray(own["data"])) return inspectOpenai(http, signal);
+  return { models: modelCards(listMember(own, "data"), lmstudioCard), slots: undefined };
+}
+
+function lmstudioCard(entry: JsonObject): ModelCard | undefined {
+  return modelCard(textOf(entry["id"]), {
+    format: textOf(entry["compatibility_type"]),
+    family: textOf(entry["arch"]),
+    quantization: textOf(entry["quantization"]),
+    contextLength: countOf(entry["loaded_context_length"]) || countOf(entry["max_context_length"]),
+    capabilities: lmstudioCapabilities(entry),
+    ownedBy: textOf(entry["publisher"]),
+    resident: entry["state"] === "loaded",
+  });
+}
+
+function lmstudioCapabilities(entry: JsonObject): readonly string[] {
+  if (entry["type"] === "embeddings") return ["embedding"];
+  const capabilities = ["completion"];
+  if (textsOf(entry["capabilities"]).includes("tool_use")) capabilities.push("tools");
+  if (entry["type"] === "vlm") capabilities.push("vision");
+  return capabilities;
+}
+
+/** Exo lists every model it could fetch; only those with an instance in its state can answer. */
+export async function inspectExo(http: HttpOrigin, signal: AbortSignal): Promise<BackendState> {
+  const [entries, state] = await Promise.all([listed(http, signal), http.getJson("/state", signal)]);
+  const running = new Set(Object.values(objectMember(state, "instances")).map(instanceModel));
+  const models = modelCards(entries, (entry) => {
+    const card = running.has(textOf(entry["id"])) ? openaiCard(entry) : undefined;
+    return card === undefined ? undefined : { ...card, modifiedAt: 0 };
+  });
+  return { models, slots: undefined };
+}
+
+/** An instance is `{shardAssignments}` or wrapped in one member that names its class. */
+function instanceModel(instance: Json | undefined): string {
+  if (!isObject(instance)) return "";
+  const bare = [instance, ...Object.values(instance)].filter(isObject);
+  for (const candidate of bare) {
+    const camel = textOf(objectMember(candidate, "shardAssignments")["modelId"]);
+    const id = camel || textOf(objectMember(candidate, "shard_assignments")["model_id"]);
+    if (id !== "") return id;
+  }
+  return "";
+}
+
+async function listed(http: HttpOrigin, signal: AbortSignal): Promise<readonly JsonObject[]> {
+  return listMember(await http.getJson("/v1/models", signal), "data");
+}
+
+/** A document that some versions do not have: an empty object then. */
+async function optional(http: HttpOrigin, path: string, signal: AbortSignal): Promise<Json> {
+  try {
+    return await http.getJson(path, signal);
+  } catch (error) {
+    if (toFault(error).code === "backend_error") return {};
+    throw error;
+  }
+}

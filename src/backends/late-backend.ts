@@ -1,0 +1,54 @@
+import { Fault } from "../core/fault.ts";
+import type { Task } from "../core/task.ts";
+import type { Address } from "./address.ts";
+import type { Answer, Backend, BackendKind, BackendState, ReplySink } from "./backend.ts";
+import { probeKind } from "./discover.ts";
+import { HttpBackend } from "./http-backend.ts";
+
+/**
+ * A backend that was not there when its kind was to be probed. Each inspection probes again; once it answers,
+ * it is the backend of that kind for good.
+ */
+export class LateBackend implements Backend {
+  readonly name: string;
+  readonly url: string;
+  readonly #address: Address;
+  readonly #slots: number;
+  #found: HttpBackend | undefined;
+  #closed = false;
+
+  constructor(address: Address, slots: number) {
+    this.url = address.url;
+    this.name = `unknown@${address.url.replace(/^\w+:\/\//, "")}`;
+    this.#address = address;
+    this.#slots = slots;
+  }
+
+  get kind(): BackendKind {
+    return this.#found?.kind ?? "unknown";
+  }
+
+  async inspect(signal: AbortSignal): Promise<BackendState> {
+    if (this.#found === undefined) {
+      const kind = await probeKind(this.#address, signal);
+      if (this.#closed) throw unreachable();
+      // Another inspection may have come first.
+      this.#found ??= new HttpBackend({ kind, target: this.#address, slots: this.#slots });
+    }
+    return this.#found.inspect(signal);
+  }
+
+  async run(task: Task, model: string, sink: ReplySink, signal: AbortSignal): Promise<Answer> {
+    if (this.#found === undefined) throw unreachable();
+    return this.#found.run(task, model, sink, signal);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#found?.close();
+  }
+}
+
+function unreachable(): Fault {
+  return new Fault("backend_unreachable", "the backend has not been reached yet");
+}

@@ -1,0 +1,45 @@
+import type { Dialect, Endpoint } from "../core/task.ts";
+import { ollamaEndpoints } from "./ollama/endpoints.ts";
+import { ollamaFaults } from "./ollama/faults.ts";
+import { openaiEndpoints } from "./openai/endpoints.ts";
+import { openaiFaults } from "./openai/faults.ts";
+import type { FaultFace, ServerEndpoint } from "./protocol.ts";
+
+/** Where the endpoints that take tasks are found. */
+export interface TaskRoute {
+  readonly method: "POST";
+  readonly path: string;
+  readonly endpoint: Endpoint;
+}
+
+/** Every path that takes tasks. */
+export const TASK_ROUTES: readonly TaskRoute[] = [
+  { method: "POST", path: "/api/generate", endpoint: "ollama-generate" },
+  { method: "POST", path: "/api/chat", endpoint: "ollama-chat" },
+  { method: "POST", path: "/v1/chat/completions", endpoint: "openai-chat" },
+];
+
+const endpoints: ReadonlyMap<Endpoint, ServerEndpoint> = new Map(
+  [...ollamaEndpoints, ...openaiEndpoints].map((entry) => [entry.endpoint, entry]),
+);
+
+/** The server face of an endpoint. Throws a TypeError when no dialect has it: a mistake in this table. */
+export function serverEndpoint(endpoint: Endpoint): ServerEndpoint {
+  const found = endpoints.get(endpoint);
+  if (found === undefined) throw new TypeError(`no dialect has the endpoint ${endpoint}`);
+  return found;
+}
+
+/**
+ * How faults are told in a dialect. No endpoint is Anthropic's: its clients only meet faults of unknown /v1
+ * paths, which are OpenAI's.
+ */
+export function faultFace(dialect: Dialect): FaultFace {
+  switch (dialect) {
+    case "ollama":
+      return ollamaFaults;
+    case "openai":
+    case "anthropic":
+      return openaiFaults;
+  }
+}

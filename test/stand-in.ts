@@ -1,0 +1,446 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { EventEmitter } from "node:events";
+
+/**
+ * A scriptable stand-in for an LLM server: speaks Ollama and OpenAI, answers `t0 t1 t2 …`, and misbehaves on
+ * demand. Every generation is recorded, and what happens to it can be waited for.
+ */
+
+/** How generations go. May be changed between requests through {@link StandIn.behaviour}. */
+export interface Behaviour {
+  /** Ms before the first token. */
+  firstTokenMs: number;
+  /** Ms between tokens; 0 sends them all at once. */
+  tokenMs: number;
+  /** Tokens per answer, unless the request says `num_predict`, `max_tokens` or `max_completion_tokens`. */
+  tokens: number;
+  /** The socket is destroyed after this many tokens; 0 is before the head of the reply. */
+  dieAfter: number | undefined;
+  /** After this many tokens nothing more comes, and the connection stays open; 0 is before the head. */
+  hangAfter: number | undefined;
+  /** Every generation is refused. */
+  refuse: { readonly status: number; readonly message: string; readonly retryAfter?: number } | undefined;
+}
+
+export interface StandInOptions extends Partial<Behaviour> {
+  /** Which APIs are spoken; both when absent. */
+  readonly speaks?: "ollama" | "openai" | "both";
+  /** Model names; `tiny:latest` when absent. */
+  readonly models?: readonly string[];
+  /** The port to listen on; a free one when absent. */
+  readonly port?: number;
+  /** Server header of every reply. */
+  readonly server?: string;
+  /** JSON documents by GET path, before all others; a number is a status without a body. */
+  readonly documents?: Readonly<Record<string, unknown>>;
+}
+
+/** A generation as the stand-in saw it. */
+export interface Recorded {
+  readonly path: string;
+  readonly headers: IncomingMessage["headers"];
+  /** The body, byte for byte. */
+  readonly raw: string;
+  readonly body: Record<string, unknown>;
+  /** Tokens sent so far. */
+  tokens: number;
+  outcome: "open" | "finished" | "aborted" | "died" | "refused";
+  /** Monotonic ms of the outcome. */
+  endedAt: number;
+}
+
+export type StandInEvent = "request" | "token" | "finished" | "aborted" | "died" | "refused";
+
+export interface StandIn {
+  readonly url: string;
+  readonly port: number;
+  readonly behaviour: Behaviour;
+  readonly requests: readonly Recorded[];
+  /** Generations running now, and the most that ever ran at once. */
+  readonly running: number;
+  readonly peak: number;
+  /** Emits each event with its {@link Recorded}. */
+  readonly events: EventEmitter;
+  /** Resolves once an event has happened `times` times since the start; rejects after ten seconds. */
+  waitFor(event: StandInEvent, times?: number): Promise<Recorded>;
+  /** Hangs up all connections and closes. Idempotent. */
+  stop(): Promise<void>;
+}
+
+const CALM: Behaviour = {
+  firstTokenMs: 0,
+  tokenMs: 0,
+  tokens: 4,
+  dieAfter: undefined,
+  hangAfter: undefined,
+  refuse: undefined,
+};
+
+export const STAND_IN_DIGEST: string = "ab".repeat(32);
+const MODIFIED = "2026-11-22T19:59:56.718097983Z";
+
+/** Starts a stand-in on a loopback port. */
+export async function startStandIn(options: StandInOptions = {}): Promise<StandIn> {
+  const standIn = new ScriptedServer(options);
+  await standIn.listen(options.port ?? 0);
+  return standIn;
+}
+
+class ScriptedServer implements StandIn {
+  readonly behaviour: Behaviour;
+  readonly requests: Recorded[] = [];
+  readonly events: EventEmitter = new EventEmitter();
+  running = 0;
+  peak = 0;
+  readonly #options: StandInOptions;
+  readonly #server: Server;
+  readonly #happened = new Map<string, Recorded[]>();
+
+  constructor(options: StandInOptions) {
+    this.#options = options;
+    this.behaviour = { ...CALM };
+    for (const key of Object.keys(CALM) as (keyof Behaviour)[]) {
+      if (options[key] !== undefined) Object.assign(this.behaviour, { [key]: options[key] });
+    }
+    this.events.setMaxListeners(0);
+    this.#server = createServer((request, response) => this.#serve(request, response));
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  async listen(port: number): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen(port, "127.0.0.1", resolve);
+    });
+  }
+
+  async stop(): Promise<void> {
+    if (!this.#server.listening) return;
+    const closed = new Promise((resolve) => this.#server.once("close", resolve));
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  waitFor(event: StandInEvent, times = 1): Promise<Recorded> {
+    return new Promise((resolve, reject) => {
+      const look = (): void => {
+        const found = this.#happened.get(event)?.[times - 1];
+        if (found === undefined) return;
+        clearTimeout(limit);
+        this.events.off(event, look);
+        resolve(found);
+      };
+      const limit = setTimeout(() => {
+        this.events.off(event, look);
+        reject(new Error(`the stand-in did not see "${event}" ${times} times in ten seconds`));
+      }, 10_000);
+      this.events.on(event, look);
+      look();
+    });
+  }
+
+  tell(event: StandInEvent, recorded: Recorded): void {
+    const list = this.#happened.get(event);
+    if (list === undefined) this.#happened.set(event, [recorded]);
+    else list.push(recorded);
+    this.events.emit(event, recorded);
+  }
+
+  end(recorded: Recorded, outcome: Exclude<Recorded["outcome"], "open">): void {
+    if (recorded.outcome !== "open") return;
+    recorded.outcome = outcome;
+    recorded.endedAt = performance.now();
+    this.running -= 1;
+    this.tell(outcome, recorded);
+  }
+
+  #serve(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#options.server !== undefined) response.setHeader("server", this.#options.server);
+    const path = (request.url ?? "/").replace(/\?.*$/, "");
+    if (request.method !== "POST") {
+      this.#document(path, response);
+      return;
+    }
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => this.#generation({ request, response, path, raw: Buffer.concat(chunks) }));
+  }
+
+  #document(path: string, response: ServerResponse): void {
+    const speaks = this.#options.speaks ?? "both";
+    const own = this.#options.documents ?? {};
+    const found = Object.hasOwn(own, path)
+      ? own[path]
+      : documentOf(path, speaks, this.#options.models ?? ["tiny:latest"]);
+    if (found === undefined || typeof found === "number") {
+      json(response, found ?? 404, { error: { message: "not found", code: found ?? 404 } });
+    } else if (path === "/" && typeof found === "string") {
+      response.writeHead(200, { "content-type": "text/plain" }).end(found);
+    } else json(response, 200, found);
+  }
+
+  #generation(exchange: {
+    request: IncomingMessage;
+    response: ServerResponse;
+    path: string;
+    raw: Buffer;
+  }): void {
+    const { request, response, path } = exchange;
+    const form = formOf(path, this.#options.speaks ?? "both");
+    if (form === undefined) {
+      json(response, 404, { error: "404 page not found" });
+      return;
+    }
+    const raw = exchange.raw.toString();
+    const body = JSON.parse(raw) as Record<string, unknown>;
+    const recorded: Recorded = {
+      path,
+      headers: request.headers,
+      raw,
+      body,
+      tokens: 0,
+      outcome: "open",
+      endedAt: 0,
+    };
+    this.requests.push(recorded);
+    this.running += 1;
+    this.peak = Math.max(this.peak, this.running);
+    const generation = new Generation({ standIn: this, recorded, response, form });
+    this.tell("request", recorded);
+    generation.start();
+  }
+}
+
+/** How a dialect and endpoint writes an answer. */
+interface Form {
+  readonly dialect: "ollama" | "openai";
+  readonly type: { readonly stream: string; readonly whole: string };
+  chunk(model: string, text: string): string;
+  last(model: string, tokens: number, usage: boolean): string;
+  whole(model: string, text: string, tokens: number): string;
+}
+
+class Generation {
+  readonly #standIn: ScriptedServer;
+  readonly #recorded: Recorded;
+  readonly #response: ServerResponse;
+  readonly #form: Form;
+  readonly #model: string;
+  readonly #stream: boolean;
+  readonly #limit: number;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: {
+    standIn: ScriptedServer;
+    recorded: Recorded;
+    response: ServerResponse;
+    form: Form;
+  }) {
+    const { body } = options.recorded;
+    this.#standIn = options.standIn;
+    this.#recorded = options.recorded;
+    this.#response = options.response;
+    this.#form = options.form;
+    this.#model = String(body["model"]);
+    this.#stream = options.form.dialect === "ollama" ? body["stream"] !== false : body["stream"] === true;
+    this.#limit = askedTokens(body) ?? options.standIn.behaviour.tokens;
+    this.#response.on("close", () => {
+      clearTimeout(this.#timer);
+      this.#standIn.end(this.#recorded, this.#response.writableFinished ? "finished" : "aborted");
+    });
+  }
+
+  start(): void {
+    const { refuse, firstTokenMs } = this.#standIn.behaviour;
+    if (refuse !== undefined) {
+      const { status, message, retryAfter } = refuse;
+      if (retryAfter !== undefined) this.#response.setHeader("retry-after", String(retryAfter));
+      const error = this.#form.dialect === "ollama" ? message : { message, type: "error", code: status };
+      json(this.#response, status, { error });
+      this.#standIn.end(this.#recorded, "refused");
+      return;
+    }
+    this.#later(firstTokenMs, () => this.#step());
+  }
+
+  /** Sends what is due until there is something to wait for. */
+  #step(): void {
+    const { dieAfter, hangAfter, tokenMs } = this.#standIn.behaviour;
+    const recorded = this.#recorded;
+    while (recorded.outcome === "open") {
+      if (recorded.tokens === dieAfter) {
+        this.#die();
+        return;
+      }
+      if (recorded.tokens === hangAfter) return;
+      if (recorded.tokens >= this.#limit) {
+        this.#finish();
+        return;
+      }
+      this.#token();
+      if (tokenMs > 0) {
+        this.#later(tokenMs, () => this.#step());
+        return;
+      }
+    }
+  }
+
+  #token(): void {
+    if (this.#stream) {
+      this.#head(this.#form.type.stream);
+      this.#response.write(this.#form.chunk(this.#model, `t${this.#recorded.tokens} `));
+    }
+    this.#recorded.tokens += 1;
+    this.#standIn.tell("token", this.#recorded);
+  }
+
+  #finish(): void {
+    const tokens = this.#recorded.tokens;
+    this.#head(this.#stream ? this.#form.type.stream : this.#form.type.whole);
+    const options = this.#recorded.body["stream_options"] as { include_usage?: boolean } | undefined;
+    this.#response.end(
+      this.#stream
+        ? this.#form.last(this.#model, tokens, options?.include_usage === true)
+        : this.#form.whole(this.#model, standInText(tokens), tokens),
+    );
+  }
+
+  /** What has been written leaves in this turn of the loop, the connection breaks in the next. */
+  #die(): void {
+    this.#standIn.end(this.#recorded, "died");
+    setImmediate(() => this.#response.socket?.destroy());
+  }
+
+  #head(contentType: string): void {
+    if (!this.#response.headersSent) this.#response.writeHead(200, { "content-type": contentType });
+  }
+
+  #later(ms: number, run: () => void): void {
+    if (ms > 0) this.#timer = setTimeout(run, ms);
+    else run();
+  }
+}
+
+/** The text of an answer of so many tokens. */
+export function standInText(tokens: number): string {
+  return Array.from({ length: tokens }, (_, index) => `t${index} `).join("");
+}
+
+function askedTokens(body: Record<string, unknown>): number | undefined {
+  const options = body["options"] as Record<string, unknown> | undefined;
+  const asked = body["max_completion_tokens"] ?? body["max_tokens"] ?? options?.["num_predict"];
+  return typeof asked === "number" && asked >= 0 ? asked : undefined;
+}
+
+function json(response: ServerResponse, status: number, document: unknown): void {
+  response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(document));
+}
+
+function documentOf(path: string, speaks: string, models: readonly string[]): unknown {
+  if (speaks !== "openai") {
+    if (path === "/") return "Ollama is running";
+    if (path === "/api/version") return { version: "0.33.0" };
+    if (path === "/api/tags") return { models: models.map(tagOf) };
+    if (path === "/api/ps") return { models: models.slice(0, 1).map(tagOf) };
+  }
+  if (speaks !== "ollama" && path === "/v1/models") {
+    const data = models.map((id) => ({ id, object: "model", created: 1_795_378_294, owned_by: "us" }));
+    return { object: "list", data };
+  }
+  return undefined;
+}
+
+function tagOf(name: string): unknown {
+  const details = {
+    parent_model: "",
+    format: "gguf",
+    family: "llama",
+    families: ["llama"],
+    parameter_size: "134.52M",
+    quantization_level: "Q4_1",
+    context_length: 8192,
+  };
+  const digest = STAND_IN_DIGEST;
+  return {
+    name,
+    model: name,
+    modified_at: MODIFIED,
+    size: 98_362_745,
+    digest,
+    details,
+    capabilities: ["completion", "tools"],
+  };
+}
+
+function formOf(path: string, speaks: string): Form | undefined {
+  if (path === "/v1/chat/completions") return speaks === "ollama" ? undefined : OPENAI_CHAT;
+  if (speaks === "openai") return undefined;
+  if (path === "/api/chat") return ollamaForm((content) => ({ message: { role: "assistant", content } }));
+  if (path === "/api/generate") return ollamaForm((response) => ({ response }));
+  return undefined;
+}
+
+const ollamaEnd = (tokens: number): object => ({
+  done: true,
+  done_reason: "stop",
+  total_duration: 9_000_000,
+  load_duration: 1_000_000,
+  prompt_eval_count: 7,
+  prompt_eval_duration: 3_000_000,
+  eval_count: tokens,
+  eval_duration: 5_000_000,
+});
+
+function ollamaForm(carry: (text: string) => object): Form {
+  const line = (model: string, text: string, more: object): string => {
+    return `${JSON.stringify({ model, created_at: MODIFIED, ...carry(text), ...more })}\n`;
+  };
+  return {
+    dialect: "ollama",
+    type: { stream: "application/x-ndjson", whole: "application/json; charset=utf-8" },
+    chunk: (model, text) => line(model, text, { done: false }),
+    last: (model, tokens) => line(model, "", ollamaEnd(tokens)),
+    whole: (model, text, tokens) => line(model, text, ollamaEnd(tokens)).trimEnd(),
+  };
+}
+
+const usageOf = (tokens: number): object => ({
+  prompt_tokens: 7,
+  completion_tokens: tokens,
+  total_tokens: 7 + tokens,
+});
+
+const openaiObject = (object: string, model: string, rest: object): string => {
+  return JSON.stringify({ id: "chatcmpl-1", object, created: 1_795_378_294, model, ...rest });
+};
+
+const openaiEvent = (model: string, choices: readonly object[], more: object = {}): string => {
+  return `data: ${openaiObject("chat.completion.chunk", model, { choices, ...more })}\n\n`;
+};
+
+const OPENAI_CHAT: Form = {
+  dialect: "openai",
+  type: { stream: "text/event-stream", whole: "application/json" },
+  chunk: (model, content) => {
+    return openaiEvent(model, [{ index: 0, delta: { content }, finish_reason: null }]);
+  },
+  last: (model, tokens, usage) => {
+    const finish = openaiEvent(model, [{ index: 0, delta: {}, finish_reason: "stop" }]);
+    const counted = usage ? openaiEvent(model, [], { usage: usageOf(tokens) }) : "";
+    return `${finish}${counted}data: [DONE]\n\n`;
+  },
+  whole: (model, content, tokens) => {
+    const message = { role: "assistant", content };
+    const choices = [{ index: 0, message, finish_reason: "stop" }];
+    return openaiObject("chat.completion", model, { choices, usage: usageOf(tokens) });
+  },
+};

@@ -52,14 +52,15 @@ export class LoadClient implements ResponseSink {
     return this.#open;
   }
 
-  /** Connects and begins. */
+  /** Connects and begins, unless stopped. */
   start(): void {
+    if (this.#stopping) return;
     this.#reader = new ResponseReader(this);
-    const socket = net.connect({
+    const socket: net.Socket = net.connect({
       port: this.#options.port,
       host: "127.0.0.1",
       noDelay: true,
-      onread: { buffer: READ_BUFFER, callback: (length) => this.#read(socket, length) },
+      onread: { buffer: READ_BUFFER, callback: (length): boolean => this.#read(socket, length) },
     });
     this.#socket = socket;
     socket.once("connect", () => this.#send());
@@ -140,7 +141,7 @@ export class LoadClient implements ResponseSink {
     this.#open = false;
     this.#options.record.failed(error);
     socket.destroy();
-    if (!this.#stopping) setTimeout(() => this.start(), RETRY_MS);
+    setTimeout(() => this.start(), RETRY_MS);
   }
 
   #closed(socket: net.Socket): void {

@@ -46,7 +46,8 @@ export function buildReply(shape: ReplyShape): Reply {
     `HTTP/1.1 200 OK\r\nContent-Type: ${ollama ? "application/x-ndjson" : "text/event-stream"}\r\n` +
     "Transfer-Encoding: chunked\r\n\r\n";
   const pieces = lines.map(
-    (line, index) => (index === 0 ? head : "") + httpChunk(line) + (index === shape.tokens - 1 ? ending(shape) : ""),
+    (line, index) =>
+      (index === 0 ? head : "") + httpChunk(line) + (index === shape.tokens - 1 ? ending(shape) : ""),
   );
   return { pieces: pieces.map((piece) => Buffer.from(piece)), whole: Buffer.from(pieces.join("")) };
 }

@@ -30,12 +30,12 @@ export class RequestReader {
 function readOne(bytes: Buffer, take: (request: SimRequest) => void): number {
   const headEnd = bytes.indexOf("\r\n\r\n");
   if (headEnd < 0) return 0;
-  const head = bytes.latin1Slice(0, headEnd);
+  const head = bytes.toString("latin1", 0, headEnd);
   if (/\r\ntransfer-encoding:/i.test(head)) throw new Error("a chunked request body");
   const bodyStart = headEnd + 4;
   const end = bodyStart + Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? 0);
   if (bytes.length < end) return 0;
   const [method = "", path = ""] = head.split(" ", 2);
-  take({ method, path, body: bytes.utf8Slice(bodyStart, end) });
+  take({ method, path, body: bytes.toString("utf8", bodyStart, end) });
   return end;
 }

@@ -52,7 +52,7 @@ export class ResponseReader {
 
   #readHead(bytes: Buffer, at: number, length: number): number {
     const before = this.#line.length;
-    this.#line += bytes.latin1Slice(at, length);
+    this.#line += bytes.toString("latin1", at, length);
     const end = this.#line.indexOf("\r\n\r\n");
     if (end < 0) return length;
     const head = this.#line.slice(0, end);
@@ -87,7 +87,7 @@ export class ResponseReader {
   #readLine(bytes: Buffer, at: number, length: number): number {
     let end = at;
     while (end < length && bytes[end] !== LF) end += 1;
-    this.#line += bytes.latin1Slice(at, end);
+    this.#line += bytes.toString("latin1", at, end);
     if (end === length) return length;
     const line = this.#line.trimEnd();
     this.#line = "";

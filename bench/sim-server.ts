@@ -10,7 +10,11 @@ import { TimerWheel } from "./wheel.ts";
 import type { Timed } from "./wheel.ts";
 
 const MOST_TOKENS = 100_000;
-const ENDPOINTS: ReadonlySet<string> = new Set<SimEndpoint>(["/api/chat", "/api/generate", "/v1/chat/completions"]);
+const ENDPOINTS: ReadonlySet<string> = new Set<SimEndpoint>([
+  "/api/chat",
+  "/api/generate",
+  "/v1/chat/completions",
+]);
 const BAD_REQUEST = jsonResponse(400, { error: "unexpected request" });
 const NOT_FOUND = jsonResponse(404, { error: "not found" });
 

@@ -1,0 +1,141 @@
+/** The ways from the load to the backend that are compared, and the processes each one needs. */
+import net from "node:net";
+import type { AddressInfo } from "node:net";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import type { Child, Children } from "./children.ts";
+import { PROFILES } from "./profiles.ts";
+
+/** `direct`: to the backend; `floor`: through a bare reverse proxy; `gateway`: through gateway, Redis and worker. */
+export type LegName = "direct" | "floor" | "gateway";
+
+export const LEG_NAMES: readonly LegName[] = ["direct", "floor", "gateway"];
+
+/** One way, ready for load. */
+export interface Leg {
+  readonly name: LegName;
+  readonly port: number;
+  /** Processes of the system under test, by role; empty for the direct way. */
+  readonly pids: Readonly<Record<string, number>>;
+}
+
+/** What every leg is started with. */
+export interface LegContext {
+  readonly children: Children;
+  /** An empty folder for data; children run in it, so that no `.env` of the checkout applies. */
+  readonly folder: string;
+  readonly backendPort: number;
+}
+
+/** Settings of the gateway and the worker that differ from the defaults; shown in the report. */
+export const GATEWAY_SETTINGS: Readonly<Record<string, string>> = {
+  SGNET_SLOTS: "5000",
+  SGNET_LOG_LEVEL: "warn",
+};
+
+/** Settings of Redis that differ from the defaults; shown in the report. */
+export const REDIS_SETTINGS: readonly string[] = ["--save", "", "--appendonly", "no"];
+
+/** Starts one of the project's TypeScript files as a child. */
+export function startScript(
+  context: LegContext,
+  role: string,
+  script: readonly string[],
+  env: NodeJS.ProcessEnv = cleanEnv(),
+): Child {
+  const [file = "", ...args] = script;
+  const path = fileURLToPath(new URL(file, import.meta.url));
+  return context.children.start({
+    role,
+    command: process.execPath,
+    args: [path, ...args],
+    cwd: context.folder,
+    env,
+  });
+}
+
+/** Starts the processes of a way and waits until it answers. Throws when one does not start. */
+export async function startLeg(name: LegName, context: LegContext): Promise<Leg> {
+  return await STARTERS[name](context);
+}
+
+const STARTERS: Readonly<Record<LegName, (context: LegContext) => Promise<Leg> | Leg>> = {
+  direct: ({ backendPort }) => ({ name: "direct", port: backendPort, pids: {} }),
+  floor: startFloor,
+  gateway: startGateway,
+};
+
+async function startFloor(context: LegContext): Promise<Leg> {
+  const floor = startScript(context, "floor", ["floor.ts", String(context.backendPort), context.folder]);
+  return { name: "floor", port: await floor.readyPort(), pids: { floor: floor.pid } };
+}
+
+async function startGateway(context: LegContext): Promise<Leg> {
+  const redisPort = await freePort();
+  const redis = await startRedis(context, redisPort);
+  const env = { ...cleanEnv(), ...GATEWAY_SETTINGS, REDIS_URL: `redis://127.0.0.1:${redisPort}` };
+  const port = await freePort();
+  const gateway = startScript(context, "gateway", ["../src/cli.ts", "gateway"], {
+    ...env,
+    PORT: String(port),
+  });
+  const worker = startScript(context, "worker", ["../src/cli.ts", "worker"], {
+    ...env,
+    SGNET_BACKENDS: `ollama+http://127.0.0.1:${context.backendPort}`,
+  });
+  await gateway.until(async () => (await fetchText(port, "/readyz")) !== undefined || undefined);
+  await worker.until(async () => listsAllModels((await fetchText(port, "/api/tags")) ?? "") || undefined);
+  return { name: "gateway", port, pids: { gateway: gateway.pid, worker: worker.pid, redis: redis.pid } };
+}
+
+async function startRedis(context: LegContext, port: number): Promise<Child> {
+  const args = ["--port", String(port), "--bind", "127.0.0.1", "--dir", context.folder, ...REDIS_SETTINGS];
+  const redis = context.children.start({ role: "redis", command: "redis-server", args, cwd: context.folder });
+  await redis.until(() => accepts(port));
+  return redis;
+}
+
+/** The environment without what would configure the gateway, save for the folder of downloaded binaries. */
+function cleanEnv(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !configures(name)));
+}
+
+function configures(name: string): boolean {
+  return /^(SGNET_|PORT$|HOST$|REDIS_URL$)/.test(name) && name !== "SGNET_CACHE_DIR";
+}
+
+function listsAllModels(tags: string): boolean {
+  return PROFILES.every(({ model }) => tags.includes(`"${model}`));
+}
+
+/** The body of a 200 answer, undefined for any other outcome. */
+async function fetchText(port: number, path: string): Promise<string | undefined> {
+  try {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`);
+    const text = await response.text();
+    return response.ok ? text : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function accepts(port: number): Promise<true | undefined> {
+  const socket = net.connect({ port, host: "127.0.0.1" });
+  try {
+    await once(socket, "connect");
+    return true;
+  } catch {
+    return undefined;
+  } finally {
+    socket.destroy();
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}

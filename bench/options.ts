@@ -1,0 +1,83 @@
+/** Flags of a bench run. */
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { fullCases, quickCases } from "./cases.ts";
+import type { BenchCase, LoadDialect } from "./cases.ts";
+import { LEG_NAMES } from "./legs.ts";
+import type { LegName } from "./legs.ts";
+
+/** What a run does. */
+export interface BenchOptions {
+  readonly rounds: number;
+  /** Length of each measuring window in s. */
+  readonly seconds: number;
+  /** A run of seconds that judges itself: integrity and ratios only. */
+  readonly quick: boolean;
+  readonly legs: readonly LegName[];
+  readonly cases: readonly BenchCase[];
+  readonly dialect: LoadDialect;
+  /** No round is begun that would end later than this many s after the start. */
+  readonly limitS: number;
+  /** Folder for the results; undefined writes none. */
+  readonly out: string | undefined;
+}
+
+const RESULTS = path.relative(process.cwd(), fileURLToPath(new URL("results", import.meta.url)));
+
+/** Reads the command line. Throws an Error that says which flag is wrong. */
+export function readOptions(args: readonly string[]): BenchOptions {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      quick: { type: "boolean", default: false },
+      rounds: { type: "string" },
+      seconds: { type: "string" },
+      streams: { type: "string", default: "500" },
+      limit: { type: "string", default: "120" },
+      legs: { type: "string", default: LEG_NAMES.join(",") },
+      cases: { type: "string", default: "" },
+      dialect: { type: "string", default: "ollama" },
+      out: { type: "string" },
+    },
+  });
+  const quick = values.quick;
+  return {
+    quick,
+    rounds: positive("rounds", values.rounds ?? (quick ? "1" : "3")),
+    seconds: positive("seconds", values.seconds ?? (quick ? "0.5" : "1")),
+    legs: legsOf(values.legs),
+    cases: casesOf(quick ? quickCases() : fullCases(positive("streams", values.streams)), values.cases),
+    dialect: dialectOf(values.dialect),
+    limitS: positive("limit", values.limit),
+    out: values.out ?? (quick ? undefined : RESULTS),
+  };
+}
+
+function positive(flag: string, text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new Error(`--${flag} takes a number above 0`);
+  return value;
+}
+
+function legsOf(text: string): readonly LegName[] {
+  const asked = text.split(",");
+  const legs = LEG_NAMES.filter((name) => asked.includes(name));
+  if (legs.length !== asked.length) throw new Error(`--legs takes a comma list of ${LEG_NAMES.join(", ")}`);
+  return legs;
+}
+
+function casesOf(all: readonly BenchCase[], text: string): readonly BenchCase[] {
+  if (text === "") return all;
+  const asked = text.split(",");
+  const cases = all.filter(({ name }) => asked.includes(name));
+  if (cases.length !== asked.length) {
+    throw new Error(`--cases takes a comma list of ${all.map(({ name }) => name).join(", ")}`);
+  }
+  return cases;
+}
+
+function dialectOf(text: string): LoadDialect {
+  if (text !== "ollama" && text !== "openai") throw new Error("--dialect is ollama or openai");
+  return text;
+}

@@ -1,0 +1,115 @@
+/** From measurements to the one table people read. */
+import type { BenchCase, Metric } from "./cases.ts";
+import type { Leg, LegName } from "./legs.ts";
+import type { LoadReport } from "./load-spec.ts";
+
+/** One measurement, as kept in the JSON. */
+export interface Sample {
+  readonly round: number;
+  readonly case: string;
+  readonly leg: LegName;
+  readonly report: LoadReport;
+}
+
+/** Median, least and greatest of a figure over the rounds. */
+export interface Spread {
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+/** Median with min and max; undefined of no values. */
+export function spread(values: readonly number[]): Spread | undefined {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length / 2;
+  const median = ((sorted[Math.ceil(middle) - 1] ?? 0) + (sorted[Math.floor(middle)] ?? 0)) / 2;
+  const [min, max] = [sorted[0], sorted.at(-1)];
+  return min === undefined || max === undefined ? undefined : { median, min, max };
+}
+
+/** Replies of a set of measurements that were not whole and in order. */
+export function errorCount(samples: readonly Sample[]): number {
+  return samples.reduce(
+    (sum, { report }) => sum + Object.values(report.errors).reduce((a, b) => a + b, 0),
+    0,
+  );
+}
+
+/** The table in Markdown: a column per way, a row per figure. */
+export function renderTable(
+  cases: readonly BenchCase[],
+  legs: readonly Leg[],
+  samples: readonly Sample[],
+): string {
+  const names = legs.map(({ name }) => name);
+  const compared = names.includes("floor") && names.includes("gateway");
+  const head = ["case", "figure", ...names.map(columnTitle), ...(compared ? ["gateway ÷ floor"] : [])];
+  const rows = cases.flatMap((benchCase) => caseRows(benchCase, names, samples));
+  const errors = names.map((name) => String(errorCount(samples.filter(({ leg }) => leg === name))));
+  return alignTable([head, ...rows, ["all", "failed replies", ...errors, ...(compared ? [""] : [])]]);
+}
+
+function columnTitle(name: LegName): string {
+  return name === "floor" ? "floor proxy" : name;
+}
+
+function caseRows(benchCase: BenchCase, names: readonly LegName[], samples: readonly Sample[]): string[][] {
+  const mine = samples.filter((sample) => sample.case === benchCase.name);
+  const rows = benchCase.metrics.flatMap((metric) => {
+    const plain = row(metric, metric.label, names, (name) => figures(mine, name, metric));
+    if (metric.added !== true) return [plain];
+    return [plain, row(metric, `${metric.label} added`, names, (name) => addedFigures(mine, name, metric))];
+  });
+  for (const [index, cells] of rows.entries()) cells.unshift(index === 0 ? benchCase.title : "");
+  return rows;
+}
+
+function row(
+  metric: Metric,
+  label: string,
+  names: readonly LegName[],
+  valuesOf: (name: LegName) => readonly number[],
+): string[] {
+  const spreads = new Map(names.map((name) => [name, spread(valuesOf(name))]));
+  const cells = names.map((name) => renderSpread(spreads.get(name), metric.digits));
+  const [floor, gateway] = [spreads.get("floor"), spreads.get("gateway")];
+  if (floor === undefined || gateway === undefined)
+    return [label, ...cells, ...(spreads.size === 3 ? [""] : [])];
+  return [label, ...cells, floor.median === 0 ? "" : (gateway.median / floor.median).toFixed(2)];
+}
+
+/** The figure of a way, one value per round. */
+export function figures(samples: readonly Sample[], name: LegName, metric: Metric): readonly number[] {
+  return samples.filter(({ leg }) => leg === name).flatMap(({ report }) => metric.of(report) ?? []);
+}
+
+function addedFigures(samples: readonly Sample[], name: LegName, metric: Metric): readonly number[] {
+  if (name === "direct") return [];
+  const direct = new Map(
+    samples.filter(({ leg }) => leg === "direct").map(({ round, report }) => [round, report]),
+  );
+  return samples.flatMap(({ leg, round, report }) => {
+    const base = direct.get(round);
+    const [with_, without] = [metric.of(report), base === undefined ? undefined : metric.of(base)];
+    return leg !== name || with_ === undefined || without === undefined ? [] : [with_ - without];
+  });
+}
+
+function renderSpread(value: Spread | undefined, digits: number): string {
+  if (value === undefined) return "–";
+  const text = (figure: number): string =>
+    figure.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return value.min === value.max
+    ? text(value.median)
+    : `${text(value.median)} (${text(value.min)}–${text(value.max)})`;
+}
+
+function alignTable(rows: readonly string[][]): string {
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((cells) => cells[column]?.length ?? 0)),
+  );
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(" | ")} |`;
+  const [head = [], ...body] = rows;
+  return [line(head), line(widths.map((width) => "-".repeat(width))), ...body.map(line), ""].join("\n");
+}

@@ -1,0 +1,136 @@
+/** `make bench`: the same loads, interleaved, on the backend itself, through a bare proxy and through the gateway. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { loadSpec } from "./cases.ts";
+import type { BenchCase } from "./cases.ts";
+import { Children } from "./children.ts";
+import { GATEWAY_SETTINGS, REDIS_SETTINGS, startLeg, startScript } from "./legs.ts";
+import type { Leg, LegContext } from "./legs.ts";
+import type { LoadReport, LoadSpec } from "./load-spec.ts";
+import { machineFacts } from "./machine.ts";
+import type { Facts } from "./machine.ts";
+import { readOptions } from "./options.ts";
+import type { BenchOptions } from "./options.ts";
+import { renderTable } from "./report.ts";
+import type { Sample } from "./report.ts";
+import { complaints } from "./verdict.ts";
+
+const SETTLE_MS = 150;
+
+/** Everything a run needs while it lasts. */
+interface Stage {
+  readonly context: LegContext;
+  readonly backendPid: number;
+  readonly legs: readonly Leg[];
+}
+
+async function startStage(children: Children, folder: string, options: BenchOptions): Promise<Stage> {
+  const start: LegContext = { children, folder, backendPort: 0 };
+  const backend = startScript(start, "backend", ["backend.ts"]);
+  const context = { ...start, backendPort: await backend.readyPort() };
+  const legs: Leg[] = [];
+  for (const name of options.legs) {
+    try {
+      legs.push(await startLeg(name, context));
+    } catch (error) {
+      console.log(
+        `Skipped: the ${name} leg did not start. ${error instanceof Error ? error.message : String(error)}`,
+      );
+    }
+  }
+  return { context, backendPid: backend.pid, legs };
+}
+
+async function measure(
+  stage: Stage,
+  leg: Leg,
+  benchCase: BenchCase,
+  options: BenchOptions,
+): Promise<LoadReport> {
+  const spec: LoadSpec = {
+    ...loadSpec(benchCase, options.dialect, options.seconds * 1000),
+    port: leg.port,
+    pids: { backend: stage.backendPid, ...leg.pids },
+  };
+  const load = startScript(stage.context, "load", ["load.ts", JSON.stringify(spec)]);
+  const report = JSON.parse(await load.output()) as LoadReport;
+  await stage.context.children.stop([load]);
+  await sleep(SETTLE_MS);
+  return report;
+}
+
+async function runRounds(stage: Stage, options: BenchOptions, begin: number): Promise<Sample[]> {
+  const samples: Sample[] = [];
+  let longestMs = 0;
+  for (let round = 1; round <= options.rounds; round += 1) {
+    const roundBegin = performance.now();
+    if (roundBegin - begin + longestMs > options.limitS * 1000) {
+      console.log(`Stopped after ${round - 1} rounds: another would pass the limit of ${options.limitS} s.`);
+      break;
+    }
+    for (const benchCase of options.cases) {
+      for (const leg of stage.legs) {
+        const report = await measure(stage, leg, benchCase, options);
+        samples.push({ round, case: benchCase.name, leg: leg.name, report });
+      }
+    }
+    longestMs = Math.max(longestMs, performance.now() - roundBegin);
+    console.log(`Round ${round} of ${options.rounds} took ${(longestMs / 1000).toFixed(0)} s.`);
+  }
+  return samples;
+}
+
+function settingsFacts(options: BenchOptions, samples: readonly Sample[]): Facts {
+  const rounds = Math.max(0, ...samples.map(({ round }) => round));
+  const gateway = Object.entries(GATEWAY_SETTINGS).map(([name, value]) => `${name}=${value}`);
+  return {
+    settings: `${options.dialect} API, ${rounds} interleaved rounds, windows of ${options.seconds} s, median (min–max)`,
+    gateway: `one gateway, one worker, ${gateway.join(" ")}`,
+    redis: `defaults but ${REDIS_SETTINGS.map((word) => word || '""').join(" ")} (nothing on disk)`,
+  };
+}
+
+/** Prints the outcome, writes it where asked, and returns the process's exit code. */
+function conclude(stage: Stage, options: BenchOptions, samples: readonly Sample[], facts: Facts): number {
+  const all = { ...facts, ...settingsFacts(options, samples) };
+  const lines = Object.entries(all).map(([name, fact]) => `- ${name}: ${fact}`);
+  const table = `${lines.join("\n")}\n\n${renderTable(options.cases, stage.legs, samples)}`;
+  console.log(`\n${table}`);
+  if (options.out !== undefined) {
+    mkdirSync(options.out, { recursive: true });
+    writeFileSync(path.join(options.out, "latest.md"), table);
+    writeFileSync(
+      path.join(options.out, "latest.json"),
+      `${JSON.stringify({ facts: all, samples }, undefined, 1)}\n`,
+    );
+    console.log(`Written to ${path.join(options.out, "latest.{md,json}")}.`);
+  }
+  const found = complaints(options, stage.legs, samples);
+  for (const complaint of found) console.log(`FAILED: ${complaint}`);
+  return found.length === 0 ? 0 : 1;
+}
+
+async function main(): Promise<number> {
+  const begin = performance.now();
+  const options = readOptions(process.argv.slice(2));
+  const facts = machineFacts();
+  const children = new Children();
+  const folder = mkdtempSync(path.join(os.tmpdir(), "sgnet-bench-"));
+  const clear = async (): Promise<void> => {
+    await children.stop();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => void clear().finally(() => process.exit(130)));
+  }
+  try {
+    const stage = await startStage(children, folder, options);
+    return conclude(stage, options, await runRounds(stage, options, begin), facts);
+  } finally {
+    await clear();
+  }
+}
+
+process.exitCode = await main();

@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { quickCases } from "../../bench/cases.ts";
+import type { LegName } from "../../bench/legs.ts";
+import type { LoadReport } from "../../bench/load-spec.ts";
+import { readOptions } from "../../bench/options.ts";
+import { renderTable, spread } from "../../bench/report.ts";
+import type { Sample } from "../../bench/report.ts";
+import { complaints } from "../../bench/verdict.ts";
+
+const NOTHING = { count: 0, p50: 0, p99: 0, max: 0 };
+const LEGS = (["direct", "floor", "gateway"] as const).map((name) => ({ name, port: 1, pids: {} }));
+
+function report(tokens: number, firstUs = 100, errors: LoadReport["errors"] = {}): LoadReport {
+  const expenses = {
+    load: { cpuS: 1, rssMb: 50 },
+    gateway: { cpuS: 0.5, rssMb: 80 },
+    redis: { cpuS: 0.1, rssMb: 20 },
+  };
+  const first = { ...NOTHING, p50: firstUs };
+  return {
+    seconds: 1,
+    requests: tokens / 8,
+    tokens,
+    errors,
+    latency: NOTHING,
+    first,
+    gap: NOTHING,
+    expenses,
+  };
+}
+
+/** Every quick case, measured once on each leg with plenty of tokens, changed by `change`. */
+function samples(
+  change: (leg: LegName, name: string) => LoadReport | undefined = () => undefined,
+  round = 1,
+): Sample[] {
+  return quickCases().flatMap(({ name }) =>
+    LEGS.map((leg) => ({
+      round,
+      case: name,
+      leg: leg.name,
+      report: change(leg.name, name) ?? report(80_000),
+    })),
+  );
+}
+
+test("a spread is the median with the least and the greatest", () => {
+  assert.deepEqual(spread([3, 1, 2]), { median: 2, min: 1, max: 3 });
+  assert.deepEqual(spread([4, 1, 2, 3]), { median: 2.5, min: 1, max: 4 });
+  assert.equal(spread([]), undefined);
+});
+
+test("the table sets the ways side by side, with what each adds and the gateway's share of the floor", () => {
+  const rounds = [1, 2].flatMap((round) =>
+    samples(
+      (leg) => report(leg === "gateway" ? 40_000 * round : 80_000, leg === "direct" ? 100 : 500),
+      round,
+    ),
+  );
+  const table = renderTable(quickCases(), LEGS, rounds).split("\n");
+  const cells = (figure: string): string[] => {
+    const found = table
+      .map((line) => line.split("|").map((cell) => cell.trim()))
+      .find((line) => line[2] === figure);
+    return found?.slice(3, -1) ?? [];
+  };
+  assert.deepEqual(cells("requests/s"), ["10,000", "10,000", "7,500 (5,000–10,000)", "0.75"]);
+  assert.deepEqual(cells("first token p50 µs added"), ["–", "400", "400", "1.00"]);
+  assert.deepEqual(cells("CPU µs/request"), ["60", "60", "90 (60–120)", "1.50"]);
+});
+
+test("a clean run has no complaint; a lost token is one in every run", () => {
+  const [full, quick] = [readOptions([]), readOptions(["--quick"])];
+  assert.deepEqual(complaints(quick, LEGS, samples()), []);
+  const lost = samples((leg) => (leg === "gateway" ? report(80_000, 100, { tokens: 1 }) : undefined));
+  assert.equal(complaints(full, LEGS, lost).length, 1);
+});
+
+test("a quick run complains of a missing leg, of tokens behind the offer and of a poor ratio", () => {
+  const quick = readOptions(["--quick"]);
+  assert.match(complaints(quick, LEGS.slice(0, 2), samples()).join(), /gateway leg is missing/);
+  const slow = samples((leg, name) => (leg === "gateway" && name === "m2-50" ? report(1000) : undefined));
+  assert.match(complaints(quick, LEGS, slow).join(), /gateway delivered only 1000 tokens\/s/);
+  const poor = samples((leg, name) => (leg === "gateway" && name === "m1-64" ? report(8000) : undefined));
+  assert.match(complaints(quick, LEGS, poor).join(), /only 0\.10 of the floor proxy/);
+});
+
+test("flags are checked", () => {
+  assert.deepEqual(readOptions(["--legs", "floor,direct", "--rounds", "2"]).legs, ["direct", "floor"]);
+  for (const args of [
+    ["--rounds", "x"],
+    ["--legs", "moon"],
+    ["--cases", "m9"],
+    ["--dialect", "latin"],
+    ["--moon"],
+  ]) {
+    assert.throws(() => readOptions(args), Error, args.join(" "));
+  }
+});

@@ -55,7 +55,7 @@ export class SseSplitter {
   push(chunk: Buffer): Buffer {
     const bytes = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
     this.#carriage ||= chunk.includes(CR);
-    const end = this.#carriage ? (blankLineEnds(bytes, true).at(-1) ?? 0) : lastLineFeedPair(bytes);
+    const end = this.#carriage ? (blankLineEnds(bytes).at(-1) ?? 0) : lastLineFeedPair(bytes);
     if (bytes.length - end > this.#limit) {
       throw new Fault("backend_lost", `the backend sent an event of more than ${this.#limit} bytes`);
     }
@@ -79,16 +79,15 @@ function lastLineFeedPair(bytes: Buffer): number {
 }
 
 /**
- * Positions just after each blank line. While more bytes may come, a CR as the last byte decides nothing: an
- * LF that belongs to it may follow.
+ * Positions just after each blank line. The LF of a last CR may still be to come: it then stands alone at the
+ * start of the next event, where a blank line means nothing.
  */
-function blankLineEnds(bytes: Buffer, more: boolean): number[] {
+function blankLineEnds(bytes: Buffer): number[] {
   const ends: number[] = [];
   let lineStart = 0;
   for (let at = 0; at < bytes.length; at++) {
     const byte = bytes[at];
     if (byte !== LF && byte !== CR) continue;
-    if (more && byte === CR && at + 1 === bytes.length) break;
     const blank = at === lineStart;
     if (byte === CR && bytes[at + 1] === LF) at++;
     lineStart = at + 1;
@@ -100,7 +99,7 @@ function blankLineEnds(bytes: Buffer, more: boolean): number[] {
 /** The single events in bytes that hold whole events only, as {@link SseSplitter.push} returns them. */
 export function splitEvents(bytes: Buffer): Buffer[] {
   let start = 0;
-  return blankLineEnds(bytes, false).map((end) => {
+  return blankLineEnds(bytes).map((end) => {
     const event = bytes.subarray(start, end);
     start = end;
     return event;

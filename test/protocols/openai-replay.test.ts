@@ -89,6 +89,10 @@ const tokensOf = (name: string, dialect: string, top: number): TokenLogprob[] =>
   return parts.flatMap((part) => (part.type === "text-delta" ? (part.logprobs ?? []) : []));
 };
 
+function isBusy(thrown: unknown): boolean {
+  return (thrown as { code?: unknown }).code === "backend_busy";
+}
+
 describe("reading recorded replies", () => {
   for (const transcript of answers) {
     it(`${transcript.path} ${transcript.name}, at any split`, () => {
@@ -284,6 +288,12 @@ describe("streams that die", () => {
     const half = [body.subarray(0, body.length / 2)];
     assert.throws(() => read(half, false), isLost);
     assert.throws(() => forward(relayOf(loadTranscript("llamacpp", "018")), half), isLost);
+  });
+
+  it("an error in a reply with status 200 that is no stream is an error", () => {
+    const bytes = Buffer.from('{"error":{"message":"boom","code":503}}');
+    assert.throws(() => read([bytes], false), isBusy);
+    assert.throws(() => forward(relayOf(loadTranscript("llamacpp", "018")), [bytes]), isBusy);
   });
 
   it("[DONE] is added where the backend leaves it out, once every choice has finished", () => {

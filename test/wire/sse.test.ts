@@ -51,8 +51,9 @@ describe("SseParser", () => {
   });
 
   it("reads comments, multi-line data, names, CRLF and CR", () => {
-    const text = "\uFEFF: hello\r\n\r\nevent: a\ndata: 1\ndata:2\n\ndata\r\rid: 7\ndata: {}\n\n";
+    const text = "\uFEFFdata: 0\n\n: hello\r\n\r\nevent: a\ndata: 1\ndata:2\n\ndata\r\rid: 7\ndata: {}\n\n";
     assert.deepEqual(parse([Buffer.from(text)]), [
+      { event: "message", data: "0" },
       { event: "a", data: "1\n2" },
       { event: "message", data: "" },
       { event: "message", data: "{}" },
@@ -61,6 +62,14 @@ describe("SseParser", () => {
 
   it("gives the last event although its blank line is missing", () => {
     assert.deepEqual(parse([Buffer.from("data: [DONE]")]), [{ event: "message", data: "[DONE]" }]);
+  });
+
+  it("gives an event with its blank line, not later, whatever ends the lines", () => {
+    for (const end of ["\n", "\r\n", "\r"]) {
+      const parser = new SseParser();
+      assert.deepEqual(parser.push(Buffer.from(`data: 1${end}`)), []);
+      assert.deepEqual(parser.push(Buffer.from(`${end}data: 2`)), [{ event: "message", data: "1" }]);
+    }
   });
 
   it("refuses an event beyond its limit", () => {

@@ -56,7 +56,12 @@ function kindOf(value: Json): string {
 
 type Present<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
 
-/** The fields without those that are undefined. */
+/** The fields without those that are undefined. The names are the caller's own, never a client's. */
 export function present<T extends object>(fields: T): Present<T> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Present<T>;
+  const kept: Present<T> = {};
+  for (const name of Object.keys(fields) as (keyof T)[]) {
+    const value = fields[name];
+    if (value !== undefined) kept[name] = value as Exclude<T[keyof T], undefined>;
+  }
+  return kept;
 }

@@ -69,8 +69,8 @@ function choicesObstacles(body: JsonObject): string[] {
 
 /** The fields whose name is not in `taken`, as sent; undefined when there is none. */
 function rest(holder: JsonObject, taken: ReadonlySet<string>): JsonObject | undefined {
-  const left = Object.entries(holder).filter(([name]) => !taken.has(name));
-  return left.length === 0 ? undefined : Object.fromEntries(left);
+  const left = Object.keys(holder).filter((name) => !taken.has(name));
+  return left.length === 0 ? undefined : Object.fromEntries(left.map((name) => [name, holder[name]]));
 }
 
 type NumberName = Exclude<keyof Sampling, "stop">;
@@ -89,11 +89,12 @@ const NUMBERS: Readonly<Record<NumberName, readonly string[]>> = {
   repeatPenalty: ["repeat_penalty", "repetition_penalty"],
   repeatLastN: ["repeat_last_n"],
 };
+const NUMBER_ENTRIES = Object.entries(NUMBERS);
 const SAMPLING_NAMES = new Set(["stop", ...Object.values(NUMBERS).flat()]);
 
 function readSampling(holder: JsonObject): Sampling {
   const found: Record<string, number | readonly string[]> = {};
-  for (const [key, names] of Object.entries(NUMBERS)) {
+  for (const [key, names] of NUMBER_ENTRIES) {
     for (const name of names) {
       const value = numberField(holder, name);
       if (value !== undefined) found[key] = value;

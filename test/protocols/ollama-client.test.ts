@@ -187,7 +187,9 @@ describe("a request encoded for a backend", () => {
 
   test("does not let a foreign field stand for one of Ollama's", () => {
     const { body } = encoded(
-      chatOf({ extra: { model: "evil", messages: [], options: { num_ctx: 1 }, user: "u" } }),
+      chatOf({
+        extra: { model: "evil", messages: [], options: { num_ctx: 1 }, think: true, tools: [1], user: "u" },
+      }),
     );
     assert.deepEqual(body, { ...target, user: "u", messages: [{ role: "user", content: "hi" }] });
   });

@@ -130,6 +130,13 @@ describe("the reader of the client face", () => {
     }
   });
 
+  test("does not look at what follows the end", () => {
+    const transcript = loadTranscript("ollama", "092");
+    const parts = readAll(readerOf(transcript), [transcript.body, Buffer.from("\n"), transcript.body]);
+    assert.equal(parts.filter(({ type }) => type === "end").length, 1);
+    assert.equal(parts.at(-1)?.type, "end");
+  });
+
   test("throws the backend's error after the text before it", () => {
     for (const name of ["320", "321"]) {
       const { body } = loadTranscript("ollama", name);
@@ -242,6 +249,14 @@ describe("the relay of the client face", () => {
         }),
       );
     }
+  });
+
+  test("throws an error line at once when nothing comes before it", () => {
+    const relay = relayOf(loadTranscript("ollama", "320"));
+    assert.throws(() => relay.push(Buffer.from('{"error":"boom"}\n')), {
+      code: "backend_error",
+      message: "boom",
+    });
   });
 
   test("does not take a tool's argument for an error", () => {

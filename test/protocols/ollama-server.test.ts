@@ -166,10 +166,12 @@ describe("requests that are understood", () => {
 
   test("images carry the type their bytes tell, and data URLs are stripped", () => {
     const wav = Buffer.from("RIFF0000WAVEfmt ").toString("base64");
-    const images = [PNG, `data:image/gif;base64,${PNG}`, "data:image/x;base64,AAAA", "AAAA", wav];
+    const wrapped = `${PNG.slice(0, 8)}\r\n${PNG.slice(8)}\n`;
+    const images = [PNG, wrapped, `data:image/gif;base64,${PNG}`, "data:image/x;base64,AAAA", "AAAA", wav];
     const request = generate.decode({ model: "m", prompt: "x", images });
     assert.ok(request.kind === "generate");
     assert.deepEqual(request.images, [
+      { type: "image", mime: "image/png", base64: PNG },
       { type: "image", mime: "image/png", base64: PNG },
       { type: "image", mime: "image/png", base64: PNG },
       { type: "image", mime: "image/x", base64: "AAAA" },
@@ -290,6 +292,14 @@ describe("replies", () => {
       total_duration: 500_000_000,
       prompt_eval_count: 3,
     });
+  });
+
+  test("alternatives of a token are left out where there are none", () => {
+    const logprobs = [{ token: "a", logprob: -1, bytes: null, top: [] }];
+    const [line] = written(generate, { model: "m", prompt: "x" }, [
+      { type: "text-delta", text: "a", logprobs },
+    ]);
+    assert.deepEqual(line?.["logprobs"], [{ token: "a", logprob: -1 }]);
   });
 
   test("every string of a token survives, whatever it holds", () => {

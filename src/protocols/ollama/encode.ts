@@ -5,7 +5,6 @@ import type { BackendRequest } from "../protocol.ts";
 import { refusal } from "./fields.ts";
 import { writeImages } from "./images.ts";
 import { writeOptions } from "./options.ts";
-import { CHAT_FIELDS, GENERATE_FIELDS } from "./request.ts";
 
 export const CHAT_PATH = "/api/chat";
 export const GENERATE_PATH = "/api/generate";
@@ -15,7 +14,10 @@ interface Target {
   readonly stream: boolean;
 }
 
-/** A neutral request as Ollama takes it. Undefined fields are left out by JSON itself. */
+/**
+ * A neutral request as Ollama takes it. Every field of Ollama's own is named after `extra`, so that no foreign
+ * field can stand for it; undefined ones are left out by JSON itself.
+ */
 export function encodeRequest(request: NeutralRequest, target: Target): BackendRequest {
   switch (request.kind) {
     case "chat":
@@ -30,7 +32,7 @@ export function encodeRequest(request: NeutralRequest, target: Target): BackendR
 function encodeChat(request: ChatRequest, target: Target): object {
   const names = toolNames(request.messages);
   return {
-    ...foreign(request.extra, CHAT_FIELDS),
+    ...request.extra,
     ...target,
     messages: request.messages.map((message) => encodeMessage(message, names)),
     tools: encodeTools(request),
@@ -40,7 +42,7 @@ function encodeChat(request: ChatRequest, target: Target): object {
 
 function encodeGenerate(request: GenerateRequest, target: Target): object {
   return {
-    ...foreign(request.extra, GENERATE_FIELDS),
+    ...request.extra,
     ...target,
     prompt: request.prompt,
     suffix: request.suffix,
@@ -66,11 +68,6 @@ function encodeShared(request: ChatRequest | GenerateRequest): object {
     logprobs: request.logprobs && true,
     top_logprobs: request.logprobs?.top || undefined,
   };
-}
-
-/** Fields of another version or dialect, without those that would stand for a field of Ollama. */
-function foreign(extra: JsonObject | undefined, own: ReadonlySet<string>): JsonObject {
-  return Object.fromEntries(Object.entries(extra ?? {}).filter(([name]) => !own.has(name)));
 }
 
 function encodeFormat(format: Format | undefined): Json | undefined {

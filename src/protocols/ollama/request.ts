@@ -19,9 +19,9 @@ import { readMessages, readTools } from "./messages.ts";
 import { readOptions } from "./options.ts";
 
 const COMMON = ["model", "stream", "format", "keep_alive", "options", "think", "logprobs", "top_logprobs"];
-export const CHAT_FIELDS: ReadonlySet<string> = new Set([...COMMON, "messages", "tools"]);
+const CHAT_FIELDS = new Set([...COMMON, "messages", "tools"]);
 const GENERATE_ONLY = ["prompt", "suffix", "system", "template", "context", "raw", "images"];
-export const GENERATE_FIELDS: ReadonlySet<string> = new Set([...COMMON, ...GENERATE_ONLY]);
+const GENERATE_FIELDS = new Set([...COMMON, ...GENERATE_ONLY]);
 
 /** What chat and generate requests share. */
 type Shared = Pick<

@@ -238,6 +238,8 @@ class Generation {
   readonly #stream: boolean;
   readonly #limit: number;
   #timer: NodeJS.Timeout | undefined;
+  /** Written, but not sent yet. */
+  #due = "";
 
   constructor(options: {
     standIn: ScriptedServer;
@@ -272,50 +274,60 @@ class Generation {
     this.#later(firstTokenMs, () => this.#step());
   }
 
-  /** Sends what is due until there is something to wait for. */
+  /** Sends what is due: one token, or without gaps all of them as one chunk. */
   #step(): void {
-    const { dieAfter, hangAfter, tokenMs } = this.#standIn.behaviour;
-    const recorded = this.#recorded;
-    while (recorded.outcome === "open") {
-      if (recorded.tokens === dieAfter) {
-        this.#die();
-        return;
-      }
-      if (recorded.tokens === hangAfter) return;
-      if (recorded.tokens >= this.#limit) {
-        this.#finish();
-        return;
-      }
-      this.#token();
-      if (tokenMs > 0) {
+    const { tokenMs } = this.#standIn.behaviour;
+    if (tokenMs > 0) {
+      if (this.#goesOn()) {
+        this.#token();
+        this.#flush();
         this.#later(tokenMs, () => this.#step());
-        return;
       }
+      return;
     }
+    while (this.#goesOn()) this.#token();
+    this.#flush();
+  }
+
+  /** True when the next thing to send is a token; else does what comes instead. */
+  #goesOn(): boolean {
+    const { dieAfter, hangAfter } = this.#standIn.behaviour;
+    const { outcome, tokens } = this.#recorded;
+    if (outcome !== "open" || tokens === hangAfter) return false;
+    if (tokens === dieAfter) this.#die();
+    else if (tokens >= this.#limit) this.#finish();
+    else return true;
+    return false;
   }
 
   #token(): void {
-    if (this.#stream) {
-      this.#head(this.#form.type.stream);
-      this.#response.write(this.#form.chunk(this.#model, `t${this.#recorded.tokens} `));
-    }
+    if (this.#stream) this.#due += this.#form.chunk(this.#model, `t${this.#recorded.tokens} `);
     this.#recorded.tokens += 1;
     this.#standIn.tell("token", this.#recorded);
   }
 
+  #flush(): void {
+    if (this.#due === "") return;
+    this.#head(this.#form.type.stream);
+    this.#response.write(this.#due);
+    this.#due = "";
+  }
+
   #finish(): void {
-    const tokens = this.#recorded.tokens;
+    const { tokens, body } = this.#recorded;
+    const options = body["stream_options"] as { include_usage?: boolean } | undefined;
     this.#head(this.#stream ? this.#form.type.stream : this.#form.type.whole);
-    const options = this.#recorded.body["stream_options"] as { include_usage?: boolean } | undefined;
     this.#response.end(
       this.#stream
-        ? this.#form.last(this.#model, tokens, options?.include_usage === true)
+        ? this.#due + this.#form.last(this.#model, tokens, options?.include_usage === true)
         : this.#form.whole(this.#model, standInText(tokens), tokens),
     );
+    this.#due = "";
   }
 
   /** What has been written leaves in this turn of the loop, the connection breaks in the next. */
   #die(): void {
+    this.#flush();
     this.#standIn.end(this.#recorded, "died");
     setImmediate(() => this.#response.socket?.destroy());
   }

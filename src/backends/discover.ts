@@ -1,8 +1,9 @@
 import { Fault, toFault } from "../core/fault.ts";
 import { isObject, type Json } from "../core/json.ts";
 import type { Address } from "./address.ts";
-import { HttpOrigin, type HttpReply, type HttpTarget } from "./http.ts";
+import { HttpOrigin, type HttpTarget } from "./http.ts";
 import { HTTP_KINDS, PROFILES, type HttpKind } from "./profiles.ts";
+import type { HttpReply } from "./receivers.ts";
 
 /** How long a look at one port of this machine may take. */
 const LOCAL_PROBE_MS = 500;

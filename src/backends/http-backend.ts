@@ -3,8 +3,9 @@ import type { Task } from "../core/task.ts";
 import type { ClientFace, Passthrough } from "../protocols/protocol.ts";
 import { AnswerWriter, openTask, Outlet } from "./answer.ts";
 import type { Answer, Backend, BackendState, ReplySink } from "./backend.ts";
-import { HttpOrigin, type HttpTarget, type PostOptions, type ReplyHeaders } from "./http.ts";
+import { HttpOrigin, type HttpTarget } from "./http.ts";
 import { PROFILES, type HttpKind, type Profile } from "./profiles.ts";
+import type { PostOptions, ReplyHeaders } from "./receivers.ts";
 
 export interface HttpBackendOptions {
   readonly kind: HttpKind;

@@ -95,7 +95,7 @@ const chat = async (backend: Backend, question: string, more: JsonObject = {}): 
   return textOf(linesOf(await run(backend, { endpoint: "ollama-chat", body })));
 };
 
-describe("embedded backend with real weights", () => {
+describe("embedded backend with real weights", { timeout: 120_000 }, () => {
   let cacheDir = "";
   let backend: Backend;
 

@@ -1,6 +1,6 @@
 import { open, stat } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join } from "node:path";
+import { resolvedCacheDir } from "../../config/load.ts";
 import type { Settings } from "../../config/settings.ts";
 import { Fault } from "../../core/fault.ts";
 import { fetchWeights, HUB_FILE, WEIGHTS, type FetchOptions } from "./fetch.ts";
@@ -29,7 +29,7 @@ export async function findWeights(
     await checkGguf(named);
     return { path: named, model: modelNameOf(named) };
   }
-  const cacheDir = settings.cacheDir || join(homedir(), ".cache", "stargazer");
+  const cacheDir = resolvedCacheDir(settings);
   const path = (await cached(cacheDir)) ?? (await fetchWeights(cacheDir, options));
   return { path, model: DEFAULT_MODEL };
 }

@@ -1,0 +1,209 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test, { type TestContext } from "node:test";
+import { type Connection, connect } from "../../src/redis/connection.ts";
+import { Keys } from "../../src/redis/keys.ts";
+import { listWorkers } from "../../src/redis/registry.ts";
+import { type StandIn, type StandInOptions, startStandIn } from "../stand-in.ts";
+import { findLeaks } from "./leaks.ts";
+import { Program } from "./program.ts";
+import { RedisServer } from "./redis-server.ts";
+import { until } from "./until.ts";
+
+/** A worker process and the LLM server beside it. */
+export interface Post {
+  readonly worker: Program;
+  readonly standIn: StandIn;
+}
+
+export interface PostPlan extends StandInOptions {
+  readonly speaks?: "ollama" | "openai";
+  /** Tasks at once; 8 when absent. */
+  readonly slots?: number;
+}
+
+export interface FleetPlan {
+  /** One when absent. */
+  readonly gateways?: number;
+  /** Workers, each with a stand-in of its own; one calm Ollama when absent. */
+  readonly posts?: readonly PostPlan[];
+  /** Settings of all processes. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Short, so that take-over is quick, yet longer than the pauses of a loaded machine. */
+export const LEASE_MS = 1000;
+export const MODEL = "tiny";
+
+/** Redis, gateways, workers and stand-ins of one test. */
+export class Fleet {
+  readonly gateways: Program[] = [];
+  readonly posts: Post[] = [];
+  readonly keys: Keys = new Keys("sgnet");
+  readonly #dir: string;
+  readonly #redis: RedisServer;
+  readonly #probe: Connection;
+  readonly #env: Readonly<Record<string, string>>;
+  readonly #standIns: StandIn[] = [];
+  readonly #programs: Program[] = [];
+
+  private constructor(options: { dir: string; redis: RedisServer; probe: Connection; plan: FleetPlan }) {
+    this.#dir = options.dir;
+    this.#redis = options.redis;
+    this.#probe = options.probe;
+    this.#env = {
+      PORT: "0",
+      REDIS_URL: options.redis.url,
+      SGNET_LEASE_MS: String(LEASE_MS),
+      SGNET_STATE_DIR: join(options.dir, "state"),
+      ...options.plan.env,
+    };
+  }
+
+  static async start(plan: FleetPlan): Promise<Fleet> {
+    const dir = await mkdtemp(join(tmpdir(), "sgnet-journey-"));
+    const redis = await RedisServer.start(join(dir, "redis"));
+    const fleet = new Fleet({ dir, redis, probe: await connect(redis.url, "journey"), plan });
+    try {
+      await Promise.all([
+        ...Array.from({ length: plan.gateways ?? 1 }, () => fleet.addGateway()),
+        ...(plan.posts ?? [{}]).map((post) => fleet.addPost(post)),
+      ]);
+      await fleet.known();
+    } catch (error) {
+      await fleet.stop();
+      throw error;
+    }
+    return fleet;
+  }
+
+  /** The only, or first, gateway. */
+  get gateway(): Program {
+    const [first] = this.gateways;
+    if (first === undefined) throw new Error("this fleet has no gateway");
+    return first;
+  }
+
+  /** What the test looks into Redis with. */
+  get probe(): Connection {
+    return this.#probe;
+  }
+
+  get redis(): Pick<RedisServer, "kill" | "startAgain"> {
+    return this.#redis;
+  }
+
+  /** The n-th worker with its stand-in. */
+  post(index = 0): Post {
+    const post = this.posts[index];
+    if (post === undefined) throw new Error(`this fleet has no post ${index}`);
+    return post;
+  }
+
+  async addGateway(): Promise<Program> {
+    const gateway = await this.#launch("gateway", {});
+    this.gateways.push(gateway);
+    return gateway;
+  }
+
+  /** Starts a stand-in and a worker beside it. */
+  async addPost(plan: PostPlan = {}): Promise<Post> {
+    const standIn = await startStandIn({ speaks: "ollama", models: [`${MODEL}:latest`], ...plan });
+    this.#standIns.push(standIn);
+    return this.addWorker(standIn, plan);
+  }
+
+  /** Starts another worker for a stand-in. */
+  async addWorker(standIn: StandIn, plan: PostPlan = {}): Promise<Post> {
+    const worker = await this.#launch("worker", {
+      SGNET_BACKENDS: `${plan.speaks ?? "ollama"}+${standIn.url}`,
+      SGNET_SLOTS: String(plan.slots ?? 8),
+    });
+    const post = { worker, standIn };
+    this.posts.push(post);
+    return post;
+  }
+
+  /** A worker with settings of the test's own. */
+  async addBareWorker(env: Readonly<Record<string, string>>): Promise<Program> {
+    return this.#launch("worker", env);
+  }
+
+  /** Resolves when every gateway lists a model. */
+  async known(model: string = MODEL): Promise<void> {
+    for (const gateway of this.gateways) {
+      await until(`${model} at a gateway`, async () => (await modelsOf(gateway)).includes(model), 60_000);
+    }
+  }
+
+  /** Resolves when so many workers are announced. */
+  async workers(count: number): Promise<void> {
+    await until(`${count} workers`, async () => {
+      return (await listWorkers(this.#probe, this.keys)).length === count;
+    });
+  }
+
+  /** Resolves when nothing is left of any task: not in Redis, at a gateway or on a backend. */
+  async settled(): Promise<void> {
+    let leaks: readonly string[] = ["no look was taken"];
+    const gateways = this.gateways.filter((gateway) => gateway.alive);
+    const surroundings = { redis: this.#probe, keys: this.keys, gateways, standIns: this.#standIns };
+    try {
+      await until("a clean fleet", async () => {
+        leaks = await findLeaks(surroundings);
+        return leaks.length === 0;
+      });
+    } catch (error) {
+      throw new Error(`something leaked: ${leaks.join("; ")}`, { cause: error });
+    }
+  }
+
+  /** All that the processes wrote, for a test that failed. */
+  get story(): string {
+    return this.#programs
+      .map((program, index) => `== ${program.command} ${index}\n${program.story}`)
+      .join("\n");
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#programs.filter((program) => program.alive).map((program) => program.kill()));
+    this.#probe.close();
+    await Promise.all([this.#redis.stop(), ...this.#standIns.map((standIn) => standIn.stop())]);
+    await rm(this.#dir, { recursive: true, force: true });
+  }
+
+  async #launch(command: "gateway" | "worker", env: Readonly<Record<string, string>>): Promise<Program> {
+    const program = await Program.start({ command, env: { ...this.#env, ...env }, cwd: this.#dir });
+    this.#programs.push(program);
+    return program;
+  }
+}
+
+async function modelsOf(gateway: Program): Promise<string[]> {
+  const response = await fetch(`${gateway.url}/v1/models`);
+  const list = (await response.json()) as { data: { id: string }[] };
+  return list.data.map((model) => model.id.replace(/:latest$/, ""));
+}
+
+const TEST_LIMIT_MS = 90_000;
+
+/** A test with a fleet of its own. It ends clean or fails: what a task leaves behind is looked for at the end. */
+export function journey(
+  name: string,
+  plan: FleetPlan,
+  run: (fleet: Fleet, t: TestContext) => Promise<void>,
+): void {
+  test(name, { timeout: TEST_LIMIT_MS }, async (t) => {
+    const fleet = await Fleet.start(plan);
+    try {
+      await run(fleet, t);
+      await fleet.settled();
+    } catch (error) {
+      t.diagnostic(fleet.story);
+      throw error;
+    } finally {
+      await fleet.stop();
+    }
+  });
+}

@@ -1,0 +1,24 @@
+import { setTimeout as delay } from "node:timers/promises";
+
+const POLL_MS = 15;
+const LIMIT_MS = 20_000;
+
+/**
+ * Looks again and again until something is true, and gives it; the wait ends with the condition, so that a fast
+ * machine is fast and a loaded one is not judged. Rejects after `limitMs` with what was waited for.
+ */
+export async function until<Found>(
+  what: string,
+  look: () => Found | Promise<Found>,
+  limitMs: number = LIMIT_MS,
+): Promise<Exclude<Found, undefined | false | null>> {
+  const giveUp = performance.now() + limitMs;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined && found !== false && found !== null) {
+      return found as Exclude<Found, undefined | false | null>;
+    }
+    if (performance.now() > giveUp) throw new Error(`${what}: not seen in ${limitMs / 1000} s`);
+    await delay(POLL_MS);
+  }
+}

@@ -15,7 +15,7 @@ const FAIR_TURN = 8;
  */
 export function serveOrder(models: readonly Servable[], turn: number): string[] {
   const fair = turn % FAIR_TURN === FAIR_TURN - 1;
-  if (fair) return rotate(models, turn).map((model) => model.key);
+  if (fair) return rotate(models, Math.floor(turn / FAIR_TURN)).map((model) => model.key);
   const warm = models.filter((model) => model.resident);
   const cold = models.filter((model) => !model.resident);
   return [...rotate(warm, turn), ...rotate(cold, turn)].map((model) => model.key);

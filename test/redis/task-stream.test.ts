@@ -1,0 +1,180 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { connect } from "../../src/redis/connection.ts";
+import {
+  announceWorker,
+  forgetWorker,
+  listWorkers,
+  queueDepths,
+  rememberedModels,
+} from "../../src/redis/registry.ts";
+import {
+  acknowledge,
+  enqueue,
+  ensureGroup,
+  handBack,
+  heldBy,
+  history,
+  isQueued,
+  renew,
+  ring,
+  silentTasks,
+  take,
+  takeOver,
+  withdraw,
+} from "../../src/redis/task-stream.ts";
+import { openRedisRig } from "./rig.ts";
+import type { RedisRig } from "./rig.ts";
+
+let rig: RedisRig;
+
+before(async () => {
+  rig = await openRedisRig();
+});
+after(async () => {
+  await rig.close();
+});
+
+async function put(model: string, ...texts: string[]): Promise<string[]> {
+  const entries = await Promise.all(
+    texts.map(async (text) => enqueue(rig.connection, rig.keys, model, Buffer.from(text))),
+  );
+  await ring(rig.connection, rig.keys, model, texts.length);
+  return entries;
+}
+
+const read = { consumer: "w1", credits: 10, waitMs: 50 };
+
+describe("take", () => {
+  it("never claims more than the credits, over one queue and over several", async () => {
+    for (const models of [["one"], ["two", "three"]]) {
+      for (const model of models) await ensureGroup(rig.connection, rig.keys, model);
+      for (const model of models) await put(model, "a", "b", "c");
+      const blocking = await rig.connect();
+      const first = await take(blocking, rig.keys, { ...read, models, credits: 2 });
+      assert.deepEqual(
+        first.map((task) => task.payload.toString()),
+        ["a", "b"],
+      );
+      const rest = await take(blocking, rig.keys, { ...read, models });
+      assert.equal(rest.length, models.length * 3 - 2);
+    }
+  });
+
+  it("wakes at once when a task comes, and finds a task whose token was lost", async () => {
+    await ensureGroup(rig.connection, rig.keys, "wake");
+    const blocking = await rig.connect();
+    const waiting = take(blocking, rig.keys, { ...read, models: ["wake"], waitMs: 60_000 });
+    await put("wake", "x");
+    assert.equal((await waiting).length, 1);
+    await enqueue(rig.connection, rig.keys, "wake", Buffer.from("silent"));
+    const healed = await take(blocking, rig.keys, { ...read, models: ["wake"] });
+    assert.deepEqual(
+      healed.map((task) => task.payload.toString()),
+      ["silent"],
+    );
+  });
+
+  it("hands each task to one of several workers", async () => {
+    await ensureGroup(rig.connection, rig.keys, "race");
+    const texts = Array.from({ length: 40 }, (_one, index) => String(index));
+    const workers = await Promise.all(Array.from({ length: 4 }, async () => rig.connect()));
+    const taking = workers.map(async (connection, index) =>
+      take(connection, rig.keys, { consumer: `w${index}`, credits: 10, models: ["race"], waitMs: 60_000 }),
+    );
+    await put("race", ...texts);
+    const got = (await Promise.all(taking)).flat();
+    const rest = await take(workers[0] ?? rig.connection, rig.keys, {
+      ...read,
+      credits: 40,
+      models: ["race"],
+    });
+    const all = [...got, ...rest].map((task) => task.payload.toString());
+    assert.deepEqual(all.toSorted(), texts.toSorted());
+  });
+});
+
+describe("leases", () => {
+  it("pass a silent worker's task on, once, and leave a renewed one alone", async () => {
+    const model = "lease";
+    await ensureGroup(rig.connection, rig.keys, model);
+    const [kept = "", lost = ""] = await put(model, "kept", "lost");
+    const blocking = await rig.connect();
+    await take(blocking, rig.keys, { ...read, models: [model], consumer: "dead" });
+    await handBack(rig.connection, rig.keys, { model, entry: lost, consumer: "dead", idleMs: 5000 });
+    await renew(rig.connection, rig.keys, { model, consumer: "dead", entries: [kept] });
+    const silent = await silentTasks(rig.connection, rig.keys, model, 5000);
+    assert.deepEqual(silent, [{ entry: lost, consumer: "dead", deliveries: 1 }]);
+    const claim = { model, leaseMs: 5000, entries: [lost] };
+    const [a, b] = await Promise.all([
+      takeOver(rig.connection, rig.keys, { ...claim, consumer: "a" }),
+      takeOver(rig.connection, rig.keys, { ...claim, consumer: "b" }),
+    ]);
+    assert.deepEqual(
+      [...a, ...b].map((task) => task.payload.toString()),
+      ["lost"],
+    );
+    const winner = a.length === 1 ? "a" : "b";
+    assert.deepEqual(
+      [...(await heldBy(rig.connection, rig.keys, { model, consumer: winner, count: 9 }))],
+      [lost],
+    );
+    assert.deepEqual(
+      (await history(rig.connection, rig.keys, model, winner)).map((task) => task.entry),
+      [lost],
+    );
+    await acknowledge(rig.connection, rig.keys, model, [kept, lost]);
+    assert.deepEqual(await queueDepths(rig.connection, rig.keys, [model]), [
+      { model, waiting: 0, claimed: 0 },
+    ]);
+  });
+
+  it("do not bring back a task that was withdrawn", async () => {
+    const model = "gone";
+    await ensureGroup(rig.connection, rig.keys, model);
+    const [entry = ""] = await put(model, "x");
+    assert.equal(await isQueued(rig.connection, rig.keys, model, entry), true);
+    await withdraw(rig.connection, rig.keys, model, entry);
+    assert.equal(await isQueued(rig.connection, rig.keys, model, entry), false);
+    const blocking = await rig.connect();
+    assert.deepEqual(await take(blocking, rig.keys, { ...read, models: [model] }), []);
+    assert.equal(await rig.connection.command("LLEN", rig.keys.doorbell(model)), 0);
+  });
+});
+
+describe("registry", () => {
+  it("lists who announced itself and forgets who left or fell silent", async () => {
+    const backend = { name: "b", kind: "ollama", url: "", slots: 1, busy: 0, healthy: true, models: [] };
+    const worker = { version: "0", host: "h", pid: 1, startedAt: 1, draining: false, backends: [backend] };
+    for (const id of ["w1", "w2", "w3"]) {
+      await announceWorker(rig.connection, rig.keys, { ...worker, id, seenAt: 5 }, false);
+    }
+    await forgetWorker(rig.connection, rig.keys, "w1");
+    await rig.connection.command("DEL", rig.keys.worker("w2"));
+    await rig.connection.command("SET", rig.keys.worker("w4"), "not json");
+    await rig.connection.command("ZADD", rig.keys.workers(), "1", "w4");
+    assert.deepEqual(
+      (await listWorkers(rig.connection, rig.keys)).map((one) => one.id),
+      ["w3"],
+    );
+    assert.deepEqual(
+      (await rig.connection.command("ZRANGE", rig.keys.workers(), "0", "-1"))?.toString(),
+      "w4,w3",
+    );
+  });
+
+  it("remembers a model for a while", async () => {
+    await rig.connection.command("ZADD", rig.keys.models(), "100", "old", "200", "new");
+    assert.deepEqual([...(await rememberedModels(rig.connection, rig.keys, 150))], ["new"]);
+  });
+});
+
+describe("connection", () => {
+  it("fails at once with redis_down when nobody listens", async () => {
+    await assert.rejects(connect("redis://127.0.0.1:1", "test"), { code: "redis_down" });
+  });
+
+  it("passes Redis's own errors on", async () => {
+    await assert.rejects(rig.connection.command("XADD", "nokey"), /wrong number of arguments/);
+  });
+});

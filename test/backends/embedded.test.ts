@@ -272,8 +272,15 @@ describe("embedded backend with real weights", { timeout: 120_000 }, () => {
     const images = ["iVBORw0KGgo="];
     const picture = chat(backend, "", { messages: [{ role: "user", content: "Hi", images }] });
     await assert.rejects(picture, message(/does not support images$/));
+  });
+
+  it("refuses prompts that leave no room, endless ones without reading them", async () => {
+    const tooLong = { code: "invalid_request", message: /exceeds the context length/ };
     const long = generate(backend, { raw: true, prompt: "word ".repeat(4100) });
-    await assert.rejects(long, { code: "invalid_request", message: /exceeds the context length/ });
+    await assert.rejects(long, tooLong);
+    const started = performance.now();
+    await assert.rejects(chat(backend, "a".repeat(20_000_000)), tooLong);
+    assert.ok(performance.now() - started < 2000, "reading it would take 10 s");
   });
 
   it("answers load and unload requests", async () => {

@@ -22,17 +22,10 @@ export interface Plan {
 const GRAMMAR_END = "\n\n\n\n";
 const NS_PER_MS = 1e6;
 
-/** Reads a request. Throws `invalid_request` for a prompt that fills the context, `unsupported` for a format. */
+/** Reads a request. Throws what promptTokens says of the prompt, and `unsupported` for a format. */
 export async function planOf(runtime: Runtime, request: TextRequest): Promise<Plan> {
   const prompt = promptTokens(runtime, request);
   const room = runtime.contextSize - prompt.length;
-  if (prompt.length === 0) throw new Fault("invalid_request", "the prompt is empty");
-  if (room < 1) {
-    throw new Fault(
-      "invalid_request",
-      `the input length exceeds the context length: ${prompt.length} tokens, room for ${runtime.contextSize - 1}`,
-    );
-  }
   const asked = request.sampling.maxTokens ?? 0;
   const limit = asked > 0 ? Math.min(asked, room) : room;
   return { request, prompt, limit, grammar: await grammarOf(runtime, request.format) };
@@ -69,14 +62,14 @@ export async function* generate(generation: Generation): AsyncGenerator<Part, vo
   const generated: Token[] = [];
   let reason: EndReason = "stop";
   let stopped = false;
-  let firstAt = started;
+  let firstAt: number | undefined;
   await evaluatePrompt(generation);
   for await (const token of generation.slot.evaluate(
     plan.prompt.slice(-1),
     optionsOf(generation, generated),
   )) {
     signal.throwIfAborted();
-    if (generated.length === 0) firstAt = ambient.mono();
+    firstAt ??= ambient.mono();
     generated.push(token);
     const piece = stops.push(text.push(token));
     if (piece.text !== "") yield { type: "text-delta", text: piece.text };
@@ -129,11 +122,13 @@ interface Ending {
   readonly generated: readonly Token[];
   /** Monotonic ms. */
   readonly started: number;
-  readonly firstAt: number;
+  /** Absent when the model answered with nothing. */
+  readonly firstAt: number | undefined;
   readonly ended: number;
 }
 
 function endPart({ plan, reason, generated, started, firstAt, ended }: Ending): Part {
+  const evaluatedAt = firstAt ?? ended;
   const { prompt, request } = plan;
   const end = {
     type: "end",
@@ -141,8 +136,8 @@ function endPart({ plan, reason, generated, started, firstAt, ended }: Ending): 
     usage: { promptTokens: prompt.length, completionTokens: generated.length },
     timings: {
       total: nanoseconds(ended - started),
-      promptEval: nanoseconds(firstAt - started),
-      eval: nanoseconds(ended - firstAt),
+      promptEval: nanoseconds(evaluatedAt - started),
+      eval: nanoseconds(ended - evaluatedAt),
     },
   } as const;
   if (request.kind === "chat" || request.raw) return end;

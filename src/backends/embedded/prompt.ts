@@ -40,10 +40,43 @@ function isText({ content }: Message): boolean {
 }
 
 /**
+ * Refuses what cannot fit without looking closer: the tokenizer blocks the process for up to half a second per
+ * megabyte. Every message is at least one token.
+ */
+function refuseEndless({ contextSize, longestToken }: Runtime, request: TextRequest): void {
+  const isLong = (characters: number): boolean => characters > contextSize * longestToken;
+  const endless =
+    request.kind === "chat"
+      ? request.messages.length > contextSize || isLong(charactersOf(request.messages))
+      : isLong(request.prompt.length + (request.system ?? "").length);
+  if (endless) throw tooLong(contextSize);
+}
+
+function charactersOf(messages: readonly Message[]): number {
+  return messages.reduce((sum, message) => sum + textOf(message).length, 0);
+}
+
+function tooLong(contextSize: number): Fault {
+  return new Fault(
+    "invalid_request",
+    `the input length exceeds the context length: there is room for ${contextSize - 1} tokens`,
+  );
+}
+
+/**
  * The request as the model's tokens. Text of the client never becomes a control token, unless the prompt is
- * raw. Throws `invalid_request` for a context that is not of this model and for unknown roles.
+ * raw. Throws `invalid_request` for a prompt that is empty or fills the context, for a context that is not of this
+ * model, and for unknown roles.
  */
 export function promptTokens(runtime: Runtime, request: TextRequest): Token[] {
+  refuseEndless(runtime, request);
+  const tokens = tokenize(runtime, request);
+  if (tokens.length === 0) throw new Fault("invalid_request", "the prompt is empty");
+  if (tokens.length >= runtime.contextSize) throw tooLong(runtime.contextSize);
+  return tokens;
+}
+
+function tokenize(runtime: Runtime, request: TextRequest): Token[] {
   if (request.kind === "chat") return render(runtime, historyOf(request.messages));
   if (request.raw) return withBos(runtime.model, runtime.model.tokenize(request.prompt, true));
   const system: ChatHistoryItem[] = request.system ? [{ type: "system", text: request.system }] : [];
@@ -62,7 +95,7 @@ function historyOf(messages: readonly Message[]): ChatHistoryItem[] {
 }
 
 function historyItem(message: Message): ChatHistoryItem {
-  const text = message.content.map((part) => (part.type === "text" ? part.text : "")).join("");
+  const text = textOf(message);
   switch (message.role) {
     case "system":
     case "developer":
@@ -74,6 +107,10 @@ function historyItem(message: Message): ChatHistoryItem {
     default:
       throw new Fault("invalid_request", "the embedded model knows the roles system, user and assistant");
   }
+}
+
+function textOf({ content }: Message): string {
+  return content.map((part) => (part.type === "text" ? part.text : "")).join("");
 }
 
 function render({ model, template }: Runtime, chatHistory: readonly ChatHistoryItem[]): Token[] {

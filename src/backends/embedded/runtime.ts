@@ -14,6 +14,8 @@ export interface Runtime {
   readonly slots: readonly LlamaContextSequence[];
   /** Tokens of prompt and answer together that a slot holds. */
   readonly contextSize: number;
+  /** Most characters that one token stands for. */
+  readonly longestToken: number;
 }
 
 export interface RuntimeOptions {
@@ -44,7 +46,8 @@ export async function loadRuntime({ path, slots, log }: RuntimeOptions): Promise
     const template = templateOf(library, model);
     const contextSize = Math.min(CONTEXT_SIZE, model.trainContextSize);
     const sequences = await openSlots(model, slots, contextSize);
-    return { library, llama, model, template, slots: sequences, contextSize };
+    const longestToken = longestTokenOf(model);
+    return { library, llama, model, template, slots: sequences, contextSize, longestToken };
   } catch (error) {
     await llama.dispose();
     const reason = error instanceof Error ? error.message : String(error);
@@ -97,6 +100,10 @@ async function openSlots(
     slots.push(context.getSequence());
   }
   return slots;
+}
+
+function longestTokenOf({ fileInfo }: LlamaModel): number {
+  return fileInfo.metadata.tokenizer.ggml.tokens.reduce((most, { length }) => Math.max(most, length), 1);
 }
 
 function templateOf(library: Library, model: LlamaModel): ChatWrapper {

@@ -1,6 +1,6 @@
 /** What is measured: the load of each case, and the figures taken from it. */
 import type { LoadReport, LoadSpec } from "./load-spec.ts";
-import { BURST, FIRST, INSTANT, STREAM, durationMs } from "./profiles.ts";
+import { BURST, FIRST, INSTANT, SHORT, STREAM, durationMs } from "./profiles.ts";
 import type { Profile } from "./profiles.ts";
 
 /** One row of the table. */
@@ -11,6 +11,8 @@ export interface Metric {
   readonly of: (report: LoadReport) => number | undefined;
   /** Also shown as what each way adds to the direct one of the same round. */
   readonly added?: boolean;
+  /** Says nothing as a ratio of two ways. */
+  readonly alone?: boolean;
 }
 
 /** One load. */
@@ -55,6 +57,14 @@ const CPU_PER_TOKEN: Metric = {
   of: (report) => per(cpuOf(report), report.tokens),
 };
 
+/** What else ran on the machine: the larger, the less the other figures mean. */
+export const OTHERS: Metric = {
+  label: "CPUs busy with other work",
+  digits: 2,
+  alone: true,
+  of: (report) => report.othersCpuS / report.seconds,
+};
+
 function ofSystem(
   report: LoadReport,
   take: (expense: { cpuS: number; rssMb: number }) => number,
@@ -86,11 +96,11 @@ function burst(clients: number): BenchCase {
 }
 
 /** Many streams at the pace of real models. */
-function streams(clients: number): BenchCase {
-  const offered = Math.round((clients * STREAM.tokens * 1000) / durationMs(STREAM));
+function streams(clients: number, profile: Profile): BenchCase {
+  const offered = Math.round((clients * profile.tokens * 1000) / durationMs(profile));
   const title = `M2 ${clients} streams, ${offered.toLocaleString("en")} tokens/s offered`;
   const metrics = [TOKENS, ...GAP, CPU_PER_TOKEN, RSS];
-  return { name: `m2-${clients}`, title, profile: STREAM, stream: true, clients, metrics };
+  return { name: `m2-${clients}`, title, profile, stream: true, clients, metrics };
 }
 
 /** Time to the first token. */
@@ -101,12 +111,12 @@ function firstToken(clients: number): BenchCase {
 
 /** The cases of a full run. */
 export function fullCases(streamCount: number): readonly BenchCase[] {
-  return [whole(64), whole(256), burst(64), streams(streamCount), firstToken(1)];
+  return [whole(64), whole(256), burst(64), streams(streamCount, STREAM), firstToken(1)];
 }
 
 /** The cases of a run of seconds, for CI. */
 export function quickCases(): readonly BenchCase[] {
-  return [whole(64), burst(8), streams(50), firstToken(1)];
+  return [whole(64), burst(8), streams(50, SHORT), firstToken(1)];
 }
 
 /** Tokens per second that a case's clients would take from an unhindered backend; undefined when it has no pace. */

@@ -44,4 +44,6 @@ export interface LoadReport {
   /** Between the arrivals of one reply's tokens. */
   readonly gap: Percentiles;
   readonly expenses: Readonly<Record<string, Expense>>;
+  /** CPU seconds that the rest of the machine used in the window. */
+  readonly othersCpuS: number;
 }

@@ -4,7 +4,7 @@ import { Histogram } from "./histogram.ts";
 import { LoadClient } from "./load-client.ts";
 import type { LoadRecord } from "./load-client.ts";
 import type { Expense, LoadError, LoadReport, LoadSpec } from "./load-spec.ts";
-import { cpuSeconds, residentMb } from "./procfs.ts";
+import { cpuSeconds, machineCpuSeconds, residentMb } from "./procfs.ts";
 
 const DRAIN_STEP_MS = 5;
 
@@ -70,18 +70,25 @@ async function drain(clients: readonly LoadClient[], drainMs: number): Promise<v
 }
 
 /** Opens the window for its time; returns its true length in s and what the processes spent in it. */
-async function measure(spec: LoadSpec, tally: Tally): Promise<Pick<LoadReport, "seconds" | "expenses">> {
+async function measure(
+  spec: LoadSpec,
+  tally: Tally,
+): Promise<Pick<LoadReport, "seconds" | "expenses" | "othersCpuS">> {
+  const machineBefore = machineCpuSeconds();
   const before = cpuByRole(spec);
   const begin = performance.now();
   tally.counting = true;
   await sleep(spec.windowMs);
   tally.counting = false;
   const seconds = (performance.now() - begin) / 1000;
+  let othersCpuS = machineCpuSeconds() - machineBefore;
   const expenses: Record<string, Expense> = {};
   for (const [role, cpu] of Object.entries(cpuByRole(spec))) {
-    expenses[role] = { cpuS: cpu - (before[role] ?? 0), rssMb: residentMb(spec.pids[role] ?? 0) };
+    const cpuS = cpu - (before[role] ?? 0);
+    expenses[role] = { cpuS, rssMb: residentMb(spec.pids[role] ?? 0) };
+    othersCpuS -= cpuS;
   }
-  return { seconds, expenses };
+  return { seconds, expenses, othersCpuS: Math.max(0, othersCpuS) };
 }
 
 /** Runs one measurement. */

@@ -45,7 +45,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
   return {
     quick,
     rounds: positive("rounds", values.rounds ?? (quick ? "1" : "3")),
-    seconds: positive("seconds", values.seconds ?? (quick ? "0.5" : "1")),
+    seconds: positive("seconds", values.seconds ?? (quick ? "0.4" : "1")),
     legs: legsOf(values.legs),
     cases: casesOf(quick ? quickCases() : fullCases(positive("streams", values.streams)), values.cases),
     dialect: dialectOf(values.dialect),

@@ -16,3 +16,11 @@ export function residentMb(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, "latin1");
   return (Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024) / 1e6;
 }
+
+/** CPU seconds all processes of the machine have used so far, with those its host took away. */
+export function machineCpuSeconds(): number {
+  const fields = readFileSync("/proc/stat", "latin1").split("\n", 1)[0]?.trim().split(/ +/).slice(1) ?? [];
+  const [user, nice, system, , , irq, softirq, steal] = fields.map(Number);
+  const ticks = [user, nice, system, irq, softirq, steal].reduce<number>((sum, part) => sum + (part ?? 0), 0);
+  return ticks * TICK_S;
+}

@@ -15,13 +15,15 @@ export interface Profile {
 export const INSTANT: Profile = { model: "sim-instant", firstMs: 0, gapMs: 0, tokens: 8 };
 /** The pace of a GPU that serves many: 50 tokens a second. */
 export const STREAM: Profile = { model: "sim-stream", firstMs: 50, gapMs: 20, tokens: 100 };
+/** The same pace, soon over. */
+export const SHORT: Profile = { model: "sim-short", firstMs: 50, gapMs: 20, tokens: 20 };
 /** Two hundred lines at once. */
 export const BURST: Profile = { model: "sim-burst", firstMs: 0, gapMs: 0, tokens: 200 };
 /** First token at once, the end soon after: for the time of the first token. */
 export const FIRST: Profile = { model: "sim-first", firstMs: 0, gapMs: 1, tokens: 2 };
 
 /** All models the backend lists. */
-export const PROFILES: readonly Profile[] = [INSTANT, STREAM, BURST, FIRST];
+export const PROFILES: readonly Profile[] = [INSTANT, STREAM, SHORT, BURST, FIRST];
 
 /** Length of one reply in ms, as the backend paces it. */
 export function durationMs(profile: Profile): number {

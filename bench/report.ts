@@ -1,4 +1,5 @@
 /** From measurements to the one table people read. */
+import { OTHERS } from "./cases.ts";
 import type { BenchCase, Metric } from "./cases.ts";
 import type { Leg, LegName } from "./legs.ts";
 import type { LoadReport } from "./load-spec.ts";
@@ -42,11 +43,13 @@ export function renderTable(
   samples: readonly Sample[],
 ): string {
   const names = legs.map(({ name }) => name);
-  const compared = names.includes("floor") && names.includes("gateway");
+  const compared = isCompared(names);
   const head = ["case", "figure", ...names.map(columnTitle), ...(compared ? ["gateway ÷ floor"] : [])];
   const rows = cases.flatMap((benchCase) => caseRows(benchCase, names, samples));
+  const others = row(OTHERS, OTHERS.label, names, (name) => figures(samples, name, OTHERS));
   const errors = names.map((name) => String(errorCount(samples.filter(({ leg }) => leg === name))));
-  return alignTable([head, ...rows, ["all", "failed replies", ...errors, ...(compared ? [""] : [])]]);
+  const failed = ["failed replies", ...errors, ...(compared ? [""] : [])];
+  return alignTable([head, ...rows, ["all", ...others], ["", ...failed]]);
 }
 
 function columnTitle(name: LegName): string {
@@ -72,14 +75,22 @@ function row(
 ): string[] {
   const spreads = new Map(names.map((name) => [name, spread(valuesOf(name))]));
   const cells = names.map((name) => renderSpread(spreads.get(name), metric.digits));
+  return [label, ...cells, ...(isCompared(names) ? [ratio(metric, spreads)] : [])];
+}
+
+/** The gateway's figure by the floor's; empty where that says nothing. */
+function ratio(metric: Metric, spreads: ReadonlyMap<LegName, Spread | undefined>): string {
   const [floor, gateway] = [spreads.get("floor"), spreads.get("gateway")];
-  if (floor === undefined || gateway === undefined)
-    return [label, ...cells, ...(spreads.size === 3 ? [""] : [])];
-  return [label, ...cells, floor.median === 0 ? "" : (gateway.median / floor.median).toFixed(2)];
+  if (metric.alone === true || floor === undefined || gateway === undefined || floor.median <= 0) return "";
+  return (gateway.median / floor.median).toFixed(2);
+}
+
+function isCompared(names: readonly LegName[]): boolean {
+  return names.includes("floor") && names.includes("gateway");
 }
 
 /** The figure of a way, one value per round. */
-export function figures(samples: readonly Sample[], name: LegName, metric: Metric): readonly number[] {
+function figures(samples: readonly Sample[], name: LegName, metric: Metric): readonly number[] {
   return samples.filter(({ leg }) => leg === name).flatMap(({ report }) => metric.of(report) ?? []);
 }
 

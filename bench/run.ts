@@ -18,6 +18,7 @@ import type { Sample } from "./report.ts";
 import { complaints } from "./verdict.ts";
 
 const SETTLE_MS = 150;
+const WARM_S = 1.5;
 
 /** Everything a run needs while it lasts. */
 interface Stage {
@@ -61,9 +62,17 @@ async function measure(
   return report;
 }
 
+/** Loads all ways at once, unmeasured, so that no round sees code that was never run before. */
+async function warmUp(stage: Stage, options: BenchOptions): Promise<void> {
+  const [first] = options.cases;
+  if (first === undefined) return;
+  await Promise.all(stage.legs.map((leg) => measure(stage, leg, first, { ...options, seconds: WARM_S })));
+}
+
 async function runRounds(stage: Stage, options: BenchOptions, begin: number): Promise<Sample[]> {
   const samples: Sample[] = [];
   let longestMs = 0;
+  await warmUp(stage, options);
   for (let round = 1; round <= options.rounds; round += 1) {
     const roundBegin = performance.now();
     if (roundBegin - begin + longestMs > options.limitS * 1000) {

@@ -57,7 +57,7 @@ test("every case runs clean against the simulated backend, in both dialects", as
       const spec = { ...loadSpec(benchCase, dialect, 150), rampMs: 0, warmMs: 100 };
       const report = await load(simServer(), spec);
       assert.deepEqual(report.errors, {}, `${dialect} ${benchCase.name}`);
-      assert.ok(report.tokens > 0 && report.first.p50 > 0, `${dialect} ${benchCase.name}`);
+      assert.ok(report.tokens > 0, `${dialect} ${benchCase.name}`);
       assert.ok((report.expenses["server"]?.rssMb ?? 0) > 1);
     }),
   );

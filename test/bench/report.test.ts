@@ -27,6 +27,7 @@ function report(tokens: number, firstUs = 100, errors: LoadReport["errors"] = {}
     first,
     gap: NOTHING,
     expenses,
+    othersCpuS: 0.25,
   };
 }
 
@@ -67,6 +68,7 @@ test("the table sets the ways side by side, with what each adds and the gateway'
   };
   assert.deepEqual(cells("requests/s"), ["10,000", "10,000", "7,500 (5,000–10,000)", "0.75"]);
   assert.deepEqual(cells("first token p50 µs added"), ["–", "400", "400", "1.00"]);
+  assert.deepEqual(cells("CPUs busy with other work"), ["0.25", "0.25", "0.25", ""]);
   assert.deepEqual(cells("CPU µs/request"), ["60", "60", "90 (60–120)", "1.50"]);
 });
 

@@ -45,24 +45,44 @@ function parseEntry(entry: string): Address {
   if (url.search !== "" || url.hash !== "") {
     throw bad(`The backend ${shown} has a query or a fragment: ${FORM}.`);
   }
-  return addressOf(url, known, address);
+  const authorization = authorizationOf(url);
+  if (authorization === null) {
+    throw bad(`The backend ${shown} has a key that is not URL-encoded ASCII text.`);
+  }
+  return { ...placeOf(url, known, address), kind: known, authorization };
 }
 
-function addressOf(url: URL, kind: HttpKind | undefined, text: string): Address {
-  const authorization = authorizationOf(url);
+/** @param text the URL as written: a parsed one no longer shows port 80 */
+function placeOf(
+  url: URL,
+  kind: HttpKind | undefined,
+  text: string,
+): Pick<Address, "origin" | "prefix" | "url"> {
   const port = kind === undefined ? undefined : PROFILES[kind].port;
   const explicit = /^https?:\/\/(?:[^/]*@)?[^/@]*:\d+(?:\/|$)/i.test(text);
   if (port !== undefined && url.protocol === "http:" && !explicit) url.port = String(port);
-  const prefix = url.pathname.replace(/\/+$/, "").replace(/\/v1$/, "").replace(/\/+$/, "");
-  return { kind, origin: url.origin, prefix, authorization, url: url.origin + prefix };
+  const path = url.pathname.replace(/\/+$/, "");
+  const prefix = path.replace(/\/v1$/, "").replace(/\/+$/, "");
+  return { origin: url.origin, prefix, url: url.origin + prefix };
 }
 
-function authorizationOf({ username, password }: URL): string | undefined {
+/** Null when the user-info cannot be sent in a header. */
+function authorizationOf({ username, password }: URL): string | undefined | null {
   if (username === "" && password === "") return undefined;
-  const name = decodeURIComponent(username);
-  const secret = decodeURIComponent(password);
+  const name = decoded(username);
+  const secret = decoded(password);
+  if (!/^[\x20-\x7e]*$/.test(name + secret)) return null;
   if (name === "" || secret === "") return `Bearer ${name}${secret}`;
   return `Basic ${Buffer.from(`${name}:${secret}`).toString("base64")}`;
+}
+
+/** A line break, which no header takes, for what is not URL-encoded. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return "\n";
+  }
 }
 
 function bad(sentence: string): Fault {

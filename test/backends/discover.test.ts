@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { test, type TestContext } from "node:test";
+import { discoverLocal, LOCAL_PORTS, probeKind } from "../../src/backends/discover.ts";
+import { startStandIn, type StandIn, type StandInOptions } from "../stand-in.ts";
+
+const { signal } = new AbortController();
+
+async function standInOf(t: TestContext, options: StandInOptions): Promise<StandIn> {
+  const standIn = await startStandIn(options);
+  t.after(() => standIn.stop());
+  return standIn;
+}
+
+async function probed(t: TestContext, options: StandInOptions): Promise<string> {
+  const standIn = await standInOf(t, options);
+  return probeKind({ origin: standIn.url, prefix: "", authorization: undefined }, signal);
+}
+
+test("each kind is told by what only it has", async (t) => {
+  const openai = { speaks: "openai" } as const;
+  const list = { object: "list", data: [] };
+  assert.equal(await probed(t, { speaks: "ollama" }), "ollama");
+  assert.equal(await probed(t, { speaks: "both" }), "ollama");
+  assert.equal(await probed(t, { ...openai, server: "llama.cpp" }), "llamacpp");
+  assert.equal(await probed(t, { ...openai, documents: { "/props": { total_slots: 1 } } }), "llamacpp");
+  assert.equal(await probed(t, { ...openai, documents: { "/version": { version: "0.33.0" } } }), "vllm");
+  assert.equal(await probed(t, { ...openai, documents: { "/api/v0/models": list } }), "lmstudio");
+  assert.equal(await probed(t, { ...openai, documents: { "/node_id": "12D3" } }), "exo");
+  assert.equal(await probed(t, openai), "openai");
+});
+
+test("no LLM server, one that starts, and a gateway of ours are told apart", async (t) => {
+  const web = { speaks: "openai", documents: { "/v1/models": 404 } } as const;
+  await assert.rejects(probed(t, web), { code: "backend_error", message: /speaks neither/ });
+  const starting = { speaks: "openai", documents: { "/v1/models": 503 } } as const;
+  await assert.rejects(probed(t, starting), { code: "backend_busy" });
+  await assert.rejects(probed(t, { server: "stargazer" }), { message: /a Stargazer gateway/ });
+});
+
+test("this machine: what answers as a backend is found, the rest is passed over", async (t) => {
+  const ollama = await standInOf(t, { speaks: "ollama" });
+  const openai = await standInOf(t, { speaks: "openai" });
+  const gateway = await standInOf(t, { server: "stargazer" });
+  const gone = await startStandIn();
+  const { port } = gone;
+  await gone.stop();
+  const found = await discoverLocal(signal, [ollama.port, gateway.port, port, openai.port]);
+  assert.deepEqual(
+    found.map(({ kind, url }) => [kind, url]),
+    [
+      ["ollama", ollama.url],
+      ["openai", openai.url],
+    ],
+  );
+  assert.deepEqual(new Set(LOCAL_PORTS), new Set([11_434, 8080, 8000, 1234, 52_415]));
+});

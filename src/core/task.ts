@@ -1,5 +1,15 @@
 /** What a client asked for, by the endpoint it asked at. Also the name used in metrics and logs. */
-export type Endpoint = "ollama-generate" | "ollama-chat" | "openai-chat";
+export type Endpoint =
+  | "ollama-generate"
+  | "ollama-chat"
+  | "ollama-embed"
+  | "ollama-embeddings"
+  | "openai-chat"
+  | "openai-completion"
+  | "openai-embeddings"
+  | "openai-responses"
+  | "anthropic-messages"
+  | "anthropic-count-tokens";
 
 /** The API family whose shapes, errors and stream form a client or a backend speaks. */
 export type Dialect = "ollama" | "openai" | "anthropic";

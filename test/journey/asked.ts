@@ -95,8 +95,8 @@ export class Asked {
     }
   }
 
-  #heard(text: string, part: { done: boolean; done_reason?: string; eval_count: number }): void {
-    this.text += text;
+  #heard(text: string | undefined, part: { done: boolean; done_reason?: string; eval_count: number }): void {
+    this.text += text ?? "";
     if (!part.done) return;
     this.reason = part.done_reason ?? "";
     this.completionTokens = part.eval_count;

@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { Agent, get } from "node:http";
+import { allDone, askAll, Asked, assertAnswered, WAYS } from "./asked.ts";
+import { journey } from "./fleet.ts";
+import type { Program } from "./program.ts";
+import { until } from "./until.ts";
+
+const LONG = 2000;
+
+journey(
+  "the tasks of a killed gateway are dropped; another one serves on",
+  { gateways: 2 },
+  async (fleet) => {
+    const { standIn } = fleet.post();
+    standIn.behaviour.tokenMs = 20;
+    const [doomed, other] = fleet.gateways;
+    assert.ok(doomed !== undefined && other !== undefined);
+    const lost = [
+      ...askAll(doomed, WAYS, { stream: true, tokens: LONG }),
+      ...askAll(doomed, WAYS, { stream: false, tokens: LONG }),
+    ];
+    await standIn.waitFor("request", lost.length);
+    const kept = askAll(other, ["ollama-chat", "openai-chat"], { stream: true, tokens: 100 });
+    await standIn.waitFor("request", lost.length + kept.length);
+    const queued = askAll(other, WAYS, { stream: true, tokens: 9 });
+    await doomed.kill();
+    await allDone(lost);
+    assert.ok(lost.every((one) => one.error instanceof Error));
+    // Its announcement is valid for 15 s: the test does not wait for that.
+    await fleet.probe.command("PEXPIRE", fleet.keys.gateway(tagOf(doomed)), "1");
+    await standIn.waitFor("aborted", lost.length);
+    await allDone([...kept, ...queued]);
+    for (const one of [...kept, ...queued]) assertAnswered(one);
+  },
+);
+
+function tagOf(gateway: Program): string {
+  const tag = /"gateway is ready".*"tag":"(\w+)"/.exec(gateway.story)?.[1];
+  assert.ok(tag !== undefined);
+  return tag;
+}
+
+/** A probe that keeps its connection, as load balancers do. */
+class Prober {
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  readonly #url: string;
+
+  constructor(gateway: Program) {
+    this.#url = `${gateway.url}/readyz`;
+  }
+
+  /** The status, or "refused" when nobody listens. */
+  async look(): Promise<number | "refused"> {
+    return new Promise((resolve) => {
+      const request = get(this.#url, { agent: this.#agent }, (response) => {
+        response.resume().once("end", () => resolve(response.statusCode ?? 0));
+      });
+      request.once("error", () => resolve("refused"));
+    });
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+}
+
+journey("a gateway that is told to stop finishes its requests and takes no more", {}, async (fleet) => {
+  const { standIn } = fleet.post();
+  standIn.behaviour.tokenMs = 20;
+  const running = [
+    ...askAll(fleet.gateway, WAYS, { stream: true, tokens: 80 }),
+    ...askAll(fleet.gateway, WAYS, { stream: false, tokens: 80 }),
+  ];
+  await standIn.waitFor("request", running.length);
+  const prober = new Prober(fleet.gateway);
+  assert.equal(await prober.look(), 200);
+  fleet.gateway.signal("SIGTERM");
+  await until("the farewell", () => fleet.gateway.story.includes('"stopping"'));
+  assert.equal(await prober.look(), 503);
+  assert.equal(await prober.look(), "refused");
+  prober.close();
+  const late = new Asked(fleet.gateway, { way: "ollama-chat", stream: true, tokens: 5 });
+  await late.done;
+  assert.ok(late.error instanceof Error);
+  await allDone(running);
+  for (const one of running) assertAnswered(one);
+  assert.equal(await fleet.gateway.exited, 0);
+  assert.equal(standIn.requests.length, running.length);
+});

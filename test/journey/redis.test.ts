@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { allDone, askAll, Asked, assertAnswered, assertDefinite, assertRefused, WAYS } from "./asked.ts";
+import { type Fleet, journey } from "./fleet.ts";
+import type { Program } from "./program.ts";
+import { until } from "./until.ts";
+
+const SLOTS = 8;
+
+interface Work {
+  readonly begun: readonly Asked[];
+  readonly whole: readonly Asked[];
+  /** For which there is no slot. */
+  readonly queued: readonly Asked[];
+}
+
+async function giveWork(fleet: Fleet): Promise<Work> {
+  const { standIn } = fleet.post();
+  standIn.behaviour.tokenMs = 25;
+  const begun = askAll(fleet.gateway, WAYS, { stream: true, tokens: 120 });
+  const whole = askAll(fleet.gateway, WAYS, { stream: false, tokens: 120 });
+  const more = askAll(fleet.gateway, ["ollama-chat", "openai-chat"], { stream: true, tokens: 120 });
+  await standIn.waitFor("request", SLOTS);
+  await until("tokens", () => [...begun, ...more].every((one) => one.tokens > 2));
+  const queued = askAll(fleet.gateway, WAYS, { stream: true, tokens: 10 });
+  await until("queued tasks", async () => {
+    const open = Number(await fleet.probe.command("XLEN", fleet.keys.queue("tiny")));
+    return open === SLOTS + queued.length;
+  });
+  return { begun: [...begun, ...more], whole, queued };
+}
+
+const all = ({ begun, whole, queued }: Work): readonly Asked[] => [...begun, ...whole, ...queued];
+
+async function readiness(gateway: Program): Promise<number> {
+  const response = await fetch(`${gateway.url}/readyz`);
+  await response.text();
+  return response.status;
+}
+
+/** What new requests are told while Redis is away: at once, and when to try again. */
+async function assertTurnedAway(gateway: Program): Promise<void> {
+  await until("not ready", async () => (await readiness(gateway)) === 503);
+  for (const way of WAYS) {
+    const asked = new Asked(gateway, { way, stream: true, tokens: 5 });
+    await asked.done;
+    assertRefused(asked, 503);
+    assert.ok(asked.totalMs < 1000, `${way} was told after ${asked.totalMs} ms`);
+  }
+  for (const path of ["/api/chat", "/v1/chat/completions"]) {
+    const messages = [{ role: "user", content: "hello" }];
+    const askedAt = performance.now();
+    const response = await fetch(gateway.url + path, {
+      method: "POST",
+      body: JSON.stringify({ model: "tiny", messages }),
+    });
+    const body = (await response.json()) as { error: unknown };
+    assert.ok(performance.now() - askedAt < 1000);
+    assert.equal(response.status, 503);
+    assert.match(response.headers.get("retry-after") ?? "", /^\d+$/);
+    assert.equal(typeof body.error, path.startsWith("/v1") ? "object" : "string");
+  }
+}
+
+/** Both dialects are served again, by the processes that were there before. */
+async function assertServed(fleet: Fleet): Promise<void> {
+  await until("ready", async () => (await readiness(fleet.gateway)) === 200);
+  Object.assign(fleet.post().standIn.behaviour, { tokenMs: 0 });
+  await fleet.known();
+  const again = [
+    ...askAll(fleet.gateway, WAYS, { stream: true, tokens: 30 }),
+    ...askAll(fleet.gateway, WAYS, { stream: false, tokens: 30 }),
+  ];
+  await allDone(again);
+  for (const one of again) assertAnswered(one);
+}
+
+const POSTS = { posts: [{ slots: SLOTS }] };
+
+journey("a Redis that is killed and comes back costs no request", POSTS, async (fleet) => {
+  const work = await giveWork(fleet);
+  const tokens = (): number =>
+    fleet.post().standIn.requests.reduce((sum, { tokens: count }) => sum + count, 0);
+  await fleet.redis.kill();
+  const before = tokens();
+  await assertTurnedAway(fleet.gateway);
+  // About a second: the backend goes on meanwhile.
+  await until("tokens during the outage", () => tokens() - before > SLOTS * 40);
+  await fleet.redis.startAgain({ empty: false });
+  await allDone(all(work));
+  for (const one of all(work)) assertAnswered(one);
+  assert.equal(fleet.post().standIn.requests.length, all(work).length, "no task ran twice");
+  await assertServed(fleet);
+});
+
+journey(
+  "a Redis that comes back without its data: every request ends, new ones are served",
+  POSTS,
+  async (fleet, t) => {
+    const work = await giveWork(fleet);
+    await fleet.redis.kill();
+    await assertTurnedAway(fleet.gateway);
+    await fleet.redis.startAgain({ empty: true });
+    await allDone(all(work));
+    for (const one of all(work)) assertDefinite(one);
+    const answered = all(work).filter((one) => one.error === undefined).length;
+    t.diagnostic(`${answered} of ${all(work).length} requests were answered`);
+    await assertServed(fleet);
+  },
+);

@@ -1,0 +1,166 @@
+import assert from "node:assert/strict";
+import { listWorkers } from "../../src/redis/registry.ts";
+import { asArray, asEntries, asText } from "../../src/redis/replies.ts";
+import type { Recorded, StandIn } from "../stand-in.ts";
+import { allDone, askAll, Asked, assertAnswered, assertBrokenOff, assertRefused, WAYS } from "./asked.ts";
+import { type Fleet, journey, LEASE_MS, MODEL } from "./fleet.ts";
+import { until } from "./until.ts";
+
+const LONG = 400;
+const SHORT = 20;
+
+/** Nobody may wait longer for a lost worker; the rest is for a loaded machine. */
+const TAKE_OVER_MS = 2.5 * LEASE_MS + 3000;
+
+interface Work {
+  /** Streams that have told some tokens. */
+  readonly begun: readonly Asked[];
+  /** Streams without a token so far. */
+  readonly silent: readonly Asked[];
+  readonly whole: readonly Asked[];
+}
+
+/** Gives the only worker of a fleet work of every kind, and waits until it is at it. */
+async function giveWork(fleet: Fleet): Promise<Work> {
+  const { standIn } = fleet.post(0);
+  Object.assign(standIn.behaviour, { firstTokenMs: 0, tokenMs: 40 });
+  const begun = askAll(fleet.gateway, WAYS, { stream: true, tokens: LONG });
+  await until("tokens at all clients", () => begun.every((one) => one.tokens > 2));
+  standIn.behaviour.firstTokenMs = 60_000;
+  const silent = askAll(fleet.gateway, WAYS, { stream: true, tokens: SHORT });
+  const whole = askAll(fleet.gateway, WAYS, { stream: false, tokens: SHORT });
+  await standIn.waitFor("request", begun.length + silent.length + whole.length);
+  return { begun, silent, whole };
+}
+
+function assertTakenOver({ begun, silent, whole }: Work, lostAt: number): void {
+  for (const one of begun) assertBrokenOff(one);
+  for (const one of [...silent, ...whole]) assertAnswered(one);
+  for (const one of [...begun, ...silent, ...whole]) {
+    const waited = one.endedAt - lostAt;
+    assert.ok(waited < TAKE_OVER_MS, `${one.question.way} waited ${Math.round(waited)} ms`);
+  }
+}
+
+const ROOMY = { slots: 16 };
+
+journey(
+  "a killed worker's tasks go to another; begun streams end with an error",
+  { posts: [ROOMY] },
+  async (fleet, t) => {
+    const work = await giveWork(fleet);
+    await fleet.addPost(ROOMY);
+    const lostAt = performance.now();
+    await fleet.post(0).worker.kill();
+    await allDone([...work.begun, ...work.silent, ...work.whole]);
+    assertTakenOver(work, lostAt);
+    const last = Math.max(...[...work.begun, ...work.silent, ...work.whole].map((one) => one.endedAt));
+    t.diagnostic(`all told ${Math.round(last - lostAt)} ms after the kill, with a lease of ${LEASE_MS} ms`);
+  },
+);
+
+journey(
+  "a worker that was frozen for longer than its lease does no harm and works on",
+  { posts: [ROOMY] },
+  async (fleet) => {
+    const zombie = fleet.post(0);
+    const work = await giveWork(fleet);
+    const other = await fleet.addPost(ROOMY);
+    const lostAt = performance.now();
+    zombie.worker.signal("SIGSTOP");
+    await allDone([...work.begun, ...work.silent, ...work.whole]);
+    assertTakenOver(work, lostAt);
+    await until("two and a half leases", () => performance.now() - lostAt > 2.5 * LEASE_MS);
+    zombie.standIn.behaviour.firstTokenMs = 0;
+    zombie.worker.signal("SIGCONT");
+    await zombie.standIn.waitFor("aborted", 9);
+    assert.equal(zombie.standIn.running, 0);
+    assertTakenOver(work, lostAt);
+
+    other.worker.signal("SIGTERM");
+    assert.equal(await other.worker.exited, 0);
+    zombie.standIn.behaviour.tokenMs = 0;
+    const later = Array.from({ length: 2 * ROOMY.slots }, () => {
+      return new Asked(fleet.gateway, { way: "openai-chat", stream: true, tokens: SHORT });
+    });
+    await allDone(later);
+    for (const one of later) assertAnswered(one);
+  },
+);
+
+journey(
+  "a worker that is told to stop finishes what it runs and takes nothing more",
+  { posts: [ROOMY] },
+  async (fleet) => {
+    const leaving = fleet.post(0);
+    leaving.standIn.behaviour.tokenMs = 25;
+    const running = [
+      ...askAll(fleet.gateway, WAYS, { stream: true, tokens: 100 }),
+      ...askAll(fleet.gateway, WAYS, { stream: false, tokens: 100 }),
+    ];
+    await leaving.standIn.waitFor("request", running.length);
+    leaving.worker.signal("SIGTERM");
+    await until("the end of the last wait for tasks", () => claimsNoMore(fleet));
+    const later = askAll(fleet.gateway, WAYS, { stream: true, tokens: SHORT });
+    assert.equal(await leaving.worker.exited, 0);
+    await allDone(running);
+    for (const one of running) assertAnswered(one);
+    assert.ok(later.every((one) => !one.over));
+    assert.equal(leaving.standIn.requests.length, running.length);
+    await fleet.addPost(ROOMY);
+    await allDone(later);
+    for (const one of later) assertAnswered(one);
+  },
+);
+
+/** A worker that drains still ends the wait it is in, 1.5 s at most, and takes what comes in it. */
+async function claimsNoMore({ probe, keys }: Fleet): Promise<boolean> {
+  const draining = (await listWorkers(probe, keys)).every((worker) => worker.draining);
+  const clients = asText(await probe.command("CLIENT", "LIST", "TYPE", "normal")).split("\n");
+  const claiming = clients.filter((client) => client.includes("name=sgnet-worker-claims"));
+  return draining && claiming.every((client) => !/ flags=\w*b/.test(client));
+}
+
+const DELIVERY_LIMIT = 2;
+
+/** Ends every worker that sends this stand-in a task. */
+function poison(fleet: Fleet, standIn: StandIn): { readonly deaths: () => number } {
+  let deaths = 0;
+  standIn.events.on("request", (recorded: Recorded) => {
+    if (!recorded.raw.includes("poison")) return;
+    deaths += 1;
+    void Promise.all(fleet.posts.map(({ worker }) => (worker.alive ? worker.kill() : undefined))).then(() =>
+      fleet.addWorker(standIn),
+    );
+  });
+  return { deaths: () => deaths };
+}
+
+journey(
+  "a task that kills its workers is given up and kept as a dead letter",
+  { env: { SGNET_DELIVERY_LIMIT: String(DELIVERY_LIMIT) } },
+  async (fleet) => {
+    const { standIn } = fleet.post(0);
+    standIn.behaviour.firstTokenMs = 60_000;
+    const { deaths } = poison(fleet, standIn);
+    const asked = new Asked(fleet.gateway, {
+      way: "openai-chat",
+      stream: false,
+      tokens: SHORT,
+      prompt: "poison",
+    });
+    await asked.done;
+    assertRefused(asked, 502);
+    assert.match(String(asked.error), new RegExp(`${DELIVERY_LIMIT} deliveries`));
+    assert.equal((asked.error as { code?: string }).code, "delivery_limit");
+    assert.equal(deaths(), DELIVERY_LIMIT);
+    const letters = asEntries(await fleet.probe.command("XRANGE", fleet.keys.dead(MODEL), "-", "+"));
+    assert.equal(letters.length, 1);
+    const fields = asArray(letters[0]?.fields).map((field) => asText(field));
+    assert.equal(fields[fields.indexOf("code") + 1], "delivery_limit");
+    standIn.behaviour.firstTokenMs = 0;
+    const next = new Asked(fleet.gateway, { way: "ollama-chat", stream: true, tokens: SHORT });
+    await next.done;
+    assertAnswered(next);
+  },
+);

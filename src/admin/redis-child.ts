@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { chmodSync, mkdirSync } from "node:fs";
-import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { findProgram } from "../config/environment.ts";
 import type { Log } from "../telemetry/log.ts";
+import { freePort } from "./free-port.ts";
 import { acquireLock } from "./lock.ts";
 import type { Lock } from "./lock.ts";
 import { ask, shutDown } from "./redis-probe.ts";
@@ -76,7 +76,7 @@ async function startInOwnFolder(
 ): Promise<RedisChild> {
   const socket = redisSocket(options.dir);
   if (await shutDown(socket)) options.log?.warn("an orphaned redis was shut down", { dir: options.dir });
-  const port = options.port === 0 ? await freePort() : (options.port ?? 0);
+  const port = options.port === 0 ? await freePort("127.0.0.1") : (options.port ?? 0);
   const child = spawn(program, serverArguments(options, { socket, port }), {
     cwd: options.dir,
     stdio: ["ignore", "pipe", "pipe"],
@@ -149,17 +149,4 @@ async function stopServer(child: ChildProcess, exited: Promise<string>): Promise
   const force = setTimeout(() => child.kill("SIGKILL"), STOP_LIMIT_MS);
   await exited;
   clearTimeout(force);
-}
-
-/** A TCP port of 127.0.0.1 that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("No TCP port is free.");
-  return address.port;
 }

@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync } from "node:fs";
+import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Finding } from "./finding.ts";
 
@@ -6,6 +6,7 @@ import type { Finding } from "./finding.ts";
 export function checkFolder(about: string, folder: string): Finding {
   let there = folder;
   while (!existsSync(there)) there = dirname(there);
+  if (!statSync(there).isDirectory()) return { ok: false, about, text: `${there} is not a folder.` };
   try {
     accessSync(there, constants.W_OK | constants.X_OK);
     return { ok: true, about, text: `${folder} can be written` };

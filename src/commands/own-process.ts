@@ -1,20 +1,11 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { extname, join } from "node:path";
-import { processEnvironment } from "../config/environment.ts";
+import { ownChildEnvironment } from "../config/environment.ts";
 import { settingsToEnvironment } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
 import { isObject } from "../core/json.ts";
-import type { StartOutcome } from "./service.ts";
 import type { Run } from "./supervised.ts";
-
-export interface OwnProcessOptions {
-  /** The command of this program that the process runs. */
-  readonly command: "gateway" | "worker";
-  readonly settings: Settings;
-  /** Told the port of a gateway before `ready` resolves. */
-  readonly onPort?: (port: number) => void;
-}
 
 /** Beyond the drain limit, until the process is killed. */
 const STOP_GRACE_MS = 5000;
@@ -23,9 +14,9 @@ const STOP_GRACE_MS = 5000;
 const CLI = join(import.meta.dirname, `../cli${extname(import.meta.filename)}`);
 
 /** Runs a command of this program as a child process that shares standard output and error. */
-export function launchOwnProcess({ command, settings, onPort }: OwnProcessOptions): Run {
+export function launchOwnProcess(command: "gateway" | "worker", settings: Settings): Run {
   const child = spawn(process.execPath, [CLI, command], {
-    env: { ...processEnvironment(), ...settingsToEnvironment(settings) },
+    env: { ...ownChildEnvironment(), ...settingsToEnvironment(settings) },
     stdio: ["ignore", "inherit", "inherit", "ipc"],
     // Its own process group: Ctrl-C reaches this process only, which stops the others in order.
     detached: true,
@@ -37,13 +28,9 @@ export function launchOwnProcess({ command, settings, onPort }: OwnProcessOption
   const ready = new Promise<void>((resolve, reject) => {
     void exited.then(() => reject(new Error(`The ${command} ended before it was ready.`)));
     child.on("message", (message) => {
-      const outcome = readOutcome(message);
-      if (outcome.problem !== undefined) {
-        reject(new Error(outcome.problem));
-        return;
-      }
-      if (outcome.port !== undefined) onPort?.(outcome.port);
-      resolve();
+      const problem = isObject(message) ? message["problem"] : undefined;
+      if (typeof problem === "string") reject(new Error(problem));
+      else resolve();
     });
   });
   ready.catch(() => {}); // Whoever waits for it learns of it; nobody has to.
@@ -52,15 +39,6 @@ export function launchOwnProcess({ command, settings, onPort }: OwnProcessOption
     exited,
     stop: () => stopChild(child, exited, settings.drainMs + STOP_GRACE_MS),
     kill: () => void child.kill("SIGKILL"),
-  };
-}
-
-function readOutcome(message: unknown): StartOutcome {
-  if (!isObject(message)) return {};
-  const { port, problem } = message;
-  return {
-    ...(typeof port === "number" ? { port } : {}),
-    ...(typeof problem === "string" ? { problem } : {}),
   };
 }
 

@@ -1,3 +1,4 @@
+import { isOwnChild } from "../config/environment.ts";
 import type { Log } from "../telemetry/log.ts";
 import { explain } from "./explain.ts";
 import { listenForStop } from "./stop-request.ts";
@@ -11,13 +12,10 @@ export interface Service {
 export interface ServiceOptions<Started extends Service> {
   readonly log: Log;
   readonly start: () => Promise<Started>;
-  /** The port of a started gateway, for a parent that has to know it. */
-  readonly portOf?: (started: Started) => number;
 }
 
-/** What a process tells the parent that started it with a channel. */
-export interface StartOutcome {
-  readonly port?: number;
+/** What a process tells the `sgnet up` that started it, once. */
+interface StartOutcome {
   /** Why it could not start; absent when it is ready. */
   readonly problem?: string;
 }
@@ -30,7 +28,7 @@ export async function runService<Started extends Service>(options: ServiceOption
   try {
     const started = await Promise.race([starting, stop.requested]);
     if (started !== undefined) {
-      await tell(options.portOf === undefined ? {} : { port: options.portOf(started) });
+      await tell({});
       await stop.requested;
     }
     log.info("stopping");
@@ -47,8 +45,8 @@ export async function runService<Started extends Service>(options: ServiceOption
   }
 }
 
-/** False when there is no parent to tell. */
+/** False when there is no `sgnet up` to tell. */
 async function tell(outcome: StartOutcome): Promise<boolean> {
-  if (!process.connected) return false;
+  if (!isOwnChild() || !process.connected) return false;
   return new Promise((resolve) => process.send?.(outcome, (error: Error | null) => resolve(error === null)));
 }

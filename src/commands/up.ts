@@ -1,3 +1,4 @@
+import { freePort } from "../admin/free-port.ts";
 import { productVersion } from "../config/version.ts";
 import type { Settings } from "../config/settings.ts";
 import type { Log } from "../telemetry/log.ts";
@@ -18,9 +19,12 @@ const FIRST_DELAY_MS = 500;
  * Runs Redis (unless one is named), a gateway and a worker until asked to stop; what ends by itself is started
  * again. Resolves with the exit code.
  */
-export async function runUp(settings: Settings): Promise<number> {
-  const problem = await listenProblem(settings.host, settings.port);
+export async function runUp(given: Settings): Promise<number> {
+  const problem = await listenProblem(given.host, given.port);
   if (problem !== undefined) throw new Error(problem);
+  // Chosen here, so that a gateway that is started again has the same one.
+  const port = given.port === 0 ? await freePort(given.host) : given.port;
+  const settings = Object.freeze({ ...given, port });
   const log = openLog({ level: settings.logLevel, format: settings.logFormat }).with({ process: "up" });
   const fleet = new Fleet(settings, log);
   const stop = listenForStop(() => fleet.kill());
@@ -88,14 +92,8 @@ class Fleet {
         }),
       );
     if (this.#stopped) return;
-    const gateway = this.#add("gateway", () => {
-      // A port chosen by the system is kept when the gateway is started again.
-      const onPort = (port: number): void => this.#change({ port });
-      return launchOwnProcess({ command: "gateway", settings: this.#settings, onPort });
-    });
-    const worker = this.#add("worker", () =>
-      launchOwnProcess({ command: "worker", settings: this.#settings }),
-    );
+    const gateway = this.#add("gateway", () => launchOwnProcess("gateway", this.#settings));
+    const worker = this.#add("worker", () => launchOwnProcess("worker", this.#settings));
     await Promise.all([gateway, worker]);
   }
 

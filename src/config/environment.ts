@@ -11,6 +11,18 @@ export function processEnvironment(): Environment {
   return process.env;
 }
 
+const PARENT = "SGNET_PARENT_PID";
+
+/** The environment for a process of this program that this one starts and talks with over its channel. */
+export function ownChildEnvironment(): Environment {
+  return { ...process.env, [PARENT]: String(process.pid) };
+}
+
+/** True when {@link ownChildEnvironment} was given to this very process, not to one that is further up. */
+export function isOwnChild(): boolean {
+  return process.env[PARENT] === String(process.ppid);
+}
+
 /** Bytes of request head taken: cookies and long tokens exceed the native HTTP module's own 4096. */
 const MAX_HEAD_BYTES = 65_536;
 

@@ -56,6 +56,11 @@ export interface Settings {
   readonly maxBodyBytes: number;
   readonly maxQueue: number;
   readonly modelMemoryMs: number;
+  readonly origins: string;
+  readonly apiKeys: string;
+  readonly adminKeys: string;
+  readonly heartbeatMs: number;
+  readonly ndjsonHeartbeat: boolean;
   readonly logLevel: "error" | "warn" | "info" | "debug";
   readonly logFormat: "auto" | "json" | "pretty";
 }
@@ -215,6 +220,50 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     max: 86_400_000,
     unit: "ms",
     doc: "How long requests for a model are still queued after its last worker left; later they get 404.",
+  },
+  origins: {
+    env: "SGNET_ORIGINS",
+    flag: "origins",
+    type: "text",
+    default: "",
+    form: {
+      pattern: /^(?:\*|[a-z][\w+.-]*:\/\/[^\s,/]*)(?:\s*,\s*(?:\*|[a-z][\w+.-]*:\/\/[^\s,/]*))*$/i,
+      says: "* or a comma list of origins like https://app.example.com, without a path",
+    },
+    doc: "Web pages that may use the gateway besides those of this machine, a comma list; * within an origin stands for any text, * alone allows all. Their host names may also be used to call a gateway that listens on loopback only.",
+  },
+  apiKeys: {
+    env: "SGNET_API_KEY",
+    flag: "api-key",
+    type: "text",
+    default: "",
+    secret: true,
+    doc: "Keys of clients, a comma list; each request then needs one as Authorization: Bearer or x-api-key, except for /healthz, /readyz and /metrics. Empty: everyone is served.",
+  },
+  adminKeys: {
+    env: "SGNET_ADMIN_KEY",
+    flag: "admin-key",
+    type: "text",
+    default: "",
+    secret: true,
+    doc: "Keys that may also pull, push, create, copy and delete models, a comma list; empty: nobody may.",
+  },
+  heartbeatMs: {
+    env: "SGNET_HEARTBEAT_MS",
+    flag: "heartbeat-ms",
+    type: "number",
+    default: 15_000,
+    min: 0,
+    max: 3_600_000,
+    unit: "ms",
+    doc: "Silence after which a waiting event stream is told that its request is alive, in steps of half a second; 0 never.",
+  },
+  ndjsonHeartbeat: {
+    env: "SGNET_NDJSON_HEARTBEAT",
+    flag: "ndjson-heartbeat",
+    type: "flag",
+    default: false,
+    doc: "Whether streams of Ollama's API get heartbeats too, as objects with empty text.",
   },
   logLevel: {
     env: "SGNET_LOG_LEVEL",

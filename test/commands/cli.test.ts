@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, describe, it } from "node:test";
+import { SETTINGS } from "../../src/config/settings.ts";
+import { productVersion } from "../../src/config/version.ts";
+import { newFolder, runCommand } from "./command.ts";
+
+describe("the command line", () => {
+  const folder = newFolder();
+  const cwd = folder.path;
+  after(() => folder.remove());
+
+  it("tells each setting's flag, variable and default in the help of each command", async () => {
+    for (const command of ["up", "gateway", "worker", "status", "doctor"]) {
+      const { code, stdout } = await runCommand([command, "--help"], { cwd });
+      assert.equal(code, 0);
+      const help = stdout.replaceAll(/\s+/g, " ");
+      for (const { env, flag } of Object.values(SETTINGS)) {
+        assert.ok(help.includes(`--${flag} `), `${command} --help has --${flag}`);
+        assert.ok(help.includes(`[${env}]`), `${command} --help has ${env}`);
+      }
+      assert.match(help, /Default: 3000\./);
+    }
+  });
+
+  it("tells its version", async () => {
+    const { stdout } = await runCommand(["--version"], { cwd });
+    assert.equal(stdout.trim(), productVersion());
+  });
+
+  const MISTAKES: readonly (readonly [string, readonly string[], RegExp])[] = [
+    ["a missing command", [], /^A command is missing: try sgnet --help\.\n$/],
+    ["an unknown command", ["serve"], /^Unknown argument: serve\n$/],
+    ["an unknown flag", ["gateway", "--prot", "1"], /^Unknown argument: prot\n$/],
+    ["a flag without its value", ["gateway", "--port"], /^Not enough arguments following: port\n$/],
+    [
+      "a wrong value",
+      ["worker", "--slots", "all"],
+      /^--slots must be a whole number from 0 to 100000, not "all"\.\n$/,
+    ],
+    ["a flag given twice", ["up", "--port", "1", "--port", "2"], /^--port is given more than once\.\n$/],
+    [
+      "a bad list of backends",
+      ["worker", "--backends", "ftp://x"],
+      /^The backend ftp:\/\/x is not a URL of HTTP: .*\n$/,
+    ],
+  ];
+  for (const [mistake, args, sentence] of MISTAKES) {
+    it(`ends with one sentence and exit code 1 at ${mistake}`, async () => {
+      const { code, stdout, stderr } = await runCommand(args, { cwd });
+      assert.match(stderr, sentence);
+      assert.equal(stdout, "");
+      assert.equal(code, 1);
+    });
+  }
+
+  it("tells all that is wrong in environment and .env at once", async () => {
+    const own = newFolder();
+    writeFileSync(join(own.path, ".env"), "SGNET_SLOTS=-1\n");
+    const { code, stderr } = await runCommand(["gateway"], { cwd: own.path, env: { PORT: "http" } });
+    own.remove();
+    assert.deepEqual(stderr.split("\n"), [
+      'PORT must be a whole number from 0 to 65535, not "http".',
+      'SGNET_SLOTS in .env must be a whole number from 0 to 100000, not "-1".',
+      "",
+    ]);
+    assert.equal(code, 1);
+  });
+
+  it("says where it looked for Redis when there is none, without the password", async () => {
+    const env = { REDIS_URL: "redis://user:hunter2@127.0.0.1:1" };
+    const { code, stderr } = await runCommand(["status"], { cwd, env });
+    assert.equal(stderr, "There is no Redis at redis://127.0.0.1:1: is sgnet up running?\n");
+    assert.equal(code, 1);
+  });
+});

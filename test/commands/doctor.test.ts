@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { after, describe, it } from "node:test";
+import { startRedis } from "../../src/admin/redis-child.ts";
+import { checkFolder } from "../../src/commands/doctor-folders.ts";
+import { judgeRedis } from "../../src/commands/doctor-redis.ts";
+import { checkNode } from "../../src/commands/doctor.ts";
+import { localUrl } from "../../src/commands/listening.ts";
+import { startStandIn } from "../stand-in.ts";
+import { newFolder, runCommand } from "./command.ts";
+
+/** What must be fixed when INFO says this. */
+function judge(facts: string): string[] {
+  return judgeRedis(facts.replaceAll(" ", "\r\n"))
+    .filter(({ ok }) => !ok)
+    .map(({ text }) => text);
+}
+
+describe("sgnet doctor", () => {
+  const folder = newFolder();
+  const cwd = folder.path;
+  after(() => folder.remove());
+
+  it("finds nothing to fix where everything is right", async () => {
+    const standIn = await startStandIn();
+    const redis = await startRedis({ dir: join(cwd, "redis"), port: 0 });
+    const env = { REDIS_URL: redis.url, SGNET_BACKENDS: standIn.url, PORT: "0" };
+    const { code, stdout } = await runCommand(["doctor"], { cwd, env });
+    await redis.stop();
+    await standIn.stop();
+    assert.match(stdout, /^ok {3}redis +version 7\./m);
+    assert.match(stdout, /^ok {3}backends +http:\S+ answers, kind ollama$/m);
+    assert.ok(
+      stdout
+        .trim()
+        .split("\n")
+        .every((line) => line.startsWith("ok ")),
+      stdout,
+    );
+    assert.equal(code, 0);
+  });
+
+  it("tells everything that must be fixed", async () => {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const address = server.address();
+    assert.ok(address !== null && typeof address === "object");
+    const env = {
+      REDIS_URL: "redis://user:hunter2@127.0.0.1:1",
+      SGNET_BACKENDS: "ollama+http://127.0.0.1:1",
+      PORT: String(address.port),
+    };
+    const { code, stdout } = await runCommand(["doctor"], { cwd, env });
+    server.close();
+    assert.match(stdout, /^fix {2}redis +.*check REDIS_URL/m);
+    assert.match(stdout, /^fix {2}backends +http:\/\/127\.0\.0\.1:1: /m);
+    assert.match(stdout, /^fix {2}port +Port \d+ of 127\.0\.0\.1 is taken/m);
+    assert.doesNotMatch(stdout, /hunter2/);
+    assert.equal(code, 1);
+  });
+
+  it("knows the supported versions of Node", () => {
+    for (const version of ["22.19.0", "23.0.0", "24.21.0", "25.1.0"])
+      assert.ok(checkNode(version).ok, version);
+    for (const version of ["18.0.0", "20.20.2", "22.18.9", "26.0.0"])
+      assert.ok(!checkNode(version).ok, version);
+  });
+
+  it("judges Redis by its version, eviction policy and persistence", () => {
+    assert.deepEqual(judge("redis_version:7.2.4 maxmemory_policy:noeviction aof_enabled:1"), []);
+    const [version, policy, persistence] = judge(
+      "redis_version:6.0.16 maxmemory_policy:allkeys-lru aof_enabled:0",
+    );
+    assert.match(version ?? "", /^version 6\.0\.16: version 7\.0 or later is needed/);
+    assert.match(policy ?? "", /allkeys-lru/);
+    assert.match(persistence ?? "", /appendonly/);
+  });
+
+  it("looks at the nearest folder that is there", () => {
+    assert.ok(checkFolder("state folder", join(cwd, "a/b/c")).ok);
+    writeFileSync(join(cwd, "file"), "", { mode: 0o777 });
+    assert.ok(!checkFolder("state folder", join(cwd, "file/a")).ok);
+  });
+});
+
+describe("localUrl", () => {
+  it("is one that can be reached from this machine", () => {
+    assert.equal(localUrl("0.0.0.0", 1), "http://127.0.0.1:1");
+    assert.equal(localUrl("::", 1), "http://[::1]:1");
+    assert.equal(localUrl("fd00::2", 1), "http://[fd00::2]:1");
+    assert.equal(localUrl("gw.local", 1), "http://gw.local:1");
+  });
+});

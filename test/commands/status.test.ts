@@ -1,0 +1,110 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { describe, it } from "node:test";
+import { banner, examples } from "../../src/commands/banner.ts";
+import { shownRedisUrl } from "../../src/commands/redis-url.ts";
+import { renderFleet } from "../../src/commands/status.ts";
+import type { ModelCard } from "../../src/core/model.ts";
+
+const NOW = 1_000_000;
+const CARD: ModelCard = {
+  key: "tiny",
+  name: "tiny:latest",
+  modifiedAt: 0,
+  size: 1,
+  digest: "",
+  format: "gguf",
+  family: "llama",
+  parameterSize: "1M",
+  quantization: "F16",
+  contextLength: 0,
+  capabilities: [],
+  ownedBy: "us",
+  resident: true,
+};
+
+describe("the status", () => {
+  it("shows gateways, workers, backends and models as tables", () => {
+    const backend = {
+      name: "ollama@a",
+      kind: "ollama",
+      url: "",
+      slots: 4,
+      busy: 1,
+      healthy: true,
+      models: [CARD],
+    };
+    const process = { version: "1", host: "node1", pid: 1, startedAt: 0, seenAt: NOW - 2000 };
+    const text = renderFleet(
+      {
+        gateways: [{ ...process, tag: "g1", port: 3000, open: 12 }],
+        workers: [
+          {
+            ...process,
+            id: "w1",
+            draining: true,
+            backends: [backend, { ...backend, name: "b", healthy: false }],
+          },
+        ],
+        models: [{ model: "tiny", workers: 1, slots: 8, waiting: 11, claimed: 1 }],
+      },
+      NOW,
+    );
+    assert.equal(
+      text,
+      `Gateways
+  tag  address     open tasks  seen
+  g1   node1:3000          12  2 s ago
+
+Workers
+  id  host   state     seen
+  w1  node1  draining  2 s ago
+
+Backends
+  name      worker  state    busy/slots  models
+  ollama@a  w1      healthy  1/4              1
+  b         w1      down     1/4              1
+
+Models
+  model  workers  slots  waiting  running
+  tiny         1      8       11        1
+`,
+    );
+  });
+
+  it("says so when there is nothing", () => {
+    const text = renderFleet({ gateways: [], workers: [], models: [] }, NOW);
+    assert.match(text, /^Gateways: none\n\nWorkers: none\n/);
+  });
+});
+
+describe("what sgnet up says", () => {
+  it("names each place", () => {
+    assert.match(
+      banner("1.2.3", { gateway: "http://x", redis: "own" }),
+      /1\.2\.3\n {2}gateway {2}http:\/\/x\n/,
+    );
+  });
+
+  it("gives commands that a shell reads as meant, whatever the model is called", () => {
+    const model = `it's "odd" $HOME`;
+    const curls = examples("http://127.0.0.1:3000", model)
+      .split("\n")
+      .filter((line) => line.includes("curl"));
+    assert.equal(curls.length, 3);
+    const words = curls.map((line) =>
+      execFileSync("sh", ["-c", `curl() { printf '%s\\n' "$@"; }; ${line}`], { encoding: "utf8" }).split(
+        "\n",
+      ),
+    );
+    const chat = JSON.parse(words[0]?.[2] ?? "") as { model: string };
+    assert.equal(chat.model, model);
+    assert.equal(words[1]?.[0], "http://127.0.0.1:3000/v1/chat/completions");
+    assert.deepEqual(words[2], ["http://127.0.0.1:3000/v1/models", ""]);
+  });
+
+  it("shows a Redis without its credentials", () => {
+    assert.equal(shownRedisUrl("redis://user:p@ss@host:1/0"), "redis://host:1/0");
+    assert.equal(shownRedisUrl("unix:///a@b/redis.sock"), "unix:///a@b/redis.sock");
+  });
+});

@@ -6,6 +6,7 @@ import type { Task } from "../core/task.ts";
 import type { Usage } from "../core/usage.ts";
 import { faultFace, serverEndpoint } from "../protocols/catalogue.ts";
 import type { Cursor } from "../redis/reply-stream.ts";
+import { sendFault } from "./fault-reply.ts";
 import type { Headers, HttpReply } from "./http.ts";
 
 /** What an exchange needs of its surroundings. */
@@ -264,24 +265,3 @@ const EVENT_STREAM: Headers = [
   ["cache-control", "no-cache"],
   ["x-accel-buffering", "no"],
 ];
-
-/** Answers with a fault in the dialect of the endpoint. Nothing must have been sent yet. */
-export function sendFault(
-  reply: HttpReply,
-  fault: Fault,
-  asked: { readonly endpoint: Task["endpoint"]; readonly requestId: string },
-): void {
-  const { contentType, body } = faultFace(serverEndpoint(asked.endpoint).dialect).body(
-    fault,
-    asked.requestId,
-  );
-  reply.send(fault.http, faultHeaders(fault, contentType, asked.requestId), body);
-}
-
-/** Headers of an error reply. */
-export function faultHeaders(fault: Fault, contentType: string, requestId: string): Headers {
-  const headers: (readonly [string, string])[] = [["content-type", contentType]];
-  if (requestId !== "") headers.push(["x-request-id", requestId]);
-  if (fault.retryAfter !== undefined) headers.push(["retry-after", String(Math.ceil(fault.retryAfter))]);
-  return headers;
-}

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { hostname } from "node:os";
+import { hostname, networkInterfaces } from "node:os";
 import { resolvedCacheDir } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
 import { productVersion } from "../config/version.ts";
@@ -11,9 +11,13 @@ import { Keys } from "../redis/keys.ts";
 import { announceGateway, ANNOUNCE_MS, forgetGateway } from "../redis/registry.ts";
 import type { Log } from "../telemetry/log.ts";
 import { openGatewayMetrics } from "../telemetry/metrics.ts";
+import type { GatewayMetrics } from "../telemetry/metrics.ts";
 import { Catalogue } from "./catalogue.ts";
+import { buildGuard } from "./door.ts";
 import { startHttp } from "./http.ts";
-import type { HttpServer } from "./http.ts";
+import type { Guard, HttpServer } from "./http.ts";
+import { Keyring } from "./keyring.ts";
+import { OriginPolicy } from "./origin.ts";
 import { buildFallback, buildRoutes, buildTooLarge } from "./routes.ts";
 import { Switchboard } from "./switchboard.ts";
 import { loadUws } from "./uws.ts";
@@ -94,10 +98,23 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     routes,
     fallback: buildFallback(routes),
     tooLarge: buildTooLarge(settings.maxBodyBytes),
+    guard: guardOf(settings, metrics),
   });
   const presence = startPresence({ assembly, keys, commands, board, server, version });
   log.info("gateway is ready", { host: settings.host, port: server.port, tag });
   return handle({ assembly, keys, commands, board, server, presence });
+}
+
+function guardOf(settings: Settings, metrics: GatewayMetrics): Guard {
+  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  const own = [hostname(), ...addresses.map(({ address }) => address)];
+  return buildGuard({
+    origins: new OriginPolicy({ origins: settings.origins, listen: settings.host, own }),
+    keyring: new Keyring(settings),
+    onRefused: (code) => {
+      metrics.rejected("none", code);
+    },
+  });
 }
 
 async function openConnection(assembly: Assembly, role: string): Promise<Connection> {

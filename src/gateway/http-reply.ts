@@ -13,6 +13,8 @@ export type Headers = readonly (readonly [string, string])[];
 export interface HttpReply {
   /** True once the client has gone away before the end of the reply. */
   readonly aborted: boolean;
+  /** Headers to send with the reply, whatever it will be; they have no effect once it has begun. */
+  addHeaders(headers: Headers): void;
   /** The whole answer in one packet, with its Content-Length (none for 204 and 304; no body for HEAD). */
   send(status: number, headers: Headers, body: Buffer | string): void;
   /**
@@ -62,6 +64,7 @@ export class UwsReply implements HttpReply {
   #phase: Phase = "waiting";
   #isFull = false;
   #isLast = false;
+  #added: Headers = [];
   #onAbort: (() => void) | undefined;
   #onDrain: (() => void) | undefined;
 
@@ -80,11 +83,15 @@ export class UwsReply implements HttpReply {
     return this.#phase === "waiting" || this.#phase === "streaming";
   }
 
+  addHeaders(headers: Headers): void {
+    this.#added = [...this.#added, ...headers];
+  }
+
   send(status: number, headers: Headers, body: Buffer | string): void {
     if (this.#phase !== "waiting") return;
     this.#phase = "done";
     this.#res.cork(() => {
-      writeHead(this.#res, status, headers);
+      this.#writeHead(status, headers);
       if (status === 204 || status === 304) endWithoutLength(this.#res, this.#closes());
       else if (this.#options.headOnly) this.#res.endWithoutBody(Buffer.byteLength(body), this.#closes());
       else this.#res.end(body, this.#closes());
@@ -96,7 +103,7 @@ export class UwsReply implements HttpReply {
     if (this.#options.headOnly) {
       this.#phase = "done";
       this.#res.cork(() => {
-        writeHead(this.#res, status, headers);
+        this.#writeHead(status, headers);
         endWithoutLength(this.#res, this.#closes());
       });
       return false;
@@ -104,7 +111,7 @@ export class UwsReply implements HttpReply {
     this.#phase = "streaming";
     this.#res.onWritable(() => this.#drain());
     return this.#corked(() => {
-      writeHead(this.#res, status, headers);
+      this.#writeHead(status, headers);
       return this.#res.write(first);
     });
   }
@@ -136,6 +143,12 @@ export class UwsReply implements HttpReply {
 
   onDrain(callback: () => void): void {
     this.#onDrain = callback;
+  }
+
+  #writeHead(status: number, headers: Headers): void {
+    this.#res.writeStatus(STATUS_LINES.get(status) ?? `${status} `).writeHeader("server", SERVER_NAME);
+    for (const list of [headers, this.#added])
+      for (const [name, value] of list) this.#res.writeHeader(name, value.replace(LINE_BREAKS, " "));
   }
 
   #closes(): boolean {
@@ -175,9 +188,4 @@ export class UwsReply implements HttpReply {
 function endWithoutLength(res: NativeResponse, closes: boolean): void {
   if (closes) res.writeHeader("connection", "close");
   res.endWithoutBody();
-}
-
-function writeHead(res: NativeResponse, status: number, headers: Headers): void {
-  res.writeStatus(STATUS_LINES.get(status) ?? `${status} `).writeHeader("server", SERVER_NAME);
-  for (const [name, value] of headers) res.writeHeader(name, value.replace(LINE_BREAKS, " "));
 }

@@ -8,7 +8,7 @@ import { createServer } from "node:net";
 
 import { Fault } from "../core/fault.ts";
 import { type HttpReply, UwsReply } from "./http-reply.ts";
-import { bodyLength, collectBody, type HttpRequest, UwsRequest } from "./http-request.ts";
+import { bodyLength, type BodyLength, collectBody, type HttpRequest, UwsRequest } from "./http-request.ts";
 import type { NativeApp, NativeListener, NativeRequest, NativeResponse, UwsModule } from "./uws.ts";
 
 export type { Headers, HttpReply } from "./http-reply.ts";
@@ -19,6 +19,12 @@ export type { HttpRequest, RequestHeaders } from "./http-request.ts";
  * destroyed at some time: nothing here waits with a clock.
  */
 export type Handler = (request: HttpRequest, reply: HttpReply) => void;
+
+/**
+ * Called first of all, before the body is read. Gives the handler that answers in the place of the route (the body is
+ * not read, it sees an empty one), or undefined to let the request in. It may add headers to the reply.
+ */
+export type Guard = (request: HttpRequest, reply: HttpReply) => Handler | undefined;
 
 export interface Route {
   readonly method: "GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "OPTIONS";
@@ -42,6 +48,8 @@ export interface HttpOptions {
   readonly fallback: Handler;
   /** Answers, in the place of its handler, a request whose body is larger; it sees an empty body. */
   readonly tooLarge: Handler;
+  /** Lets everything in when absent. */
+  readonly guard?: Guard;
 }
 
 export interface HttpServer {
@@ -135,11 +143,13 @@ class FrontEnd {
       isStopping: () => this.#isStopping,
     });
     const request = new UwsRequest(method, native, () => reply.open);
-    if (!length.present) {
+    const turnedAway = this.#options.guard?.(request, reply);
+    if (turnedAway !== undefined) {
+      this.#answerUnread(length, { request, reply }, turnedAway);
+    } else if (!length.present) {
       handler(request, reply);
     } else if (length.bytes !== undefined && length.bytes > maxBodyBytes) {
-      if (length.bytes > SWALLOWED_BYTES) reply.closeAfter();
-      tooLarge(request, reply);
+      this.#answerUnread(length, { request, reply }, tooLarge);
     } else {
       const done = (body: Buffer | undefined): void => {
         if (body !== undefined) request.body = body;
@@ -148,6 +158,16 @@ class FrontEnd {
       };
       collectBody(native.res, length.bytes, { maxBytes: maxBodyBytes, done });
     }
+  }
+
+  /** What is still to come of the body is thrown away, or not waited for when it may be much. */
+  #answerUnread(
+    length: BodyLength,
+    { request, reply }: { request: HttpRequest; reply: UwsReply },
+    handler: Handler,
+  ): void {
+    if (length.present && (length.bytes ?? Infinity) > SWALLOWED_BYTES) reply.closeAfter();
+    handler(request, reply);
   }
 }
 

@@ -5,7 +5,8 @@ import type { Endpoint, Task } from "../core/task.ts";
 import { serverEndpoint } from "../protocols/catalogue.ts";
 import { modelNotFound } from "../protocols/ollama/faults.ts";
 import type { Opening } from "../protocols/protocol.ts";
-import { sendFault } from "./exchange.ts";
+import { firstJsonValue } from "../wire/json-value.ts";
+import { sendFault } from "./fault-reply.ts";
 import type { HttpReply, HttpRequest } from "./http.ts";
 
 /** What the intake needs of its gateway. */
@@ -36,10 +37,12 @@ export function takeRequest(
   try {
     const unready = host.unready();
     if (unready !== undefined) throw unready;
-    const opening = serverEndpoint(endpoint).open(parseBody(request.body));
+    const { value, bytes } = parseBody(request.body);
+    const opening = serverEndpoint(endpoint).open(value);
     const model = knownModel(host, endpoint, opening);
     host.admit(model);
-    host.accept(toTask(host, { id, endpoint, requestId, opening }, request), model, reply);
+    const asked = { id, endpoint, requestId, opening, body: bytes };
+    host.accept(toTask(host, asked, request.headers.traceparent), model, reply);
   } catch (error) {
     const fault = toFault(error);
     host.rejected(endpoint, fault);
@@ -49,8 +52,8 @@ export function takeRequest(
 
 function toTask(
   host: IntakeHost,
-  asked: { id: string; endpoint: Endpoint; requestId: string; opening: Opening },
-  request: HttpRequest,
+  asked: { id: string; endpoint: Endpoint; requestId: string; opening: Opening; body: Buffer },
+  trace: string,
 ): Task {
   const now = host.now();
   return {
@@ -61,8 +64,8 @@ function toTask(
     createdAt: now,
     deadline: now + host.taskTimeoutMs,
     requestId: asked.requestId,
-    trace: request.headers.traceparent,
-    body: request.body,
+    trace,
+    body: asked.body,
   };
 }
 
@@ -72,16 +75,34 @@ function knownModel(host: IntakeHost, endpoint: Endpoint, opening: Opening): str
   return key;
 }
 
-function parseBody(body: Buffer): JsonObject {
+/** A body that was read, and the bytes that say it. */
+interface ReadBody {
+  readonly value: JsonObject;
+  readonly bytes: Buffer;
+}
+
+function parseBody(body: Buffer): ReadBody {
   if (body.length === 0) throw new Fault("body_missing", "missing request body");
-  let value: unknown;
+  const read = readJson(body) ?? readFirst(body);
+  if (!isObject(read.value)) throw new Fault("invalid_request", "the request body must be a JSON object");
+  return { value: read.value, bytes: read.bytes };
+}
+
+/** Ollama reads the first JSON value of a body and ignores what follows it; so do we, where a body is not one value. */
+function readFirst(body: Buffer): { value: unknown; bytes: Buffer } {
+  const first = firstJsonValue(body);
+  const read = first === undefined ? undefined : readJson(first);
+  if (read !== undefined) return read;
+  const isCut = first === undefined && /^\s*[{[]/.test(body.toString("latin1", 0, 64));
+  throw new Fault("bad_json", isCut ? "unexpected EOF" : "the request body is not valid JSON");
+}
+
+function readJson(bytes: Buffer): { value: unknown; bytes: Buffer } | undefined {
   try {
-    value = JSON.parse(body.toString());
-  } catch (error) {
-    throw new Fault("bad_json", "the request body is not valid JSON", { cause: error });
+    return { value: JSON.parse(bytes.toString()), bytes };
+  } catch {
+    return undefined;
   }
-  if (!isObject(value)) throw new Fault("invalid_request", "the request body must be a JSON object");
-  return value;
 }
 
 const REQUEST_ID = /^[\w.:@/+=-]{1,128}$/;

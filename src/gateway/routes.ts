@@ -1,9 +1,9 @@
 import { Fault } from "../core/fault.ts";
 import type { Endpoint } from "../core/task.ts";
-import { faultFace, TASK_ROUTES } from "../protocols/catalogue.ts";
+import { TASK_ROUTES } from "../protocols/catalogue.ts";
 import { modelBody, modelsBody, tagsBody, versionBody } from "../protocols/listings.ts";
 import type { Catalogue } from "./catalogue.ts";
-import { faultHeaders } from "./exchange.ts";
+import { faultHeaders, sendPathFault } from "./fault-reply.ts";
 import type { Handler, Headers, HttpReply, HttpRequest, Route } from "./http.ts";
 
 /** What the routes need of their gateway. */
@@ -66,7 +66,7 @@ function readable(path: string, handler: Handler): Route[] {
 /** Ids may hold slashes, written as they are or as %2F. */
 function oneModel(host: RoutesHost): Handler {
   return (request, reply) => {
-    const asked = decode(request.path.slice(MODEL_PREFIX.length));
+    const asked = decode(request.path.slice(MODEL_PREFIX.length)).replace(/\/$/, "");
     const key = host.catalogue.find(asked);
     const card = host.catalogue.models.find((model) => model.key === key);
     if (card !== undefined) reply.send(200, JSON_TYPE, modelBody(card, asked));
@@ -105,17 +105,26 @@ async function sendMetrics(host: RoutesHost, reply: HttpReply): Promise<void> {
   }
 }
 
-/** Answers every path and method no route has: 405 with the methods that would do, else 404. */
+/**
+ * Answers every path and method no route has: a path with a slash too many as the path itself, a known path with 405
+ * and the methods that would do, else 404.
+ */
 export function buildFallback(routes: readonly Route[]): Handler {
-  const methods = new Map<string, string[]>();
-  for (const route of routes) methods.set(route.path, [...(methods.get(route.path) ?? []), route.method]);
+  const exact = new Map<string, Route[]>();
+  for (const route of routes) exact.set(route.path, [...(exact.get(route.path) ?? []), route]);
+  const patterns = [...exact].filter(([path]) => path.endsWith("/*"));
+  const find = (path: string): readonly Route[] | undefined =>
+    exact.get(path) ?? patterns.find(([pattern]) => path.startsWith(pattern.slice(0, -1)))?.[1];
   return (request, reply) => {
-    const allowed = methods.get(request.path);
-    if (allowed === undefined) {
+    const found = find(request.path.replace(/(?<=.)\/$/, ""));
+    const route = found?.find(({ method }) => method === request.method);
+    if (route !== undefined) {
+      route.handler(request, reply);
+    } else if (found === undefined) {
       sendPathFault(request, reply, new Fault("path_not_found", "404 page not found"));
     } else {
       const fault = new Fault("method_not_allowed", "405 method not allowed");
-      sendPathFault(request, reply, fault, [["allow", allowed.join(", ")]]);
+      sendPathFault(request, reply, fault, [["allow", found.map(({ method }) => method).join(", ")]]);
     }
   };
 }
@@ -126,11 +135,4 @@ export function buildTooLarge(maxBytes: number): Handler {
     const fault = new Fault("request_too_large", `the request body is larger than ${maxBytes} bytes`);
     sendPathFault(request, reply, fault);
   };
-}
-
-/** A fault in the dialect that the path belongs to. */
-function sendPathFault(request: HttpRequest, reply: HttpReply, fault: Fault, more: Headers = []): void {
-  const face = faultFace(request.path.startsWith("/v1/") ? "openai" : "ollama");
-  const { contentType, body } = face.body(fault, "");
-  reply.send(fault.http, [...faultHeaders(fault, contentType, ""), ...more], body);
 }

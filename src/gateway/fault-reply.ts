@@ -1,0 +1,44 @@
+import type { Fault } from "../core/fault.ts";
+import type { Dialect, Task } from "../core/task.ts";
+import { faultFace, serverEndpoint } from "../protocols/catalogue.ts";
+import type { Headers, HttpReply, HttpRequest } from "./http.ts";
+
+/** Faults told before the first byte of a reply. */
+
+/** Answers with a fault in the dialect of the endpoint. Nothing must have been sent yet. */
+export function sendFault(
+  reply: HttpReply,
+  fault: Fault,
+  asked: { readonly endpoint: Task["endpoint"]; readonly requestId: string },
+): void {
+  const { contentType, body } = faultFace(serverEndpoint(asked.endpoint).dialect).body(
+    fault,
+    asked.requestId,
+  );
+  reply.send(fault.http, faultHeaders(fault, contentType, asked.requestId), body);
+}
+
+/** A fault in the dialect that the path belongs to. */
+export function sendPathFault(
+  request: HttpRequest,
+  reply: HttpReply,
+  fault: Fault,
+  more: Headers = [],
+): void {
+  const { contentType, body } = faultFace(dialectOf(request.path)).body(fault, "");
+  reply.send(fault.http, [...faultHeaders(fault, contentType, ""), ...more], body);
+}
+
+/** Anthropic's clients know the paths below /v1/messages, OpenAI's the rest of /v1. */
+function dialectOf(path: string): Dialect {
+  if (path.startsWith("/v1/messages")) return "anthropic";
+  return path.startsWith("/v1/") ? "openai" : "ollama";
+}
+
+/** Headers of an error reply. */
+export function faultHeaders(fault: Fault, contentType: string, requestId: string): Headers {
+  const headers: (readonly [string, string])[] = [["content-type", contentType]];
+  if (requestId !== "") headers.push(["x-request-id", requestId]);
+  if (fault.retryAfter !== undefined) headers.push(["retry-after", String(Math.ceil(fault.retryAfter))]);
+  return headers;
+}

@@ -1,0 +1,49 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { RequestHeaders } from "./http.ts";
+
+type Credentials = Pick<RequestHeaders, "authorization" | "apiKey">;
+
+/**
+ * Who may do what. Keys are kept and compared as SHA-256 digests, in constant time, and never shown. A key comes as
+ * `Authorization: Bearer <key>` or as `x-api-key: <key>`.
+ */
+export class Keyring {
+  readonly #clients: readonly Buffer[];
+  readonly #admins: readonly Buffer[];
+
+  /** Both are comma lists of keys. Without API keys everyone is a client; without admin keys no one is an admin. */
+  constructor(options: { readonly apiKeys: string; readonly adminKeys: string }) {
+    this.#admins = digests(options.adminKeys);
+    this.#clients = digests(options.apiKeys);
+  }
+
+  /** True for requests that may use the models; an admin's may. */
+  isClient(credentials: Credentials): boolean {
+    return this.#clients.length === 0 || holds([...this.#clients, ...this.#admins], credentials);
+  }
+
+  /** True for requests that may change the models of the fleet. */
+  isAdmin(credentials: Credentials): boolean {
+    return holds(this.#admins, credentials);
+  }
+}
+
+function digests(list: string): Buffer[] {
+  return list
+    .split(",")
+    .map((key) => key.trim())
+    .filter((key) => key !== "")
+    .map(digestOf);
+}
+
+function holds(known: readonly Buffer[], { authorization, apiKey }: Credentials): boolean {
+  const bearer = /^bearer\s+(.*)$/i.exec(authorization)?.[1] ?? "";
+  const given = [bearer, apiKey].filter((key) => key !== "").map((key) => digestOf(key.trim()));
+  // Every pair is compared: the time tells nothing about which key was nearly right.
+  const equal = given.flatMap((digest) => known.map((key) => timingSafeEqual(key, digest)));
+  return equal.includes(true);
+}
+
+function digestOf(key: string): Buffer {
+  return createHash("sha256").update(key).digest();
+}

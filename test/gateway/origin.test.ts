@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { isSameOrigin, OriginPolicy } from "../../src/gateway/origin.ts";
+
+function policy(options: { origins?: string; listen?: string }): OriginPolicy {
+  return new OriginPolicy({
+    origins: options.origins ?? "",
+    listen: options.listen ?? "127.0.0.1",
+    own: ["MyBox", "203.0.113.9"],
+  });
+}
+
+describe("origins", () => {
+  const verdicts: readonly (readonly [origin: string, origins: string, allowed: boolean])[] = [
+    ["http://localhost", "", true],
+    ["http://localhost:3000", "", true],
+    ["HTTPS://LocalHost:3000", "", true],
+    ["http://127.0.0.1:8080", "", true],
+    ["http://0.0.0.0:1", "", true],
+    ["app://obsidian.md", "", true],
+    ["file://", "", true],
+    ["tauri://localhost", "", true],
+    ["vscode-webview://1abc2", "", true],
+    ["vscode-file://vscode-app", "", true],
+    ["null", "", false],
+    ["https://evil.example", "", false],
+    ["http://localhost.evil.example", "", false],
+    ["http://xlocalhost", "", false],
+    ["chrome-extension://abcdef", "", false],
+    ["chrome-extension://abcdef", "chrome-extension://*", true],
+    ["https://app.example.com", "https://app.example.com", true],
+    ["http://app.example.com", "https://app.example.com", false],
+    ["https://app.example.com:444", "https://app.example.com", false],
+    ["https://appxexample.com", "https://app.example.com", false],
+    ["https://a.example.com", "https://x.org, https://*.example.com", true],
+    ["https://a.b.example.com", "https://*.example.com", true],
+    ["https://example.com", "https://*.example.com", false],
+    ["https://evil.org/.example.com", "https://*.example.com", false],
+    ["https://evil.example", "*", true],
+    ["null", "https://x.org,*", true],
+  ];
+  for (const [origin, origins, allowed] of verdicts) {
+    it(`${origin} is ${allowed ? "allowed" : "forbidden"} with "${origins}"`, () => {
+      assert.equal(policy({ origins }).allowsOrigin(origin), allowed);
+    });
+  }
+
+  it("are the same only with the same host and port", () => {
+    assert.ok(isSameOrigin("https://ai.example.com:3000", "ai.example.com:3000"));
+    assert.ok(!isSameOrigin("https://ai.example.com", "ai.example.com:3000"));
+  });
+});
+
+describe("hosts", () => {
+  const near = ["", "localhost", "localhost:3000", "LOCALHOST.", "127.0.0.1:3000", "127.9.9.9", "[::1]:3000"];
+  const own = ["mybox:3000", "203.0.113.9", "10.1.2.3", "192.168.0.7:80", "172.16.0.1", "[fd00::1]:1"];
+  const local = ["box.local", "app.localhost:3000", "host.docker.internal", "0.0.0.0:3000"];
+  for (const host of [...near, ...own, ...local]) {
+    it(`"${host}" is allowed`, () => assert.ok(policy({}).allowsHost(host)));
+  }
+  for (const host of [
+    "evil.example",
+    "evil.example:3000",
+    "8.8.8.8",
+    "local",
+    "notlocalhost",
+    "[2001:db8::1]",
+  ]) {
+    it(`"${host}" is forbidden on a loopback address only`, () => {
+      for (const listen of ["127.0.0.1", "127.3.3.3", "localhost", "::1"])
+        assert.ok(!policy({ listen }).allowsHost(host), listen);
+      for (const listen of ["0.0.0.0", "::", "192.168.0.7", "mybox"])
+        assert.ok(policy({ listen }).allowsHost(host), listen);
+    });
+  }
+  it("of an allowed origin are allowed", () => {
+    assert.ok(policy({ origins: "https://ai.example.com" }).allowsHost("ai.example.com"));
+    assert.ok(!policy({ origins: "https://ai.example.com" }).allowsHost("evil.example"));
+    assert.ok(policy({ origins: "*" }).allowsHost("evil.example"));
+  });
+});

@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { Handler, Route } from "../../src/gateway/http.ts";
+import { buildFallback } from "../../src/gateway/routes.ts";
+import { serve } from "./http-rig.ts";
+
+const found: Handler = (request, reply) => reply.send(200, [], `${request.method} ${request.body.length}`);
+
+const ROUTES: readonly Route[] = [
+  { method: "GET", path: "/", handler: found },
+  { method: "POST", path: "/api/chat", handler: found },
+  { method: "GET", path: "/api/tags", handler: found },
+  { method: "HEAD", path: "/api/tags", handler: found },
+  { method: "GET", path: "/v1/models", handler: found },
+  { method: "GET", path: "/v1/models/*", handler: found },
+];
+
+describe("requests that no route matches", () => {
+  const verdicts: readonly (readonly [method: string, path: string, status: number, told: string])[] = [
+    ["POST", "/api/chat/", 200, "POST 2"],
+    ["GET", "/api/tags/", 200, "GET 0"],
+    ["GET", "/api/chat", 405, "POST"],
+    ["OPTIONS", "/api/chat", 405, "POST"],
+    ["DELETE", "/api/tags/", 405, "GET, HEAD"],
+    ["DELETE", "/v1/models/a/b", 405, "GET"],
+    ["DELETE", "/v1/models/", 405, "GET"],
+    ["GET", "/api/chat//", 404, ""],
+    ["POST", "/api/nothing", 404, ""],
+    ["GET", "/v1/responses/resp_1", 404, ""],
+  ];
+  for (const [method, path, status, told] of verdicts) {
+    it(`${method} ${path} gets ${status}`, async (t) => {
+      const server = await serve(t, { routes: ROUTES, fallback: buildFallback(ROUTES) });
+      const body = method === "POST" ? { body: "{}" } : {};
+      const reply = await fetch(`http://127.0.0.1:${server.port}${path}`, { method, ...body });
+      assert.equal(reply.status, status);
+      const text = await reply.text();
+      if (status === 200) assert.equal(text, told);
+      if (status === 405) assert.equal(reply.headers.get("allow"), told);
+    });
+  }
+});

@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+
+/** The house rules that the compiler and the linter cannot tell. */
+
+interface Source {
+  /** Below the root, with slashes. */
+  readonly path: string;
+  readonly text: string;
+  /** The text without comments. */
+  readonly code: string;
+}
+
+const ROOT = join(import.meta.dirname, "..");
+const SELF = "test/architecture.test.ts";
+
+function sourcesBelow(folder: string, extension: RegExp): Source[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
+    .filter((file) => extension.test(file))
+    .map((file) => {
+      const path = `${folder}/${file.replaceAll("\\", "/")}`;
+      const text = readFileSync(join(ROOT, path), "utf8");
+      return { path, text, code: withoutComments(text) };
+    });
+}
+
+function withoutComments(text: string): string {
+  return text.replaceAll(/\/\*[^]*?\*\//g, "").replaceAll(/(?<![:"'`\w])\/\/ .*$/gm, "");
+}
+
+const SRC = sourcesBelow("src", /\.ts$/);
+const ALL = [
+  ...SRC,
+  ...sourcesBelow("test", /\.ts$/),
+  ...sourcesBelow("bench", /\.ts$/),
+  ...sourcesBelow("docs", /\.md$/),
+];
+
+/** Paths of the sources whose code matches, but for those allowed. */
+function offenders(sources: readonly Source[], pattern: RegExp, allowed: RegExp): string[] {
+  return sources
+    .filter(({ path, code }) => pattern.test(code) && !allowed.test(path))
+    .map(({ path }) => path);
+}
+
+const NOWHERE = /^$/;
+const PURE = SRC.filter(({ path }) => /^src\/(?:core|wire|protocols)\//.test(path));
+
+describe("the architecture", () => {
+  it("reads the environment in src/config only", () => {
+    assert.deepEqual(offenders(SRC, /\bprocess\.env\b/, /^src\/config\//), []);
+  });
+
+  it("builds Redis keys in src/redis/keys.ts only", () => {
+    assert.deepEqual(offenders(SRC, /\bprefix\}:|["'`]sgnet:/, /^src\/redis\/keys\.ts$/), []);
+  });
+
+  it("keeps clock, chance, I/O and globals of the process out of the pure rooms", () => {
+    const impure =
+      /\b(?:Date\.now|new Date\(\)|Math\.random|performance\.|process\.|setTimeout|setInterval|setImmediate|fetch\(|console\.|await )/;
+    assert.deepEqual(offenders(PURE, impure, /^src\/core\/ambient\.ts$/), []);
+  });
+
+  it("loads at run time only what the importing room may import", () => {
+    const lazy = SRC.flatMap(({ path, code }) =>
+      Array.from(code.matchAll(/\bimport\(\s*"([^"]+)"/g), ([, target]) => `${path} -> ${target}`),
+    );
+    const allowed = [
+      /^src\/cli\.ts -> \.\/commands\//,
+      /^src\/backends\/.+ -> \.\.?\/(?:\w|-|\/)+\.ts$/,
+      /^src\/backends\/embedded\/\S+ -> node-llama-cpp$/,
+    ];
+    assert.deepEqual(
+      lazy.filter((edge) => !allowed.some((pattern) => pattern.test(edge))),
+      [],
+    );
+  });
+
+  it("requires the native HTTP module in src/gateway/uws.ts only", () => {
+    assert.deepEqual(offenders(SRC, /\bcreateRequire\b/, /^src\/gateway\/uws\.ts$/), []);
+  });
+
+  it("writes to the console by its log only", () => {
+    assert.deepEqual(offenders(SRC, /\bconsole\./, NOWHERE), []);
+  });
+
+  it("has no junk drawers", () => {
+    const drawers = /\/(?:utils?|common|helpers?|types|interfaces|misc|lib)(?:\/|\.ts$)|\/index\.ts$/;
+    assert.deepEqual(
+      SRC.filter(({ path }) => drawers.test(path)).map(({ path }) => path),
+      [],
+    );
+  });
+
+  it("switches no rule off without a reason, and leaves nothing to do later", () => {
+    const silent =
+      /(?:oxlint|eslint)-disable(?!.* -- )|@ts-(?:ignore|nocheck)|@ts-expect-error\s*$|\b(?:TODO|FIXME|XXX)\b/m;
+    const found = ALL.filter(({ path, text }) => path !== SELF && silent.test(text)).map(({ path }) => path);
+    assert.deepEqual(found, []);
+  });
+
+  it("names no path of the machine it was written on", () => {
+    const machine = /(?<![\w.])\/work\/|\.\.\/shared\b/;
+    const found = ALL.filter(({ path, text }) => path !== SELF && machine.test(text)).map(({ path }) => path);
+    assert.deepEqual(found, []);
+  });
+});

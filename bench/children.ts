@@ -100,19 +100,25 @@ export class Child {
 /** All children of a run. */
 export class Children {
   readonly #live = new Set<Child>();
+  #over = false;
 
-  /** Starts a child that `stop` will end. */
+  /** Starts a child that `stopAll` will end. Throws after `stopAll`. */
   start(options: ChildOptions): Child {
+    if (this.#over) throw new Error(`${options.role} is not started: the run is over`);
     const child = new Child(options);
     this.#live.add(child);
     return child;
   }
 
-  /** Stops the given children, or all that still run, last started first. */
-  async stop(children: readonly Child[] = [...this.#live].toReversed()): Promise<void> {
-    for (const child of children) {
-      await child.stop();
-      this.#live.delete(child);
-    }
+  /** Forgets a child that has ended by itself. */
+  forget(child: Child): void {
+    this.#live.delete(child);
+  }
+
+  /** Ends all that still run, last started first, and starts no more. */
+  async stopAll(): Promise<void> {
+    this.#over = true;
+    for (const child of [...this.#live].toReversed()) await child.stop();
+    this.#live.clear();
   }
 }

@@ -57,7 +57,7 @@ async function measure(
   };
   const load = startScript(stage.context, "load", ["load.ts", JSON.stringify(spec)]);
   const report = JSON.parse(await load.output()) as LoadReport;
-  await stage.context.children.stop([load]);
+  stage.context.children.forget(load);
   await sleep(SETTLE_MS);
   return report;
 }
@@ -128,7 +128,7 @@ async function main(): Promise<number> {
   const children = new Children();
   const folder = mkdtempSync(path.join(os.tmpdir(), "sgnet-bench-"));
   const clear = async (): Promise<void> => {
-    await children.stop();
+    await children.stopAll();
     rmSync(folder, { recursive: true, force: true });
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) {

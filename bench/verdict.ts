@@ -7,7 +7,7 @@ import { errorCount, spread } from "./report.ts";
 import type { Sample } from "./report.ts";
 
 /** Share of the floor proxy's requests per second that the gateway must reach, however noisy the machine. */
-const LEAST_OF_FLOOR = 0.3;
+const LEAST_OF_FLOOR = 0.2;
 /** Share of the offered tokens per second that any way must deliver in a quick run, which offers little. */
 const LEAST_OF_OFFERED = 0.9;
 

@@ -5,8 +5,9 @@
  *      \          \          \-----> gone      (the client left)
  *       \----------\---------------> ended     (a fault before the first byte)
  *
- * A frame can arrive before Redis has confirmed the enqueue: opening -> answering is legal. Once answering, a task
- * never goes back to queued: bytes that the client has are not taken back.
+ * Answering begins with the first bytes to the client, of the answer or of a heartbeat. Both can come before Redis has
+ * confirmed the enqueue: opening -> answering is legal. Once answering, a task never goes back to queued: bytes that
+ * the client has are not taken back.
  */
 export type Phase = "opening" | "queued" | "answering" | "ended" | "gone";
 

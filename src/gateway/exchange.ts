@@ -5,6 +5,7 @@ import type { Phase } from "../core/phase.ts";
 import type { Task } from "../core/task.ts";
 import type { Usage } from "../core/usage.ts";
 import { faultFace, serverEndpoint } from "../protocols/catalogue.ts";
+import type { Heartbeat } from "../protocols/heartbeats.ts";
 import type { Cursor } from "../redis/reply-stream.ts";
 import { sendFault } from "./fault-reply.ts";
 import type { Headers, HttpReply } from "./http.ts";
@@ -37,7 +38,9 @@ export interface Outcome {
  * One request's life at its gateway: puts the frames of its reply in order and onto the client's socket.
  *
  * Invariants: frames are written strictly by seq of one attempt, each once. Nothing is written while the socket is
- * full (`stalled`): the reply stream keeps the rest. A later attempt may begin only while nothing was written.
+ * full (`stalled`): the reply stream keeps the rest. A later attempt may begin only while no bytes of a frame were
+ * written; heartbeats do not count, they stand between whole events and say nothing. Whatever is written first, a
+ * frame or a heartbeat, commits status and headers: from then on a fault is told within the stream.
  */
 export class Exchange {
   readonly task: Task;
@@ -58,7 +61,10 @@ export class Exchange {
   #attempts = 0;
   #worker: string | undefined;
   #stalled = false;
+  #begun = false;
   #firstByteAt: number | undefined;
+  /** Mono ms of the last bytes to the client, heartbeats included; of the acceptance before any. */
+  #wroteAt: number;
   #status = 0;
 
   constructor(options: { task: Task; model: string; reply: HttpReply; host: ExchangeHost }) {
@@ -68,6 +74,7 @@ export class Exchange {
     this.#host = options.host;
     this.startedAt = options.host.mono();
     this.heardAt = this.startedAt;
+    this.#wroteAt = this.startedAt;
     this.#reply.onAbort(() => {
       this.#clientLeft();
     });
@@ -94,9 +101,9 @@ export class Exchange {
     return this.#attempts > 1;
   }
 
-  /** True when bytes of the answer were written to the client. */
-  get answering(): boolean {
-    return this.#phase === "answering";
+  /** True when bytes of an attempt were written to the client: the task cannot run again unseen. */
+  get begun(): boolean {
+    return this.#begun;
   }
 
   get cursor(): Cursor {
@@ -129,7 +136,15 @@ export class Exchange {
     if (isOver(this.#phase) || attempt <= this.#attempt) return;
     this.heardAt = this.#host.mono();
     // A streaming task that has begun is ended by its claimant with a fault; that frame is yet to come.
-    if (this.#phase !== "answering") this.#begin(attempt);
+    if (!this.#begun) this.#begin(attempt);
+  }
+
+  /** Tells a client that has had no bytes for `silenceMs` that its request is alive. */
+  beat(silenceMs: number, heartbeat: () => Heartbeat | undefined): void {
+    if (isOver(this.#phase) || this.#stalled) return;
+    if (this.#host.mono() - this.#wroteAt < silenceMs) return;
+    const due = heartbeat();
+    if (due !== undefined) this.#writeBytes(Buffer.from(due.text), { status: 200, type: due.contentType });
   }
 
   /** Ends the exchange with a fault of the gateway's own. */
@@ -138,7 +153,7 @@ export class Exchange {
   }
 
   #begin(attempt: number): boolean {
-    if (this.#phase === "answering") {
+    if (this.#begun) {
       this.fail(new Fault("worker_lost", "the worker was lost after the answer had begun"));
       return false;
     }
@@ -161,35 +176,43 @@ export class Exchange {
       this.#answerWhole(frame, end);
       return;
     }
-    if (this.#phase === "answering") this.#write(frame.bytes);
-    else this.#start(frame);
+    this.#write(frame);
     if (end !== undefined) this.#finish(undefined, end, false);
   }
 
-  /** Bytes that precede a fault in the same frame belong to the client if it has been answered already. */
+  /** Bytes that precede a fault in the same frame belong to the client. */
   #writeRest(frame: Frame): void {
-    if (this.#phase === "answering") this.#write(frame.bytes);
-    else if (frame.head !== undefined && frame.bytes.length > 0) this.#start(frame);
+    if (frame.bytes.length > 0 && (this.#begun || frame.head !== undefined)) this.#write(frame);
   }
 
   #answerWhole(frame: Frame, end: FrameEnd): void {
     const status = frame.head?.status ?? 200;
-    this.#firstByte(status);
+    this.#status = status;
+    this.#firstByteAt = this.#host.mono();
     const type = frame.head?.contentType ?? "application/json";
     this.#reply.send(status, this.#headers(type), frame.bytes);
     this.#over(undefined, end, false);
   }
 
-  #start(frame: Frame): void {
-    const status = frame.head?.status ?? 200;
-    this.#phase = move(this.#phase, "answering");
-    this.#firstByte(status);
-    const headers = this.#headers(frame.head?.contentType ?? "application/octet-stream");
-    this.#stalled = !this.#reply.start(status, headers, frame.bytes);
+  #write({ bytes, head }: Frame): void {
+    this.#begun = true;
+    this.#firstByteAt ??= this.#host.mono();
+    this.#writeBytes(bytes, {
+      status: head?.status ?? 200,
+      type: head?.contentType ?? "application/octet-stream",
+    });
   }
 
-  #write(bytes: Buffer): void {
-    if (bytes.length > 0) this.#stalled = !this.#reply.write(bytes);
+  /** The first bytes carry status and headers. */
+  #writeBytes(bytes: Buffer, head: { readonly status: number; readonly type: string }): void {
+    if (this.#phase !== "answering") {
+      this.#phase = move(this.#phase, "answering");
+      this.#status = head.status;
+      this.#stalled = !this.#reply.start(head.status, this.#headers(head.type), bytes);
+    } else if (bytes.length > 0) {
+      this.#stalled = !this.#reply.write(bytes);
+    }
+    this.#wroteAt = this.#host.mono();
   }
 
   #finish(fault: Fault | undefined, end: FrameEnd | undefined, abandon: boolean): void {
@@ -242,11 +265,6 @@ export class Exchange {
     if (!this.#stalled) return;
     this.#stalled = false;
     if (!isOver(this.#phase)) this.#host.fill(this);
-  }
-
-  #firstByte(status: number): void {
-    this.#status = status;
-    this.#firstByteAt = this.#host.mono();
   }
 
   #headers(contentType: string): Headers {

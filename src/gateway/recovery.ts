@@ -1,4 +1,5 @@
 import { Fault } from "../core/fault.ts";
+import { isOver } from "../core/phase.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { openReplies } from "../redis/reply-stream.ts";
@@ -78,9 +79,9 @@ export class Recovery {
     const { entry } = exchange;
     if (entry === undefined) return;
     if (await isQueued(connection, keys, exchange.model, entry)) return;
-    if (exchange.answering) {
+    if (exchange.begun) {
       exchange.fail(new Fault("worker_lost", "the answer was lost with a part of Redis's data"));
-    } else if (exchange.phase === "queued") {
+    } else if (!isOver(exchange.phase)) {
       exchange.entry = await opener.open(exchange.task, exchange.model);
     }
   }

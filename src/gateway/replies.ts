@@ -26,6 +26,8 @@ export interface RepliesOptions {
   readonly now: () => number;
   readonly onGapFilled: () => void;
   readonly onFrames: (count: number, bytes: number) => void;
+  /** Called for every open exchange, every {@link LOOK_MS}. */
+  readonly onLook: (exchange: Exchange) => void;
   /** A payload that is no frame: dropped, the stream has the truth. */
   readonly onBadPayload: (error: unknown) => void;
 }
@@ -171,6 +173,7 @@ export class Replies {
         exchange.patienceMs = Math.min(exchange.patienceMs * 2, LAST_PATIENCE_MS);
         this.#wanted.add(exchange);
       }
+      this.#options.onLook(exchange);
     }
     if (this.#wanted.size > 0) this.#schedule();
   }

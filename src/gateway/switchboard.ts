@@ -2,6 +2,7 @@ import { systemAmbient } from "../core/ambient.ts";
 import { Fault, toFault } from "../core/fault.ts";
 import type { Endpoint, Task } from "../core/task.ts";
 import type { Settings } from "../config/settings.ts";
+import { heartbeatOf } from "../protocols/heartbeats.ts";
 import { dropBody, INLINE_BYTES } from "../redis/body.ts";
 import type { Connection } from "../redis/connection.ts";
 import { publishCancel } from "../redis/control.ts";
@@ -62,6 +63,9 @@ export class Switchboard implements ExchangeHost, IntakeHost {
       },
       onFrames: (count, bytes) => {
         metrics.frames(count, bytes);
+      },
+      onLook: (exchange) => {
+        this.#beat(exchange);
       },
       onBadPayload: (error) => {
         log.warn("a message on the reply channel was dropped", { reason: toFault(error).message });
@@ -197,6 +201,12 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     }
     this.#report(exchange, outcome);
     if (this.open === 0) this.#onIdle?.();
+  }
+
+  #beat(exchange: Exchange): void {
+    const { heartbeatMs, ndjsonHeartbeat: ndjson } = this.#options.settings;
+    if (heartbeatMs === 0) return;
+    exchange.beat(heartbeatMs, () => heartbeatOf(exchange.task, { ndjson, now: this.now() }));
   }
 
   #release(model: string): void {

@@ -50,7 +50,8 @@ export class HttpBackend implements Backend {
   run(task: Task, model: string, sink: ReplySink, signal: AbortSignal): Promise<Answer> {
     const way = this.#face.passthrough(task.endpoint);
     const run = { task, model, sink, signal };
-    return way === undefined ? this.#translate(run) : this.#relay(run, way);
+    const passes = way !== undefined && way.carries?.(task.body) !== false;
+    return passes ? this.#relay(run, way) : this.#translate(run);
   }
 
   async close(): Promise<void> {

@@ -69,6 +69,8 @@ interface Common {
   readonly sampling: Sampling;
   readonly format?: Format;
   readonly think?: Think;
+  /** `think` is a wish: a model that cannot think answers without. */
+  readonly thinkIfAble?: true;
   /** Present when log probabilities are asked for; `top` alternatives per token, 0 to 20. */
   readonly logprobs?: { readonly top: number };
   /** Ollama's keep_alive as sent: seconds or a Go duration. */
@@ -106,7 +108,25 @@ export interface LoadRequest {
   readonly keepAlive?: number | string;
 }
 
-export type NeutralRequest = ChatRequest | GenerateRequest | LoadRequest;
+/** Texts to be turned into vectors: one vector per input, in order. */
+export interface EmbedRequest {
+  readonly kind: "embed";
+  /** Texts, or texts that the client has turned into token ids itself. At least one. */
+  readonly inputs: readonly EmbedInput[];
+  /** True when the vectors are to have length 1; else they stay as the model makes them. */
+  readonly normalise: boolean;
+  /** Length of the vectors: longer ones are cut, and then have length 1. Absent = the model's own. */
+  readonly dimensions?: number;
+  /** False makes an input beyond the model's context an error, true cuts it; absent = the backend's habit. */
+  readonly truncate?: boolean;
+  readonly keepAlive?: number | string;
+  readonly runner?: JsonObject;
+  readonly extra?: JsonObject;
+}
+
+export type EmbedInput = string | readonly number[];
+
+export type NeutralRequest = ChatRequest | GenerateRequest | LoadRequest | EmbedRequest;
 
 export type EndReason = "stop" | "length" | "tool-calls" | "content-filter" | "load" | "unload";
 
@@ -132,9 +152,13 @@ export type Part =
       readonly name?: string;
       readonly arguments: string;
     }
+  /** The whole vector of one input, by its place in the request; vectors come in this order. */
+  | { readonly type: "embedding"; readonly index: number; readonly vector: readonly number[] }
   | {
       readonly type: "end";
       readonly reason: EndReason;
+      /** The stop string that ended the answer, when the backend tells. */
+      readonly stopText?: string;
       readonly usage?: Usage;
       readonly timings?: Timings;
       /** Ollama's token context of a generate call. */

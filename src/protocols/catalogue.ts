@@ -16,7 +16,11 @@ export interface TaskRoute {
 export const TASK_ROUTES: readonly TaskRoute[] = [
   { method: "POST", path: "/api/generate", endpoint: "ollama-generate" },
   { method: "POST", path: "/api/chat", endpoint: "ollama-chat" },
+  { method: "POST", path: "/api/embed", endpoint: "ollama-embed" },
+  { method: "POST", path: "/api/embeddings", endpoint: "ollama-embeddings" },
   { method: "POST", path: "/v1/chat/completions", endpoint: "openai-chat" },
+  { method: "POST", path: "/v1/completions", endpoint: "openai-completion" },
+  { method: "POST", path: "/v1/embeddings", endpoint: "openai-embeddings" },
 ];
 
 const endpoints: ReadonlyMap<Endpoint, ServerEndpoint> = new Map(

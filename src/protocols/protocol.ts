@@ -100,6 +100,8 @@ export interface ClientFace {
 }
 
 export interface Passthrough {
+  /** False for a body that has to be translated all the same; absent = every body passes. */
+  carries?(body: Buffer): boolean;
   /** The client's body for this backend: the same Buffer when nothing has to change. */
   request(options: PassthroughOptions): BackendRequest;
   relay(options: PassthroughOptions): Relay;

@@ -1,6 +1,7 @@
-import type { LlamaContextSequence } from "node-llama-cpp";
+import type { LlamaContextSequence, LlamaEmbeddingContext } from "node-llama-cpp";
 import type { Settings } from "../../config/settings.ts";
 import { systemAmbient, type Ambient } from "../../core/ambient.ts";
+import type { LoadRequest, NeutralRequest, Part } from "../../core/chat.ts";
 import { Fault, toFault } from "../../core/fault.ts";
 import { modelKey, type ModelCard } from "../../core/model.ts";
 import type { Task } from "../../core/task.ts";
@@ -8,7 +9,8 @@ import type { Log } from "../../telemetry/log.ts";
 import { AnswerWriter, openTask } from "../answer.ts";
 import type { Answer, Backend, BackendState, ReplySink } from "../backend.ts";
 import { cardOf } from "./card.ts";
-import { generate, planOf, type Plan } from "./generate.ts";
+import { embed, openEmbedder, readInputs } from "./embed.ts";
+import { generate, planOf } from "./generate.ts";
 import { refuseUnsupported } from "./prompt.ts";
 import { loadRuntime, type Runtime } from "./runtime.ts";
 import { SlotPool } from "./slots.ts";
@@ -42,6 +44,9 @@ interface Parts {
   readonly ambient: Ambient;
 }
 
+/** Begins a run whose request is known to be sound, on an empty slot. */
+type Start = (slot: LlamaContextSequence, signal: AbortSignal) => AsyncGenerator<Part, void, void>;
+
 class EmbeddedBackend implements Backend {
   readonly name = "embedded";
   readonly kind = "embedded";
@@ -53,6 +58,7 @@ class EmbeddedBackend implements Backend {
   readonly #closing = new AbortController();
   /** The runs in progress; they never reject here. */
   readonly #running = new Set<Promise<unknown>>();
+  #embedder: Promise<LlamaEmbeddingContext> | undefined;
   #closed: Promise<void> | undefined;
 
   constructor({ runtime, card, ambient }: Parts) {
@@ -79,8 +85,7 @@ class EmbeddedBackend implements Backend {
       writer.write([{ type: "end", reason: request.unload ? "unload" : "load" }]);
       return writer.finish();
     }
-    refuseUnsupported(request, task.model);
-    const work = planOf(this.#runtime, request).then((plan) => this.#answer(plan, writer, signal));
+    const work = this.#start(request, task).then((start) => this.#answer(start, writer, signal));
     const settled = work.catch(() => undefined);
     this.#running.add(settled);
     try {
@@ -97,18 +102,32 @@ class EmbeddedBackend implements Backend {
     return this.#closed;
   }
 
-  async #answer(plan: Plan, writer: AnswerWriter, signal: AbortSignal): Promise<Answer> {
+  /** Finds all that is wrong with a request before it waits for a slot. */
+  async #start(request: Exclude<NeutralRequest, LoadRequest>, task: Task): Promise<Start> {
+    const runtime = this.#runtime;
+    const ambient = this.#ambient;
+    if (request.kind !== "embed") {
+      refuseUnsupported(request, task.model);
+      const plan = await planOf(runtime, request);
+      return (slot, signal) => generate({ runtime, slot, plan, signal, ambient });
+    }
+    const inputs = readInputs(runtime, request);
+    const context = await this.#openEmbedder();
+    return (_slot, signal) => embed({ context, inputs, request, signal, ambient });
+  }
+
+  /** Opened by the first request for vectors: most never come. */
+  #openEmbedder(): Promise<LlamaEmbeddingContext> {
+    this.#embedder ??= openEmbedder(this.#runtime);
+    return this.#embedder;
+  }
+
+  /** Embeddings need no slot of their own, but take one: no more native calls may run at once. */
+  async #answer(start: Start, writer: AnswerWriter, signal: AbortSignal): Promise<Answer> {
     const stop = AbortSignal.any([signal, this.#closing.signal]);
     const slot = await this.#slots.take(stop);
     try {
-      const parts = generate({
-        runtime: this.#runtime,
-        slot,
-        plan,
-        signal: stop,
-        ambient: this.#ambient,
-      });
-      for await (const part of parts) writer.write([part]);
+      for await (const part of start(slot, stop)) writer.write([part]);
       return writer.finish();
     } finally {
       await slot.clearHistory();

@@ -88,18 +88,24 @@ async function openSlots(
   count: number,
   contextSize: number,
 ): Promise<LlamaContextSequence[]> {
-  const threads = Math.max(1, Math.min(MAX_THREADS, availableParallelism() - 1));
+  const threads = threadsPerSlot();
   const slots: LlamaContextSequence[] = [];
   while (slots.length < count) {
     const context = await model.createContext({
       sequences: 1,
       contextSize,
       batchSize: BATCH_SIZE,
-      threads: { ideal: threads, min: threads },
+      threads,
     });
     slots.push(context.getSequence());
   }
   return slots;
+}
+
+/** Threads of one native call: see openSlots. */
+export function threadsPerSlot(): { readonly ideal: number; readonly min: number } {
+  const threads = Math.max(1, Math.min(MAX_THREADS, availableParallelism() - 1));
+  return { ideal: threads, min: threads };
 }
 
 function longestTokenOf({ fileInfo }: LlamaModel): number {

@@ -3,10 +3,11 @@ import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import { modelKey } from "../../core/model.ts";
 import type { Endpoint } from "../../core/task.ts";
 import type { BackendRequest, ClientFace, Passthrough, PassthroughOptions } from "../protocol.ts";
-import { CHAT_PATH, encodeRequest, GENERATE_PATH } from "./encode.ts";
+import { EmbedReader } from "./embed-client.ts";
+import { CHAT_PATH, EMBED_PATH, encodeRequest, GENERATE_PATH } from "./encode.ts";
 import { stripDataUrl } from "./images.ts";
 import { OllamaReader } from "./reader.ts";
-import { relayReply } from "./relay.ts";
+import { relayReply, relayVectors } from "./relay.ts";
 import { faultOf } from "./reply.ts";
 
 /** Longest text of a backend that is not JSON to be shown to a client, in characters. */
@@ -33,8 +34,8 @@ function parse(body: Buffer): Json | undefined {
 /** Ollama takes no data URLs where the gateway does: they are rare, and cheap to see. */
 const DATA_URL: Buffer = Buffer.from('"data:');
 
-function passthroughTo(path: string): Passthrough {
-  return { request: (options) => forward(path, options), relay: relayReply };
+function passthroughTo(path: string, relay: Passthrough["relay"] = relayReply): Passthrough {
+  return { request: (options) => forward(path, options), relay };
 }
 
 function forward(path: string, { body, asked, model }: PassthroughOptions): BackendRequest {
@@ -65,13 +66,15 @@ function bareImages(holder: JsonObject): JsonObject {
 const PASSTHROUGH: ReadonlyMap<Endpoint, Passthrough> = new Map<Endpoint, Passthrough>([
   ["ollama-chat", passthroughTo(CHAT_PATH)],
   ["ollama-generate", passthroughTo(GENERATE_PATH)],
+  ["ollama-embed", passthroughTo(EMBED_PATH, relayVectors)],
+  ["ollama-embeddings", passthroughTo("/api/embeddings", relayVectors)],
 ]);
 
 /** What a backend that speaks Ollama's API understands. */
 export const ollamaClient: ClientFace = {
   dialect: "ollama",
   encode: encodeRequest,
-  reader: () => new OllamaReader(),
+  reader: ({ request }) => (request.kind === "embed" ? new EmbedReader(request) : new OllamaReader()),
   readError,
   passthrough: (endpoint) => PASSTHROUGH.get(endpoint),
 };

@@ -2,12 +2,14 @@ import type { ChatRequest, ContentPart, Format, GenerateRequest } from "../../co
 import type { LoadRequest, Message, NeutralRequest, Think, Tool, ToolCall } from "../../core/chat.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import type { BackendRequest } from "../protocol.ts";
+import { encodeEmbed } from "./embed-client.ts";
 import { refusal } from "./fields.ts";
 import { writeImages } from "./images.ts";
 import { writeOptions } from "./options.ts";
 
 export const CHAT_PATH = "/api/chat";
 export const GENERATE_PATH = "/api/generate";
+export const EMBED_PATH = "/api/embed";
 
 interface Target {
   readonly model: string;
@@ -26,6 +28,8 @@ export function encodeRequest(request: NeutralRequest, target: Target): BackendR
       return { path: GENERATE_PATH, body: JSON.stringify(encodeGenerate(request, target)) };
     case "load":
       return { path: GENERATE_PATH, body: JSON.stringify(encodeLoad(request, target)) };
+    case "embed":
+      return { path: EMBED_PATH, body: JSON.stringify(encodeEmbed(request, target.model)) };
   }
 }
 

@@ -3,14 +3,19 @@ import type { Endpoint } from "../../core/task.ts";
 import type { FaultFace } from "../protocol.ts";
 
 /** Where a model is asked for: Ollama has its own phrase at each. */
-export type ModelUse = Endpoint | "ollama-show" | "ollama-embed";
+export type ModelUse = Endpoint | "ollama-show";
+
+const EMBEDDINGS: ReadonlySet<ModelUse> = new Set<ModelUse>([
+  "ollama-embed",
+  "ollama-embeddings",
+  "openai-embeddings",
+]);
 
 /** The phrase of an unknown model, as Ollama says it where the model was asked for. */
 export function modelNotFound(model: string, use: ModelUse): Fault {
-  const message =
-    use === "ollama-embed"
-      ? `model "${model}" not found, try pulling it first`
-      : `model '${use === "ollama-show" ? withTag(model) : model}' not found`;
+  const message = EMBEDDINGS.has(use)
+    ? `model "${model}" not found, try pulling it first`
+    : `model '${use === "ollama-show" ? withTag(model) : model}' not found`;
   return new Fault("model_not_found", message);
 }
 

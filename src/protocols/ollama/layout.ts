@@ -1,6 +1,8 @@
 import type { EndReason, Part, TokenLogprob } from "../../core/chat.ts";
 import type { ToolCallObject } from "./tool-calls.ts";
 
+export const NS_PER_MS = 1e6;
+
 export type EndPart = Extract<Part, { type: "end" }>;
 
 /** What one object of a reply says. */
@@ -88,7 +90,8 @@ function metrics(end: EndPart | undefined, elapsed: number | undefined): object 
   };
 }
 
-function count(value: number | undefined): number | undefined {
+/** A count as Ollama shows it: whole, and left out when it is 0 or unknown. */
+export function count(value: number | undefined): number | undefined {
   return value === undefined ? undefined : Math.round(value) || undefined;
 }
 

@@ -1,8 +1,10 @@
 import { Fault, toFault } from "../../core/fault.ts";
 import { modelKey } from "../../core/model.ts";
+import type { JsonObject } from "../../core/json.ts";
 import type { Usage } from "../../core/usage.ts";
 import { Gatherer, WholeLines } from "../../wire/lines.ts";
 import type { PassthroughOptions, Relay } from "../protocol.ts";
+import { MAX_VECTORS } from "./embed-client.ts";
 import { incomplete, isLast, parseReply, usageOf } from "./reply.ts";
 
 const NEWLINE = 10;
@@ -19,11 +21,21 @@ interface Rename {
 
 /** Forwards the reply of an Ollama backend: lines as they come, or one object once it is complete. */
 export function relayReply({ stream, asked, model }: PassthroughOptions): Relay {
-  const rename = modelKey(asked) === modelKey(model) ? undefined : renaming(asked, model);
-  return stream ? new StreamRelay(rename) : new WholeRelay(rename);
+  const rename = renaming(asked, model);
+  return stream ? new StreamRelay(rename) : new WholeRelay(rename, new Gatherer(), isLast);
 }
 
-function renaming(asked: string, model: string): Rename {
+/** Forwards the vectors of an Ollama backend: one object once it is complete. */
+export function relayVectors({ asked, model }: PassthroughOptions): Relay {
+  return new WholeRelay(renaming(asked, model), new Gatherer(MAX_VECTORS), hasVectors);
+}
+
+function hasVectors(reply: JsonObject): boolean {
+  return Array.isArray(reply["embeddings"] ?? reply["embedding"]);
+}
+
+function renaming(asked: string, model: string): Rename | undefined {
+  if (modelKey(asked) === modelKey(model)) return undefined;
   return { asked, from: objectStart(model), to: objectStart(asked) };
 }
 
@@ -71,12 +83,15 @@ class StreamRelay implements Relay {
 }
 
 class WholeRelay implements Relay {
-  readonly #body = new Gatherer();
   readonly #rename: Rename | undefined;
+  readonly #body: Gatherer;
+  readonly #isWhole: (reply: JsonObject) => boolean;
   #usage: Usage | undefined;
 
-  constructor(rename: Rename | undefined) {
+  constructor(rename: Rename | undefined, body: Gatherer, isWhole: (reply: JsonObject) => boolean) {
     this.#rename = rename;
+    this.#body = body;
+    this.#isWhole = isWhole;
   }
 
   get usage(): Usage | undefined {
@@ -90,7 +105,7 @@ class WholeRelay implements Relay {
 
   end(): Buffer {
     const body = this.#body.peek();
-    this.#usage = readLast(body);
+    this.#usage = readLast(body, this.#isWhole);
     return renameLines(body, this.#rename);
   }
 }
@@ -123,10 +138,10 @@ function faultAt(lines: Buffer, offset: number): Fault {
 }
 
 /** Throws the backend's fault, or `backend_lost` when this is not the object that ends a reply. */
-function readLast(line: Buffer): Usage | undefined {
+function readLast(line: Buffer, isEnd = isLast): Usage | undefined {
   if (isBlank(line)) throw incomplete();
   const reply = parseReply(line);
-  if (!isLast(reply)) throw incomplete();
+  if (!isEnd(reply)) throw incomplete();
   return usageOf(reply);
 }
 

@@ -66,7 +66,8 @@ export function usageOf(reply: JsonObject): Usage | undefined {
   });
 }
 
-function timingsOf(reply: JsonObject): Timings | undefined {
+/** Durations in ns; undefined when none is told. */
+export function timingsOf(reply: JsonObject): Timings | undefined {
   const timings = setOnly<Timings>({
     total: number(reply["total_duration"]),
     load: number(reply["load_duration"]),

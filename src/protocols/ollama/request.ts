@@ -29,15 +29,26 @@ type Shared = Pick<
   "sampling" | "runner" | "format" | "think" | "logprobs" | "keepAlive" | "extra"
 >;
 
+/** The names of Ollama's Go structs, which its errors tell. */
+const STRUCTS: ReadonlyMap<Endpoint, string> = new Map<Endpoint, string>([
+  ["ollama-chat", "ChatRequest"],
+  ["ollama-generate", "GenerateRequest"],
+  ["ollama-embed", "EmbedRequest"],
+  ["ollama-embeddings", "EmbeddingRequest"],
+]);
+/** Their replies are never streams. */
+const VECTOR_ENDPOINTS: ReadonlySet<Endpoint> = new Set<Endpoint>(["ollama-embed", "ollama-embeddings"]);
+const NEEDS_MODEL: ReadonlySet<Endpoint> = new Set<Endpoint>(["ollama-chat", "ollama-embeddings"]);
+
 /** The model and the way of reply of a body, both checked. */
 export function readOpening(body: JsonObject, endpoint: Endpoint): Opening {
-  const fields = new Fields(body, endpoint === "ollama-chat" ? "ChatRequest" : "GenerateRequest");
+  const fields = new Fields(body, STRUCTS.get(endpoint) ?? "GenerateRequest");
   const model = fields.text("model");
-  const stream = fields.flag("stream") ?? true;
+  const stream = !VECTOR_ENDPOINTS.has(endpoint) && (fields.flag("stream") ?? true);
   if (model === "") {
-    // Ollama answers 400 on one endpoint and 404 on the other.
-    if (endpoint === "ollama-chat") throw new Fault("model_required", "model is required");
-    throw modelNotFound(model, endpoint);
+    // Ollama answers 400 on some endpoints and 404 on the others.
+    if (NEEDS_MODEL.has(endpoint)) throw new Fault("model_required", "model is required");
+    throw modelNotFound(model, "ollama-generate");
   }
   if (!isModelName(model)) throw new Fault("model_name_invalid", "invalid model name");
   return { model, stream };
@@ -88,7 +99,12 @@ export function isLoad(body: JsonObject, endpoint: Endpoint): boolean {
   return !Array.isArray(asked) ? !asked : asked.length === 0;
 }
 
-function readLoad({ keepAlive }: Shared): LoadRequest {
+/** What a request with nothing to answer asks for. */
+export function readLoad({
+  keepAlive,
+}: {
+  readonly keepAlive?: Shared["keepAlive"] | undefined;
+}): LoadRequest {
   return setOnly<LoadRequest>({ kind: "load", unload: isZero(keepAlive), keepAlive });
 }
 

@@ -1,9 +1,8 @@
 import type { Part, TokenLogprob } from "../../core/chat.ts";
+import { misplaced } from "../misplaced.ts";
 import type { ReplyContext, ReplyWriter } from "../protocol.ts";
-import type { Content, EndPart, Layout } from "./layout.ts";
+import { type Content, type EndPart, type Layout, NS_PER_MS } from "./layout.ts";
 import { ToolCalls } from "./tool-calls.ts";
-
-const NS_PER_MS = 1e6;
 
 /** Starts every object of a reply: `{"model":…,"created_at":…`, the time written once per ms. */
 class Heads {
@@ -60,6 +59,8 @@ export class StreamWriter implements ReplyWriter {
       case "tool-delta":
         this.#calls.add(part);
         return "";
+      case "embedding":
+        throw misplaced(part);
       case "end":
         return this.#end(part);
     }
@@ -108,6 +109,8 @@ export class WholeWriter implements ReplyWriter {
       case "tool-delta":
         this.#calls.add(part);
         return "";
+      case "embedding":
+        throw misplaced(part);
       case "end":
         return this.#end(part);
     }

@@ -1,18 +1,24 @@
-import type { ClientFace } from "../protocol.ts";
+import type { Endpoint } from "../../core/task.ts";
+import type { ClientFace, Passthrough } from "../protocol.ts";
+import { embeddingsPassthrough } from "./embed-passthrough.ts";
 import { encodeRequest } from "./encode.ts";
 import { readErrorBody } from "./errors.ts";
-import { chatPassthrough } from "./passthrough.ts";
+import { chatPassthrough, completionPassthrough } from "./passthrough.ts";
 import type { OpenAIProfile } from "./profiles.ts";
 import { openReader } from "./reader.ts";
 
 /** The face for OpenAI-compatible backends of one kind. Paths begin with /v1 (or /infill): the base URL has none. */
 export function openaiClient(profile: OpenAIProfile): ClientFace {
-  const chat = chatPassthrough(profile);
+  const ways: ReadonlyMap<Endpoint, Passthrough> = new Map([
+    ["openai-chat", chatPassthrough(profile)],
+    ...(profile.completions ? [["openai-completion", completionPassthrough(profile)] as const] : []),
+    ...(profile.embeddings ? [["openai-embeddings", embeddingsPassthrough] as const] : []),
+  ]);
   return {
     dialect: "openai",
     encode: (request, options) => encodeRequest(request, options, profile),
     reader: openReader,
     readError: readErrorBody,
-    passthrough: (endpoint) => (endpoint === "openai-chat" ? chat : undefined),
+    passthrough: (endpoint) => ways.get(endpoint),
   };
 }

@@ -1,5 +1,6 @@
 import type {
   ChatRequest,
+  EmbedRequest,
   Format,
   GenerateRequest,
   Message,
@@ -13,11 +14,12 @@ import { Fault } from "../../core/fault.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
 import type { BackendRequest } from "../protocol.ts";
 import { writeMessages } from "./encode-messages.ts";
+import { encodeEmbed } from "./embed-client.ts";
 import type { OpenAIProfile } from "./profiles.ts";
 
 export const CHAT_PATH = "/v1/chat/completions";
-const COMPLETIONS_PATH = "/v1/completions";
-export const INFILL_PATH = "/infill";
+export const COMPLETIONS_PATH = "/v1/completions";
+const INFILL_PATH = "/infill";
 
 export interface EncodeOptions {
   /** The backend's own id of the model. */
@@ -25,12 +27,15 @@ export interface EncodeOptions {
   readonly stream: boolean;
 }
 
+type TextOrLoad = Exclude<NeutralRequest, EmbedRequest>;
+
 /** The request of a backend of this profile. Throws `unsupported` or `not_implemented` for what it cannot do. */
 export function encodeRequest(
   request: NeutralRequest,
   options: EncodeOptions,
   profile: OpenAIProfile,
 ): BackendRequest {
+  if (request.kind === "embed") return encodeEmbed(request, options.model, profile);
   const path = pathOf(request, profile);
   const body = path === CHAT_PATH ? chatBody(asChat(request), profile) : promptBody(request, path, profile);
   const stream = options.stream
@@ -40,7 +45,7 @@ export function encodeRequest(
 }
 
 /** The endpoint that answers a request: it also decides how the reply is read. */
-export function pathOf(request: NeutralRequest, profile: OpenAIProfile): string {
+function pathOf(request: TextOrLoad, profile: OpenAIProfile): string {
   if (request.kind === "load") {
     throw new Fault("not_implemented", `a ${profile.name} backend does not load models on request`);
   }
@@ -73,7 +78,7 @@ function hasText(text: string | undefined): text is string {
  * A generate call is a chat of one turn. Its token context is dropped: only the server that wrote it could
  * read it.
  */
-function asChat(request: NeutralRequest): ChatRequest {
+function asChat(request: TextOrLoad): ChatRequest {
   if (request.kind === "chat") return request;
   if (request.kind === "load") throw new Fault("internal", "a load request has no chat form");
   const { prompt, system, images } = request;
@@ -98,7 +103,7 @@ function chatBody(request: ChatRequest, profile: OpenAIProfile): JsonObject {
   };
 }
 
-function promptBody(request: NeutralRequest, path: string, profile: OpenAIProfile): JsonObject {
+function promptBody(request: TextOrLoad, path: string, profile: OpenAIProfile): JsonObject {
   if (request.kind !== "generate") throw new Fault("internal", "only a generate request has a bare prompt");
   if (request.images.length > 0) {
     throw new Fault("unsupported", `a ${profile.name} backend takes images only in a chat`);

@@ -1,25 +1,39 @@
+import type { NeutralRequest } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import type { JsonObject } from "../../core/json.ts";
-import type { Opening, ServerEndpoint } from "../protocol.ts";
+import type { Endpoint } from "../../core/task.ts";
+import type { ServerEndpoint } from "../protocol.ts";
+import { openCompletionReply } from "./completion-reply.ts";
+import { readCompletion } from "./completion-request.ts";
+import { openEmbeddingsReply } from "./embed-reply.ts";
+import { readEmbeddings } from "./embed-request.ts";
 import { flagField, textField } from "./fields.ts";
 import { openReply } from "./reply.ts";
-import { readRequest, translatable } from "./request.ts";
+import { type Read, readRequest, translatable } from "./request.ts";
 
-/** Checks in Ollama's order: the messages before the model. */
-function openChat(body: JsonObject): Opening {
-  readRequest(body);
-  const model = textField(body, "model") ?? "";
-  if (model === "") throw new Fault("model_required", "model is required");
-  return { model, stream: flagField(body, "stream") ?? false };
+/** Checks in Ollama's order: what is asked before the model. */
+function serve<T extends NeutralRequest>(
+  endpoint: Endpoint,
+  read: (body: JsonObject) => Read<T>,
+  reply: ServerEndpoint["reply"],
+): ServerEndpoint {
+  return {
+    endpoint,
+    dialect: "openai",
+    open(body) {
+      read(body);
+      const model = textField(body, "model") ?? "";
+      if (model === "") throw new Fault("model_required", "model is required");
+      return { model, stream: endpoint !== "openai-embeddings" && (flagField(body, "stream") ?? false) };
+    },
+    decode: (body) => translatable(read(body)),
+    reply,
+  };
 }
 
-/** What OpenAI clients see: POST /v1/chat/completions. */
+/** What OpenAI clients see of the endpoints that take tasks. */
 export const openaiEndpoints: readonly ServerEndpoint[] = [
-  {
-    endpoint: "openai-chat",
-    dialect: "openai",
-    open: openChat,
-    decode: (body) => translatable(readRequest(body)),
-    reply: openReply,
-  },
+  serve("openai-chat", readRequest, openReply),
+  serve("openai-completion", readCompletion, openCompletionReply),
+  serve("openai-embeddings", readEmbeddings, openEmbeddingsReply),
 ];

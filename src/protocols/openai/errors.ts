@@ -6,6 +6,8 @@ import type { Json } from "../../core/json.ts";
 /** Longest text of an error body that is no JSON which is shown, in characters. */
 const MAX_TEXT = 500;
 
+const TOO_LONG = /^input \(\d+ tokens\) is too large to process/;
+
 /**
  * The fault of a non-2xx reply. The message is the backend's own: `{"error":{"message"}}`, `{"error":"…"}`,
  * FastAPI's `{"detail"}`, `{"message"}` or plain text.
@@ -35,6 +37,10 @@ function errorFault(status: number, text: string, retryAfter: number | undefined
       return new Fault("backend_busy", message, wait);
     case 501:
       return new Fault("not_implemented", message, wait);
+    case 500:
+      // llama.cpp blames itself for an input that is too long to be embedded.
+      if (TOO_LONG.test(message)) return new Fault("invalid_request", message);
+      return new Fault("backend_error", message, { http: status, ...wait });
     default:
       return new Fault("backend_error", message, { http: status, ...wait });
   }

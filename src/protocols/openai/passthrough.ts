@@ -1,41 +1,60 @@
 import { Fault } from "../../core/fault.ts";
 import { isObject } from "../../core/json.ts";
-import type { JsonObject } from "../../core/json.ts";
+import type { Json, JsonObject } from "../../core/json.ts";
 import type { BackendRequest, Passthrough, PassthroughOptions, Relay } from "../protocol.ts";
-import { CHAT_PATH } from "./encode.ts";
+import { CHAT_PATH, COMPLETIONS_PATH } from "./encode.ts";
 import type { OpenAIProfile } from "./profiles.ts";
-import { StreamRelay, WholeRelay } from "./relay.ts";
+import { checkChoices, StreamRelay, WholeRelay } from "./relay.ts";
 import { wantsUsage } from "./reply.ts";
 
 /** Passes a client's chat completion through to a backend of this profile. */
 export function chatPassthrough(profile: OpenAIProfile): Passthrough {
   return {
-    request: (options) => passRequest(options, profile),
+    request: (options) => ({ path: CHAT_PATH, body: passBody(options, profile) }),
     relay: passReply,
   };
 }
 
+/**
+ * Passes a client's text completion through to a backend of this profile. A suffix only goes where the backend
+ * minds it at this path.
+ */
+export function completionPassthrough(profile: OpenAIProfile): Passthrough {
+  return {
+    carries: (body) => profile.suffix === "completions" || !hasSuffix(body),
+    request: (options) => ({ path: COMPLETIONS_PATH, body: passBody(options, profile) }),
+    relay: passReply,
+  };
+}
+
+function hasSuffix(bytes: Buffer): boolean {
+  return bytes.includes('"suffix"') && Boolean(parseBody(bytes)["suffix"]);
+}
+
 function passReply(options: PassthroughOptions): Relay {
-  if (!options.stream) return new WholeRelay(options.asked);
+  if (!options.stream) return new WholeRelay(options.asked, checkChoices);
   return new StreamRelay({
     asked: options.asked,
     wantsUsage: asksUsage(options.body),
-    choices: () => {
-      const { n } = parseBody(options.body) as { n?: unknown };
-      return typeof n === "number" ? n : 1;
-    },
+    choices: () => countChoices(parseBody(options.body)),
   });
 }
 
+/** Every prompt of a list gets its own choices. */
+function countChoices({ n, prompt }: { readonly n?: Json; readonly prompt?: Json }): number {
+  const isList = Array.isArray(prompt) && typeof prompt[0] !== "number";
+  return (typeof n === "number" ? n : 1) * (isList ? prompt.length : 1);
+}
+
 /** The token counts of a stream are always asked for: they are counted even if the client does not want them. */
-function passRequest(options: PassthroughOptions, profile: OpenAIProfile): BackendRequest {
+function passBody(options: PassthroughOptions, profile: OpenAIProfile): BackendRequest["body"] {
   const { body, asked, model } = options;
   if (!profile.maxCompletionTokens && body.includes('"max_completion_tokens"')) {
-    return { path: CHAT_PATH, body: rewrite(options, { limit: true }) };
+    return rewrite(options, { limit: true });
   }
   const named = asked === model ? body : replaceModel(body, asked, model);
   const complete = named !== undefined && options.stream ? addUsage(named) : named;
-  return { path: CHAT_PATH, body: complete ?? rewrite(options, { limit: false }) };
+  return complete ?? rewrite(options, { limit: false });
 }
 
 function asksUsage(body: Buffer): boolean {
@@ -46,7 +65,7 @@ function asksUsage(body: Buffer): boolean {
  * The body with another model, by bytes; undefined when it is not plain which string that is: the key must
  * occur once, so it cannot be one inside a schema or metadata.
  */
-function replaceModel(body: Buffer, asked: string, model: string): Buffer | undefined {
+export function replaceModel(body: Buffer, asked: string, model: string): Buffer | undefined {
   const key = Buffer.from('"model"');
   const at = body.indexOf(key);
   if (at < 0 || body.includes(key, at + key.length)) return undefined;
@@ -87,7 +106,8 @@ function rewrite(options: PassthroughOptions, { limit }: { readonly limit: boole
   return JSON.stringify(fields);
 }
 
-function parseBody(body: Buffer): JsonObject {
+/** The client's body as JSON. Throws `bad_json`. */
+export function parseBody(body: Buffer): JsonObject {
   let value: unknown;
   try {
     value = JSON.parse(body.toString("utf8"));

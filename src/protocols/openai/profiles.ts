@@ -27,6 +27,10 @@ export interface OpenAIProfile {
   readonly toolChoice: boolean;
   /** True when /v1/completions exists: a raw prompt needs it. */
   readonly completions: boolean;
+  /** True when /v1/embeddings exists. */
+  readonly embeddings: boolean;
+  /** Fields that make the backend cut inputs for embeddings which are too long; without them it refuses. */
+  readonly truncate: Readonly<Record<string, number>>;
   /** True when `response_format` is understood at /v1/completions. */
   readonly completionsFormat: boolean;
   /** Where text between a prompt and a suffix is asked for. */
@@ -58,6 +62,8 @@ const GENERIC: OpenAIProfile = {
   format: true,
   toolChoice: true,
   completions: true,
+  embeddings: true,
+  truncate: {},
   completionsFormat: false,
   suffix: "completions",
   minTopLogprobs: 0,
@@ -76,6 +82,7 @@ export const OPENAI_PROFILES: Readonly<
     sampling: { ...COMMON_SAMPLING, topK: "top_k", minP: "min_p", repeatPenalty: "repetition_penalty" },
     think: "template",
     maxEffort: "max",
+    truncate: { truncate_prompt_tokens: -1 },
     completionsFormat: true,
   },
   llamacpp: {
@@ -121,6 +128,7 @@ export const OPENAI_PROFILES: Readonly<
     format: false,
     toolChoice: false,
     completions: false,
+    embeddings: false,
     suffix: "none",
     maxCompletionTokens: false,
   },

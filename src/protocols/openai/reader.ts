@@ -6,6 +6,7 @@ import type { Timings, Usage } from "../../core/usage.ts";
 import { SseParser } from "../../wire/sse.ts";
 import type { SseEvent } from "../../wire/sse.ts";
 import type { ReplyReader } from "../protocol.ts";
+import { readEmbedReply } from "./embed-client.ts";
 import { embeddedFault } from "./errors.ts";
 import { isObjectText } from "./messages.ts";
 import { readLogprobs, readTimings, readUsage } from "./metrics.ts";
@@ -15,11 +16,13 @@ export interface ReaderOptions {
   readonly stream: boolean;
 }
 
-/** A reader of a chat completion, a text completion or llama.cpp's infill reply. */
+/** A reader of a chat completion, a text completion, embeddings or llama.cpp's infill reply. */
 export function openReader(options: ReaderOptions): ReplyReader {
   const { request } = options;
+  if (request.kind === "embed") return new WholeReader((reply) => readEmbedReply(reply, request));
   const steps = new ReplySteps(request.kind === "load" ? 0 : (request.logprobs?.top ?? 0));
-  return options.stream ? new StreamReader(steps) : new WholeReader(steps);
+  if (options.stream) return new StreamReader(steps);
+  return new WholeReader((reply) => [...steps.read(reply, "whole"), ...steps.close()]);
 }
 
 /** The JSON of a reply. Throws `backend_lost` for what is none: replies that broke off look like that. */
@@ -67,11 +70,12 @@ class StreamReader implements ReplyReader {
 
 /** Gathers the whole reply: nothing of it can be used before its end. */
 class WholeReader implements ReplyReader {
-  readonly #steps: ReplySteps;
+  readonly #read: (reply: JsonObject) => Part[];
   readonly #chunks: Buffer[] = [];
 
-  constructor(steps: ReplySteps) {
-    this.#steps = steps;
+  /** @param read the parts of the complete reply, its end among them */
+  constructor(read: (reply: JsonObject) => Part[]) {
+    this.#read = read;
   }
 
   push(chunk: Buffer): Part[] {
@@ -82,7 +86,7 @@ class WholeReader implements ReplyReader {
   end(): Part[] {
     const reply = parseReply(Buffer.concat(this.#chunks).toString("utf8"));
     if (isErrorReply(reply)) throw embeddedFault(reply);
-    return [...this.#steps.read(reply, "whole"), ...this.#steps.close()];
+    return this.#read(reply);
   }
 }
 

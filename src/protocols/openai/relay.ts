@@ -98,12 +98,14 @@ export class StreamRelay implements Relay {
 /** Holds a reply that is one object until it is complete: a backend that broke off must not look like an answer. */
 export class WholeRelay implements Relay {
   readonly #asked: string;
+  readonly #check: CheckReply;
   readonly #chunks: Buffer[] = [];
   #usage: Usage | undefined;
 
   /** @param asked the model as the client wrote it */
-  constructor(asked: string) {
+  constructor(asked: string, check: CheckReply) {
     this.#asked = asked;
+    this.#check = check;
   }
 
   get usage(): Usage | undefined {
@@ -119,12 +121,25 @@ export class WholeRelay implements Relay {
     const bytes = Buffer.concat(this.#chunks);
     const reply = parseReply(bytes.toString("utf8"));
     if (isErrorReply(reply)) throw embeddedFault(reply);
-    const choices = choicesOf(reply);
-    if (choices.length === 0) throw brokenOff();
-    countFinished(choices);
+    const changed = this.#check(reply);
     this.#usage = readUsage(reply);
-    return new ModelEcho(this.#asked).apply(bytes);
+    return new ModelEcho(this.#asked).apply(
+      changed === undefined ? bytes : Buffer.from(JSON.stringify(changed)),
+    );
   }
+}
+
+/**
+ * Throws a Fault for a reply that is not a whole answer. What it returns takes the place of the reply; undefined
+ * leaves the bytes as they are.
+ */
+export type CheckReply = (reply: JsonObject) => JsonObject | undefined;
+
+/** Checks a reply that is made of choices. */
+export function checkChoices(reply: JsonObject): undefined {
+  const choices = choicesOf(reply);
+  if (choices.length === 0) throw brokenOff();
+  countFinished(choices);
 }
 
 function choicesOf(reply: JsonObject): readonly Json[] {

@@ -3,9 +3,10 @@ import { isObject } from "../../core/json.ts";
 import type { JsonObject } from "../../core/json.ts";
 import type { Usage } from "../../core/usage.ts";
 import { sseData } from "../../wire/sse.ts";
+import { misplaced } from "../misplaced.ts";
 import type { ReplyContext, ReplyWriter } from "../protocol.ts";
 
-type End = Extract<Part, { type: "end" }>;
+export type End = Extract<Part, { type: "end" }>;
 type ToolDelta = Extract<Part, { type: "tool-delta" }>;
 
 const FINGERPRINT = "fp_sgnet";
@@ -21,11 +22,18 @@ export function wantsUsage(body: JsonObject): boolean {
   return isObject(options) && options["include_usage"] === true;
 }
 
+/** The objects of the endpoints that write text, with the prefix of their ids. */
+const ID_PREFIXES = {
+  "chat.completion": "chatcmpl",
+  "chat.completion.chunk": "chatcmpl",
+  text_completion: "cmpl",
+} as const;
+
 /** Everything in a reply object before `choices`; the JSON is left open. */
-function opening(context: ReplyContext, object: string): string {
+export function opening(context: ReplyContext, object: keyof typeof ID_PREFIXES): string {
   const created = Math.floor(context.now() / 1000);
   const fields = {
-    id: `chatcmpl-${context.id}`,
+    id: `${ID_PREFIXES[object]}-${context.id}`,
     object,
     created,
     model: context.model,
@@ -58,6 +66,8 @@ class ChunkWriter implements ReplyWriter {
         return this.#thinking(part.text);
       case "tool-delta":
         return this.#tool(part);
+      case "embedding":
+        throw misplaced(part);
       case "end":
         return this.#end(part);
     }
@@ -134,6 +144,8 @@ class CompletionWriter implements ReplyWriter {
       case "tool-delta":
         this.#tool(part);
         return "";
+      case "embedding":
+        throw misplaced(part);
       case "end":
         return this.#end(part);
     }
@@ -192,7 +204,7 @@ function wireAlternative({ token, logprob, bytes }: TokenLogprob): object {
 }
 
 /** Counts a backend did not tell are zero: clients require the keys. */
-function wireUsage(usage: Usage | undefined): object {
+export function wireUsage(usage: Usage | undefined): object {
   const prompt = usage?.promptTokens ?? 0;
   const completion = usage?.completionTokens ?? 0;
   const cached = usage?.cachedTokens;
@@ -207,7 +219,7 @@ function wireUsage(usage: Usage | undefined): object {
 }
 
 /** A reply with tool calls that ended by itself ends in `tool_calls`, whatever the backend called it. */
-function finishOf(reason: EndReason, called: boolean): string {
+export function finishOf(reason: EndReason, called: boolean): string {
   switch (reason) {
     case "length":
       return "length";

@@ -1,4 +1,4 @@
-import type { ChatRequest, Format, Sampling, Think, Tool, ToolChoice } from "../../core/chat.ts";
+import type { ChatRequest, Format, Think, Tool, ToolChoice } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import { isObject } from "../../core/json.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
@@ -13,10 +13,11 @@ import {
   textField,
 } from "./fields.ts";
 import { readMessages } from "./messages.ts";
+import { readKeepAlive, readOptions, readSampling, rest } from "./sampling.ts";
 
-/** A chat completion body in neutral form. */
-export interface ReadRequest {
-  readonly request: ChatRequest;
+/** A body in neutral form. */
+export interface Read<T> {
+  readonly request: T;
   /** What the body asks for that has no neutral form, in words; undefined when all of it has. */
   readonly obstacle: string | undefined;
 }
@@ -35,7 +36,7 @@ const KNOWN = new Set(
  * Reads the body of POST /v1/chat/completions. Throws `invalid_request` for what no backend could take;
  * what only cannot be translated is told as an obstacle.
  */
-export function readRequest(body: JsonObject): ReadRequest {
+export function readRequest(body: JsonObject): Read<ChatRequest> {
   const obstacles = choicesObstacles(body);
   const messages = readMessages(body, obstacles);
   const { inner, runner } = readOptions(objectField(body, "options"));
@@ -67,57 +68,6 @@ function choicesObstacles(body: JsonObject): string[] {
   return obstacles;
 }
 
-/** The fields whose name is not in `taken`, as sent; undefined when there is none. */
-function rest(holder: JsonObject, taken: ReadonlySet<string>): JsonObject | undefined {
-  const left = Object.keys(holder).filter((name) => !taken.has(name));
-  return left.length === 0 ? undefined : Object.fromEntries(left.map((name) => [name, holder[name]]));
-}
-
-type NumberName = Exclude<keyof Sampling, "stop">;
-
-/** Wire names of a sampling value, the strongest last: `num_predict` and the like are Ollama's options. */
-const NUMBERS: Readonly<Record<NumberName, readonly string[]>> = {
-  maxTokens: ["num_predict", "max_tokens", "max_completion_tokens"],
-  temperature: ["temperature"],
-  topP: ["top_p"],
-  topK: ["top_k"],
-  minP: ["min_p"],
-  typicalP: ["typical_p"],
-  seed: ["seed"],
-  presencePenalty: ["presence_penalty"],
-  frequencyPenalty: ["frequency_penalty"],
-  repeatPenalty: ["repeat_penalty", "repetition_penalty"],
-  repeatLastN: ["repeat_last_n"],
-};
-const NUMBER_ENTRIES = Object.entries(NUMBERS);
-const SAMPLING_NAMES = new Set(["stop", ...Object.values(NUMBERS).flat()]);
-
-function readSampling(holder: JsonObject): Sampling {
-  const found: Record<string, number | readonly string[]> = {};
-  for (const [key, names] of NUMBER_ENTRIES) {
-    for (const name of names) {
-      const value = numberField(holder, name);
-      if (value !== undefined) found[key] = value;
-    }
-  }
-  const stop = readStop(holder["stop"] ?? undefined);
-  if (stop !== undefined) found["stop"] = stop;
-  return found;
-}
-
-/** Ollama's `options` as an extension: sampling is taken out, the rest is for the model runner. */
-function readOptions(options: JsonObject | undefined): { inner: Sampling; runner: JsonObject | undefined } {
-  if (options === undefined) return { inner: {}, runner: undefined };
-  return { inner: readSampling(options), runner: rest(options, SAMPLING_NAMES) };
-}
-
-function readStop(stop: Json | undefined): readonly string[] | undefined {
-  if (stop === undefined) return undefined;
-  if (typeof stop === "string") return [stop];
-  if (Array.isArray(stop) && stop.every((text) => typeof text === "string")) return stop;
-  throw mismatch("stop", stop, "string or []string");
-}
-
 function readTools(body: JsonObject, obstacles: string[]): readonly Tool[] | undefined {
   const tools: Tool[] = [];
   for (const item of listField(body, "tools") ?? []) {
@@ -130,7 +80,8 @@ function readTools(body: JsonObject, obstacles: string[]): readonly Tool[] | und
   return tools.length === 0 ? undefined : tools;
 }
 
-function readTool(item: Json): Tool {
+/** A function as a tool; throws `invalid_request` when it has no name. */
+export function readTool(item: Json): Tool {
   if (!isObject(item)) throw mismatch("tools", item, "api.ToolFunction");
   const name = textField(item, "name");
   if (name === undefined || name === "") throw invalid("a tool needs a function with a name");
@@ -156,7 +107,8 @@ function readToolChoice(body: JsonObject, obstacles: string[]): ToolChoice | und
   return undefined;
 }
 
-function readFormat(format: JsonObject | undefined, obstacles: string[]): Format | undefined {
+/** What `response_format` asks for; a type without a neutral form is told as an obstacle. */
+export function readFormat(format: JsonObject | undefined, obstacles: string[]): Format | undefined {
   const type = format === undefined ? undefined : textField(format, "type");
   if (format === undefined || type === undefined || type === "text") return undefined;
   if (type === "json_object") return { type: "json" };
@@ -182,7 +134,8 @@ const EFFORTS: ReadonlyMap<string, Think> = new Map<string, Think>([
   ["max", "max"],
 ]);
 
-function readThink(body: JsonObject): Think | undefined {
+/** The effort asked for, by `reasoning_effort` or `reasoning.effort`; throws `invalid_request` for an unknown one. */
+export function readThink(body: JsonObject): Think | undefined {
   const nested = body["reasoning"] ?? undefined;
   const effort =
     textField(body, "reasoning_effort") ?? (isObject(nested) ? textField(nested, "effort") : undefined);
@@ -205,14 +158,8 @@ function readLogprobs(body: JsonObject): { readonly top: number } | undefined {
   return asked ? { top } : undefined;
 }
 
-function readKeepAlive(body: JsonObject): number | string | undefined {
-  const value = body["keep_alive"] ?? undefined;
-  if (value === undefined || typeof value === "number" || typeof value === "string") return value;
-  throw mismatch("keep_alive", value, "api.Duration");
-}
-
 /** The request in neutral form; throws `unsupported` when a part of it has none. */
-export function translatable({ request, obstacle }: ReadRequest): ChatRequest {
+export function translatable<T>({ request, obstacle }: Read<T>): T {
   if (obstacle === undefined) return request;
   throw new Fault("unsupported", `${obstacle} is not supported by the backend of this model`);
 }

@@ -1,0 +1,71 @@
+import type { GenerateRequest, LoadRequest } from "../../core/chat.ts";
+import type { Json, JsonObject } from "../../core/json.ts";
+import { flagField, invalid, mismatch, numberField, objectField, present, textField } from "./fields.ts";
+import { checkInputs } from "./inputs.ts";
+import { type Read, readFormat } from "./request.ts";
+import { readKeepAlive, readOptions, readSampling, rest } from "./sampling.ts";
+
+/** Fields that become something neutral; all others are kept in `extra`. */
+const KNOWN = new Set(
+  (
+    "model prompt suffix stream stream_options n best_of echo max_tokens temperature top_p top_k min_p " +
+    "typical_p seed stop presence_penalty frequency_penalty repetition_penalty repeat_penalty repeat_last_n " +
+    "response_format logprobs keep_alive options"
+  ).split(" "),
+);
+
+/**
+ * Reads the body of POST /v1/completions: an empty prompt is a load, as Ollama takes it. Throws `invalid_request`
+ * for what no backend could take; what only cannot be translated is told as an obstacle.
+ */
+export function readCompletion(body: JsonObject): Read<GenerateRequest | LoadRequest> {
+  const obstacles = choicesObstacles(body);
+  const prompt = readPrompt(body["prompt"] ?? "", obstacles);
+  const { inner, runner } = readOptions(objectField(body, "options"));
+  const fields = {
+    sampling: { temperature: 1, topP: 1, ...inner, ...readSampling(body) },
+    ...present({
+      suffix: textField(body, "suffix") || undefined,
+      format: readFormat(objectField(body, "response_format"), obstacles),
+      logprobs: readTokenLogprobs(body["logprobs"] ?? undefined, obstacles),
+      keepAlive: readKeepAlive(body),
+      runner,
+      extra: rest(body, KNOWN),
+    }),
+  };
+  const [obstacle] = obstacles;
+  if (prompt === "") {
+    const keep = present({ keepAlive: fields.keepAlive });
+    return { request: { kind: "load", unload: false, ...keep }, obstacle };
+  }
+  return { request: { kind: "generate", prompt, raw: false, images: [], ...fields }, obstacle };
+}
+
+/** A neutral reply is one choice of new text. */
+function choicesObstacles(body: JsonObject): string[] {
+  const obstacles: string[] = [];
+  if ((numberField(body, "n") ?? 1) !== 1) obstacles.push("n>1");
+  if ((numberField(body, "best_of") ?? 1) !== 1) obstacles.push("best_of>1");
+  if (flagField(body, "echo") === true) obstacles.push("echo");
+  return obstacles;
+}
+
+/** One text, alone or as the only one of a list; more of them and token ids are obstacles. */
+function readPrompt(prompt: Json, obstacles: string[]): string {
+  if (typeof prompt === "string") return prompt;
+  const [first] = checkInputs(prompt, () => mismatch("prompt", prompt, "string"));
+  if (typeof first === "string" && (prompt as Json[]).length === 1) return first;
+  obstacles.push(typeof first === "string" ? "a list of prompts" : "a prompt of token ids");
+  return "";
+}
+
+const MOST_ALTERNATIVES = 20;
+
+/** The number of alternatives; llama.cpp also takes true and false. */
+function readTokenLogprobs(value: Json | undefined, obstacles: string[]): { top: number } | undefined {
+  if (value === undefined || value === false) return undefined;
+  if (value === true) return { top: 0 };
+  if (typeof value !== "number" || !Number.isInteger(value)) throw invalid("logprobs must be a whole number");
+  if (value < 0 || value > MOST_ALTERNATIVES) obstacles.push(`logprobs=${value}`);
+  return { top: value };
+}

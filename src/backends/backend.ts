@@ -34,6 +34,17 @@ export interface BackendState {
   readonly slots: number | undefined;
 }
 
+/** A request of Ollama's management API. */
+export interface ManagementRequest {
+  readonly method: string;
+  readonly path: string;
+  /** Empty for none. */
+  readonly body: Buffer;
+  /** Takes the reply as it comes, whatever its status. */
+  readonly sink: ReplySink;
+  readonly signal: AbortSignal;
+}
+
 /** An LLM server (or the model in this process) that runs tasks. */
 export interface Backend {
   /** Unique in its worker, e.g. `ollama@127.0.0.1:11434`. */
@@ -49,6 +60,11 @@ export interface Backend {
    * @param model the backend's own id of the model
    */
   run(task: Task, model: string, sink: ReplySink, signal: AbortSignal): Promise<Answer>;
+  /**
+   * Passes a request on and resolves when the reply is complete; only servers of the kind `ollama` have such an API.
+   * Rejects with `backend_unreachable`, `backend_lost` or the signal's reason.
+   */
+  manage?(request: ManagementRequest): Promise<void>;
   /** Releases sockets and memory. Idempotent. */
   close(): Promise<void>;
 }

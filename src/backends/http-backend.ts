@@ -2,10 +2,10 @@ import type { ModelCard } from "../core/model.ts";
 import type { Task } from "../core/task.ts";
 import type { ClientFace, Passthrough } from "../protocols/protocol.ts";
 import { AnswerWriter, openTask, Outlet } from "./answer.ts";
-import type { Answer, Backend, BackendState, ReplySink } from "./backend.ts";
+import type { Answer, Backend, BackendState, ManagementRequest, ReplySink } from "./backend.ts";
 import { HttpOrigin, type HttpTarget } from "./http.ts";
 import { PROFILES, type HttpKind, type Profile } from "./profiles.ts";
-import type { PostOptions, ReplyHeaders } from "./receivers.ts";
+import type { PostOptions, Receiver, ReplyHeaders } from "./receivers.ts";
 
 export interface HttpBackendOptions {
   readonly kind: HttpKind;
@@ -52,6 +52,14 @@ export class HttpBackend implements Backend {
     const run = { task, model, sink, signal };
     const passes = way !== undefined && way.carries?.(task.body) !== false;
     return passes ? this.#relay(run, way) : this.#translate(run);
+  }
+
+  manage({ method, path, body, sink, signal }: ManagementRequest): Promise<void> {
+    const receiver: Receiver = {
+      onHead: (status, headers) => sink.head(status, contentTypeOf(headers) ?? "application/json"),
+      onChunk: (chunk) => sink.write(chunk),
+    };
+    return this.#http.pass({ method, path, body }, receiver, signal);
   }
 
   async close(): Promise<void> {

@@ -75,6 +75,20 @@ export class HttpOrigin {
     return receiver.reply();
   }
 
+  /** Sends a request of any method; the receiver gets the reply of any status as it comes. Rejects as `get` does. */
+  pass(
+    request: { readonly method: string; readonly path: string; readonly body: Buffer },
+    receiver: Receiver,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { method, path, body } = request;
+    const outgoing =
+      body.length === 0
+        ? { method, path, headers: this.#getHeaders }
+        : { method, path, headers: this.#postHeaders, body };
+    return this.#exchange(outgoing, receiver, signal);
+  }
+
   /** The JSON of a 2xx reply. Rejects as `get` does, with `backend_busy` for 503 and `backend_error` for the rest. */
   async getJson(path: string, signal: AbortSignal): Promise<Json> {
     const reply = await this.get(path, signal);

@@ -1,5 +1,5 @@
 import type { JsonObject } from "../core/json.ts";
-import type { ModelCard } from "../core/model.ts";
+import type { ModelCard, ModelLoad } from "../core/model.ts";
 import type { BackendState } from "./backend.ts";
 import type { HttpOrigin } from "./http.ts";
 import {
@@ -22,15 +22,18 @@ export async function inspectOllama(http: HttpOrigin, signal: AbortSignal): Prom
     http.getJson("/api/tags", signal),
     http.getJson("/api/ps", signal),
   ]);
-  const resident = new Set(listMember(running, "models").map((entry) => textOf(entry["name"])));
-  const models = modelCards(listMember(tags, "models"), (entry) => cardOf(entry, resident));
+  const loads = new Map(
+    listMember(running, "models").map((entry) => [textOf(entry["name"]), loadOf(entry)] as const),
+  );
+  const models = modelCards(listMember(tags, "models"), (entry) => cardOf(entry, loads));
   return { models, slots: undefined };
 }
 
-function cardOf(entry: JsonObject, resident: ReadonlySet<string>): ModelCard | undefined {
+function cardOf(entry: JsonObject, loads: ReadonlyMap<string, ModelLoad>): ModelCard | undefined {
   const name = textOf(entry["name"]);
   const details = objectMember(entry, "details");
   const capabilities = textsOf(entry["capabilities"]);
+  const load = loads.get(name);
   return modelCard(name, {
     modifiedAt: timeOf(textOf(entry["modified_at"])),
     size: countOf(entry["size"]),
@@ -43,8 +46,18 @@ function cardOf(entry: JsonObject, resident: ReadonlySet<string>): ModelCard | u
     // Servers before 0.30 list no capabilities.
     capabilities: capabilities.length > 0 ? capabilities : ["completion"],
     ownedBy: ownerOf(name),
-    resident: resident.has(name),
+    resident: load !== undefined,
+    ...(load === undefined ? {} : { load }),
   });
+}
+
+function loadOf(entry: JsonObject): ModelLoad {
+  return {
+    size: countOf(entry["size"]),
+    sizeVram: countOf(entry["size_vram"]),
+    expiresAt: timeOf(textOf(entry["expires_at"])) || undefined,
+    contextLength: countOf(entry["context_length"]),
+  };
 }
 
 /** Ms since 1970; 0 for what is no time. */

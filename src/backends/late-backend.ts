@@ -1,7 +1,7 @@
 import { Fault } from "../core/fault.ts";
 import type { Task } from "../core/task.ts";
 import type { Address } from "./address.ts";
-import type { Answer, Backend, BackendKind, BackendState, ReplySink } from "./backend.ts";
+import type { Answer, Backend, BackendKind, BackendState, ManagementRequest, ReplySink } from "./backend.ts";
 import { probeKind } from "./discover.ts";
 import { HttpBackend } from "./http-backend.ts";
 
@@ -41,6 +41,11 @@ export class LateBackend implements Backend {
   async run(task: Task, model: string, sink: ReplySink, signal: AbortSignal): Promise<Answer> {
     if (this.#found === undefined) throw unreachable();
     return this.#found.run(task, model, sink, signal);
+  }
+
+  async manage(request: ManagementRequest): Promise<void> {
+    if (this.#found === undefined) throw unreachable();
+    return this.#found.manage(request);
   }
 
   async close(): Promise<void> {

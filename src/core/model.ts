@@ -25,6 +25,17 @@ export function isModelName(name: string): boolean {
   return name.length <= MAX_NAME && NAME.test(name);
 }
 
+/** A model in a backend's memory. */
+export interface ModelLoad {
+  /** Bytes in all, and of these in the memory of graphics cards. */
+  readonly size: number;
+  readonly sizeVram: number;
+  /** Ms since 1970; undefined when it stays. */
+  readonly expiresAt: number | undefined;
+  /** Tokens it was loaded with; 0 when unknown. */
+  readonly contextLength: number;
+}
+
 /** What is known about a model on one backend; carried in a worker's announcement. */
 export interface ModelCard {
   /** See {@link modelKey}. */
@@ -46,4 +57,6 @@ export interface ModelCard {
   readonly ownedBy: string;
   /** True when the model is loaded and answers without a load. */
   readonly resident: boolean;
+  /** Only of a resident model, where the backend tells. */
+  readonly load?: ModelLoad;
 }

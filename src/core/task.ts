@@ -1,3 +1,5 @@
+import type { Errand } from "./errand.ts";
+
 /** What a client asked for, by the endpoint it asked at. Also the name used in metrics and logs. */
 export type Endpoint =
   | "ollama-generate"
@@ -9,7 +11,8 @@ export type Endpoint =
   | "openai-embeddings"
   | "openai-responses"
   | "anthropic-messages"
-  | "anthropic-count-tokens";
+  | "anthropic-count-tokens"
+  | Errand;
 
 /** The API family whose shapes, errors and stream form a client or a backend speaks. */
 export type Dialect = "ollama" | "openai" | "anthropic";
@@ -19,7 +22,7 @@ export interface Task {
   /** `<tag>.<n>`: the tag names the gateway incarnation whose reply keys and channel serve this task. */
   readonly id: string;
   readonly endpoint: Endpoint;
-  /** The model exactly as the client wrote it: replies echo it. */
+  /** The model exactly as the client wrote it: replies echo it. Of an errand for a blob: its digest. */
   readonly model: string;
   /** True when the client wants the reply as a stream. */
   readonly stream: boolean;
@@ -31,8 +34,14 @@ export interface Task {
   readonly requestId: string;
   /** W3C traceparent, empty when there is none. */
   readonly trace: string;
-  /** The client's JSON body, byte for byte. */
+  /** The client's JSON body, byte for byte; of an errand what its server is to be sent. */
   readonly body: Buffer;
+}
+
+/** The dialect an endpoint belongs to: its name begins with it. */
+export function dialectOf(endpoint: Endpoint): Dialect {
+  if (endpoint.startsWith("ollama-")) return "ollama";
+  return endpoint.startsWith("openai-") ? "openai" : "anthropic";
 }
 
 /** Tag of the gateway that opened a task; every reply key of that gateway shares it as its hash tag. */

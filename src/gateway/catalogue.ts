@@ -16,6 +16,7 @@ export class Catalogue {
   #remembered = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
   #refreshing: Promise<void> | undefined;
+  #onRefresh: (() => void) | undefined;
 
   /** @param options.memoryMs how long a model without workers is still known */
   constructor(options: { connection: Connection; keys: Keys; now: () => number; memoryMs: number }) {
@@ -63,8 +64,18 @@ export class Catalogue {
 
   /** One card per model that some worker serves now, newest first. */
   get models(): readonly ModelCard[] {
-    const cards = [...this.#cards.values()].flatMap((list) => list[0] ?? []);
+    const cards = [...this.#cards.values()].flatMap((list) => merged(list) ?? []);
     return cards.toSorted((a, b) => b.modifiedAt - a.modifiedAt);
+  }
+
+  /** Every card of every backend. */
+  get cards(): readonly ModelCard[] {
+    return [...this.#cards.values()].flat();
+  }
+
+  /** Sets what is called after each look at the fleet. */
+  onRefresh(callback: () => void): void {
+    this.#onRefresh = callback;
   }
 
   /** The queue a request for this model goes to; undefined when nobody has served it for a while. */
@@ -94,5 +105,12 @@ export class Catalogue {
     this.#workers = workers;
     this.#cards = cards;
     this.#remembered = remembered;
+    this.#onRefresh?.();
   }
+}
+
+/** One card for all that a model has: what the first tells, and the date of the newest. */
+function merged([first, ...others]: readonly ModelCard[]): ModelCard | undefined {
+  if (first === undefined || others.length === 0) return first;
+  return { ...first, modifiedAt: Math.max(first.modifiedAt, ...others.map((card) => card.modifiedAt)) };
 }

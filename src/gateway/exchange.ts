@@ -2,9 +2,10 @@ import { Fault, faultFromRecord } from "../core/fault.ts";
 import type { Frame, FrameEnd } from "../core/frame.ts";
 import { isOver, move } from "../core/phase.ts";
 import type { Phase } from "../core/phase.ts";
+import { dialectOf } from "../core/task.ts";
 import type { Task } from "../core/task.ts";
 import type { Usage } from "../core/usage.ts";
-import { faultFace, serverEndpoint } from "../protocols/catalogue.ts";
+import { faultFace } from "../protocols/catalogue.ts";
 import type { Heartbeat } from "../protocols/heartbeats.ts";
 import type { Cursor } from "../redis/reply-stream.ts";
 import { sendFault } from "./fault-reply.ts";
@@ -234,7 +235,7 @@ export class Exchange {
       return;
     }
     const { endpoint, requestId } = this.task;
-    const face = faultFace(serverEndpoint(endpoint).dialect);
+    const face = faultFace(dialectOf(endpoint));
     this.#reply.end(Buffer.from(face.frame(fault, endpoint, requestId)));
   }
 

@@ -1,6 +1,7 @@
 import type { Fault } from "../core/fault.ts";
-import type { Dialect, Task } from "../core/task.ts";
-import { faultFace, serverEndpoint } from "../protocols/catalogue.ts";
+import { dialectOf } from "../core/task.ts";
+import type { Dialect, Endpoint } from "../core/task.ts";
+import { faultFace } from "../protocols/catalogue.ts";
 import type { Headers, HttpReply, HttpRequest } from "./http.ts";
 
 /** Faults told before the first byte of a reply. */
@@ -9,12 +10,9 @@ import type { Headers, HttpReply, HttpRequest } from "./http.ts";
 export function sendFault(
   reply: HttpReply,
   fault: Fault,
-  asked: { readonly endpoint: Task["endpoint"]; readonly requestId: string },
+  asked: { readonly endpoint: Endpoint; readonly requestId: string },
 ): void {
-  const { contentType, body } = faultFace(serverEndpoint(asked.endpoint).dialect).body(
-    fault,
-    asked.requestId,
-  );
+  const { contentType, body } = faultFace(dialectOf(asked.endpoint)).body(fault, asked.requestId);
   reply.send(fault.http, faultHeaders(fault, contentType, asked.requestId), body);
 }
 
@@ -25,12 +23,12 @@ export function sendPathFault(
   fault: Fault,
   more: Headers = [],
 ): void {
-  const { contentType, body } = faultFace(dialectOf(request.path)).body(fault, "");
+  const { contentType, body } = faultFace(dialectOfPath(request.path)).body(fault, "");
   reply.send(fault.http, [...faultHeaders(fault, contentType, ""), ...more], body);
 }
 
 /** Anthropic's clients know the paths below /v1/messages, OpenAI's the rest of /v1. */
-function dialectOf(path: string): Dialect {
+function dialectOfPath(path: string): Dialect {
   if (path.startsWith("/v1/messages")) return "anthropic";
   return path.startsWith("/v1/") ? "openai" : "ollama";
 }

@@ -9,16 +9,20 @@ import { connect } from "../redis/connection.ts";
 import type { Connection } from "../redis/connection.ts";
 import { Keys } from "../redis/keys.ts";
 import { announceGateway, ANNOUNCE_MS, forgetGateway } from "../redis/registry.ts";
+import { dropQueue } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import { openGatewayMetrics } from "../telemetry/metrics.ts";
 import type { GatewayMetrics } from "../telemetry/metrics.ts";
 import { Catalogue } from "./catalogue.ts";
 import { buildGuard } from "./door.ts";
+import { Errands } from "./errands.ts";
 import { startHttp } from "./http.ts";
-import type { Guard, HttpServer } from "./http.ts";
+import type { Guard, HttpServer, Route } from "./http.ts";
 import { Keyring } from "./keyring.ts";
+import { managementRoutes } from "./management.ts";
 import { OriginPolicy } from "./origin.ts";
 import { buildFallback, buildRoutes, buildTooLarge } from "./routes.ts";
+import { ShowView } from "./show-view.ts";
 import { Switchboard } from "./switchboard.ts";
 import { loadUws } from "./uws.ts";
 
@@ -81,9 +85,11 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
   releases.push(() => {
     board.stop();
   });
+  const keyring = new Keyring(settings);
   const routes = buildRoutes({
     catalogue,
     version,
+    management: openManagement({ catalogue, board, keyring, commands, keys }),
     takeTask: (endpoint, request, reply) => {
       board.take(endpoint, request, reply);
     },
@@ -98,19 +104,45 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     routes,
     fallback: buildFallback(routes),
     tooLarge: buildTooLarge(settings.maxBodyBytes),
-    guard: guardOf(settings, metrics),
+    guard: guardOf(settings, keyring, metrics),
   });
   const presence = startPresence({ assembly, keys, commands, board, server, version });
   log.info("gateway is ready", { host: settings.host, port: server.port, tag });
   return handle({ assembly, keys, commands, board, server, presence });
 }
 
-function guardOf(settings: Settings, metrics: GatewayMetrics): Guard {
+/** Ollama's management, carried out by the workers. */
+function openManagement(parts: {
+  catalogue: Catalogue;
+  board: Switchboard;
+  keyring: Keyring;
+  commands: Connection;
+  keys: Keys;
+}): readonly Route[] {
+  const { catalogue, board, keyring, commands, keys } = parts;
+  const errands = new Errands({
+    now: () => board.now(),
+    newTaskId: () => board.newTaskId(),
+    accept: (task, key, reply) => {
+      board.accept(task, key, reply);
+    },
+    dropQueue: (key) => {
+      dropQueue(commands, keys, key).catch(() => undefined);
+    },
+  });
+  catalogue.onRefresh(() => {
+    errands.workersAre(catalogue.workers);
+  });
+  const show = new ShowView({ catalogue, errands, mono: systemAmbient.mono });
+  return managementRoutes({ catalogue, errands, show, keyring, unready: () => board.unready() });
+}
+
+function guardOf(settings: Settings, keyring: Keyring, metrics: GatewayMetrics): Guard {
   const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
   const own = [hostname(), ...addresses.map(({ address }) => address)];
   return buildGuard({
     origins: new OriginPolicy({ origins: settings.origins, listen: settings.host, own }),
-    keyring: new Keyring(settings),
+    keyring,
     onRefused: (code) => {
       metrics.rejected("none", code);
     },

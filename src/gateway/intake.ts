@@ -1,11 +1,10 @@
-import { Fault, toFault } from "../core/fault.ts";
-import { isObject } from "../core/json.ts";
-import type { JsonObject } from "../core/json.ts";
+import { toFault } from "../core/fault.ts";
+import type { Fault } from "../core/fault.ts";
 import type { Endpoint, Task } from "../core/task.ts";
 import { serverEndpoint } from "../protocols/catalogue.ts";
 import { modelNotFound } from "../protocols/ollama/faults.ts";
 import type { Opening } from "../protocols/protocol.ts";
-import { firstJsonValue } from "../wire/json-value.ts";
+import { readBody } from "./body.ts";
 import { sendFault } from "./fault-reply.ts";
 import type { HttpReply, HttpRequest } from "./http.ts";
 
@@ -37,7 +36,7 @@ export function takeRequest(
   try {
     const unready = host.unready();
     if (unready !== undefined) throw unready;
-    const { value, bytes } = parseBody(request.body);
+    const { value, bytes } = readBody(request.body);
     const opening = serverEndpoint(endpoint).open(value);
     const model = knownModel(host, endpoint, opening);
     host.admit(model);
@@ -73,36 +72,6 @@ function knownModel(host: IntakeHost, endpoint: Endpoint, opening: Opening): str
   const key = host.findModel(opening.model);
   if (key === undefined) throw modelNotFound(opening.model, endpoint);
   return key;
-}
-
-/** A body that was read, and the bytes that say it. */
-interface ReadBody {
-  readonly value: JsonObject;
-  readonly bytes: Buffer;
-}
-
-function parseBody(body: Buffer): ReadBody {
-  if (body.length === 0) throw new Fault("body_missing", "missing request body");
-  const read = readJson(body) ?? readFirst(body);
-  if (!isObject(read.value)) throw new Fault("invalid_request", "the request body must be a JSON object");
-  return { value: read.value, bytes: read.bytes };
-}
-
-/** Ollama reads the first JSON value of a body and ignores what follows it; so do we, where a body is not one value. */
-function readFirst(body: Buffer): { value: unknown; bytes: Buffer } {
-  const first = firstJsonValue(body);
-  const read = first === undefined ? undefined : readJson(first);
-  if (read !== undefined) return read;
-  const isCut = first === undefined && /^\s*[{[]/.test(body.toString("latin1", 0, 64));
-  throw new Fault("bad_json", isCut ? "unexpected EOF" : "the request body is not valid JSON");
-}
-
-function readJson(bytes: Buffer): { value: unknown; bytes: Buffer } | undefined {
-  try {
-    return { value: JSON.parse(bytes.toString()), bytes };
-  } catch {
-    return undefined;
-  }
 }
 
 const REQUEST_ID = /^[\w.:@/+=-]{1,128}$/;

@@ -13,6 +13,8 @@ export interface RoutesHost {
   takeTask(endpoint: Endpoint, request: HttpRequest, reply: HttpReply): void;
   /** Why requests cannot be served now; undefined when they can. */
   unready(): Fault | undefined;
+  /** Further routes: Ollama's views of the fleet and its management. */
+  readonly management: readonly Route[];
   metrics(): Promise<{ readonly contentType: string; readonly body: string }>;
 }
 
@@ -32,6 +34,7 @@ export function buildRoutes(host: RoutesHost): Route[] {
   });
   return [
     ...tasks,
+    ...host.management,
     ...readable("/", (_request, reply) => {
       reply.send(200, TEXT, "Ollama is running");
     }),

@@ -1,4 +1,4 @@
-import type { Task } from "../core/task.ts";
+import type { Endpoint, Task } from "../core/task.ts";
 import { sseComment, sseEvent } from "../wire/sse.ts";
 import { emptyLine } from "./ollama/empty-line.ts";
 
@@ -20,28 +20,19 @@ export interface HeartbeatOptions {
 const COMMENT: Heartbeat = { contentType: "text/event-stream", text: sseComment("keep-alive") };
 const PING: Heartbeat = { contentType: "text/event-stream", text: sseEvent("ping", '{"type":"ping"}') };
 
+const EVENTS: ReadonlyMap<Endpoint, Heartbeat> = new Map<Endpoint, Heartbeat>([
+  ["openai-chat", COMMENT],
+  ["openai-completion", COMMENT],
+  ["openai-responses", COMMENT],
+  ["anthropic-messages", PING],
+]);
+
 /** The heartbeat of a task's stream; undefined where there is none. */
 export function heartbeatOf(
-  task: Pick<Task, "endpoint" | "model" | "stream">,
+  { endpoint, model, stream }: Pick<Task, "endpoint" | "model" | "stream">,
   { ndjson, now }: HeartbeatOptions,
 ): Heartbeat | undefined {
-  if (!task.stream) return undefined;
-  switch (task.endpoint) {
-    case "openai-chat":
-    case "openai-completion":
-    case "openai-responses":
-      return COMMENT;
-    case "anthropic-messages":
-      return PING;
-    case "ollama-generate":
-    case "ollama-chat":
-      return ndjson
-        ? { contentType: "application/x-ndjson", text: emptyLine(task.endpoint, task.model, now) }
-        : undefined;
-    case "ollama-embed":
-    case "ollama-embeddings":
-    case "openai-embeddings":
-    case "anthropic-count-tokens":
-      return undefined;
-  }
+  if (!stream) return undefined;
+  if (endpoint !== "ollama-generate" && endpoint !== "ollama-chat") return EVENTS.get(endpoint);
+  return ndjson ? { contentType: "application/x-ndjson", text: emptyLine(endpoint, model, now) } : undefined;
 }

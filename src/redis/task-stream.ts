@@ -243,3 +243,27 @@ export async function dropConsumer(
   const held = await heldBy(connection, keys, { model, consumer, count: 1 });
   if (held.size === 0) await connection.command("XGROUP", "DELCONSUMER", keys.queue(model), GROUP, consumer);
 }
+
+/** Lets queues expire `lifeMs` from now unless this is called again: for queues that only one worker reads. */
+export async function keepQueues(
+  connection: Connection,
+  keys: Keys,
+  models: readonly string[],
+  lifeMs: number,
+): Promise<void> {
+  const life = String(lifeMs);
+  await Promise.all(
+    models.flatMap((model) => [
+      connection.command("PEXPIRE", keys.queue(model), life),
+      connection.command("PEXPIRE", keys.doorbell(model), life),
+    ]),
+  );
+}
+
+/** Removes a queue and its doorbell, with all that is in them. */
+export async function dropQueue(connection: Connection, keys: Keys, model: string): Promise<void> {
+  await Promise.all([
+    connection.command("UNLINK", keys.queue(model)),
+    connection.command("UNLINK", keys.doorbell(model)),
+  ]);
+}

@@ -105,8 +105,10 @@ export class Presence {
 
   async #changed(station: Station): Promise<void> {
     const models = station.models.map((model) => model.key);
-    this.#options.log.info("backend is ready", {
-      backend: station.backend.name,
+    const { name } = station.backend;
+    const level = station.announced ? "info" : "debug";
+    this.#options.log[level]("backend is ready", {
+      backend: name,
       models: models.join(" "),
       slots: station.slots,
     });
@@ -141,7 +143,7 @@ export class Presence {
       startedAt: this.#startedAt,
       seenAt: now(),
       draining: this.#draining,
-      backends: stations.map((station) => station.announcement()),
+      backends: stations.filter((one) => one.announced).map((one) => one.announcement()),
     };
   }
 }

@@ -11,10 +11,14 @@ export class Station {
   #busy = 0;
   #waiters: (() => void)[] = [];
 
+  /** False for what only this worker knows of: its models are no models of the fleet. */
+  readonly announced: boolean;
+
   /** @param fixedSlots as configured; 0 takes what the backend says */
-  constructor(backend: Backend, fixedSlots: number) {
+  constructor(backend: Backend, fixedSlots: number, announced = true) {
     this.backend = backend;
     this.#fixedSlots = fixedSlots;
+    this.announced = announced;
   }
 
   get healthy(): boolean {

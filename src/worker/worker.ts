@@ -8,12 +8,13 @@ import type { Connection } from "../redis/connection.ts";
 import { onControl } from "../redis/control.ts";
 import { Keys } from "../redis/keys.ts";
 import { uptimeMs } from "../redis/server.ts";
-import { dropConsumer } from "../redis/task-stream.ts";
+import { dropConsumer, dropQueue, keepQueues } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import { openWorkerMetrics } from "../telemetry/metrics.ts";
 import type { WorkerMetrics } from "../telemetry/metrics.ts";
 import { Acknowledger } from "./acknowledger.ts";
 import { Claimer } from "./claimer.ts";
+import { ErrandDesk } from "./errand-desk.ts";
 import { Emitter } from "./emitter.ts";
 import { Keeper } from "./keeper.ts";
 import { Presence } from "./presence.ts";
@@ -36,6 +37,9 @@ export interface WorkerOptions {
   readonly log: Log;
   readonly backends: readonly Backend[];
 }
+
+/** What is left of the queues of a worker that was killed, ms. */
+const ERRAND_QUEUE_MS = 60_000;
 
 /** Frames and acknowledgements of the last tasks get this long to reach Redis, ms. */
 const FAREWELL_MS = 2000;
@@ -80,7 +84,7 @@ async function assemble(options: WorkerOptions, worker: string, redis: Connectio
   await presence.start();
   keeper.start();
   for (const claimer of claimers) claimer.start();
-  log.info("worker is ready", { worker, backends: crew.stations.length });
+  log.info("worker is ready", { worker, backends: options.backends.length });
   let stopping: Promise<void> | undefined;
   return {
     id: worker,
@@ -117,7 +121,12 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
   const { leaseMs, deliveryLimit } = settings;
   const keys = new Keys(settings.prefix);
   const links = { ...(await openLinks(redis)), keys };
-  const stations = options.backends.map((backend) => new Station(backend, settings.slots));
+  const stations = recruitStations(options, worker, {
+    ...links,
+    onChanged: (station) => {
+      void presence.look(station);
+    },
+  });
   const metrics = openWorkerMetrics({ version: productVersion() });
   const acknowledger = new Acknowledger({ connection: links.writes, keys });
   const emitter = recruitEmitter(links, metrics);
@@ -148,6 +157,21 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
     claimers.push(new Claimer({ station, connection, keys, consumer: worker, log, random, run: runner.run }));
   }
   return { ...links, worker, log, stations, acknowledger, emitter, roll, keeper, presence, claimers };
+}
+
+/** One station per backend, and one for errands to those that are Ollama servers. */
+function recruitStations(
+  { backends, settings }: WorkerOptions,
+  worker: string,
+  links: Links & { readonly keys: Keys; readonly onChanged: (station: Station) => void },
+): readonly Station[] {
+  const { leases, keys, onChanged } = links;
+  const stations = backends.map((backend) => new Station(backend, settings.slots));
+  if (!backends.some(({ kind }) => kind === "ollama" || kind === "unknown")) return stations;
+  const keep = async (queues: readonly string[]): Promise<void> =>
+    keepQueues(leases, keys, queues, ERRAND_QUEUE_MS);
+  const desk = new ErrandDesk({ worker, stations, keep, onChanged });
+  return [...stations, new Station(desk, 0, false)];
 }
 
 /** Frames, heartbeats and subscriptions do not wait for each other. */
@@ -183,10 +207,16 @@ async function stop(options: WorkerOptions, crew: Crew, connections: readonly Co
   keeper.stop();
   await acknowledger.flush();
   await presence.stop();
-  for (const model of new Set(stations.flatMap((one) => one.models.map((card) => card.key)))) {
-    await dropConsumer(crew.leases, crew.keys, model, crew.worker).catch(() => undefined);
-  }
+  for (const station of stations) await leaveQueues(crew, station);
   emitter.stop();
   for (const connection of connections) connection.close();
   await Promise.all(options.backends.map(async (backend) => backend.close()));
+}
+
+/** Queues of models stay for other workers; those of errands are this worker's own. */
+async function leaveQueues({ leases, keys, worker }: Crew, station: Station): Promise<void> {
+  for (const { key } of station.models) {
+    const work = station.announced ? dropConsumer(leases, keys, key, worker) : dropQueue(leases, keys, key);
+    await work.catch(() => undefined);
+  }
 }

@@ -48,6 +48,7 @@ test("Ollama: tags and what is in memory", async (t) => {
     capabilities: ["completion", "tools"],
     ownedBy: "library",
     resident: true,
+    load: { size: 98_362_745, sizeVram: 0, expiresAt: undefined, contextLength: 0 },
   });
   assert.deepEqual([models[1]?.key, models[1]?.ownedBy, models[1]?.resident], ["me/big:7b", "me", false]);
 });

@@ -1,0 +1,37 @@
+import { Fault } from "../core/fault.ts";
+import { isObject } from "../core/json.ts";
+import type { JsonObject } from "../core/json.ts";
+import { firstJsonValue } from "../wire/json-value.ts";
+
+/** A body that was read, and the bytes that say it. */
+export interface ReadBody {
+  readonly value: JsonObject;
+  readonly bytes: Buffer;
+}
+
+/**
+ * The JSON object of a request's body. Throws `body_missing`, `bad_json`, or `invalid_request` when it is no object.
+ */
+export function readBody(body: Buffer): ReadBody {
+  if (body.length === 0) throw new Fault("body_missing", "missing request body");
+  const read = readJson(body) ?? readFirst(body);
+  if (!isObject(read.value)) throw new Fault("invalid_request", "the request body must be a JSON object");
+  return { value: read.value, bytes: read.bytes };
+}
+
+/** Ollama reads the first JSON value of a body and ignores what follows it; so do we, where a body is not one value. */
+function readFirst(body: Buffer): { value: unknown; bytes: Buffer } {
+  const first = firstJsonValue(body);
+  const read = first === undefined ? undefined : readJson(first);
+  if (read !== undefined) return read;
+  const isCut = first === undefined && /^\s*[{[]/.test(body.toString("latin1", 0, 64));
+  throw new Fault("bad_json", isCut ? "unexpected EOF" : "the request body is not valid JSON");
+}
+
+function readJson(bytes: Buffer): { value: unknown; bytes: Buffer } | undefined {
+  try {
+    return { value: JSON.parse(bytes.toString()), bytes };
+  } catch {
+    return undefined;
+  }
+}

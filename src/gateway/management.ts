@@ -1,0 +1,166 @@
+import { ERRANDS } from "../core/errand.ts";
+import { Fault, toFault } from "../core/fault.ts";
+import { modelKey } from "../core/model.ts";
+import { psBody, STATUS_BODY } from "../protocols/listings.ts";
+import { notManaged, readDigest, readOrder } from "../protocols/ollama/management.ts";
+import type { ModelErrand } from "../protocols/ollama/management.ts";
+import { errorOf } from "../protocols/ollama/progress.ts";
+import { readBody } from "./body.ts";
+import type { Catalogue } from "./catalogue.ts";
+import { nameOf, serversOf } from "./errands.ts";
+import type { ErrandOrder, Errands, SentErrand, Server } from "./errands.ts";
+import { sendPathFault } from "./fault-reply.ts";
+import type { Handler, Headers, HttpReply, HttpRequest, Route } from "./http.ts";
+import type { Keyring } from "./keyring.ts";
+import { ProgressReply } from "./progress-reply.ts";
+import type { ShowView } from "./show-view.ts";
+
+export interface ManagementHost {
+  readonly catalogue: Pick<Catalogue, "workers" | "cards">;
+  readonly errands: Pick<Errands, "send">;
+  readonly show: Pick<ShowView, "answer">;
+  readonly keyring: Pick<Keyring, "isAdmin">;
+  /** Why requests cannot be served now; undefined when they can. */
+  unready(): Fault | undefined;
+}
+
+const NATIVE_JSON: Headers = [["content-type", "application/json; charset=utf-8"]];
+
+/** Ollama's views of the fleet, and the orders that change the models of its servers. */
+export function managementRoutes(host: ManagementHost): readonly Route[] {
+  const orders = ORDERS.map((errand): Route => {
+    const { method, path } = ERRANDS[errand];
+    return {
+      method,
+      path,
+      handler: guarded(host, errand, (request, reply) => give(host, errand, { request, reply })),
+    };
+  });
+  const blobs = (["ollama-blob-look", "ollama-blob-put"] as const).map((errand): Route => {
+    const { method, path } = ERRANDS[errand];
+    const handler = guarded(host, errand, (request, reply) => {
+      const order = { errand, model: readDigest(request.path.replace(/\/$/, "")), body: request.body };
+      giveWhole(host, { order, servers: serversOf(host.catalogue.workers) }, reply);
+    });
+    return { method, path: `${path}*`, handler };
+  });
+  return [
+    {
+      method: "GET",
+      path: "/api/ps",
+      handler: (_, reply) => reply.send(200, NATIVE_JSON, psBody(host.catalogue.cards)),
+    },
+    { method: "GET", path: "/api/status", handler: (_, reply) => reply.send(200, NATIVE_JSON, STATUS_BODY) },
+    { method: "POST", path: "/api/show", handler: (request, reply) => void show(host, request, reply) },
+    ...orders,
+    ...blobs,
+  ];
+}
+
+type Order = Exclude<ModelErrand, "ollama-show">;
+
+const ORDERS: readonly Order[] = [
+  "ollama-pull",
+  "ollama-push",
+  "ollama-create",
+  "ollama-copy",
+  "ollama-delete",
+];
+
+async function show(host: ManagementHost, request: HttpRequest, reply: HttpReply): Promise<void> {
+  try {
+    throwIfUnready(host);
+    const { value } = readBody(request.body);
+    const { status, contentType, body } = await host.show.answer(value);
+    reply.send(status, [["content-type", contentType]], body);
+  } catch (error) {
+    sendPathFault(request, reply, toFault(error));
+  }
+}
+
+/** Orders are for admins; what a handler throws is told to the client. */
+function guarded(host: ManagementHost, errand: keyof typeof ERRANDS, handler: Handler): Handler {
+  return (request, reply) => {
+    try {
+      if (!host.keyring.isAdmin(request.headers)) {
+        throw new Fault("policy_disabled", `${errand.replace("ollama-", "")} is disabled by policy`);
+      }
+      throwIfUnready(host);
+      handler(request, reply);
+    } catch (error) {
+      sendPathFault(request, reply, toFault(error));
+    }
+  };
+}
+
+function throwIfUnready(host: ManagementHost): void {
+  const unready = host.unready();
+  if (unready !== undefined) throw unready;
+}
+
+function give(
+  host: ManagementHost,
+  errand: Order,
+  { request, reply }: { request: HttpRequest; reply: HttpReply },
+): void {
+  const { value, bytes } = readBody(request.body);
+  const { model, stream } = readOrder(errand, value);
+  const servers = chooseServers(serversOf(host.catalogue.workers), errand, model);
+  if (!ERRANDS[errand].stream) {
+    giveWhole(host, { order: { errand, model, body: bytes }, servers }, reply);
+    return;
+  }
+  const body = Buffer.from(JSON.stringify({ ...value, stream: true }));
+  const progress = new ProgressReply({ reply, stream, names: servers.map(nameOf) });
+  const sent = servers.map((server, index) => {
+    const one = host.errands.send(server, { errand, model, body }, (chunk) => progress.bytes(index, chunk));
+    void one.answer.then((answer) => progress.ended(index, answer));
+    return one;
+  });
+  reply.onAbort(() => {
+    for (const one of sent) one.cancel();
+  });
+}
+
+/** A model comes to every server; it is changed where it is, and one of those that have it is enough to push it. */
+function chooseServers(servers: readonly Server[], errand: Order, model: string): readonly Server[] {
+  if (servers.length === 0) throw new Fault("not_implemented", "no Ollama server is in the fleet");
+  if (errand === "ollama-pull" || errand === "ollama-create") return servers;
+  const key = modelKey(model);
+  const holders = servers.filter(({ models }) => models.some((card) => card.key === key));
+  if (holders.length === 0) throw notManaged(errand, model);
+  return errand === "ollama-push" ? holders.slice(0, 1) : holders;
+}
+
+/** Orders that are answered in one piece: good when all servers say so, else the first error. */
+function giveWhole(
+  host: ManagementHost,
+  { order, servers }: { readonly order: ErrandOrder; readonly servers: readonly Server[] },
+  reply: HttpReply,
+): void {
+  if (servers.length === 0) throw new Fault("not_implemented", "no Ollama server is in the fleet");
+  const sent = servers.map((server) => host.errands.send(server, order));
+  reply.onAbort(() => {
+    for (const one of sent) one.cancel();
+  });
+  void sendMerged(reply, servers, sent);
+}
+
+async function sendMerged(
+  reply: HttpReply,
+  servers: readonly Server[],
+  sent: readonly SentErrand[],
+): Promise<void> {
+  const answers = await Promise.all(sent.map(({ answer }) => answer));
+  const failed = answers.findIndex(({ status }) => status >= 300);
+  const answer = answers[failed];
+  const server = servers[failed];
+  if (answer === undefined || server === undefined) {
+    // 201 says that a server had to make something.
+    reply.send(Math.max(...answers.map(({ status }) => status)), [], "");
+    return;
+  }
+  const text = errorOf(answer.body.toString());
+  const error = servers.length === 1 ? text : `${nameOf(server)}: ${text}`;
+  reply.send(answer.status, NATIVE_JSON, JSON.stringify({ error }));
+}

@@ -1,0 +1,118 @@
+import { createHash } from "node:crypto";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+
+/** A stand-in for the management side of an Ollama server: models that can be shown, pulled, copied and deleted. */
+export class OllamaManager {
+  readonly models: Set<string>;
+  /** `METHOD /path body`, in the order of arrival. */
+  readonly asked: string[] = [];
+  /** What a pull tells; the last line decides how it ends. */
+  pullLines: readonly object[] = [{ status: "pulling manifest" }, { status: "success" }];
+  /** While set, an answer waits for it. */
+  gate: Promise<void> | undefined;
+  readonly #blobs = new Set<string>();
+  readonly #server: Server;
+
+  private constructor(models: readonly string[]) {
+    this.models = new Set(models);
+    this.#server = createServer((request, response) => void this.#serve(request, response));
+  }
+
+  static async start(models: readonly string[]): Promise<OllamaManager> {
+    const manager = new OllamaManager(models);
+    await new Promise<void>((resolve) => manager.#server.listen(0, "127.0.0.1", resolve));
+    return manager;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  async stop(): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.once("close", resolve));
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
+    const body = Buffer.concat(chunks).toString();
+    const path = request.url ?? "/";
+    const line = `${request.method} ${path}`;
+    if (this.#look(line, response)) return;
+    this.asked.push(`${line} ${body}`.trim());
+    await this.gate;
+    if (path.startsWith("/api/blobs/")) this.#blob(request, response, body);
+    else await this.#manage(line, response, JSON.parse(body) as Record<string, string>);
+  }
+
+  #look(line: string, response: ServerResponse): boolean {
+    const tags = [...this.models].map((name) => ({ name, size: 100, details: { family: "llama" } }));
+    const held = tags.map((tag) => ({
+      ...tag,
+      size: 120,
+      size_vram: 60,
+      context_length: 2048,
+      expires_at: SOON,
+    }));
+    if (line === "GET /") response.end("Ollama is running");
+    else if (line === "GET /api/version") json(response, 200, { version: "0.33.0" });
+    else if (line === "GET /api/tags") json(response, 200, { models: tags });
+    else if (line === "GET /api/ps") json(response, 200, { models: held });
+    else return false;
+    return true;
+  }
+
+  #blob({ method, url = "" }: IncomingMessage, response: ServerResponse, body: string): void {
+    const digest = url.slice("/api/blobs/".length);
+    const known = this.#blobs.has(digest);
+    if (method === "HEAD") response.writeHead(known ? 200 : 404).end();
+    else if (digest !== `sha256:${createHash("sha256").update(body).digest("hex")}`)
+      json(response, 400, { error: "digest mismatch" });
+    else {
+      this.#blobs.add(digest);
+      response.writeHead(known ? 200 : 201).end();
+    }
+  }
+
+  async #manage(line: string, response: ServerResponse, body: Record<string, string>): Promise<void> {
+    const { name: alias = "", model = alias, source = "", destination = "" } = body;
+    const name = tagged(model);
+    if (line === "POST /api/show") {
+      if (this.models.has(name)) json(response, 200, { model_info: {}, asked: body, url: this.url });
+      else json(response, 404, { error: `model '${name}' not found` });
+    } else if (line === "POST /api/copy") {
+      this.models.add(tagged(destination));
+      response.writeHead(this.models.has(tagged(source)) ? 200 : 404).end();
+    } else if (line === "DELETE /api/delete") {
+      if (this.models.delete(name)) response.writeHead(200).end();
+      else json(response, 404, { error: `model '${model}' not found` });
+    } else await this.#progress(response, name);
+  }
+
+  async #progress(response: ServerResponse, name: string): Promise<void> {
+    response.writeHead(200, { "content-type": "application/x-ndjson" });
+    for (const step of this.pullLines) {
+      response.write(`${JSON.stringify(step)}\n`);
+      await new Promise(setImmediate);
+    }
+    if (JSON.stringify(this.pullLines.at(-1)) === '{"status":"success"}') this.models.add(name);
+    response.end();
+  }
+}
+
+/** When models leave the memory, in the words of a server in another time zone. */
+const SOON = "2030-01-01T02:00:00.123456789+02:00";
+
+function tagged(name: string): string {
+  return name.includes(":") ? name : `${name}:latest`;
+}
+
+function json(response: ServerResponse, status: number, document: unknown): void {
+  response
+    .writeHead(status, { "content-type": "application/json; charset=utf-8" })
+    .end(JSON.stringify(document));
+}

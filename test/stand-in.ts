@@ -226,7 +226,9 @@ interface Form {
   readonly type: { readonly stream: string; readonly whole: string };
   chunk(model: string, text: string): string;
   last(model: string, tokens: number, usage: boolean): string;
-  whole(model: string, text: string, tokens: number): string;
+  whole(model: string, text: string, tokens: number, body: Record<string, unknown>): string;
+  /** True for what is never streamed, whatever the request says. */
+  readonly alwaysWhole?: boolean;
 }
 
 class Generation {
@@ -253,7 +255,8 @@ class Generation {
     this.#response = options.response;
     this.#form = options.form;
     this.#model = String(body["model"]);
-    this.#stream = options.form.dialect === "ollama" ? body["stream"] !== false : body["stream"] === true;
+    const asked = options.form.dialect === "ollama" ? body["stream"] !== false : body["stream"] === true;
+    this.#stream = asked && options.form.alwaysWhole !== true;
     this.#limit = askedTokens(body) ?? options.standIn.behaviour.tokens;
     this.#response.on("close", () => {
       clearTimeout(this.#timer);
@@ -320,7 +323,7 @@ class Generation {
     this.#response.end(
       this.#stream
         ? this.#due + this.#form.last(this.#model, tokens, options?.include_usage === true)
-        : this.#form.whole(this.#model, standInText(tokens), tokens),
+        : this.#form.whole(this.#model, standInText(tokens), tokens, body),
     );
     this.#due = "";
   }
@@ -345,6 +348,26 @@ class Generation {
 /** The text of an answer of so many tokens. */
 export function standInText(tokens: number): string {
   return Array.from({ length: tokens }, (_, index) => `t${index} `).join("");
+}
+
+/** The vector of an input as the model makes it: float32 numbers, not of length 1. */
+export function standInVector(input: unknown): number[] {
+  const seed = [...JSON.stringify(input)].reduce(
+    (sum, character) => sum + (character.codePointAt(0) ?? 0),
+    0,
+  );
+  return Array.from({ length: 8 }, (_, index) => Math.fround(Math.sin(seed + index) * 3));
+}
+
+/** The vector cut and then of length 1. */
+export function unitVector(vector: readonly number[], dimensions: number = vector.length): number[] {
+  const cut = vector.slice(0, dimensions);
+  const length = Math.hypot(...cut);
+  return cut.map((value) => value / length);
+}
+
+function inputsOf({ input }: Record<string, unknown>): unknown[] {
+  return Array.isArray(input) ? input : [input];
 }
 
 function askedTokens(body: Record<string, unknown>): number | undefined {
@@ -394,10 +417,12 @@ function tagOf(name: string): unknown {
 }
 
 function formOf(path: string, speaks: string): Form | undefined {
-  if (path === "/v1/chat/completions") return speaks === "ollama" ? undefined : OPENAI_CHAT;
+  if (path.startsWith("/v1/")) return speaks === "ollama" ? undefined : OPENAI_FORMS.get(path);
   if (speaks === "openai") return undefined;
   if (path === "/api/chat") return ollamaForm((content) => ({ message: { role: "assistant", content } }));
   if (path === "/api/generate") return ollamaForm((response) => ({ response }));
+  if (path === "/api/embed") return OLLAMA_EMBED;
+  if (path === "/api/embeddings") return OLLAMA_EMBEDDINGS;
   return undefined;
 }
 
@@ -439,6 +464,66 @@ const openaiEvent = (model: string, choices: readonly object[], more: object = {
   return `data: ${openaiObject("chat.completion.chunk", model, { choices, ...more })}\n\n`;
 };
 
+/** What only streams need, for replies that never are one. */
+const WHOLE_ONLY = {
+  type: { stream: "application/json", whole: "application/json" },
+  chunk: () => "",
+  last: () => "",
+  alwaysWhole: true,
+} as const;
+
+const OLLAMA_EMBED: Form = {
+  ...WHOLE_ONLY,
+  dialect: "ollama",
+  whole: (model, _text, _tokens, body) => {
+    const dimensions = body["dimensions"] as number | undefined;
+    const embeddings = inputsOf(body).map((input) => unitVector(standInVector(input), dimensions));
+    const more = { total_duration: 9_000_000, load_duration: 1_000_000, prompt_eval_count: 7 };
+    return JSON.stringify({ model, embeddings, ...more });
+  },
+};
+
+const OLLAMA_EMBEDDINGS: Form = {
+  ...WHOLE_ONLY,
+  dialect: "ollama",
+  whole: (_model, _text, _tokens, { prompt }) => JSON.stringify({ embedding: standInVector(prompt) }),
+};
+
+/** Knows no dimensions, and sends the last vector first. */
+const OPENAI_EMBEDDINGS: Form = {
+  ...WHOLE_ONLY,
+  dialect: "openai",
+  whole: (model, _text, _tokens, body) => {
+    const data = inputsOf(body).map((input, index) => {
+      const vector = standInVector(input);
+      const compact = Buffer.from(new Float32Array(vector).buffer).toString("base64");
+      const embedding = body["encoding_format"] === "base64" ? compact : vector;
+      return { object: "embedding", embedding, index };
+    });
+    const usage = { prompt_tokens: 7, total_tokens: 7 };
+    return JSON.stringify({ object: "list", data: data.toReversed(), model, usage });
+  },
+};
+
+const textEvent = (model: string, choices: readonly object[], more: object = {}): string => {
+  return `data: ${openaiObject("text_completion", model, { choices, ...more })}\n\n`;
+};
+
+const OPENAI_TEXT: Form = {
+  dialect: "openai",
+  type: { stream: "text/event-stream", whole: "application/json" },
+  chunk: (model, text) => textEvent(model, [{ index: 0, text, logprobs: null, finish_reason: null }]),
+  last: (model, tokens, usage) => {
+    const finish = textEvent(model, [{ index: 0, text: "", logprobs: null, finish_reason: "stop" }]);
+    const counted = usage ? textEvent(model, [], { usage: usageOf(tokens) }) : "";
+    return `${finish}${counted}data: [DONE]\n\n`;
+  },
+  whole: (model, text, tokens) => {
+    const choices = [{ index: 0, text, logprobs: null, finish_reason: "stop" }];
+    return openaiObject("text_completion", model, { choices, usage: usageOf(tokens) });
+  },
+};
+
 const OPENAI_CHAT: Form = {
   dialect: "openai",
   type: { stream: "text/event-stream", whole: "application/json" },
@@ -456,3 +541,9 @@ const OPENAI_CHAT: Form = {
     return openaiObject("chat.completion", model, { choices, usage: usageOf(tokens) });
   },
 };
+
+const OPENAI_FORMS: ReadonlyMap<string, Form> = new Map([
+  ["/v1/chat/completions", OPENAI_CHAT],
+  ["/v1/completions", OPENAI_TEXT],
+  ["/v1/embeddings", OPENAI_EMBEDDINGS],
+]);

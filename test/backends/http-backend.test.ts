@@ -56,7 +56,7 @@ async function sceneOf(t: TestContext, kind: HttpKind, options: StandInOptions =
 }
 
 function taskOf(endpoint: Endpoint, body: Record<string, unknown>): Task {
-  const stream = endpoint === "openai-chat" ? body["stream"] === true : body["stream"] !== false;
+  const stream = endpoint.startsWith("openai") ? body["stream"] === true : body["stream"] !== false;
   return {
     id: "g.1",
     endpoint,
@@ -108,6 +108,12 @@ const ENDPOINTS: readonly {
     types: { stream: "text/event-stream", whole: "application/json" },
     text: openaiText,
   },
+  {
+    endpoint: "openai-completion",
+    body: { model: "Tiny", prompt: "hi" },
+    types: { stream: "text/event-stream", whole: "application/json" },
+    text: openaiText,
+  },
 ];
 
 interface OllamaLine {
@@ -133,6 +139,7 @@ function ollamaTexts(reply: string, pick: (line: OllamaLine) => string | undefin
 interface OpenaiChoice {
   readonly delta?: { readonly content?: string };
   readonly message?: { readonly content: string };
+  readonly text?: string;
 }
 
 function openaiText(reply: string, stream: boolean): string {
@@ -149,7 +156,7 @@ function openaiText(reply: string, stream: boolean): string {
   assert.ok(parsed.every(({ model }) => model === "Tiny"));
   return parsed
     .flatMap(({ choices }) => choices)
-    .map(({ delta, message }) => delta?.content ?? message?.content ?? "")
+    .map(({ delta, message, text }) => delta?.content ?? message?.content ?? text ?? "")
     .join("");
 }
 

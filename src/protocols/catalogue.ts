@@ -1,4 +1,6 @@
 import type { Dialect, Endpoint } from "../core/task.ts";
+import { anthropicEndpoints } from "./anthropic/endpoints.ts";
+import { anthropicFaults } from "./anthropic/faults.ts";
 import { ollamaEndpoints } from "./ollama/endpoints.ts";
 import { ollamaFaults } from "./ollama/faults.ts";
 import { openaiEndpoints } from "./openai/endpoints.ts";
@@ -21,10 +23,12 @@ export const TASK_ROUTES: readonly TaskRoute[] = [
   { method: "POST", path: "/v1/chat/completions", endpoint: "openai-chat" },
   { method: "POST", path: "/v1/completions", endpoint: "openai-completion" },
   { method: "POST", path: "/v1/embeddings", endpoint: "openai-embeddings" },
+  { method: "POST", path: "/v1/responses", endpoint: "openai-responses" },
+  { method: "POST", path: "/v1/messages", endpoint: "anthropic-messages" },
 ];
 
 const endpoints: ReadonlyMap<Endpoint, ServerEndpoint> = new Map(
-  [...ollamaEndpoints, ...openaiEndpoints].map((entry) => [entry.endpoint, entry]),
+  [...ollamaEndpoints, ...openaiEndpoints, ...anthropicEndpoints].map((entry) => [entry.endpoint, entry]),
 );
 
 /** The server face of an endpoint. Throws a TypeError when no dialect has it: a mistake in this table. */
@@ -34,16 +38,14 @@ export function serverEndpoint(endpoint: Endpoint): ServerEndpoint {
   return found;
 }
 
-/**
- * How faults are told in a dialect. No endpoint is Anthropic's: its clients only meet faults of unknown /v1
- * paths, which are OpenAI's.
- */
+/** How faults are told in a dialect. */
 export function faultFace(dialect: Dialect): FaultFace {
   switch (dialect) {
     case "ollama":
       return ollamaFaults;
     case "openai":
-    case "anthropic":
       return openaiFaults;
+    case "anthropic":
+      return anthropicFaults;
   }
 }

@@ -38,6 +38,12 @@ export class Fields {
     return this.#refuse(name, value, "int");
   }
 
+  number(name: string): number | undefined {
+    const value = this.any(name);
+    if (value === undefined || typeof value === "number") return value;
+    return this.#refuse(name, value, "float64");
+  }
+
   object(name: string, type: string): JsonObject | undefined {
     const value = this.any(name);
     if (value === undefined || isObject(value)) return value;

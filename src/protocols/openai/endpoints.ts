@@ -10,6 +10,8 @@ import { readEmbeddings } from "./embed-request.ts";
 import { flagField, textField } from "./fields.ts";
 import { openReply } from "./reply.ts";
 import { type Read, readRequest, translatable } from "./request.ts";
+import { openResponse } from "./responses-reply.ts";
+import { readResponses } from "./responses-request.ts";
 
 /** Checks in Ollama's order: what is asked before the model. */
 function serve<T extends NeutralRequest>(
@@ -36,4 +38,5 @@ export const openaiEndpoints: readonly ServerEndpoint[] = [
   serve("openai-chat", readRequest, openReply),
   serve("openai-completion", readCompletion, openCompletionReply),
   serve("openai-embeddings", readEmbeddings, openEmbeddingsReply),
+  serve("openai-responses", readResponses, openResponse),
 ];

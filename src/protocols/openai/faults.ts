@@ -1,5 +1,5 @@
 import type { Fault, FaultCode } from "../../core/fault.ts";
-import { sseData } from "../../wire/sse.ts";
+import { sseData, sseEvent } from "../../wire/sse.ts";
 import type { FaultFace } from "../protocol.ts";
 
 /** `error.type` by status: SDKs show it, some retry policies read it. Others are `api_error`. */
@@ -26,9 +26,34 @@ const CODES: { readonly [Code in FaultCode]?: string | null } = {
   backend_error: null,
 };
 
-function errorJson(fault: Fault): string {
+interface OpenAIError {
+  readonly message: string;
+  readonly type: string;
+  readonly param: null;
+  readonly code: string | null;
+}
+
+function errorOf(fault: Fault): OpenAIError {
   const type = TYPES.get(fault.http) ?? "api_error";
-  return JSON.stringify({ error: { message: fault.message, type, param: null, code: codeOf(fault) } });
+  return { message: fault.message, type, param: null, code: codeOf(fault) };
+}
+
+function errorJson(fault: Fault): string {
+  return JSON.stringify({ error: errorOf(fault) });
+}
+
+/** Above every number of the stream, which is not counted here; clients may skip what they take for old. */
+const LAST_NUMBER = 2_147_483_647;
+
+/**
+ * A stream of /v1/responses names its events. The error is told flat, as OpenAI documents it, and nested, where
+ * its servers and the client libraries have it.
+ */
+function responsesFrame(fault: Fault): string {
+  const error = errorOf(fault);
+  const { code, message, param } = error;
+  const event = { type: "error", code, message, param, sequence_number: LAST_NUMBER, error };
+  return sseEvent("error", JSON.stringify(event));
 }
 
 function codeOf(fault: Fault): string | null {
@@ -40,5 +65,6 @@ function codeOf(fault: Fault): string | null {
 /** `{"error":{"message","type","param","code"}}`, before a reply as its body and in a stream as an event. */
 export const openaiFaults: FaultFace = {
   body: (fault) => ({ contentType: "application/json", body: errorJson(fault) }),
-  frame: (fault) => sseData(errorJson(fault)),
+  frame: (fault, endpoint) =>
+    endpoint === "openai-responses" ? responsesFrame(fault) : sseData(errorJson(fault)),
 };

@@ -146,7 +146,8 @@ const DATA_URL = /^data:([^;,]*)(?:;[^;,]*)*?;base64,/;
 /** A data URL's head fits in here; the rest can be megabytes the pattern need not see. */
 const DATA_URL_HEAD = 256;
 
-function readImage(value: Json | undefined): ContentPart {
+/** An image part from an `image_url`: a URL, or `{url, detail}`. Throws `invalid_request`. */
+export function readImage(value: Json | undefined): ContentPart {
   const url = isObject(value) ? textField(value, "url") : value;
   if (typeof url !== "string") throw invalid("invalid message format");
   const head = DATA_URL.exec(url.slice(0, DATA_URL_HEAD));

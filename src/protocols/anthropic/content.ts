@@ -1,0 +1,75 @@
+import type { ContentPart } from "../../core/chat.ts";
+import { Fault } from "../../core/fault.ts";
+import { isObject, type Json } from "../../core/json.ts";
+import { type Fields, refusal } from "../ollama/fields.ts";
+
+/** Content is a text, or a list of blocks. */
+export type Content = string | readonly Fields[];
+
+/** Reads the field as content; empty when unset. Throws `invalid_request` for what is neither. */
+export function readContent(fields: Fields, name: string): Content {
+  const value = fields.any(name);
+  return typeof value === "string" ? value : fields.objects(name, "anthropic.ContentBlock");
+}
+
+/** Content that is shown to a model. Throws `invalid_request`, or `unsupported` for blocks no backend takes. */
+export function readParts(content: Content): ContentPart[] {
+  if (typeof content === "string") return textParts(content);
+  return content.flatMap(readPart);
+}
+
+function textParts(text: string): ContentPart[] {
+  return text === "" ? [] : [{ type: "text", text }];
+}
+
+export function readPart(block: Fields): ContentPart[] {
+  const type = block.text("type");
+  switch (type) {
+    case "text":
+      return textParts(block.text("text"));
+    case "image":
+      return [readImage(block.inner("source", "anthropic.ImageSource"))];
+    case "document":
+      return readDocument(block);
+    case "":
+      throw refusal("a content block needs a type");
+    default:
+      throw unsupported(`content of type ${JSON.stringify(type)}`);
+  }
+}
+
+function readImage(source: Fields): ContentPart {
+  const type = source.text("type");
+  if (type === "url") return { type: "image-url", url: source.text("url") };
+  const base64 = source.text("data");
+  if (type === "base64" && base64 !== "") return { type: "image", mime: source.text("media_type"), base64 };
+  if (type === "base64") throw refusal("an image needs data");
+  throw unsupported(`an image from a source of type ${JSON.stringify(type)}`);
+}
+
+/** Documents of text are text; others would have to be rendered. The title and the context belong to the text. */
+function readDocument(block: Fields): ContentPart[] {
+  const source = block.inner("source", "anthropic.DocumentSource");
+  const head = [block.text("title"), block.text("context")].filter((text) => text !== "");
+  const lead = head.flatMap((text) => textParts(`${text}\n`));
+  switch (source.text("type")) {
+    case "text":
+      return [...lead, ...textParts(source.text("data"))];
+    case "content":
+      return [...lead, ...readParts(readContent(source, "content"))];
+    default:
+      throw unsupported(`a document from a source of type ${JSON.stringify(source.text("type"))}`);
+  }
+}
+
+/** The input of a tool call as JSON text; {} when unset. */
+export function inputText(value: Json | undefined): string {
+  const input: Json = value ?? {};
+  if (!isObject(input)) throw refusal("the input of a tool_use block must be an object");
+  return JSON.stringify(input);
+}
+
+/** The fault of what Anthropic's API has and no backend here. */
+export function unsupported(what: string): Fault {
+  return new Fault("unsupported", `${what} is not supported by this server`);
+}

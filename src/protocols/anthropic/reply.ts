@@ -1,0 +1,193 @@
+import type { EndReason, Part } from "../../core/chat.ts";
+import { Fault } from "../../core/fault.ts";
+import type { Usage } from "../../core/usage.ts";
+import { sseEvent } from "../../wire/sse.ts";
+import { argumentsOf, type Block, BlockSequence, type BlockStep } from "../blocks.ts";
+import { estimateTokens } from "../estimate.ts";
+import { misplaced } from "../misplaced.ts";
+import type { ReplyContext, ReplyWriter } from "../protocol.ts";
+import { readChat } from "./request.ts";
+
+type End = Extract<Part, { type: "end" }>;
+
+/** A writer of a message, as a stream of events or as one object. */
+export function openReply(context: ReplyContext): ReplyWriter {
+  return context.stream ? new EventWriter(context) : new MessageWriter(context);
+}
+
+/** Gathers the parts and writes one message at the end. */
+class MessageWriter implements ReplyWriter {
+  readonly contentType = "application/json";
+  readonly #context: ReplyContext;
+  readonly #sequence = new BlockSequence();
+
+  constructor(context: ReplyContext) {
+    this.#context = context;
+  }
+
+  write(part: Part): string {
+    switch (part.type) {
+      case "text-delta":
+      case "thinking-delta":
+      case "tool-delta":
+        this.#sequence.push(part);
+        return "";
+      case "embedding":
+        throw misplaced(part);
+      case "end":
+        return this.#end(part);
+    }
+  }
+
+  #end(end: End): string {
+    const { blocks } = this.#sequence;
+    return JSON.stringify({
+      ...opening(this.#context),
+      content: blocks.map((block) => wholeBlock(block, this.#context)),
+      ...stopOf(end, blocks),
+      usage: usageOf(end.usage),
+    });
+  }
+}
+
+/** Writes the events of a message. */
+class EventWriter implements ReplyWriter {
+  readonly contentType = "text/event-stream";
+  readonly #context: ReplyContext;
+  readonly #sequence = new BlockSequence();
+  #started = false;
+
+  constructor(context: ReplyContext) {
+    this.#context = context;
+  }
+
+  write(part: Part): string {
+    switch (part.type) {
+      case "text-delta":
+      case "thinking-delta":
+      case "tool-delta":
+        return this.#start() + this.#tell(this.#sequence.push(part));
+      case "embedding":
+        throw misplaced(part);
+      case "end":
+        return this.#start() + this.#tell(this.#sequence.end()) + this.#end(part);
+    }
+  }
+
+  /** The first event tells how long the prompt is; nobody has counted it yet. */
+  #start(): string {
+    if (this.#started) return "";
+    this.#started = true;
+    const promptTokens = estimateTokens(readChat(this.#context.body));
+    const open = { ...opening(this.#context), content: [], stop_reason: null, stop_sequence: null };
+    const usage = usageOf({ promptTokens, completionTokens: 0 });
+    return eventOf({ type: "message_start", message: { ...open, usage } });
+  }
+
+  #end(end: End): string {
+    const delta = stopOf(end, this.#sequence.blocks);
+    return (
+      eventOf({ type: "message_delta", delta, usage: usageOf(end.usage) }) + eventOf({ type: "message_stop" })
+    );
+  }
+
+  #tell(steps: readonly BlockStep[]): string {
+    return steps.map((step) => this.#event(step)).join("");
+  }
+
+  #event(step: BlockStep): string {
+    const { block } = step;
+    const { index } = block;
+    switch (step.step) {
+      case "open":
+        return eventOf({
+          type: "content_block_start",
+          index,
+          content_block: emptyBlock(block, this.#context),
+        });
+      case "delta":
+        return eventOf({ type: "content_block_delta", index, delta: deltaOf(block, step.text) });
+      case "close":
+        return eventOf({ type: "content_block_stop", index });
+    }
+  }
+}
+
+function eventOf(event: { readonly type: string; readonly [name: string]: unknown }): string {
+  return sseEvent(event.type, JSON.stringify(event));
+}
+
+/** What is known of a message before its content. */
+function opening({ id, model }: ReplyContext): object {
+  return { id: `msg_${id}`, type: "message", role: "assistant", model };
+}
+
+/** Thinking is not signed: whoever sends it back to this server need not prove that it is genuine. */
+function emptyBlock(block: Block, context: ReplyContext): object {
+  switch (block.type) {
+    case "text":
+      return { type: "text", text: "" };
+    case "thinking":
+      return { type: "thinking", thinking: "", signature: "" };
+    case "tool":
+      return { type: "tool_use", id: callId(block, context), name: block.name, input: {} };
+  }
+}
+
+function deltaOf({ type }: Block, text: string): object {
+  switch (type) {
+    case "text":
+      return { type: "text_delta", text };
+    case "thinking":
+      return { type: "thinking_delta", thinking: text };
+    case "tool":
+      return { type: "input_json_delta", partial_json: text };
+  }
+}
+
+function wholeBlock(block: Block, context: ReplyContext): object {
+  const { type, text } = block;
+  const empty = emptyBlock(block, context);
+  if (type !== "tool") return { ...empty, [type]: text };
+  const input = argumentsOf(text);
+  if (input !== undefined) return { ...empty, input };
+  throw new Fault("backend_lost", "the backend's tool call has arguments that are not a JSON object");
+}
+
+/** A call whose backend gave it no id gets one from the task and its place. */
+function callId({ id, index }: Block, context: ReplyContext): string {
+  return id ?? `toolu_${context.id}_${index}`;
+}
+
+function stopOf(end: End, blocks: readonly Block[]): object {
+  const called = blocks.some(({ type }) => type === "tool");
+  const stopped = end.reason === "stop" && !called ? end.stopText : undefined;
+  const reason = stopped === undefined ? reasonOf(end.reason, called) : "stop_sequence";
+  return { stop_reason: reason, stop_sequence: stopped ?? null };
+}
+
+function reasonOf(reason: EndReason, called: boolean): string {
+  switch (reason) {
+    case "length":
+      return "max_tokens";
+    case "content-filter":
+      return "refusal";
+    case "tool-calls":
+      return "tool_use";
+    case "stop":
+    case "load":
+    case "unload":
+      return called ? "tool_use" : "end_turn";
+  }
+}
+
+/** Anthropic counts the tokens from a cache apart from the others; what a backend did not tell is zero. */
+function usageOf(usage: Usage | undefined): object {
+  const cached = usage?.cachedTokens ?? 0;
+  return {
+    input_tokens: Math.max(0, (usage?.promptTokens ?? 0) - cached),
+    cache_creation_input_tokens: 0,
+    cache_read_input_tokens: cached,
+    output_tokens: usage?.completionTokens ?? 0,
+  };
+}

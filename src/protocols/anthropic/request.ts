@@ -1,0 +1,105 @@
+import type { ChatRequest, Format, Sampling, Think } from "../../core/chat.ts";
+import { Fault } from "../../core/fault.ts";
+import type { JsonObject } from "../../core/json.ts";
+import { Fields, refusal, setOnly } from "../ollama/fields.ts";
+import type { Opening } from "../protocol.ts";
+import { unsupported } from "./content.ts";
+import { readMessages } from "./messages.ts";
+import { readTools } from "./tools.ts";
+
+/** Checks the body of POST /v1/messages, in Ollama's order and words. */
+export function openMessages(body: JsonObject): Opening {
+  const fields = fieldsOf(body);
+  const model = readModel(fields);
+  if ((fields.integer("max_tokens") ?? 0) <= 0) throw refusal("max_tokens is required and must be positive");
+  readChat(body);
+  return { model, stream: fields.flag("stream") ?? false };
+}
+
+/** Checks the body of POST /v1/messages/count_tokens, which has no max_tokens and no stream. */
+export function openCount(body: JsonObject): Opening {
+  const model = readModel(fieldsOf(body));
+  readChat(body);
+  return { model, stream: false };
+}
+
+function fieldsOf(body: JsonObject): Fields {
+  return new Fields(body, "MessagesRequest");
+}
+
+function readModel(fields: Fields): string {
+  const model = fields.text("model");
+  if (model === "") throw new Fault("model_required", "model is required");
+  return model;
+}
+
+/**
+ * A body in neutral form. Unknown fields are left out, and so are those about the service and not about the answer:
+ * metadata, cache_control, service_tier and the like. Throws `invalid_request`, or `unsupported` for what no
+ * backend can do.
+ */
+export function readChat(body: JsonObject): ChatRequest {
+  const fields = fieldsOf(body);
+  if (fields.list("messages", "[]anthropic.MessageParam").length === 0) throw refusal("messages is required");
+  if (fields.list("mcp_servers", "[]anthropic.MCPServer").length > 0) throw unsupported("mcp_servers");
+  const output = fields.inner("output_config", "anthropic.OutputConfig");
+  const think = readThink(fields, output);
+  return setOnly<ChatRequest>({
+    kind: "chat",
+    messages: readMessages(fields),
+    ...readTools(fields),
+    sampling: readSampling(fields),
+    format: readFormat(output.inner("format", "anthropic.OutputFormat")),
+    think,
+    // Clients of this dialect ask every model to think; Ollama lets those answer that cannot.
+    thinkIfAble: think === undefined || think === false ? undefined : true,
+  });
+}
+
+function readSampling(fields: Fields): Sampling {
+  const stop = fields.texts("stop_sequences");
+  return setOnly<Sampling>({
+    maxTokens: fields.integer("max_tokens"),
+    temperature: fields.number("temperature"),
+    topP: fields.number("top_p"),
+    topK: fields.integer("top_k"),
+    stop: stop.length === 0 ? undefined : stop,
+  });
+}
+
+const EFFORTS: ReadonlyMap<string, Think> = new Map<string, Think>([
+  ["low", "low"],
+  ["medium", "medium"],
+  ["high", "high"],
+  ["xhigh", "max"],
+  ["max", "max"],
+]);
+
+/** An effort says how much; without one a model thinks as it does. A budget in tokens has no other name elsewhere. */
+function readThink(fields: Fields, output: Fields): Think | undefined {
+  const mode = fields.inner("thinking", "anthropic.ThinkingConfig").text("type");
+  const effort = output.text("effort");
+  if (effort !== "" && !EFFORTS.has(effort))
+    throw refusal(`output_config: unexpected effort ${JSON.stringify(effort)}`);
+  switch (mode) {
+    case "disabled":
+      return false;
+    case "enabled":
+    case "adaptive":
+      return EFFORTS.get(effort) ?? true;
+    case "":
+      return EFFORTS.get(effort);
+    default:
+      throw refusal(`thinking: unexpected type ${JSON.stringify(mode)}`);
+  }
+}
+
+function readFormat(format: Fields): Format | undefined {
+  const type = format.text("type");
+  if (type === "") return undefined;
+  const schema = format.object("schema", "anthropic.Schema");
+  if (type !== "json_schema" || schema === undefined) {
+    throw refusal("output_config.format must be of type json_schema with a schema");
+  }
+  return { type: "schema", schema };
+}

@@ -1,0 +1,27 @@
+import type { ChatRequest, ContentPart, Message } from "../core/chat.ts";
+
+/** Ollama's own rule of thumb. */
+const CHARACTERS_PER_TOKEN = 4;
+/** What a template puts around a message, in tokens. */
+const MESSAGE_OVERHEAD = 4;
+/** A picture of middle size, in tokens. */
+const IMAGE_TOKENS = 1000;
+
+/** About how many tokens a chat is, when nobody with its model's tokenizer can be asked. */
+export function estimateTokens({ messages, tools }: ChatRequest): number {
+  const described = tools === undefined ? 0 : JSON.stringify(tools).length;
+  const characters = messages.reduce((sum, message) => sum + charactersOf(message), described);
+  const media = messages.flatMap(({ content }) => content).filter((part) => part.type !== "text").length;
+  return (
+    Math.ceil(characters / CHARACTERS_PER_TOKEN) + messages.length * MESSAGE_OVERHEAD + media * IMAGE_TOKENS
+  );
+}
+
+function charactersOf({ content, thinking, toolCalls }: Message): number {
+  const calls = (toolCalls ?? []).reduce((sum, call) => sum + call.name.length + call.arguments.length, 0);
+  return content.reduce((sum, part) => sum + textLength(part), (thinking ?? "").length + calls);
+}
+
+function textLength(part: ContentPart): number {
+  return part.type === "text" ? part.text.length : 0;
+}

@@ -1,0 +1,186 @@
+import type { Part } from "../../core/chat.ts";
+import { sseEvent } from "../../wire/sse.ts";
+import { type Block, BlockSequence, type BlockStep } from "../blocks.ts";
+import { misplaced } from "../misplaced.ts";
+import type { ReplyContext, ReplyWriter } from "../protocol.ts";
+import {
+  incompleteReason,
+  itemId,
+  outputItem,
+  responseObject,
+  type ResponseStatus,
+  responseUsage,
+  textPart,
+} from "./responses-object.ts";
+
+type End = Extract<Part, { type: "end" }>;
+
+/** A writer of a response, as a stream of events or as one object. */
+export function openResponse(context: ReplyContext): ReplyWriter {
+  return context.stream ? new EventWriter(context) : new ResponseWriter(context);
+}
+
+/** Seconds since 1970. */
+function secondsOf(ms: number): number {
+  return Math.floor(ms / 1000);
+}
+
+/** The finished response. Only its last item can be incomplete. */
+function finished(context: ReplyContext, blocks: readonly Block[], end: End): object {
+  const reason = incompleteReason(end.reason);
+  const status = reason === undefined ? "completed" : "incomplete";
+  return responseObject(context, {
+    status,
+    createdAt: secondsOf(context.startedAt),
+    completedAt: reason === undefined ? secondsOf(context.now()) : null,
+    reason,
+    output: blocks.map((block) =>
+      outputItem(block, context, block.index === blocks.length - 1 ? status : "completed"),
+    ),
+    usage: responseUsage(end.usage),
+  });
+}
+
+/** Gathers the parts and writes one response at the end. */
+class ResponseWriter implements ReplyWriter {
+  readonly contentType = "application/json";
+  readonly #context: ReplyContext;
+  readonly #sequence = new BlockSequence();
+
+  constructor(context: ReplyContext) {
+    this.#context = context;
+  }
+
+  write(part: Part): string {
+    switch (part.type) {
+      case "text-delta":
+      case "thinking-delta":
+      case "tool-delta":
+        this.#sequence.push(part);
+        return "";
+      case "embedding":
+        throw misplaced(part);
+      case "end":
+        return JSON.stringify(finished(this.#context, this.#sequence.blocks, part));
+    }
+  }
+}
+
+interface Event {
+  readonly type: string;
+  readonly [name: string]: unknown;
+}
+
+/** Writes the events of a response, numbered from 0. */
+class EventWriter implements ReplyWriter {
+  readonly contentType = "text/event-stream";
+  readonly #context: ReplyContext;
+  readonly #sequence = new BlockSequence();
+  #number = 0;
+
+  constructor(context: ReplyContext) {
+    this.#context = context;
+  }
+
+  write(part: Part): string {
+    switch (part.type) {
+      case "text-delta":
+      case "thinking-delta":
+      case "tool-delta":
+        return this.#start() + this.#tell(this.#sequence.push(part), "completed");
+      case "embedding":
+        throw misplaced(part);
+      case "end":
+        return this.#start() + this.#end(part);
+    }
+  }
+
+  #start(): string {
+    if (this.#number > 0) return "";
+    const response = responseObject(this.#context, {
+      status: "in_progress",
+      createdAt: secondsOf(this.#context.startedAt),
+      completedAt: null,
+      reason: undefined,
+      output: [],
+      usage: null,
+    });
+    return this.#events([
+      { type: "response.created", response },
+      { type: "response.in_progress", response },
+    ]);
+  }
+
+  #end(end: End): string {
+    const { blocks } = this.#sequence;
+    const status = incompleteReason(end.reason) === undefined ? "completed" : "incomplete";
+    const rest = this.#tell(this.#sequence.end(), status);
+    const response = finished(this.#context, blocks, end);
+    return rest + this.#events([{ type: `response.${status}`, response }]);
+  }
+
+  /** @param status of the last block of all, should one of the steps close it */
+  #tell(steps: readonly BlockStep[], status: ResponseStatus): string {
+    const last = this.#sequence.blocks.length - 1;
+    return steps
+      .map((step) =>
+        this.#events(eventsOf(step, this.#context, step.block.index === last ? status : "completed")),
+      )
+      .join("");
+  }
+
+  #events(events: readonly Event[]): string {
+    return events
+      .map((event) => sseEvent(event.type, JSON.stringify({ ...event, sequence_number: this.#number++ })))
+      .join("");
+  }
+}
+
+/** The events that tell a step of a block. */
+function eventsOf(step: BlockStep, context: ReplyContext, status: ResponseStatus): readonly Event[] {
+  const { block } = step;
+  const at = { item_id: itemId(block, context), output_index: block.index };
+  switch (step.step) {
+    case "open":
+      return opened(block, outputItem(block, context, "in_progress"), at);
+    case "delta":
+      return [{ type: `${EVENTS[block.type]}.delta`, ...at, ...placeOf(block), delta: step.text }];
+    case "close":
+      return closed(block, outputItem(block, context, status), at);
+  }
+}
+
+const EVENTS = {
+  text: "response.output_text",
+  thinking: "response.reasoning_summary_text",
+  tool: "response.function_call_arguments",
+} as const;
+
+type Address = Readonly<Record<string, unknown>>;
+
+/** Where in its item a text is. */
+function placeOf({ type }: Block): Address {
+  switch (type) {
+    case "text":
+      return { content_index: 0, logprobs: [] };
+    case "thinking":
+      return { summary_index: 0 };
+    case "tool":
+      return {};
+  }
+}
+
+function opened({ type, index }: Block, item: object, at: Address): readonly Event[] {
+  const added: Event = { type: "response.output_item.added", output_index: index, item };
+  if (type !== "text") return [added];
+  return [added, { type: "response.content_part.added", ...at, content_index: 0, part: textPart("") }];
+}
+
+function closed(block: Block, item: object, at: Address): readonly Event[] {
+  const { type, text, index } = block;
+  const told = type === "tool" ? { name: block.name, arguments: text.trim() || "{}" } : { text };
+  const done: Event[] = [{ type: `${EVENTS[type]}.done`, ...at, ...placeOf(block), ...told }];
+  if (type === "text")
+    done.push({ type: "response.content_part.done", ...at, content_index: 0, part: textPart(text) });
+  return [...done, { type: "response.output_item.done", output_index: index, item }];
+}

@@ -352,10 +352,7 @@ export function standInText(tokens: number): string {
 
 /** The vector of an input as the model makes it: float32 numbers, not of length 1. */
 export function standInVector(input: unknown): number[] {
-  const seed = [...JSON.stringify(input)].reduce(
-    (sum, character) => sum + (character.codePointAt(0) ?? 0),
-    0,
-  );
+  const seed = Buffer.from(JSON.stringify(input)).reduce((sum, byte) => sum + byte, 0);
   return Array.from({ length: 8 }, (_, index) => Math.fround(Math.sin(seed + index) * 3));
 }
 

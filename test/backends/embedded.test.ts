@@ -95,6 +95,22 @@ const chat = async (backend: Backend, question: string, more: JsonObject = {}): 
   return textOf(linesOf(await run(backend, { endpoint: "ollama-chat", body })));
 };
 
+/** The vectors of `POST /api/embed`. */
+const embed = async (backend: Backend, body: JsonObject): Promise<number[][]> => {
+  const { pieces, answer } = await run(backend, {
+    endpoint: "ollama-embed",
+    body: { stream: false, ...body },
+  });
+  const reply = JSON.parse(pieces.join("")) as { embeddings: number[][]; prompt_eval_count: number };
+  assert.ok(reply.prompt_eval_count > 0);
+  assert.equal(answer.usage?.promptTokens, reply.prompt_eval_count);
+  return reply.embeddings;
+};
+
+const dot = (a: readonly number[], b: readonly number[]): number => {
+  return a.reduce((sum, value, index) => sum + value * (b[index] ?? 0), 0);
+};
+
 describe("embedded backend with real weights", { timeout: 120_000 }, () => {
   let cacheDir = "";
   let backend: Backend;
@@ -286,6 +302,49 @@ describe("embedded backend with real weights", { timeout: 120_000 }, () => {
   it("answers load and unload requests", async () => {
     assert.equal((await generate(backend, {})).last["done_reason"], "load");
     assert.equal((await generate(backend, { keep_alive: 0 })).last["done_reason"], "unload");
+  });
+
+  it("makes vectors of texts: alike for like meanings, the same every time, cut as asked", async () => {
+    const [cat, kitten, engine] = await embed(backend, {
+      input: ["The cat sat on the mat.", "The cat sat on the rug.", "def main(argv): return 0"],
+    });
+    assert.ok(cat && kitten && engine);
+    assert.ok(Math.abs(Math.hypot(...cat) - 1) < 1e-5);
+    assert.ok(dot(cat, kitten) > dot(cat, engine));
+    const [again] = await embed(backend, { input: "The cat sat on the mat." });
+    assert.deepEqual(again, cat);
+    const [short] = await embed(backend, { input: "The cat sat on the mat.", dimensions: 4 });
+    assert.equal(short?.length, 4);
+    assert.ok(Math.abs(Math.hypot(...short) - 1) < 1e-9);
+    const legacy = await run(backend, {
+      endpoint: "ollama-embeddings",
+      body: { prompt: "cat", stream: false },
+    });
+    const { embedding } = JSON.parse(legacy.pieces.join("")) as { embedding: number[] };
+    assert.equal(embedding.length, cat.length);
+  });
+
+  it("cuts texts too long for a vector, or refuses them, and endless ones without reading them", async () => {
+    const long = "word ".repeat(600);
+    const started = performance.now();
+    const [cut] = await embed(backend, { input: long });
+    const [endless] = await embed(backend, { input: "word ".repeat(4_000_000) });
+    assert.deepEqual(endless, cut);
+    assert.ok(performance.now() - started < 10_000, "reading it would take longer");
+    const exceeds = { code: "invalid_request", message: "the input length exceeds the context length" };
+    await assert.rejects(embed(backend, { input: long, truncate: false }), exceeds);
+    await assert.rejects(embed(backend, { input: ["a", ""] }), { http: 400, message: /cannot be truncated/ });
+    const tokens = run(backend, { endpoint: "openai-embeddings", body: { input: [1, 2] } });
+    await assert.rejects(tokens, { http: 400, message: "invalid input type" });
+  });
+
+  it("stops making vectors when the signal aborts", async () => {
+    const stop = new AbortController();
+    const body = { input: Array.from({ length: 500 }, (_, index) => `text ${index}`), stream: false };
+    const running = run(backend, { endpoint: "ollama-embed", body, signal: stop.signal });
+    stop.abort("client-gone");
+    await assert.rejects(running, { code: "cancelled" });
+    assert.equal((await embed(backend, { input: ["a", "b"] })).length, 2);
   });
 
   it("does not run other models", async () => {

@@ -98,11 +98,41 @@ function lengthOf(vector: readonly number[]): number {
 const end: Part = { type: "end", reason: "stop", usage: { promptTokens: 2, completionTokens: 0 } };
 const embedding = (index: number, vector: readonly number[]): Part => ({ type: "embedding", index, vector });
 
+const messageOf = (error: JsonObject): unknown => {
+  return typeof error["error"] === "string" ? error["error"] : (error["error"] as JsonObject)["message"];
+};
+
+const sentFor = (body: string, model = "id"): string => {
+  const way = llamacpp.passthrough("openai-embeddings");
+  assert.ok(way);
+  const sent = way.request({ body: Buffer.from(body), stream: false, asked: "m", model });
+  assert.equal(sent.path, "/v1/embeddings");
+  return sent.body.toString();
+};
+
+const reply = (...embeddings: unknown[]): Buffer => {
+  const data = embeddings.map((one, index) => ({ object: "embedding", embedding: one, index }));
+  return Buffer.from(
+    JSON.stringify({ object: "list", data, model: "m", usage: { prompt_tokens: 2, total_tokens: 2 } }),
+  );
+};
+
+const passedBy = (body: object, bytes: Buffer): unknown[] => {
+  const told = JSON.parse(relayAll(relayOf("openai-embeddings", body), [bytes]).toString()) as {
+    data: { embedding: unknown; index: number }[];
+  };
+  assert.deepEqual(
+    told.data.map(({ index }) => index),
+    told.data.map((_, index) => index),
+  );
+  return told.data.map(({ embedding: one }) => one);
+};
+
 describe("recorded refusals", () => {
   // Without a length and an end these two were cut short in the recording.
-  const cutShort = ["313", "314", "085"];
+  const cutShort = new Set(["313", "314", "085"]);
   for (const { name, path, status, body, request } of recorded) {
-    if (status === 200 || cutShort.includes(name.slice(0, 3))) continue;
+    if (status === 200 || cutShort.has(name.slice(0, 3))) continue;
     const endpoint = endpointOf({ path });
     test(`${name}: ${status}, found where Ollama finds it or with its backend`, () => {
       let fault: Fault;
@@ -121,12 +151,7 @@ describe("recorded refusals", () => {
         faultFace(serverEndpoint(endpoint).dialect).body(fault, "r").body,
       ) as JsonObject;
       const wanted = JSON.parse(body.toString()) as JsonObject;
-      const message = (error: JsonObject): unknown => {
-        return typeof error["error"] === "string"
-          ? error["error"]
-          : (error["error"] as JsonObject)["message"];
-      };
-      assert.equal(message(told), message(wanted));
+      assert.equal(messageOf(told), messageOf(wanted));
       assert.equal(fault.http, status);
     });
   }
@@ -170,7 +195,7 @@ describe("recorded vectors", () => {
         fc.property(cuts, (at) => {
           const chunks = splitAt(one.body, at);
           assert.deepEqual(read(faceOf(one), neutral, chunks), whole);
-          const relay = relayOf(endpoint, bodyOf(one), String(bodyOf(one)["model"]));
+          const relay = relayOf(endpoint, bodyOf(one), serverEndpoint(endpoint).open(bodyOf(one)).model);
           const passed = JSON.parse(relayAll(relay, chunks).toString()) as JsonObject;
           assert.deepEqual(passed, JSON.parse(one.body.toString()));
           assert.equal(relay.usage?.promptTokens, last.usage?.promptTokens);
@@ -322,48 +347,23 @@ describe("requests", () => {
   ];
   for (const [endpoint, body, message] of bad) {
     test(`${endpoint} refuses ${JSON.stringify(body)}`, () => {
-      const fault = faultOf(() => serverEndpoint(endpoint).open({ model: "m", ...body } as JsonObject));
+      const fault = faultOf(() => serverEndpoint(endpoint).open({ model: "m", ...body }));
       assert.deepEqual([fault.http, fault.message], [400, message]);
     });
   }
 });
 
 describe("passing through", () => {
-  const request = (body: string, model = "id"): string => {
-    const way = llamacpp.passthrough("openai-embeddings");
-    assert.ok(way);
-    const sent = way.request({ body: Buffer.from(body), stream: false, asked: "m", model });
-    assert.equal(sent.path, "/v1/embeddings");
-    return sent.body.toString();
-  };
-
   test("changes the model by bytes, and no byte when it is right", () => {
     const body = '{ "model": "m", "input": "a",  "encoding_format": "base64" }';
-    assert.equal(request(body, "m"), body);
-    assert.equal(request(body), body.replace('"m"', '"id"'));
+    assert.equal(sentFor(body, "m"), body);
+    assert.equal(sentFor(body), body.replace('"m"', '"id"'));
   });
 
   test("writes the format as backends know it", () => {
-    const sent = JSON.parse(request('{"model":"m","input":"a","encoding_format":"Base64"}')) as unknown;
+    const sent = JSON.parse(sentFor('{"model":"m","input":"a","encoding_format":"Base64"}')) as unknown;
     assert.deepEqual(sent, { model: "id", input: "a", encoding_format: "base64" });
   });
-
-  const reply = (...embeddings: unknown[]): Buffer => {
-    const data = embeddings.map((one, index) => ({ object: "embedding", embedding: one, index }));
-    return Buffer.from(
-      JSON.stringify({ object: "list", data, model: "m", usage: { prompt_tokens: 2, total_tokens: 2 } }),
-    );
-  };
-  const passed = (body: object, bytes: Buffer): unknown[] => {
-    const told = JSON.parse(relayAll(relayOf("openai-embeddings", body), [bytes]).toString()) as {
-      data: { embedding: unknown; index: number }[];
-    };
-    assert.deepEqual(
-      told.data.map(({ index }) => index),
-      told.data.map((_, index) => index),
-    );
-    return told.data.map(({ embedding: one }) => one);
-  };
 
   test("leaves what is right as it is, byte for byte, but for the model", () => {
     const bytes = reply([3, 4], [0, 2]);
@@ -375,18 +375,18 @@ describe("passing through", () => {
 
   test("makes the asked form of what a backend told otherwise", () => {
     const compact = encodeVector([3, 4]);
-    assert.deepEqual(passed({ input: "a", encoding_format: "base64" }, reply([3, 4])), [compact]);
-    assert.deepEqual(passed({ input: "a", encoding_format: "base64" }, reply(compact)), [compact]);
-    assert.deepEqual(passed({ input: "a" }, reply(compact)), [[3, 4]]);
-    assert.deepEqual(passed({ input: "a", dimensions: 2 }, reply([3, 4, 5])), [[0.6, 0.8]]);
-    const cut = passed({ input: "a", dimensions: 1, encoding_format: "base64" }, reply(compact));
+    assert.deepEqual(passedBy({ input: "a", encoding_format: "base64" }, reply([3, 4])), [compact]);
+    assert.deepEqual(passedBy({ input: "a", encoding_format: "base64" }, reply(compact)), [compact]);
+    assert.deepEqual(passedBy({ input: "a" }, reply(compact)), [[3, 4]]);
+    assert.deepEqual(passedBy({ input: "a", dimensions: 2 }, reply([3, 4, 5])), [[0.6, 0.8]]);
+    const cut = passedBy({ input: "a", dimensions: 1, encoding_format: "base64" }, reply(compact));
     assert.deepEqual(cut, [encodeVector([1])]);
   });
 
   test("puts vectors in the order of their inputs", () => {
     const told = JSON.parse(reply([1], [2]).toString()) as { data: object[] };
     const turned = Buffer.from(JSON.stringify({ ...told, data: told.data.toReversed() }));
-    assert.deepEqual(passed({ input: ["a", "b"] }, turned), [[1], [2]]);
+    assert.deepEqual(passedBy({ input: ["a", "b"] }, turned), [[1], [2]]);
   });
 
   test("a reply that is not whole is backend_lost, from either dialect", () => {

@@ -118,7 +118,10 @@ class EmbeddedBackend implements Backend {
 
   /** Opened by the first request for vectors: most never come. */
   #openEmbedder(): Promise<LlamaEmbeddingContext> {
-    this.#embedder ??= openEmbedder(this.#runtime);
+    this.#embedder ??= openEmbedder(this.#runtime).catch((error: unknown) => {
+      this.#embedder = undefined;
+      throw error;
+    });
     return this.#embedder;
   }
 

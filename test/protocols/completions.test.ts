@@ -1,0 +1,293 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import * as fc from "fast-check";
+import type { Part } from "../../src/core/chat.ts";
+import { Fault } from "../../src/core/fault.ts";
+import type { JsonObject } from "../../src/core/json.ts";
+import { serverEndpoint } from "../../src/protocols/catalogue.ts";
+import { ollamaClient } from "../../src/protocols/ollama/client.ts";
+import { modelNotFound } from "../../src/protocols/ollama/faults.ts";
+import { openaiClient } from "../../src/protocols/openai/client.ts";
+import { OPENAI_PROFILES } from "../../src/protocols/openai/profiles.ts";
+import type { Relay } from "../../src/protocols/protocol.ts";
+import { splitAt } from "../split.ts";
+import { loadTranscript, type Transcript } from "../transcript.ts";
+
+const endpoint = serverEndpoint("openai-completion");
+const llamacpp = openaiClient(OPENAI_PROFILES.llamacpp);
+const cuts = fc.array(fc.nat(), { maxLength: 8 });
+
+function recorded(start: string): Transcript {
+  return loadTranscript(start.startsWith("05") ? "llamacpp" : "completions", start);
+}
+
+function bodyOf({ request }: Transcript): JsonObject {
+  return JSON.parse(request) as JsonObject;
+}
+
+function write(body: JsonObject, parts: readonly Part[]): string {
+  const stream = body["stream"] === true;
+  const context = { model: "Asked", stream, id: "1", now: () => 5000, startedAt: 0, body };
+  const writer = endpoint.reply(context);
+  assert.equal(writer.contentType, stream ? "text/event-stream" : "application/json");
+  return parts.map((part) => writer.write(part)).join("");
+}
+
+function eventsOf(text: string): JsonObject[] {
+  const events = text.trimEnd().split(/\r?\n\r?\n/);
+  assert.equal(events.pop(), "data: [DONE]");
+  return events.map((event) => JSON.parse(event.replace(/^data: /, "")) as JsonObject);
+}
+
+function choiceOf(reply: JsonObject): JsonObject {
+  const [choice] = reply["choices"] as JsonObject[];
+  assert.ok(choice);
+  return choice;
+}
+
+function faultOf(run: () => unknown): Fault {
+  try {
+    run();
+  } catch (error) {
+    assert.ok(error instanceof Fault, String(error));
+    return error;
+  }
+  throw new Error("nothing was thrown");
+}
+
+const end: Part = { type: "end", reason: "length", usage: { promptTokens: 11, completionTokens: 4 } };
+const text = (said: string): Part => ({ type: "text-delta", text: said });
+
+const token = (said: string): Part => ({
+  type: "text-delta",
+  text: said,
+  logprobs: [{ token: said, logprob: -1, top: [{ token: "x", logprob: -2 }] }],
+});
+
+const relayOf = (one: Transcript, asked: string): Relay => {
+  const way = llamacpp.passthrough("openai-completion");
+  assert.ok(way);
+  return way.relay({
+    body: Buffer.from(one.request),
+    stream: bodyOf(one)["stream"] === true,
+    asked,
+    model: "smollm2",
+  });
+};
+
+const finished = (index: number): string =>
+  `data: {"model":"m","choices":[{"text":"","index":${index},"finish_reason":"stop"}]}\n\n`;
+
+const run = (body: object, events: string): string => {
+  const way = llamacpp.passthrough("openai-completion");
+  const relay = way?.relay({
+    body: Buffer.from(JSON.stringify(body)),
+    stream: true,
+    asked: "m",
+    model: "m",
+  });
+  assert.ok(relay);
+  return Buffer.concat([relay.push(Buffer.from(events)), relay.end()]).toString();
+};
+
+const carries = (kind: keyof typeof OPENAI_PROFILES, bytes: Buffer): boolean | undefined =>
+  openaiClient(OPENAI_PROFILES[kind]).passthrough("openai-completion")?.carries?.(bytes);
+
+describe("requests", () => {
+  test("that Ollama answered are prompts in its template, as Ollama takes them", () => {
+    for (const name of ["204", "205", "207", "210", "327"]) {
+      const body = bodyOf(recorded(name));
+      const stream = body["stream"] === true;
+      assert.deepEqual(endpoint.open(body), { model: body["model"], stream });
+      const { path, body: sent } = ollamaClient.encode(endpoint.decode(body), { model: "m", stream });
+      assert.equal(path, "/api/generate");
+      const {
+        prompt,
+        suffix,
+        raw,
+        options,
+        logprobs,
+        top_logprobs: top,
+      } = JSON.parse(sent.toString()) as JsonObject;
+      assert.deepEqual([prompt, suffix, raw], [body["prompt"], body["suffix"], undefined]);
+      const { num_predict: limit, temperature } = options as JsonObject;
+      assert.deepEqual([limit, temperature], [body["max_tokens"], body["temperature"] ?? 1]);
+      assert.deepEqual([logprobs, top], name === "207" ? [true, 2] : [undefined, undefined]);
+    }
+  });
+
+  test("without a prompt load the model", () => {
+    for (const body of [bodyOf(recorded("209")), { model: "m", prompt: null }, { model: "m" }]) {
+      assert.deepEqual(endpoint.decode(body), { kind: "load", unload: false });
+    }
+  });
+
+  test("with one prompt in a list are that prompt", () => {
+    const request = endpoint.decode({ model: "m", prompt: ["one"] });
+    assert.ok(request.kind === "generate");
+    assert.equal(request.prompt, "one");
+  });
+
+  const untranslatable: readonly [JsonObject, string][] = [
+    [{ prompt: ["a", "b"] }, "a list of prompts"],
+    [{ prompt: [1, 2] }, "a prompt of token ids"],
+    [{ prompt: [[1], [2]] }, "a prompt of token ids"],
+    [{ prompt: "a", echo: true }, "echo"],
+    [{ prompt: "a", best_of: 2 }, "best_of>1"],
+    [{ prompt: "a", n: 2 }, "n>1"],
+    [{ prompt: "a", logprobs: 30 }, "logprobs=30"],
+    [{ prompt: "a", response_format: { type: "grammar" } }, 'response_format of type "grammar"'],
+  ];
+  for (const [body, obstacle] of untranslatable) {
+    test(`${obstacle}: taken for OpenAI backends, refused for others`, () => {
+      const whole = { model: "m", ...body };
+      assert.deepEqual(endpoint.open(whole), { model: "m", stream: false });
+      const fault = faultOf(() => endpoint.decode(whole));
+      assert.deepEqual([fault.code, fault.http], ["unsupported", 400]);
+      assert.equal(fault.message, `${obstacle} is not supported by the backend of this model`);
+    });
+  }
+
+  test("that no backend could take are refused at once", () => {
+    for (const body of [
+      { prompt: 7 },
+      { prompt: [] },
+      { prompt: ["a", 1] },
+      { prompt: "a", logprobs: "2" },
+    ]) {
+      assert.equal(faultOf(() => endpoint.open({ model: "m", ...body })).code, "invalid_request");
+    }
+    assert.equal(faultOf(() => endpoint.open({ prompt: "a" })).code, "model_required");
+    const { body } = recorded("208");
+    const told = JSON.parse(body.toString()) as { error: { message: string } };
+    assert.equal(modelNotFound("nope", "openai-completion").message, told.error.message);
+  });
+});
+
+describe("replies", () => {
+  test("whole, with Ollama's keys and the prompt's usage", () => {
+    const reply = JSON.parse(write({}, [text("Once "), text("upon"), end])) as JsonObject;
+    assert.deepEqual(reply, {
+      id: "cmpl-1",
+      object: "text_completion",
+      created: 5,
+      model: "Asked",
+      system_fingerprint: "fp_sgnet",
+      choices: [{ text: "Once upon", index: 0, logprobs: null, finish_reason: "length" }],
+      usage: { prompt_tokens: 11, completion_tokens: 4, total_tokens: 15 },
+    });
+    assert.deepEqual(Object.keys(reply), Object.keys(JSON.parse(recorded("204").body.toString()) as object));
+  });
+
+  test("streamed, with a usage only where it is asked for", () => {
+    const parts = [text("a"), { type: "thinking-delta", text: "hm" } as const, text("b"), end];
+    const plain = eventsOf(write({ stream: true }, parts));
+    assert.deepEqual(
+      plain.map((event) => [choiceOf(event)["text"], choiceOf(event)["finish_reason"], event["usage"]]),
+      [
+        ["a", null, undefined],
+        ["b", null, undefined],
+        ["", "length", undefined],
+      ],
+    );
+    const asked = eventsOf(write({ stream: true, stream_options: { include_usage: true } }, parts));
+    assert.deepEqual(
+      asked.map(({ usage }) => usage),
+      [null, null, null, { prompt_tokens: 11, completion_tokens: 4, total_tokens: 15 }],
+    );
+    assert.deepEqual(asked.at(-1)?.["choices"], []);
+    const like = eventsOf(recorded("205").body.toString()).at(-1);
+    assert.deepEqual(Object.keys(asked.at(-1) ?? {}).toSorted(), Object.keys(like ?? {}).toSorted());
+  });
+
+  test("never end in a load", () => {
+    const parts: Part[] = [{ type: "end", reason: "load" }];
+    const whole = JSON.parse(write({}, parts)) as JsonObject;
+    assert.equal(choiceOf(whole)["finish_reason"], "stop");
+    assert.deepEqual(whole["usage"], { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 });
+    const [only] = eventsOf(write({ stream: true }, parts));
+    assert.equal(choiceOf(only ?? {})["finish_reason"], "stop");
+  });
+
+  test("tell log probabilities as parallel lists", () => {
+    const lists = {
+      tokens: ["ab", "c"],
+      token_logprobs: [-1, -1],
+      top_logprobs: [{ x: -2 }, { x: -2 }],
+      text_offset: [0, 2],
+    };
+    const whole = JSON.parse(write({}, [token("ab"), token("c"), end])) as JsonObject;
+    assert.deepEqual(choiceOf(whole)["logprobs"], lists);
+    const events = eventsOf(write({ stream: true }, [token("ab"), token("c"), end]));
+    const offsets = events.map(
+      (event) => (choiceOf(event)["logprobs"] as JsonObject | null)?.["text_offset"],
+    );
+    assert.deepEqual(offsets, [[0], [2], undefined]);
+  });
+});
+
+describe("passing through", () => {
+  for (const name of ["051", "052", "053", "054", "204", "205", "210"]) {
+    test(`recorded ${name}, at any split`, () => {
+      const one = recorded(name);
+      const asked = endpoint.open(bodyOf(one)).model;
+      fc.assert(
+        fc.property(cuts, (at) => {
+          const relay = relayOf(one, asked);
+          const chunks = splitAt(one.body, at);
+          const bytes = Buffer.concat([...chunks.map((chunk) => relay.push(chunk)), relay.end()]);
+          assert.equal(bytes.toString(), one.body.toString());
+          assert.ok((relay.usage?.completionTokens ?? 0) > 0);
+        }),
+        { numRuns: 25 },
+      );
+      const relay = relayOf(one, "Other");
+      const renamed = Buffer.concat([relay.push(one.body), relay.end()]).toString();
+      assert.equal(renamed, one.body.toString().replaceAll(`"model":"${asked}"`, '"model":"Other"'));
+    });
+  }
+
+  test("a stream that broke off is lost, as 327 did", () => {
+    const one = recorded("327");
+    const relay = relayOf(one, "smollm2");
+    assert.throws(() => [relay.push(one.body), relay.end()], { code: /backend_/ });
+  });
+
+  test("a stream without [DONE] is whole when every choice of every prompt has ended", () => {
+    assert.match(run({ prompt: ["a", "b"] }, finished(0) + finished(1)), /\[DONE\]/);
+    assert.match(run({ prompt: [1, 2] }, finished(0)), /\[DONE\]/);
+    assert.throws(() => run({ prompt: ["a", "b"] }, finished(0)), { code: "backend_lost" });
+    assert.throws(() => run({ prompt: ["a", "b"], n: 2 }, finished(0) + finished(1)), {
+      code: "backend_lost",
+    });
+  });
+
+  test("requests keep their bytes, but for the model and a stream's usage", () => {
+    const way = llamacpp.passthrough("openai-completion");
+    const send = (body: string, stream: boolean): string => {
+      const sent = way?.request({ body: Buffer.from(body), stream, asked: "m", model: "id" });
+      assert.equal(sent?.path, "/v1/completions");
+      return String(sent?.body);
+    };
+    assert.equal(
+      send('{"model":"m", "prompt":["a"], "echo":true}', false),
+      '{"model":"id", "prompt":["a"], "echo":true}',
+    );
+    const streamed = JSON.parse(send('{"model":"m","prompt":"a","stream":true}', true)) as JsonObject;
+    assert.deepEqual(streamed["stream_options"], { include_usage: true });
+  });
+
+  test("a suffix goes where the backend minds it, or is refused", () => {
+    const body = Buffer.from('{"model":"m","prompt":"a","suffix":"z"}');
+    assert.equal(carries("vllm", body), true);
+    assert.equal(carries("llamacpp", body), false);
+    assert.equal(carries("llamacpp", Buffer.from('{"prompt":"a","suffix":""}')), true);
+    assert.equal(carries("llamacpp", Buffer.from('{"prompt":"suffix"}')), true);
+    assert.equal(carries("exo", body), undefined);
+    const request = endpoint.decode(JSON.parse(body.toString()) as JsonObject);
+    const target = { model: "m", stream: false };
+    assert.equal(llamacpp.encode(request, target).path, "/infill");
+    const lmstudio = openaiClient(OPENAI_PROFILES.lmstudio);
+    assert.throws(() => lmstudio.encode(request, target), { code: "not_implemented" });
+  });
+});

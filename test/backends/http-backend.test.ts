@@ -292,3 +292,12 @@ test("a body that is no JSON object is refused before the backend is asked", asy
   }
   assert.equal(standIn.requests.length, 0);
 });
+
+test("a suffix that the backend would overlook is refused before it is asked", async (t) => {
+  const { standIn, backend } = await sceneOf(t, "lmstudio");
+  const body = { model: "Tiny", prompt: "a", suffix: "z" };
+  await assert.rejects(ask(backend, taskOf("openai-completion", body)).done, { code: "not_implemented" });
+  assert.equal(standIn.requests.length, 0);
+  await ask(backend, taskOf("openai-completion", { ...body, suffix: "" })).done;
+  assert.equal(standIn.requests[0]?.path, "/v1/completions");
+});

@@ -223,6 +223,13 @@ describe("recorded vectors", () => {
     assertClose(vector ?? [], cut.embeddings[0]);
   });
 
+  test("the older endpoint tells vectors as the model makes them", () => {
+    const request = decode("ollama-embeddings", { prompt: "a" });
+    const told = Buffer.from('{"data":[{"index":0,"embedding":[3,4]}]}');
+    assert.deepEqual(vectorsOf(read(llamacpp, request, [told])), [[3, 4]]);
+    assert.deepEqual(vectorsOf(read(llamacpp, decode("ollama-embed", { input: "a" }), [told])), [[0.6, 0.8]]);
+  });
+
   test("replies have the recorded keys", () => {
     const parts: Part[] = [embedding(0, [1]), { ...end, timings: { total: 5, load: 3 } }];
     const ollama = write("ollama-embed", {}, parts);

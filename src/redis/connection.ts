@@ -50,9 +50,7 @@ export async function connect(url: string, name: string): Promise<Connection> {
  * costs 20 MB of garbage and 30 ms per connection; a duplicate shares the class.
  * RESP 2: replies are plain arrays, whatever the server's version.
  */
-const template: Client = createClient<RedisModules, RedisFunctions, RedisScripts, 2, TypeMapping>({
-  RESP: 2,
-});
+const template = createClient<RedisModules, RedisFunctions, RedisScripts, 2>({ RESP: 2 });
 
 type Options = RedisClientOptions<RedisModules, RedisFunctions, RedisScripts, 2>;
 

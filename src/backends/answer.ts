@@ -1,4 +1,4 @@
-import type { NeutralRequest, Part } from "../core/chat.ts";
+import type { ChatRequest, NeutralRequest, Part } from "../core/chat.ts";
 import { Fault } from "../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../core/json.ts";
 import type { Task } from "../core/task.ts";
@@ -91,6 +91,17 @@ export class AnswerWriter {
     }
     return this.#answer;
   }
+}
+
+/** Answers a count of tokens. The model did nothing for it, so nothing was used. */
+export function answerCount(writer: AnswerWriter, tokens: number): Answer {
+  writer.write([{ type: "end", reason: "stop", usage: { promptTokens: tokens, completionTokens: 0 } }]);
+  return { usage: undefined };
+}
+
+/** The chat without its wish to think. */
+export function withoutThinking({ think: _think, thinkIfAble: _wish, ...rest }: ChatRequest): ChatRequest {
+  return rest;
 }
 
 function answerOf(end: Extract<Part, { type: "end" }>): Answer {

@@ -1,7 +1,10 @@
+import type { NeutralRequest } from "../core/chat.ts";
+import { toFault } from "../core/fault.ts";
 import type { ModelCard } from "../core/model.ts";
 import type { Task } from "../core/task.ts";
+import { estimateTokens } from "../protocols/estimate.ts";
 import type { ClientFace, Passthrough } from "../protocols/protocol.ts";
-import { AnswerWriter, openTask, Outlet } from "./answer.ts";
+import { answerCount, AnswerWriter, openTask, Outlet, withoutThinking } from "./answer.ts";
 import type { Answer, Backend, BackendState, ManagementRequest, ReplySink } from "./backend.ts";
 import { HttpOrigin, type HttpTarget } from "./http.ts";
 import { PROFILES, type HttpKind, type Profile } from "./profiles.ts";
@@ -30,6 +33,8 @@ export class HttpBackend implements Backend {
   readonly #http: HttpOrigin;
   readonly #profile: Profile;
   readonly #slots: number;
+  /** The models that can think, by name. */
+  #thinkers: ReadonlySet<string> = new Set();
   #firstSeen: ReadonlyMap<string, number> = new Map();
 
   constructor({ kind, target, slots }: HttpBackendOptions) {
@@ -43,6 +48,8 @@ export class HttpBackend implements Backend {
 
   async inspect(signal: AbortSignal): Promise<BackendState> {
     const state = await this.#profile.inspect(this.#http, signal);
+    const thinkers = state.models.filter(({ capabilities }) => capabilities.includes("thinking"));
+    this.#thinkers = new Set(thinkers.map(({ name }) => name));
     const slots = this.#slots > 0 ? this.#slots : (state.slots ?? this.#profile.slots);
     return { models: this.#dated(state.models), slots };
   }
@@ -51,7 +58,8 @@ export class HttpBackend implements Backend {
     const way = this.#face.passthrough(task.endpoint);
     const run = { task, model, sink, signal };
     const passes = way !== undefined && way.carries?.(task.body) !== false;
-    return passes ? this.#relay(run, way) : this.#translate(run);
+    if (!passes) return this.#translate(run);
+    return task.endpoint === "anthropic-count-tokens" ? this.#count(run, way) : this.#relay(run, way);
   }
 
   manage({ method, path, body, sink, signal }: ManagementRequest): Promise<void> {
@@ -95,11 +103,24 @@ export class HttpBackend implements Backend {
     return { usage: relay.usage };
   }
 
+  /** Exact where the server can count; its older versions cannot, or not everything. */
+  async #count(run: Run, way: Passthrough): Promise<Answer> {
+    try {
+      return await this.#relay(run, way);
+    } catch (error) {
+      if (run.signal.aborted || toFault(error).retryable) throw error;
+      return this.#translate(run);
+    }
+  }
+
   /** Another dialect than the client's: the reply is read into parts and written anew. */
   async #translate({ task, model, sink, signal }: Run): Promise<Answer> {
     const opened = openTask(task);
-    const { request } = opened;
+    const request = this.#withinAbility(opened.request, model);
     const answer = new AnswerWriter(opened, sink);
+    if (opened.endpoint.counts && request.kind === "chat") {
+      return answerCount(answer, estimateTokens(request));
+    }
     if (request.kind === "load" && this.#face.dialect !== "ollama") {
       // Only Ollama loads and unloads on demand; elsewhere what is listed is loaded.
       answer.write([{ type: "end", reason: request.unload ? "unload" : "load" }]);
@@ -122,6 +143,12 @@ export class HttpBackend implements Backend {
       ...options,
       readError: (status, body, retryAfter) => face.readError(status, body, retryAfter),
     });
+  }
+
+  /** A wish to think is left out where the server would refuse it: Ollama does, for models that cannot. */
+  #withinAbility(request: NeutralRequest, model: string): NeutralRequest {
+    if (request.kind !== "chat" || !request.thinkIfAble || this.#face.dialect !== "ollama") return request;
+    return this.#thinkers.has(model) ? request : withoutThinking(request);
   }
 
   /** A model whose server tells no date has that of its first sight, so that the list stays as it is. */

@@ -1,4 +1,5 @@
 import type { Dialect, Endpoint } from "../core/task.ts";
+import { COUNT_TOKENS_PATH } from "./anthropic/count-passthrough.ts";
 import { anthropicEndpoints } from "./anthropic/endpoints.ts";
 import { anthropicFaults } from "./anthropic/faults.ts";
 import { ollamaEndpoints } from "./ollama/endpoints.ts";
@@ -25,6 +26,7 @@ export const TASK_ROUTES: readonly TaskRoute[] = [
   { method: "POST", path: "/v1/embeddings", endpoint: "openai-embeddings" },
   { method: "POST", path: "/v1/responses", endpoint: "openai-responses" },
   { method: "POST", path: "/v1/messages", endpoint: "anthropic-messages" },
+  { method: "POST", path: COUNT_TOKENS_PATH, endpoint: "anthropic-count-tokens" },
 ];
 
 const endpoints: ReadonlyMap<Endpoint, ServerEndpoint> = new Map(

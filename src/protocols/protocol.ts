@@ -42,6 +42,11 @@ export interface ReplyWriter {
 export interface ServerEndpoint {
   readonly endpoint: Endpoint;
   readonly dialect: Dialect;
+  /**
+   * True when the tokens of the chat that `decode` gives are only counted. The reply is then one end part: the
+   * prompt's tokens in its usage are the count.
+   */
+  readonly counts?: true;
   /** Checks the whole body at the edge. Throws a Fault with the dialect's own phrase. */
   open(body: JsonObject): Opening;
   /** The neutral request of a body that `open` accepted. Throws a Fault for what cannot be carried. */

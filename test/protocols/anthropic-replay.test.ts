@@ -67,7 +67,8 @@ function partsOf(events: readonly JsonObject[]): Part[] {
       string,
       string
     >;
-    switch (event["type"] === "message_delta" ? event["type"] : block["type"]) {
+    const kind = event["type"] === "message_delta" ? "message_delta" : (block["type"] ?? "");
+    switch (kind) {
       case "tool_use":
         return [
           { type: "tool-delta", index: 0, id: block["id"] ?? "", name: block["name"] ?? "", arguments: "" },

@@ -6,12 +6,12 @@ import { Fault, toFault } from "../../core/fault.ts";
 import { modelKey, type ModelCard } from "../../core/model.ts";
 import type { Task } from "../../core/task.ts";
 import type { Log } from "../../telemetry/log.ts";
-import { AnswerWriter, openTask } from "../answer.ts";
+import { answerCount, AnswerWriter, openTask } from "../answer.ts";
 import type { Answer, Backend, BackendState, ReplySink } from "../backend.ts";
 import { cardOf } from "./card.ts";
 import { embed, openEmbedder, readInputs } from "./embed.ts";
 import { generate, planOf } from "./generate.ts";
-import { refuseUnsupported } from "./prompt.ts";
+import { promptTokens, refuseUnsupported } from "./prompt.ts";
 import { loadRuntime, type Runtime } from "./runtime.ts";
 import { SlotPool } from "./slots.ts";
 import { findWeights } from "./weights.ts";
@@ -84,6 +84,10 @@ class EmbeddedBackend implements Backend {
     if (request.kind === "load") {
       writer.write([{ type: "end", reason: request.unload ? "unload" : "load" }]);
       return writer.finish();
+    }
+    if (opened.endpoint.counts && request.kind === "chat") {
+      refuseUnsupported(request, task.model);
+      return answerCount(writer, promptTokens(this.#runtime, request).length);
     }
     const work = this.#start(request, task).then((start) => this.#answer(start, writer, signal));
     const settled = work.catch(() => undefined);

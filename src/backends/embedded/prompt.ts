@@ -15,8 +15,8 @@ export function refuseUnsupported(request: TextRequest, asked: string): void {
   throw new Fault("unsupported", `${subject} does not support ${feature}`);
 }
 
-function commonFeature({ think, logprobs }: TextRequest): string | undefined {
-  if (think !== undefined && think !== false) return "thinking";
+function commonFeature({ think, thinkIfAble, logprobs }: TextRequest): string | undefined {
+  if (think !== undefined && think !== false && !thinkIfAble) return "thinking";
   return logprobs === undefined ? undefined : "logprobs";
 }
 

@@ -1,8 +1,9 @@
 import type { ServerEndpoint } from "../protocol.ts";
+import { openCountReply } from "./count-reply.ts";
 import { openReply } from "./reply.ts";
-import { openMessages, readChat } from "./request.ts";
+import { openCount, openMessages, readChat } from "./request.ts";
 
-/** What Anthropic clients see: POST /v1/messages. */
+/** What Anthropic clients see: POST /v1/messages and, below it, count_tokens. */
 export const anthropicEndpoints: readonly ServerEndpoint[] = [
   {
     endpoint: "anthropic-messages",
@@ -10,5 +11,13 @@ export const anthropicEndpoints: readonly ServerEndpoint[] = [
     open: openMessages,
     decode: readChat,
     reply: openReply,
+  },
+  {
+    endpoint: "anthropic-count-tokens",
+    dialect: "anthropic",
+    open: openCount,
+    counts: true,
+    decode: readChat,
+    reply: openCountReply,
   },
 ];

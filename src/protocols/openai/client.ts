@@ -1,4 +1,5 @@
 import type { Endpoint } from "../../core/task.ts";
+import { countPassthrough } from "../anthropic/count-passthrough.ts";
 import type { ClientFace, Passthrough } from "../protocol.ts";
 import { embeddingsPassthrough } from "./embed-passthrough.ts";
 import { encodeRequest } from "./encode.ts";
@@ -12,6 +13,7 @@ export function openaiClient(profile: OpenAIProfile): ClientFace {
   const ways: ReadonlyMap<Endpoint, Passthrough> = new Map([
     ["openai-chat", chatPassthrough(profile)],
     ...(profile.completions ? [["openai-completion", completionPassthrough(profile)] as const] : []),
+    ...(profile.countTokens ? [["anthropic-count-tokens", countPassthrough] as const] : []),
     ...(profile.embeddings ? [["openai-embeddings", embeddingsPassthrough] as const] : []),
   ]);
   return {

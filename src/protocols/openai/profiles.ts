@@ -27,6 +27,8 @@ export interface OpenAIProfile {
   readonly toolChoice: boolean;
   /** True when /v1/completions exists: a raw prompt needs it. */
   readonly completions: boolean;
+  /** True when Anthropic's /v1/messages/count_tokens exists. */
+  readonly countTokens: boolean;
   /** True when /v1/embeddings exists. */
   readonly embeddings: boolean;
   /** Fields that make the backend cut inputs for embeddings which are too long; without them it refuses. */
@@ -62,6 +64,7 @@ const GENERIC: OpenAIProfile = {
   format: true,
   toolChoice: true,
   completions: true,
+  countTokens: false,
   embeddings: true,
   truncate: {},
   completionsFormat: false,
@@ -79,6 +82,7 @@ export const OPENAI_PROFILES: Readonly<
   vllm: {
     ...GENERIC,
     name: "vllm",
+    countTokens: true,
     sampling: { ...COMMON_SAMPLING, topK: "top_k", minP: "min_p", repeatPenalty: "repetition_penalty" },
     think: "template",
     maxEffort: "max",
@@ -88,6 +92,7 @@ export const OPENAI_PROFILES: Readonly<
   llamacpp: {
     ...GENERIC,
     name: "llamacpp",
+    countTokens: true,
     sampling: {
       ...COMMON_SAMPLING,
       topK: "top_k",

@@ -101,6 +101,8 @@ class ReplySteps {
   readonly #calls = new Map<number, OpenCall>();
   #deltas = 0;
   #reason: EndReason | undefined;
+  /** vLLM's `stop_reason`: the stop string that came, or a token's number. */
+  #stopText = "";
   #usage: Usage | undefined;
   #timings: Timings | undefined;
   #closed = false;
@@ -131,8 +133,9 @@ class ReplySteps {
     }
     this.#closed = true;
     const timings = this.#timings === undefined ? {} : { timings: this.#timings };
+    const stop = this.#stopText === "" ? {} : { stopText: this.#stopText };
     const usage = this.#usage ?? { promptTokens: 0, completionTokens: this.#deltas };
-    return [...this.#closeCalls(), { type: "end", reason: this.#reason, usage, ...timings }];
+    return [...this.#closeCalls(), { type: "end", reason: this.#reason, usage, ...stop, ...timings }];
   }
 
   #readChoice(choice: JsonObject, form: "stream" | "whole"): Part[] {
@@ -146,6 +149,7 @@ class ReplySteps {
     if (parts.length > 0) this.#deltas++;
     const finish = choice["finish_reason"] ?? (form === "whole" ? "stop" : undefined);
     if (finish !== undefined) this.#reason = reasonOf(finish);
+    this.#stopText ||= textOf(choice["stop_reason"]);
     return parts;
   }
 

@@ -177,8 +177,8 @@ export class Exchange {
       this.#answerWhole(frame, end);
       return;
     }
-    this.#write(frame);
-    if (end !== undefined) this.#finish(undefined, end, false);
+    if (end === undefined) this.#write(frame);
+    else this.#writeLast(frame, end);
   }
 
   /** Bytes that precede a fault in the same frame belong to the client. */
@@ -204,6 +204,13 @@ export class Exchange {
     });
   }
 
+  /** The last bytes and the end of the stream leave in one packet, and the head with them if it has not left. */
+  #writeLast(frame: Frame, end: FrameEnd): void {
+    if (this.#phase !== "answering") this.#write({ ...frame, bytes: NO_BYTES });
+    this.#reply.end(frame.bytes);
+    this.#over(undefined, end, false);
+  }
+
   /** The first bytes carry status and headers. */
   #writeBytes(bytes: Buffer, head: { readonly status: number; readonly type: string }): void {
     if (this.#phase !== "answering") {
@@ -216,9 +223,8 @@ export class Exchange {
     this.#wroteAt = this.#host.mono();
   }
 
-  #finish(fault: Fault | undefined, end: FrameEnd | undefined, abandon: boolean): void {
-    if (fault === undefined) this.#reply.end();
-    else if (this.#phase === "answering") this.#breakOff(fault);
+  #finish(fault: Fault, end: FrameEnd | undefined, abandon: boolean): void {
+    if (this.#phase === "answering") this.#breakOff(fault);
     else this.#refuse(fault);
     this.#over(fault, end, abandon);
   }
@@ -274,6 +280,8 @@ export class Exchange {
     return contentType.startsWith("text/event-stream") ? [type, ...EVENT_STREAM, id] : [type, id];
   }
 }
+
+const NO_BYTES = Buffer.alloc(0);
 
 /** How long a reply may be silent before its stream is looked at; doubles up to {@link LAST_PATIENCE_MS}. */
 const FIRST_PATIENCE_MS = 1000;

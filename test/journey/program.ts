@@ -1,16 +1,14 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { isObject } from "../../src/core/json.ts";
+import { atExit } from "./last-rites.ts";
+import { until } from "./until.ts";
 
 /** The product's command line, run as a user would. */
 const CLI = join(import.meta.dirname, "../../src/cli.ts");
 
-/** Children of this test process that still run: none may outlive it, however it ends. */
-const running = new Set<ChildProcess>();
-process.on("exit", () => {
-  for (const child of running) child.kill("SIGKILL");
-});
+/** A loaded machine starts slowly; what takes longer hangs. */
+const START_LIMIT_MS = 60_000;
 
 export interface ProgramOptions {
   readonly command: "gateway" | "worker";
@@ -26,9 +24,7 @@ export class Program {
   readonly exited: Promise<number | string>;
   /** What it logged, and whatever else it wrote. */
   readonly lines: string[] = [];
-  /** Of a gateway. */
-  port = 0;
-  #alive = true;
+  #how: number | string | undefined;
   readonly #child: ChildProcess;
 
   private constructor({ command, env, cwd }: ProgramOptions) {
@@ -37,17 +33,18 @@ export class Program {
     this.#child = spawn(process.execPath, [CLI, command], {
       cwd,
       env: { ...outerEnvironment(), ...ours },
+      // The channel is not used: its end tells the process that this one is gone.
       stdio: ["ignore", "pipe", "pipe", "ipc"],
     });
-    running.add(this.#child);
+    const spare = atExit(() => this.#child.kill("SIGKILL"));
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       if (stream !== null) createInterface(stream).on("line", (line) => this.lines.push(line));
     }
     this.exited = new Promise((resolve) => {
       this.#child.once("exit", (code, signal) => {
-        this.#alive = false;
-        running.delete(this.#child);
-        resolve(code ?? signal ?? "unknown");
+        spare();
+        this.#how = code ?? signal ?? "unknown";
+        resolve(this.#how);
       });
     });
   }
@@ -55,26 +52,24 @@ export class Program {
   /** Resolves when the process says that it is ready; rejects with what it wrote when it ends before. */
   static async start(options: ProgramOptions): Promise<Program> {
     const program = new Program(options);
-    const ready = new Promise<void>((resolve, reject) => {
-      program.#child.once("exit", (code, signal) => {
-        const how = code ?? signal ?? "";
-        reject(new Error(`the ${options.command} ended (${how}) before it was ready:\n${program.story}`));
-      });
-      program.#child.once("message", (message) => {
-        if (isObject(message) && typeof message["port"] === "number") program.port = message["port"];
-        if (isObject(message) && message["problem"] === undefined) resolve();
-      });
-    });
-    await ready;
+    try {
+      await until(`a ${options.command} that is ready`, () => program.#isReady(), START_LIMIT_MS);
+    } catch (error) {
+      await program.kill();
+      throw new Error(`${String(error)}\n${program.story}`, { cause: error });
+    }
     return program;
   }
 
   get alive(): boolean {
-    return this.#alive;
+    return this.#how === undefined;
   }
 
+  /** Of a gateway. */
   get url(): string {
-    return `http://127.0.0.1:${this.port}`;
+    const port = /"gateway is ready".*"port":(\d+)/.exec(this.story)?.[1];
+    if (port === undefined) throw new Error("this is no gateway, or it is not ready");
+    return `http://127.0.0.1:${port}`;
   }
 
   /** All it wrote. */
@@ -90,6 +85,11 @@ export class Program {
   async kill(): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.exited;
+  }
+
+  #isReady(): boolean {
+    if (!this.alive) throw new Error(`the ${this.command} ended (${this.#how})`);
+    return this.story.includes(`"${this.command} is ready"`);
   }
 }
 

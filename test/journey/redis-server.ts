@@ -1,12 +1,14 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type RedisChild, startRedis } from "../../src/admin/redis-child.ts";
+import { atExit } from "./last-rites.ts";
 
 /** A Redis of one test, on a port it keeps: it can be killed and started again, with or without its data. */
 export class RedisServer {
   readonly url: string;
   readonly #dir: string;
   readonly #port: number;
+  readonly #spare: () => void;
   #child: RedisChild;
 
   private constructor(dir: string, child: RedisChild) {
@@ -14,6 +16,7 @@ export class RedisServer {
     this.#child = child;
     this.url = child.url;
     this.#port = Number(new URL(child.url).port);
+    this.#spare = atExit(() => this.#child.kill());
   }
 
   static async start(dir: string): Promise<RedisServer> {
@@ -34,5 +37,6 @@ export class RedisServer {
 
   async stop(): Promise<void> {
     await this.#child.stop();
+    this.#spare();
   }
 }

@@ -123,15 +123,17 @@ async function claimsNoMore({ probe, keys }: Fleet): Promise<boolean> {
 
 const DELIVERY_LIMIT = 2;
 
-/** Ends every worker that sends this stand-in a task. */
+/** Ends every worker that sends this stand-in a task to be feared, and starts another in its place. */
 function poison(fleet: Fleet, standIn: StandIn): { readonly deaths: () => number } {
   let deaths = 0;
+  const replace = async (): Promise<void> => {
+    await Promise.all(fleet.posts.map(async ({ worker }) => worker.kill()));
+    await fleet.addWorker(standIn);
+  };
   standIn.events.on("request", (recorded: Recorded) => {
     if (!recorded.raw.includes("poison")) return;
     deaths += 1;
-    void Promise.all(fleet.posts.map(({ worker }) => (worker.alive ? worker.kill() : undefined))).then(() =>
-      fleet.addWorker(standIn),
-    );
+    void replace();
   });
   return { deaths: () => deaths };
 }

@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { allDone, askAll, WAYS } from "./asked.ts";
+import { journey } from "./fleet.ts";
+
+const MODEL = "smollm2:135m";
+
+/** The weights are fetched on the first run of all. */
+const FIRST_RUN_MS = 300_000;
+
+journey(
+  "a real model answers through gateway and worker, the same in both dialects",
+  { posts: [], limitMs: FIRST_RUN_MS },
+  async (fleet, t) => {
+    const worker = await fleet.addBareWorker({ SGNET_BACKENDS: "", SGNET_EMBEDDED_MODEL: "" });
+    if (!worker.story.includes(MODEL)) {
+      t.skip("this machine runs an LLM server, which is taken in place of the embedded model");
+      return;
+    }
+    await fleet.known(MODEL);
+    const question = { tokens: 24, prompt: "What is the capital of France?", model: MODEL };
+    const ways = WAYS.filter((way) => way !== "ollama-generate");
+    const streams = askAll(fleet.gateway, ways, { ...question, stream: true });
+    const whole = askAll(fleet.gateway, ways, { ...question, stream: false });
+    const asked = [...streams, ...whole];
+    await allDone(asked);
+    for (const { error, text, reason, completionTokens } of asked) {
+      assert.equal(error, undefined);
+      assert.match(text, /Paris/);
+      assert.equal(text, asked[0]?.text);
+      assert.ok(reason === "stop" || reason === "length");
+      assert.ok(
+        completionTokens !== undefined && completionTokens > 3 && completionTokens <= question.tokens,
+      );
+    }
+    t.diagnostic(`${MODEL} says: ${asked[0]?.text}`);
+  },
+);

@@ -2,7 +2,7 @@ import { ERRANDS } from "../core/errand.ts";
 import { Fault, toFault } from "../core/fault.ts";
 import { modelKey } from "../core/model.ts";
 import { psBody, STATUS_BODY } from "../protocols/listings.ts";
-import { notManaged, readDigest, readOrder } from "../protocols/ollama/management.ts";
+import { notManaged, readDigest, readOrder, shownTo } from "../protocols/ollama/management.ts";
 import type { ModelErrand } from "../protocols/ollama/management.ts";
 import { errorOf } from "../protocols/ollama/progress.ts";
 import { readBody } from "./body.ts";
@@ -71,8 +71,10 @@ async function show(host: ManagementHost, request: HttpRequest, reply: HttpReply
   try {
     throwIfUnready(host);
     const { value } = readBody(request.body);
-    const { status, contentType, body } = await host.show.answer(value);
-    reply.send(status, [["content-type", contentType]], body);
+    const { model } = readOrder("ollama-show", value);
+    const { status, contentType, body } = await host.show.answer(model, value);
+    const shown = status === 200 ? shownTo(request.headers.userAgent, model, body) : body;
+    reply.send(status, [["content-type", contentType]], shown);
   } catch (error) {
     sendPathFault(request, reply, toFault(error));
   }

@@ -2,7 +2,7 @@ import { Fault } from "../core/fault.ts";
 import type { JsonObject } from "../core/json.ts";
 import { modelKey } from "../core/model.ts";
 import { showBody } from "../protocols/listings.ts";
-import { notManaged, readOrder } from "../protocols/ollama/management.ts";
+import { notManaged } from "../protocols/ollama/management.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { ErrandAnswer } from "./errand-reply.ts";
 import { serversOf } from "./errands.ts";
@@ -39,11 +39,10 @@ export class ShowView {
   }
 
   /**
-   * The answer to the body of a `POST /api/show`; equal questions share one answer, also while it is under way.
-   * Throws what Ollama says of a bad question, and `backend_busy` when the model is known but nobody serves it now.
+   * The answer to a `POST /api/show`; equal questions share one answer, also while it is under way. Throws
+   * `model_not_found`, or `backend_busy` when the model is known but nobody serves it now.
    */
-  async answer(body: JsonObject): Promise<ErrandAnswer> {
-    const { model } = readOrder("ollama-show", body);
+  async answer(model: string, body: JsonObject): Promise<ErrandAnswer> {
     const { catalogue, mono } = this.#options;
     const key = modelKey(model);
     const question = { verbose: body["verbose"] === true, system: body["system"], options: body["options"] };

@@ -165,6 +165,7 @@ describe("frames", () => {
     const rig = new Rig();
     rig.exchange.receive(frame(5, 1, "data: 1\n\n"));
     rig.exchange.claimed(9);
+    assert.equal(rig.reply.state, "streaming", "the claimant's own fault is awaited");
     rig.exchange.receive(frame(9, 1, "data: 1\n\n"));
     assert.equal(rig.reply.state, "ended");
     assert.match(rig.reply.text, /^data: 1\n\ndata: \{"error":\{.*\}\}\n\n$/);

@@ -9,6 +9,7 @@ import {
   notManaged,
   readDigest,
   readOrder,
+  shownTo,
 } from "../../src/protocols/ollama/management.ts";
 import { errorOf, ProgressMerger } from "../../src/protocols/ollama/progress.ts";
 import { loadTranscript } from "../transcript.ts";
@@ -218,6 +219,17 @@ describe("models in memory", () => {
         ["b:1", 20, 5, "1970-01-01T00:00:02.000Z"],
       ],
     );
+  });
+});
+
+describe("a shown model", () => {
+  const body = Buffer.from('{"model_info":{"general.basename":"x","a":1},"template":""}');
+  it("goes by the name Copilot asked for, and to others as it is", () => {
+    assert.equal(shownTo("curl/8", "me/tiny", body), body);
+    assert.deepEqual(JSON.parse(shownTo("GitHubCopilotChat/0.3", "me/tiny", body).toString()), {
+      model_info: { "general.basename": "me/tiny", a: 1 },
+      template: "",
+    });
   });
 });
 

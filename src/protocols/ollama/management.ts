@@ -1,6 +1,6 @@
 import type { Errand } from "../../core/errand.ts";
 import { Fault } from "../../core/fault.ts";
-import type { JsonObject } from "../../core/json.ts";
+import { isObject, type JsonObject } from "../../core/json.ts";
 import { isModelName } from "../../core/model.ts";
 import { modelNotFound } from "./faults.ts";
 import { Fields, refusal } from "./fields.ts";
@@ -59,4 +59,15 @@ export function readDigest(path: string): string {
   const digest = path.slice(path.lastIndexOf("/") + 1);
   if (!/^sha256[:-][0-9a-f]{64}$/.test(digest)) throw refusal("invalid digest format");
   return digest;
+}
+
+/** Copilot shows a model by the name in its metadata: Ollama tells it the name that was asked for. */
+const COPILOT = "GitHubCopilotChat/";
+
+/** The body of a shown model as this client is to see it. @param model as the client wrote it */
+export function shownTo(userAgent: string, model: string, body: Buffer): Buffer {
+  if (!userAgent.startsWith(COPILOT)) return body;
+  const shown = JSON.parse(body.toString()) as JsonObject;
+  const info = isObject(shown["model_info"]) ? shown["model_info"] : {};
+  return Buffer.from(JSON.stringify({ ...shown, model_info: { ...info, "general.basename": model } }));
 }

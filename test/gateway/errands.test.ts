@@ -1,0 +1,256 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { ERRANDS, type Errand, errandKey } from "../../src/core/errand.ts";
+import type { BackendAnnouncement, WorkerAnnouncement } from "../../src/core/fleet.ts";
+import type { ModelCard } from "../../src/core/model.ts";
+import type { Task } from "../../src/core/task.ts";
+import { Errands, serversOf } from "../../src/gateway/errands.ts";
+import type { HttpReply } from "../../src/gateway/http.ts";
+import { ProgressReply } from "../../src/gateway/progress-reply.ts";
+import { ShowView } from "../../src/gateway/show-view.ts";
+import { FakeReply } from "./fake-reply.ts";
+
+const CARD: ModelCard = {
+  key: "tiny",
+  name: "tiny:latest",
+  modifiedAt: 0,
+  size: 1,
+  digest: "",
+  format: "",
+  family: "llama",
+  parameterSize: "",
+  quantization: "",
+  contextLength: 8192,
+  capabilities: ["completion"],
+  ownedBy: "",
+  resident: true,
+};
+
+function backend(options: Partial<BackendAnnouncement> = {}): BackendAnnouncement {
+  const name = options.name ?? "ollama@127.0.0.1:11434";
+  const url = `http://${name.split("@")[1]}`;
+  return { name, kind: "ollama", url, slots: 1, busy: 0, healthy: true, models: [CARD], ...options };
+}
+
+function worker(id: string, options: Partial<WorkerAnnouncement> = {}): WorkerAnnouncement {
+  const host = `host-of-${id}`;
+  const times = { startedAt: 0, seenAt: 0 };
+  return { id, version: "", host, pid: 1, ...times, draining: false, backends: [backend()], ...options };
+}
+
+describe("the servers of a fleet", () => {
+  it("are its healthy Ollama backends whose workers stay", () => {
+    const workers = [
+      worker("w1", { backends: [backend(), backend({ name: "vllm@x:1", kind: "vllm" })] }),
+      worker("w2", { draining: true }),
+      worker("w3", { backends: [backend({ healthy: false, models: [] })] }),
+    ];
+    assert.deepEqual(
+      serversOf(workers).map((server) => server.worker),
+      ["w1"],
+    );
+  });
+
+  it("count once when workers of one machine share one", () => {
+    const shared = { host: "one" };
+    const workers = [worker("w1", shared), worker("w2", shared), worker("w3", { host: "two" })];
+    assert.deepEqual(
+      serversOf(workers).map((server) => server.worker),
+      ["w1", "w3"],
+    );
+  });
+});
+
+interface Accepted {
+  readonly task: Task;
+  readonly key: string;
+  readonly reply: HttpReply;
+}
+
+/** Errands whose tasks are kept for the test to answer. */
+function rig(): { errands: Errands; accepted: Accepted[]; dropped: string[] } {
+  const accepted: Accepted[] = [];
+  const dropped: string[] = [];
+  const errands = new Errands({
+    now: () => 1000,
+    newTaskId: () => `g.${accepted.length}`,
+    accept: (task, key, reply) => accepted.push({ task, key, reply }),
+    dropQueue: (key) => dropped.push(key),
+  });
+  return { errands, accepted, dropped };
+}
+
+const SERVER = { worker: "w1", backend: "ollama@127.0.0.1:11434", models: [CARD] };
+const JSON_HEAD = [["content-type", "application/json"]] as const;
+
+describe("an errand", () => {
+  it("is a task in the queue of its server, with the life of its kind", () => {
+    for (const errand of Object.keys(ERRANDS) as Errand[]) {
+      const { errands, accepted } = rig();
+      errands.send(SERVER, { errand, model: "tiny", body: Buffer.from("{}") });
+      const [{ task, key } = assert.fail("nothing was accepted")] = accepted;
+      assert.equal(key, errandKey("w1", "ollama@127.0.0.1:11434"));
+      assert.deepEqual([task.endpoint, task.stream], [errand, ERRANDS[errand].stream]);
+      assert.equal(task.deadline - task.createdAt, ERRANDS[errand].lifeMs);
+    }
+  });
+
+  it("is answered whole, or in pieces as they come", async () => {
+    const { errands, accepted } = rig();
+    const order = { errand: "ollama-pull", model: "tiny", body: Buffer.from("{}") } as const;
+    const whole = errands.send(SERVER, order);
+    accepted[0]?.reply.send(404, JSON_HEAD, '{"error":"no"}');
+    const { status, contentType, body } = await whole.answer;
+    assert.deepEqual([status, contentType, body.toString()], [404, "application/json", '{"error":"no"}']);
+    let pieces = "";
+    const streamed = errands.send(SERVER, order, (bytes) => (pieces += bytes.toString()));
+    accepted[1]?.reply.start(200, JSON_HEAD, Buffer.from("a"));
+    accepted[1]?.reply.write(Buffer.from("b"));
+    accepted[1]?.reply.end(Buffer.from("c"));
+    assert.deepEqual([pieces, (await streamed.answer).body.length], ["abc", 0]);
+  });
+
+  it("that is cut is an error", async () => {
+    const { errands, accepted } = rig();
+    const sent = errands.send(SERVER, { errand: "ollama-show", model: "tiny", body: Buffer.from("{}") });
+    accepted[0]?.reply.start(200, JSON_HEAD, Buffer.from("{"));
+    accepted[0]?.reply.destroy();
+    const { status, body } = await sent.answer;
+    assert.deepEqual([status, body.toString()], [502, '{"error":"the answer broke off"}']);
+  });
+
+  it("ends with its worker, whose queue goes too, and not with another", async () => {
+    const { errands, accepted, dropped } = rig();
+    const aborted: string[] = [];
+    const send = (name: string): ReturnType<Errands["send"]> => {
+      const order = { errand: "ollama-pull", model: "tiny", body: Buffer.from("{}") } as const;
+      const sent = errands.send({ ...SERVER, worker: name }, order);
+      accepted.at(-1)?.reply.onAbort(() => aborted.push(name));
+      return sent;
+    };
+    const lost = send("w1");
+    const kept = send("w2");
+    errands.workersAre([worker("w2")]);
+    const { status, body } = await lost.answer;
+    assert.deepEqual([status, body.toString()], [502, '{"error":"the worker w1 was lost"}']);
+    assert.deepEqual(aborted, ["w1"]);
+    assert.deepEqual(dropped, [errandKey("w1", SERVER.backend)]);
+    kept.cancel();
+    kept.cancel();
+    assert.equal((await kept.answer).status, 499);
+    assert.deepEqual(aborted, ["w1", "w2"]);
+  });
+});
+
+interface View {
+  readonly view: ShowView;
+  readonly asked: string[];
+  readonly pass: (ms: number) => void;
+}
+
+/** @param statuses of the answers, in turn; 200 when there are no more */
+function openView(workers: readonly WorkerAnnouncement[], statuses: number[] = []): View {
+  const asked: string[] = [];
+  let clock = 0;
+  const cards = workers.flatMap(({ backends }) => backends.flatMap(({ models }) => models));
+  const catalogue = {
+    workers,
+    cards,
+    find: (name: string) => (name === "tiny" || name === "remembered" ? name : undefined),
+  };
+  const errands = {
+    send: (server: { worker: string }, { body }: { body: Buffer }) => {
+      asked.push(server.worker);
+      const status = statuses.shift() ?? 200;
+      return { answer: Promise.resolve({ status, contentType: "", body }), cancel: () => {} };
+    },
+  };
+  const pass = (ms: number): void => {
+    clock += ms;
+  };
+  return { view: new ShowView({ catalogue, errands, mono: () => clock }), asked, pass };
+}
+
+describe("the view of one model", () => {
+  it("is asked once for equal questions, and again after half a minute", async () => {
+    const { view, asked, pass } = openView([worker("w1")]);
+    await Promise.all([view.answer("tiny", {}), view.answer("Tiny:latest", {}), view.answer("tiny", {})]);
+    assert.equal(asked.length, 1);
+    await view.answer("tiny", { verbose: true });
+    assert.equal(asked.length, 2);
+    pass(29_999);
+    await view.answer("tiny", {});
+    assert.equal(asked.length, 2);
+    pass(1);
+    await view.answer("tiny", {});
+    assert.equal(asked.length, 3);
+  });
+
+  it("is asked of another server when the first fails; errors are not kept", async () => {
+    const { view, asked } = openView([worker("w1"), worker("w2"), worker("w3")], [502, 504]);
+    assert.equal((await view.answer("tiny", {})).status, 504);
+    assert.deepEqual(asked, ["w1", "w2"]);
+    assert.equal((await view.answer("tiny", {})).status, 200);
+    const missing = openView([worker("w1"), worker("w2")], [404]);
+    assert.equal((await missing.view.answer("tiny", {})).status, 404);
+    assert.deepEqual(missing.asked, ["w1"]);
+  });
+
+  it("is made of the card where no server can tell", async () => {
+    const { view, asked } = openView([worker("w1", { backends: [backend({ kind: "vllm" })] })]);
+    const { status, body } = await view.answer("tiny", {});
+    assert.equal(status, 200);
+    assert.match(body.toString(), /"llama\.context_length":8192/);
+    assert.deepEqual(asked, []);
+  });
+
+  it("is not there for models nobody knows, or nobody serves now", async () => {
+    const { view } = openView([]);
+    await assert.rejects(view.answer("nope", {}), {
+      code: "model_not_found",
+      message: "model 'nope:latest' not found",
+    });
+    await assert.rejects(view.answer("remembered", {}), { code: "backend_busy" });
+  });
+});
+
+function layer(completed: number): Buffer {
+  return Buffer.from(`{"status":"pulling aa","digest":"sha256:aa","total":9,"completed":${completed}}\n`);
+}
+
+describe("progress to a client that reads slowly", () => {
+  it("leaves amounts out, keeps steps, and ends", () => {
+    const reply = new FakeReply();
+    const progress = new ProgressReply({ reply, stream: true, names: ["a"] });
+    progress.bytes(0, Buffer.from('{"status":"pulling manifest"}\n'));
+    reply.full = true;
+    progress.bytes(0, layer(1));
+    progress.bytes(0, layer(2));
+    progress.bytes(0, Buffer.from('{"status":"writing manifest"}\n'));
+    progress.bytes(0, layer(3));
+    assert.equal(reply.text.trim().split("\n").length, 2);
+    reply.drain();
+    progress.bytes(0, Buffer.from('{"status":"success"}\n'));
+    progress.ended(0, { status: 200, contentType: "", body: Buffer.alloc(0) });
+    const steps = reply.text
+      .trim()
+      .split("\n")
+      .map((line): unknown => JSON.parse(line));
+    assert.deepEqual(steps, [
+      { status: "pulling manifest" },
+      { status: "pulling aa", digest: "sha256:aa", total: 9, completed: 1 },
+      { status: "writing manifest" },
+      { status: "success" },
+    ]);
+    assert.equal(reply.state, "ended");
+  });
+
+  it("ends a server that sends an endless line", () => {
+    const reply = new FakeReply();
+    const progress = new ProgressReply({ reply, stream: true, names: ["a"] });
+    const piece = Buffer.alloc(1024 * 1024, "x");
+    for (let sent = 0; sent < 18; sent += 1) progress.bytes(0, piece);
+    assert.equal(reply.status, 502);
+    assert.match(reply.text, /"error"/);
+  });
+});

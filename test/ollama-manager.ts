@@ -9,6 +9,8 @@ export class OllamaManager {
   readonly asked: string[] = [];
   /** What a pull tells; the last line decides how it ends. */
   pullLines: readonly object[] = [{ status: "pulling manifest" }, { status: "success" }];
+  /** Replies whose client hung up before the end. */
+  hungUp = 0;
   /** While set, an answer waits for it. */
   gate: Promise<void> | undefined;
   readonly #blobs = new Set<string>();
@@ -44,6 +46,9 @@ export class OllamaManager {
     const line = `${request.method} ${path}`;
     if (this.#look(line, response)) return;
     this.asked.push(`${line} ${body}`.trim());
+    response.on("close", () => {
+      if (!response.writableFinished) this.hungUp += 1;
+    });
     await this.gate;
     if (path.startsWith("/api/blobs/")) this.#blob(request, response, body);
     else await this.#manage(line, response, JSON.parse(body) as Record<string, string>);

@@ -211,6 +211,25 @@ journey("models are copied, deleted and given blobs where they are", PLAN, async
   });
 });
 
+journey("a pull ends on every server when its client leaves", PLAN, async (fleet) => {
+  await withManagers(fleet, [["tiny:latest"], ["tiny:latest"]], async ({ managers }) => {
+    const gate = Promise.withResolvers<void>();
+    for (const manager of managers) manager.gate = gate.promise;
+    const leave = new AbortController();
+    const pull = fetch(`${fleet.gateway.url}/api/pull`, {
+      method: "POST",
+      headers: ADMIN,
+      body: '{"model":"fresh"}',
+      signal: leave.signal,
+    });
+    await until("both pulls", () => managers.every(({ asked }) => asked.length === 1));
+    leave.abort();
+    await assert.rejects(pull);
+    await until("both ends", () => managers.every(({ hungUp }) => hungUp === 1));
+    gate.resolve();
+  });
+});
+
 journey("an errand ends with its worker, and a worker takes its queue along", PLAN, async (fleet) => {
   await withManagers(fleet, [["tiny:latest"], ["tiny:latest"]], async (rig) => {
     const { managers, workers, asks } = rig;

@@ -13,5 +13,6 @@ export async function runGateway(given: Settings): Promise<number> {
   return runService({
     log,
     start: () => startGateway({ settings, log }),
+    portOf: ({ port }) => port,
   });
 }

@@ -12,10 +12,13 @@ export interface Service {
 export interface ServiceOptions<Started extends Service> {
   readonly log: Log;
   readonly start: () => Promise<Started>;
+  /** The port of a started gateway, for a parent that let the system choose it. */
+  readonly portOf?: (started: Started) => number;
 }
 
-/** What a process tells the `sgnet up` that started it, once. */
+/** What a process tells, once, a parent that started it with a channel: `sgnet up`, a test, a process manager. */
 interface StartOutcome {
+  readonly port?: number;
   /** Why it could not start; absent when it is ready. */
   readonly problem?: string;
 }
@@ -28,7 +31,7 @@ export async function runService<Started extends Service>(options: ServiceOption
   try {
     const started = await Promise.race([starting, stop.requested]);
     if (started !== undefined) {
-      await tell({});
+      await tell(options.portOf === undefined ? {} : { port: options.portOf(started) });
       await stop.requested;
     }
     log.info("stopping");
@@ -36,8 +39,9 @@ export async function runService<Started extends Service>(options: ServiceOption
     log.info("stopped");
     return 0;
   } catch (error) {
-    // A parent says it in its own words: told twice, it would look like two problems.
-    if (!(await tell({ problem: explain(error) }))) throw error;
+    await tell({ problem: explain(error) });
+    // `sgnet up` prints it: printed here too, it would look like two problems.
+    if (!isOwnChild()) throw error;
     return 1;
   } finally {
     stop.release();
@@ -45,8 +49,8 @@ export async function runService<Started extends Service>(options: ServiceOption
   }
 }
 
-/** False when there is no `sgnet up` to tell. */
-async function tell(outcome: StartOutcome): Promise<boolean> {
-  if (!isOwnChild() || !process.connected) return false;
-  return new Promise((resolve) => process.send?.(outcome, (error: Error | null) => resolve(error === null)));
+/** Resolves when it is sent; does nothing where there is no channel, or no longer. */
+async function tell(outcome: StartOutcome): Promise<void> {
+  if (!process.connected) return;
+  await new Promise((resolve) => process.send?.(outcome, resolve));
 }

@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { startRedis } from "../../src/admin/redis-child.ts";
+import type { RedisChild } from "../../src/admin/redis-child.ts";
+import { processEnvironment } from "../../src/config/environment.ts";
+import { newFolder } from "./command.ts";
+
+const CLI = join(import.meta.dirname, "../../src/cli.ts");
+
+describe("a gateway whose parent has a channel to it", () => {
+  const folder = newFolder();
+  let redis: RedisChild;
+  before(async () => {
+    redis = await startRedis({ dir: join(folder.path, "redis"), persistent: false });
+  });
+  after(async () => {
+    await redis.stop();
+    folder.remove();
+  });
+
+  function fork(REDIS_URL: string): { readonly child: ChildProcess; stderr: () => string } {
+    const { PATH, HOME } = processEnvironment();
+    const child = spawn(process.execPath, [CLI, "gateway", "--port", "0"], {
+      cwd: folder.path,
+      env: { PATH, HOME, REDIS_URL },
+      stdio: ["ignore", "ignore", "pipe", "ipc"],
+    });
+    let text = "";
+    child.stderr?.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    return { child, stderr: () => text };
+  }
+
+  it("tells it its port, and stops when the channel closes", async () => {
+    const { child } = fork(redis.url);
+    const exited = once(child, "exit"); // Node emits no "close" after a disconnect from this side.
+    const [message] = (await once(child, "message")) as [{ port: number }];
+    const response = await fetch(`http://127.0.0.1:${message.port}/api/version`);
+    await response.text();
+    assert.equal(response.status, 200);
+    child.disconnect();
+    assert.deepEqual(await exited, [0, null]);
+  });
+
+  it("tells it why it did not start, and says so itself unless the parent is sgnet up", async () => {
+    const { child, stderr } = fork("redis://127.0.0.1:1");
+    const closed = once(child, "close");
+    const [message] = (await once(child, "message")) as [{ problem: string }];
+    assert.match(message.problem, /Redis/);
+    assert.deepEqual(await closed, [1, null]);
+    assert.equal(stderr().trim().split("\n").at(-1), message.problem);
+  });
+});

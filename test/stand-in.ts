@@ -19,6 +19,8 @@ export interface Behaviour {
   dieAfter: number | undefined;
   /** After this many tokens nothing more comes, and the connection stays open; 0 is before the head. */
   hangAfter: number | undefined;
+  /** What a POST at a path is answered with, byte for byte, instead of tokens. */
+  answers: Readonly<Record<string, { readonly contentType: string; readonly body: string }>>;
   /** Every generation is refused. */
   refuse: { readonly status: number; readonly message: string; readonly retryAfter?: number } | undefined;
 }
@@ -74,6 +76,7 @@ const CALM: Behaviour = {
   tokens: 4,
   dieAfter: undefined,
   hangAfter: undefined,
+  answers: {},
   refuse: undefined,
 };
 
@@ -196,7 +199,8 @@ class ScriptedServer implements StandIn {
   }): void {
     const { request, response, path } = exchange;
     const form = formOf(path, this.#options.speaks ?? "both");
-    if (form === undefined) {
+    const answer = this.behaviour.answers[path];
+    if (form === undefined && answer === undefined) {
       json(response, 404, { error: "404 page not found" });
       return;
     }
@@ -214,9 +218,11 @@ class ScriptedServer implements StandIn {
     this.requests.push(recorded);
     this.running += 1;
     this.peak = Math.max(this.peak, this.running);
-    const generation = new Generation({ standIn: this, recorded, response, form });
     this.tell("request", recorded);
-    generation.start();
+    if (answer !== undefined) {
+      response.on("close", () => this.end(recorded, response.writableFinished ? "finished" : "aborted"));
+      response.writeHead(200, { "content-type": answer.contentType }).end(answer.body);
+    } else if (form !== undefined) new Generation({ standIn: this, recorded, response, form }).start();
   }
 }
 

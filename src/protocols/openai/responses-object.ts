@@ -124,7 +124,7 @@ export function outputItem(block: Block, context: ReplyContext, status: Response
       return { id, type: "message", status, role: "assistant", content: begun ? [] : [textPart(text)] };
     case "thinking":
       if (begun) return { id, type: "reasoning", summary: [] };
-      return { id, type: "reasoning", summary: [{ type: "summary_text", text }], encrypted_content: text };
+      return { id, type: "reasoning", summary: [summaryPart(text)], encrypted_content: text };
     case "tool":
       return {
         id,
@@ -138,6 +138,12 @@ export function outputItem(block: Block, context: ReplyContext, status: Response
   }
 }
 
+/** The part of a message. */
 export function textPart(text: string): object {
   return { type: "output_text", text, annotations: [], logprobs: [] };
+}
+
+/** The part of a reasoning item. */
+export function summaryPart(text: string): object {
+  return { type: "summary_text", text };
 }

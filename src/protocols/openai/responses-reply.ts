@@ -10,6 +10,7 @@ import {
   responseObject,
   type ResponseStatus,
   responseUsage,
+  summaryPart,
   textPart,
 } from "./responses-object.ts";
 
@@ -170,17 +171,32 @@ function placeOf({ type }: Block): Address {
   }
 }
 
-function opened({ type, index }: Block, item: object, at: Address): readonly Event[] {
-  const added: Event = { type: "response.output_item.added", output_index: index, item };
-  if (type !== "text") return [added];
-  return [added, { type: "response.content_part.added", ...at, content_index: 0, part: textPart("") }];
+/** Texts are parts of their items, with events of their own around them; a tool call's arguments are not. */
+function partEvents(block: Block, step: "added" | "done", at: Address): readonly Event[] {
+  const text = step === "added" ? "" : block.text;
+  switch (block.type) {
+    case "text":
+      return [{ type: `response.content_part.${step}`, ...at, content_index: 0, part: textPart(text) }];
+    case "thinking":
+      return [
+        { type: `response.reasoning_summary_part.${step}`, ...at, summary_index: 0, part: summaryPart(text) },
+      ];
+    case "tool":
+      return [];
+  }
+}
+
+function opened(block: Block, item: object, at: Address): readonly Event[] {
+  const added: Event = { type: "response.output_item.added", output_index: block.index, item };
+  return [added, ...partEvents(block, "added", at)];
 }
 
 function closed(block: Block, item: object, at: Address): readonly Event[] {
-  const { type, text, index } = block;
-  const told = type === "tool" ? { name: block.name, arguments: text.trim() || "{}" } : { text };
-  const done: Event[] = [{ type: `${EVENTS[type]}.done`, ...at, ...placeOf(block), ...told }];
-  if (type === "text")
-    done.push({ type: "response.content_part.done", ...at, content_index: 0, part: textPart(text) });
-  return [...done, { type: "response.output_item.done", output_index: index, item }];
+  const { type, text, name, index } = block;
+  const told = type === "tool" ? { name, arguments: text.trim() || "{}" } : { text };
+  return [
+    { type: `${EVENTS[type]}.done`, ...at, ...placeOf(block), ...told },
+    ...partEvents(block, "done", at),
+    { type: "response.output_item.done", output_index: index, item },
+  ];
 }

@@ -34,7 +34,7 @@ async function chat(url: string): Promise<number> {
 }
 
 describe("sgnet up", () => {
-  let folder = newFolder();
+  let folder: ReturnType<typeof newFolder>;
   let standIn: StandIn;
   const commands: Command[] = [];
   const socket = (): string => join(folder.path, ".sgnet/redis/redis.sock");

@@ -114,7 +114,7 @@ class ClientConnection implements Connection {
     try {
       return await this.#client.sendCommand(args);
     } catch (error) {
-      if (isReplyError(error)) throw error;
+      if (isReplyError(error)) throw refusal(error) ?? error;
       throw new Fault("redis_down", "the connection to Redis broke", { cause: error });
     }
   }
@@ -141,6 +141,25 @@ class ClientConnection implements Connection {
     if (this.#closed || !this.#opened) return;
     for (const listener of this.#onDown) listener();
   }
+}
+
+/** States of Redis that pass: for whoever sent the command they are an outage. */
+const OUTAGES: ReadonlySet<string> = new Set([
+  "OOM",
+  "LOADING",
+  "READONLY",
+  "MASTERDOWN",
+  "CLUSTERDOWN",
+  "TRYAGAIN",
+  "BUSY",
+  "MISCONF",
+  "NOREPLICAS",
+]);
+
+function refusal(error: Error): Fault | undefined {
+  const code = replyErrorCode(error);
+  if (!OUTAGES.has(code)) return undefined;
+  return new Fault("redis_down", `Redis refuses commands now (${code})`, { cause: error });
 }
 
 /** True for an error that Redis itself replied with (the connection is fine). */

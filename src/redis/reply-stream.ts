@@ -26,10 +26,13 @@ export interface OutgoingFrame {
   readonly bytes: Buffer;
 }
 
-/** What became of a frame. `gone`: nobody waits for the reply any more. `fenced`: a later attempt has taken over. */
-export type EmitResult = "accepted" | "gone" | "fenced";
+/**
+ * What became of a frame. `gone`: nobody waits for the reply any more. `fenced`: a later attempt has taken over.
+ * `refused`: Redis could not store it now; it must be sent again.
+ */
+export type EmitResult = "accepted" | "gone" | "fenced" | "refused";
 
-const RESULTS: readonly EmitResult[] = ["accepted", "gone", "fenced"];
+const RESULTS: readonly EmitResult[] = ["accepted", "gone", "fenced", "refused"];
 
 /** Appends frames of tasks of one gateway and publishes them there. Sending the same frames again is harmless. */
 export async function emit(

@@ -11,7 +11,7 @@ import type { Frame, FrameEnd, FrameHead } from "../core/frame.ts";
 const VERSION = 1;
 const FIELDS = 7;
 
-const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
+const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true, int64AsType: "number" });
 
 export function encodeFrame(frame: Frame): Buffer {
   const head =

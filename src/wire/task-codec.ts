@@ -11,7 +11,7 @@ import type { Endpoint, Task } from "../core/task.ts";
 const VERSION = 1;
 const FIELDS = 10;
 
-const packr = new Packr({ useRecords: false });
+const packr = new Packr({ useRecords: false, int64AsType: "number" });
 
 /** A task whose body may still have to be fetched. */
 export interface TaskEnvelope extends Omit<Task, "body"> {

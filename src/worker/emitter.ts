@@ -97,6 +97,8 @@ export class Emitter {
   #answer(outbox: Outbox, result: EmitResult): void {
     if (result === "accepted") {
       outbox.accepted();
+    } else if (result === "refused") {
+      this.#retryLater(outbox);
     } else if (result === "gone" && this.#options.mono() - this.#reconnectedAt < HOLD_MS) {
       this.#retryLater(outbox);
     } else {

@@ -4,6 +4,9 @@ import { tagOf } from "../core/task.ts";
 import type { EmitResult, OutgoingFrame } from "../redis/reply-stream.ts";
 import { encodeFrame } from "../wire/frame-codec.ts";
 
+/** The definite answer to a reply. */
+export type Verdict = Exclude<EmitResult, "refused">;
+
 const NOTHING = Buffer.alloc(0);
 
 /**
@@ -17,8 +20,8 @@ export class Outbox implements ReplySink {
   readonly attempt: number;
   readonly worker: string;
   /** Resolves once, when the end frame is accepted or the reply is refused. */
-  readonly result: Promise<EmitResult>;
-  readonly #settle: PromiseWithResolvers<EmitResult> = Promise.withResolvers<EmitResult>();
+  readonly result: Promise<Verdict>;
+  readonly #settle: PromiseWithResolvers<Verdict> = Promise.withResolvers<Verdict>();
   readonly #stream: boolean;
   readonly #ready: (outbox: Outbox) => void;
   #head: FrameHead | undefined;
@@ -89,7 +92,7 @@ export class Outbox implements ReplySink {
   }
 
   /** Nothing more is sent. */
-  close(result: EmitResult): void {
+  close(result: Verdict): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#chunks = [];

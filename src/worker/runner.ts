@@ -131,8 +131,9 @@ export class Runner {
     });
     // The settlement runs on after the slot is free: the backend is done, Redis may not be.
     void this.#settle(attempt, queued);
-    if (this.#options.roll.add(attempt)) await this.#serve(station, attempt, envelope);
+    if (!this.#options.roll.add(attempt)) return;
     this.#options.roll.checkGateway(tagOf(envelope.id));
+    await this.#serve(station, attempt, envelope);
   }
 
   async #serve(station: Station, attempt: Attempt, envelope: TaskEnvelope): Promise<void> {

@@ -101,10 +101,11 @@ describe("claim", () => {
     assert.deepEqual(await send(frame(task, 2, 1)), ["fenced"]);
     await send(frame(task, 3, 1));
     assert.equal(await claim(task, 4), "begun");
-    await send(frame(task, 4, 1, true));
-    assert.equal(await claim(task, 5), "answered");
+    assert.equal(await claim(task, 5), "begun", "also when the claimant before died at once");
+    await send(frame(task, 5, 1, true));
+    assert.equal(await claim(task, 6), "answered");
     await dropReplies(rig.connection, rig.keys, [task]);
-    assert.equal(await claim(task, 6), "gone");
+    assert.equal(await claim(task, 7), "gone");
   });
 
   it("raises the attempt above what is there, whatever the claimant's clock says", async () => {
@@ -113,6 +114,20 @@ describe("claim", () => {
     const { attempt } = await claimReply(rig.connection, rig.keys, { task, attempt: 7, worker: "w2" });
     assert.equal(attempt, 2 ** 52 + 1);
     assert.deepEqual(await send(frame(task, attempt, 1)), ["accepted"]);
+  });
+});
+
+describe("a Redis that is out of memory", () => {
+  it("refuses frames without fencing them, and new tasks as an outage; both work again afterwards", async () => {
+    const task = await openTask();
+    await rig.connection.command("CONFIG", "SET", "maxmemory", "1");
+    try {
+      assert.deepEqual(await send(frame(task, 3, 1)), ["refused"]);
+      await assert.rejects(openTask(), { code: "redis_down" });
+    } finally {
+      await rig.connection.command("CONFIG", "SET", "maxmemory", "0");
+    }
+    assert.deepEqual(await send(frame(task, 3, 1)), ["accepted"]);
   });
 });
 

@@ -4,6 +4,7 @@
 -- ARGV[2]: worker that claims
 -- Returns: {state, attempt}: 0 the reply is gone; 1 claimed, nothing was sent yet; 2 claimed, frames of an
 --          earlier attempt are in the stream; 3 answered already
+-- A claim marker remembers in a second field that frames precede it: its claimant may die before its first frame.
 -- Atomic:  compare and set between several claimants and the old worker
 local top = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 if not top then
@@ -15,5 +16,9 @@ if field == 'e' then
 end
 local attempt = tonumber(string.match(top[1], '^(%d+)-')) + 1
 attempt = string.format('%.0f', math.max(attempt, tonumber(ARGV[1])))
+if field == 'f' or top[2][3] == 'begun' then
+  redis.call('XADD', KEYS[1], attempt .. '-0', 'c', ARGV[2], 'begun', '1')
+  return { 2, attempt }
+end
 redis.call('XADD', KEYS[1], attempt .. '-0', 'c', ARGV[2])
-return { field == 'f' and 2 or 1, attempt }
+return { 1, attempt }

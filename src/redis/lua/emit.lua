@@ -4,7 +4,8 @@
 -- ARGV[2]: PUBLISH, or SPUBLISH in a cluster
 -- ARGV[3]: life in ms of a reply stream after its end frame
 -- then for each frame: attempt, seq, field (f frame, e end frame), bytes
--- Returns: a code per frame: 0 accepted, now or already before; 1 the reply is gone; 2 fenced by a later attempt
+-- Returns: a code per frame: 0 accepted, now or already before; 1 the reply is gone; 2 fenced by a later attempt;
+--          3 Redis would not store it (out of memory, read only): send it again
 -- Atomic:  only frames that are in the stream may be published: the stream is the truth
 local codes, accepted = {}, {}
 for i = 1, #KEYS do
@@ -16,8 +17,13 @@ for i = 1, #KEYS do
   elseif type(id) == 'table' then
     local top = redis.call('XREVRANGE', KEYS[i], '+', '-', 'COUNT', 1)[1]
     local topAttempt, topSeq = string.match(top and top[1] or '0-0', '^(%d+)-(%d+)$')
-    local repeated = topAttempt == attempt and tonumber(seq) <= tonumber(topSeq)
-    codes[i] = repeated and 0 or 2
+    if tonumber(topAttempt) > tonumber(attempt) then
+      codes[i] = 2
+    elseif topAttempt == attempt and tonumber(seq) <= tonumber(topSeq) then
+      codes[i] = 0
+    else
+      codes[i] = 3
+    end
   else
     codes[i] = 0
     accepted[#accepted + 1] = ARGV[a + 3]

@@ -5,10 +5,16 @@ import type { Json } from "../core/json.ts";
 
 const POLL_MS = 250;
 
+/** A gateway, with a key of a client; empty where none is needed. */
+interface Place {
+  readonly url: string;
+  readonly key: string;
+}
+
 /** Waits until a gateway lists a model. Resolves with a model to chat with; undefined when `signal` aborts before. */
-export async function firstModel(url: string, signal: AbortSignal): Promise<string | undefined> {
+export async function firstModel(place: Place, signal: AbortSignal): Promise<string | undefined> {
   while (!signal.aborted) {
-    const model = chatModel(await listModels(url, signal));
+    const model = chatModel(await listModels(place, signal));
     if (model !== undefined) return model;
     await delay(POLL_MS, undefined, { signal }).catch(() => {});
   }
@@ -21,8 +27,8 @@ function chatModel(names: readonly string[]): string | undefined {
 }
 
 /** Ids of GET /v1/models; none while the gateway does not answer. */
-async function listModels(url: string, signal: AbortSignal): Promise<string[]> {
-  const body = await fetchText(`${url}/v1/models`, signal).catch(() => "{}");
+async function listModels(place: Place, signal: AbortSignal): Promise<string[]> {
+  const body = await fetchText(place, "/v1/models", signal).catch(() => "{}");
   const document = parse(body);
   const list = isObject(document) ? document["data"] : undefined;
   if (!Array.isArray(list)) return [];
@@ -37,9 +43,10 @@ function parse(text: string): Json {
   }
 }
 
-function fetchText(url: string, signal: AbortSignal): Promise<string> {
+function fetchText({ url, key }: Place, path: string, signal: AbortSignal): Promise<string> {
+  const headers = key === "" ? {} : { authorization: `Bearer ${key}` };
   return new Promise((resolve, reject) => {
-    const request = get(url, { signal, agent: false }, (response) => {
+    const request = get(url + path, { signal, headers, agent: false }, (response) => {
       let body = "";
       response.setEncoding("utf8");
       response.on("data", (text: string) => (body += text));

@@ -32,7 +32,7 @@ export async function runUp(given: Settings): Promise<number> {
   void stop.requested.then(() => over.abort());
   try {
     await Promise.race([fleet.start(), stop.requested]);
-    if (!over.signal.aborted) await present(fleet, over.signal);
+    if (!over.signal.aborted) await present(fleet, settings.apiKeys, over.signal);
     await stop.requested;
     process.stdout.write(
       "Stopping: running requests are finished first. Ctrl-C again ends everything at once.\n",
@@ -45,11 +45,12 @@ export async function runUp(given: Settings): Promise<number> {
   return 0;
 }
 
-/** Says what runs, and, as soon as there is a model, how to use it. */
-async function present(fleet: Fleet, signal: AbortSignal): Promise<void> {
+/** Says what runs, and, as soon as there is a model, how to use it. @param keys of clients, a comma list; never shown */
+async function present(fleet: Fleet, keys: string, signal: AbortSignal): Promise<void> {
   process.stdout.write(banner(productVersion(), fleet.places));
-  const model = await firstModel(fleet.gatewayUrl, signal);
-  if (model !== undefined) process.stdout.write(examples(fleet.gatewayUrl, model));
+  const [key = ""] = keys.split(",");
+  const model = await firstModel({ url: fleet.gatewayUrl, key: key.trim() }, signal);
+  if (model !== undefined) process.stdout.write(examples(fleet.gatewayUrl, model, key !== ""));
 }
 
 /** The processes of one machine, in the order in which they are started; they are stopped from the front. */

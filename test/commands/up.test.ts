@@ -88,6 +88,14 @@ describe("sgnet up", () => {
     await assert.rejects(fetch(url));
   });
 
+  it("finds its models with a key where one is needed, and does not show it", async () => {
+    const command = up("--api-key", "hunter2,k2");
+    const url = await urlOf(command);
+    assert.equal(await chat(url), 401);
+    assert.match(command.stdout(), /-H "authorization: Bearer \$SGNET_API_KEY"/);
+    assert.doesNotMatch(command.stdout(), /hunter2|k2/);
+  });
+
   it("starts again what ends by itself, at the same address", async () => {
     const command = up();
     const url = await urlOf(command);

@@ -26,6 +26,7 @@ describe("origins", () => {
     ["https://evil.example", "", false],
     ["http://localhost.evil.example", "", false],
     ["http://xlocalhost", "", false],
+    ["xhttp://localhost", "", false],
     ["chrome-extension://abcdef", "", false],
     ["chrome-extension://abcdef", "chrome-extension://*", true],
     ["https://app.example.com", "https://app.example.com", true],

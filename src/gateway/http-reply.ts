@@ -123,7 +123,8 @@ export class UwsReply implements HttpReply {
   end(last?: Buffer): void {
     if (this.#phase !== "streaming") return;
     this.#phase = "done";
-    this.#res.cork(() => this.#res.end(last, this.#closes()));
+    // Never asks for the connection's end: the native code would write that header into the body of the stream.
+    this.#res.cork(() => this.#res.end(last));
   }
 
   destroy(): void {

@@ -125,14 +125,17 @@ describe("serve order", () => {
   });
 });
 
+function hashTag(key: string): string | undefined {
+  return /\{([^}]+)\}/.exec(key)?.[1];
+}
+
 describe("keys", () => {
   const keys = new Keys("p");
 
   it("keep the reply keys and the channel of one gateway in one cluster slot", () => {
-    const tag = (key: string): string | undefined => /\{([^}]+)\}/.exec(key)?.[1];
     assert.equal(tagOf("gabc.1x"), "gabc");
     for (const key of [keys.reply("gabc.1x"), keys.body("gabc.1x"), keys.channel("gabc")])
-      assert.equal(tag(key), "gabc");
+      assert.equal(hashTag(key), "gabc");
   });
 
   it("do not let a model's id break out of its hash tag", () => {

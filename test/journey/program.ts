@@ -41,11 +41,13 @@ export class Program {
       if (stream !== null) createInterface(stream).on("line", (line) => this.lines.push(line));
     }
     this.exited = new Promise((resolve) => {
-      this.#child.once("exit", (code, signal) => {
+      const over = (how: number | string): void => {
         spare();
-        this.#how = code ?? signal ?? "unknown";
-        resolve(this.#how);
-      });
+        this.#how = how;
+        resolve(how);
+      };
+      this.#child.once("error", (error) => over(error.message));
+      this.#child.once("exit", (code, signal) => over(code ?? signal ?? "unknown"));
     });
   }
 

@@ -182,6 +182,10 @@ describe("API keys", () => {
       assert.equal(openai.status, 401);
       const { error } = JSON.parse(openai.body) as { error: { code: string } };
       assert.equal(error.code, "invalid_api_key");
+      const anthropic = await ask(door, "POST /v1/messages", headers, "{}");
+      assert.equal(anthropic.status, 401);
+      const told = JSON.parse(anthropic.body) as { type: string; error: { type: string } };
+      assert.deepEqual([told.type, told.error.type], ["error", "authentication_error"]);
     }
     assert.deepEqual(new Set(door.refused), new Set(["unauthorized"]));
   });

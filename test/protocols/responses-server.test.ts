@@ -142,7 +142,7 @@ describe("what is refused", () => {
     ["a call without its id", itemBody({ type: "function_call", name: "f" }), /call_id is required/],
     [
       "bad arguments",
-      item({ type: "function_call", call_id: "a", name: "f", arguments: "[" }),
+      itemBody({ type: "function_call", call_id: "a", name: "f", arguments: "[" }),
       /invalid tool call/,
     ],
     ["an earlier response", { previous_response_id: "resp_1" }, /keeps no responses/],

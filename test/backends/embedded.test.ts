@@ -185,6 +185,16 @@ describe("embedded backend with real weights", { timeout: 120_000 }, () => {
     assert.equal(answer.usage?.completionTokens, 8);
   });
 
+  it("counts a prompt's tokens exactly, in Anthropic's dialect", async () => {
+    const messages = [{ role: "user", content: "Count from 1 to 10." }];
+    const body = { messages, stream: false, max_tokens: 1 };
+    const counted = await run(backend, { endpoint: "anthropic-count-tokens", body });
+    const thinking = { type: "adaptive" };
+    const asked = await run(backend, { endpoint: "anthropic-messages", body: { ...body, thinking } });
+    assert.deepEqual(linesOf(counted), [{ input_tokens: asked.answer.usage?.promptTokens }]);
+    assert.equal(counted.answer.usage, undefined);
+  });
+
   it("answers equally at temperature 0: again, in the other slot, and beside other work", async () => {
     const story = "Tell me a story about a cat.";
     const alone = await chat(backend, story);

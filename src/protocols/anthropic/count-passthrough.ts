@@ -27,7 +27,7 @@ class CountRelay implements Relay {
   end(): Buffer {
     const { input_tokens: tokens } = objectIn(Buffer.concat(this.#chunks));
     if (typeof tokens === "number") return Buffer.from(countBody(tokens));
-    throw new Fault("backend_lost", "the backend's reply has no count of tokens");
+    throw new Fault("not_implemented", "the backend's reply has no count of tokens");
   }
 }
 

@@ -200,6 +200,14 @@ for (const kind of KINDS) {
       assert.deepEqual(ids, [`${MODEL}:latest`]);
     });
 
+    await t.test("the beta path, which agents use", async () => {
+      const message = await client.beta.messages.create({
+        ...plain,
+        betas: ["context-management-2025-06-27"],
+      });
+      assert.equal(message.usage.output_tokens, 5);
+    });
+
     await t.test("what is wrong is told with its type", async () => {
       await assert.rejects(client.messages.create({ ...plain, model: "nope" }), anthropic.NotFoundError);
       await assert.rejects(client.messages.create({ ...plain, max_tokens: 0 }), anthropic.BadRequestError);

@@ -179,15 +179,18 @@ describe("two workers with one task, any interleaving", () => {
 });
 
 async function play(task: string, steps: readonly Step[]): Promise<void> {
+  // Far apart and never the same: in the product attempts are the time and 12 random bits.
   const workers = [
-    { attempt: 10, seq: 0, stopped: false },
-    { attempt: 11, seq: 0, stopped: false },
+    { attempt: 1_000_000, seq: 0, stopped: false },
+    { attempt: 1_000_500, seq: 0, stopped: false },
   ];
+  let claims = 0;
   for (const one of steps) {
     const state = workers[one.worker];
     if (state === undefined) continue;
     if (one.do === "claim") {
-      const proposed = state.attempt + one.skew;
+      claims += 1;
+      const proposed = state.attempt + one.skew * 1000 + claims * 7;
       const result = await claimReply(rig.connection, rig.keys, { task, attempt: proposed, worker: "w" });
       if (result.state === "fresh" || result.state === "begun") {
         Object.assign(state, { attempt: result.attempt, seq: 0, stopped: false });

@@ -1,7 +1,7 @@
 import type { Argument, Connection } from "./connection.ts";
 import type { Keys } from "./keys.ts";
 import { asArray, asStreams, asText } from "./replies.ts";
-import { CLAIM, EMIT, OPEN, run } from "./scripts.ts";
+import { CLAIM, EMIT, OPEN, run, runInOrder } from "./scripts.ts";
 
 /** How long a reply stream lives after its end frame, for a gateway that is slow or was away. */
 export const LINGER_MS = 60_000;
@@ -14,7 +14,8 @@ export async function openReplies(
 ): Promise<void> {
   const replies = tasks.map((task) => keys.reply(task.id));
   const lives = tasks.map((task) => String(Math.max(1, Math.ceil(task.life))));
-  await run(connection, OPEN, replies, lives);
+  // A task that is queued before its reply stream exists looks abandoned to the worker that is woken by it.
+  await runInOrder(connection, OPEN, replies, lives);
 }
 
 /** A frame on its way into a reply stream. */

@@ -19,7 +19,10 @@ export const EMIT: Script = load("emit");
 export const CLAIM: Script = load("claim");
 export const TAKE: Script = load("take");
 
-/** Runs a script by its hash; a Redis that forgot it (restart, failover) gets the source again. */
+/**
+ * Runs a script by its hash; a Redis that forgot it (restart, failover) gets the source again, after commands that
+ * were sent in the meantime.
+ */
 export async function run(
   connection: Connection,
   script: Script,
@@ -33,4 +36,17 @@ export async function run(
     if (replyErrorCode(error) !== "NOSCRIPT") throw error;
     return connection.command("EVAL", script.source, count, ...keys, ...args);
   }
+}
+
+/**
+ * Runs a script by its source, for scripts that commands sent after them rely on: Redis runs it in its place in the
+ * pipeline, whatever it has forgotten.
+ */
+export async function runInOrder(
+  connection: Connection,
+  script: Script,
+  keys: readonly string[],
+  args: readonly Argument[],
+): Promise<unknown> {
+  return connection.command("EVAL", script.source, String(keys.length), ...keys, ...args);
 }

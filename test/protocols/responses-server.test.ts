@@ -88,6 +88,12 @@ describe("reading a response's request", () => {
     ]);
   });
 
+  test("a thought that only its writer can read is left out", () => {
+    const sealed = { type: "reasoning", summary: [], encrypted_content: "x" };
+    const { messages } = read({ input: [sealed, { role: "assistant", content: "I ask." }] });
+    assert.deepEqual(messages, [{ role: "assistant", content: [{ type: "text", text: "I ask." }] }]);
+  });
+
   test("settings, with OpenAI's defaults", () => {
     const request = read({
       max_output_tokens: 5,

@@ -7,7 +7,7 @@ NPM_RUN := npm run --silent
 export NODE_LLAMA_CPP_SKIP_DOWNLOAD := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install redis run test bench lint types format build clean
+.PHONY: help install redis run test bench chaos lint types format build clean
 
 help: ## List the targets
 	@echo "Stargazer Network Gateway. Targets:"
@@ -52,6 +52,9 @@ test: install ## Lint, format, types, then all tests
 
 bench: install ## Measure on this machine; ARGS="--quick" takes seconds
 	@exec $(NODE) bench/run.ts $(ARGS)
+
+chaos: install ## Break everything while clients watch; SECONDS=600 SEED=7
+	@exec $(NODE) test/chaos/run.ts --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS))
 
 lint: $(STAMP) ## Find mistakes and broken house rules
 	@$(NPM_RUN) lint

@@ -21,8 +21,17 @@ export interface Behaviour {
   hangAfter: number | undefined;
   /** What a POST at a path is answered with, byte for byte, instead of tokens. */
   answers: Readonly<Record<string, { readonly contentType: string; readonly body: string }>>;
+  /** What a generation says and how quickly, by the body of its request, instead of what stands above. */
+  script: ((body: Record<string, unknown>) => Script) | undefined;
   /** Every generation is refused. */
   refuse: { readonly status: number; readonly message: string; readonly retryAfter?: number } | undefined;
+}
+
+export interface Script {
+  readonly firstTokenMs: number;
+  readonly tokenMs: number;
+  /** The n-th token, from 0, with the space that follows it. */
+  word(index: number): string;
 }
 
 export interface StandInOptions extends Partial<Behaviour> {
@@ -48,6 +57,8 @@ export interface Recorded {
   /** Tokens sent so far. */
   tokens: number;
   outcome: "open" | "finished" | "aborted" | "died" | "refused";
+  /** Monotonic ms of the request. */
+  readonly startedAt: number;
   /** Monotonic ms of the outcome. */
   endedAt: number;
 }
@@ -77,6 +88,7 @@ const CALM: Behaviour = {
   dieAfter: undefined,
   hangAfter: undefined,
   answers: {},
+  script: undefined,
   refuse: undefined,
 };
 
@@ -213,6 +225,7 @@ class ScriptedServer implements StandIn {
       body,
       tokens: 0,
       outcome: "open",
+      startedAt: performance.now(),
       endedAt: 0,
     };
     this.requests.push(recorded);
@@ -245,6 +258,7 @@ class Generation {
   readonly #model: string;
   readonly #stream: boolean;
   readonly #limit: number;
+  readonly #script: Script;
   #timer: NodeJS.Timeout | undefined;
   /** Written, but not sent yet. */
   #due = "";
@@ -263,7 +277,9 @@ class Generation {
     this.#model = String(body["model"]);
     const asked = options.form.dialect === "ollama" ? body["stream"] !== false : body["stream"] === true;
     this.#stream = asked && options.form.alwaysWhole !== true;
-    this.#limit = askedTokens(body) ?? options.standIn.behaviour.tokens;
+    const { behaviour } = options.standIn;
+    this.#limit = askedTokens(body) ?? behaviour.tokens;
+    this.#script = behaviour.script?.(body) ?? new CountingScript(behaviour);
     this.#response.on("close", () => {
       clearTimeout(this.#timer);
       this.#standIn.end(this.#recorded, this.#response.writableFinished ? "finished" : "aborted");
@@ -271,7 +287,7 @@ class Generation {
   }
 
   start(): void {
-    const { refuse, firstTokenMs } = this.#standIn.behaviour;
+    const { refuse } = this.#standIn.behaviour;
     if (refuse !== undefined) {
       const { status, message, retryAfter } = refuse;
       if (retryAfter !== undefined) this.#response.setHeader("retry-after", String(retryAfter));
@@ -280,12 +296,12 @@ class Generation {
       this.#standIn.end(this.#recorded, "refused");
       return;
     }
-    this.#later(firstTokenMs, () => this.#step());
+    this.#later(this.#script.firstTokenMs, () => this.#step());
   }
 
   /** Sends what is due: one token, or without gaps all of them as one chunk. */
   #step(): void {
-    const { tokenMs } = this.#standIn.behaviour;
+    const { tokenMs } = this.#script;
     if (tokenMs > 0) {
       if (this.#goesOn()) {
         this.#token();
@@ -310,7 +326,7 @@ class Generation {
   }
 
   #token(): void {
-    if (this.#stream) this.#due += this.#form.chunk(this.#model, `t${this.#recorded.tokens} `);
+    if (this.#stream) this.#due += this.#form.chunk(this.#model, this.#script.word(this.#recorded.tokens));
     this.#recorded.tokens += 1;
     this.#standIn.tell("token", this.#recorded);
   }
@@ -329,7 +345,7 @@ class Generation {
     this.#response.end(
       this.#stream
         ? this.#due + this.#form.last(this.#model, tokens, options?.include_usage === true)
-        : this.#form.whole(this.#model, standInText(tokens), tokens, body),
+        : this.#form.whole(this.#model, textOf(this.#script, tokens), tokens, body),
     );
     this.#due = "";
   }
@@ -351,9 +367,34 @@ class Generation {
   }
 }
 
+/** Says `t0 t1 t2 …` as quickly as the behaviour says at the moment. */
+class CountingScript implements Script {
+  readonly #behaviour: Behaviour;
+
+  constructor(behaviour: Behaviour) {
+    this.#behaviour = behaviour;
+  }
+
+  get firstTokenMs(): number {
+    return this.#behaviour.firstTokenMs;
+  }
+
+  get tokenMs(): number {
+    return this.#behaviour.tokenMs;
+  }
+
+  word(index: number): string {
+    return `t${index} `;
+  }
+}
+
+function textOf(script: Pick<Script, "word">, tokens: number): string {
+  return Array.from({ length: tokens }, (_, index) => script.word(index)).join("");
+}
+
 /** The text of an answer of so many tokens. */
 export function standInText(tokens: number): string {
-  return Array.from({ length: tokens }, (_, index) => `t${index} `).join("");
+  return textOf({ word: (index) => `t${index} ` }, tokens);
 }
 
 /** The vector of an input as the model makes it: float32 numbers, not of length 1. */

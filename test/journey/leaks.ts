@@ -8,7 +8,7 @@ export interface Surroundings {
   readonly redis: Connection;
   readonly keys: Keys;
   readonly gateways: readonly Program[];
-  readonly standIns: readonly StandIn[];
+  readonly standIns: readonly Pick<StandIn, "running" | "url">[];
 }
 
 /** What is left of tasks although nobody waits for any, one sentence each; empty when all is clean. */

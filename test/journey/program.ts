@@ -74,6 +74,10 @@ export class Program {
     return `http://127.0.0.1:${port}`;
   }
 
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
   /** All it wrote. */
   get story(): string {
     return this.lines.join("\n");

@@ -23,6 +23,14 @@ export class RedisServer {
     return new RedisServer(dir, await startRedis({ dir, port: 0 }));
   }
 
+  get port(): number {
+    return this.#port;
+  }
+
+  signal(signal: "SIGSTOP" | "SIGCONT"): void {
+    process.kill(this.#child.pid, signal);
+  }
+
   /** Ends it as a power cut of the process would; what it wrote is in its append-only file. */
   async kill(): Promise<void> {
     process.kill(this.#child.pid, "SIGKILL");

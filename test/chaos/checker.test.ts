@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { judge } from "./checker.ts";
+import type { Asked, BackendRun, Disturbance, History, Wish } from "./history.ts";
+
+const WISH: Wish = {
+  id: "c1-1",
+  dialect: "openai-chat",
+  stream: true,
+  tokens: 10,
+  firstTokenMs: 0,
+  tokenMs: 10,
+  padding: 0,
+  ballast: 0,
+  readPauseMs: 0,
+};
+
+const GOOD: Asked = {
+  wish: WISH,
+  seat: 0,
+  sentAt: 100_000,
+  status: 200,
+  firstTokenAt: 100_050,
+  tokens: 10,
+  deviation: undefined,
+  ending: "complete",
+  endedAt: 100_200,
+  detail: "",
+  code: "ok",
+};
+
+const RUN: BackendRun = {
+  id: WISH.id,
+  startedAt: 100_010,
+  endedAt: 100_190,
+  outcome: "finished",
+  tokens: 10,
+};
+
+const KILL: Disturbance = { fault: "worker-kill", target: 0, from: 100_060, to: 100_100 };
+
+function rulesOf(asked: Partial<Asked>, more: Partial<History> = {}): string[] {
+  const history: History = {
+    asked: [{ ...GOOD, ...asked }],
+    runs: [RUN],
+    disturbances: [],
+    calmAt: 110_000,
+    leaks: [],
+    memory: [],
+    ...more,
+  };
+  return judge(history).map(({ rule }) => rule);
+}
+
+test("a history in which all went well has no breach", () => {
+  assert.deepEqual(rulesOf({}), []);
+  assert.deepEqual(rulesOf({ ending: "left", tokens: 3 }), []);
+});
+
+test("wrong tokens, half answers and silent ends are breaches, whatever was broken", () => {
+  const disturbances = [KILL];
+  assert.deepEqual(rulesOf({ deviation: "c2-1/3 instead of token 3" }, { disturbances }), ["a wrong token"]);
+  assert.deepEqual(rulesOf({ tokens: 9 }, { disturbances }), ["an incomplete answer that looks complete"]);
+  assert.deepEqual(rulesOf({ ending: "silent", tokens: 9 }, { disturbances }), [
+    "a broken stream that ended as if well",
+  ]);
+  const open = { ending: undefined, endedAt: Number.POSITIVE_INFINITY };
+  assert.deepEqual(rulesOf(open, { disturbances }), ["a request that never ended"]);
+});
+
+test("an error needs a cause of its kind", () => {
+  const failed = { ending: "error", code: "worker_lost" } as const;
+  const uncaused = ["an error without a cause"];
+  assert.deepEqual(rulesOf(failed), uncaused);
+  assert.deepEqual(rulesOf(failed, { disturbances: [KILL] }), []);
+  assert.deepEqual(rulesOf(failed, { disturbances: [{ ...KILL, fault: "backend-kill" }] }), uncaused);
+  assert.deepEqual(rulesOf(failed, { disturbances: [{ ...KILL, from: 0, to: 10 }] }), uncaused);
+  assert.deepEqual(rulesOf({ ...failed, code: "deadline_exceeded" }, { disturbances: [KILL] }), uncaused);
+  const gateway = { ...KILL, fault: "gateway-kill" };
+  assert.deepEqual(rulesOf({ ending: "broken" }, { disturbances: [gateway] }), []);
+  assert.deepEqual(rulesOf({ ending: "broken", seat: 1 }, { disturbances: [gateway] }), uncaused);
+});
+
+test("backends do no more than they must", () => {
+  const again = { ...RUN, startedAt: 100_020 };
+  assert.deepEqual(rulesOf({}, { runs: [RUN, again] }), ["more runs than faults"]);
+  assert.deepEqual(rulesOf({}, { runs: [RUN, again], disturbances: [KILL] }), []);
+  assert.deepEqual(rulesOf({}, { runs: [RUN, { ...again, startedAt: 100_060 }], disturbances: [KILL] }), [
+    "run again after its answer had begun",
+  ]);
+  const left = { ending: "left" } as const;
+  assert.deepEqual(rulesOf(left, { runs: [{ ...RUN, endedAt: 109_000 }] }), ["work for nobody"]);
+  assert.deepEqual(rulesOf(left, { runs: [{ ...RUN, endedAt: Number.POSITIVE_INFINITY }] }), [
+    "work for nobody",
+  ]);
+  const long = { ...KILL, to: 105_000 };
+  assert.deepEqual(rulesOf(left, { runs: [{ ...RUN, endedAt: 109_000 }], disturbances: [long] }), []);
+});
+
+test("what is left at the end, and large processes, are breaches", () => {
+  assert.deepEqual(rulesOf({}, { leaks: ["3 tokens in sgnet:t:{d}:tiny:p0"] }), ["something is left"]);
+  const memory = [{ name: "gateway 1", bytes: 2 ** 30 }];
+  assert.deepEqual(rulesOf({}, { memory }), ["too much memory"]);
+});

@@ -1,0 +1,117 @@
+import type { Asked, BackendRun, Disturbance, History } from "./history.ts";
+
+/** A promise that was not kept. */
+export interface Breach {
+  readonly rule: string;
+  /** The request concerned, when it is about one. */
+  readonly id?: string;
+  readonly what: string;
+}
+
+/** Which faults explain which ending: the first parts of their names. Anything else has no excuse. */
+const EXCUSES: Readonly<Record<string, readonly string[]>> = {
+  redis_down: ["redis", "gateway"],
+  worker_lost: ["worker", "redis", "gateway"],
+  backend_lost: ["backend"],
+  backend_error: ["backend"],
+  backend_unreachable: ["backend"],
+  backend_busy: ["backend-refuse"],
+  draining: ["gateway-stop"],
+  delivery_limit: ["worker", "backend", "redis"],
+  broken: ["gateway-kill"],
+  unreachable: ["gateway-kill", "gateway-stop"],
+};
+
+/** For so long after it was mended a fault may still be felt, ms. */
+const AFTERMATH_MS = 12_000;
+
+/** A backend's work for nobody ends within this after the last fault, ms. */
+const ABORT_MS = 6000;
+
+/** So long workers believe that a gateway lives that was killed, ms: its announcement and their next look. */
+const GATEWAY_MEMORY_MS = 21_000;
+
+const MEMORY_LIMIT = 400 * 1024 * 1024;
+
+/** Judges a whole history. An empty list: every promise was kept. */
+export function judge(history: History): Breach[] {
+  const runs = Map.groupBy(history.runs, (run) => run.id);
+  return [
+    ...history.asked.flatMap((asked) => judgeOne(asked, runs.get(asked.wish.id) ?? [], history)),
+    ...history.leaks.map((what) => ({ rule: "something is left", what })),
+    ...history.memory
+      .filter(({ bytes }) => bytes > MEMORY_LIMIT)
+      .map(({ name, bytes }) => ({ rule: "too much memory", what: `${name}: ${bytes} bytes` })),
+  ];
+}
+
+function judgeOne(asked: Asked, runs: readonly BackendRun[], history: History): Breach[] {
+  const { id } = asked.wish;
+  const felt = history.disturbances.filter(
+    ({ from, to }) => from <= asked.endedAt && to + AFTERMATH_MS >= asked.sentAt,
+  );
+  return [
+    ...tokensOf(asked),
+    ...endingOf(asked, felt),
+    ...rerunsOf(asked, runs, felt),
+    ...overworkOf(asked, runs, history),
+  ].map(({ rule, what }) => ({ rule, what, id }));
+}
+
+function tokensOf({ wish, tokens, deviation, ending }: Asked): Breach[] {
+  if (deviation !== undefined) return [{ rule: "a wrong token", what: deviation }];
+  if (ending !== "complete" || tokens === wish.tokens) return [];
+  return [{ rule: "an incomplete answer that looks complete", what: `${tokens} of ${wish.tokens} tokens` }];
+}
+
+function endingOf(asked: Asked, felt: readonly Disturbance[]): Breach[] {
+  const { ending } = asked;
+  if (ending === "complete" || ending === "left") return [];
+  if (ending === undefined) return [{ rule: "a request that never ended", what: "" }];
+  if (ending === "silent") {
+    return [{ rule: "a broken stream that ended as if well", what: `${asked.tokens} tokens` }];
+  }
+  const reason =
+    ending === "error" ? (asked.code ?? (asked.status === 503 ? "redis_down" : "unknown")) : ending;
+  const excuses = EXCUSES[reason] ?? [];
+  const excused = felt.some(({ fault, target }) => {
+    if (ending !== "error" && target !== asked.seat) return false;
+    return excuses.some((excuse) => fault.startsWith(excuse));
+  });
+  return excused
+    ? []
+    : [{ rule: "an error without a cause", what: `${reason} ${asked.status}: ${asked.detail}` }];
+}
+
+/** A request runs again only when something broke, and never once its client has a part of the answer. */
+function rerunsOf(asked: Asked, runs: readonly BackendRun[], felt: readonly Disturbance[]): Breach[] {
+  const worked = runs.filter(({ outcome }) => outcome !== "refused");
+  const breaches: Breach[] = [];
+  if (worked.length > 1 + felt.length) {
+    const what = `${worked.length} runs, ${felt.length} faults`;
+    breaches.push({ rule: "more runs than faults", what });
+  }
+  const first = asked.firstTokenAt;
+  const late = first === undefined ? undefined : worked.find(({ startedAt }) => startedAt > first);
+  const emptied = felt.some(({ fault }) => fault === "redis-empty");
+  if (late !== undefined && asked.wish.stream && !emptied) {
+    breaches.push({ rule: "run again after its answer had begun", what: `${worked.length} runs` });
+  }
+  return breaches;
+}
+
+/** When nobody waits any more, the work for it ends soon. */
+function overworkOf(asked: Asked, runs: readonly BackendRun[], { disturbances }: History): Breach[] {
+  return runs.flatMap((run) => {
+    const since = Math.max(asked.endedAt, run.startedAt);
+    const during = disturbances.filter(({ from, to }) => from <= run.endedAt && to >= since - ABORT_MS);
+    const mendedAt = Math.max(since, ...during.map(({ to }) => to));
+    const forgotten = during.some(
+      ({ fault, target }) => fault.startsWith("gateway") && target === asked.seat,
+    );
+    const limit = ABORT_MS + (forgotten ? GATEWAY_MEMORY_MS : 0);
+    if (run.endedAt <= mendedAt + limit) return [];
+    const what = `${Math.round(run.endedAt - since)} ms after its end (${asked.ending})`;
+    return [{ rule: "work for nobody", what }];
+  });
+}

@@ -1,0 +1,68 @@
+import { type Breach, judge } from "./checker.ts";
+import { Clients } from "./clients.ts";
+import { Dice } from "./dice.ts";
+import type { FaultName } from "./faults.ts";
+import type { History } from "./history.ts";
+import { Nemesis } from "./nemesis.ts";
+import { addCodes, storyOf } from "./story.ts";
+import { World } from "./world.ts";
+
+export interface RunOptions {
+  readonly seed: number;
+  readonly seconds: number;
+  readonly clients: number;
+  /** Faults that may happen; all when empty. */
+  readonly faults: readonly FaultName[];
+  /** Told what happens as it happens. */
+  readonly tell: (text: string) => void;
+}
+
+export interface Verdict {
+  readonly history: History;
+  readonly breaches: readonly Breach[];
+  /** One for each of the first breaches. */
+  readonly stories: readonly string[];
+}
+
+/** When all is mended every open request ends within this, ms: leases, patience and presence included. */
+const LAST_END_MS = 25_000;
+
+/** When no request is open nothing of them is left after this, ms: the tasks of a killed gateway take longest. */
+const LEAK_MS = 25_000;
+
+const STORIES = 5;
+
+/** Lets clients ask and a nemesis break things, both as the seed says, then judges what happened. */
+export async function run(options: RunOptions): Promise<Verdict> {
+  const dice = new Dice(options.seed);
+  const world = await World.start();
+  try {
+    const clients = new Clients(world);
+    clients.start(options.clients, dice.fork());
+    const { faults, tell } = options;
+    const nemesis = new Nemesis({ world, dice: dice.fork(), faults, tell });
+    await nemesis.rage(options.seconds * 1000);
+    tell("all is mended");
+    const history = await finish(world, clients, nemesis);
+    const lines = world.logLines();
+    addCodes(history.asked, lines);
+    const breaches = judge(history);
+    const stories = breaches.slice(0, STORIES).map((breach) => storyOf(breach, history, lines));
+    return { history, breaches, stories };
+  } finally {
+    await world.stop();
+  }
+}
+
+async function finish(world: World, clients: Clients, { disturbances }: Nemesis): Promise<History> {
+  const calmAt = performance.now();
+  await clients.stop(LAST_END_MS);
+  const leaks = [...(await world.leaks(LEAK_MS))];
+  const rested = await world.settled().then(
+    () => true,
+    () => false,
+  );
+  if (!rested) leaks.push("a process is not ready, or a slot is not free");
+  const { asked } = clients;
+  return { asked, runs: world.backendRuns(), disturbances, calmAt, leaks, memory: world.memory() };
+}

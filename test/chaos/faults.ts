@@ -1,0 +1,241 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Program } from "../journey/program.ts";
+import type { Dice } from "./dice.ts";
+import type { GatewaySeat, WorkerSeat, World } from "./world.ts";
+
+/** What a fault is done with. */
+export interface Stage {
+  readonly world: World;
+  readonly target: number;
+  /** How long it lasts, ms. */
+  readonly holdMs: number;
+  readonly dice: Dice;
+}
+
+interface FaultKind {
+  /** Whom it concerns: two faults never concern the same party at once. */
+  readonly party:
+    | "gateway"
+    | "worker"
+    | "backend"
+    | "redis"
+    | "gateway-link"
+    | "worker-link"
+    | "backend-link";
+  /** How long it may last, ms. */
+  readonly hold: readonly [number, number];
+  /** Breaks something, waits, mends it. */
+  run(stage: Stage): Promise<void>;
+}
+
+const gatewayOf = ({ world, target }: Stage): GatewaySeat => seatAt(world.gateways, target);
+const workerOf = ({ world, target }: Stage): WorkerSeat => seatAt(world.workers, target);
+
+function seatAt<Seat>(seats: readonly Seat[], index: number): Seat {
+  const seat = seats[index];
+  if (seat === undefined) throw new Error(`there is no seat ${index}`);
+  return seat;
+}
+
+async function freeze(program: Program | undefined, holdMs: number): Promise<void> {
+  program?.signal("SIGSTOP");
+  await delay(holdMs);
+  program?.signal("SIGCONT");
+}
+
+async function crash(seat: GatewaySeat | WorkerSeat, holdMs: number): Promise<void> {
+  const { program } = seat;
+  seat.program = undefined;
+  await program?.kill();
+  await delay(holdMs);
+}
+
+/** Told to stop, it finishes what it can. */
+async function leave(seat: GatewaySeat | WorkerSeat): Promise<void> {
+  const { program } = seat;
+  seat.program = undefined;
+  program?.signal("SIGTERM");
+  await program?.exited;
+}
+
+async function restartRedis({ world, holdMs }: Stage, empty: boolean): Promise<void> {
+  await world.redis.kill();
+  await delay(holdMs);
+  await world.redis.startAgain({ empty });
+}
+
+export type FaultName =
+  | "gateway-kill"
+  | "gateway-freeze"
+  | "gateway-stop"
+  | "worker-kill"
+  | "worker-freeze"
+  | "worker-stop"
+  | "backend-kill"
+  | "backend-refuse"
+  | "redis-kill"
+  | "redis-empty"
+  | "redis-freeze"
+  | "gateway-cut"
+  | "worker-cut"
+  | "backend-cut"
+  | "gateway-cut-one"
+  | "worker-cut-one"
+  | "gateway-stall"
+  | "worker-stall"
+  | "backend-stall"
+  | "gateway-slow"
+  | "worker-slow";
+
+export const FAULTS: Readonly<Record<FaultName, FaultKind>> = {
+  "gateway-kill": {
+    party: "gateway",
+    hold: [0, 1000],
+    run: async (stage) => {
+      await crash(gatewayOf(stage), stage.holdMs);
+      await stage.world.startGateway(gatewayOf(stage));
+    },
+  },
+  "gateway-freeze": {
+    party: "gateway",
+    hold: [200, 7000],
+    run: (stage) => freeze(gatewayOf(stage).program, stage.holdMs),
+  },
+  "gateway-stop": {
+    party: "gateway",
+    hold: [0, 0],
+    run: async (stage) => {
+      await leave(gatewayOf(stage));
+      await stage.world.startGateway(gatewayOf(stage));
+    },
+  },
+  "worker-kill": {
+    party: "worker",
+    hold: [0, 2000],
+    run: async (stage) => {
+      await crash(workerOf(stage), stage.holdMs);
+      await stage.world.startWorker(workerOf(stage));
+    },
+  },
+  "worker-freeze": {
+    party: "worker",
+    hold: [200, 4000],
+    run: (stage) => freeze(workerOf(stage).program, stage.holdMs),
+  },
+  "worker-stop": {
+    party: "worker",
+    hold: [0, 0],
+    run: async (stage) => {
+      await leave(workerOf(stage));
+      await stage.world.startWorker(workerOf(stage));
+    },
+  },
+  "backend-kill": {
+    party: "backend",
+    hold: [100, 2500],
+    run: async (stage) => {
+      await stage.world.stopBackend(workerOf(stage));
+      await delay(stage.holdMs);
+      await stage.world.startBackend(workerOf(stage));
+    },
+  },
+  "backend-refuse": {
+    party: "backend",
+    hold: [100, 1500],
+    run: async (stage) => {
+      const { behaviour } = workerOf(stage).standIn;
+      behaviour.refuse = { status: 503, message: "loading model" };
+      await delay(stage.holdMs);
+      behaviour.refuse = undefined;
+    },
+  },
+  "redis-kill": { party: "redis", hold: [0, 2500], run: (stage) => restartRedis(stage, false) },
+  "redis-empty": { party: "redis", hold: [0, 1500], run: (stage) => restartRedis(stage, true) },
+  "redis-freeze": {
+    party: "redis",
+    hold: [200, 8000],
+    run: async ({ world, holdMs }) => {
+      world.redis.signal("SIGSTOP");
+      await delay(holdMs);
+      world.redis.signal("SIGCONT");
+    },
+  },
+  "gateway-cut": cutting("gateway-link"),
+  "worker-cut": cutting("worker-link"),
+  "backend-cut": cutting("backend-link"),
+  "gateway-cut-one": cuttingOne("gateway-link"),
+  "worker-cut-one": cuttingOne("worker-link"),
+  "gateway-stall": stalling("gateway-link"),
+  "worker-stall": stalling("worker-link"),
+  "backend-stall": stalling("backend-link"),
+  "gateway-slow": slowing("gateway-link"),
+  "worker-slow": slowing("worker-link"),
+};
+
+type LinkParty = "gateway-link" | "worker-link" | "backend-link";
+
+function linkOf(party: LinkParty, stage: Stage): WorkerSeat["toRedis"] {
+  if (party === "gateway-link") return gatewayOf(stage).toRedis;
+  return party === "worker-link" ? workerOf(stage).toRedis : workerOf(stage).toBackend;
+}
+
+function cutting(party: LinkParty): FaultKind {
+  return {
+    party,
+    hold: [0, 3000],
+    run: async (stage) => {
+      const link = linkOf(party, stage);
+      link.cut();
+      await delay(stage.holdMs);
+      link.mend();
+    },
+  };
+}
+
+/** Of several connections of one process one breaks, and can be made again at once. */
+function cuttingOne(party: LinkParty): FaultKind {
+  return {
+    party,
+    hold: [0, 0],
+    run: (stage) => {
+      linkOf(party, stage).cutOne(stage.dice.between(0, 1000));
+      return Promise.resolve();
+    },
+  };
+}
+
+function stalling(party: LinkParty): FaultKind {
+  return {
+    party,
+    hold: [200, 7000],
+    run: async (stage) => {
+      const link = linkOf(party, stage);
+      const lose = stage.dice.chance(0.5);
+      link.stall();
+      await delay(stage.holdMs);
+      link.mend(lose);
+    },
+  };
+}
+
+function slowing(party: LinkParty): FaultKind {
+  return {
+    party,
+    hold: [500, 3000],
+    run: async (stage) => {
+      const link = linkOf(party, stage);
+      link.slow(stage.dice.between(5, 150));
+      await delay(stage.holdMs);
+      link.mend();
+    },
+  };
+}
+
+export const FAULT_NAMES: readonly FaultName[] = Object.keys(FAULTS) as FaultName[];
+
+/** How many parties there are of a kind. */
+export function targetsOf(name: FaultName): number {
+  const { party } = FAULTS[name];
+  if (party === "redis") return 1;
+  return party.startsWith("gateway") ? 2 : 3;
+}

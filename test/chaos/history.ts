@@ -1,0 +1,93 @@
+/** What happened in a run, as far as the checker judges it. All times are monotonic ms of this process. */
+
+export type Dialect = "ollama-chat" | "ollama-generate" | "openai-chat" | "anthropic-messages";
+
+export const DIALECTS: readonly Dialect[] = [
+  "ollama-chat",
+  "ollama-generate",
+  "openai-chat",
+  "anthropic-messages",
+];
+
+/** What a client wants. */
+export interface Wish {
+  readonly id: string;
+  readonly dialect: Dialect;
+  readonly stream: boolean;
+  readonly tokens: number;
+  readonly firstTokenMs: number;
+  readonly tokenMs: number;
+  /** Bytes added to each token. */
+  readonly padding: number;
+  /** Bytes added to the request. */
+  readonly ballast: number;
+  /** The client hangs up after so many tokens, and at the latest after so many ms; absent: it stays. */
+  readonly leave?: { readonly tokens: number; readonly ms: number };
+  /** Pause of the reader after each piece, ms; 0: none. */
+  readonly readPauseMs: number;
+}
+
+/**
+ * How a request ended for its client. `complete`: the dialect's proper end. `error`: an explicit one, as status or
+ * within the stream. `refused`: an error status with 503 or 404 before anything. `broken`: the connection broke after
+ * it was made. `unreachable`: no connection. `silent`: the stream ended as if all were well, without its end.
+ * `left`: the client hung up.
+ */
+export type Ending = "complete" | "error" | "broken" | "unreachable" | "silent" | "left";
+
+export interface Asked {
+  readonly wish: Wish;
+  /** Which gateway was asked. */
+  readonly seat: number;
+  readonly sentAt: number;
+  /** 0 before a head has come. */
+  status: number;
+  firstTokenAt: number | undefined;
+  /** Tokens that came in their order. */
+  tokens: number;
+  /** What came instead of the token that was due; undefined when all was right. */
+  deviation: string | undefined;
+  ending: Ending | undefined;
+  endedAt: number;
+  /** What the client was told of the error. */
+  detail: string;
+  /** From the gateway's log. */
+  code: string | undefined;
+}
+
+/** A run of a request by a backend. */
+export interface BackendRun {
+  readonly id: string;
+  readonly startedAt: number;
+  /** Infinity while it goes on. */
+  readonly endedAt: number;
+  readonly outcome: string;
+  readonly tokens: number;
+}
+
+/** Something that was broken on purpose. */
+export interface Disturbance {
+  readonly fault: string;
+  /** Index of the party concerned among its kind. */
+  readonly target: number;
+  readonly from: number;
+  /** When it was mended. */
+  readonly to: number;
+}
+
+export interface History {
+  readonly asked: readonly Asked[];
+  readonly runs: readonly BackendRun[];
+  readonly disturbances: readonly Disturbance[];
+  /** When the last disturbance was mended and no new request was made. */
+  readonly calmAt: number;
+  /** What is left of tasks at the end, a sentence each. */
+  readonly leaks: readonly string[];
+  /** Resident memory of each process, bytes. */
+  readonly memory: readonly { readonly name: string; readonly bytes: number }[];
+}
+
+/** The n-th token of a request: nobody else's, and in no other place. */
+export function wordOf({ id, padding }: Pick<Wish, "id" | "padding">, index: number): string {
+  return `${id}/${index}${".".repeat(padding)} `;
+}

@@ -1,0 +1,24 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { run } from "./engine.ts";
+import { reportOf } from "./report.ts";
+
+/** Seeds whose first half minute meets most faults; `make chaos` takes others, for as long as wanted. */
+const SEEDS = [1];
+const SECONDS = 25;
+
+for (const seed of SEEDS) {
+  test(`chaos of seed ${seed}: nothing lost, doubled, stuck or left`, { timeout: 240_000 }, async (t) => {
+    const verdict = await run({
+      seed,
+      seconds: SECONDS,
+      clients: 12,
+      faults: [],
+      tell: (text) => t.diagnostic(text),
+    });
+    t.diagnostic(reportOf(verdict));
+    assert.deepEqual(verdict.stories, []);
+    const answered = verdict.history.asked.filter(({ ending }) => ending === "complete").length;
+    assert.ok(answered > 50, `${answered} requests were answered`);
+  });
+}

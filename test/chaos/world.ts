@@ -1,0 +1,251 @@
+import { readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Connection, connect } from "../../src/redis/connection.ts";
+import { Keys } from "../../src/redis/keys.ts";
+import { listWorkers } from "../../src/redis/registry.ts";
+import { findLeaks } from "../journey/leaks.ts";
+import { Program } from "../journey/program.ts";
+import { RedisServer } from "../journey/redis-server.ts";
+import { until } from "../journey/until.ts";
+import { type Recorded, type Script, type StandIn, startStandIn } from "../stand-in.ts";
+import { type BackendRun, type Wish, wordOf } from "./history.ts";
+import { Link } from "./link.ts";
+
+export const LEASE_MS = 1000;
+/** Longest life of a request: no disturbance lasts that long, so none may end by it. */
+export const DEADLINE_MS = 60_000;
+/** How long a process that is told to stop lets its requests finish. */
+export const DRAIN_MS = 4000;
+const SLOTS = 4;
+
+const SPEAKS = ["ollama", "openai", "ollama"] as const;
+
+/** A place for a gateway, which may change, with its way to Redis. */
+export interface GatewaySeat {
+  readonly toRedis: Link;
+  /** Absent while it is down. */
+  program: Program | undefined;
+}
+
+/** A place for a worker and its backend, which may change, with their ways. */
+export interface WorkerSeat {
+  readonly toRedis: Link;
+  readonly toBackend: Link;
+  readonly speaks: "ollama" | "openai";
+  program: Program | undefined;
+  standIn: StandIn;
+  /** Of the stand-in, kept when it is down. */
+  backendPort: number;
+  /** Of the stand-ins that were here before. */
+  readonly before: Recorded[];
+}
+
+/** Two gateways, three workers, their backends and Redis; each way between two of them can be disturbed. */
+export class World {
+  readonly gateways: GatewaySeat[] = [];
+  readonly workers: WorkerSeat[] = [];
+  readonly redis: RedisServer;
+  readonly #dir: string;
+  readonly #keys: Keys = new Keys("sgnet");
+  readonly #programs: Program[] = [];
+
+  private constructor(dir: string, redis: RedisServer) {
+    this.#dir = dir;
+    this.redis = redis;
+  }
+
+  static async start(): Promise<World> {
+    const dir = await mkdtemp(join(tmpdir(), "sgnet-chaos-"));
+    const world = new World(dir, await RedisServer.start(join(dir, "redis")));
+    try {
+      for (let seat = 0; seat < 2; seat += 1) await world.#addGateway();
+      for (const speaks of SPEAKS) await world.#addWorker(speaks);
+      await Promise.all([
+        ...world.gateways.map((seat) => world.startGateway(seat)),
+        ...world.workers.map((seat) => world.startWorker(seat)),
+      ]);
+      await world.settled();
+    } catch (error) {
+      await world.stop();
+      throw error;
+    }
+    return world;
+  }
+
+  async startGateway(seat: GatewaySeat): Promise<void> {
+    seat.program = await this.#launch("gateway", seat.toRedis, {});
+  }
+
+  async startWorker(seat: WorkerSeat): Promise<void> {
+    seat.program = await this.#launch("worker", seat.toRedis, {
+      SGNET_BACKENDS: `${seat.speaks}+http://127.0.0.1:${seat.toBackend.port}`,
+      SGNET_SLOTS: String(SLOTS),
+    });
+  }
+
+  async stopBackend(seat: WorkerSeat): Promise<void> {
+    await seat.standIn.stop();
+  }
+
+  async startBackend(seat: WorkerSeat): Promise<void> {
+    seat.before.push(...seat.standIn.requests);
+    seat.standIn = await startBackend(seat.speaks);
+    seat.backendPort = seat.standIn.port;
+  }
+
+  /** Resolves when everything runs, knows of each other, and no slot is taken. */
+  async settled(limitMs = 30_000): Promise<void> {
+    const probe = await connect(this.redis.url, "chaos");
+    try {
+      await until("a fleet at rest", () => this.#atRest(probe), limitMs);
+    } finally {
+      probe.close();
+    }
+  }
+
+  /** Resolves with what is left of tasks although nobody waits, when that does not change for the better. */
+  async leaks(limitMs: number): Promise<readonly string[]> {
+    const probe = await connect(this.redis.url, "chaos");
+    let leaks: readonly string[] = [];
+    const gateways = this.gateways.flatMap(({ program }) => program ?? []);
+    const standIns = this.workers.map(({ standIn }) => standIn);
+    try {
+      await until(
+        "no leak",
+        async () => {
+          leaks = await findLeaks({ redis: probe, keys: this.#keys, gateways, standIns });
+          return leaks.length === 0;
+        },
+        limitMs,
+      );
+    } catch (error) {
+      if (leaks.length === 0) leaks = [String(error)];
+    } finally {
+      probe.close();
+    }
+    return leaks;
+  }
+
+  backendRuns(): BackendRun[] {
+    return this.workers.flatMap(({ before, standIn }) => [...before, ...standIn.requests].map(toRun));
+  }
+
+  /** Log lines of all processes there ever were. */
+  logLines(): { readonly who: string; readonly line: string }[] {
+    return this.#programs.flatMap((program) => {
+      const who = `${program.command} ${program.pid}`;
+      return program.lines.map((line) => ({ who, line }));
+    });
+  }
+
+  memory(): { name: string; bytes: number }[] {
+    return this.#programs
+      .filter((program) => program.alive)
+      .map((program) => ({ name: `${program.command} ${program.pid}`, bytes: residentBytes(program.pid) }));
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#programs.filter((program) => program.alive).map((program) => program.kill()));
+    await this.redis.stop();
+    await Promise.all([
+      ...this.gateways.map(({ toRedis }) => toRedis.close()),
+      ...this.workers.flatMap(({ toRedis, toBackend, standIn }) => [
+        toRedis.close(),
+        toBackend.close(),
+        standIn.stop(),
+      ]),
+    ]);
+    await rm(this.#dir, { recursive: true, force: true });
+  }
+
+  async #addGateway(): Promise<void> {
+    const toRedis = await Link.open(() => this.redis.port);
+    this.gateways.push({ toRedis, program: undefined });
+  }
+
+  async #addWorker(speaks: "ollama" | "openai"): Promise<void> {
+    const toRedis = await Link.open(() => this.redis.port);
+    const standIn = await startBackend(speaks);
+    const toBackend: Link = await Link.open(() => seat.backendPort);
+    const seat: WorkerSeat = {
+      toRedis,
+      toBackend,
+      speaks,
+      program: undefined,
+      standIn,
+      backendPort: standIn.port,
+      before: [],
+    };
+    this.workers.push(seat);
+  }
+
+  async #launch(
+    command: "gateway" | "worker",
+    toRedis: Link,
+    env: Readonly<Record<string, string>>,
+  ): Promise<Program> {
+    const program = await Program.start({
+      command,
+      env: {
+        PORT: "0",
+        REDIS_URL: `redis://127.0.0.1:${toRedis.port}`,
+        SGNET_LEASE_MS: String(LEASE_MS),
+        SGNET_DRAIN_MS: String(DRAIN_MS),
+        SGNET_TASK_TIMEOUT_MS: String(DEADLINE_MS),
+        SGNET_STATE_DIR: join(this.#dir, "state"),
+        SGNET_LOG_LEVEL: "info",
+        ...env,
+      },
+      cwd: this.#dir,
+    });
+    this.#programs.push(program);
+    return program;
+  }
+
+  async #atRest(probe: Connection): Promise<boolean> {
+    const workers = await listWorkers(probe, this.#keys);
+    const backends = workers.flatMap((worker) => worker.backends);
+    const idle = backends.every(({ healthy, busy }) => healthy && busy === 0);
+    if (workers.length !== this.workers.length || !idle) return false;
+    for (const { program } of this.gateways) {
+      const response = await fetch(`${program?.url}/readyz`);
+      await response.text();
+      if (response.status !== 200) return false;
+    }
+    return true;
+  }
+}
+
+function startBackend(speaks: "ollama" | "openai"): Promise<StandIn> {
+  return startStandIn({ speaks, models: ["tiny:latest"], script: scriptOf });
+}
+
+/** The first line of the prompt tells the backend what to say. */
+function promptIn(body: Record<string, unknown>): string {
+  const { messages, prompt } = body as { messages?: readonly { content: unknown }[]; prompt?: unknown };
+  return String(messages?.at(-1)?.content ?? prompt);
+}
+
+function orderIn(body: Record<string, unknown>): Pick<Wish, "id" | "padding" | "firstTokenMs" | "tokenMs"> {
+  const prompt = promptIn(body);
+  return JSON.parse(prompt.slice(0, prompt.indexOf("\n"))) as Wish;
+}
+
+function scriptOf(body: Record<string, unknown>): Script {
+  const order = orderIn(body);
+  const { firstTokenMs, tokenMs } = order;
+  return { firstTokenMs, tokenMs, word: (index) => wordOf(order, index) };
+}
+
+function toRun({ body, startedAt, endedAt, outcome, tokens }: Recorded): BackendRun {
+  const end = outcome === "open" ? Number.POSITIVE_INFINITY : endedAt;
+  return { id: orderIn(body).id, startedAt, endedAt: end, outcome, tokens };
+}
+
+function residentBytes(pid: number | undefined): number {
+  if (process.platform !== "linux") return 0;
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
+}

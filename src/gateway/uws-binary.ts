@@ -19,8 +19,8 @@ export interface UwsBinary {
   readonly file: string;
   /** Of the file as installed, in hex. */
   readonly sha256: string;
-  /** True when only the copy made by `adaptElf` loads here. */
-  readonly adapt: boolean;
+  /** Of the copy made by `adaptElf`, in hex, where only that loads here; undefined where the file loads as it is. */
+  readonly adapted: string | undefined;
 }
 
 /** SHA-256 of the files of 20.57.0. A new version of the package changes them all. */
@@ -42,6 +42,16 @@ const SHA256: ReadonlyMap<string, string> = new Map([
   ["uws_win32_x64_141.node", "59346e454b89d2d0ed1609b7581683bb9fde7edaf3b3f04fe4f6fe03e34c8afd"],
 ]);
 
+/** SHA-256 of what `adaptElf` makes of the Linux files. */
+const ADAPTED_SHA256: ReadonlyMap<string, string> = new Map([
+  ["uws_linux_arm64_127.node", "2c554a4acaef582e6cff58bbe9d555749d492153167e06c38721e39fd4f467ae"],
+  ["uws_linux_arm64_137.node", "c52f98e37763f821adfd7a24445de06c5941db0bb99b92fd2ac06d5f65cd50f8"],
+  ["uws_linux_arm64_141.node", "ca84857b2027db75652dfed569fdac54439f5ba932e91de17ad04f895ec631e0"],
+  ["uws_linux_x64_127.node", "f1608f301188933e79a50cf7d219a30ee83814aaba5e400e37c10eb9be7958db"],
+  ["uws_linux_x64_137.node", "337e7312c83b0df8accbe2446055c1e663ef14824712a055dfb8c34852cd8d69"],
+  ["uws_linux_x64_141.node", "66513ca63ef5fe6c0534f58cee955fcb272d49194dda12a806c2c1ccfb9b636d"],
+]);
+
 /** The files are built against 2.38; what they need of it can be adapted away down to 2.36. */
 const GLIBC_AS_BUILT = [2, 38] as const;
 const GLIBC_ADAPTED = [2, 36] as const;
@@ -54,10 +64,10 @@ export function chooseBinary(machine: Machine): UwsBinary {
   if (!isAtLeast(machine.node, NODE_OLDEST)) {
     throw new Fault("internal", `Node ${machine.node} is too old: ${USE_NODE}.`);
   }
-  const adapt = machine.platform === "linux" && mustAdapt(machine.glibc);
+  const adapts = machine.platform === "linux" && mustAdapt(machine.glibc);
   const file = `uws_${machine.platform}_${machine.arch}_${machine.abi}.node`;
   const sha256 = SHA256.get(file);
-  if (sha256 !== undefined) return { file, sha256, adapt };
+  if (sha256 !== undefined) return { file, sha256, adapted: adapts ? ADAPTED_SHA256.get(file) : undefined };
   const place = `_${machine.platform}_${machine.arch}_`;
   if ([...SHA256.keys()].some((known) => known.includes(place))) {
     throw new Fault("internal", `There is no HTTP binary for Node ${machine.node}: ${USE_NODE}.`);

@@ -3,7 +3,7 @@
  * 2.36 and its message does not say so; the file is compared with a pinned SHA-256 before any of its code runs.
  */
 import { createHash, randomUUID } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, readSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import type {
@@ -52,14 +52,17 @@ const require = createRequire(import.meta.url);
  */
 export function loadUws(options: LoadOptions): UwsModule {
   const binary = chooseBinary(options.machine ?? thisMachine());
-  const original = readPinned(join(options.packageDir ?? packageDir(), binary.file), binary);
-  const path = binary.adapt ? cacheAdapted(original.bytes, binary, options.cacheDir) : original.path;
+  const original = join(options.packageDir ?? packageDir(), binary.file);
+  const path = binary.adapted === undefined ? original : join(options.cacheDir, cachedName(binary));
+  if (binary.adapted === undefined) checkInstalled(original, binary);
+  else if (sha256Of(path) !== binary.adapted) writeAdapted(original, binary, path);
   try {
     return require(path) as UwsModule;
   } catch (error) {
-    const advice = binary.adapt
-      ? "; if that folder forbids running programs, choose another cache folder"
-      : "";
+    const advice =
+      binary.adapted !== undefined
+        ? "; if that folder forbids running programs, choose another cache folder"
+        : "";
     throw new Fault("internal", `The HTTP binary ${path} does not load (${reason(error)})${advice}.`, {
       cause: error,
     });
@@ -96,42 +99,62 @@ function packageDir(): string {
   }
 }
 
-function readPinned(path: string, binary: UwsBinary): { readonly path: string; readonly bytes: Buffer } {
-  const bytes = attempt(
-    () => readFileSync(path),
+/** The name tells which original it was made of. */
+function cachedName(binary: UwsBinary): string {
+  return `${binary.sha256.slice(0, 16)}-${binary.file}`;
+}
+
+function checkInstalled(path: string, binary: UwsBinary): void {
+  const found = attempt(
+    () => hashFile(path),
     (why) => `The HTTP binary ${path} cannot be read (${why}): run npm install again.`,
   );
-  if (createHash("sha256").update(bytes).digest("hex") !== binary.sha256) {
-    throw new Fault(
-      "internal",
-      `The HTTP binary ${path} is not the one this version was tested with (its SHA-256 differs): run npm ci to install it afresh.`,
-    );
-  }
-  return { path, bytes };
+  if (found === binary.sha256) return;
+  throw new Fault(
+    "internal",
+    `The HTTP binary ${path} is not the one this version was tested with (its SHA-256 differs): run npm ci to install it afresh.`,
+  );
 }
 
 /**
- * Leaves the adapted copy in the cache folder and gives its path. A copy already there is used only if it is, byte
- * for byte, what adapting the verified original gives; anything else is replaced.
+ * Puts the adapted copy into the cache folder. A copy that is there already is used only if its SHA-256 is the pinned
+ * one; anything else is replaced from the verified original.
  */
-function cacheAdapted(original: Buffer, binary: UwsBinary, cacheDir: string): string {
-  const adapted = adaptElf(original);
-  const path = join(cacheDir, `${binary.sha256.slice(0, 16)}-${binary.file}`);
-  return attempt(
+function writeAdapted(original: string, binary: UwsBinary, path: string): void {
+  checkInstalled(original, binary);
+  const adapted = adaptElf(readFileSync(original));
+  attempt(
     () => {
-      if (!holds(path, adapted)) replaceFile(path, adapted);
-      return path;
+      replaceFile(path, adapted);
     },
     (why) =>
-      `The HTTP binary cannot be kept in ${cacheDir} (${why}): choose a cache folder that can be written.`,
+      `The HTTP binary cannot be kept in ${dirname(path)} (${why}): choose a cache folder that can be written.`,
   );
 }
 
-function holds(path: string, bytes: Buffer): boolean {
+/** Undefined when the file is absent or unreadable. */
+function sha256Of(path: string): string | undefined {
   try {
-    return readFileSync(path).equals(bytes);
+    return hashFile(path);
   } catch {
-    return false; // absent or unreadable: written anew
+    return undefined;
+  }
+}
+
+const HASH_BYTES = 256 * 1024;
+
+/** In pieces: the whole file in memory (7 MB) would stay in this process's resident size for good. */
+function hashFile(path: string): string {
+  const hash = createHash("sha256");
+  const piece = Buffer.alloc(HASH_BYTES);
+  const file = openSync(path, "r");
+  try {
+    for (let size = readSync(file, piece); size > 0; size = readSync(file, piece)) {
+      hash.update(piece.subarray(0, size));
+    }
+    return hash.digest("hex");
+  } finally {
+    closeSync(file);
   }
 }
 

@@ -5,6 +5,8 @@ export interface Transcript {
   readonly name: string;
   readonly method: string;
   readonly path: string;
+  /** The headers it was asked with; lower-case names. */
+  readonly sent: ReadonlyMap<string, string>;
   /** As sent; cut short in the recording when it was very long. */
   readonly request: string;
   readonly status: number;
@@ -14,6 +16,8 @@ export interface Transcript {
   readonly body: Buffer;
   /** The body as the server cut it: one piece per HTTP chunk. */
   readonly chunks: readonly Buffer[];
+  /** True when the client left before the end. */
+  readonly left: boolean;
 }
 
 const FIXTURES = new URL("fixtures/", import.meta.url);
@@ -37,13 +41,28 @@ export function loadTranscript(dialect: string, start: string): Transcript {
   const marker = text.indexOf("### RESPONSE");
   const start0 = text.indexOf("\n", marker) + 1;
   const response = bytes.subarray(start0, text.lastIndexOf("\n### END"));
-  return { name, ...parseCommand(text), request: requestOf(bytes, text, marker), ...parseResponse(response) };
+  return {
+    name,
+    ...parseCommand(text),
+    request: requestOf(bytes, text, marker),
+    ...parseResponse(response),
+    left: text.includes("\n### END curl_exit=28 "),
+  };
 }
 
-function parseCommand(text: string): { method: string; path: string } {
+function parseCommand(text: string): Pick<Transcript, "method" | "path" | "sent"> {
   const command = /^### CMD .*$/m.exec(text)?.[0] ?? "";
-  const method = / -X ([A-Z]+)/.exec(command)?.[1] ?? (command.includes("--data") ? "POST" : "GET");
-  return { method, path: /https?:\/\/[^/\s]+(\/\S*)/.exec(command)?.[1] ?? "/" };
+  const method = / -X ([A-Z]+)/.exec(command)?.[1] ?? methodOf(command);
+  const sent = [...command.matchAll(/ -H '([^:']+): ([^']*)'/g)].map(([, name = "", value = ""]) => {
+    return [name.toLowerCase(), value] as const;
+  });
+  return { method, path: /https?:\/\/[^/\s]+(\/[^\s']*)'?$/.exec(command)?.[1] ?? "/", sent: new Map(sent) };
+}
+
+/** What curl asks with when it is not told. */
+function methodOf(command: string): string {
+  if (command.includes(" -I ")) return "HEAD";
+  return command.includes("--data") ? "POST" : "GET";
 }
 
 function requestOf(bytes: Buffer, text: string, end: number): string {
@@ -53,7 +72,10 @@ function requestOf(bytes: Buffer, text: string, end: number): string {
   return sent.trimEnd() === "(none)" ? "" : sent.trimEnd();
 }
 
-function parseResponse(bytes: Buffer): Pick<Transcript, "status" | "headers" | "body" | "chunks"> {
+const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
+
+function parseResponse(all: Buffer): Pick<Transcript, "status" | "headers" | "body" | "chunks"> {
+  const bytes = all.subarray(all.toString("latin1", 0, CONTINUE.length) === CONTINUE ? CONTINUE.length : 0);
   const split = bytes.indexOf("\r\n\r\n");
   const [statusLine = "", ...lines] = bytes.subarray(0, split).toString("latin1").split("\r\n");
   const headers = new Map(

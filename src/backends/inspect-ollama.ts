@@ -34,6 +34,7 @@ function cardOf(entry: JsonObject, loads: ReadonlyMap<string, ModelLoad>): Model
   const details = objectMember(entry, "details");
   const capabilities = textsOf(entry["capabilities"]);
   const load = loads.get(name);
+  const embeddingLength = countOf(details["embedding_length"]);
   return modelCard(name, {
     modifiedAt: timeOf(textOf(entry["modified_at"])),
     size: countOf(entry["size"]),
@@ -43,6 +44,7 @@ function cardOf(entry: JsonObject, loads: ReadonlyMap<string, ModelLoad>): Model
     parameterSize: textOf(details["parameter_size"]),
     quantization: textOf(details["quantization_level"]),
     contextLength: countOf(details["context_length"]),
+    ...(embeddingLength > 0 ? { embeddingLength } : {}),
     // Servers before 0.30 list no capabilities.
     capabilities: capabilities.length > 0 ? capabilities : ["completion"],
     ownedBy: ownerOf(name),

@@ -53,6 +53,8 @@ export interface ModelCard {
   readonly quantization: string;
   /** Tokens; 0 when unknown. */
   readonly contextLength: number;
+  /** Numbers in a vector of this model; absent when unknown. */
+  readonly embeddingLength?: number;
   readonly capabilities: readonly string[];
   readonly ownedBy: string;
   /** True when the model is loaded and answers without a load. */

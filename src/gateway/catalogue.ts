@@ -58,6 +58,11 @@ export class Catalogue {
     return [...this.#cards.keys()];
   }
 
+  /** Model keys that some worker serves or served a while ago. */
+  get known(): readonly string[] {
+    return [...new Set([...this.#cards.keys(), ...this.#remembered])];
+  }
+
   serves(key: string): boolean {
     return this.#cards.has(key);
   }
@@ -80,8 +85,9 @@ export class Catalogue {
 
   /** The queue a request for this model goes to; undefined when nobody has served it for a while. */
   find(name: string): string | undefined {
-    const key = modelKey(name);
-    return this.#cards.has(key) || this.#remembered.has(key) ? key : undefined;
+    // Ollama's `:local` says that a model must not come from its cloud: here none does.
+    const keys = [modelKey(name), modelKey(name.replace(/:local$/, ""))];
+    return keys.find((key) => this.#cards.has(key) || this.#remembered.has(key));
   }
 
   #refreshSoon(): void {

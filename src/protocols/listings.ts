@@ -21,6 +21,7 @@ function toTag(card: ModelCard): object {
     details: {
       ...detailsOf(card),
       ...(card.contextLength > 0 ? { context_length: card.contextLength } : {}),
+      ...(card.embeddingLength === undefined ? {} : { embedding_length: card.embeddingLength }),
     },
     capabilities: card.capabilities,
   };

@@ -103,8 +103,8 @@ export class Fleet {
     return post;
   }
 
-  async addGateway(): Promise<Program> {
-    const gateway = await this.#launch("gateway", {});
+  async addGateway(env: Readonly<Record<string, string>> = {}): Promise<Program> {
+    const gateway = await this.#launch("gateway", env);
     this.gateways.push(gateway);
     return gateway;
   }

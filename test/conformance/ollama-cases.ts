@@ -1,0 +1,136 @@
+import type { Difference, LeftOut } from "./replay.ts";
+
+/** Ollama's recordings that are about what a gateway does not have. */
+export const OLLAMA_LEFT_OUT: readonly LeftOut[] = [
+  {
+    cases: ["161", "162", "163", "164"],
+    why: "the account and services of Ollama's cloud: there is no cloud behind a fleet",
+  },
+  { cases: ["237", "238"], why: "audio transcription is not served: the path is unknown" },
+  { cases: ["255"], why: "the profiler of Ollama's own process" },
+];
+
+/** Where the gateway does not do as Ollama does, and why. */
+export const OLLAMA_DIFFERENCES: readonly Difference[] = [
+  {
+    what: /^(?:status 301 > 200|type text\/html > |header location|order {2}> object)/,
+    cases: ["008"],
+    why: "a slash too many is served at once: some clients do not follow redirects",
+  },
+  {
+    what: /^(?:status 307 > 200|header location|type {2}> |order {2}> error)/,
+    cases: ["009"],
+    why: "a slash too many is served at once: some clients lose the body on a redirect",
+  },
+  {
+    what: /^(?:type text\/plain > application\/json|order {2}> error)$/,
+    cases: ["012", "013", "016", "018", "224", "239", "240"],
+    why: "wrong paths and methods below /v1 are told in OpenAI's form, as OpenAI itself does",
+  },
+  {
+    what: /^object \+ stargazer$/,
+    why: "the version tells which gateway this is, beside the version of the API",
+  },
+  {
+    what: /^status 500 > 400$/,
+    cases: ["060", "064", "067", "068", "116"],
+    why: "a mistake of the client's is 400, where Ollama blames itself",
+  },
+  {
+    what: /^status 403 > 404$/,
+    cases: ["089"],
+    why: "without a cloud its models are unknown, not forbidden",
+  },
+  {
+    what: /^status 500 > 404$/,
+    cases: ["159"],
+    why: "a model to push that no server has is unknown, where Ollama tells of a missing file",
+  },
+  {
+    what: /^object \+ models\[\]/,
+    cases: ["043"],
+    why: "the stand-in has a model in memory all the time",
+  },
+  {
+    what: /^error error\.code null > string$/,
+    why: "OpenAI's own codes, e.g. model_not_found, on which its clients switch",
+  },
+  {
+    what: /^object \+ choices\[\]\.(?:message\.refusal|logprobs)$/,
+    why: "required by OpenAI's specification",
+  },
+  { what: /\+ choices\[\]\.logprobs\.refusal$/, why: "required by OpenAI's specification" },
+  {
+    what: /^(?:text|finish) \+ choices\[\]\.logprobs$/,
+    cases: ["205", "209", "327"],
+    why: "required by OpenAI's specification of text completions",
+  },
+  {
+    what: /^(?:text|finish|call) \+ usage$/,
+    cases: ["173", "174", "303"],
+    why: "OpenAI's specification: all chunks say `usage: null` when the last one tells it",
+  },
+  {
+    what: /^(?:text|finish) (?:usage object > null|- usage\.)/,
+    cases: ["205"],
+    why: "OpenAI's specification: null, where Ollama says zeros",
+  },
+  {
+    what: /^told finish load > stop$/,
+    cases: ["209"],
+    why: "OpenAI's specification knows no such end: it is `stop`",
+  },
+  {
+    what: /\.reasoning_content$/,
+    cases: ["179", "180"],
+    why: "clients made for DeepSeek, vLLM or llama.cpp read this name, clients of Ollama `reasoning`",
+  },
+  {
+    what: /^(?:status 200 > 400|order object > error)$/,
+    cases: ["201"],
+    why: "several choices are refused where they cannot be had, never cut to one in silence",
+  },
+  {
+    what: /^(?:status 404 > 200|type text\/plain > application\/json|order {2}> object)$/,
+    cases: ["169", "170"],
+    why: "ids with slashes are found: those of OpenAI-compatible servers have them",
+  },
+  {
+    what: /^(?:status 404 > 200|type text\/plain > application\/json|order {2}> object)$/,
+    cases: ["235"],
+    why: "tokens are counted: Anthropic's own API has this endpoint and agents use it",
+  },
+  {
+    what: /\+ (?:message\.)?usage\.cache_(?:creation|read)_input_tokens$/,
+    why: "required by Anthropic's specification",
+  },
+  {
+    what: /\+ (?:message\.|delta\.)?stop_(?:sequence|reason)$/,
+    why: "required by Anthropic's specification",
+  },
+  {
+    what: /\+ content_block\.signature$/,
+    cases: ["228"],
+    why: "required by Anthropic's specification",
+  },
+  {
+    what: /^order .*response\.reasoning_summary_part\.added/,
+    cases: ["220"],
+    why: "OpenAI's specification: its library throws without the events of the summary's part",
+  },
+  {
+    what: /^response\.function_call_arguments\.done \+ name$/,
+    cases: ["305"],
+    why: "required by OpenAI's specification",
+  },
+  {
+    what: /^order (.+) > \1 error$/,
+    cases: ["323", "325", "326", "327"],
+    why: "a broken answer ends with an error; Ollama's /v1 streams just end",
+  },
+  {
+    what: /^(?:status 200 > 505|type application\/json > |order object > )$/,
+    cases: ["254"],
+    why: "the HTTP server takes HTTP/1.1 only; the manual for operators says what proxies must be told",
+  },
+];

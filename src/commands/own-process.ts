@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { extname, join } from "node:path";
 import { ownChildEnvironment } from "../config/environment.ts";
-import { settingsToEnvironment } from "../config/load.ts";
+import { resolvedCacheDir, settingsToEnvironment } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
 import { isObject } from "../core/json.ts";
 import type { Run } from "./supervised.ts";
@@ -16,7 +16,7 @@ const CLI = join(import.meta.dirname, `../cli${extname(import.meta.filename)}`);
 /** Runs a command of this program as a child process that shares standard output and error. */
 export function launchOwnProcess(command: "gateway" | "worker", settings: Settings): Run {
   const child = spawn(process.execPath, [CLI, command], {
-    env: { ...ownChildEnvironment(), ...settingsToEnvironment(settings) },
+    env: { ...compileCache(settings), ...ownChildEnvironment(), ...settingsToEnvironment(settings) },
     stdio: ["ignore", "inherit", "inherit", "ipc"],
     // Its own process group: Ctrl-C reaches this process only, which stops the others in order.
     detached: true,
@@ -40,6 +40,14 @@ export function launchOwnProcess(command: "gateway" | "worker", settings: Settin
     stop: () => stopChild(child, exited, settings.drainMs + STOP_GRACE_MS),
     kill: () => void child.kill("SIGKILL"),
   };
+}
+
+/**
+ * Node keeps compiled code there: a start takes half the time and, in a checkout, 20 MB less per process (the
+ * stripper of types is not loaded).
+ */
+function compileCache(settings: Settings): { readonly NODE_COMPILE_CACHE: string } {
+  return { NODE_COMPILE_CACHE: join(resolvedCacheDir(settings), "compile") };
 }
 
 async function stopChild(child: ChildProcess, exited: Promise<void>, limitMs: number): Promise<void> {

@@ -32,6 +32,7 @@ export async function openBackends(options: OpenBackendsOptions): Promise<readon
     log.warn("no LLM server on this machine, and the embedded model is off: this worker has nothing to run");
     return [];
   }
+  log.info("no LLM server found on this machine: the embedded model answers");
   const { openEmbedded } = await import("./embedded/embedded.ts");
   return [await openEmbedded(options)];
 }

@@ -572,7 +572,7 @@ const OPENAI_CHAT: Form = {
   dialect: "openai",
   type: { stream: "text/event-stream", whole: "application/json" },
   chunk: (model, content) => {
-    return openaiEvent(model, [{ index: 0, delta: { content }, finish_reason: null }]);
+    return openaiEvent(model, [{ index: 0, delta: { role: "assistant", content }, finish_reason: null }]);
   },
   last: (model, tokens, usage) => {
     const finish = openaiEvent(model, [{ index: 0, delta: {}, finish_reason: "stop" }]);

@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { statusOf } from "../journey/asked.ts";
+import { type Fleet, journey } from "../journey/fleet.ts";
+import { until } from "../journey/until.ts";
+import { standInText } from "../stand-in.ts";
+import { BREAKAGES, type Breakage, CALM, type Kind } from "./broken-backends.ts";
+import { type Client, outcomeOf, SDK_CLIENTS } from "./sdk-clients.ts";
+
+/** A broken answer is an error for every client library, never a success. */
+
+const STAYS = new AbortController().signal;
+
+interface Trial {
+  readonly fleet: Fleet;
+  readonly kind: Kind;
+  readonly client: Client;
+  readonly stream: boolean;
+}
+
+async function assertRaises({ fleet, kind, client, stream }: Trial, breakage: Breakage): Promise<void> {
+  const { behaviour } = fleet.post().standIn;
+  Object.assign(behaviour, breakage.behave(kind));
+  const call = { url: fleet.gateway.url, stream, tokens: 20, signal: STAYS };
+  const { text, error } = await outcomeOf(client, call);
+  assert.ok(error instanceof Error, `no error, but ${JSON.stringify(text)}`);
+  // Tokens that come in one piece with the error may be lost, none may be made up.
+  assert.ok(standInText(stream ? breakage.tokens : 0).startsWith(text), text);
+  if (breakage.name.startsWith("is busy")) assert.equal(statusIn(error), 503);
+  Object.assign(behaviour, CALM);
+}
+
+/** The status that a client library tells. */
+function statusIn(error: Error): number | undefined {
+  return statusOf(error) ?? (error as { statusCode?: number }).statusCode;
+}
+
+async function assertAnswers({ fleet, client, stream }: Trial): Promise<void> {
+  const call = { url: fleet.gateway.url, stream, tokens: 5, signal: STAYS };
+  assert.deepEqual(await outcomeOf(client, call), { text: standInText(5), error: undefined });
+}
+
+/** The backend tells two tokens and no more; the client leaves, and the backend is told so. */
+async function assertLeaves({ fleet, client }: Trial): Promise<void> {
+  const { standIn } = fleet.post();
+  Object.assign(standIn.behaviour, { hangAfter: 2 });
+  const before = standIn.requests.length;
+  const leaves = new AbortController();
+  const call = { url: fleet.gateway.url, stream: true, tokens: 20, signal: leaves.signal };
+  const { text, error } = await outcomeOf(client, call, (heard) => {
+    if (heard === standInText(2)) leaves.abort();
+  });
+  Object.assign(standIn.behaviour, CALM);
+  assert.equal(text, standInText(2));
+  // openai's plain streams just end for those who leave themselves.
+  assert.ok(error === undefined || error instanceof Error);
+  await until("the backend to know", () => standIn.requests[before]?.outcome === "aborted");
+}
+
+for (const kind of ["ollama", "openai"] as const) {
+  journey(
+    `broken answers of a backend that speaks ${kind}`,
+    { posts: [{ speaks: kind }] },
+    async (fleet, t) => {
+      for (const [name, client] of Object.entries(SDK_CLIENTS)) {
+        await t.test(name, async (inner) => {
+          const ways = name.includes("helper") ? [true] : [true, false];
+          for (const stream of ways) {
+            const trial = { fleet, kind, client, stream };
+            const way = stream ? "stream" : "whole";
+            await inner.test(`${way}: is answered`, () => assertAnswers(trial));
+            const fits = BREAKAGES.filter(({ of }) => of === "all" || of === (stream ? "streams" : "whole"));
+            for (const breakage of fits) {
+              await inner.test(`${way}: ${breakage.name}`, () => assertRaises(trial, breakage));
+            }
+            await inner.test(`${way}: is answered after all that`, () => assertAnswers(trial));
+          }
+          await inner.test("hangs until the client leaves", () =>
+            assertLeaves({ fleet, kind, client, stream: true }),
+          );
+        });
+      }
+    },
+  );
+}

@@ -1,0 +1,79 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { atExit } from "../journey/last-rites.ts";
+import type { Python } from "../python.ts";
+
+/** One question through a client library for Python. */
+export interface PythonCall {
+  readonly client: string;
+  readonly url: string;
+  readonly stream: boolean;
+  readonly tokens: number;
+  readonly model: string;
+  readonly prompt: string;
+  /** The client leaves when it has heard this. */
+  readonly leave?: string;
+}
+
+/** What the client was told. */
+export interface PythonOutcome {
+  readonly text: string;
+  readonly error: string | null;
+  /** Of HTTP, where the error has one. */
+  readonly status: number | null;
+}
+
+/** The versions that were read and run for this: the newest of their kind in November 2026. */
+export const PYTHON_LIBRARIES = ["ollama==0.6.2", "openai==3.3.0", "anthropic==2.12.0"] as const;
+
+/** A Python process that asks one question after the other. */
+export class PythonClients {
+  /** The names of its clients. */
+  readonly names: readonly string[];
+  readonly #child: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+  readonly #spare: () => void;
+
+  private constructor(options: {
+    names: readonly string[];
+    child: ChildProcess;
+    lines: AsyncIterator<string>;
+    spare: () => void;
+  }) {
+    this.names = options.names;
+    this.#child = options.child;
+    this.#lines = options.lines;
+    this.#spare = options.spare;
+  }
+
+  static async start({ command, packages }: Python): Promise<PythonClients> {
+    const child = spawn(command, [join(import.meta.dirname, "clients.py")], {
+      env: { ...process.env, PYTHONPATH: packages, PYTHONDONTWRITEBYTECODE: "1" },
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    const spare = atExit(() => child.kill("SIGKILL"));
+    const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+    const names = JSON.parse(await next(lines)) as string[];
+    return new PythonClients({ names, child, lines, spare });
+  }
+
+  async ask(call: PythonCall): Promise<PythonOutcome> {
+    this.#child.stdin?.write(`${JSON.stringify(call)}\n`);
+    return JSON.parse(await next(this.#lines)) as PythonOutcome;
+  }
+
+  async stop(): Promise<void> {
+    const exited = once(this.#child, "exit");
+    this.#child.stdin?.end();
+    await exited;
+    this.#spare();
+  }
+}
+
+async function next(lines: AsyncIterator<string>): Promise<string> {
+  const { value, done } = await lines.next();
+  if (done === true) throw new Error("the Python process ended");
+  return value;
+}

@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { type Fleet, journey, MODEL } from "../journey/fleet.ts";
+import { until } from "../journey/until.ts";
+import { pythonWith } from "../python.ts";
+import { standInText } from "../stand-in.ts";
+import { BREAKAGES, type Breakage, CALM, type Kind } from "./broken-backends.ts";
+import { PYTHON_LIBRARIES, type PythonCall, PythonClients } from "./python-clients.ts";
+
+/** A broken answer is an error for every client library of Python's, never a success. */
+
+interface Trial {
+  readonly fleet: Fleet;
+  readonly kind: Kind;
+  readonly clients: PythonClients;
+  readonly client: string;
+  readonly stream: boolean;
+}
+
+function callOf({ fleet, client, stream }: Trial, tokens: number): PythonCall {
+  return { client, url: fleet.gateway.url, stream, tokens, model: MODEL, prompt: "hello" };
+}
+
+async function assertRaises(trial: Trial, breakage: Breakage): Promise<void> {
+  const { behaviour } = trial.fleet.post().standIn;
+  Object.assign(behaviour, breakage.behave(trial.kind));
+  const { text, error, status } = await trial.clients.ask(callOf(trial, 20));
+  assert.notEqual(error, null, `no error, but ${JSON.stringify(text)}`);
+  // Tokens that come in one piece with the error may be lost, none may be made up.
+  assert.ok(standInText(trial.stream ? breakage.tokens : 0).startsWith(text), text);
+  if (breakage.name.startsWith("is busy")) assert.equal(status, 503);
+  Object.assign(behaviour, CALM);
+}
+
+async function assertAnswers(trial: Trial): Promise<void> {
+  const outcome = await trial.clients.ask(callOf(trial, 5));
+  assert.deepEqual(outcome, { text: standInText(5), error: null, status: null });
+}
+
+/** The backend tells two tokens and no more; the client leaves, and the backend is told so. */
+async function assertLeaves(trial: Trial): Promise<void> {
+  const { standIn } = trial.fleet.post();
+  Object.assign(standIn.behaviour, { hangAfter: 2 });
+  const before = standIn.requests.length;
+  const { text, error } = await trial.clients.ask({ ...callOf(trial, 20), leave: standInText(2) });
+  Object.assign(standIn.behaviour, CALM);
+  assert.deepEqual([text, error], [standInText(2), "Left: left"]);
+  await until("the backend to know", () => standIn.requests[before]?.outcome === "aborted");
+}
+
+for (const kind of ["ollama", "openai"] as const) {
+  journey(
+    `broken answers of a backend that speaks ${kind}, told to Python`,
+    { posts: [{ speaks: kind }], limitMs: 300_000 },
+    async (fleet, t) => {
+      const python = await pythonWith(...PYTHON_LIBRARIES);
+      if (typeof python === "string") {
+        t.skip(python);
+        return;
+      }
+      const clients = await PythonClients.start(python);
+      try {
+        for (const client of clients.names) {
+          const ways = client.includes("helper") ? [true] : [true, false];
+          for (const stream of ways) {
+            const trial = { fleet, kind, clients, client, stream };
+            const way = `${client}, ${stream ? "stream" : "whole"}`;
+            await t.test(`${way}: is answered`, () => assertAnswers(trial));
+            const fits = BREAKAGES.filter(({ of }) => of === "all" || of === (stream ? "streams" : "whole"));
+            for (const breakage of fits) {
+              await t.test(`${way}: ${breakage.name}`, () => assertRaises(trial, breakage));
+            }
+            await t.test(`${way}: is answered after all that`, () => assertAnswers(trial));
+          }
+          const trial = { fleet, kind, clients, client, stream: true };
+          await t.test(`${client}: hangs until the client leaves`, () => assertLeaves(trial));
+        }
+      } finally {
+        await clients.stop();
+      }
+    },
+  );
+}

@@ -13,6 +13,9 @@ const SUSPECT_MS = 3000;
 
 const TASKS_PER_CALL = 256;
 
+/** A task that is lost again and again is given up: something eats it. */
+const MOST_REQUEUES = 3;
+
 export interface RecoveryOptions {
   readonly connection: Connection;
   readonly keys: Keys;
@@ -26,10 +29,13 @@ export interface RecoveryOptions {
  * Mends what a Redis that was away may have lost. A crash with AOF loses nothing that was written; a failover, or a
  * Redis without persistence, can lose the last moments or everything. So after a reconnect all open reply streams are
  * created again, and tasks that stay silent and are no longer queued are queued again, under the same id, if nothing
- * was sent to the client: a doubled delivery is fenced, a lost one would hang.
+ * was sent to the client: a doubled delivery is fenced, a lost one would hang. The same is done for a task that is
+ * silent for long without any reconnect: its worker may have taken this gateway for dead.
  */
 export class Recovery {
   readonly #options: RecoveryOptions;
+  readonly #checking = new Set<Exchange>();
+  readonly #requeues = new WeakMap<Exchange, number>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: RecoveryOptions) {
@@ -62,6 +68,12 @@ export class Recovery {
     }
   }
 
+  /** To be called now and then for a task of which nothing was heard for long. */
+  silent(exchange: Exchange): void {
+    // With Redis away the reconnect starts over.
+    this.#check(exchange).catch(() => undefined);
+  }
+
   async #suspects(exchanges: readonly Exchange[], since: number): Promise<void> {
     const silent = exchanges.filter((exchange) => exchange.heardAt < since && !exchange.stalled);
     for (const exchange of silent) {
@@ -75,14 +87,29 @@ export class Recovery {
   }
 
   async #check(exchange: Exchange): Promise<void> {
-    const { connection, keys, opener } = this.#options;
-    const { entry } = exchange;
-    if (entry === undefined) return;
-    if (await isQueued(connection, keys, exchange.model, entry)) return;
-    if (exchange.begun) {
+    if (exchange.entry === undefined || this.#checking.has(exchange)) return;
+    this.#checking.add(exchange);
+    try {
+      if (await this.#isLost(exchange, exchange.entry)) await this.#mend(exchange);
+    } finally {
+      this.#checking.delete(exchange);
+    }
+  }
+
+  /** An entry is deleted after its answer has been stored: what is missing may have been answered just now. */
+  async #isLost(exchange: Exchange, entry: string): Promise<boolean> {
+    const { connection, keys, replies } = this.#options;
+    if (await isQueued(connection, keys, exchange.model, entry)) return false;
+    return !isOver(exchange.phase) && !(await replies.hasNews(exchange)) && !isOver(exchange.phase);
+  }
+
+  async #mend(exchange: Exchange): Promise<void> {
+    const requeues = (this.#requeues.get(exchange) ?? 0) + 1;
+    this.#requeues.set(exchange, requeues);
+    if (exchange.begun || requeues > MOST_REQUEUES) {
       exchange.fail(new Fault("worker_lost", "the answer was lost with a part of Redis's data"));
-    } else if (!isOver(exchange.phase)) {
-      exchange.entry = await opener.open(exchange.task, exchange.model);
+    } else {
+      exchange.entry = await this.#options.opener.open(exchange.task, exchange.model);
     }
   }
 }

@@ -28,6 +28,8 @@ export interface RepliesOptions {
   readonly onFrames: (count: number, bytes: number) => void;
   /** Called for every open exchange, every {@link LOOK_MS}. */
   readonly onLook: (exchange: Exchange) => void;
+  /** Called for an exchange of which nothing has come for long, at each look for it. */
+  readonly onSilent: (exchange: Exchange) => void;
   /** A payload that is no frame: dropped, the stream has the truth. */
   readonly onBadPayload: (error: unknown) => void;
 }
@@ -136,17 +138,34 @@ export class Replies {
     }
   }
 
+  /** Reads one reply stream now: true when something new was there. Rejects when Redis is away. */
+  async hasNews(exchange: Exchange): Promise<boolean> {
+    const { connection, keys } = this.#options;
+    const news = await readReplies(connection, keys, [exchange.cursor], RECORDS_PER_READ);
+    const records = news.get(exchange.task.id) ?? [];
+    this.#applyRecords(exchange, records);
+    return records.length > 0;
+  }
+
   #applyRecords(exchange: Exchange, records: readonly ReplyRecord[]): void {
     const { cursor } = exchange;
     for (const record of records) {
       if (record.type === "claim") exchange.claimed(record.attempt);
-      else for (const frame of this.#decode(record.bytes)) exchange.receive(frame);
+      else for (const frame of this.#decode(record.bytes)) this.#receiveTruth(exchange, frame);
     }
     const moved = exchange.cursor.seq !== cursor.seq || exchange.cursor.attempt !== cursor.attempt;
     if (moved) this.#options.onGapFilled();
     // A full batch may have more behind it; a stalled exchange asks again when it has drained.
     const more = records.length >= RECORDS_PER_READ && !exchange.stalled && !isOver(exchange.phase);
     if (more && moved) this.#wanted.add(exchange);
+  }
+
+  /** The reply stream has no gaps of its own: one that is there cannot be filled, Redis lost what it had. */
+  #receiveTruth(exchange: Exchange, frame: Frame): void {
+    exchange.receive(frame);
+    const { attempt, seq } = exchange.cursor;
+    if (exchange.stalled || isOver(exchange.phase) || frame.attempt !== attempt || frame.seq <= seq) return;
+    exchange.fail(new Fault("worker_lost", "a part of the answer was lost with a part of Redis's data"));
   }
 
   /** Replies whose reader is slow must not expire under it. */
@@ -170,6 +189,7 @@ export class Replies {
         mono - Math.max(exchange.heardAt, exchange.askedAt) >= exchange.patienceMs
       ) {
         exchange.askedAt = mono;
+        if (exchange.patienceMs >= LAST_PATIENCE_MS) this.#options.onSilent(exchange);
         exchange.patienceMs = Math.min(exchange.patienceMs * 2, LAST_PATIENCE_MS);
         this.#wanted.add(exchange);
       }

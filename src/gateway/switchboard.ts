@@ -3,15 +3,12 @@ import { Fault, toFault } from "../core/fault.ts";
 import type { Endpoint, Task } from "../core/task.ts";
 import type { Settings } from "../config/settings.ts";
 import { heartbeatOf } from "../protocols/heartbeats.ts";
-import { dropBody, INLINE_BYTES } from "../redis/body.ts";
 import type { Connection } from "../redis/connection.ts";
-import { publishCancel } from "../redis/control.ts";
 import type { Keys } from "../redis/keys.ts";
-import { dropReplies } from "../redis/reply-stream.ts";
-import { withdraw } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { GatewayMetrics } from "../telemetry/metrics.ts";
 import type { Catalogue } from "./catalogue.ts";
+import { Cleaner } from "./cleaner.ts";
 import { Exchange } from "./exchange.ts";
 import type { ExchangeHost, Outcome } from "./exchange.ts";
 import type { HttpReply, HttpRequest } from "./http.ts";
@@ -32,19 +29,15 @@ export interface SwitchboardOptions {
   readonly metrics: GatewayMetrics;
 }
 
-/** Reply streams of answered tasks are unlinked together, this often (ms). */
-const UNLINK_MS = 20;
-
 /** Connects requests with their replies: takes tasks in, hands frames out, cleans up behind them. */
 export class Switchboard implements ExchangeHost, IntakeHost {
   readonly #options: SwitchboardOptions;
   readonly #replies: Replies;
   readonly #opener: Opener;
   readonly #recovery: Recovery;
+  readonly #cleaner: Cleaner;
   /** Open tasks by model. */
   readonly #load = new Map<string, number>();
-  #answered: string[] = [];
-  #unlinkTimer: NodeJS.Timeout | undefined;
   #count = 0;
   #draining = false;
   #onIdle: (() => void) | undefined;
@@ -67,11 +60,15 @@ export class Switchboard implements ExchangeHost, IntakeHost {
       onLook: (exchange) => {
         this.#beat(exchange);
       },
+      onSilent: (exchange) => {
+        this.#recovery.silent(exchange);
+      },
       onBadPayload: (error) => {
         log.warn("a message on the reply channel was dropped", { reason: toFault(error).message });
       },
     });
     this.#opener = new Opener({ connection, keys, now });
+    this.#cleaner = new Cleaner({ connection, keys });
     this.#recovery = new Recovery({
       connection,
       keys,
@@ -101,7 +98,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   stop(): void {
     this.#replies.stop();
     this.#recovery.stop();
-    clearTimeout(this.#unlinkTimer);
+    this.#cleaner.stop();
   }
 
   /** A message of the gateway's channel. */
@@ -177,7 +174,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     try {
       exchange.queued(await this.#opener.open(exchange.task, exchange.model));
       // The client may have left before Redis had told the entry.
-      if (exchange.phase === "gone") this.#abandon(exchange);
+      if (exchange.phase === "gone") this.#cleaner.abandoned(exchange);
     } catch (error) {
       exchange.fail(toFault(error));
     }
@@ -194,11 +191,8 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   over(exchange: Exchange, outcome: Outcome): void {
     this.#replies.remove(exchange);
     this.#release(exchange.model);
-    if (outcome.abandon) this.#abandon(exchange);
-    else this.#unlinkSoon(exchange.task.id);
-    if (exchange.task.body.length > INLINE_BYTES) {
-      dropBody(this.#options.commands, this.#options.keys, exchange.task.id).catch(() => undefined);
-    }
+    if (outcome.abandon) this.#cleaner.abandoned(exchange);
+    else this.#cleaner.answered(exchange);
     this.#report(exchange, outcome);
     if (this.open === 0) this.#onIdle?.();
   }
@@ -213,28 +207,6 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     const left = (this.#load.get(model) ?? 1) - 1;
     if (left > 0) this.#load.set(model, left);
     else this.#load.delete(model);
-  }
-
-  /** Nobody waits any more: the queue entry goes, the worker is told, and what it still emits is refused. */
-  #abandon(exchange: Exchange): void {
-    const { commands, keys } = this.#options;
-    const { id } = exchange.task;
-    const work = [dropReplies(commands, keys, [id]), publishCancel(commands, keys, id, exchange.worker)];
-    if (exchange.entry !== undefined && exchange.worker === undefined) {
-      work.push(withdraw(commands, keys, exchange.model, exchange.entry));
-    }
-    // With Redis away the reply stream expires by itself and the worker sees `gone` later.
-    for (const step of work) step.catch(() => undefined);
-  }
-
-  #unlinkSoon(task: string): void {
-    this.#answered.push(task);
-    this.#unlinkTimer ??= setTimeout(() => {
-      const tasks = this.#answered;
-      this.#answered = [];
-      this.#unlinkTimer = undefined;
-      dropReplies(this.#options.commands, this.#options.keys, tasks).catch(() => undefined);
-    }, UNLINK_MS);
   }
 
   #report(exchange: Exchange, outcome: Outcome): void {

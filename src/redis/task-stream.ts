@@ -133,18 +133,6 @@ async function takeMany(connection: Connection, keys: Keys, options: Take): Prom
   });
 }
 
-/** What Redis delivered to a consumer and has not been acknowledged: after a lost reply, tasks nobody runs. */
-export async function history(
-  connection: Connection,
-  keys: Keys,
-  model: string,
-  consumer: string,
-): Promise<QueuedTask[]> {
-  const key = keys.queue(model);
-  const reply = await connection.command("XREADGROUP", "GROUP", GROUP, consumer, "STREAMS", key, "0");
-  return toTasks(model, asStreams(reply).get(key) ?? []);
-}
-
 function toTasks(model: string, entries: readonly StreamEntry[]): QueuedTask[] {
   return entries.map((entry) => ({ model, entry: entry.id, payload: entry.fields[1] ?? NOTHING }));
 }
@@ -185,18 +173,18 @@ export async function heldBy(
   return new Set(asArray(reply).map((item) => asText(asArray(item)[0])));
 }
 
-/** Tasks of a model whose workers have been silent for a lease (0.08 us per pending entry in Redis). */
+/** Tasks of a model, of all workers or of one, that have been silent for so long (0.08 us each in Redis). */
 export async function silentTasks(
   connection: Connection,
   keys: Keys,
-  model: string,
-  leaseMs: number,
+  search: { readonly model: string; readonly idleMs: number; readonly consumer?: string },
 ): Promise<SilentTask[]> {
-  const key = keys.queue(model);
-  const reply = await connection.command("XPENDING", key, GROUP, "IDLE", String(leaseMs), "-", "+", "100");
+  const { model, idleMs, consumer } = search;
+  const range = ["IDLE", String(idleMs), "-", "+", "100", ...(consumer === undefined ? [] : [consumer])];
+  const reply = await connection.command("XPENDING", keys.queue(model), GROUP, ...range);
   return asArray(reply).map((item) => {
-    const [entry, consumer, , deliveries] = asArray(item);
-    return { entry: asText(entry), consumer: asText(consumer), deliveries: Number(deliveries) };
+    const [entry, holder, , deliveries] = asArray(item);
+    return { entry: asText(entry), consumer: asText(holder), deliveries: Number(deliveries) };
   });
 }
 
@@ -207,13 +195,13 @@ export async function takeOver(
   claim: {
     readonly model: string;
     readonly consumer: string;
-    readonly leaseMs: number;
+    readonly idleMs: number;
     readonly entries: readonly string[];
   },
 ): Promise<QueuedTask[]> {
   const key = keys.queue(claim.model);
-  const lease = String(claim.leaseMs);
-  const reply = await connection.command("XCLAIM", key, GROUP, claim.consumer, lease, ...claim.entries);
+  const idle = String(claim.idleMs);
+  const reply = await connection.command("XCLAIM", key, GROUP, claim.consumer, idle, ...claim.entries);
   return toTasks(claim.model, asEntries(reply));
 }
 

@@ -14,6 +14,9 @@ const MOST_PER_TAKE = 64;
 const WAIT_MIN_MS = 500;
 const WAIT_MAX_MS = 1500;
 
+/** An answer that takes so much longer than its wait, ms, counts as lost: others may have taken its tasks over. */
+const LATE_MS = 500;
+
 export interface ClaimerOptions {
   readonly station: Station;
   /** Of its own: it blocks. */
@@ -21,7 +24,10 @@ export interface ClaimerOptions {
   readonly keys: Keys;
   readonly consumer: string;
   readonly log: Log;
+  readonly mono: () => number;
   readonly random: () => number;
+  /** Redis may have given this worker tasks that it does not know of. */
+  readonly onLost: () => void;
   readonly run: (station: Station, task: QueuedTask) => void;
 }
 
@@ -39,6 +45,7 @@ export class Claimer {
   constructor(options: ClaimerOptions) {
     this.#options = options;
     options.connection.onReconnect(() => {
+      options.onLost();
       this.#onReady?.();
     });
   }
@@ -64,14 +71,16 @@ export class Claimer {
   }
 
   async #takeSome(): Promise<void> {
-    const { station, connection, keys, consumer, random, run } = this.#options;
+    const { station, connection, keys, consumer, mono, random, run, onLost } = this.#options;
     this.#turn += 1;
     const models = serveOrder(station.models, this.#turn);
     const credits = Math.min(station.free, MOST_PER_TAKE);
     const waitMs = WAIT_MIN_MS + random() * (WAIT_MAX_MS - WAIT_MIN_MS);
+    const askedAt = mono();
     try {
       const tasks = await take(connection, keys, { models, consumer, credits, waitMs });
-      for (const task of tasks) run(station, task);
+      if (mono() - askedAt > waitMs + LATE_MS) onLost();
+      else for (const task of tasks) run(station, task);
     } catch (error) {
       await this.#mend(error, models);
     }

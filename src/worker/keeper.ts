@@ -2,7 +2,7 @@ import { Fault } from "../core/fault.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { claimReply, openAmong } from "../redis/reply-stream.ts";
-import { heldBy, history, renew, silentTasks, takeOver } from "../redis/task-stream.ts";
+import { heldBy, renew, silentTasks, takeOver } from "../redis/task-stream.ts";
 import type { QueuedTask } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Acknowledger } from "./acknowledger.ts";
@@ -14,6 +14,9 @@ import type { Station } from "./station.ts";
 
 /** Entries renewed by one command (1.1 us of Redis each). */
 const ENTRIES_PER_RENEW = 100;
+
+/** What Redis says this worker holds, and it does not know so long after, it was never told; ms. */
+const ORPHAN_MS = 1000;
 
 export interface KeeperOptions {
   /** Not the one frames use: a heartbeat must not wait behind them. */
@@ -43,9 +46,11 @@ export class Keeper {
   readonly #options: KeeperOptions;
   #beat: NodeJS.Timeout | undefined;
   #sweep: NodeJS.Timeout | undefined;
+  #orphanLook: NodeJS.Timeout | undefined;
   #beatAt: number;
   #sweepFrom: number;
   #stopped = false;
+  #draining = false;
 
   /** @param options.sweepDelayMs how long after the start leases are not judged */
   constructor(options: KeeperOptions & { readonly sweepDelayMs: number }) {
@@ -54,7 +59,7 @@ export class Keeper {
     this.#sweepFrom = this.#beatAt + options.sweepDelayMs;
     options.connection.onReconnect(() => {
       this.#sweepFrom = options.mono() + 1.5 * options.leaseMs;
-      this.#recoverHistory().catch(() => undefined);
+      this.lookForOrphans();
     });
   }
 
@@ -70,13 +75,29 @@ export class Keeper {
     this.#stopped = true;
     clearInterval(this.#beat);
     clearTimeout(this.#sweep);
+    clearTimeout(this.#orphanLook);
   }
+
+  /** From now on no task is taken over; leases are still kept. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  /** An answer to a claim was lost: soon, what Redis says this worker holds and it does not know is run. */
+  readonly lookForOrphans = (): void => {
+    // Twice as long, so that the entries have surely reached the age at which they count as orphans.
+    this.#orphanLook ??= setTimeout(() => {
+      this.#orphanLook = undefined;
+      void this.#takeOrphans();
+    }, 2 * ORPHAN_MS);
+  };
 
   /** Looks at once for tasks of a model that were handed back. */
   async sweepModel(model: string): Promise<void> {
     try {
       const station = this.#stationFor(model);
-      if (station !== undefined && !this.#stopped) await this.#takeOverSilent(station, model);
+      if (station === undefined || this.#stopped || this.#draining) return;
+      await this.#takeOverSilent({ station, model, idleMs: this.#options.leaseMs });
     } catch {
       // Redis is away: the next planned sweep looks again.
     }
@@ -97,8 +118,11 @@ export class Keeper {
 
   async #sweepAll(): Promise<void> {
     if (!this.#options.connection.ready || this.#options.mono() < this.#sweepFrom) return;
-    const models = new Set(this.#options.stations.flatMap((one) => one.models.map((model) => model.key)));
-    for (const model of models) await this.sweepModel(model);
+    for (const model of this.#models()) await this.sweepModel(model);
+  }
+
+  #models(): Set<string> {
+    return new Set(this.#options.stations.flatMap((one) => one.models.map((model) => model.key)));
   }
 
   /** Never sent through a queue of commands: a heartbeat that runs after a reconnect would steal. */
@@ -148,14 +172,15 @@ export class Keeper {
   /** False for a while after a reconnect, when keys may be missing that their owners are about to write again. */
   readonly trusted = (): boolean => this.#options.mono() >= this.#sweepFrom;
 
-  async #takeOverSilent(station: Station, model: string): Promise<void> {
-    const { connection, keys, roll, worker, leaseMs } = this.#options;
-    const silent = await silentTasks(connection, keys, model, leaseMs);
-    const foreign = silent.filter((task) => !roll.has(model, task.entry)).slice(0, station.free);
-    if (foreign.length === 0) return;
-    const entries = foreign.map((task) => task.entry);
-    const tasks = await takeOver(connection, keys, { model, consumer: worker, leaseMs, entries });
-    const deliveries = new Map(foreign.map((task) => [task.entry, task.deliveries + 1]));
+  async #takeOverSilent(search: Search): Promise<void> {
+    const { connection, keys, roll, worker: consumer } = this.#options;
+    const { station, model, idleMs } = search;
+    const silent = await silentTasks(connection, keys, search);
+    const unknown = silent.filter((task) => !roll.has(model, task.entry)).slice(0, station.free);
+    if (unknown.length === 0) return;
+    const entries = unknown.map((task) => task.entry);
+    const tasks = await takeOver(connection, keys, { model, consumer, idleMs, entries });
+    const deliveries = new Map(unknown.map((task) => [task.entry, task.deliveries + 1]));
     this.#options.onReclaimed(tasks.length);
     for (const task of tasks) await this.#resume(station, task, deliveries.get(task.entry) ?? 1);
   }
@@ -181,15 +206,17 @@ export class Keeper {
     }
   }
 
-  /** A reply to a claim can be lost with its connection: what Redis says we hold and we do not know is run now. */
-  async #recoverHistory(): Promise<void> {
-    const { connection, keys, worker, roll, stations } = this.#options;
-    for (const station of stations) {
-      for (const { key } of station.models) {
-        const tasks = await history(connection, keys, key, worker);
-        const lost = tasks.filter((task) => !roll.has(key, task.entry));
-        for (const task of lost) await this.#resume(station, task, 1);
+  /** Needs no trust in leases: nobody else holds these. */
+  async #takeOrphans(): Promise<void> {
+    const { worker: consumer } = this.#options;
+    try {
+      for (const model of this.#models()) {
+        const station = this.#stationFor(model);
+        if (station === undefined || this.#stopped || this.#draining) return;
+        await this.#takeOverSilent({ station, model, idleMs: ORPHAN_MS, consumer });
       }
+    } catch {
+      // Redis is away: the reconnect looks again.
     }
   }
 
@@ -197,6 +224,16 @@ export class Keeper {
     const able = this.#options.stations.filter((station) => station.nameOf(model) !== undefined);
     return able.toSorted((a, b) => b.free - a.free)[0];
   }
+}
+
+/** Which tasks to take over. */
+interface Search {
+  readonly station: Station;
+  readonly model: string;
+  /** Silent for so long. */
+  readonly idleMs: number;
+  /** Only those of this worker. */
+  readonly consumer?: string;
 }
 
 function byModel(attempts: readonly Attempt[]): Map<string, Attempt[]> {

@@ -154,7 +154,8 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
   const claimers: Claimer[] = [];
   for (const station of stations) {
     const connection = await redis.open("claims");
-    claimers.push(new Claimer({ station, connection, keys, consumer: worker, log, random, run: runner.run }));
+    const by = { connection, keys, consumer: worker, log, mono, random, onLost: keeper.lookForOrphans };
+    claimers.push(new Claimer({ ...by, station, run: runner.run }));
   }
   return { ...links, worker, log, stations, acknowledger, emitter, roll, keeper, presence, claimers };
 }
@@ -199,6 +200,7 @@ function recruitEmitter(links: Links & { readonly keys: Keys }, metrics: WorkerM
 
 async function stop(options: WorkerOptions, crew: Crew, connections: readonly Connection[]): Promise<void> {
   const { roll, presence, keeper, acknowledger, emitter, stations, claimers } = crew;
+  keeper.drain();
   await presence.drain();
   await Promise.all(claimers.map(async (claimer) => claimer.stop()));
   await roll.empty(options.settings.drainMs);

@@ -36,8 +36,8 @@ const STORIES = 5;
 export async function run(options: RunOptions): Promise<Verdict> {
   const dice = new Dice(options.seed);
   const world = await World.start();
+  const clients = new Clients(world);
   try {
-    const clients = new Clients(world);
     clients.start(options.clients, dice.fork());
     const { faults, tell } = options;
     const nemesis = new Nemesis({ world, dice: dice.fork(), faults, tell });
@@ -51,6 +51,7 @@ export async function run(options: RunOptions): Promise<Verdict> {
     return { history, breaches, stories };
   } finally {
     await world.stop();
+    await clients.stop(LAST_END_MS);
   }
 }
 

@@ -2,11 +2,12 @@ import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { type Connection, connect } from "../../src/redis/connection.ts";
 import { Keys } from "../../src/redis/keys.ts";
 import { listWorkers } from "../../src/redis/registry.ts";
 import { findLeaks } from "../journey/leaks.ts";
-import { Program } from "../journey/program.ts";
+import { Program, type ProgramOptions } from "../journey/program.ts";
 import { RedisServer } from "../journey/redis-server.ts";
 import { until } from "../journey/until.ts";
 import { type Recorded, type Script, type StandIn, startStandIn } from "../stand-in.ts";
@@ -19,6 +20,9 @@ export const DEADLINE_MS = 60_000;
 /** How long a process that is told to stop lets its requests finish. */
 export const DRAIN_MS = 4000;
 const SLOTS = 4;
+
+const START_TRIES = 20;
+const RESTART_MS = 300;
 
 const SPEAKS = ["ollama", "openai", "ollama"] as const;
 
@@ -186,7 +190,7 @@ export class World {
     toRedis: Link,
     env: Readonly<Record<string, string>>,
   ): Promise<Program> {
-    const program = await Program.start({
+    const program = await persistently({
       command,
       env: {
         PORT: "0",
@@ -215,6 +219,18 @@ export class World {
       if (response.status !== 200) return false;
     }
     return true;
+  }
+}
+
+/** A process that finds no Redis at its start ends; whoever supervises it starts it again. */
+async function persistently(options: ProgramOptions): Promise<Program> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await Program.start(options);
+    } catch (error) {
+      if (tries === START_TRIES) throw error;
+      await delay(RESTART_MS);
+    }
   }
 }
 

@@ -1,0 +1,83 @@
+import { dropBody, INLINE_BYTES } from "../redis/body.ts";
+import type { Connection } from "../redis/connection.ts";
+import { publishCancel } from "../redis/control.ts";
+import type { Keys } from "../redis/keys.ts";
+import { dropReplies } from "../redis/reply-stream.ts";
+import { withdraw } from "../redis/task-stream.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** Reply streams of answered tasks are unlinked together, this often (ms). */
+const UNLINK_MS = 20;
+
+/**
+ * Removes from Redis what is left of ended tasks. What cannot be removed because Redis is away is removed when it is
+ * back: else a worker would go on for a client that left during the outage.
+ */
+export class Cleaner {
+  readonly #connection: Connection;
+  readonly #keys: Keys;
+  #answered: string[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  /** Work that Redis has not confirmed, by task. */
+  readonly #owed = new Map<string, () => Promise<unknown>>();
+
+  constructor(options: { connection: Connection; keys: Keys }) {
+    this.#connection = options.connection;
+    this.#keys = options.keys;
+    options.connection.onReconnect(() => {
+      const owed = [...this.#owed];
+      this.#owed.clear();
+      for (const [task, work] of owed) this.#do(task, work);
+    });
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  /** The client has its answer, and the worker is done. */
+  answered(exchange: Exchange): void {
+    this.#answered.push(exchange.task.id);
+    this.#timer ??= setTimeout(() => {
+      this.#unlinkAnswered();
+    }, UNLINK_MS);
+    if (hasBody(exchange)) {
+      const { id } = exchange.task;
+      this.#do(`${id} body`, () => dropBody(this.#connection, this.#keys, id));
+    }
+  }
+
+  /** Nobody waits any more: the queue entry goes, the worker is told, and what it still emits is refused. */
+  abandoned(exchange: Exchange): void {
+    this.#do(exchange.task.id, () => this.#abandon(exchange));
+  }
+
+  async #abandon(exchange: Exchange): Promise<void> {
+    const { id } = exchange.task;
+    const { entry, model, worker } = exchange;
+    const connection = this.#connection;
+    const keys = this.#keys;
+    const work = [dropReplies(connection, keys, [id]), publishCancel(connection, keys, id, worker)];
+    if (hasBody(exchange)) work.push(dropBody(connection, keys, id));
+    if (entry !== undefined && worker === undefined) work.push(withdraw(connection, keys, model, entry));
+    await Promise.all(work);
+  }
+
+  #unlinkAnswered(): void {
+    const tasks = this.#answered;
+    this.#answered = [];
+    this.#timer = undefined;
+    this.#do(`${tasks[0]} answered`, () => dropReplies(this.#connection, this.#keys, tasks));
+  }
+
+  #do(name: string, work: () => Promise<unknown>): void {
+    work().catch(() => {
+      this.#owed.set(name, work);
+    });
+  }
+}
+
+/** True when the body of the request lies under its own key. */
+function hasBody(exchange: Exchange): boolean {
+  return exchange.task.body.length > INLINE_BYTES;
+}

@@ -1,0 +1,39 @@
+import { Exchange, type Outcome } from "../../src/gateway/exchange.ts";
+import type { Task } from "../../src/core/task.ts";
+import { FakeReply } from "./fake-reply.ts";
+
+/** An exchange with a client in memory. */
+export interface ExchangeRig {
+  readonly exchange: Exchange;
+  readonly reply: FakeReply;
+  /** Filled when the exchange is over. */
+  readonly outcomes: Outcome[];
+}
+
+export function exchangeOf(id: string, more: Partial<Task> = {}): ExchangeRig {
+  const reply = new FakeReply();
+  const outcomes: Outcome[] = [];
+  const task: Task = {
+    id,
+    endpoint: "ollama-chat",
+    model: "tiny",
+    stream: true,
+    createdAt: 0,
+    deadline: Date.now() + 60_000,
+    requestId: "req-1",
+    trace: "",
+    body: Buffer.from("{}"),
+    ...more,
+  };
+  const exchange = new Exchange({
+    task,
+    model: "tiny",
+    reply,
+    host: {
+      mono: () => performance.now(),
+      fill: () => {},
+      over: (_exchange, outcome) => void outcomes.push(outcome),
+    },
+  });
+  return { exchange, reply, outcomes };
+}

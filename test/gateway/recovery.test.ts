@@ -1,0 +1,131 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { systemAmbient } from "../../src/core/ambient.ts";
+import { Opener } from "../../src/gateway/opener.ts";
+import { Recovery } from "../../src/gateway/recovery.ts";
+import { Replies } from "../../src/gateway/replies.ts";
+import { emit } from "../../src/redis/reply-stream.ts";
+import { acknowledge } from "../../src/redis/task-stream.ts";
+import { encodeFrame } from "../../src/wire/frame-codec.ts";
+import { until } from "../journey/until.ts";
+import { openRedisRig, type RedisRig } from "../redis/rig.ts";
+import { exchangeOf, type ExchangeRig } from "./exchange-rig.ts";
+
+let redis: RedisRig;
+
+before(async () => {
+  redis = await openRedisRig();
+});
+after(async () => {
+  await redis.close();
+});
+
+const ignore = (): void => {};
+
+interface Desk {
+  readonly replies: Replies;
+  readonly opener: Opener;
+  readonly recovery: Recovery;
+}
+
+function openDesk(): Desk {
+  const { connection, keys } = redis;
+  const { now, mono } = systemAmbient;
+  const hooks = {
+    onGapFilled: ignore,
+    onFrames: ignore,
+    onLook: ignore,
+    onSilent: ignore,
+    onBadPayload: ignore,
+  };
+  const replies = new Replies({ connection, keys, mono, now, ...hooks });
+  const opener = new Opener({ connection, keys, now });
+  return { replies, opener, recovery: new Recovery({ connection, keys, replies, opener, now, mono }) };
+}
+
+async function openTask(desk: Desk, id: string): Promise<ExchangeRig> {
+  const rig = exchangeOf(id);
+  desk.replies.add(rig.exchange);
+  rig.exchange.queued(await desk.opener.open(rig.exchange.task, "tiny"));
+  return rig;
+}
+
+const HEAD = { status: 200, contentType: "application/x-ndjson", worker: "w1" };
+
+async function send(task: string, seq: number, text: string): Promise<void> {
+  const head = seq === 1 ? { head: HEAD } : {};
+  const bytes = encodeFrame({ task, attempt: 7, seq, bytes: Buffer.from(text), ...head });
+  const results = await emit(redis.connection, redis.keys, "g", [
+    { task, attempt: 7, seq, last: false, bytes },
+  ]);
+  assert.deepEqual(results, ["accepted"]);
+}
+
+/** What a worker does that takes the gateway for dead. */
+async function drop({ exchange }: ExchangeRig): Promise<void> {
+  await acknowledge(redis.connection, redis.keys, "tiny", [exchange.entry ?? ""]);
+}
+
+describe("a silent task", () => {
+  it("that is still queued is left alone", async () => {
+    const desk = openDesk();
+    const rig = await openTask(desk, "g.1");
+    const entry = rig.exchange.entry;
+    desk.recovery.silent(rig.exchange);
+    await redis.connection.command("PING");
+    await redis.connection.command("PING");
+    assert.equal(rig.exchange.entry, entry);
+    assert.deepEqual(rig.outcomes, []);
+  });
+
+  it("whose entry is gone is queued again, and given up when that does not help", async () => {
+    const desk = openDesk();
+    const rig = await openTask(desk, "g.2");
+    for (let times = 1; times <= 3; times += 1) {
+      const { entry } = rig.exchange;
+      await drop(rig);
+      await until("another entry", () => {
+        desk.recovery.silent(rig.exchange);
+        return rig.exchange.entry !== entry;
+      });
+    }
+    await drop(rig);
+    await until("an end", () => {
+      desk.recovery.silent(rig.exchange);
+      return rig.outcomes.length > 0;
+    });
+    assert.equal(rig.outcomes[0]?.fault?.code, "worker_lost");
+  });
+
+  it("that had begun ends with a fault", async () => {
+    const desk = openDesk();
+    const rig = await openTask(desk, "g.3");
+    await send("g.3", 1, "a");
+    assert.equal(await desk.replies.hasNews(rig.exchange), true);
+    await drop(rig);
+    await until("an end", () => {
+      desk.recovery.silent(rig.exchange);
+      return rig.outcomes.length > 0;
+    });
+    assert.equal(rig.outcomes[0]?.fault?.code, "worker_lost");
+  });
+});
+
+describe("a reply stream that lost its beginning", () => {
+  it("ends the request with a fault instead of being read for ever", async () => {
+    const desk = openDesk();
+    const rig = await openTask(desk, "g.4");
+    await send("g.4", 1, "a");
+    await send("g.4", 2, "b");
+    await desk.replies.hasNews(rig.exchange);
+    assert.equal(rig.reply.text, "ab");
+    await redis.connection.command("DEL", redis.keys.reply("g.4"));
+    await desk.recovery.reconnected();
+    desk.recovery.stop();
+    await send("g.4", 4, "d");
+    desk.replies.fill(rig.exchange);
+    await until("an end", () => rig.outcomes.length > 0);
+    assert.equal(rig.outcomes[0]?.fault?.code, "worker_lost");
+    assert.match(rig.reply.text, /^ab\{"error"/);
+  });
+});

@@ -1,0 +1,46 @@
+import { Fault } from "../../src/core/fault.ts";
+import type { Argument, Connection } from "../../src/redis/connection.ts";
+
+/** A connection whose answers a test gives, and which it can cut. */
+export class FakeConnection implements Connection {
+  ready = true;
+  /** Commands that arrived, each as one text. */
+  readonly arrived: string[] = [];
+  /** What a command is answered with. */
+  answer: (command: string) => unknown = () => null;
+  readonly #onReconnect: (() => void)[] = [];
+  readonly #onDown: (() => void)[] = [];
+
+  command(...args: Argument[]): Promise<unknown> {
+    if (!this.ready) return Promise.reject(new Fault("redis_down", "Redis is not connected"));
+    const text = args.join(" ");
+    this.arrived.push(text);
+    return Promise.resolve(this.answer(text));
+  }
+
+  subscribe(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  onReconnect(listener: () => void): void {
+    this.#onReconnect.push(listener);
+  }
+
+  onDown(listener: () => void): void {
+    this.#onDown.push(listener);
+  }
+
+  close(): void {
+    this.ready = false;
+  }
+
+  cut(): void {
+    this.ready = false;
+    for (const listener of this.#onDown) listener();
+  }
+
+  mend(): void {
+    this.ready = true;
+    for (const listener of this.#onReconnect) listener();
+  }
+}

@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { Keys } from "../../src/redis/keys.ts";
+import { openLog } from "../../src/telemetry/log.ts";
+import { Claimer } from "../../src/worker/claimer.ts";
+import { until } from "../journey/until.ts";
+import { FakeConnection } from "../redis/fake-connection.ts";
+import { idleStation } from "./station-rig.ts";
+
+interface Rig {
+  readonly claimer: Claimer;
+  readonly connection: FakeConnection;
+  readonly ran: string[];
+  lost: number;
+}
+
+/** Redis has one task, and gives it `delayMs` after it was asked, as the claimer's clock sees it. */
+function rigOf(delayMs: number): Rig {
+  const connection = new FakeConnection();
+  const station = idleStation(1);
+  const keys = new Keys("test");
+  let clock = 0;
+  connection.answer = (command) => {
+    if (!command.startsWith("XREADGROUP")) return null;
+    clock += delayMs;
+    return [[Buffer.from(keys.queue("tiny")), [[Buffer.from("5-0"), [Buffer.from("t"), Buffer.from("x")]]]]];
+  };
+  const ran: string[] = [];
+  const rig: Rig = {
+    connection,
+    ran,
+    lost: 0,
+    claimer: new Claimer({
+      station,
+      connection,
+      keys,
+      consumer: "w1",
+      log: openLog({ level: "error", format: "json" }),
+      mono: () => clock,
+      random: () => 0.5,
+      onLost: () => {
+        rig.lost += 1;
+        station.failed();
+      },
+      run: (_station, task) => {
+        ran.push(task.entry);
+        station.failed();
+      },
+    }),
+  };
+  return rig;
+}
+
+test("a task that comes in time is run", async () => {
+  const rig = rigOf(1000);
+  rig.claimer.start();
+  await until("a run", () => rig.ran.length > 0);
+  await rig.claimer.stop();
+  assert.deepEqual(rig.ran, ["5-0"]);
+  assert.equal(rig.lost, 0);
+});
+
+test("a task that comes so late that another worker may have it is not run, but looked for", async () => {
+  const rig = rigOf(4000);
+  rig.claimer.start();
+  await until("a look", () => rig.lost > 0);
+  await rig.claimer.stop();
+  assert.deepEqual(rig.ran, []);
+});
+
+test("after a cut connection the answer to a claim may be lost", () => {
+  const rig = rigOf(0);
+  rig.connection.cut();
+  rig.connection.mend();
+  assert.equal(rig.lost, 1);
+});

@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { systemAmbient } from "../../src/core/ambient.ts";
+import { openReplies } from "../../src/redis/reply-stream.ts";
+import { enqueue, ensureGroup, handBack, take } from "../../src/redis/task-stream.ts";
+import type { QueuedTask } from "../../src/redis/task-stream.ts";
+import { openLog } from "../../src/telemetry/log.ts";
+import { Acknowledger } from "../../src/worker/acknowledger.ts";
+import { Keeper } from "../../src/worker/keeper.ts";
+import { Roll } from "../../src/worker/roll.ts";
+import type { Runner } from "../../src/worker/runner.ts";
+import { until } from "../journey/until.ts";
+import { openRedisRig, type RedisRig } from "../redis/rig.ts";
+import { idleStation } from "./station-rig.ts";
+
+const LEASE_MS = 60_000;
+
+let redis: RedisRig;
+
+before(async () => {
+  redis = await openRedisRig();
+});
+after(async () => {
+  await redis.close();
+});
+
+function keeperOf(worker: string, ran: string[]): Keeper {
+  const { connection, keys } = redis;
+  const { mono, now, random } = systemAmbient;
+  const roll = new Roll({ connection, keys, mono, trusted: () => true });
+  const runner = {
+    idOf: ({ payload }: QueuedTask) => payload.toString(),
+    run: (_station: unknown, { payload }: QueuedTask) => void ran.push(payload.toString()),
+  };
+  return new Keeper({
+    connection,
+    keys,
+    worker,
+    log: openLog({ level: "error", format: "json" }),
+    roll,
+    runner: runner as unknown as Runner,
+    acknowledger: new Acknowledger({ connection, keys }),
+    stations: [idleStation(4)],
+    leaseMs: LEASE_MS,
+    deliveryLimit: 3,
+    now,
+    mono,
+    random,
+    onReclaimed: () => {},
+    sweepDelayMs: 0,
+  });
+}
+
+async function claimed(task: string, consumer: string): Promise<string> {
+  await ensureGroup(redis.connection, redis.keys, "tiny");
+  await openReplies(redis.connection, redis.keys, [{ id: task, life: 60_000 }]);
+  const entry = await enqueue(redis.connection, redis.keys, "tiny", Buffer.from(task));
+  const blocking = await redis.connect();
+  const options = { models: ["tiny"], consumer, credits: 9, waitMs: 10 };
+  assert.equal((await take(blocking, redis.keys, options)).length, 1);
+  return entry;
+}
+
+test("a task that Redis gave to this worker, which was never told, is run long before its lease ends", async () => {
+  const ran: string[] = [];
+  await claimed("g.1", "other");
+  await claimed("g.2", "me");
+  const keeper = keeperOf("me", ran);
+  keeper.lookForOrphans();
+  await until("a run", () => ran.length > 0);
+  keeper.stop();
+  assert.deepEqual(ran, ["g.2"], "what another worker holds is left alone");
+});
+
+test("a worker that leaves takes nothing over, not even what it has just handed back", async () => {
+  const ran: string[] = [];
+  const entry = await claimed("g.3", "leaving");
+  const back = { model: "tiny", entry, consumer: "leaving", idleMs: LEASE_MS };
+  await handBack(redis.connection, redis.keys, back);
+  const leaving = keeperOf("leaving", ran);
+  leaving.drain();
+  await leaving.sweepModel("tiny");
+  assert.deepEqual(ran, []);
+  await keeperOf("staying", ran).sweepModel("tiny");
+  assert.deepEqual(ran, ["g.3"]);
+});

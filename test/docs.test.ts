@@ -64,6 +64,7 @@ describe("the documents", () => {
       keys.gateway("<tag>"),
       keys.gateways(),
       keys.worker("<worker>"),
+      keys.workerMetrics("<worker>"),
       keys.workers(),
       keys.models(),
       keys.control("<worker>"),

@@ -37,3 +37,31 @@ export interface GatewayAnnouncement {
   /** Tasks open at this gateway. */
   readonly open: number;
 }
+
+/** One model's queue at one moment, by Redis's clock. */
+export interface QueueReading {
+  /** Model key. */
+  readonly model: string;
+  /** Tasks queued and not claimed. */
+  readonly waiting: number;
+  /** How long the first of these has waited, ms; 0 when none waits. */
+  readonly oldestWaitMs: number;
+  /** Tasks in workers' hands. */
+  readonly claimed: number;
+  /** The longest time since a worker renewed its lease on one of these, ms; 0 when there is none. */
+  readonly oldestIdleMs: number;
+  readonly deadLetters: number;
+}
+
+/** Redis at one moment. */
+export interface RedisReading {
+  readonly usedMemoryBytes: number;
+  /** 0 when Redis has no limit. */
+  readonly maxMemoryBytes: number;
+  readonly clients: number;
+  readonly uptimeSeconds: number;
+  /** False when the last write of the append-only file or snapshot failed. */
+  readonly persistent: boolean;
+  /** Ms from a command to its answer. */
+  readonly roundTripMs: number;
+}

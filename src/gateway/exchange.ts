@@ -4,7 +4,6 @@ import { isOver, move } from "../core/phase.ts";
 import type { Phase } from "../core/phase.ts";
 import { dialectOf } from "../core/task.ts";
 import type { Task } from "../core/task.ts";
-import type { Usage } from "../core/usage.ts";
 import { faultFace } from "../protocols/catalogue.ts";
 import type { Heartbeat } from "../protocols/heartbeats.ts";
 import type { Cursor } from "../redis/reply-stream.ts";
@@ -27,7 +26,10 @@ export interface Outcome {
   readonly status: number;
   /** Absent when the client has the whole answer. */
   readonly fault: Fault | undefined;
-  readonly usage: Usage | undefined;
+  /** What the worker told at the end, if it came to that. */
+  readonly end: FrameEnd | undefined;
+  /** The phase in which the client left; undefined when it did not. */
+  readonly leftIn: Phase | undefined;
   /** Ms from accepting the request. */
   readonly firstByteMs: number | undefined;
   readonly totalMs: number;
@@ -247,25 +249,25 @@ export class Exchange {
 
   #over(fault: Fault | undefined, end: FrameEnd | undefined, abandon: boolean): void {
     this.#phase = move(this.#phase, "ended");
-    this.#report(fault, end, abandon);
+    this.#report({ fault, end, abandon, leftIn: undefined });
   }
 
-  #report(fault: Fault | undefined, end: FrameEnd | undefined, abandon: boolean): void {
+  #report(how: Pick<Outcome, "fault" | "end" | "abandon" | "leftIn">): void {
     this.#host.over(this, {
+      ...how,
       status: this.#status,
-      fault,
-      usage: end?.usage,
       firstByteMs: this.#firstByteAt === undefined ? undefined : this.#firstByteAt - this.startedAt,
       totalMs: this.#host.mono() - this.startedAt,
-      abandon,
     });
   }
 
   #clientLeft(): void {
     if (isOver(this.#phase)) return;
-    this.#phase = move(this.#phase, "gone");
+    const leftIn = this.#phase;
+    this.#phase = move(leftIn, "gone");
     this.#status ||= 499;
-    this.#report(new Fault("cancelled", "the client left"), undefined, true);
+    const fault = new Fault("cancelled", "the client left");
+    this.#report({ fault, end: undefined, abandon: true, leftIn });
   }
 
   #drained(): void {

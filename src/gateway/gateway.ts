@@ -11,11 +11,12 @@ import { Keys } from "../redis/keys.ts";
 import { announceGateway, ANNOUNCE_MS, forgetGateway } from "../redis/registry.ts";
 import { dropQueue } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
-import { openGatewayMetrics } from "../telemetry/metrics.ts";
-import type { GatewayMetrics } from "../telemetry/metrics.ts";
+import { openGatewayMetrics } from "../telemetry/gateway-metrics.ts";
+import type { GatewayMetrics } from "../telemetry/gateway-metrics.ts";
 import { Catalogue } from "./catalogue.ts";
 import { buildGuard } from "./door.ts";
 import { Errands } from "./errands.ts";
+import { FleetPage } from "./fleet-page.ts";
 import { startHttp } from "./http.ts";
 import type { Guard, HttpServer, Route } from "./http.ts";
 import { Keyring } from "./keyring.ts";
@@ -71,6 +72,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
   const channel = await openConnection(assembly, "channel");
   const version = productVersion();
   const metrics = openGatewayMetrics({ version });
+  for (const connection of [commands, channel]) connection.onDown(metrics.redisFailed);
   const memoryMs = settings.modelMemoryMs;
   const catalogue = new Catalogue({ connection: commands, keys, now: systemAmbient.now, memoryMs });
   const board = new Switchboard({ settings, log, tag, keys, commands, channel, catalogue, metrics });
@@ -86,6 +88,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     board.stop();
   });
   const keyring = new Keyring(settings);
+  const fleet = new FleetPage({ connection: commands, keys, catalogue, mono: systemAmbient.mono });
   const routes = buildRoutes({
     catalogue,
     version,
@@ -94,7 +97,11 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
       board.take(endpoint, request, reply);
     },
     unready: () => board.unready(),
-    metrics: async () => ({ contentType: metrics.contentType, body: await metrics.render() }),
+    metrics: {
+      gateway: async () => metrics.render(),
+      fleet: async () => fleet.render(),
+    },
+    metricsType: metrics.contentType,
   });
   const server = await startHttp({
     uws: assembly.uws,
@@ -106,7 +113,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     tooLarge: buildTooLarge(settings.maxBodyBytes),
     guard: guardOf(settings, keyring, metrics),
   });
-  const presence = startPresence({ assembly, keys, commands, board, server, version });
+  const presence = startPresence({ assembly, keys, commands, board, server, version, metrics });
   log.info("gateway is ready", { host: settings.host, port: server.port, tag });
   return handle({ assembly, keys, commands, board, server, presence });
 }
@@ -166,11 +173,14 @@ interface Running {
 }
 
 /** Announces the gateway until the returned function is called. Workers drop tasks of gateways that are gone. */
-function startPresence(running: Running & { readonly version: string }): () => void {
-  const { assembly, keys, commands, board, server, version } = running;
+function startPresence(
+  running: Running & { readonly version: string; readonly metrics: GatewayMetrics },
+): () => void {
+  const { assembly, keys, commands, board, server, version, metrics } = running;
   const startedAt = systemAmbient.now();
   const announce = (): void => {
-    announceGateway(commands, keys, {
+    const from = systemAmbient.mono();
+    const announced = announceGateway(commands, keys, {
       tag: assembly.tag,
       version,
       host: hostname(),
@@ -179,7 +189,11 @@ function startPresence(running: Running & { readonly version: string }): () => v
       startedAt,
       seenAt: systemAmbient.now(),
       open: board.open,
-    }).catch(() => undefined);
+    });
+    announced
+      .then(() => metrics.redisAnswered((systemAmbient.mono() - from) / 1000))
+      // With Redis away the reconnect announces.
+      .catch(() => undefined);
   };
   announce();
   commands.onReconnect(announce);

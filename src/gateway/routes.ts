@@ -1,4 +1,4 @@
-import { Fault } from "../core/fault.ts";
+import { Fault, toFault } from "../core/fault.ts";
 import type { Endpoint } from "../core/task.ts";
 import { TASK_ROUTES } from "../protocols/catalogue.ts";
 import { modelBody, modelsBody, tagsBody, versionBody } from "../protocols/listings.ts";
@@ -15,7 +15,10 @@ export interface RoutesHost {
   unready(): Fault | undefined;
   /** Further routes: Ollama's views of the fleet and its management. */
   readonly management: readonly Route[];
-  metrics(): Promise<{ readonly contentType: string; readonly body: string }>;
+  /** Metrics of this gateway, and of the fleet, in Prometheus' text format. */
+  readonly metrics: Readonly<Record<"gateway" | "fleet", () => Promise<string>>>;
+  /** Of both. */
+  readonly metricsType: string;
 }
 
 const NATIVE_JSON: Headers = [["content-type", "application/json; charset=utf-8"]];
@@ -54,7 +57,8 @@ export function buildRoutes(host: RoutesHost): Route[] {
     { method: "GET", path: `${MODEL_PREFIX}*`, handler: oneModel(host) },
     { method: "GET", path: "/healthz", handler: (_request, reply) => reply.send(200, TEXT, "ok") },
     { method: "GET", path: "/readyz", handler: readiness(host) },
-    { method: "GET", path: "/metrics", handler: metrics(host) },
+    { method: "GET", path: "/metrics", handler: metrics(host, "gateway") },
+    { method: "GET", path: "/metrics/fleet", handler: metrics(host, "fleet") },
   ];
 }
 
@@ -93,18 +97,23 @@ function readiness(host: RoutesHost): Handler {
   };
 }
 
-function metrics(host: RoutesHost): Handler {
+function metrics(host: RoutesHost, of: keyof RoutesHost["metrics"]): Handler {
   return (_request, reply) => {
-    void sendMetrics(host, reply);
+    void sendMetrics(host, of, reply);
   };
 }
 
-async function sendMetrics(host: RoutesHost, reply: HttpReply): Promise<void> {
+/** Without Redis nothing is known of the fleet: no page at all, rather than one that looks as if all were well. */
+async function sendMetrics(
+  host: RoutesHost,
+  of: keyof RoutesHost["metrics"],
+  reply: HttpReply,
+): Promise<void> {
   try {
-    const { contentType, body } = await host.metrics();
-    reply.send(200, [["content-type", contentType]], body);
-  } catch {
-    reply.send(500, TEXT, "metrics could not be collected");
+    reply.send(200, [["content-type", host.metricsType]], await host.metrics[of]());
+  } catch (error) {
+    const { http, message } = toFault(error);
+    reply.send(http, TEXT, message);
   }
 }
 

@@ -6,7 +6,7 @@ import { heartbeatOf } from "../protocols/heartbeats.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import type { Log } from "../telemetry/log.ts";
-import type { GatewayMetrics } from "../telemetry/metrics.ts";
+import type { GatewayMetrics } from "../telemetry/gateway-metrics.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { Cleaner } from "./cleaner.ts";
 import { Exchange } from "./exchange.ts";
@@ -17,6 +17,7 @@ import type { IntakeHost } from "./intake.ts";
 import { Opener } from "./opener.ts";
 import { Recovery } from "./recovery.ts";
 import { Replies } from "./replies.ts";
+import { Reporter } from "./reporter.ts";
 
 export interface SwitchboardOptions {
   readonly settings: Settings;
@@ -35,6 +36,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   readonly #replies: Replies;
   readonly #opener: Opener;
   readonly #recovery: Recovery;
+  readonly #reporter: Reporter;
   readonly #cleaner: Cleaner;
   /** Open tasks by model. */
   readonly #load = new Map<string, number>();
@@ -67,6 +69,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
         log.warn("a message on the reply channel was dropped", { reason: toFault(error).message });
       },
     });
+    this.#reporter = new Reporter({ log, metrics, serves: (model) => options.catalogue.serves(model) });
     this.#opener = new Opener({ connection, keys, now });
     this.#cleaner = new Cleaner({ connection, keys });
     this.#recovery = new Recovery({
@@ -173,6 +176,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   async #open(exchange: Exchange): Promise<void> {
     try {
       exchange.queued(await this.#opener.open(exchange.task, exchange.model));
+      this.#options.metrics.queued((this.mono() - exchange.startedAt) / 1000);
       // The client may have left before Redis had told the entry.
       if (exchange.phase === "gone") this.#cleaner.abandoned(exchange);
     } catch (error) {
@@ -193,7 +197,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     this.#release(exchange.model);
     if (outcome.abandon) this.#cleaner.abandoned(exchange);
     else this.#cleaner.answered(exchange);
-    this.#report(exchange, outcome);
+    this.#reporter.ended(exchange, outcome);
     if (this.open === 0) this.#onIdle?.();
   }
 
@@ -209,43 +213,37 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     else this.#load.delete(model);
   }
 
-  #report(exchange: Exchange, outcome: Outcome): void {
-    const { task } = exchange;
-    const { catalogue, metrics, log } = this.#options;
-    const code = outcome.fault?.code ?? "ok";
-    metrics.ended({
-      endpoint: task.endpoint,
-      model: catalogue.serves(exchange.model) ? exchange.model : "other",
-      status: outcome.status,
-      code,
-      totalSeconds: outcome.totalMs / 1000,
-      ...(outcome.firstByteMs === undefined ? {} : { firstByteSeconds: outcome.firstByteMs / 1000 }),
-      ...(outcome.usage === undefined ? {} : { usage: outcome.usage }),
-      stream: task.stream,
-      redelivered: exchange.redelivered,
-    });
-    log.info("request", {
-      request: task.requestId,
-      task: task.id,
-      endpoint: task.endpoint,
-      model: exchange.model,
-      worker: exchange.worker,
-      status: outcome.status,
-      code,
-      firstByteMs: outcome.firstByteMs === undefined ? undefined : Math.round(outcome.firstByteMs),
-      totalMs: Math.round(outcome.totalMs),
-      promptTokens: outcome.usage?.promptTokens,
-      completionTokens: outcome.usage?.completionTokens,
-    });
-  }
-
   #observe(): void {
     const { metrics, commands, channel, catalogue } = this.#options;
-    metrics.observe("open_tasks", "Tasks accepted and not ended.", () => this.open);
-    metrics.observe("redis_up", "1 when both Redis connections are up.", () =>
+    metrics.observeEach("open_tasks", "Tasks accepted and not ended", {
+      label: "phase",
+      read: () => this.#openByPhase(),
+    });
+    const exchanges = (): Exchange[] => [...this.#replies.all()];
+    metrics.observe(
+      "open_streams",
+      "Streams whose first byte has left",
+      () => exchanges().filter(({ task, phase }) => task.stream && phase === "answering").length,
+    );
+    metrics.observe(
+      "stalled_streams",
+      "Streams that wait for a slow client",
+      () => exchanges().filter(({ stalled }) => stalled).length,
+    );
+    metrics.observe("redis_up", "1 when both Redis connections are up", () =>
       commands.ready && channel.ready ? 1 : 0,
     );
-    metrics.observe("workers", "Workers that announce themselves.", () => catalogue.workers.length);
-    metrics.observe("models", "Models that some worker serves.", () => catalogue.served.length);
+    metrics.observe("workers", "Workers that announce themselves", () => catalogue.workers.length);
+    metrics.observe("models", "Models that some worker serves", () => catalogue.served.length);
+  }
+
+  #openByPhase(): Map<string, number> {
+    const count = new Map([
+      ["opening", 0],
+      ["queued", 0],
+      ["answering", 0],
+    ]);
+    for (const { phase } of this.#replies.all()) count.set(phase, (count.get(phase) ?? 0) + 1);
+    return count;
   }
 }

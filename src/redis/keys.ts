@@ -51,6 +51,11 @@ export class Keys {
     return `${this.prefix}:wk:${id}`;
   }
 
+  /** STRING (JSON), 15 s, renewed: a worker's metrics. */
+  workerMetrics(id: string): string {
+    return `${this.prefix}:wm:${id}`;
+  }
+
   /** ZSET worker id -> ms of the last announcement. */
   workers(): string {
     return `${this.prefix}:wks`;

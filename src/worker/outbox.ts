@@ -24,6 +24,8 @@ export class Outbox implements ReplySink {
   readonly #settle: PromiseWithResolvers<Verdict> = Promise.withResolvers<Verdict>();
   readonly #stream: boolean;
   readonly #ready: (outbox: Outbox) => void;
+  readonly #mono: () => number;
+  #firstByteAt: number | undefined;
   #head: FrameHead | undefined;
   #chunks: Buffer[] = [];
   #end: FrameEnd | undefined;
@@ -34,6 +36,7 @@ export class Outbox implements ReplySink {
   /**
    * @param options.stream false holds everything back until the end, so that such a task can be run again
    * @param options.ready called when there is something to send
+   * @param options.mono ms, monotonic
    */
   constructor(options: {
     task: string;
@@ -41,6 +44,7 @@ export class Outbox implements ReplySink {
     worker: string;
     stream: boolean;
     ready: (outbox: Outbox) => void;
+    mono: () => number;
   }) {
     this.task = options.task;
     this.tag = tagOf(options.task);
@@ -48,6 +52,7 @@ export class Outbox implements ReplySink {
     this.worker = options.worker;
     this.#stream = options.stream;
     this.#ready = options.ready;
+    this.#mono = options.mono;
     this.result = this.#settle.promise;
   }
 
@@ -56,12 +61,18 @@ export class Outbox implements ReplySink {
     return this.#seq > 0 || this.#inFlight !== undefined || (this.#stream && this.#chunks.length > 0);
   }
 
+  /** Mono ms when the backend's first bytes came; undefined before. */
+  get firstByteAt(): number | undefined {
+    return this.#firstByteAt;
+  }
+
   head(status: number, contentType: string): void {
     this.#head = { status, contentType, worker: this.worker };
   }
 
   write(bytes: Buffer): void {
     if (this.#closed || this.#end !== undefined || bytes.length === 0) return;
+    this.#firstByteAt ??= this.#mono();
     this.#chunks.push(bytes);
     if (this.#stream) this.#announce();
   }

@@ -6,6 +6,7 @@ import type { Keys } from "../redis/keys.ts";
 import { ANNOUNCE_MS, announceWorker, forgetWorker } from "../redis/registry.ts";
 import { ensureGroup } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
+import type { WorkerMetrics } from "../telemetry/worker-metrics.ts";
 import type { Station } from "./station.ts";
 
 /** How often a healthy and an unhealthy backend are looked at, and how long one look may take; ms. */
@@ -21,6 +22,8 @@ export interface PresenceOptions {
   readonly log: Log;
   readonly stations: readonly Station[];
   readonly now: () => number;
+  readonly metrics: Pick<WorkerMetrics, "loaded" | "redisAnswered">;
+  readonly mono: () => number;
   /** A backend has come (back): tasks may be waiting for it. */
   readonly onModels: (models: readonly string[]) => void;
 }
@@ -74,7 +77,10 @@ export class Presence {
       const state = await station.backend.inspect(AbortSignal.timeout(LOOK_LIMIT_MS));
       if (this.#stopped) return;
       await this.#ensureGroups(state.models.map((model) => model.key));
-      if (station.update(state)) await this.#changed(station);
+      const before = residents(station);
+      const changed = station.update(state);
+      this.#countLoads(station, before);
+      if (changed) await this.#changed(station);
     } catch (error) {
       await this.#lookFailed(station, error);
     }
@@ -83,9 +89,22 @@ export class Presence {
 
   async announce(news: boolean): Promise<void> {
     if (this.#stopped) return;
-    await announceWorker(this.#options.connection, this.#options.keys, this.#announcement(), news).catch(
-      () => undefined,
-    );
+    const { connection, keys, metrics, mono } = this.#options;
+    const from = mono();
+    try {
+      await announceWorker(connection, keys, this.#announcement(), news);
+      metrics.redisAnswered((mono() - from) / 1000);
+    } catch {
+      // Redis is away: the next announcement tells.
+    }
+  }
+
+  /** A model that comes and goes is found between two looks only: loads in between are not seen. */
+  #countLoads(station: Station, before: ReadonlySet<string>): void {
+    const { metrics } = this.#options;
+    for (const model of residents(station)) {
+      if (!before.has(model)) metrics.loaded(station.backend.name, model);
+    }
   }
 
   #planLook(station: Station): void {
@@ -146,4 +165,10 @@ export class Presence {
       backends: stations.filter((one) => one.announced).map((one) => one.announcement()),
     };
   }
+}
+
+/** Models in the memory of an LLM server. */
+function residents(station: Station): ReadonlySet<string> {
+  const models = station.announced ? station.models : [];
+  return new Set(models.filter(({ resident }) => resident).map(({ key }) => key));
 }

@@ -1,7 +1,9 @@
 import { Fault, faultToRecord, toFault } from "../core/fault.ts";
+import type { FaultCode } from "../core/fault.ts";
 import type { FrameEnd } from "../core/frame.ts";
 import type { Task } from "../core/task.ts";
 import { tagOf } from "../core/task.ts";
+import type { Usage } from "../core/usage.ts";
 import { getBody } from "../redis/body.ts";
 import type { Connection } from "../redis/connection.ts";
 import { publishSweep } from "../redis/control.ts";
@@ -10,10 +12,12 @@ import type { Keys } from "../redis/keys.ts";
 import { handBack } from "../redis/task-stream.ts";
 import type { QueuedTask } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
+import type { WorkerMetrics } from "../telemetry/worker-metrics.ts";
 import { decodeTask } from "../wire/task-codec.ts";
 import type { TaskEnvelope } from "../wire/task-codec.ts";
 import type { Acknowledger } from "./acknowledger.ts";
 import { Attempt, newAttemptNumber } from "./attempt.ts";
+import type { StopReason } from "./attempt.ts";
 import type { Emitter } from "./emitter.ts";
 import { Outbox } from "./outbox.ts";
 import type { Roll } from "./roll.ts";
@@ -32,6 +36,7 @@ export interface RunnerOptions {
   readonly now: () => number;
   readonly mono: () => number;
   readonly random: () => number;
+  readonly metrics: Pick<WorkerMetrics, "ended" | "handedBack" | "buried">;
   /** A backend could not be reached: look at it again. */
   readonly onUnreachable: (station: Station) => void;
 }
@@ -93,19 +98,21 @@ export class Runner {
   #bury(queued: QueuedTask, fault: Fault, deliveries: number): void {
     const { connection, keys, worker } = this.#options;
     const { model, payload } = queued;
+    this.#options.metrics.buried();
     bury(connection, keys, { model, payload, fault: faultToRecord(fault), deliveries, worker }).catch(
       () => undefined,
     );
   }
 
   #outbox(envelope: TaskEnvelope, attempt: number | undefined): Outbox {
-    const { worker, emitter, now, random } = this.#options;
+    const { worker, emitter, now, mono, random } = this.#options;
     return new Outbox({
       task: envelope.id,
       stream: envelope.stream,
       attempt: attempt ?? newAttemptNumber(now(), random()),
       worker,
       ready: emitter.ready,
+      mono,
     });
   }
 
@@ -145,9 +152,27 @@ export class Runner {
       const task: Task = { ...envelope, body };
       const answer = await station.backend.run(task, name, attempt.outbox, attempt.signal);
       attempt.outbox.end(this.#frameEnd(attempt, answer.usage === undefined ? {} : { usage: answer.usage }));
+      this.#count(station, attempt, { code: "ok", usage: answer.usage });
     } catch (error) {
-      this.#failed(station, attempt, toFault(error));
+      const fault = toFault(error);
+      this.#failed(station, attempt, fault);
+      this.#count(station, attempt, { code: codeOf(attempt.stopReason, fault), usage: undefined });
     }
+  }
+
+  #count(
+    station: Station,
+    attempt: Attempt,
+    how: { readonly code: string; readonly usage: Usage | undefined },
+  ): void {
+    this.#options.metrics.ended({
+      // The queues of errands are named after this worker: no model of the fleet.
+      model: station.announced ? attempt.model : "other",
+      backend: station.backend.name,
+      code: how.code,
+      totalSeconds: (this.#options.mono() - attempt.startedAt) / 1000,
+      ...(how.usage === undefined ? {} : { usage: how.usage }),
+    });
   }
 
   /** A large body lies under its own key; when that is gone, so is the client. */
@@ -162,6 +187,7 @@ export class Runner {
     if (stopReason !== undefined && stopReason !== "draining") return;
     if (fault.code === "backend_unreachable") this.#options.onUnreachable(station);
     if (!outbox.begun && this.#mayRunAgain(attempt, fault)) {
+      this.#options.metrics.handedBack(station.backend.name);
       this.#handBack(attempt);
       return;
     }
@@ -187,7 +213,10 @@ export class Runner {
   }
 
   #frameEnd(attempt: Attempt, end: FrameEnd): FrameEnd {
-    return { ...end, totalMs: Math.round(this.#options.mono() - attempt.startedAt) };
+    const { startedAt, outbox } = attempt;
+    const totalMs = Math.round(this.#options.mono() - startedAt);
+    if (outbox.firstByteAt === undefined) return { ...end, totalMs };
+    return { ...end, totalMs, firstByteMs: Math.round(outbox.firstByteAt - startedAt) };
   }
 
   /** What Redis has answered decides: accepted and gone are done, fenced belongs to another worker. */
@@ -198,4 +227,11 @@ export class Runner {
     if (result === "fenced") attempt.stop("fenced");
     else this.#options.acknowledger.add(queued.model, queued.entry);
   }
+}
+
+/** How an attempt that failed is counted: a stop from outside is no fault of the backend. */
+function codeOf(reason: StopReason | undefined, fault: Fault): FaultCode {
+  if (reason === "gone") return "cancelled";
+  if (reason === "draining") return "draining";
+  return reason === undefined ? fault.code : "worker_lost";
 }

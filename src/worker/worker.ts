@@ -9,15 +9,17 @@ import { onControl } from "../redis/control.ts";
 import { Keys } from "../redis/keys.ts";
 import { uptimeMs } from "../redis/server.ts";
 import { dropConsumer, dropQueue, keepQueues } from "../redis/task-stream.ts";
+import type { QueuedTask } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
-import { openWorkerMetrics } from "../telemetry/metrics.ts";
-import type { WorkerMetrics } from "../telemetry/metrics.ts";
+import { openWorkerMetrics } from "../telemetry/worker-metrics.ts";
+import type { WorkerMetrics } from "../telemetry/worker-metrics.ts";
 import { Acknowledger } from "./acknowledger.ts";
 import { Claimer } from "./claimer.ts";
 import { ErrandDesk } from "./errand-desk.ts";
 import { Emitter } from "./emitter.ts";
 import { Keeper } from "./keeper.ts";
 import { Presence } from "./presence.ts";
+import { Reporter } from "./reporter.ts";
 import { Roll } from "./roll.ts";
 import { Runner } from "./runner.ts";
 import { Station } from "./station.ts";
@@ -83,6 +85,7 @@ async function assemble(options: WorkerOptions, worker: string, redis: Connectio
   });
   await presence.start();
   keeper.start();
+  crew.reporter.start();
   for (const claimer of claimers) claimer.start();
   log.info("worker is ready", { worker, backends: options.backends.length });
   let stopping: Promise<void> | undefined;
@@ -111,6 +114,7 @@ interface Crew extends Links {
   readonly roll: Roll;
   readonly keeper: Keeper;
   readonly presence: Presence;
+  readonly reporter: Reporter;
   readonly claimers: readonly Claimer[];
 }
 
@@ -138,7 +142,7 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
     station.failed();
     void presence.look(station);
   };
-  const runner = new Runner({ ...common, connection: links.writes, emitter, onUnreachable });
+  const runner = new Runner({ ...common, connection: links.writes, emitter, metrics, onUnreachable });
   const onReclaimed = (count: number): void => {
     metrics.reclaimed(count);
   };
@@ -149,15 +153,33 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
   const onModels = (models: readonly string[]): void => {
     for (const model of models) void keeper.sweepModel(model);
   };
-  const version = productVersion();
-  const presence = new Presence({ ...common, connection: links.leases, version, stations, onModels });
+  const offer = { version: productVersion(), stations, metrics, onModels };
+  const presence = new Presence({ ...common, ...offer, connection: links.leases });
+  const reporter = new Reporter({ connection: links.leases, keys, worker, metrics });
+  const run = (station: Station, task: QueuedTask): void => {
+    metrics.claimed(1);
+    runner.run(station, task);
+  };
   const claimers: Claimer[] = [];
   for (const station of stations) {
     const connection = await redis.open("claims");
     const by = { connection, keys, consumer: worker, log, mono, random, onLost: keeper.lookForOrphans };
-    claimers.push(new Claimer({ ...by, station, run: runner.run }));
+    claimers.push(new Claimer({ ...by, station, run }));
   }
-  return { ...links, worker, log, stations, acknowledger, emitter, roll, keeper, presence, claimers };
+  for (const connection of redis.connections) connection.onDown(metrics.redisFailed);
+  return {
+    ...links,
+    worker,
+    log,
+    stations,
+    acknowledger,
+    emitter,
+    roll,
+    keeper,
+    presence,
+    reporter,
+    claimers,
+  };
 }
 
 /** One station per backend, and one for errands to those that are Ollama servers. */
@@ -208,6 +230,7 @@ async function stop(options: WorkerOptions, crew: Crew, connections: readonly Co
   await roll.empty(FAREWELL_MS);
   keeper.stop();
   await acknowledger.flush();
+  await crew.reporter.stop();
   await presence.stop();
   for (const station of stations) await leaveQueues(crew, station);
   emitter.stop();

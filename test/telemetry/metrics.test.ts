@@ -2,8 +2,13 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { openGatewayMetrics, openWorkerMetrics } from "../../src/telemetry/metrics.ts";
-import type { Metrics, TaskOutcome } from "../../src/telemetry/metrics.ts";
+import { renderFleetMetrics } from "../../src/telemetry/fleet-metrics.ts";
+import { openGatewayMetrics } from "../../src/telemetry/gateway-metrics.ts";
+import type { GatewayMetrics, TaskOutcome } from "../../src/telemetry/gateway-metrics.ts";
+import type { Metrics } from "../../src/telemetry/metrics.ts";
+import { openWorkerMetrics } from "../../src/telemetry/worker-metrics.ts";
+import type { WorkerMetrics } from "../../src/telemetry/worker-metrics.ts";
+import { PICTURE } from "./picture.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const version = "1.2.3";
@@ -26,17 +31,60 @@ async function samples(metrics: Metrics): Promise<Map<string, number>> {
   return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.split(" ").at(-1))]));
 }
 
-async function families(metrics: Metrics): Promise<string[]> {
-  return [...(await metrics.render()).matchAll(/^# TYPE (sgnet_\S+)/gm)].map(([, name]) => name ?? "");
+/** Name, kind and label names of our own metrics, as the page of metrics has them. */
+function described(page: string): Map<string, string> {
+  const kinds = new Map(
+    Array.from(page.matchAll(/^# TYPE (sgnet_\S+) (\w+)/gm), ([, name = "", kind]) => [name, kind]),
+  );
+  return new Map(
+    Array.from(kinds, ([name, kind]) => {
+      const sample = new RegExp(`^${name}(?:_bucket)?(?:\\{(.*)\\})? `, "m").exec(page);
+      assert.ok(sample, `${name} has a sample`);
+      const labels = Array.from((sample[1] ?? "").matchAll(/(\w+)="/g), ([, label]) => label);
+      return [name, `${kind} ${labels.filter((label) => label !== "le").join(", ")}`.trim()];
+    }),
+  );
 }
 
-/** Names of the gauges that the processes add: the first argument of `observe`. */
-function observedGauges(): string[] {
-  const sources = readdirSync(join(ROOT, "src"), { recursive: true, encoding: "utf8" })
+/** The rows of docs/metrics.md, in the same form. */
+function documented(): Map<string, string> {
+  const page = readFileSync(join(ROOT, "docs/metrics.md"), "utf8");
+  const rows = page.matchAll(/^\| `(sgnet_\w+)`\s*\| (\w+)\s*\|([^|]*)\|/gm);
+  return new Map(
+    Array.from(rows, ([, name = "", kind, labels = ""]) => [name, `${kind} ${labels.trim()}`.trim()]),
+  );
+}
+
+/** Gauges that a gateway adds: the first argument of `observe` and `observeEach`, and the label of the latter. */
+function observedGauges(): Map<string, string> {
+  const source = readdirSync(join(ROOT, "src/gateway"), { recursive: true, encoding: "utf8" })
     .filter((file) => file.endsWith(".ts"))
-    .map((file) => readFileSync(join(ROOT, "src", file), "utf8"));
-  const calls = sources.join("\n").matchAll(/metrics\??\.observe\(\s*"(\w+)"/g);
-  return Array.from(calls, ([, name]) => `sgnet_${name}`);
+    .map((file) => readFileSync(join(ROOT, "src/gateway", file), "utf8"))
+    .join("\n");
+  const calls = source.matchAll(/metrics\.observe(?:Each)?\(\s*"(\w+)",[^;]*?(?:label: "(\w+)"|=>)/g);
+  return new Map(Array.from(calls, ([, name, label = ""]) => [`sgnet_${name}`, `gauge ${label}`.trim()]));
+}
+
+function busyGateway(): GatewayMetrics {
+  const metrics = openGatewayMetrics({ version });
+  metrics.opened("openai-chat");
+  metrics.ended({ ...OUTCOME, queueSeconds: 0.1, leftIn: "queued" });
+  metrics.rejected("openai-chat", "model_not_found");
+  return metrics;
+}
+
+function busyWorker(): WorkerMetrics {
+  const metrics = openWorkerMetrics({ version });
+  metrics.ended({
+    model: "m",
+    backend: "b",
+    code: "ok",
+    totalSeconds: 1,
+    usage: { promptTokens: 1, completionTokens: 1 },
+  });
+  metrics.handedBack("b");
+  metrics.loaded("b", "m");
+  return metrics;
 }
 
 describe("the metrics", () => {
@@ -95,17 +143,29 @@ describe("the metrics", () => {
     assert.match(await metrics.render(), /^nodejs_eventloop_lag_p99_seconds /m);
   });
 
-  it("are all in docs/metrics.md, and nothing else is", async () => {
-    const documented = new Set(
-      [...readFileSync(join(ROOT, "docs/metrics.md"), "utf8").matchAll(/^\| `(sgnet_\w+)`/gm)].map(
-        ([, name]) => name,
-      ),
-    );
-    const known = new Set([
-      ...(await families(openGatewayMetrics({ version }))),
-      ...(await families(openWorkerMetrics({ version }))),
+  it("count a client that left by its phase, and a stream's queue wait and gap between tokens", async () => {
+    const metrics = openGatewayMetrics({ version });
+    metrics.ended({ ...OUTCOME, queueSeconds: 0.1 });
+    metrics.ended({ ...OUTCOME, code: "cancelled", leftIn: "queued" });
+    metrics.queued(0.002);
+    const got = await samples(metrics);
+    assert.equal(got.get('sgnet_tasks_cancelled_total{endpoint="openai-chat",phase="queued"}'), 1);
+    assert.equal(got.get('sgnet_task_queue_seconds_sum{model="smollm2"}'), 0.1);
+    assert.equal(got.get('sgnet_task_queue_seconds_count{model="smollm2"}'), 1);
+    // Eleven tokens in 2 s, the first after 0.3 s: ten gaps in 1.7 s.
+    assert.equal(got.get('sgnet_task_token_gap_seconds_bucket{le="0.15",model="smollm2"}'), 0);
+    assert.equal(got.get('sgnet_task_token_gap_seconds_bucket{le="0.2",model="smollm2"}'), 2);
+    assert.equal(got.get('sgnet_task_enqueue_seconds_bucket{le="0.001"}'), 0);
+    assert.equal(got.get('sgnet_task_enqueue_seconds_bucket{le="+Inf"}'), 1);
+  });
+
+  it("are all in docs/metrics.md as they are, and nothing else is", async () => {
+    const known = new Map([
+      ...described(await busyGateway().render()),
+      ...described(await busyWorker().render()),
+      ...described(await renderFleetMetrics({ ...PICTURE, reports: new Map() })),
       ...observedGauges(),
     ]);
-    assert.deepEqual(documented, known);
+    assert.deepEqual(documented(), known);
   });
 });

@@ -1,0 +1,46 @@
+import type { Connection } from "../redis/connection.ts";
+import type { Keys } from "../redis/keys.ts";
+import { readQueues } from "../redis/queue-readings.ts";
+import { listGateways, listWorkers } from "../redis/registry.ts";
+import { readRedis } from "../redis/server.ts";
+import { readReports } from "../redis/worker-metrics.ts";
+import { renderFleetMetrics } from "../telemetry/fleet-metrics.ts";
+import type { Catalogue } from "./catalogue.ts";
+
+export interface FleetPageOptions {
+  readonly connection: Connection;
+  readonly keys: Keys;
+  readonly catalogue: Catalogue;
+  readonly mono: () => number;
+}
+
+/** The metrics of the fleet, the same at every gateway, so that one scrape target can stand for all. */
+export class FleetPage {
+  readonly #options: FleetPageOptions;
+  #making: Promise<string> | undefined;
+
+  constructor(options: FleetPageOptions) {
+    this.#options = options;
+  }
+
+  /** In Prometheus' text format. Who asks at the same time shares one look. Rejects with `redis_down`. */
+  async render(): Promise<string> {
+    this.#making ??= this.#make().finally(() => {
+      this.#making = undefined;
+    });
+    return this.#making;
+  }
+
+  async #make(): Promise<string> {
+    const { connection, keys, catalogue, mono } = this.#options;
+    const [gateways, workers, queues, redis] = await Promise.all([
+      listGateways(connection, keys),
+      listWorkers(connection, keys),
+      readQueues(connection, keys, catalogue.known),
+      readRedis(connection, mono),
+    ]);
+    const ids = workers.map(({ id }) => id);
+    const reports = await readReports(connection, keys, ids);
+    return renderFleetMetrics({ gateways, workers, queues, redis, reports });
+  }
+}

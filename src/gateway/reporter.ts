@@ -1,0 +1,78 @@
+import type { Log } from "../telemetry/log.ts";
+import type { GatewayMetrics, TaskOutcome } from "../telemetry/gateway-metrics.ts";
+import type { Exchange, Outcome } from "./exchange.ts";
+
+export interface ReporterOptions {
+  readonly log: Log;
+  readonly metrics: GatewayMetrics;
+  /** True for the models that some worker serves: bounds the labels. */
+  readonly serves: (model: string) => boolean;
+}
+
+/** Tells metrics and log how exchanges ended. */
+export class Reporter {
+  readonly #options: ReporterOptions;
+
+  constructor(options: ReporterOptions) {
+    this.#options = options;
+  }
+
+  ended(exchange: Exchange, outcome: Outcome): void {
+    const { log, metrics, serves } = this.#options;
+    const { task } = exchange;
+    const code = outcome.fault?.code ?? "ok";
+    const queueMs = queueWaitMs(task.stream, outcome);
+    metrics.ended({
+      endpoint: task.endpoint,
+      model: serves(exchange.model) ? exchange.model : "other",
+      status: outcome.status,
+      code,
+      totalSeconds: outcome.totalMs / 1000,
+      ...seconds("firstByteSeconds", outcome.firstByteMs),
+      ...seconds("queueSeconds", queueMs),
+      ...(outcome.end?.usage === undefined ? {} : { usage: outcome.end.usage }),
+      stream: task.stream,
+      redelivered: exchange.redelivered,
+      ...(outcome.leftIn === undefined ? {} : { leftIn: outcome.leftIn }),
+    });
+    log.info("request", {
+      request: task.requestId,
+      task: task.id,
+      endpoint: task.endpoint,
+      model: exchange.model,
+      worker: exchange.worker,
+      status: outcome.status,
+      code,
+      queueMs: rounded(queueMs),
+      firstByteMs: rounded(outcome.firstByteMs),
+      totalMs: Math.round(outcome.totalMs),
+      promptTokens: outcome.end?.usage?.promptTokens,
+      completionTokens: outcome.end?.usage?.completionTokens,
+    });
+  }
+}
+
+/**
+ * From accepting the request to the claim of the attempt that answered, ms. Gateway and worker each tell durations by
+ * their own clock and never a time, so clocks may differ; what the frame took to get here is in it (about 1 ms). A
+ * stream is judged by its first byte: its last may have waited for a slow client.
+ */
+export function queueWaitMs(stream: boolean, { end, firstByteMs, totalMs }: Outcome): number | undefined {
+  if (stream && firstByteMs !== undefined) return difference(firstByteMs, end?.firstByteMs);
+  return difference(totalMs, end?.totalMs);
+}
+
+function difference(here: number, there: number | undefined): number | undefined {
+  return there === undefined ? undefined : Math.max(0, here - there);
+}
+
+function seconds<Name extends keyof TaskOutcome>(
+  name: Name,
+  ms: number | undefined,
+): Partial<Record<Name, number>> {
+  return ms === undefined ? {} : ({ [name]: ms / 1000 } as Record<Name, number>);
+}
+
+function rounded(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : Math.round(ms);
+}

@@ -1,0 +1,173 @@
+import { AggregatorRegistry, Gauge, Registry } from "prom-client";
+import type {
+  BackendAnnouncement,
+  GatewayAnnouncement,
+  QueueReading,
+  RedisReading,
+  WorkerAnnouncement,
+} from "../core/fleet.ts";
+import { labelledReport } from "./report.ts";
+
+/** All there is to say about the fleet once, whoever says it. */
+export interface FleetPicture {
+  readonly gateways: readonly GatewayAnnouncement[];
+  readonly workers: readonly WorkerAnnouncement[];
+  readonly queues: readonly QueueReading[];
+  readonly redis: RedisReading;
+  /** Worker id -> its metrics as it reported them, unchecked. */
+  readonly reports: ReadonlyMap<string, unknown>;
+}
+
+/** Gauges of the fleet in Prometheus' text format, then what its workers report, with the label `worker`. */
+export async function renderFleetMetrics(picture: FleetPicture): Promise<string> {
+  const registry = new Registry();
+  addGauges(registry, QUEUE_GAUGES, picture);
+  addGauges(registry, WORKER_GAUGES, picture);
+  addGauges(registry, BACKEND_GAUGES, picture);
+  addGauges(registry, MODEL_GAUGES, picture);
+  addGauges(registry, FLEET_GAUGES, picture);
+  const reports = [...picture.reports].map(([worker, report]) =>
+    // A gauge of ours is said once, whatever a worker says.
+    labelledReport(worker, report).filter(({ name }) => registry.getSingleMetric(name) === undefined),
+  );
+  const workers = AggregatorRegistry.aggregate(reports);
+  return `${await registry.metrics()}\n${await workers.metrics()}`;
+}
+
+/** Gauges that share their labels and the things they are read of. */
+interface GaugeTable<Subject> {
+  readonly labels: readonly string[];
+  readonly subjects: (picture: FleetPicture) => readonly Subject[];
+  readonly labelsOf: (subject: Subject) => readonly string[];
+  readonly gauges: Readonly<Record<string, readonly [help: string, read: (subject: Subject) => number]>>;
+}
+
+function addGauges<Subject>(registry: Registry, table: GaugeTable<Subject>, picture: FleetPicture): void {
+  const subjects = table.subjects(picture);
+  for (const [name, [help, read]] of Object.entries(table.gauges)) {
+    const gauge = new Gauge({
+      name: `sgnet_${name}`,
+      help,
+      labelNames: [...table.labels],
+      registers: [registry],
+    });
+    for (const subject of subjects) gauge.labels(...table.labelsOf(subject)).set(read(subject));
+  }
+}
+
+const QUEUE_GAUGES: GaugeTable<QueueOffer> = {
+  labels: ["model"],
+  subjects: offers,
+  labelsOf: ({ queue }) => [queue.model],
+  gauges: {
+    queue_waiting_tasks: ["Tasks queued and not claimed", ({ queue }) => queue.waiting],
+    queue_oldest_wait_seconds: [
+      "How long the first waiting task waits",
+      ({ queue }) => queue.oldestWaitMs / 1000,
+    ],
+    queue_claimed_tasks: ["Tasks in workers' hands", ({ queue }) => queue.claimed],
+    queue_oldest_idle_seconds: [
+      "Longest time since the lease of a claimed task was renewed",
+      ({ queue }) => queue.oldestIdleMs / 1000,
+    ],
+    dead_letters: ["Tasks given up that lie in Redis", ({ queue }) => queue.deadLetters],
+    model_workers: ["Workers that serve the model and are not draining", ({ workers }) => workers],
+    model_slots: ["Slots of the healthy backends that have the model", ({ slots }) => slots],
+  },
+};
+
+const WORKER_GAUGES: GaugeTable<WorkerAnnouncement> = {
+  labels: ["worker", "host", "version"],
+  subjects: ({ workers }) => workers,
+  labelsOf: ({ id, host, version }) => [id, host, version],
+  gauges: {
+    worker_up: ["Always 1: the worker announces itself", () => 1],
+    worker_draining: ["1 when the worker takes no more tasks", ({ draining }) => Number(draining)],
+    worker_start_time_seconds: [
+      "Seconds since 1970 when the worker started",
+      ({ startedAt }) => startedAt / 1000,
+    ],
+  },
+};
+
+interface Post {
+  readonly worker: WorkerAnnouncement;
+  readonly backend: BackendAnnouncement;
+}
+
+const BACKEND_GAUGES: GaugeTable<Post> = {
+  labels: ["worker", "host", "backend", "kind"],
+  subjects: posts,
+  labelsOf: ({ worker, backend }) => [worker.id, worker.host, backend.name, backend.kind],
+  gauges: {
+    backend_up: ["1 when the backend answers its worker", ({ backend }) => Number(backend.healthy)],
+    backend_slots: ["Tasks the backend runs at once", ({ backend }) => backend.slots],
+    backend_busy_slots: ["Tasks the backend runs", ({ backend }) => backend.busy],
+    backend_models: ["Models the backend has", ({ backend }) => backend.models.length],
+  },
+};
+
+interface Resident {
+  readonly post: Post;
+  readonly model: string;
+  readonly bytes: number;
+}
+
+const MODEL_GAUGES: GaugeTable<Resident> = {
+  labels: ["worker", "host", "backend", "model"],
+  subjects: (picture) =>
+    posts(picture).flatMap((post) =>
+      post.backend.models
+        .filter(({ resident }) => resident)
+        .map(({ key, load }) => ({ post, model: key, bytes: load?.size ?? 0 })),
+    ),
+  labelsOf: ({ post, model }) => [post.worker.id, post.worker.host, post.backend.name, model],
+  gauges: {
+    model_resident: ["Always 1: the model is in the memory of the backend", () => 1],
+    model_memory_bytes: [
+      "What a resident model takes; 0 where the backend does not tell",
+      ({ bytes }) => bytes,
+    ],
+  },
+};
+
+const FLEET_GAUGES: GaugeTable<FleetPicture> = {
+  labels: [],
+  subjects: (picture) => [picture],
+  labelsOf: () => [],
+  gauges: {
+    gateways: ["Gateways that announce themselves", ({ gateways }) => gateways.length],
+    redis_used_memory_bytes: ["Memory Redis uses for data", ({ redis }) => redis.usedMemoryBytes],
+    redis_max_memory_bytes: [
+      "Redis's limit of it; 0 when there is none",
+      ({ redis }) => redis.maxMemoryBytes,
+    ],
+    redis_clients: ["Connections to Redis", ({ redis }) => redis.clients],
+    redis_uptime_seconds: ["How long Redis has been up", ({ redis }) => redis.uptimeSeconds],
+    redis_persistent: [
+      "0 when Redis could not write its data to disk",
+      ({ redis }) => Number(redis.persistent),
+    ],
+    redis_ping_seconds: ["A PING and its answer", ({ redis }) => redis.roundTripMs / 1000],
+  },
+};
+
+/** A queue and who serves it. */
+interface QueueOffer {
+  readonly queue: QueueReading;
+  readonly workers: number;
+  readonly slots: number;
+}
+
+function offers(picture: FleetPicture): QueueOffer[] {
+  const able = posts(picture).filter(({ worker, backend }) => !worker.draining && backend.healthy);
+  return picture.queues.map((queue) => {
+    const serving = able.filter(({ backend }) => backend.models.some(({ key }) => key === queue.model));
+    const slots = serving.reduce((sum, { backend }) => sum + backend.slots, 0);
+    return { queue, workers: new Set(serving.map(({ worker }) => worker.id)).size, slots };
+  });
+}
+
+function posts({ workers }: FleetPicture): Post[] {
+  return workers.flatMap((worker) => worker.backends.map((backend) => ({ worker, backend })));
+}

@@ -1,0 +1,84 @@
+import type { Usage } from "../core/usage.ts";
+import { DURATIONS, openWorkshop, tokenCounter } from "./metrics.ts";
+import type { Metrics, MetricsOptions } from "./metrics.ts";
+
+/** How an attempt ended, as its worker saw it. */
+export interface AttemptOutcome {
+  /** Bounded by what the worker's backends offer. */
+  readonly model: string;
+  readonly backend: string;
+  /** `ok` or a fault code. */
+  readonly code: string;
+  readonly totalSeconds: number;
+  readonly usage?: Usage;
+}
+
+export interface WorkerMetrics extends Metrics {
+  claimed(count: number): void;
+  ended(outcome: AttemptOutcome): void;
+  /** Tasks were taken over from a worker whose lease ran out. */
+  reclaimed(count: number): void;
+  /** A task was given back for another worker to run. */
+  handedBack(backend: string): void;
+  /** A task was given up as a dead letter. */
+  buried(): void;
+  /** A backend has got a model into its memory. */
+  loaded(backend: string, model: string): void;
+  /** Redis refused a frame because another worker has the task. */
+  fenced(): void;
+  /** One flush of frames was accepted by Redis. */
+  emitted(frames: number, bytes: number): void;
+}
+
+export function openWorkerMetrics(options: MetricsOptions): WorkerMetrics {
+  const workshop = openWorkshop(options);
+  const { counter, metrics } = workshop;
+  const claimed = counter("worker_claims_total", "Tasks claimed", []).at();
+  const reclaimed = counter("worker_reclaims_total", "Tasks taken over from a silent worker", []).at();
+  const handedBack = counter("worker_handbacks_total", "Tasks given back for another worker to run", [
+    "backend",
+  ]);
+  const buried = counter("worker_dead_letters_total", "Tasks given up as dead letters", []).at();
+  const loaded = counter("worker_model_loads_total", "Models a backend was seen to have loaded", [
+    "backend",
+    "model",
+  ]);
+  const fenced = counter(
+    "worker_fenced_total",
+    "Frames refused because another worker has the task",
+    [],
+  ).at();
+  const flushes = counter("worker_flushes_total", "Batches of frames accepted by Redis", []).at();
+  const frames = counter("worker_frames_total", "Frames accepted by Redis", []).at();
+  const bytes = counter("worker_frame_bytes_total", "Bytes of frames accepted by Redis", []).at();
+  const ended = counter("worker_attempts_ended_total", "Attempts ended, by how", [
+    "model",
+    "backend",
+    "code",
+  ]);
+  const total = workshop.histogram("worker_attempt_duration_seconds", "Claim to the end of an attempt", {
+    labels: ["model", "backend"],
+    buckets: DURATIONS,
+  });
+  const count = tokenCounter(workshop, "worker_tokens_total");
+  return {
+    ...metrics,
+    claimed: (tasks) => claimed.inc(tasks),
+    reclaimed: (tasks) => reclaimed.inc(tasks),
+    handedBack: (backend) => handedBack.at(backend).inc(),
+    buried: () => buried.inc(),
+    loaded: (backend, model) => loaded.at(backend, model).inc(),
+    fenced: () => fenced.inc(),
+    ended(outcome) {
+      const { model, backend, code } = outcome;
+      ended.at(model, backend, code).inc();
+      total.at(model, backend).observe(outcome.totalSeconds);
+      count(model, outcome.usage);
+    },
+    emitted(accepted, size) {
+      flushes.inc();
+      frames.inc(accepted);
+      bytes.inc(size);
+    },
+  };
+}

@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { bury } from "../../src/redis/dead-letters.ts";
+import { readQueues } from "../../src/redis/queue-readings.ts";
+import { readRedis } from "../../src/redis/server.ts";
+import { enqueue, ensureGroup, handBack, take } from "../../src/redis/task-stream.ts";
+import { forgetMetrics, readReports, reportMetrics } from "../../src/redis/worker-metrics.ts";
+import { openRedisRig } from "./rig.ts";
+import type { RedisRig } from "./rig.ts";
+
+let rig: RedisRig;
+
+before(async () => {
+  rig = await openRedisRig();
+});
+after(async () => {
+  await rig.close();
+});
+
+/** Puts a task into a queue as if it had been there for a while. */
+async function enqueueAged(model: string, ageMs: number, n: number): Promise<void> {
+  const id = `${Date.now() - ageMs}-${n}`;
+  await rig.connection.command("XADD", rig.keys.queue(model), id, "t", "x");
+}
+
+describe("a reading of a queue", () => {
+  it("tells how many wait and since when, how many are claimed and since when they are silent", async () => {
+    const { connection, keys } = rig;
+    await ensureGroup(connection, keys, "m");
+    await enqueueAged("m", 90_000, 1);
+    await enqueueAged("m", 60_000, 1);
+    await enqueue(connection, keys, "m", Buffer.from("x"));
+    const [first] = await take(await rig.connect(), keys, {
+      models: ["m"],
+      consumer: "w",
+      credits: 1,
+      waitMs: 5,
+    });
+    await handBack(connection, keys, {
+      model: "m",
+      entry: first?.entry ?? "",
+      consumer: "w",
+      idleMs: 30_000,
+    });
+    const fault = { code: "delivery_limit", message: "", http: 502 } as const;
+    await bury(connection, keys, {
+      model: "m",
+      payload: Buffer.from("x"),
+      fault,
+      deliveries: 3,
+      worker: "w",
+    });
+    const [reading] = await readQueues(connection, keys, ["m"]);
+    assert.ok(reading);
+    const { oldestWaitMs, oldestIdleMs, ...counts } = reading;
+    assert.deepEqual(counts, { model: "m", waiting: 2, claimed: 1, deadLetters: 1 });
+    assert.ok(oldestWaitMs >= 60_000 && oldestWaitMs < 89_000, String(oldestWaitMs));
+    assert.ok(oldestIdleMs >= 30_000 && oldestIdleMs < 59_000, String(oldestIdleMs));
+  });
+
+  it("is all zeros for a queue nobody made, and tells the wait where no worker ever was", async () => {
+    await enqueueAged("orphan", 5000, 1);
+    const readings = await readQueues(rig.connection, rig.keys, ["none", "orphan"]);
+    const zero = { waiting: 0, oldestWaitMs: 0, claimed: 0, oldestIdleMs: 0, deadLetters: 0 };
+    assert.deepEqual(readings[0], { model: "none", ...zero });
+    assert.equal(readings[1]?.waiting, 1);
+    assert.ok((readings[1]?.oldestWaitMs ?? 0) >= 5000);
+  });
+});
+
+describe("a reading of Redis", () => {
+  it("tells memory, clients and age", async () => {
+    const reading = await readRedis(rig.connection, () => performance.now());
+    assert.ok(reading.usedMemoryBytes > 100_000);
+    assert.ok(reading.clients >= 1);
+    assert.ok(reading.roundTripMs > 0);
+    assert.equal(reading.maxMemoryBytes, 0);
+    assert.equal(reading.persistent, true);
+  });
+});
+
+describe("workers' reports", () => {
+  it("are read until they are forgotten; what is no JSON is left out", async () => {
+    const { connection, keys } = rig;
+    await reportMetrics(connection, keys, "w1", "[1]");
+    await reportMetrics(connection, keys, "w2", "{");
+    assert.ok(Number(await connection.command("PTTL", keys.workerMetrics("w1"))) > 0);
+    assert.deepEqual(await readReports(connection, keys, ["w1", "w2", "w3"]), new Map([["w1", [1]]]));
+    await forgetMetrics(connection, keys, "w1");
+    assert.deepEqual(await readReports(connection, keys, ["w1"]), new Map());
+  });
+});

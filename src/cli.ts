@@ -43,6 +43,17 @@ const COMMANDS: readonly Command[] = [
       (await import("./commands/status.ts")).runStatus(settings, flags["json"] === true),
   },
   {
+    name: "top",
+    describe: "Watch the fleet: models, nodes, running requests and errors, once a second until q is pressed",
+    run: async (settings) => (await import("./commands/top.ts")).runTop(settings),
+  },
+  {
+    name: "trace <id>",
+    describe: "Tell the story of one request with its times; <id> is an x-request-id or a task's id",
+    run: async (settings, flags) =>
+      (await import("./commands/trace.ts")).runTrace(settings, String(flags["id"])),
+  },
+  {
     name: "doctor",
     describe: "Check this machine and tell what to fix",
     run: async (settings) => (await import("./commands/doctor.ts")).runDoctor(settings),

@@ -71,6 +71,7 @@ describe("the documents", () => {
       keys.controlAll(),
       keys.fleet(),
       keys.dead("<model>"),
+      keys.log(),
     ];
     const verbs = Object.getOwnPropertyNames(Keys.prototype).filter((name) => name !== "constructor");
     assert.equal(all.length, verbs.length);

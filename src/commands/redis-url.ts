@@ -2,6 +2,8 @@ import { join } from "node:path";
 import { ask } from "../admin/redis-probe.ts";
 import { redisSocket } from "../admin/redis-child.ts";
 import type { Settings } from "../config/settings.ts";
+import { connect } from "../redis/connection.ts";
+import type { Connection } from "../redis/connection.ts";
 
 const LOCAL_REDIS = "redis://127.0.0.1:6379";
 
@@ -19,6 +21,27 @@ export async function withRedis(settings: Settings): Promise<Settings> {
   const own = redisSocket(ownRedisDir(settings));
   const redisUrl = (await ask(own, "PING")) === undefined ? LOCAL_REDIS : `unix://${own}`;
   return Object.freeze({ ...settings, redisUrl });
+}
+
+/**
+ * Runs `work` with a connection to the Redis of {@link withRedis}, which is closed afterwards.
+ * @param name of the command, for Redis's CLIENT LIST
+ * Rejects with a sentence for people when there is no Redis.
+ */
+export async function withConnection<Result>(
+  given: Settings,
+  name: string,
+  work: (connection: Connection) => Promise<Result>,
+): Promise<Result> {
+  const { redisUrl } = await withRedis(given);
+  const connection = await connect(redisUrl, `sgnet-${name}`).catch((cause: unknown) => {
+    throw new Error(`There is no Redis at ${shownRedisUrl(redisUrl)}: is sgnet up running?`, { cause });
+  });
+  try {
+    return await work(connection);
+  } finally {
+    connection.close();
+  }
 }
 
 /** A Redis URL without user and password: fit to be shown. */

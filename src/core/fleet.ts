@@ -36,6 +36,8 @@ export interface GatewayAnnouncement {
   readonly seenAt: number;
   /** Tasks open at this gateway. */
   readonly open: number;
+  /** Smoothed, by model key; models without any are left out. */
+  readonly tokensPerSecond?: Readonly<Record<string, number>>;
 }
 
 /** One model's queue at one moment, by Redis's clock. */

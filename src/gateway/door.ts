@@ -5,6 +5,7 @@ import type { Guard, Handler, Headers } from "./http.ts";
 import type { Keyring } from "./keyring.ts";
 import { isSameOrigin } from "./origin.ts";
 import type { OriginPolicy } from "./origin.ts";
+import { asksForPage } from "./ui.ts";
 
 export interface DoorOptions {
   readonly origins: OriginPolicy;
@@ -74,7 +75,7 @@ export function buildGuard({ origins, keyring, onRefused }: DoorOptions): Guard 
       // A preflight never carries a key.
       if (method === "OPTIONS") return preflight;
     }
-    if (keyring.isClient(headers) || OPEN_PATHS.has(path)) return undefined;
+    if (keyring.isClient(headers) || OPEN_PATHS.has(path) || asksForPage(request)) return undefined;
     onRefused("unauthorized");
     return unauthorized;
   };

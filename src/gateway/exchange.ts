@@ -49,8 +49,9 @@ export class Exchange {
   readonly task: Task;
   readonly model: string;
   readonly startedAt: number;
-  /** Entry id in the queue once Redis has confirmed it. */
+  /** Entry id in the queue once Redis has confirmed it, and ms from accepting the request until then. */
   entry: string | undefined;
+  queuedMs: number | undefined;
   /** Mono ms of the last sign of life of the reply. */
   heardAt: number;
   /** Mono ms of the last look for one, and how long the next silence may be before another. */
@@ -69,6 +70,7 @@ export class Exchange {
   /** Mono ms of the last bytes to the client, heartbeats included; of the acceptance before any. */
   #wroteAt: number;
   #status = 0;
+  #bytes = 0;
 
   constructor(options: { task: Task; model: string; reply: HttpReply; host: ExchangeHost }) {
     this.task = options.task;
@@ -99,6 +101,16 @@ export class Exchange {
     return this.#worker;
   }
 
+  /** Attempts that sent frames, or fenced an earlier one. */
+  get attempts(): number {
+    return this.#attempts;
+  }
+
+  /** Bytes of the answer given to the client, without heartbeats. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** True when more than one attempt sent frames. */
   get redelivered(): boolean {
     return this.#attempts > 1;
@@ -116,6 +128,7 @@ export class Exchange {
   /** Redis has the task. */
   queued(entry: string): void {
     this.entry = entry;
+    this.queuedMs ??= this.#host.mono() - this.startedAt;
     if (this.#phase === "opening") this.#phase = move(this.#phase, "queued");
   }
 
@@ -168,6 +181,7 @@ export class Exchange {
 
   #apply(frame: Frame): void {
     this.#seq = frame.seq;
+    this.#bytes += frame.bytes.length;
     if (frame.head !== undefined) this.#worker = frame.head.worker;
     const { end } = frame;
     if (end?.fault !== undefined) {

@@ -21,10 +21,12 @@ import { startHttp } from "./http.ts";
 import type { Guard, HttpServer, Route } from "./http.ts";
 import { Keyring } from "./keyring.ts";
 import { managementRoutes } from "./management.ts";
+import { Observatory } from "./observatory.ts";
 import { OriginPolicy } from "./origin.ts";
 import { buildFallback, buildRoutes, buildTooLarge } from "./routes.ts";
 import { ShowView } from "./show-view.ts";
 import { Switchboard } from "./switchboard.ts";
+import { openUi } from "./ui.ts";
 import { loadUws } from "./uws.ts";
 
 /** A running gateway. */
@@ -75,7 +77,9 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
   for (const connection of [commands, channel]) connection.onDown(metrics.redisFailed);
   const memoryMs = settings.modelMemoryMs;
   const catalogue = new Catalogue({ connection: commands, keys, now: systemAmbient.now, memoryMs });
-  const board = new Switchboard({ settings, log, tag, keys, commands, channel, catalogue, metrics });
+  const observatory = new Observatory({ connection: commands, keys, gateway: { tag, version }, memoryMs });
+  const { witness } = observatory;
+  const board = new Switchboard({ settings, log, tag, keys, commands, channel, catalogue, metrics, witness });
   await channel.subscribe(keys.channel(tag), (message) => {
     board.receive(message);
   });
@@ -84,8 +88,10 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     catalogue.stop();
   });
   board.start();
+  const events = observatory.start({ exchanges: () => board.exchanges(), unready: () => board.unready() });
   releases.push(() => {
     board.stop();
+    void observatory.stop();
   });
   const keyring = new Keyring(settings);
   const fleet = new FleetPage({ connection: commands, keys, catalogue, mono: systemAmbient.mono });
@@ -97,6 +103,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
       board.take(endpoint, request, reply);
     },
     unready: () => board.unready(),
+    ui: openUi(events),
     metrics: {
       gateway: async () => metrics.render(),
       fleet: async () => fleet.render(),
@@ -113,9 +120,9 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     tooLarge: buildTooLarge(settings.maxBodyBytes),
     guard: guardOf(settings, keyring, metrics),
   });
-  const presence = startPresence({ assembly, keys, commands, board, server, version, metrics });
+  const presence = startPresence({ assembly, keys, commands, board, server, observatory, version, metrics });
   log.info("gateway is ready", { host: settings.host, port: server.port, tag });
-  return handle({ assembly, keys, commands, board, server, presence });
+  return handle({ assembly, keys, commands, board, server, observatory, presence });
 }
 
 /** Ollama's management, carried out by the workers. */
@@ -170,13 +177,14 @@ interface Running {
   readonly commands: Connection;
   readonly board: Switchboard;
   readonly server: HttpServer;
+  readonly observatory: Observatory;
 }
 
 /** Announces the gateway until the returned function is called. Workers drop tasks of gateways that are gone. */
 function startPresence(
   running: Running & { readonly version: string; readonly metrics: GatewayMetrics },
 ): () => void {
-  const { assembly, keys, commands, board, server, version, metrics } = running;
+  const { assembly, keys, commands, board, server, observatory, version, metrics } = running;
   const startedAt = systemAmbient.now();
   const announce = (): void => {
     const from = systemAmbient.mono();
@@ -189,6 +197,7 @@ function startPresence(
       startedAt,
       seenAt: systemAmbient.now(),
       open: board.open,
+      tokensPerSecond: observatory.tokensPerSecond,
     });
     announced
       .then(() => metrics.redisAnswered((systemAmbient.mono() - from) / 1000))
@@ -204,11 +213,12 @@ function startPresence(
 }
 
 function handle(running: Running & { readonly presence: () => void }): GatewayHandle {
-  const { assembly, keys, commands, board, server, presence } = running;
+  const { assembly, keys, commands, board, server, observatory, presence } = running;
   const stop = async (): Promise<void> => {
     server.stopListening();
     await board.drain(assembly.settings.drainMs);
     board.failAll(new Fault("draining", "the gateway is stopping"));
+    await observatory.stop();
     presence();
     await forgetGateway(commands, keys, assembly.tag).catch(() => undefined);
     server.close();

@@ -7,6 +7,7 @@ import type { Opening } from "../protocols/protocol.ts";
 import { readBody } from "./body.ts";
 import { sendFault } from "./fault-reply.ts";
 import type { HttpReply, HttpRequest } from "./http.ts";
+import type { Refusal } from "./witness.ts";
 
 /** What the intake needs of its gateway. */
 export interface IntakeHost {
@@ -21,7 +22,7 @@ export interface IntakeHost {
   /** Throws `queue_full` when the model has too many open tasks here. */
   admit(model: string): void;
   accept(task: Task, model: string, reply: HttpReply): void;
-  rejected(endpoint: Endpoint, fault: Fault): void;
+  rejected(refusal: Refusal): void;
 }
 
 /** Turns a request into a task, or answers it with the fault of its dialect. Everything is checked here, once. */
@@ -44,7 +45,7 @@ export function takeRequest(
     host.accept(toTask(host, asked, request.headers.traceparent), model, reply);
   } catch (error) {
     const fault = toFault(error);
-    host.rejected(endpoint, fault);
+    host.rejected({ task: id, request: requestId, endpoint, at: host.now(), fault });
     sendFault(reply, fault, { endpoint, requestId });
   }
 }

@@ -5,6 +5,8 @@ import { modelBody, modelsBody, tagsBody, versionBody } from "../protocols/listi
 import type { Catalogue } from "./catalogue.ts";
 import { faultHeaders, sendPathFault } from "./fault-reply.ts";
 import type { Handler, Headers, HttpReply, HttpRequest, Route } from "./http.ts";
+import { asksForPage } from "./ui.ts";
+import type { Ui } from "./ui.ts";
 
 /** What the routes need of their gateway. */
 export interface RoutesHost {
@@ -15,6 +17,7 @@ export interface RoutesHost {
   unready(): Fault | undefined;
   /** Further routes: Ollama's views of the fleet and its management. */
   readonly management: readonly Route[];
+  readonly ui: Ui;
   /** Metrics of this gateway, and of the fleet, in Prometheus' text format. */
   readonly metrics: Readonly<Record<"gateway" | "fleet", () => Promise<string>>>;
   /** Of both. */
@@ -38,8 +41,10 @@ export function buildRoutes(host: RoutesHost): Route[] {
   return [
     ...tasks,
     ...host.management,
-    ...readable("/", (_request, reply) => {
-      reply.send(200, TEXT, "Ollama is running");
+    ...host.ui.routes,
+    ...readable("/", (request, reply) => {
+      if (asksForPage(request)) host.ui.page(request, reply);
+      else reply.send(200, [...TEXT, ["vary", "Accept"]], "Ollama is running");
     }),
     ...readable("/api/version", (_request, reply) => {
       reply.send(200, NATIVE_JSON, versionBody(host.version));

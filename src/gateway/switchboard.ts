@@ -18,6 +18,7 @@ import { Opener } from "./opener.ts";
 import { Recovery } from "./recovery.ts";
 import { Replies } from "./replies.ts";
 import { Reporter } from "./reporter.ts";
+import type { Refusal, Witness } from "./witness.ts";
 
 export interface SwitchboardOptions {
   readonly settings: Settings;
@@ -28,6 +29,7 @@ export interface SwitchboardOptions {
   readonly channel: Connection;
   readonly catalogue: Catalogue;
   readonly metrics: GatewayMetrics;
+  readonly witness: Witness;
 }
 
 /** Connects requests with their replies: takes tasks in, hands frames out, cleans up behind them. */
@@ -92,6 +94,11 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   /** Open tasks. */
   get open(): number {
     return this.#replies.size;
+  }
+
+  /** Open exchanges, the oldest first. */
+  exchanges(): IterableIterator<Exchange> {
+    return this.#replies.all();
   }
 
   start(): void {
@@ -161,8 +168,9 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     throw new Fault("queue_full", "server busy, please try again.  maximum pending requests exceeded");
   }
 
-  rejected(endpoint: Endpoint, fault: Fault): void {
-    this.#options.metrics.rejected(endpoint, fault.code);
+  rejected(refusal: Refusal): void {
+    this.#options.metrics.rejected(refusal.endpoint, refusal.fault.code);
+    this.#options.witness.refused(refusal);
   }
 
   accept(task: Task, model: string, reply: HttpReply): void {
@@ -198,6 +206,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     if (outcome.abandon) this.#cleaner.abandoned(exchange);
     else this.#cleaner.answered(exchange);
     this.#reporter.ended(exchange, outcome);
+    this.#options.witness.ended(exchange, outcome);
     if (this.open === 0) this.#onIdle?.();
   }
 

@@ -81,6 +81,11 @@ export class Keys {
     return `${this.prefix}:ev`;
   }
 
+  /** STREAM of summaries (JSON) of ended tasks, newest last, trimmed to about 10,000. */
+  log(): string {
+    return `${this.prefix}:log`;
+  }
+
   /** STREAM of tasks given up, newest last, trimmed to about 10,000. One per model. */
   dead(model: string): string {
     return `${this.prefix}:dead:{${escapeTag(model)}}`;

@@ -1,7 +1,6 @@
 import type { BackendAnnouncement, GatewayAnnouncement, WorkerAnnouncement } from "../core/fleet.ts";
 import { isObject } from "../core/json.ts";
 import type { Connection } from "./connection.ts";
-import { GROUP } from "./keys.ts";
 import type { Keys } from "./keys.ts";
 import { asArray, asText } from "./replies.ts";
 
@@ -92,33 +91,6 @@ export async function rememberedModels(
     connection.command("ZRANGEBYSCORE", keys.models(), String(since), "+inf"),
   ]);
   return new Set(asArray(reply).map(asText));
-}
-
-/** How full a model's queue is. */
-export interface QueueDepth {
-  readonly model: string;
-  /** Tasks queued and not claimed. */
-  readonly waiting: number;
-  /** Tasks in workers' hands. */
-  readonly claimed: number;
-}
-
-export async function queueDepths(
-  connection: Connection,
-  keys: Keys,
-  models: readonly string[],
-): Promise<QueueDepth[]> {
-  return Promise.all(models.map(async (model) => queueDepth(connection, keys, model)));
-}
-
-async function queueDepth(connection: Connection, keys: Keys, model: string): Promise<QueueDepth> {
-  const key = keys.queue(model);
-  const [length, pending] = await Promise.all([
-    connection.command("XLEN", key),
-    connection.command("XPENDING", key, GROUP).catch(() => []),
-  ]);
-  const claimed = Number(asArray(pending)[0] ?? 0);
-  return { model, claimed, waiting: Math.max(0, Number(length) - claimed) };
 }
 
 async function readMembers(

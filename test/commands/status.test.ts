@@ -34,6 +34,14 @@ describe("the status", () => {
       healthy: true,
       models: [CARD],
     };
+    const reading = {
+      model: "tiny",
+      waiting: 11,
+      oldestWaitMs: 5000,
+      claimed: 1,
+      oldestIdleMs: 10,
+      deadLetters: 0,
+    };
     const process = { version: "1", host: "node1", pid: 1, startedAt: 0, seenAt: NOW - 2000 };
     const text = renderFleet(
       {
@@ -46,7 +54,7 @@ describe("the status", () => {
             backends: [backend, { ...backend, name: "b", healthy: false }],
           },
         ],
-        models: [{ model: "tiny", workers: 1, slots: 8, waiting: 11, claimed: 1 }],
+        models: [{ ...reading, workers: 1, slots: 8 }],
       },
       NOW,
     );

@@ -1,13 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { connect } from "../../src/redis/connection.ts";
-import {
-  announceWorker,
-  forgetWorker,
-  listWorkers,
-  queueDepths,
-  rememberedModels,
-} from "../../src/redis/registry.ts";
+import { readQueues } from "../../src/redis/queue-readings.ts";
+import { announceWorker, forgetWorker, listWorkers, rememberedModels } from "../../src/redis/registry.ts";
 import {
   acknowledge,
   enqueue,
@@ -123,9 +118,8 @@ describe("leases", () => {
       [lost],
     );
     await acknowledge(rig.connection, rig.keys, model, [kept, lost]);
-    assert.deepEqual(await queueDepths(rig.connection, rig.keys, [model]), [
-      { model, waiting: 0, claimed: 0 },
-    ]);
+    const [reading] = await readQueues(rig.connection, rig.keys, [model]);
+    assert.deepEqual([reading?.waiting, reading?.claimed], [0, 0]);
   });
 
   it("do not bring back a task that was withdrawn", async () => {

@@ -1,0 +1,183 @@
+import type { BackendAnnouncement, GatewayAnnouncement, QueueReading, WorkerAnnouncement } from "./fleet.ts";
+
+/** The fleet as people look at it: on the live page and in `sgnet top`. */
+
+export interface FleetView {
+  /** One sentence each, the worst first; empty when all is well. */
+  readonly problems: readonly string[];
+  readonly totals: Totals;
+  readonly models: readonly ModelView[];
+  readonly nodes: readonly NodeView[];
+}
+
+export interface Totals {
+  readonly gateways: number;
+  readonly nodes: number;
+  readonly backends: number;
+  readonly slots: number;
+  readonly busy: number;
+  readonly waiting: number;
+  readonly claimed: number;
+  /** Requests open at all gateways. */
+  readonly open: number;
+  /** Through all gateways. */
+  readonly tokensPerSecond: number;
+}
+
+export interface ModelView {
+  readonly model: string;
+  readonly waiting: number;
+  readonly oldestWaitMs: number;
+  readonly claimed: number;
+  readonly deadLetters: number;
+  /** Through all gateways. */
+  readonly tokensPerSecond: number;
+  /** Slots of the healthy backends that have it. */
+  readonly slots: number;
+  /** Hosts of the nodes that offer it. */
+  readonly nodes: readonly string[];
+  /** Backends that have it, and of these those that have it loaded. */
+  readonly backends: number;
+  readonly resident: number;
+}
+
+export interface NodeView {
+  readonly worker: string;
+  readonly host: string;
+  readonly draining: boolean;
+  /** Ms since the node was last heard of. */
+  readonly silentMs: number;
+  readonly backends: readonly BackendView[];
+}
+
+export interface BackendView {
+  readonly name: string;
+  readonly kind: string;
+  readonly healthy: boolean;
+  readonly slots: number;
+  readonly busy: number;
+  /** How many models it has. */
+  readonly models: number;
+  /** Names of those that are loaded. */
+  readonly resident: readonly string[];
+}
+
+export interface FleetParts {
+  readonly gateways: readonly GatewayAnnouncement[];
+  readonly workers: readonly WorkerAnnouncement[];
+  readonly models: readonly QueueReading[];
+  /** Ms since 1970. */
+  readonly now: number;
+}
+
+/** A wait that people should know of, ms. */
+const LONG_WAIT_MS = 30_000;
+
+/** Puts together what processes and queues tell. */
+export function viewFleet({ gateways, workers, models, now }: FleetParts): FleetView {
+  const rates = sumRates(gateways);
+  const nodes = workers
+    .map((worker) => viewNode(worker, now))
+    .toSorted((a, b) => compare(a.host, b.host) || compare(a.worker, b.worker));
+  const views = models.map((reading) => viewModel(reading, workers, rates.get(reading.model) ?? 0));
+  const totals = sumUp({ gateways, nodes, models: views, rates });
+  return { problems: findProblems(views, nodes), totals, models: views, nodes };
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : Number(a > b);
+}
+
+/** Tokens per second by model, over all gateways. */
+function sumRates(gateways: readonly GatewayAnnouncement[]): Map<string, number> {
+  const rates = new Map<string, number>();
+  for (const { tokensPerSecond } of gateways) {
+    for (const [model, rate] of Object.entries(tokensPerSecond ?? {})) {
+      rates.set(model, (rates.get(model) ?? 0) + rate);
+    }
+  }
+  return rates;
+}
+
+function viewNode(worker: WorkerAnnouncement, now: number): NodeView {
+  return {
+    worker: worker.id,
+    host: worker.host,
+    draining: worker.draining,
+    silentMs: Math.max(0, now - worker.seenAt),
+    backends: worker.backends.map((backend) => viewBackend(backend)),
+  };
+}
+
+function viewBackend({ name, kind, healthy, slots, busy, models }: BackendAnnouncement): BackendView {
+  const resident = models.filter((model) => model.resident).map((model) => model.name);
+  return { name, kind, healthy, slots, busy, models: models.length, resident };
+}
+
+function viewModel(
+  reading: QueueReading,
+  workers: readonly WorkerAnnouncement[],
+  tokensPerSecond: number,
+): ModelView {
+  const { model, waiting, oldestWaitMs, claimed, deadLetters } = reading;
+  const offers = workers.flatMap(({ host, backends }) =>
+    backends.flatMap(({ slots, models }) => {
+      const card = models.find(({ key }) => key === model);
+      return card === undefined ? [] : [{ host, slots, resident: card.resident }];
+    }),
+  );
+  return {
+    model,
+    waiting,
+    oldestWaitMs: Math.round(oldestWaitMs),
+    claimed,
+    deadLetters,
+    tokensPerSecond,
+    slots: sum(offers.map(({ slots }) => slots)),
+    nodes: [...new Set(offers.map(({ host }) => host))].toSorted(),
+    backends: offers.length,
+    resident: offers.filter(({ resident }) => resident).length,
+  };
+}
+
+function sumUp(parts: {
+  readonly gateways: readonly GatewayAnnouncement[];
+  readonly nodes: readonly NodeView[];
+  readonly models: readonly ModelView[];
+  readonly rates: ReadonlyMap<string, number>;
+}): Totals {
+  const backends = parts.nodes.flatMap((node) => node.backends);
+  return {
+    gateways: parts.gateways.length,
+    nodes: parts.nodes.length,
+    backends: backends.length,
+    slots: sum(backends.map(({ slots }) => slots)),
+    busy: sum(backends.map(({ busy }) => busy)),
+    waiting: sum(parts.models.map(({ waiting }) => waiting)),
+    claimed: sum(parts.models.map(({ claimed }) => claimed)),
+    open: sum(parts.gateways.map(({ open }) => open)),
+    tokensPerSecond: sum([...parts.rates.values()]),
+  };
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
+
+function findProblems(models: readonly ModelView[], nodes: readonly NodeView[]): string[] {
+  const abandoned = models.filter(({ waiting, nodes: hosts }) => waiting > 0 && hosts.length === 0);
+  const slow = models.filter((it) => it.oldestWaitMs > LONG_WAIT_MS && it.nodes.length > 0);
+  const down = nodes.flatMap((node) =>
+    node.backends.filter(({ healthy }) => !healthy).map(({ name }) => ({ name, host: node.host })),
+  );
+  return [
+    ...(nodes.length === 0 ? ["No worker is there: start one with sgnet worker."] : []),
+    ...abandoned.map(({ model, waiting }) => `${waiting} wait for ${model}, which no node offers now.`),
+    ...down.map(({ name, host }) => `Backend ${name} of ${host} is down.`),
+    ...slow.map(
+      ({ model, oldestWaitMs }) =>
+        `${model} is behind: the first in its queue has waited ${Math.round(oldestWaitMs / 1000)} s.`,
+    ),
+    ...nodes.filter(({ draining }) => draining).map(({ host }) => `${host} finishes its work and leaves.`),
+  ];
+}

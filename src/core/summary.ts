@@ -1,0 +1,53 @@
+import { isObject } from "./json.ts";
+import type { Json } from "./json.ts";
+
+/**
+ * What is kept of an ended task for people: who, when, how long, how it ended. Never a word of prompt or answer. All
+ * durations are ms; absent means that it did not come to that.
+ */
+export interface TaskSummary {
+  /** Task id. */
+  readonly task: string;
+  /** The id shown to the client. */
+  readonly request: string;
+  readonly endpoint: string;
+  /** Model key; empty when the request was refused before one was known. */
+  readonly model: string;
+  /** Wall clock, ms since 1970, when the gateway accepted the request. */
+  readonly at: number;
+  /** `ok` or a fault code. */
+  readonly code: string;
+  /** HTTP status. */
+  readonly status: number;
+  /** From accepting the request to its end. */
+  readonly totalMs: number;
+  readonly stream?: boolean;
+  /** Worker of the last attempt that sent frames. */
+  readonly worker?: string;
+  /** Attempts that sent frames. */
+  readonly attempts?: number;
+  /** From accepting the request to Redis's confirmation. */
+  readonly queuedMs?: number;
+  /** From accepting the request to the claim of the attempt that answered. */
+  readonly claimedMs?: number;
+  /** From that claim to the backend's first byte. */
+  readonly backendMs?: number;
+  /** From accepting the request to the first byte for the client. */
+  readonly firstByteMs?: number;
+  /** The phase in which the client left. */
+  readonly leftIn?: string;
+  readonly promptTokens?: number;
+  readonly completionTokens?: number;
+  /** Bytes of the answer. */
+  readonly bytes?: number;
+}
+
+/** True when the member that every summary has are there; others are as a newer version may have left them. */
+export function isSummary(value: Json | undefined): boolean {
+  if (!isObject(value)) return false;
+  const texts = [value["task"], value["request"], value["endpoint"], value["model"], value["code"]];
+  const numbers = [value["at"], value["status"], value["totalMs"]];
+  return (
+    texts.every((text) => typeof text === "string") && numbers.every((number) => typeof number === "number")
+  );
+}

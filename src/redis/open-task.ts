@@ -1,0 +1,158 @@
+import { decodeFrames } from "../wire/frame-codec.ts";
+import { decodeTask } from "../wire/task-codec.ts";
+import type { TaskEnvelope } from "../wire/task-codec.ts";
+import type { Connection } from "./connection.ts";
+import { GROUP } from "./keys.ts";
+import type { Keys } from "./keys.ts";
+import { asArray, asEntries, asText } from "./replies.ts";
+import type { StreamEntry } from "./replies.ts";
+
+/** An unanswered task as Redis shows it. */
+export interface OpenTask {
+  /** Absent when the queue entry is gone, or is one of an errand. */
+  readonly queued?: QueuedEntry;
+  /** Undefined when nobody waits for the reply any more. */
+  readonly reply: ReplyState | undefined;
+}
+
+export interface QueuedEntry {
+  readonly model: string;
+  /** Entry id in the queue. */
+  readonly entry: string;
+  readonly task: Omit<TaskEnvelope, "body">;
+  /** Undefined while no worker has claimed it. */
+  readonly hold: Hold | undefined;
+}
+
+/** A worker's hold on a task. */
+export interface Hold {
+  readonly worker: string;
+  /** Ms since it was claimed, or its lease renewed. */
+  readonly idleMs: number;
+  readonly deliveries: number;
+}
+
+export interface ReplyState {
+  readonly frames: number;
+  readonly bytes: number;
+  /** Workers of the attempts that sent frames or fenced others, in this order. */
+  readonly workers: readonly string[];
+  /** True when the last frame is there. */
+  readonly ended: boolean;
+}
+
+/** Queue entries read at once (their bodies come with them), and at most per model. */
+const PAGE = 100;
+const MOST = 5000;
+
+const REPLY_RECORDS = "10000";
+
+/** Finds an open task by its id or by its request's id, the newest first; undefined when there is none. */
+export async function findOpenTask(
+  connection: Connection,
+  keys: Keys,
+  id: string,
+): Promise<OpenTask | undefined> {
+  const models = asArray(await connection.command("ZRANGE", keys.models(), "0", "-1")).map(asText);
+  for (const model of models) {
+    const found = await findQueued(connection, { key: keys.queue(model), model, id });
+    if (found === undefined) continue;
+    return { queued: found, reply: await readReply(connection, keys, found.task.id) };
+  }
+  const reply = await readReply(connection, keys, id);
+  return reply === undefined ? undefined : { reply };
+}
+
+async function findQueued(
+  connection: Connection,
+  { key, model, id }: { readonly key: string; readonly model: string; readonly id: string },
+): Promise<QueuedEntry | undefined> {
+  let before = "+";
+  for (let read = 0; read < MOST; read += PAGE) {
+    const reply = await connection.command("XREVRANGE", key, before, "-", "COUNT", String(PAGE));
+    const entries = asEntries(reply);
+    for (const entry of entries) {
+      const task = taskOf(entry);
+      if (task === undefined || (task.id !== id && task.requestId !== id)) continue;
+      return { model, entry: entry.id, task, hold: await readHold(connection, key, entry.id) };
+    }
+    const last = entries.at(-1);
+    if (last === undefined || entries.length < PAGE) return undefined;
+    before = `(${last.id}`;
+  }
+  return undefined;
+}
+
+/** An entry that cannot be read is left to the workers. */
+function taskOf({ fields }: StreamEntry): Omit<TaskEnvelope, "body"> | undefined {
+  try {
+    const { body: _body, ...task } = decodeTask(fields[1] ?? Buffer.alloc(0));
+    return task;
+  } catch {
+    return undefined;
+  }
+}
+
+async function readHold(connection: Connection, key: string, entry: string): Promise<Hold | undefined> {
+  // A queue that no worker has made a group for is an error.
+  const reply = await connection.command("XPENDING", key, GROUP, entry, entry, "1").catch(() => []);
+  return asArray(reply).map(toHold)[0];
+}
+
+function toHold(item: unknown): Hold {
+  const [, worker, idle, deliveries] = asArray(item);
+  return { worker: asText(worker), idleMs: Number(idle), deliveries: Number(deliveries) };
+}
+
+async function readReply(connection: Connection, keys: Keys, task: string): Promise<ReplyState | undefined> {
+  const reply = await connection.command("XRANGE", keys.reply(task), "-", "+", "COUNT", REPLY_RECORDS);
+  const entries = asEntries(reply);
+  if (entries.length === 0) return undefined;
+  const workers: string[] = [];
+  let bytes = 0;
+  let frames = 0;
+  let ended = false;
+  for (const { fields } of entries) {
+    const [name, value] = fields;
+    const type = asText(name);
+    if (type === "c") workers.push(asText(value));
+    if ((type !== "f" && type !== "e") || value === undefined) continue;
+    for (const frame of decodeFrames(value)) {
+      frames += 1;
+      bytes += frame.bytes.length;
+      if (frame.head !== undefined && workers.at(-1) !== frame.head.worker) workers.push(frame.head.worker);
+    }
+    ended = type === "e";
+  }
+  return { frames, bytes, workers, ended };
+}
+
+/** A task in a worker's hands. */
+export interface HeldTask extends Hold {
+  readonly model: string;
+  readonly entry: string;
+  /** Ms since 1970, by Redis's clock, when it was queued. */
+  readonly queuedAt: number;
+}
+
+/** Tasks in workers' hands, the longest queued first: at most `count` per model. */
+export async function heldTasks(
+  connection: Connection,
+  keys: Keys,
+  models: readonly string[],
+  count: number,
+): Promise<HeldTask[]> {
+  const lists = await Promise.all(
+    models.map(async (model) => {
+      const args = [keys.queue(model), GROUP, "-", "+", String(count)];
+      const reply = await connection.command("XPENDING", ...args).catch(() => []);
+      return asArray(reply).map((item) => toHeld(model, item));
+    }),
+  );
+  return lists.flat().toSorted((a, b) => a.queuedAt - b.queuedAt);
+}
+
+function toHeld(model: string, item: unknown): HeldTask {
+  const entry = asText(asArray(item)[0]);
+  return { ...toHold(item), model, entry, queuedAt: Number(entry.split("-")[0]) };
+}

@@ -1,0 +1,76 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { Fleet, type PostPlan } from "../journey/fleet.ts";
+
+/** A fleet with something to see. */
+
+const MODELS = ["llama3.2:3b", "qwen3:8b", "gemma3:4b"];
+
+const POSTS: readonly PostPlan[] = [
+  { speaks: "ollama", models: ["tiny:latest", ...MODELS], tokenMs: 30, tokens: 120, slots: 4 },
+  { speaks: "openai", models: ["mistral-small-24b", "qwen3:8b"], tokenMs: 18, tokens: 160, slots: 8 },
+  { speaks: "ollama", models: ["llama3.2:3b", "nomic-embed-text"], tokenMs: 45, tokens: 90, slots: 2 },
+];
+
+/** Starts a gateway and three posts, in this order, with further settings. */
+export async function startBusyFleet(env: Readonly<Record<string, string>> = {}): Promise<Fleet> {
+  const fleet = await Fleet.start({ posts: [], env });
+  try {
+    for (const post of POSTS) await fleet.addPost(post);
+  } catch (error) {
+    await fleet.stop();
+    throw error;
+  }
+  return fleet;
+}
+
+export interface Load {
+  /** Hangs all requests up and resolves when that is done. */
+  stop(): Promise<void>;
+}
+
+/** Keeps asking: some clients in a loop for each model, and one for a model that nobody has. */
+export function startLoad(gateway: string, clients: Readonly<Record<string, number>>): Load {
+  const leave = new AbortController();
+  const loops = Object.entries(clients).flatMap(([model, count]) =>
+    Array.from({ length: count }, (_none, index) =>
+      askOnAndOn({ gateway, model, index, signal: leave.signal }),
+    ),
+  );
+  return {
+    stop: async () => {
+      leave.abort();
+      await Promise.all(loops);
+    },
+  };
+}
+
+const PATHS = ["/v1/chat/completions", "/api/chat", "/v1/messages"];
+
+async function askOnAndOn(client: {
+  gateway: string;
+  model: string;
+  index: number;
+  signal: AbortSignal;
+}): Promise<void> {
+  const { gateway, model, index, signal } = client;
+  const path = PATHS[index % PATHS.length] ?? "";
+  while (!signal.aborted) {
+    try {
+      const response = await fetch(`${gateway}${path}`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({
+          model,
+          stream: true,
+          max_tokens: 60 + index * 20,
+          messages: [{ role: "user", content: "a secret prompt" }],
+        }),
+        signal,
+      });
+      await response.text();
+      if (!response.ok) await delay(900, undefined, { signal });
+    } catch {
+      // Hung up: the loop ends.
+    }
+  }
+}

@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { Fleet } from "../journey/fleet.ts";
+import { until } from "../journey/until.ts";
+import { NO_BROWSER, openPage } from "./browser.ts";
+import type { Visit } from "./browser.ts";
+import { startBusyFleet, startLoad } from "./busy-fleet.ts";
+
+/** The live page in a real browser, with a fleet of real processes behind it. */
+
+const SECRET = "k-only-for-this-test";
+
+async function visiting(
+  options: { readonly env?: Readonly<Record<string, string>>; readonly dark?: boolean },
+  run: (fleet: Fleet, visit: Visit) => Promise<void>,
+): Promise<void> {
+  const fleet = await startBusyFleet(options.env);
+  try {
+    const visit = await openPage({ colorScheme: options.dark === true ? "dark" : "light" });
+    try {
+      await run(fleet, visit);
+      const origins = new Set(visit.requested.map((url) => new URL(url).origin));
+      assert.deepEqual([...origins], [fleet.gateway.url], "the page asks its gateway only");
+    } finally {
+      await visit.close();
+    }
+  } finally {
+    await fleet.stop();
+  }
+}
+
+describe("the live page", { skip: NO_BROWSER, timeout: 120_000 }, () => {
+  it("shows the fleet and what happens in it, as it happens", async () => {
+    await visiting({}, async (fleet, { page, complaints }) => {
+      await page.goto(fleet.gateway.url);
+      await page.getByRole("heading", { name: "All is well" }).waitFor();
+      for (const model of ["tiny", "mistral-small-24b", "nomic-embed-text"]) {
+        await page.locator("#models").getByRole("rowheader", { name: model }).waitFor();
+      }
+      assert.equal(await page.locator("#nodes tbody tr").count(), 3);
+      assert.equal(await page.locator("#requests").getByText("None.").count(), 1);
+
+      const load = startLoad(fleet.gateway.url, { tiny: 6, "no-such-model": 1 });
+      try {
+        await page.locator("#requests .pill", { hasText: "answering" }).first().waitFor();
+        await page.locator("#requests .pill", { hasText: "queued" }).first().waitFor();
+        await page.locator("#requests").getByText("≈").first().waitFor();
+        await page.locator("#nodes").getByText("4 of 4").waitFor();
+        await page.locator("#fault-counts").getByText("model_not_found").waitFor();
+        const words = page.locator("#chart-words");
+        await until("a rate", async () => !/now 0,/.test((await words.textContent()) ?? ""));
+        const ages = async (): Promise<string> => (await page.locator("#requests tbody").textContent()) ?? "";
+        const before = await ages();
+        await until("another snapshot", async () => (await ages()) !== before);
+        assert.doesNotMatch((await page.locator("body").textContent()) ?? "", /a secret prompt/);
+      } finally {
+        await load.stop();
+      }
+      await page.locator("#requests").getByText("None.").waitFor();
+
+      const lost = fleet.post(1);
+      await lost.standIn.stop();
+      await page.getByRole("heading", { name: "Needs a look" }).waitFor();
+      await page.locator("#problems").getByText("is down").waitFor();
+      assert.deepEqual(complaints, []);
+    });
+  });
+
+  it("answers in its chat box, by keyboard alone, in the dark", async () => {
+    await visiting({ dark: true }, async (fleet, { page, complaints }) => {
+      await page.goto(`${fleet.gateway.url}/ui`);
+      await page.locator("#chat-model option", { hasText: "tiny" }).waitFor({ state: "attached" });
+      const paper = await page.evaluate("getComputedStyle(document.body).backgroundColor");
+      assert.equal(paper, "rgb(20, 20, 26)");
+      const reached = await tabUntil(page, "chat-model");
+      assert.ok(reached.includes("skip"), "the first stop leads to the content");
+      await page.keyboard.type("tiny");
+      await page.keyboard.press("Tab");
+      await page.keyboard.type("hello");
+      await page.keyboard.press("Tab");
+      await page.keyboard.press("Enter");
+      await page.locator("#chat-state", { hasText: "first token" }).waitFor();
+      await page.locator("#chat-state", { hasText: /^120 tokens in/ }).waitFor();
+      assert.match((await page.locator("#chat-answer").textContent()) ?? "", /^t0 t1 t2 .* t119 ?$/);
+      assert.deepEqual(complaints, []);
+    });
+  });
+
+  it("stops an answer, and tells when one breaks off", async () => {
+    await visiting({}, async (fleet, { page }) => {
+      const { standIn } = fleet.post(0);
+      await page.goto(`${fleet.gateway.url}/ui`);
+      await page.getByLabel("Model", { exact: true }).selectOption("tiny");
+      await page.getByLabel("Message").fill("hello");
+      await page.getByRole("button", { name: "Send" }).click();
+      await page.locator("#chat-answer", { hasText: "t3" }).waitFor();
+      await page.getByRole("button", { name: "Stop" }).click();
+      await standIn.waitFor("aborted");
+      await page.getByText("stopped").waitFor();
+      standIn.behaviour.dieAfter = 5;
+      await page.getByRole("button", { name: "Send" }).click();
+      await page.locator("#chat-state", { hasText: "That failed" }).waitFor();
+    });
+  });
+
+  it("asks for a key where one is needed, and shows nothing before", async () => {
+    await visiting({ env: { SGNET_API_KEY: SECRET } }, async (fleet, { page }) => {
+      await page.goto(fleet.gateway.url);
+      await page.getByRole("heading", { name: "An API key is needed" }).waitFor();
+      assert.equal(await page.locator("#models tbody tr").count(), 0);
+      const key = page.getByLabel("This gateway needs an API key");
+      await key.fill("wrong");
+      await key.press("Enter");
+      await page.getByRole("alert").filter({ hasText: "not one of them" }).waitFor();
+      await key.fill(SECRET);
+      await key.press("Enter");
+      await page.getByRole("heading", { name: "All is well" }).waitFor();
+      assert.equal(
+        await page.evaluate("localStorage.length + sessionStorage.length + document.cookie.length"),
+        0,
+      );
+    });
+  });
+});
+
+/** Presses Tab until an element has the focus. Gives the ids or classes of all it went through. */
+async function tabUntil(page: Visit["page"], id: string): Promise<string[]> {
+  const reached: string[] = [];
+  for (let presses = 0; presses < 40; presses++) {
+    await page.keyboard.press("Tab");
+    const focused = String(
+      await page.evaluate("document.activeElement.id || document.activeElement.className"),
+    );
+    reached.push(focused);
+    if (focused === id) return reached;
+  }
+  throw new Error(`the keyboard does not reach ${id}, only ${reached.join(", ")}`);
+}

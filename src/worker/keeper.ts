@@ -46,6 +46,8 @@ export class Keeper {
   readonly #options: KeeperOptions;
   #beat: NodeJS.Timeout | undefined;
   #sweep: NodeJS.Timeout | undefined;
+  /** Models of which a task waits for a slot. */
+  readonly #waiting = new Set<string>();
   #orphanLook: NodeJS.Timeout | undefined;
   #beatAt: number;
   #sweepFrom: number;
@@ -94,13 +96,8 @@ export class Keeper {
 
   /** Looks at once for tasks of a model that were handed back. */
   async sweepModel(model: string): Promise<void> {
-    try {
-      const station = this.#stationFor(model);
-      if (station === undefined || this.#stopped || this.#draining) return;
-      await this.#takeOverSilent({ station, model, idleMs: this.#options.leaseMs });
-    } catch {
-      // Redis is away: the next planned sweep looks again.
-    }
+    // After an outage leases that are kept look like those of tasks that were handed back.
+    if (this.trusted()) await this.#search({ model, idleMs: this.#options.leaseMs });
   }
 
   #planSweep(): void {
@@ -117,7 +114,7 @@ export class Keeper {
   }
 
   async #sweepAll(): Promise<void> {
-    if (!this.#options.connection.ready || this.#options.mono() < this.#sweepFrom) return;
+    if (!this.#options.connection.ready) return;
     for (const model of this.#models()) await this.sweepModel(model);
   }
 
@@ -172,17 +169,41 @@ export class Keeper {
   /** False for a while after a reconnect, when keys may be missing that their owners are about to write again. */
   readonly trusted = (): boolean => this.#options.mono() >= this.#sweepFrom;
 
-  async #takeOverSilent(search: Search): Promise<void> {
+  async #search(search: Search): Promise<void> {
+    const station = this.#stationFor(search.model);
+    if (station === undefined || this.#stopped || this.#draining) return;
+    try {
+      await this.#takeOverSilent(station, search);
+    } catch {
+      // Redis is away: the next planned sweep, or the look after the reconnect, searches again.
+    }
+  }
+
+  async #takeOverSilent(station: Station, search: Search): Promise<void> {
     const { connection, keys, roll, worker: consumer } = this.#options;
-    const { station, model, idleMs } = search;
+    const { model, idleMs } = search;
     const silent = await silentTasks(connection, keys, search);
-    const unknown = silent.filter((task) => !roll.has(model, task.entry)).slice(0, station.free);
-    if (unknown.length === 0) return;
-    const entries = unknown.map((task) => task.entry);
+    const unknown = silent.filter((task) => !roll.has(model, task.entry));
+    const chosen = unknown.slice(0, station.room);
+    this.#reserve(station, search, unknown.length > chosen.length);
+    if (chosen.length === 0) return;
+    const entries = chosen.map((task) => task.entry);
     const tasks = await takeOver(connection, keys, { model, consumer, idleMs, entries });
-    const deliveries = new Map(unknown.map((task) => [task.entry, task.deliveries + 1]));
+    const deliveries = new Map(chosen.map((task) => [task.entry, task.deliveries + 1]));
     this.#options.onReclaimed(tasks.length);
     for (const task of tasks) await this.#resume(station, task, deliveries.get(task.entry) ?? 1);
+  }
+
+  /** Keeps the next free slot for a task that was found and has none, and searches again when there is one. */
+  #reserve(station: Station, search: Search, wanted: boolean): void {
+    const { model } = search;
+    for (const one of this.#options.stations) one.reserve(model, wanted && one === station);
+    if (!wanted || this.#waiting.has(model)) return;
+    this.#waiting.add(model);
+    void station.changed().then(() => {
+      this.#waiting.delete(model);
+      return this.#search(search);
+    });
   }
 
   /** Fences the earlier attempts, then runs the task again, ends it, or forgets it. */
@@ -209,26 +230,17 @@ export class Keeper {
   /** Needs no trust in leases: nobody else holds these. */
   async #takeOrphans(): Promise<void> {
     const { worker: consumer } = this.#options;
-    try {
-      for (const model of this.#models()) {
-        const station = this.#stationFor(model);
-        if (station === undefined || this.#stopped || this.#draining) return;
-        await this.#takeOverSilent({ station, model, idleMs: ORPHAN_MS, consumer });
-      }
-    } catch {
-      // Redis is away: the reconnect looks again.
-    }
+    for (const model of this.#models()) await this.#search({ model, idleMs: ORPHAN_MS, consumer });
   }
 
   #stationFor(model: string): Station | undefined {
     const able = this.#options.stations.filter((station) => station.nameOf(model) !== undefined);
-    return able.toSorted((a, b) => b.free - a.free)[0];
+    return able.toSorted((a, b) => b.room - a.room)[0];
   }
 }
 
 /** Which tasks to take over. */
 interface Search {
-  readonly station: Station;
   readonly model: string;
   /** Silent for so long. */
   readonly idleMs: number;

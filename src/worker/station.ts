@@ -10,6 +10,8 @@ export class Station {
   #healthy = false;
   #busy = 0;
   #waiters: (() => void)[] = [];
+  /** Models of which a task is to be taken over as soon as there is room. */
+  readonly #reserved = new Set<string>();
 
   /** False for what only this worker knows of: its models are no models of the fleet. */
   readonly announced: boolean;
@@ -37,9 +39,26 @@ export class Station {
     return this.#busy;
   }
 
-  /** Free slots; 0 when the backend is not healthy or has no model. */
-  get free(): number {
+  /** Slots without a task; 0 when the backend is not healthy or has no model. */
+  get room(): number {
     return this.models.length === 0 ? 0 : Math.max(0, this.slots - this.#busy);
+  }
+
+  /** Slots for new tasks: a reserved one is not. */
+  get free(): number {
+    const isReserved = this.#reserved.size > 0 && this.models.some(({ key }) => this.#reserved.has(key));
+    return Math.max(0, this.room - (isReserved ? 1 : 0));
+  }
+
+  /**
+   * Keeps a slot from new tasks, or does no longer: on a busy backend they would take every slot before a task that
+   * was taken over from a lost worker gets one.
+   */
+  reserve(model: string, wanted: boolean): void {
+    const before = this.#reserved.size;
+    if (wanted) this.#reserved.add(model);
+    else this.#reserved.delete(model);
+    if (this.#reserved.size < before) this.wake();
   }
 
   /** The backend's own id of a model, or undefined when it does not serve it now. */

@@ -11,7 +11,7 @@ export interface Breach {
 /** Which faults explain which ending: the first parts of their names. Anything else has no excuse. */
 const EXCUSES: Readonly<Record<string, readonly string[]>> = {
   redis_down: ["redis", "gateway"],
-  worker_lost: ["worker", "redis", "gateway"],
+  worker_lost: ["worker", "redis-empty", "gateway-away"],
   backend_lost: ["backend"],
   backend_error: ["backend"],
   backend_unreachable: ["backend"],
@@ -21,6 +21,12 @@ const EXCUSES: Readonly<Record<string, readonly string[]>> = {
   broken: ["gateway-kill"],
   unreachable: ["gateway-kill", "gateway-stop"],
 };
+
+/** Which faults may make a task run again. */
+const RERUN_EXCUSES: readonly string[] = ["worker", "backend", "redis-empty", "gateway-away"];
+
+/** After these a run that was fenced long ago may still reach its backend, and is stopped there. */
+const DELAYS = /^(?:worker|backend)-(?:freeze|stall|slow)/;
 
 /** For so long after it was mended a fault may still be felt, ms. */
 const AFTERMATH_MS = 12_000;
@@ -87,14 +93,14 @@ function endingOf(asked: Asked, felt: readonly Disturbance[]): Breach[] {
 function rerunsOf(asked: Asked, runs: readonly BackendRun[], felt: readonly Disturbance[]): Breach[] {
   const worked = runs.filter(({ outcome }) => outcome !== "refused");
   const breaches: Breach[] = [];
-  if (worked.length > 1 + felt.length) {
-    const what = `${worked.length} runs, ${felt.length} faults`;
+  const causes = felt.filter(({ fault }) => RERUN_EXCUSES.some((excuse) => fault.startsWith(excuse)));
+  if (worked.length > 1 + causes.length) {
+    const what = `${worked.length} runs, ${causes.length} faults that excuse one`;
     breaches.push({ rule: "more runs than faults", what });
   }
   const first = asked.firstTokenAt;
   const late = first === undefined ? undefined : worked.find(({ startedAt }) => startedAt > first);
-  const emptied = felt.some(({ fault }) => fault === "redis-empty");
-  if (late !== undefined && asked.wish.stream && !emptied) {
+  if (late !== undefined && asked.wish.stream && !felt.some(({ fault }) => DELAYS.test(fault))) {
     breaches.push({ rule: "run again after its answer had begun", what: `${worked.length} runs` });
   }
   return breaches;

@@ -2,9 +2,9 @@ import { type Breach, judge } from "./checker.ts";
 import { Clients } from "./clients.ts";
 import { Dice } from "./dice.ts";
 import type { FaultName } from "./faults.ts";
-import type { History } from "./history.ts";
+import type { Asked, History } from "./history.ts";
 import { Nemesis } from "./nemesis.ts";
-import { addCodes, storyOf } from "./story.ts";
+import { addCodes, lifeOf, storyOf } from "./story.ts";
 import { World } from "./world.ts";
 
 export interface RunOptions {
@@ -22,6 +22,8 @@ export interface Verdict {
   readonly breaches: readonly Breach[];
   /** One for each of the first breaches. */
   readonly stories: readonly string[];
+  /** The request that took longest of those whose clients neither left nor read slowly. */
+  readonly longest: string;
 }
 
 /** When all is mended every open request ends within this, ms: leases, patience and presence included. */
@@ -48,11 +50,18 @@ export async function run(options: RunOptions): Promise<Verdict> {
     addCodes(history.asked, lines);
     const breaches = judge(history);
     const stories = breaches.slice(0, STORIES).map((breach) => storyOf(breach, history, lines));
-    return { history, breaches, stories };
+    const slowest = longestOf(history);
+    const longest = slowest === undefined ? "" : lifeOf(slowest, history, lines);
+    return { history, breaches, stories, longest };
   } finally {
     await world.stop();
     await clients.stop(LAST_END_MS);
   }
+}
+
+function longestOf({ asked }: History): Asked | undefined {
+  const patient = asked.filter(({ wish, ending }) => wish.readPauseMs === 0 && ending !== "left");
+  return patient.toSorted((a, b) => b.endedAt - b.sentAt - (a.endedAt - a.sentAt))[0];
 }
 
 async function finish(world: World, clients: Clients, { disturbances }: Nemesis): Promise<History> {

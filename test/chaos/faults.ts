@@ -68,6 +68,7 @@ export type FaultName =
   | "gateway-kill"
   | "gateway-freeze"
   | "gateway-stop"
+  | "gateway-away"
   | "worker-kill"
   | "worker-freeze"
   | "worker-stop"
@@ -108,6 +109,12 @@ export const FAULTS: Readonly<Record<FaultName, FaultKind>> = {
       await leave(gatewayOf(stage));
       await stage.world.startGateway(gatewayOf(stage));
     },
+  },
+  /** For longer than its announcement lives: workers take it for dead. */
+  "gateway-away": {
+    party: "gateway",
+    hold: [16_000, 20_000],
+    run: (stage) => freeze(gatewayOf(stage).program, stage.holdMs),
   },
   "worker-kill": {
     party: "worker",

@@ -5,6 +5,12 @@ interface Pair {
   readonly far: Socket;
 }
 
+interface Delayed {
+  readonly chunk: Buffer;
+  /** Mono ms of its delivery. */
+  readonly at: number;
+}
+
 /** A TCP proxy on loopback that can behave like a bad network. */
 export class Link {
   readonly #server: Server;
@@ -95,12 +101,25 @@ export class Link {
   }
 
   #forward(from: Socket, to: Socket, pair: Pair): void {
-    let deliverAt = 0;
-    from.on("data", (chunk: Buffer) => {
+    // Bytes never overtake each other: while some wait, all that follow wait behind them.
+    const waiting: Delayed[] = [];
+    const deliver = (): void => {
       const now = performance.now();
-      deliverAt = Math.max(deliverAt, now + this.#delayMs);
-      if (deliverAt - now < 1) send(chunk, from, to);
-      else setTimeout(() => send(chunk, from, to), deliverAt - now);
+      for (let first = waiting[0]; first !== undefined && first.at <= now; first = waiting[0]) {
+        waiting.shift();
+        send(first.chunk, from, to);
+      }
+      const next = waiting[0];
+      if (next !== undefined) setTimeout(deliver, next.at - now);
+    };
+    from.on("data", (chunk: Buffer) => {
+      if (this.#delayMs === 0 && waiting.length === 0) {
+        send(chunk, from, to);
+        return;
+      }
+      const at = Math.max(waiting.at(-1)?.at ?? 0, performance.now() + this.#delayMs);
+      waiting.push({ chunk, at });
+      if (waiting.length === 1) setTimeout(deliver, this.#delayMs);
     });
     to.on("drain", () => {
       if (this.#state !== "stalled") from.resume();

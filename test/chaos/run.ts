@@ -39,6 +39,7 @@ async function runSeed(seed: number, seconds: number): Promise<boolean> {
     tell: (text) => print(`${((performance.now() - began) / 1000).toFixed(1).padStart(7)} s ${text}`),
   });
   print(reportOf(verdict));
+  print(`\nthe longest request:\n${verdict.longest}`);
   for (const story of verdict.stories) print(`\n${story}`);
   return verdict.breaches.length === 0;
 }

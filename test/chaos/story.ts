@@ -22,12 +22,16 @@ export function addCodes(asked: readonly Asked[], lines: readonly LogLine[]): vo
   }
 }
 
-/** What is known of the request of a breach, in the order of time, as short as is useful. */
+/** What is known of the request of a breach. */
 export function storyOf(breach: Breach, history: History, lines: readonly LogLine[]): string {
   const head = `${breach.rule}${breach.id === undefined ? "" : ` (${breach.id})`}: ${breach.what}`;
   const asked = history.asked.find(({ wish }) => wish.id === breach.id);
-  if (asked === undefined) return head;
-  const runs = history.runs.filter(({ id }) => id === breach.id);
+  return asked === undefined ? head : `${head}\n${lifeOf(asked, history, lines)}`;
+}
+
+/** What is known of a request, in the order of time, as short as is useful. */
+export function lifeOf(asked: Asked, history: History, lines: readonly LogLine[]): string {
+  const runs = history.runs.filter(({ id }) => id === asked.wish.id);
   const last = Math.max(
     asked.sentAt,
     ...[asked.endedAt, ...runs.map(({ endedAt }) => endedAt)].filter(Number.isFinite),
@@ -44,7 +48,7 @@ export function storyOf(breach: Breach, history: History, lines: readonly LogLin
   const told = moments
     .toSorted((a, b) => a.at - b.at)
     .map(({ at, text }) => `${String(Math.round(at - asked.sentAt)).padStart(7)} ms ${text}`);
-  return [head, ...told, ...logOf(asked, lines)].join("\n");
+  return [...told, ...logOf(asked, lines)].join("\n");
 }
 
 function clientMoments(asked: Asked): Moment[] {

@@ -9,6 +9,7 @@ import { Acknowledger } from "../../src/worker/acknowledger.ts";
 import { Keeper } from "../../src/worker/keeper.ts";
 import { Roll } from "../../src/worker/roll.ts";
 import type { Runner } from "../../src/worker/runner.ts";
+import type { Station } from "../../src/worker/station.ts";
 import { until } from "../journey/until.ts";
 import { openRedisRig, type RedisRig } from "../redis/rig.ts";
 import { idleStation } from "./station-rig.ts";
@@ -24,7 +25,13 @@ after(async () => {
   await redis.close();
 });
 
-function keeperOf(worker: string, ran: string[]): Keeper {
+interface Plan {
+  readonly station?: Station;
+  readonly sweepDelayMs?: number;
+}
+
+function keeperOf(worker: string, ran: string[], plan: Plan = {}): Keeper {
+  const { station = idleStation(4), sweepDelayMs = 0 } = plan;
   const { connection, keys } = redis;
   const { mono, now, random } = systemAmbient;
   const roll = new Roll({ connection, keys, mono, trusted: () => true });
@@ -40,14 +47,14 @@ function keeperOf(worker: string, ran: string[]): Keeper {
     roll,
     runner: runner as unknown as Runner,
     acknowledger: new Acknowledger({ connection, keys }),
-    stations: [idleStation(4)],
+    stations: [station],
     leaseMs: LEASE_MS,
     deliveryLimit: 3,
     now,
     mono,
     random,
     onReclaimed: () => {},
-    sweepDelayMs: 0,
+    sweepDelayMs,
   });
 }
 
@@ -83,4 +90,32 @@ test("a worker that leaves takes nothing over, not even what it has just handed 
   assert.deepEqual(ran, []);
   await keeperOf("staying", ran).sweepModel("tiny");
   assert.deepEqual(ran, ["g.3"]);
+});
+
+async function silent(task: string): Promise<void> {
+  const entry = await claimed(task, "lost");
+  await handBack(redis.connection, redis.keys, { model: "tiny", entry, consumer: "lost", idleMs: LEASE_MS });
+}
+
+test("a silent task gets the next free slot of a busy backend, before any new task", async () => {
+  const ran: string[] = [];
+  await silent("g.4");
+  const station = idleStation(1);
+  station.occupy();
+  const keeper = keeperOf("busy", ran, { station });
+  await keeper.sweepModel("tiny");
+  assert.deepEqual(ran, []);
+  station.release();
+  assert.equal(station.room, 1);
+  assert.equal(station.free, 0, "new tasks wait");
+  await until("a run", () => ran.length > 0);
+  assert.deepEqual(ran, ["g.4"]);
+  assert.equal(station.free, 1);
+});
+
+test("a hint to sweep is not followed while leases cannot be judged", async () => {
+  const ran: string[] = [];
+  await silent("g.5");
+  await keeperOf("new", ran, { sweepDelayMs: 10_000 }).sweepModel("tiny");
+  assert.deepEqual(ran, []);
 });

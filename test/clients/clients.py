@@ -1,6 +1,7 @@
 """Asks through the public client libraries for Python. One call per line of stdin, as JSON; its outcome, or what was
 heard so far, per line of stdout. A call with "leave" is closed by the client when it has heard that text."""
 
+import functools
 import json
 import sys
 
@@ -13,8 +14,24 @@ class Left(Exception):
     pass
 
 
+# Making a client takes longer than most calls: it reads the certificates of the system.
+@functools.cache
+def ollama_at(url):
+    return ollama.Client(host=url)
+
+
+@functools.cache
+def openai_at(url):
+    return openai.OpenAI(base_url=url + "/v1", api_key="none", max_retries=0)
+
+
+@functools.cache
+def anthropic_at(url):
+    return anthropic.Anthropic(base_url=url, api_key="none", max_retries=0)
+
+
 def ollama_chat(call):
-    client = ollama.Client(host=call["url"])
+    client = ollama_at(call["url"])
     asked = {
         "model": call["model"],
         "messages": [{"role": "user", "content": call["prompt"]}],
@@ -32,7 +49,7 @@ def ollama_chat(call):
 
 
 def ollama_generate(call):
-    client = ollama.Client(host=call["url"])
+    client = ollama_at(call["url"])
     asked = {
         "model": call["model"],
         "prompt": call["prompt"],
@@ -49,12 +66,8 @@ def ollama_generate(call):
         stream.close()
 
 
-def openai_at(call):
-    return openai.OpenAI(base_url=call["url"] + "/v1", api_key="none", max_retries=0)
-
-
 def openai_chat(call):
-    reply = openai_at(call).chat.completions.create(
+    reply = openai_at(call["url"]).chat.completions.create(
         model=call["model"],
         messages=[{"role": "user", "content": call["prompt"]}],
         max_tokens=call["tokens"],
@@ -70,7 +83,7 @@ def openai_chat(call):
 
 
 def openai_completions(call):
-    reply = openai_at(call).completions.create(
+    reply = openai_at(call["url"]).completions.create(
         model=call["model"],
         prompt=call["prompt"],
         max_tokens=call["tokens"],
@@ -86,7 +99,7 @@ def openai_completions(call):
 
 
 def openai_responses(call):
-    reply = openai_at(call).responses.create(
+    reply = openai_at(call["url"]).responses.create(
         model=call["model"],
         input=call["prompt"],
         max_output_tokens=call["tokens"],
@@ -101,10 +114,6 @@ def openai_responses(call):
             yield event.delta if event.type == "response.output_text.delta" else ""
 
 
-def anthropic_at(call):
-    return anthropic.Anthropic(base_url=call["url"], api_key="none", max_retries=0)
-
-
 def message_of(call):
     return {
         "model": call["model"],
@@ -116,7 +125,7 @@ def message_of(call):
 
 
 def anthropic_messages(call):
-    client = anthropic_at(call)
+    client = anthropic_at(call["url"])
     if not call["stream"]:
         yield client.messages.create(**message_of(call)).content[0].text
         return
@@ -127,7 +136,7 @@ def anthropic_messages(call):
 
 
 def anthropic_helper(call):
-    with anthropic_at(call).messages.stream(**message_of(call)) as stream:
+    with anthropic_at(call["url"]).messages.stream(**message_of(call)) as stream:
         yield from stream.text_stream
         stream.get_final_message()
 

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import Anthropic from "@anthropic-ai/sdk";
+import OpenAI from "openai";
 import { statusOf } from "../journey/asked.ts";
-import { type Fleet, journey } from "../journey/fleet.ts";
+import { type Fleet, journey, MODEL as model } from "../journey/fleet.ts";
 import { until } from "../journey/until.ts";
 import { standInText } from "../stand-in.ts";
 import { BREAKAGES, type Breakage, CALM, type Kind } from "./broken-backends.ts";
@@ -82,3 +84,32 @@ for (const kind of ["ollama", "openai"] as const) {
     },
   );
 }
+
+journey("a client library that is told to come back later comes back", {}, async (fleet, t) => {
+  const { standIn } = fleet.post();
+  const { url } = fleet.gateway;
+  const messages = [{ role: "user" as const, content: "hello" }];
+  const tries = { apiKey: "none", maxRetries: 3 };
+  const askers: Readonly<Record<string, () => Promise<unknown>>> = {
+    openai: async () => {
+      const client = new OpenAI({ baseURL: `${url}/v1`, ...tries });
+      const reply = await client.chat.completions.create({ model, messages, max_tokens: 5 });
+      return reply.choices[0]?.message.content;
+    },
+    anthropic: async () => {
+      const client = new Anthropic({ baseURL: url, ...tries });
+      const reply = await client.messages.create({ model, messages, max_tokens: 5 });
+      return reply.content[0]?.type === "text" ? reply.content[0].text : undefined;
+    },
+  };
+  for (const [name, ask] of Object.entries(askers)) {
+    await t.test(name, async () => {
+      const refusedBefore = standIn.requests.filter(({ outcome }) => outcome === "refused").length;
+      standIn.behaviour.refuse = { status: 503, message: "come back later", retryAfter: 1 };
+      const answer = ask();
+      await standIn.waitFor("refused", refusedBefore + 1);
+      Object.assign(standIn.behaviour, CALM);
+      assert.equal(await answer, standInText(5));
+    });
+  }
+});

@@ -11,7 +11,13 @@ const LEAST_OF_FLOOR = 0.2;
 /** Share of the offered tokens per second that any way must deliver in a quick run, which offers little. */
 const LEAST_OF_OFFERED = 0.9;
 
-/** All reasons why a run is a failure: lost tokens in any run; for a quick run also missing ways and poor ratios. */
+/** CPUs that other work may use while ratios are judged: five processes on two cores need both. */
+const MOST_DISTURBANCE = 0.5;
+
+/**
+ * All reasons why a run is a failure: lost tokens in any run; for a quick run also missing ways, and poor ratios of
+ * cases that had the machine to themselves.
+ */
 export function complaints(
   options: BenchOptions,
   legs: readonly Leg[],
@@ -33,6 +39,7 @@ function caseComplaints(
   legs: readonly Leg[],
   samples: readonly Sample[],
 ): readonly string[] {
+  if (disturbance(samples, benchCase) > MOST_DISTURBANCE) return [];
   const rate = (name: LegName): number => tokenRate(samples, benchCase, name);
   const offered = offeredTokens(benchCase);
   const names = legs.map(({ name }) => name);
@@ -45,6 +52,12 @@ function caseComplaints(
   const compared = benchCase.clients > 1 && names.includes("floor") && names.includes("gateway");
   const ratio = compared ? rate("gateway") / rate("floor") : 1;
   return ratio < LEAST_OF_FLOOR ? [`${benchCase.title}: only ${ratio.toFixed(2)} of the floor proxy`] : [];
+}
+
+/** CPUs that were busy with other work during a case: the highest of its measurements. */
+function disturbance(samples: readonly Sample[], benchCase: BenchCase): number {
+  const mine = samples.filter((sample) => sample.case === benchCase.name);
+  return Math.max(0, ...mine.map(({ report }) => report.othersCpuS / report.seconds));
 }
 
 function tokenRate(samples: readonly Sample[], benchCase: BenchCase, name: LegName): number {

@@ -59,14 +59,18 @@ export class Meter {
     for (const metered of open) this.#count(metered, this.tokensOf(metered));
     let sum = 0;
     const rates = new Map<string, number>();
+    const debts = new Map<string, number>();
     for (const model of new Set([...this.#rates.keys(), ...this.#fresh.keys()])) {
-      const tokens = Math.max(0, this.#fresh.get(model) ?? 0);
+      const news = this.#fresh.get(model) ?? 0;
+      const tokens = Math.max(0, news);
       const rate = (this.#rates.get(model) ?? 0) * (1 - NEWEST) + tokens * NEWEST;
       if (rate >= NOTHING) rates.set(model, rate);
+      // What was estimated too high is taken from the seconds to come.
+      if (news < 0) debts.set(model, news);
       sum += tokens;
     }
     this.#rates = rates;
-    this.#fresh = new Map();
+    this.#fresh = debts;
     this.#seconds.shift();
     this.#seconds.push(Math.round(sum));
   }

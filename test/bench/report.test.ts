@@ -86,7 +86,10 @@ test("a quick run complains of a missing leg, of tokens behind the offer and of 
   assert.match(complaints(quick, LEGS, slow).join(), /gateway delivered only 1000 tokens\/s/);
   const poor = samples((leg, name) => (leg === "gateway" && name === "m1-64" ? report(8000) : undefined));
   assert.match(complaints(quick, LEGS, poor).join(), /only 0\.10 of the floor proxy/);
-  const disturbed = poor.map((sample) => ({ ...sample, report: { ...sample.report, othersCpuS: 60 } }));
+  const disturbed = samples((leg, name) => {
+    const tokens = leg === "gateway" && name === "m1-64" ? 8000 : 80_000;
+    return { ...report(tokens), othersCpuS: 0.9 };
+  });
   assert.deepEqual(complaints(quick, LEGS, disturbed), [], "ratios of a busy machine tell nothing");
 });
 

@@ -12,7 +12,7 @@ export function tellEnded(summary: TaskSummary): string {
   const facts: Line[] = [
     ["task", task],
     ["endpoint", `${endpoint}${summary.stream === true ? ", as a stream" : ""}`],
-    ["model", model === "" ? "none: it was refused before" : model],
+    ["model", model === "" ? "none: it was refused before" : printable(model)],
     ["worker", `${worker ?? "none"}${attempts > 1 ? `, in attempt ${attempts}` : ""}`],
     ["outcome", `${code === "ok" ? "answered" : code}, status ${status}`],
   ];
@@ -89,6 +89,11 @@ function replyState(reply: ReplyState | undefined): string {
   if (reply.frames === 0) return "no frame yet";
   const state = reply.ended ? "answered" : "running";
   return `${state}: ${reply.frames} frames, ${reply.bytes} bytes, from ${reply.workers.join(", then ")}`;
+}
+
+/** What a client wrote must not steer the terminal. */
+function printable(text: string): string {
+  return text.replaceAll(/\p{Cc}/gu, "?");
 }
 
 function since(ms: number): string {

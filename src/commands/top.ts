@@ -48,9 +48,10 @@ export async function showUntilQuit(observer: Observer, terminal: Terminal): Pro
   const screen = new Screen(terminal, leave);
   try {
     let lines = describe(first);
-    while (!quit.signal.aborted) {
+    for (;;) {
       screen.draw([...lines, { tone: "plain", text: "" }, { tone: "quiet", text: "q quits" }]);
       await delay(REFRESH_MS, undefined, { signal: quit.signal }).catch(() => undefined);
+      if (quit.signal.aborted) return;
       lines = await lookAgain(observer, lines);
     }
   } finally {

@@ -11,7 +11,7 @@ export interface TaskSummary {
   /** The id shown to the client. */
   readonly request: string;
   readonly endpoint: string;
-  /** Model key; empty when the request was refused before one was known. */
+  /** Model key; of a refused request the name as the client wrote it, empty when it was not read. */
   readonly model: string;
   /** Wall clock, ms since 1970, when the gateway accepted the request. */
   readonly at: number;

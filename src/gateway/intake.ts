@@ -34,18 +34,20 @@ export function takeRequest(
 ): void {
   const id = host.newTaskId();
   const requestId = cleanRequestId(request.headers.requestId) ?? id;
+  let named = "";
   try {
     const unready = host.unready();
     if (unready !== undefined) throw unready;
     const { value, bytes } = readBody(request.body);
     const opening = serverEndpoint(endpoint).open(value);
+    named = opening.model;
     const model = knownModel(host, endpoint, opening);
     host.admit(model);
     const asked = { id, endpoint, requestId, opening, body: bytes };
     host.accept(toTask(host, asked, request.headers.traceparent), model, reply);
   } catch (error) {
     const fault = toFault(error);
-    host.rejected({ task: id, request: requestId, endpoint, at: host.now(), fault });
+    host.rejected({ task: id, request: requestId, endpoint, model: named, at: host.now(), fault });
     sendFault(reply, fault, { endpoint, requestId });
   }
 }

@@ -11,10 +11,15 @@ export interface Refusal {
   readonly task: string;
   readonly request: string;
   readonly endpoint: Endpoint;
+  /** As the client wrote it; empty when the request was refused before it was read. */
+  readonly model: string;
   /** Ms since 1970. */
   readonly at: number;
   readonly fault: Fault;
 }
+
+/** Of a model's name that nobody knows so much is kept, characters. */
+const MOST_NAMED = 200;
 
 /** Sees every request end, and remembers it for people: in the meter and in the log of tasks. */
 export class Witness {
@@ -31,8 +36,9 @@ export class Witness {
     this.#log.add(summaryOf(exchange, outcome));
   }
 
-  refused({ fault, ...ids }: Refusal): void {
-    this.#log.add({ ...ids, model: "", code: fault.code, status: fault.http, totalMs: 0 });
+  refused({ fault, model, ...ids }: Refusal): void {
+    const outcome = { code: fault.code, status: fault.http, totalMs: 0 };
+    this.#log.add({ ...ids, model: model.slice(0, MOST_NAMED), ...outcome });
   }
 }
 

@@ -92,6 +92,11 @@ export class Fleet {
     return this.#probe;
   }
 
+  /** For a command of the test's own. */
+  get redisUrl(): string {
+    return this.#redis.url;
+  }
+
   get redis(): Pick<RedisServer, "kill" | "startAgain"> {
     return this.#redis;
   }

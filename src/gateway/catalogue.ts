@@ -14,6 +14,8 @@ export class Catalogue {
   #workers: readonly WorkerAnnouncement[] = [];
   #cards = new Map<string, ModelCard[]>();
   #remembered = new Set<string>();
+  /** Model key -> wall clock ms when this gateway last saw it served: a Redis that lost its data remembers nothing. */
+  readonly #seen = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
   #refreshing: Promise<void> | undefined;
   #onRefresh: (() => void) | undefined;
@@ -110,8 +112,15 @@ export class Catalogue {
     }
     this.#workers = workers;
     this.#cards = cards;
-    this.#remembered = remembered;
+    this.#remembered = remembered.union(this.#rememberSeen(cards.keys()));
     this.#onRefresh?.();
+  }
+
+  #rememberSeen(served: Iterable<string>): ReadonlySet<string> {
+    const now = this.#now();
+    for (const key of served) this.#seen.set(key, now);
+    for (const [key, at] of this.#seen) if (at < now - this.#memoryMs) this.#seen.delete(key);
+    return new Set(this.#seen.keys());
   }
 }
 

@@ -9,6 +9,9 @@ import type { Exchange } from "./exchange.ts";
 /** Reply streams of answered tasks are unlinked together, this often (ms). */
 const UNLINK_MS = 20;
 
+/** What Redis did not take is tried again this often (ms), and at the reconnect. */
+const RETRY_MS = 1000;
+
 /**
  * Removes from Redis what is left of ended tasks. What cannot be removed because Redis is away is removed when it is
  * back: else a worker would go on for a client that left during the outage.
@@ -18,6 +21,7 @@ export class Cleaner {
   readonly #keys: Keys;
   #answered: string[] = [];
   #timer: NodeJS.Timeout | undefined;
+  #retry: NodeJS.Timeout | undefined;
   /** Work that Redis has not confirmed, by task. */
   readonly #owed = new Map<string, () => Promise<unknown>>();
 
@@ -25,14 +29,13 @@ export class Cleaner {
     this.#connection = options.connection;
     this.#keys = options.keys;
     options.connection.onReconnect(() => {
-      const owed = [...this.#owed];
-      this.#owed.clear();
-      for (const [task, work] of owed) this.#do(task, work);
+      this.#settle();
     });
   }
 
   stop(): void {
     clearTimeout(this.#timer);
+    clearTimeout(this.#retry);
   }
 
   /** The client has its answer, and the worker is done. */
@@ -73,7 +76,19 @@ export class Cleaner {
   #do(name: string, work: () => Promise<unknown>): void {
     work().catch(() => {
       this.#owed.set(name, work);
+      // Redis may have refused (it loads its data, say) without a cut: then no reconnect follows.
+      this.#retry ??= setTimeout(() => {
+        this.#settle();
+      }, RETRY_MS);
     });
+  }
+
+  #settle(): void {
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    const owed = [...this.#owed];
+    this.#owed.clear();
+    for (const [name, work] of owed) this.#do(name, work);
   }
 }
 

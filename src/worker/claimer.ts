@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { serveOrder } from "../core/placement.ts";
 import { replyErrorCode } from "../redis/connection.ts";
 import type { Connection } from "../redis/connection.ts";
@@ -14,8 +15,10 @@ const MOST_PER_TAKE = 64;
 const WAIT_MIN_MS = 500;
 const WAIT_MAX_MS = 1500;
 
-/** An answer that takes so much longer than its wait, ms, counts as lost: others may have taken its tasks over. */
-const LATE_MS = 500;
+const LATE_MIN_MS = 500;
+
+/** A Redis that answers with an error (it loads its data, say) is asked again after this, ms. */
+const ERROR_PAUSE_MS = 200;
 
 export interface ClaimerOptions {
   readonly station: Station;
@@ -24,6 +27,7 @@ export interface ClaimerOptions {
   readonly keys: Keys;
   readonly consumer: string;
   readonly log: Log;
+  readonly leaseMs: number;
   readonly mono: () => number;
   readonly random: () => number;
   /** Redis may have given this worker tasks that it does not know of. */
@@ -38,12 +42,15 @@ export interface ClaimerOptions {
 export class Claimer {
   readonly #options: ClaimerOptions;
   #loop: Promise<void> | undefined;
+  /** An answer that takes so much longer than its wait, ms, counts as lost: others may have taken its tasks over. */
+  readonly #lateMs: number;
   #stopped = false;
   #turn = 0;
   #onReady: (() => void) | undefined;
 
   constructor(options: ClaimerOptions) {
     this.#options = options;
+    this.#lateMs = Math.max(LATE_MIN_MS, options.leaseMs / 4);
     options.connection.onReconnect(() => {
       options.onLost();
       this.#onReady?.();
@@ -79,7 +86,7 @@ export class Claimer {
     const askedAt = mono();
     try {
       const tasks = await take(connection, keys, { models, consumer, credits, waitMs });
-      if (mono() - askedAt > waitMs + LATE_MS) onLost();
+      if (mono() - askedAt > waitMs + this.#lateMs) onLost();
       else for (const task of tasks) run(station, task);
     } catch (error) {
       await this.#mend(error, models);
@@ -97,7 +104,8 @@ export class Claimer {
     } catch {
       // Redis is away, or still refuses: wait for it.
     }
-    if (!connection.ready) await this.#reconnect();
+    if (connection.ready) await delay(ERROR_PAUSE_MS);
+    else await this.#reconnect();
   }
 
   async #reconnect(): Promise<void> {

@@ -44,6 +44,11 @@ export class Roll {
     return this.all().some((attempt) => attempt.model === model && attempt.entry === entry);
   }
 
+  /** True when this very delivery of a task is in hand. */
+  runs(task: string, entry: string): boolean {
+    return this.#attempts.get(task)?.entry === entry;
+  }
+
   /** Returns false when the task was cancelled already: the attempt is stopped and must not run. */
   add(attempt: Attempt): boolean {
     // A second delivery of a task that still runs here replaces it: the later attempt fences the earlier.

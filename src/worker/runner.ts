@@ -62,6 +62,8 @@ export class Runner {
   readonly run = (station: Station, queued: QueuedTask, delivery: Delivery = FIRST): void => {
     const envelope = this.#decode(queued);
     if (envelope === undefined) return;
+    // Taken for an orphan when its delivery was on the way: it runs already.
+    if (delivery === FIRST && this.#options.roll.runs(envelope.id, queued.entry)) return;
     station.occupy();
     void this.#attempt(station, queued, { envelope, delivery }).finally(() => {
       station.release();

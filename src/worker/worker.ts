@@ -163,8 +163,8 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
   const claimers: Claimer[] = [];
   for (const station of stations) {
     const connection = await redis.open("claims");
-    const by = { connection, keys, consumer: worker, log, mono, random, onLost: keeper.lookForOrphans };
-    claimers.push(new Claimer({ ...by, station, run }));
+    const mine = { connection, station, consumer: worker, onLost: keeper.lookForOrphans, run };
+    claimers.push(new Claimer({ ...common, ...mine }));
   }
   for (const connection of redis.connections) connection.onDown(metrics.redisFailed);
   return {

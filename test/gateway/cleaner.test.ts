@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
+import { Fault } from "../../src/core/fault.ts";
 import { Cleaner } from "../../src/gateway/cleaner.ts";
 import { Keys } from "../../src/redis/keys.ts";
+import { until } from "../journey/until.ts";
 import { FakeConnection } from "../redis/fake-connection.ts";
 import { exchangeOf } from "./exchange-rig.ts";
 
@@ -42,4 +44,18 @@ test("a large body goes with its task, also when it was answered", async () => {
   connection.mend();
   await turn();
   assert.deepEqual(connection.arrived.slice(before), ["UNLINK test:b:{g}:g.2"]);
+});
+
+test("what Redis refuses without a cut is tried again", async () => {
+  const connection = new FakeConnection();
+  const cleaner = new Cleaner({ connection, keys: new Keys("test") });
+  const { exchange } = exchangeOf("g.3");
+  connection.answer = () => Promise.reject(new Fault("redis_down", "LOADING"));
+  cleaner.abandoned(exchange);
+  await turn();
+  connection.answer = () => null;
+  const refused = connection.arrived.length;
+  await until("another try", () => connection.arrived.length > refused);
+  assert.equal(connection.arrived[refused], "UNLINK test:r:{g}:g.3");
+  cleaner.stop();
 });

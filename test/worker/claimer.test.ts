@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { Fault } from "../../src/core/fault.ts";
 import { Keys } from "../../src/redis/keys.ts";
 import { openLog } from "../../src/telemetry/log.ts";
 import { Claimer } from "../../src/worker/claimer.ts";
@@ -35,6 +36,7 @@ function rigOf(delayMs: number): Rig {
       connection,
       keys,
       consumer: "w1",
+      leaseMs: 1000,
       log: openLog({ level: "error", format: "json" }),
       mono: () => clock,
       random: () => 0.5,
@@ -73,4 +75,14 @@ test("after a cut connection the answer to a claim may be lost", () => {
   rig.connection.cut();
   rig.connection.mend();
   assert.equal(rig.lost, 1);
+});
+
+test("a Redis that refuses is not asked in a hurry", async () => {
+  const rig = rigOf(0);
+  rig.connection.answer = () => Promise.reject(new Fault("redis_down", "LOADING"));
+  const from = performance.now();
+  rig.claimer.start();
+  await until("three looks", () => rig.connection.arrived.length >= 6);
+  assert.ok(performance.now() - from > 350, "two pauses at least");
+  await rig.claimer.stop();
 });

@@ -18,6 +18,7 @@ export const OPEN: Script = load("open");
 export const EMIT: Script = load("emit");
 export const CLAIM: Script = load("claim");
 export const TAKE: Script = load("take");
+export const TIDY: Script = load("tidy");
 export const LOG: Script = load("log");
 
 /**

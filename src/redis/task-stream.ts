@@ -4,7 +4,7 @@ import { GROUP } from "./keys.ts";
 import type { Keys } from "./keys.ts";
 import { asArray, asEntries, asStreams, asText } from "./replies.ts";
 import type { StreamEntry } from "./replies.ts";
-import { run, TAKE } from "./scripts.ts";
+import { run, TAKE, TIDY } from "./scripts.ts";
 
 /** A task as it lies in its model's queue. */
 export interface QueuedTask {
@@ -230,6 +230,16 @@ export async function dropConsumer(
 ): Promise<void> {
   const held = await heldBy(connection, keys, { model, consumer, count: 1 });
   if (held.size === 0) await connection.command("XGROUP", "DELCONSUMER", keys.queue(model), GROUP, consumer);
+}
+
+/** Removes the consumers of workers that are gone: they hold nothing and have been idle for so long. */
+export async function dropIdleConsumers(
+  connection: Connection,
+  keys: Keys,
+  model: string,
+  idleMs: number,
+): Promise<void> {
+  await run(connection, TIDY, [keys.queue(model)], [GROUP, String(idleMs)]);
 }
 
 /** Lets queues expire `lifeMs` from now unless this is called again: for queues that only one worker reads. */

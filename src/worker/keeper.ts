@@ -2,7 +2,7 @@ import { Fault } from "../core/fault.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { claimReply, openAmong } from "../redis/reply-stream.ts";
-import { heldBy, renew, silentTasks, takeOver } from "../redis/task-stream.ts";
+import { dropIdleConsumers, heldBy, renew, silentTasks, takeOver } from "../redis/task-stream.ts";
 import type { QueuedTask } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Acknowledger } from "./acknowledger.ts";
@@ -14,6 +14,9 @@ import type { Station } from "./station.ts";
 
 /** Entries renewed by one command (1.1 us of Redis each). */
 const ENTRIES_PER_RENEW = 100;
+
+/** How often the consumers of killed workers are removed, and how long they must have been idle; ms. */
+const TIDY_MS = 60_000;
 
 /** What Redis says this worker holds, and it does not know so long after, it was never told; ms. */
 const ORPHAN_MS = 1000;
@@ -51,6 +54,7 @@ export class Keeper {
   #orphanLook: NodeJS.Timeout | undefined;
   #beatAt: number;
   #sweepFrom: number;
+  #tidyAt: number;
   #stopped = false;
   #draining = false;
 
@@ -59,6 +63,7 @@ export class Keeper {
     this.#options = options;
     this.#beatAt = options.mono();
     this.#sweepFrom = this.#beatAt + options.sweepDelayMs;
+    this.#tidyAt = this.#beatAt + TIDY_MS;
     options.connection.onReconnect(() => {
       this.#sweepFrom = options.mono() + 1.5 * options.leaseMs;
       this.lookForOrphans();
@@ -116,6 +121,15 @@ export class Keeper {
   async #sweepAll(): Promise<void> {
     if (!this.#options.connection.ready) return;
     for (const model of this.#models()) await this.sweepModel(model);
+    if (this.#options.mono() >= this.#tidyAt) await this.#tidy();
+  }
+
+  async #tidy(): Promise<void> {
+    const { connection, keys, mono } = this.#options;
+    this.#tidyAt = mono() + TIDY_MS;
+    for (const model of this.#models()) {
+      await dropIdleConsumers(connection, keys, model, TIDY_MS).catch(() => undefined);
+    }
   }
 
   #models(): Set<string> {

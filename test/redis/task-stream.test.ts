@@ -5,6 +5,7 @@ import { readQueues } from "../../src/redis/queue-readings.ts";
 import { announceWorker, forgetWorker, listWorkers, rememberedModels } from "../../src/redis/registry.ts";
 import {
   acknowledge,
+  dropIdleConsumers,
   enqueue,
   ensureGroup,
   handBack,
@@ -132,6 +133,33 @@ describe("leases", () => {
     const blocking = await rig.connect();
     assert.deepEqual(await take(blocking, rig.keys, { ...read, models: [model] }), []);
     assert.equal(await rig.connection.command("LLEN", rig.keys.doorbell(model)), 0);
+  });
+});
+
+describe("consumers", () => {
+  it("are removed when their workers are gone, unless they hold something", async () => {
+    const model = "names";
+    await ensureGroup(rig.connection, rig.keys, model);
+    const blocking = await rig.connect();
+    const look = { ...read, models: [model] };
+    const [done = ""] = await put(model, "done");
+    await take(blocking, rig.keys, { ...look, consumer: "idle" });
+    await acknowledge(rig.connection, rig.keys, model, [done]);
+    const [entry = ""] = await put(model, "held");
+    await take(blocking, rig.keys, { ...look, consumer: "holder" });
+    const names = async (): Promise<string[]> => {
+      const reply = await rig.connection.command("XINFO", "CONSUMERS", rig.keys.queue(model), "w");
+      return (reply as unknown[][]).map((fields) => String(fields[1]));
+    };
+    await dropIdleConsumers(rig.connection, rig.keys, model, 60_000);
+    assert.deepEqual(await names(), ["holder", "idle"]);
+    await dropIdleConsumers(rig.connection, rig.keys, model, 0);
+    assert.deepEqual(await names(), ["holder"]);
+    assert.deepEqual(
+      [...(await heldBy(rig.connection, rig.keys, { model, consumer: "holder", count: 9 }))],
+      [entry],
+    );
+    await dropIdleConsumers(rig.connection, rig.keys, "no such model", 0);
   });
 });
 

@@ -21,25 +21,25 @@ export interface TaskSummary {
   readonly status: number;
   /** From accepting the request to its end. */
   readonly totalMs: number;
-  readonly stream?: boolean;
+  readonly stream?: boolean | undefined;
   /** Worker of the last attempt that sent frames. */
-  readonly worker?: string;
+  readonly worker?: string | undefined;
   /** Attempts that sent frames. */
-  readonly attempts?: number;
+  readonly attempts?: number | undefined;
   /** From accepting the request to Redis's confirmation. */
-  readonly queuedMs?: number;
+  readonly queuedMs?: number | undefined;
   /** From accepting the request to the claim of the attempt that answered. */
-  readonly claimedMs?: number;
+  readonly claimedMs?: number | undefined;
   /** From that claim to the backend's first byte. */
-  readonly backendMs?: number;
+  readonly backendMs?: number | undefined;
   /** From accepting the request to the first byte for the client. */
-  readonly firstByteMs?: number;
+  readonly firstByteMs?: number | undefined;
   /** The phase in which the client left. */
-  readonly leftIn?: string;
-  readonly promptTokens?: number;
-  readonly completionTokens?: number;
+  readonly leftIn?: string | undefined;
+  readonly promptTokens?: number | undefined;
+  readonly completionTokens?: number | undefined;
   /** Bytes of the answer. */
-  readonly bytes?: number;
+  readonly bytes?: number | undefined;
 }
 
 /** True when the member that every summary has are there; others are as a newer version may have left them. */

@@ -10,8 +10,9 @@ const FLUSH_MS = 250;
 const MOST = 2000;
 
 /**
- * Keeps summaries of ended tasks in Redis, many at once and off the hot path: 1.5 us of the gateway's time per task
- * (measured, most of it JSON). What Redis does not take is lost; nothing depends on it.
+ * Keeps summaries of ended tasks in Redis, many at once and off the hot path. Of the gateway's time a task costs 0.3 us
+ * when it ends and 2 us when its batch is written, of these 0.75 us for JSON (measured on a busy machine, batches of
+ * 2000). What Redis does not take is lost; nothing depends on it.
  */
 export class TaskLog {
   readonly #connection: Connection;

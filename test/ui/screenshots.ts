@@ -1,6 +1,6 @@
 /**
  * Takes the pictures of docs/images from a running fleet of stand-ins: `node test/ui/screenshots.ts`. It needs a
- * Chromium and script(1), takes two minutes, and shows the name of this host.
+ * Chromium and script(1), takes two minutes, and shows the name of this host (`unshare --uts` can give it another).
  */
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";

@@ -23,6 +23,8 @@ export interface RecoveryOptions {
   readonly opener: Opener;
   readonly now: () => number;
   readonly mono: () => number;
+  /** A task was queued again for a client that left meanwhile. */
+  readonly onUnwanted: (exchange: Exchange) => void;
 }
 
 /**
@@ -110,6 +112,7 @@ export class Recovery {
       exchange.fail(new Fault("worker_lost", "the answer was lost with a part of Redis's data"));
     } else {
       exchange.entry = await this.#options.opener.open(exchange.task, exchange.model);
+      if (isOver(exchange.phase)) this.#options.onUnwanted(exchange);
     }
   }
 }

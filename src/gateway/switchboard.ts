@@ -1,5 +1,6 @@
 import { systemAmbient } from "../core/ambient.ts";
 import { Fault, toFault } from "../core/fault.ts";
+import { isOver } from "../core/phase.ts";
 import type { Endpoint, Task } from "../core/task.ts";
 import type { Settings } from "../config/settings.ts";
 import { heartbeatOf } from "../protocols/heartbeats.ts";
@@ -81,6 +82,9 @@ export class Switchboard implements ExchangeHost, IntakeHost {
       opener: this.#opener,
       now,
       mono,
+      onUnwanted: (exchange) => {
+        this.#cleaner.abandoned(exchange);
+      },
     });
     connection.onReconnect(() => {
       this.#recovery.reconnected().catch(() => undefined);
@@ -185,8 +189,8 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     try {
       exchange.queued(await this.#opener.open(exchange.task, exchange.model));
       this.#options.metrics.queued((this.mono() - exchange.startedAt) / 1000);
-      // The client may have left before Redis had told the entry.
-      if (exchange.phase === "gone") this.#cleaner.abandoned(exchange);
+      // Its end, when it came before Redis had told the entry, could not take the entry back.
+      if (isOver(exchange.phase)) this.#cleaner.abandoned(exchange);
     } catch (error) {
       exchange.fail(toFault(error));
     }

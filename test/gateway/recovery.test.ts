@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { systemAmbient } from "../../src/core/ambient.ts";
+import type { Task } from "../../src/core/task.ts";
+import type { Exchange } from "../../src/gateway/exchange.ts";
 import { Opener } from "../../src/gateway/opener.ts";
 import { Recovery } from "../../src/gateway/recovery.ts";
 import { Replies } from "../../src/gateway/replies.ts";
@@ -26,6 +28,10 @@ interface Desk {
   readonly replies: Replies;
   readonly opener: Opener;
   readonly recovery: Recovery;
+  /** New entries of tasks that nobody waited for any more. */
+  readonly unwanted: readonly string[];
+  /** Called when a task is about to be queued again. */
+  beforeOpen: () => void;
 }
 
 function openDesk(): Desk {
@@ -40,7 +46,17 @@ function openDesk(): Desk {
   };
   const replies = new Replies({ connection, keys, mono, now, ...hooks });
   const opener = new Opener({ connection, keys, now });
-  return { replies, opener, recovery: new Recovery({ connection, keys, replies, opener, now, mono }) };
+  const unwanted: string[] = [];
+  const onUnwanted = ({ entry }: Exchange): void => void unwanted.push(entry ?? "");
+  const watched = {
+    open: (task: Task, model: string) => {
+      desk.beforeOpen();
+      return opener.open(task, model);
+    },
+  } as unknown as Opener;
+  const recovery = new Recovery({ connection, keys, replies, opener: watched, now, mono, onUnwanted });
+  const desk: Desk = { replies, opener, recovery, unwanted, beforeOpen: ignore };
+  return desk;
 }
 
 async function openTask(desk: Desk, id: string): Promise<ExchangeRig> {
@@ -95,6 +111,17 @@ describe("a silent task", () => {
       return rig.outcomes.length > 0;
     });
     assert.equal(rig.outcomes[0]?.fault?.code, "worker_lost");
+  });
+
+  it("that is queued again just when its client leaves is taken back", async () => {
+    const desk = openDesk();
+    const rig = await openTask(desk, "g.5");
+    const { entry } = rig.exchange;
+    await drop(rig);
+    desk.beforeOpen = () => rig.reply.leave();
+    desk.recovery.silent(rig.exchange);
+    await until("another entry", () => rig.exchange.entry !== entry);
+    assert.deepEqual(desk.unwanted, [rig.exchange.entry]);
   });
 
   it("that had begun ends with a fault", async () => {

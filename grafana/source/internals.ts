@@ -1,0 +1,193 @@
+import type { Dashboard } from "./panel.ts";
+import { once, quantile, rate } from "./promql.ts";
+
+/** Gateways and Redis from inside. */
+export const INTERNALS: Dashboard = {
+  uid: "sgnet-internals",
+  title: "Stargazer / Redis and gateway internals",
+  description: "Is it us: Redis, a gateway that is full, the way of the frames?",
+  variables: [],
+  rows: [
+    {
+      title: "Redis",
+      panels: [
+        {
+          title: "Memory",
+          description: "Used, and the limit if there is one. At the limit every request is refused.",
+          kind: "timeseries",
+          unit: "bytes",
+          width: 8,
+          queries: [
+            { expr: "max(sgnet_redis_used_memory_bytes)", legend: "used" },
+            { expr: "max(sgnet_redis_max_memory_bytes) > 0", legend: "limit" },
+          ],
+        },
+        {
+          title: "Latency",
+          description:
+            "Announcing oneself, each 3 s, as gateways and workers see it. A worker that is far above the others has a bad network.",
+          kind: "timeseries",
+          unit: "s",
+          width: 8,
+          limits: [0.05, 0.2],
+          queries: [
+            { expr: quantile(0.5, "sgnet_redis_roundtrip_seconds"), legend: "p50" },
+            { expr: quantile(0.99, "sgnet_redis_roundtrip_seconds"), legend: "p99" },
+            { expr: "max(sgnet_redis_ping_seconds)", legend: "ping of a gateway" },
+          ],
+        },
+        {
+          title: "Connections, and how often they break",
+          description: "Errors: broken connections and failed attempts, per second.",
+          kind: "timeseries",
+          unit: "short",
+          width: 8,
+          queries: [
+            { expr: "max(sgnet_redis_clients)", legend: "connections" },
+            { expr: rate("sgnet_redis_errors_total"), legend: "errors per second" },
+          ],
+        },
+      ],
+    },
+    {
+      title: "Gateways",
+      panels: [
+        {
+          title: "Time to reach Redis, p99",
+          description:
+            "From accepting a request to Redis's confirmation: the gateway's own share of the time to the first token.",
+          kind: "timeseries",
+          unit: "s",
+          width: 8,
+          limits: [0.05, 0.2],
+          queries: [
+            { expr: quantile(0.99, "sgnet_task_enqueue_seconds", "", "instance"), legend: "{{instance}}" },
+          ],
+        },
+        {
+          title: "Event-loop lag, p99",
+          description: "0.02 is rest. Above 0.1 the gateway is full: start another one.",
+          kind: "timeseries",
+          unit: "s",
+          width: 8,
+          limits: [0.1, 0.2],
+          queries: [
+            {
+              expr: 'max by (instance) (nodejs_eventloop_lag_p99_seconds{worker=""})',
+              legend: "{{instance}}",
+            },
+          ],
+        },
+        {
+          title: "Processor",
+          description: "Cores in use by each gateway. A gateway cannot use much more than one.",
+          kind: "timeseries",
+          unit: "percentunit",
+          width: 8,
+          limits: [0.8, 0.95],
+          queries: [
+            { expr: rate("process_cpu_seconds_total", '{worker=""}', "instance"), legend: "{{instance}}" },
+          ],
+        },
+        {
+          title: "In flight, by phase",
+          description: "queued: accepted, nothing written yet. answering: bytes were written.",
+          kind: "timeseries",
+          unit: "short",
+          width: 8,
+          stacked: true,
+          queries: [{ expr: "sum by (phase) (sgnet_open_tasks)", legend: "{{phase}}" }],
+        },
+        {
+          title: "Streams",
+          description:
+            "Open streams, and those that wait for a slow client; these stay in Redis until it reads.",
+          kind: "timeseries",
+          unit: "short",
+          width: 8,
+          queries: [
+            { expr: "sum(sgnet_open_streams)", legend: "open" },
+            { expr: "sum(sgnet_stalled_streams)", legend: "slow client" },
+          ],
+        },
+        {
+          title: "Memory",
+          description: "Resident memory of the gateway processes.",
+          kind: "timeseries",
+          unit: "bytes",
+          width: 8,
+          queries: [
+            { expr: 'max by (instance) (process_resident_memory_bytes{worker=""})', legend: "{{instance}}" },
+          ],
+        },
+      ],
+    },
+    {
+      title: "Frames, leases and what was saved",
+      panels: [
+        {
+          title: "Frames",
+          description:
+            "Frames gateways received, per second, and gaps filled from reply streams: those grow when a gateway or its network is overloaded.",
+          kind: "timeseries",
+          unit: "cps",
+          width: 8,
+          queries: [
+            { expr: rate("sgnet_reply_frames_total"), legend: "frames" },
+            { expr: rate("sgnet_reply_gaps_filled_total"), legend: "gaps filled" },
+          ],
+        },
+        {
+          title: "Frames per call",
+          description: "Frames that workers hand to Redis at once: 1 with little load, more under load.",
+          kind: "timeseries",
+          unit: "short",
+          width: 8,
+          queries: [
+            {
+              expr: `${rate("sgnet_worker_frames_total")} / ${rate("sgnet_worker_flushes_total")}`,
+              legend: "frames per call",
+            },
+          ],
+        },
+        {
+          title: "Longest silence of a claimed request",
+          description:
+            "Above the lease (10 s) the sweep should have taken it over; above a minute nobody does.",
+          kind: "timeseries",
+          unit: "s",
+          width: 8,
+          limits: [20, 60],
+          queries: [{ expr: once("sgnet_queue_oldest_idle_seconds", "model"), legend: "{{model}}" }],
+        },
+        {
+          title: "Lost workers, seen by requests",
+          description:
+            "Requests taken over from silent workers, and frames of workers that were taken for lost and came back, per second.",
+          kind: "timeseries",
+          unit: "cps",
+          width: 12,
+          queries: [
+            { expr: rate("sgnet_worker_reclaims_total"), legend: "taken over" },
+            { expr: rate("sgnet_worker_fenced_total"), legend: "late frames refused" },
+            {
+              expr: `${rate("sgnet_tasks_redelivered_total")} or vector(0)`,
+              legend: "ended after a second delivery",
+            },
+          ],
+        },
+        {
+          title: "Versions",
+          description: "Processes by version: more than one during an upgrade only.",
+          kind: "timeseries",
+          unit: "short",
+          width: 12,
+          stacked: true,
+          queries: [
+            { expr: "count by (version, node) (sgnet_build_info)", legend: "{{version}}, Node {{node}}" },
+          ],
+        },
+      ],
+    },
+  ],
+};

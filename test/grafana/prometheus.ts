@@ -1,0 +1,111 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { atExit } from "../journey/last-rites.ts";
+import { until } from "../journey/until.ts";
+
+const RULES = join(import.meta.dirname, "../../grafana/prometheus/rules.yml");
+
+/** A rule as Prometheus sees it. */
+export interface RuleState {
+  readonly name: string;
+  readonly health: string;
+  readonly lastError?: string;
+}
+
+/** A real Prometheus on loopback that scrapes gateways twice a second and evaluates our rules. */
+export class Prometheus {
+  readonly #url: string;
+  readonly #dir: string;
+  readonly #child: ChildProcess;
+  readonly #spare: () => void;
+  #complaints = "";
+
+  private constructor(url: string, dir: string, child: ChildProcess) {
+    this.#url = url;
+    this.#dir = dir;
+    this.#child = child;
+    this.#spare = atExit(() => child.kill("SIGKILL"));
+    child.stderr?.on("data", (chunk) => {
+      this.#complaints += String(chunk);
+    });
+  }
+
+  /** @param gateways URLs of gateways; the first tells of the fleet */
+  static async start(gateways: readonly string[]): Promise<Prometheus> {
+    const dir = await mkdtemp(join(tmpdir(), "sgnet-prometheus-"));
+    const config = join(dir, "prometheus.yml");
+    await writeFile(config, configFor(gateways.map((url) => new URL(url).host)));
+    const address = `127.0.0.1:${await freePort()}`;
+    const args = [
+      `--config.file=${config}`,
+      `--storage.tsdb.path=${join(dir, "data")}`,
+      `--web.listen-address=${address}`,
+      "--log.level=warn",
+    ];
+    const child = spawn("prometheus", args, { stdio: ["ignore", "ignore", "pipe"] });
+    const prometheus = new Prometheus(`http://${address}`, dir, child);
+    await until("Prometheus", async () => {
+      if (child.exitCode !== null) throw new Error(`Prometheus ended: ${prometheus.#complaints}`);
+      const response = await fetch(`http://${address}/-/ready`).catch(() => undefined);
+      return response?.ok;
+    });
+    return prometheus;
+  }
+
+  /** Values of an instant query, one per series; those that are no number are left out. Rejects with Prometheus' error. */
+  async query(expr: string): Promise<number[]> {
+    const response = await fetch(
+      `${this.#url}/api/v1/query?${new URLSearchParams({ query: expr }).toString()}`,
+    );
+    const answer = (await response.json()) as {
+      status: string;
+      error?: string;
+      data: { resultType: string; result: { value: [number, string] }[] };
+    };
+    if (answer.status !== "success") throw new Error(`${expr}: ${answer.error}`);
+    return answer.data.result.map(({ value }) => Number(value[1])).filter((value) => !Number.isNaN(value));
+  }
+
+  async rules(): Promise<RuleState[]> {
+    const response = await fetch(`${this.#url}/api/v1/rules`);
+    const answer = (await response.json()) as { data: { groups: { rules: RuleState[] }[] } };
+    return answer.data.groups.flatMap(({ rules }) => rules);
+  }
+
+  async stop(): Promise<void> {
+    const exited = once(this.#child, "exit");
+    this.#child.kill("SIGKILL");
+    await exited;
+    this.#spare();
+    await rm(this.#dir, { recursive: true, force: true });
+  }
+}
+
+function configFor(targets: readonly string[]): string {
+  return JSON.stringify({
+    global: { scrape_interval: "500ms", scrape_timeout: "500ms", evaluation_interval: "1s" },
+    rule_files: [RULES],
+    scrape_configs: [
+      { job_name: "sgnet-gateway", static_configs: [{ targets }] },
+      {
+        job_name: "sgnet-fleet",
+        metrics_path: "/metrics/fleet",
+        static_configs: [{ targets: targets.slice(0, 1) }],
+      },
+    ],
+  });
+}
+
+/** A port that was free a moment ago: Prometheus cannot choose one itself. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}

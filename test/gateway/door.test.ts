@@ -36,6 +36,7 @@ async function rig(
     { method: "GET", path: "/api/version", handler: echo },
     { method: "POST", path: "/api/chat", handler: echo },
     { method: "GET", path: "/metrics", handler: echo },
+    { method: "GET", path: "/metrics/fleet", handler: echo },
     { method: "GET", path: "/healthz", handler: echo },
     STREAM,
   ];
@@ -192,7 +193,8 @@ describe("API keys", () => {
 
   it("are not needed by probes and scrapers", async (t) => {
     const door = await rig(t, KEYS);
-    for (const path of ["/healthz", "/metrics"]) assert.equal((await ask(door, `GET ${path}`)).status, 200);
+    for (const path of ["/healthz", "/metrics", "/metrics/fleet"])
+      assert.equal((await ask(door, `GET ${path}`)).status, 200);
   });
 
   it("are judged before a body is read", async (t) => {

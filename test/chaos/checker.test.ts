@@ -78,6 +78,9 @@ test("an error needs a cause of its kind", () => {
   assert.deepEqual(rulesOf({ ...failed, code: "deadline_exceeded" }, { disturbances: [KILL] }), uncaused);
   const gateway = { ...KILL, fault: "gateway-kill" };
   assert.deepEqual(rulesOf({ ending: "broken" }, { disturbances: [gateway] }), []);
+  const freeze = { disturbances: [{ ...KILL, fault: "gateway-freeze" }] };
+  assert.deepEqual(rulesOf({ ending: "broken" }, freeze), uncaused);
+  assert.deepEqual(rulesOf({ ending: "broken", status: 0 }, freeze), []);
   assert.deepEqual(rulesOf({ ending: "broken", seat: 1 }, { disturbances: [gateway] }), uncaused);
 });
 

@@ -1,4 +1,4 @@
-import type { Asked, BackendRun, Disturbance, History } from "./history.ts";
+import type { Asked, BackendRun, Disturbance, Ending, History } from "./history.ts";
 
 /** A promise that was not kept. */
 export interface Breach {
@@ -19,6 +19,8 @@ const EXCUSES: Readonly<Record<string, readonly string[]>> = {
   draining: ["gateway-stop"],
   delivery_limit: ["worker", "backend", "redis"],
   broken: ["gateway-kill"],
+  /** A gateway that wakes hangs up on what has been idle for too long, though a request may have come just then. */
+  unheard: ["gateway-kill", "gateway-freeze", "gateway-away"],
   unreachable: ["gateway-kill", "gateway-stop"],
 };
 
@@ -77,8 +79,7 @@ function endingOf(asked: Asked, felt: readonly Disturbance[]): Breach[] {
   if (ending === "silent") {
     return [{ rule: "a broken stream that ended as if well", what: `${asked.tokens} tokens` }];
   }
-  const reason =
-    ending === "error" ? (asked.code ?? (asked.status === 503 ? "redis_down" : "unknown")) : ending;
+  const reason = reasonOf(asked, ending);
   const excuses = EXCUSES[reason] ?? [];
   const excused = felt.some(({ fault, target }) => {
     if (ending !== "error" && target !== asked.seat) return false;
@@ -87,6 +88,11 @@ function endingOf(asked: Asked, felt: readonly Disturbance[]): Breach[] {
   return excused
     ? []
     : [{ rule: "an error without a cause", what: `${reason} ${asked.status}: ${asked.detail}` }];
+}
+
+function reasonOf({ code, status }: Asked, ending: Ending): string {
+  if (ending === "error") return code ?? (status === 503 ? "redis_down" : "unknown");
+  return ending === "broken" && status === 0 ? "unheard" : ending;
 }
 
 /** A request runs again only when something broke, and never once its client has a part of the answer. */

@@ -4,8 +4,8 @@ import { run } from "./engine.ts";
 import { FAULT_NAMES } from "./faults.ts";
 import { reportOf } from "./report.ts";
 
-/** Seeds whose first half minute meets most faults; `make chaos` takes others, for as long as wanted. */
-const SEEDS = [1];
+/** Seeds whose first half minute meets every fault; `make chaos` takes others, for as long as wanted. */
+const SEEDS = [1049];
 const SECONDS = 25;
 
 /** What does not fit into half a minute is left to `make chaos`. */

@@ -14,7 +14,7 @@ import { type Recorded, type Script, type StandIn, startStandIn } from "../stand
 import { type BackendRun, type Wish, wordOf } from "./history.ts";
 import { Link } from "./link.ts";
 
-export const LEASE_MS = 1000;
+export const LEASE_MS = 1500;
 /** Longest life of a request: no disturbance lasts that long, so none may end by it. */
 export const DEADLINE_MS = 60_000;
 /** How long a process that is told to stop lets its requests finish. */

@@ -27,7 +27,7 @@ function timesOf({ queuedMs, claimedMs, backendMs, firstByteMs }: TaskSummary): 
   const times: [number | undefined, string][] = [
     [queuedMs, "queued: Redis has it"],
     [claimedMs, "claimed by the worker that answered"],
-    [sum(claimedMs, backendMs), "first byte from the backend"],
+    [backendByte(claimedMs, backendMs, firstByteMs), "first byte from the backend"],
     [firstByteMs, "first byte to the client"],
   ];
   // In the order they happened: a quick worker claims a task before its gateway hears that it is queued.
@@ -37,8 +37,10 @@ function timesOf({ queuedMs, claimedMs, backendMs, firstByteMs }: TaskSummary): 
     .map(({ at, what }) => [since(at), what]);
 }
 
-function sum(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined || b === undefined ? undefined : a + b;
+/** Never after the client's: each part is rounded. */
+function backendByte(claimed?: number, backend?: number, client?: number): number | undefined {
+  if (claimed === undefined || backend === undefined) return undefined;
+  return Math.min(claimed + backend, client ?? Infinity);
 }
 
 function endOf(summary: TaskSummary): string {

@@ -1,4 +1,4 @@
-import type { FleetView, ModelView, NodeView } from "../core/fleet-view.ts";
+import type { BackendView, FleetView, ModelView, NodeView } from "../core/fleet-view.ts";
 import type { FaultsView } from "../core/recent-faults.ts";
 import type { HeldTask } from "../redis/open-task.ts";
 import { duration } from "./duration.ts";
@@ -100,7 +100,7 @@ function toneOf(text: string, index: number): Tone {
   if (index === 0) return "title";
   if (index === 1) return "quiet";
   if (/ {2}(?:down|nobody)(?: {2}|$)/.test(text)) return "bad";
-  return / {2}draining {2}/.test(text) ? "warn" : "plain";
+  return / {2}(?:draining|silent) {2}/.test(text) ? "warn" : "plain";
 }
 
 function modelRow(it: ModelView): (string | number)[] {
@@ -116,15 +116,21 @@ function modelRow(it: ModelView): (string | number)[] {
   ];
 }
 
-function nodeRows({ host, worker, draining, backends }: NodeView): (string | number)[][] {
-  return backends.map((it) => [
-    host,
-    worker,
+function nodeRows(node: NodeView): (string | number)[][] {
+  return node.backends.map((it) => [
+    node.host,
+    node.worker,
     it.name,
-    it.healthy ? (draining ? "draining" : "healthy") : "down",
+    stateOf(node, it),
     `${it.busy} of ${it.slots}`,
     it.resident.length > 0 ? it.resident.join(", ") : "-",
   ]);
+}
+
+function stateOf({ silent, draining }: NodeView, { healthy }: BackendView): string {
+  if (!healthy) return "down";
+  if (silent) return "silent";
+  return draining ? "draining" : "healthy";
 }
 
 function heldRow(task: HeldTask, now: number): (string | number)[] {

@@ -45,8 +45,9 @@ export interface NodeView {
   readonly worker: string;
   readonly host: string;
   readonly draining: boolean;
-  /** Ms since the node was last heard of. */
+  /** Ms since the node was last heard of; true when it is longer than a live node is silent. */
   readonly silentMs: number;
+  readonly silent: boolean;
   readonly backends: readonly BackendView[];
 }
 
@@ -70,8 +71,9 @@ export interface FleetParts {
   readonly now: number;
 }
 
-/** A wait that people should know of, ms. */
+/** A wait, and a silence of a node (they announce themselves each 3 s), that people should know of; ms. */
 const LONG_WAIT_MS = 30_000;
+const LONG_SILENCE_MS = 8000;
 
 /** Puts together what processes and queues tell. */
 export function viewFleet({ gateways, workers, models, now }: FleetParts): FleetView {
@@ -100,11 +102,13 @@ function sumRates(gateways: readonly GatewayAnnouncement[]): Map<string, number>
 }
 
 function viewNode(worker: WorkerAnnouncement, now: number): NodeView {
+  const silentMs = Math.max(0, now - worker.seenAt);
   return {
     worker: worker.id,
     host: worker.host,
     draining: worker.draining,
-    silentMs: Math.max(0, now - worker.seenAt),
+    silentMs,
+    silent: silentMs > LONG_SILENCE_MS,
     backends: worker.backends.map((backend) => viewBackend(backend)),
   };
 }
@@ -174,6 +178,9 @@ function findProblems(models: readonly ModelView[], nodes: readonly NodeView[]):
     ...(nodes.length === 0 ? ["No worker is there: start one with sgnet worker."] : []),
     ...abandoned.map(({ model, waiting }) => `${waiting} wait for ${model}, which no node offers now.`),
     ...down.map(({ name, host }) => `Backend ${name} of ${host} is down.`),
+    ...nodes
+      .filter(({ silent }) => silent)
+      .map(({ host, silentMs }) => `${host} has been silent for ${Math.round(silentMs / 1000)} s.`),
     ...slow.map(
       ({ model, oldestWaitMs }) =>
         `${model} is behind: the first in its queue has waited ${Math.round(oldestWaitMs / 1000)} s.`,

@@ -10,6 +10,27 @@ import { startBusyFleet, startLoad } from "./busy-fleet.ts";
 
 const SECRET = "k-only-for-this-test";
 
+/** Run in the page: visible texts whose contrast is below 4.5 to 1 (WCAG 2.2, 1.4.3). */
+const FAINT = `(() => {
+  const linear = (part) => (part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+  const luminance = (colour) => {
+    const [red, green, blue] = colour.match(/[\\d.]+/g).map((part) => linear(part / 255));
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const ground = (element) => {
+    const { backgroundColor } = getComputedStyle(element);
+    return backgroundColor === "rgba(0, 0, 0, 0)" ? ground(element.parentElement) : backgroundColor;
+  };
+  const faint = (element) => {
+    const [high, low] = [luminance(getComputedStyle(element).color), luminance(ground(element))].sort((a, b) => b - a);
+    return (high + 0.05) / (low + 0.05) < 4.5;
+  };
+  const speaks = (node) => node.nodeType === 3 && node.textContent.trim() !== "";
+  return [...document.querySelectorAll("body *")]
+    .filter((element) => element.checkVisibility() && [...element.childNodes].some(speaks) && faint(element))
+    .map((element) => element.outerHTML);
+})()`;
+
 async function visiting(
   options: { readonly env?: Readonly<Record<string, string>>; readonly dark?: boolean },
   run: (fleet: Fleet, visit: Visit) => Promise<void>,
@@ -62,6 +83,7 @@ describe("the live page", { skip: NO_BROWSER, timeout: 120_000 }, () => {
       await lost.standIn.stop();
       await page.getByRole("heading", { name: "Needs a look" }).waitFor();
       await page.locator("#problems").getByText("is down").waitFor();
+      assert.deepEqual(await page.evaluate(FAINT), [], "contrast AA");
       assert.deepEqual(complaints, []);
     });
   });
@@ -82,6 +104,7 @@ describe("the live page", { skip: NO_BROWSER, timeout: 120_000 }, () => {
       await page.locator("#chat-state", { hasText: "first token" }).waitFor();
       await page.locator("#chat-state", { hasText: /^120 tokens in/ }).waitFor();
       assert.match((await page.locator("#chat-answer").textContent()) ?? "", /^t0 t1 t2 .* t119 ?$/);
+      assert.deepEqual(await page.evaluate(FAINT), [], "contrast AA");
       assert.deepEqual(complaints, []);
     });
   });

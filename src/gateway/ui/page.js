@@ -144,9 +144,9 @@ function showFleet({ totals, models, nodes }) {
 }
 
 /** @param {any} node @param {any} backend */
-function stateOf({ draining, silentMs }, { healthy }) {
+function stateOf({ draining, silent }, { healthy }) {
   if (!healthy) return { text: "down", pill: "bad" };
-  if (silentMs > 8000) return { text: `silent for ${duration(silentMs)}`, pill: "warn" };
+  if (silent) return { text: "silent", pill: "warn" };
   return draining ? { text: "draining", pill: "warn" } : { text: "healthy", pill: "good" };
 }
 

@@ -22,12 +22,14 @@ export class Prometheus {
   readonly #dir: string;
   readonly #child: ChildProcess;
   readonly #spare: () => void;
+  readonly #exited: Promise<unknown>;
   #complaints = "";
 
   private constructor(url: string, dir: string, child: ChildProcess) {
     this.#url = url;
     this.#dir = dir;
     this.#child = child;
+    this.#exited = once(child, "exit").catch(() => undefined);
     this.#spare = atExit(() => child.kill("SIGKILL"));
     child.stderr?.on("data", (chunk) => {
       this.#complaints += String(chunk);
@@ -48,12 +50,19 @@ export class Prometheus {
     ];
     const child = spawn("prometheus", args, { stdio: ["ignore", "ignore", "pipe"] });
     const prometheus = new Prometheus(`http://${address}`, dir, child);
-    await until("Prometheus", async () => {
-      if (child.exitCode !== null) throw new Error(`Prometheus ended: ${prometheus.#complaints}`);
-      const response = await fetch(`http://${address}/-/ready`).catch(() => undefined);
-      return response?.ok;
-    });
+    try {
+      await until("a Prometheus that is ready", () => prometheus.#isReady());
+    } catch (error) {
+      await prometheus.stop();
+      throw error;
+    }
     return prometheus;
+  }
+
+  async #isReady(): Promise<boolean> {
+    if (this.#child.exitCode !== null) throw new Error(`Prometheus ended: ${this.#complaints}`);
+    const response = await fetch(`${this.#url}/-/ready`).catch(() => undefined);
+    return response?.ok === true;
   }
 
   /** Values of an instant query, one per series; those that are no number are left out. Rejects with Prometheus' error. */
@@ -77,9 +86,8 @@ export class Prometheus {
   }
 
   async stop(): Promise<void> {
-    const exited = once(this.#child, "exit");
     this.#child.kill("SIGKILL");
-    await exited;
+    await this.#exited;
     this.#spare();
     await rm(this.#dir, { recursive: true, force: true });
   }

@@ -68,7 +68,7 @@ export function describe(picture: Picture): ToneLine[] {
       held.slice(0, MOST_HELD).map((task) => heldRow(task, now)),
     ),
     ...more(held.length - MOST_HELD),
-    ...table("Errors of the last 10 minutes", ["code", "times"], faults.counts),
+    ...table(`Errors of the last ${duration(faults.windowMs)}`, ["code", "times"], faults.counts),
   ];
 }
 

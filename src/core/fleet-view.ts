@@ -18,8 +18,6 @@ export interface Totals {
   readonly busy: number;
   readonly waiting: number;
   readonly claimed: number;
-  /** Requests open at all gateways. */
-  readonly open: number;
   /** Through all gateways. */
   readonly tokensPerSecond: number;
 }
@@ -29,7 +27,6 @@ export interface ModelView {
   readonly waiting: number;
   readonly oldestWaitMs: number;
   readonly claimed: number;
-  readonly deadLetters: number;
   /** Through all gateways. */
   readonly tokensPerSecond: number;
   /** Slots of the healthy backends that have it. */
@@ -123,7 +120,7 @@ function viewModel(
   workers: readonly WorkerAnnouncement[],
   tokensPerSecond: number,
 ): ModelView {
-  const { model, waiting, oldestWaitMs, claimed, deadLetters } = reading;
+  const { model, waiting, oldestWaitMs, claimed } = reading;
   const offers = workers.flatMap(({ host, backends }) =>
     backends.flatMap(({ slots, models }) => {
       const card = models.find(({ key }) => key === model);
@@ -135,7 +132,6 @@ function viewModel(
     waiting,
     oldestWaitMs: Math.round(oldestWaitMs),
     claimed,
-    deadLetters,
     tokensPerSecond,
     slots: sum(offers.map(({ slots }) => slots)),
     nodes: [...new Set(offers.map(({ host }) => host))].toSorted(),
@@ -159,7 +155,6 @@ function sumUp(parts: {
     busy: sum(backends.map(({ busy }) => busy)),
     waiting: sum(parts.models.map(({ waiting }) => waiting)),
     claimed: sum(parts.models.map(({ claimed }) => claimed)),
-    open: sum(parts.gateways.map(({ open }) => open)),
     tokensPerSecond: sum([...parts.rates.values()]),
   };
 }

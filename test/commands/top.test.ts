@@ -22,7 +22,6 @@ const PICTURE: Picture = {
       busy: 1,
       waiting: 2,
       claimed: 1,
-      open: 3,
       tokensPerSecond: 9.25,
     },
     models: [
@@ -31,7 +30,6 @@ const PICTURE: Picture = {
         waiting: 2,
         oldestWaitMs: 1500,
         claimed: 1,
-        deadLetters: 0,
         tokensPerSecond: 9.25,
         slots: 4,
         nodes: ["one"],
@@ -93,7 +91,7 @@ Running requests, of all gateways
   model  worker  since  delivery
   tiny   w1      4.1 s         2
 
-Errors of the last 10 minutes
+Errors of the last 10 min
   code          times
   backend_lost      3
 `,

@@ -72,7 +72,6 @@ describe("the view of the fleet", () => {
       busy: 2,
       waiting: 3,
       claimed: 2,
-      open: 6,
       tokensPerSecond: 13.5,
     });
     assert.deepEqual(

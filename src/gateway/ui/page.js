@@ -169,7 +169,8 @@ function showRequests({ open, oldest }) {
 }
 
 /** @param {any} faults @param {number} now */
-function showFaults({ counts, latest }, now) {
+function showFaults({ windowMs, counts, latest }, now) {
+  tell("faults-window", `of all gateways, last ${duration(windowMs)}`);
   const items = counts.map((/** @type {[string, number]} */ [code, count]) => {
     const item = Object.assign(document.createElement("li"), {
       className: "pill",

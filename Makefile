@@ -17,7 +17,7 @@ install: $(STAMP) redis ## Install the packages, and Redis when it is missing
 
 $(STAMP): package.json package-lock.json
 	@echo "Installing the npm packages of package-lock.json"
-	@npm ci --no-audit --no-fund --loglevel=error
+	@npm ci --no-audit --no-fund --no-update-notifier --loglevel=error
 	@touch $@
 
 # Skipped when a Redis is on PATH or named by REDIS_URL, in the environment or in .env.

@@ -2,7 +2,7 @@ import type { Settings } from "../config/settings.ts";
 import { prepareHttpEnvironment } from "../config/environment.ts";
 import { startGateway } from "../gateway/gateway.ts";
 import { openLog } from "../telemetry/log.ts";
-import { withRedis } from "./redis-url.ts";
+import { startWithRedis, withRedis } from "./redis-url.ts";
 import { runService } from "./service.ts";
 
 /** Runs a gateway until asked to stop. Resolves with the exit code. */
@@ -12,7 +12,7 @@ export async function runGateway(given: Settings): Promise<number> {
   prepareHttpEnvironment();
   return runService({
     log,
-    start: () => startGateway({ settings, log }),
+    start: () => startWithRedis(given, settings.redisUrl, () => startGateway({ settings, log })),
     portOf: ({ port }) => port,
   });
 }

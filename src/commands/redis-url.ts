@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { ask } from "../admin/redis-probe.ts";
 import { redisSocket } from "../admin/redis-child.ts";
 import type { Settings } from "../config/settings.ts";
+import { toFault } from "../core/fault.ts";
 import { connect } from "../redis/connection.ts";
 import type { Connection } from "../redis/connection.ts";
 
@@ -35,13 +36,37 @@ export async function withConnection<Result>(
 ): Promise<Result> {
   const { redisUrl } = await withRedis(given);
   const connection = await connect(redisUrl, `sgnet-${name}`).catch((cause: unknown) => {
-    throw new Error(`There is no Redis at ${shownRedisUrl(redisUrl)}: is sgnet up running?`, { cause });
+    throw noRedis(given, redisUrl, cause);
   });
   try {
     return await work(connection);
   } finally {
     connection.close();
   }
+}
+
+/**
+ * Starts a service that needs the Redis at `redisUrl`, found for the settings `given`.
+ * Rejects with a sentence for people when there is no Redis, else as `start` does.
+ */
+export async function startWithRedis<Started>(
+  given: Settings,
+  redisUrl: string,
+  start: () => Promise<Started>,
+): Promise<Started> {
+  try {
+    return await start();
+  } catch (error) {
+    throw toFault(error).code === "redis_down" ? noRedis(given, redisUrl, error) : error;
+  }
+}
+
+function noRedis(given: Settings, redisUrl: string, cause: unknown): Error {
+  const hint =
+    given.redisUrl === ""
+      ? "is sgnet up running, in this folder? Else set REDIS_URL."
+      : "check REDIS_URL, and that Redis runs there.";
+  return new Error(`There is no Redis at ${shownRedisUrl(redisUrl)}: ${hint}`, { cause });
 }
 
 /** A Redis URL without user and password: fit to be shown. */

@@ -2,7 +2,7 @@ import { openBackends } from "../backends/open.ts";
 import type { Settings } from "../config/settings.ts";
 import { openLog } from "../telemetry/log.ts";
 import { startWorker } from "../worker/worker.ts";
-import { withRedis } from "./redis-url.ts";
+import { startWithRedis, withRedis } from "./redis-url.ts";
 import { runService } from "./service.ts";
 
 /** Runs a worker until asked to stop. Resolves with the exit code. */
@@ -11,6 +11,9 @@ export async function runWorker(given: Settings): Promise<number> {
   const log = openLog({ level: settings.logLevel, format: settings.logFormat }).with({ process: "worker" });
   return runService({
     log,
-    start: async () => startWorker({ settings, log, backends: await openBackends({ settings, log }) }),
+    start: async () => {
+      const backends = await openBackends({ settings, log });
+      return startWithRedis(given, settings.redisUrl, () => startWorker({ settings, log, backends }));
+    },
   });
 }

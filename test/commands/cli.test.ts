@@ -70,8 +70,13 @@ describe("the command line", () => {
 
   it("says where it looked for Redis when there is none, without the password", async () => {
     const env = { REDIS_URL: "redis://user:hunter2@127.0.0.1:1" };
-    const { code, stderr } = await runCommand(["status"], { cwd, env });
-    assert.equal(stderr, "There is no Redis at redis://127.0.0.1:1: is sgnet up running?\n");
-    assert.equal(code, 1);
+    for (const command of ["status", "gateway"]) {
+      const { code, stderr } = await runCommand([command], { cwd, env: { ...env, PORT: "0" } });
+      assert.equal(
+        stderr,
+        "There is no Redis at redis://127.0.0.1:1: check REDIS_URL, and that Redis runs there.\n",
+      );
+      assert.equal(code, 1);
+    }
   });
 });

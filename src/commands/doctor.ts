@@ -7,7 +7,7 @@ import { checkBackends } from "./doctor-backends.ts";
 import { checkFolder } from "./doctor-folders.ts";
 import { checkRedis } from "./doctor-redis.ts";
 import type { Finding } from "./finding.ts";
-import { listenProblem } from "./listening.ts";
+import { isGateway, listenProblem, localUrl } from "./listening.ts";
 
 /** Checks everything that commands of this machine need, and prints one line each. Resolves with the exit code. */
 export async function runDoctor(settings: Settings): Promise<number> {
@@ -49,5 +49,7 @@ function checkHttp(settings: Settings): Finding {
 
 async function checkPort({ host, port }: Settings): Promise<Finding> {
   const problem = await listenProblem(host, port);
+  if (problem !== undefined && (await isGateway(localUrl(host, port))))
+    return { ok: true, about: "port", text: `a gateway runs at ${host} port ${port}` };
   return { ok: problem === undefined, about: "port", text: problem ?? `${host} port ${port} is free` };
 }

@@ -15,6 +15,19 @@ export async function listenProblem(host: string, port: number): Promise<string 
   return `Port ${port} of ${host} cannot be listened on (${error.message}).`;
 }
 
+const ANSWER_LIMIT_MS = 1000;
+
+/** Whether a gateway of ours answers there; every answer of one names it, also one that wants a key. */
+export async function isGateway(url: string): Promise<boolean> {
+  try {
+    const signal = AbortSignal.timeout(ANSWER_LIMIT_MS);
+    const { headers } = await fetch(`${url}/healthz`, { method: "HEAD", redirect: "manual", signal });
+    return headers.get("server") === "stargazer";
+  } catch {
+    return false;
+  }
+}
+
 /** The URL under which a gateway that listens on this address can be reached from this machine. */
 export function localUrl(host: string, port: number): string {
   const reachable = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host;

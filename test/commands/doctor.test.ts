@@ -10,7 +10,7 @@ import { judgeRedis } from "../../src/commands/doctor-redis.ts";
 import { checkNode } from "../../src/commands/doctor.ts";
 import { localUrl } from "../../src/commands/listening.ts";
 import { startStandIn } from "../stand-in.ts";
-import { newFolder, runCommand } from "./command.ts";
+import { newFolder, runCommand, startCommand } from "./command.ts";
 
 /** What must be fixed when INFO says this. */
 function judge(facts: string): string[] {
@@ -60,6 +60,20 @@ describe("sgnet doctor", () => {
     assert.match(stdout, /^fix {2}port +Port \d+ of 127\.0\.0\.1 is taken/m);
     assert.doesNotMatch(stdout, /hunter2/);
     assert.equal(code, 1);
+  });
+
+  it("takes a port that a running gateway has for right", async () => {
+    const redis = await startRedis({ dir: join(cwd, "redis-of-gateway"), port: 0 });
+    const gateway = startCommand(["gateway"], { cwd, env: { REDIS_URL: redis.url, PORT: "0" } });
+    try {
+      const port = await gateway.see(/gateway is ready.*"port":(\d+)/);
+      const { stdout } = await runCommand(["doctor"], { cwd, env: { REDIS_URL: redis.url, PORT: port } });
+      assert.match(stdout, new RegExp(`^ok {3}port +a gateway runs at 127\\.0\\.0\\.1 port ${port}$`, "m"));
+    } finally {
+      gateway.child.kill();
+      await gateway.ended;
+      await redis.stop();
+    }
   });
 
   it("knows the supported versions of Node", () => {

@@ -3,6 +3,7 @@ import { Fault } from "../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../core/json.ts";
 import type { Task } from "../core/task.ts";
 import { serverEndpoint } from "../protocols/catalogue.ts";
+import { toldNames } from "../protocols/dropped.ts";
 import type { ReplyWriter, ServerEndpoint } from "../protocols/protocol.ts";
 import type { Answer, ReplySink } from "./backend.ts";
 
@@ -38,10 +39,13 @@ function parseBody(bytes: Buffer): JsonObject {
  */
 export class Outlet {
   readonly #sink: ReplySink;
+  readonly #dropped: readonly string[];
   #begun = false;
 
-  constructor(sink: ReplySink) {
+  /** @param dropped the client's fields that were left out, told with the head */
+  constructor(sink: ReplySink, dropped: readonly string[] = []) {
     this.#sink = sink;
+    this.#dropped = toldNames(dropped);
   }
 
   /** Passes the bytes on; an empty buffer does nothing. `contentType` counts with the first bytes only. */
@@ -49,10 +53,17 @@ export class Outlet {
     if (bytes.length === 0) return;
     if (!this.#begun) {
       this.#begun = true;
-      this.#sink.head(200, contentType);
+      this.#sink.head(200, contentType, this.#dropped);
     }
     this.#sink.write(bytes);
   }
+}
+
+export interface AnswerOptions {
+  /** Wall clock, ms since 1970. */
+  readonly now?: () => number;
+  /** The client's fields that were left out for the backend. */
+  readonly dropped?: readonly string[];
 }
 
 /** Writes the parts of a reply to the client in the client's dialect. One per run of a task. */
@@ -61,8 +72,8 @@ export class AnswerWriter {
   readonly #outlet: Outlet;
   #answer: Answer | undefined;
 
-  /** @param now wall clock, ms since 1970 */
-  constructor({ task, endpoint, body }: OpenedTask, sink: ReplySink, now: () => number = Date.now) {
+  constructor({ task, endpoint, body }: OpenedTask, sink: ReplySink, options: AnswerOptions = {}) {
+    const { now = Date.now, dropped } = options;
     this.#writer = endpoint.reply({
       model: task.model,
       stream: task.stream,
@@ -71,7 +82,7 @@ export class AnswerWriter {
       startedAt: task.createdAt,
       body,
     });
-    this.#outlet = new Outlet(sink);
+    this.#outlet = new Outlet(sink, dropped);
   }
 
   /** Writes parts that came together: they leave together. Throws a Fault for parts that cannot be written. */

@@ -4,8 +4,8 @@ import type { Timings, Usage } from "../core/usage.ts";
 
 /** Where an attempt's answer goes. Calls are synchronous and never throw; bytes are for the client as they are. */
 export interface ReplySink {
-  /** Once, before the first write. */
-  head(status: number, contentType: string): void;
+  /** Once, before the first write. `dropped`: the client's fields that were left out for this backend. */
+  head(status: number, contentType: string, dropped?: readonly string[]): void;
   /** Hands over the bytes: the caller does not touch them afterwards. */
   write(bytes: Buffer): void;
 }

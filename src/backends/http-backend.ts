@@ -82,11 +82,12 @@ export class HttpBackend implements Backend {
   async #relay({ task, model, sink, signal }: Run, way: Passthrough): Promise<Answer> {
     const options = { body: task.body, stream: task.stream, asked: task.model, model };
     const relay = way.relay(options);
-    const outlet = new Outlet(sink);
+    const { dropped, ...sent } = way.request(options);
+    const outlet = new Outlet(sink, dropped);
     const gathered: Buffer[] = [];
     let contentType = "application/json";
     await this.#post({
-      ...way.request(options),
+      ...sent,
       signal,
       onHead: (headers) => {
         contentType = contentTypeOf(headers) ?? contentType;
@@ -117,18 +118,21 @@ export class HttpBackend implements Backend {
   async #translate({ task, model, sink, signal }: Run): Promise<Answer> {
     const opened = openTask(task);
     const request = this.#withinAbility(opened.request, model);
-    const answer = new AnswerWriter(opened, sink);
     if (opened.endpoint.counts && request.kind === "chat") {
-      return answerCount(answer, estimateTokens(request));
+      return answerCount(new AnswerWriter(opened, sink), estimateTokens(request));
     }
     if (request.kind === "load" && this.#face.dialect !== "ollama") {
       // Only Ollama loads and unloads on demand; elsewhere what is listed is loaded.
+      const answer = new AnswerWriter(opened, sink);
       answer.write([{ type: "end", reason: request.unload ? "unload" : "load" }]);
       return answer.finish();
     }
+    const { dropped = [], ...sent } = this.#face.encode(request, { model, stream: task.stream });
+    const unable = request === opened.request ? [] : ["thinking"];
+    const answer = new AnswerWriter(opened, sink, { dropped: [...dropped, ...unable] });
     const reader = this.#face.reader({ request, stream: task.stream });
     await this.#post({
-      ...this.#face.encode(request, { model, stream: task.stream }),
+      ...sent,
       signal,
       onHead: () => {},
       onChunk: (chunk) => answer.write(reader.push(chunk)),

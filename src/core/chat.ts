@@ -9,7 +9,7 @@ import type { Timings, Usage } from "./usage.ts";
 export type ContentPart =
   | { readonly type: "text"; readonly text: string }
   /** Base64 without a data-URL prefix. */
-  | { readonly type: "image"; readonly mime: string; readonly base64: string }
+  | { readonly type: "image"; readonly mime: string; readonly base64: string; readonly detail?: string }
   /** A remote image: never fetched by the gateway, passed to backends that fetch themselves. */
   | { readonly type: "image-url"; readonly url: string; readonly detail?: string }
   | { readonly type: "audio"; readonly format: string; readonly base64: string };
@@ -79,6 +79,8 @@ interface Common {
   readonly runner?: JsonObject;
   /** Fields this version does not know, as sent: passed on where client and backend share the dialect. */
   readonly extra?: JsonObject;
+  /** Names of the client's fields that say something about the answer and have no form here. */
+  readonly unread?: readonly string[];
 }
 
 export interface ChatRequest extends Common {
@@ -122,6 +124,7 @@ export interface EmbedRequest {
   readonly keepAlive?: number | string;
   readonly runner?: JsonObject;
   readonly extra?: JsonObject;
+  readonly unread?: readonly string[];
 }
 
 export type EmbedInput = string | readonly number[];

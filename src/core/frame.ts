@@ -24,6 +24,8 @@ export interface FrameHead {
   readonly contentType: string;
   /** Worker that runs the attempt: where a cancel goes. */
   readonly worker: string;
+  /** The client's fields that the translation left out; absent = none. */
+  readonly dropped?: readonly string[];
 }
 
 export interface FrameEnd {

@@ -207,7 +207,7 @@ export class Exchange {
     this.#status = status;
     this.#firstByteAt = this.#host.mono();
     const type = frame.head?.contentType ?? "application/json";
-    this.#reply.send(status, this.#headers(type), frame.bytes);
+    this.#reply.send(status, this.#headers(type, frame.head?.dropped), frame.bytes);
     this.#over(undefined, end, false);
   }
 
@@ -217,6 +217,7 @@ export class Exchange {
     this.#writeBytes(bytes, {
       status: head?.status ?? 200,
       type: head?.contentType ?? "application/octet-stream",
+      dropped: head?.dropped,
     });
   }
 
@@ -228,11 +229,11 @@ export class Exchange {
   }
 
   /** The first bytes carry status and headers. */
-  #writeBytes(bytes: Buffer, head: { readonly status: number; readonly type: string }): void {
+  #writeBytes(bytes: Buffer, head: Head): void {
     if (this.#phase !== "answering") {
       this.#phase = move(this.#phase, "answering");
       this.#status = head.status;
-      this.#stalled = !this.#reply.start(head.status, this.#headers(head.type), bytes);
+      this.#stalled = !this.#reply.start(head.status, this.#headers(head.type, head.dropped), bytes);
     } else if (bytes.length > 0) {
       this.#stalled = !this.#reply.write(bytes);
     }
@@ -290,11 +291,21 @@ export class Exchange {
     if (!isOver(this.#phase)) this.#host.fill(this);
   }
 
-  #headers(contentType: string): Headers {
+  #headers(contentType: string, dropped: readonly string[] = []): Headers {
     const id = ["x-request-id", this.task.requestId] as const;
     const type = ["content-type", contentType] as const;
-    return contentType.startsWith("text/event-stream") ? [type, ...EVENT_STREAM, id] : [type, id];
+    const told = dropped.length === 0 ? [] : [["x-sgnet-dropped", dropped.join(", ")] as const];
+    return contentType.startsWith("text/event-stream")
+      ? [type, ...EVENT_STREAM, id, ...told]
+      : [type, id, ...told];
   }
+}
+
+/** What the first bytes of a stream are sent with. */
+interface Head {
+  readonly status: number;
+  readonly type: string;
+  readonly dropped?: readonly string[] | undefined;
 }
 
 const NO_BYTES = Buffer.alloc(0);

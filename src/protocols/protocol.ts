@@ -66,6 +66,8 @@ export interface FaultFace {
 export interface BackendRequest {
   readonly path: string;
   readonly body: Buffer | string;
+  /** The client's fields that this request leaves out and that say something about the answer, by their names. */
+  readonly dropped?: readonly string[];
 }
 
 /** Reads a backend's reply body into parts, whatever the split of the bytes. */

@@ -5,7 +5,7 @@ import type { Frame, FrameEnd, FrameHead } from "../core/frame.ts";
 /**
  * A frame on the wire is one msgpack array:
  * `[version, task, attempt, seq, head | nil, bytes, end | nil]`
- * with head `[status, contentType, worker]` and end a map. Several frames may follow each other without a
+ * with head `[status, contentType, worker, dropped?]` and end a map. Several frames may follow each other without a
  * separator: msgpack values are self-delimiting.
  */
 const VERSION = 1;
@@ -14,9 +14,13 @@ const FIELDS = 7;
 const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true, int64AsType: "number" });
 
 export function encodeFrame(frame: Frame): Buffer {
-  const head =
-    frame.head === undefined ? null : [frame.head.status, frame.head.contentType, frame.head.worker];
+  const head = frame.head === undefined ? null : fromHead(frame.head);
   return packr.pack([VERSION, frame.task, frame.attempt, frame.seq, head, frame.bytes, frame.end ?? null]);
+}
+
+function fromHead({ status, contentType, worker, dropped }: FrameHead): unknown[] {
+  const head = [status, contentType, worker];
+  return dropped === undefined ? head : [...head, dropped];
 }
 
 /**
@@ -52,11 +56,17 @@ function isCount(value: unknown): value is number {
 
 function toHead(value: unknown): FrameHead {
   if (!Array.isArray(value)) throw malformed("its head is of the wrong type");
-  const [status, contentType, worker] = value as unknown[];
+  const [status, contentType, worker, dropped] = value as unknown[];
   if (!isCount(status) || typeof contentType !== "string" || typeof worker !== "string") {
     throw malformed("its head is of the wrong type");
   }
-  return { status, contentType, worker };
+  if (dropped === undefined) return { status, contentType, worker };
+  if (!isTexts(dropped)) throw malformed("its head is of the wrong type");
+  return { status, contentType, worker, dropped };
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
 }
 
 function toEnd(value: unknown): FrameEnd {

@@ -66,8 +66,9 @@ export class Outbox implements ReplySink {
     return this.#firstByteAt;
   }
 
-  head(status: number, contentType: string): void {
-    this.#head = { status, contentType, worker: this.worker };
+  head(status: number, contentType: string, dropped: readonly string[] = []): void {
+    const head = { status, contentType, worker: this.worker };
+    this.#head = dropped.length === 0 ? head : { ...head, dropped };
   }
 
   write(bytes: Buffer): void {

@@ -11,6 +11,7 @@ import { standInText, startStandIn, type StandIn, type StandInOptions } from "..
 class KeptReply implements ReplySink {
   status = 0;
   contentType = "";
+  dropped: readonly string[] = [];
   readonly writes: string[] = [];
   readonly firstWrite: Promise<void>;
   #first: () => void;
@@ -21,8 +22,9 @@ class KeptReply implements ReplySink {
     this.#first = resolve;
   }
 
-  head(status: number, contentType: string): void {
+  head(status: number, contentType: string, dropped: readonly string[] = []): void {
     assert.equal(this.status, 0, "one head");
+    this.dropped = dropped;
     this.status = status;
     this.contentType = contentType;
   }
@@ -300,4 +302,28 @@ test("a suffix that the backend would overlook is refused before it is asked", a
   assert.equal(standIn.requests.length, 0);
   await ask(backend, taskOf("openai-completion", { ...body, suffix: "" })).done;
   assert.equal(standIn.requests[0]?.path, "/v1/completions");
+});
+
+test("what a translation leaves out is told with the head, and nothing when the request is relayed", async (t) => {
+  const { backend } = await sceneOf(t, "openai");
+  for (const stream of [true, false]) {
+    const body = { model: "tiny", messages, stream, options: { num_ctx: 9 }, "odd\r\nname": 1 };
+    const translated = ask(backend, taskOf("ollama-chat", body));
+    await translated.done;
+    assert.deepEqual(translated.reply.dropped, ["num_ctx", "odd__name"]);
+    const relayed = ask(backend, taskOf("openai-chat", { ...body, logit_bias: { 5: 1 } }));
+    await relayed.done;
+    assert.deepEqual(relayed.reply.dropped, []);
+  }
+});
+
+test("a wish to think is told as dropped when the model cannot", async (t) => {
+  const { backend } = await sceneOf(t, "ollama");
+  const thinking = { type: "enabled" };
+  const asked = ask(
+    backend,
+    taskOf("anthropic-messages", { model: "tiny", messages, max_tokens: 5, stream: true, thinking }),
+  );
+  await asked.done;
+  assert.deepEqual(asked.reply.dropped, ["thinking"]);
 });

@@ -86,7 +86,8 @@ describe("pages of other origins", () => {
       assert.equal(answer.status, status, line);
       assert.equal(answer.headers["access-control-allow-origin"], LOCAL.origin, line);
       assert.equal(answer.headers.vary, "Origin", line);
-      assert.equal(answer.headers["access-control-expose-headers"], "x-request-id, retry-after", line);
+      const exposed = "x-request-id, retry-after, x-sgnet-dropped";
+      assert.equal(answer.headers["access-control-expose-headers"], exposed, line);
       assert.equal(answer.headers["access-control-allow-credentials"], undefined, line);
     }
     const tooLarge = await ask(door, "POST /api/chat", LOCAL, "x".repeat(2000));

@@ -69,7 +69,7 @@ describe("reading a response's request", () => {
         role: "user",
         content: [
           { type: "text", text: "Look:" },
-          { type: "image", mime: "image/png", base64: "AAAA" },
+          { type: "image", mime: "image/png", base64: "AAAA", detail: "low" },
           { type: "image-url", url: "https://example.org/a.png", detail: "low" },
         ],
       },
@@ -116,6 +116,7 @@ describe("reading a response's request", () => {
       parallelToolCalls: false,
       format: { type: "schema", schema: {}, name: "n" },
       think: "low",
+      unread: ["include", "tools.web_search", "text.verbosity"],
     });
   });
 

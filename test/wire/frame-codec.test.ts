@@ -16,8 +16,13 @@ const frames: fc.Arbitrary<Frame> = fc.record(
     seq: fc.nat(),
     bytes,
     head: fc.record(
-      { status: fc.integer({ min: 100, max: 599 }), contentType: fc.string(), worker: fc.string() },
-      plain,
+      {
+        status: fc.integer({ min: 100, max: 599 }),
+        contentType: fc.string(),
+        worker: fc.string(),
+        dropped: fc.array(fc.string(), { maxLength: 3 }),
+      },
+      { requiredKeys: ["status", "contentType", "worker"], ...plain },
     ),
     end: fc.record(
       {

@@ -9,6 +9,7 @@ import type { Log } from "../../telemetry/log.ts";
 import { answerCount, AnswerWriter, openTask } from "../answer.ts";
 import type { Answer, Backend, BackendState, ReplySink } from "../backend.ts";
 import { cardOf } from "./card.ts";
+import { droppedFields } from "./dropped.ts";
 import { embed, openEmbedder, readInputs } from "./embed.ts";
 import { generate, planOf } from "./generate.ts";
 import { promptTokens, refuseUnsupported } from "./prompt.ts";
@@ -79,7 +80,10 @@ class EmbeddedBackend implements Backend {
       throw new Fault("model_not_found", `model '${task.model}' not found`);
     }
     const opened = openTask(task);
-    const writer = new AnswerWriter(opened, sink, () => this.#ambient.now());
+    const writer = new AnswerWriter(opened, sink, {
+      now: () => this.#ambient.now(),
+      dropped: droppedFields(opened.request),
+    });
     const { request } = opened;
     if (request.kind === "load") {
       writer.write([{ type: "end", reason: request.unload ? "unload" : "load" }]);

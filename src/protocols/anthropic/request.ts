@@ -1,6 +1,7 @@
 import type { ChatRequest, Format, Sampling, Think } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
-import type { JsonObject } from "../../core/json.ts";
+import { isObject, type Json, type JsonObject } from "../../core/json.ts";
+import { telling } from "../dropped.ts";
 import { Fields, refusal, setOnly } from "../ollama/fields.ts";
 import type { Opening } from "../protocol.ts";
 import { unsupported } from "./content.ts";
@@ -33,9 +34,16 @@ function readModel(fields: Fields): string {
   return model;
 }
 
+const KNOWN = new Set(
+  (
+    "model stream max_tokens temperature top_p top_k stop_sequences system messages tools tool_choice thinking " +
+    "output_config mcp_servers"
+  ).split(" "),
+);
+
 /**
- * A body in neutral form. Unknown fields are left out, and so are those about the service and not about the answer:
- * metadata, cache_control, service_tier and the like. Throws `invalid_request`, or `unsupported` for what no
+ * A body in neutral form. Of unknown fields only the names are kept, and not of those about the service instead of
+ * the answer: metadata, cache_control, service_tier and the like. Throws `invalid_request`, or `unsupported` for what no
  * backend can do.
  */
 export function readChat(body: JsonObject): ChatRequest {
@@ -53,7 +61,22 @@ export function readChat(body: JsonObject): ChatRequest {
     think,
     // Clients of this dialect ask every model to think; Ollama lets those answer that cannot.
     thinkIfAble: think === undefined || think === false ? undefined : true,
+    unread: readUnread(fields),
   });
+}
+
+function readUnread(fields: Fields): readonly string[] | undefined {
+  const names = telling(fields.beyond(KNOWN));
+  const thinking = fields.inner("thinking", "anthropic.ThinkingConfig");
+  if (thinking.any("budget_tokens") !== undefined) names.push("thinking.budget_tokens");
+  const said = fields.objects("messages", "anthropic.MessageParam").map((message) => message.any("content"));
+  if (said.some(hasRedacted)) names.push("messages.redacted_thinking");
+  return names.length === 0 ? undefined : names;
+}
+
+function hasRedacted(content: Json | undefined): boolean {
+  if (!Array.isArray(content)) return false;
+  return content.some((block) => isObject(block) && block["type"] === "redacted_thinking");
 }
 
 function readSampling(fields: Fields): Sampling {

@@ -2,6 +2,7 @@ import type { ChatRequest, ContentPart, Format, GenerateRequest } from "../../co
 import type { LoadRequest, Message, NeutralRequest, Think, Tool, ToolCall } from "../../core/chat.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import type { BackendRequest } from "../protocol.ts";
+import { droppedFields } from "./dropped.ts";
 import { encodeEmbed } from "./embed-client.ts";
 import { refusal } from "./fields.ts";
 import { writeImages } from "./images.ts";
@@ -21,15 +22,20 @@ interface Target {
  * field can stand for it; undefined ones are left out by JSON itself.
  */
 export function encodeRequest(request: NeutralRequest, target: Target): BackendRequest {
+  const { path, body } = write(request, target);
+  return { path, body: JSON.stringify(body), dropped: droppedFields(request) };
+}
+
+function write(request: NeutralRequest, target: Target): { readonly path: string; readonly body: object } {
   switch (request.kind) {
     case "chat":
-      return { path: CHAT_PATH, body: JSON.stringify(encodeChat(request, target)) };
+      return { path: CHAT_PATH, body: encodeChat(request, target) };
     case "generate":
-      return { path: GENERATE_PATH, body: JSON.stringify(encodeGenerate(request, target)) };
+      return { path: GENERATE_PATH, body: encodeGenerate(request, target) };
     case "load":
-      return { path: GENERATE_PATH, body: JSON.stringify(encodeLoad(request, target)) };
+      return { path: GENERATE_PATH, body: encodeLoad(request, target) };
     case "embed":
-      return { path: EMBED_PATH, body: JSON.stringify(encodeEmbed(request, target.model)) };
+      return { path: EMBED_PATH, body: encodeEmbed(request, target.model) };
   }
 }
 

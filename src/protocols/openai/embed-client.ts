@@ -4,6 +4,7 @@ import { isObject } from "../../core/json.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
 import type { BackendRequest } from "../protocol.ts";
 import { decodeVector, embeddingParts } from "../vectors.ts";
+import { droppedFields } from "./dropped.ts";
 import { readUsage } from "./metrics.ts";
 import type { OpenAIProfile } from "./profiles.ts";
 
@@ -18,7 +19,8 @@ export function encodeEmbed(request: EmbedRequest, model: string, profile: OpenA
     throw new Fault("not_implemented", `a ${profile.name} backend does not support embeddings`);
   }
   const cut = request.truncate === true ? profile.truncate : {};
-  return { path: EMBEDDINGS_PATH, body: JSON.stringify({ model, input: request.inputs, ...cut }) };
+  const body = JSON.stringify({ model, input: request.inputs, ...cut });
+  return { path: EMBEDDINGS_PATH, body, dropped: droppedFields(request, "prompt", profile) };
 }
 
 /** The embeddings of a reply in the order of the inputs, in whatever form. */

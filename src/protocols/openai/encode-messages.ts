@@ -67,15 +67,16 @@ function writePart(part: ContentPart, profile: OpenAIProfile): JsonObject {
     case "text":
       return { type: "text", text: part.text };
     case "image":
-      return { type: "image_url", image_url: { url: writeImage(part, profile) } };
+      return imageUrl(writeImage(part, profile), part.detail);
     case "image-url":
-      return {
-        type: "image_url",
-        image_url: part.detail === undefined ? { url: part.url } : { url: part.url, detail: part.detail },
-      };
+      return imageUrl(part.url, part.detail);
     case "audio":
       return { type: "input_audio", input_audio: { data: part.base64, format: part.format } };
   }
+}
+
+function imageUrl(url: string, detail: string | undefined): JsonObject {
+  return { type: "image_url", image_url: detail === undefined ? { url } : { url, detail } };
 }
 
 /** First base64 characters of the files a model is shown: the names clients give are often wrong or missing. */

@@ -14,6 +14,7 @@ import { Fault } from "../../core/fault.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
 import type { BackendRequest } from "../protocol.ts";
 import { writeMessages } from "./encode-messages.ts";
+import { droppedFields } from "./dropped.ts";
 import { encodeEmbed } from "./embed-client.ts";
 import type { OpenAIProfile } from "./profiles.ts";
 
@@ -41,7 +42,8 @@ export function encodeRequest(
   const stream = options.stream
     ? { stream: true, stream_options: { include_usage: true } }
     : { stream: false };
-  return { path, body: JSON.stringify({ model: options.model, ...body, ...stream }) };
+  const dropped = droppedFields(request, path === CHAT_PATH ? "chat" : "prompt", profile);
+  return { path, body: JSON.stringify({ model: options.model, ...body, ...stream }), dropped };
 }
 
 /** The endpoint that answers a request: it also decides how the reply is read. */
@@ -75,8 +77,8 @@ function hasText(text: string | undefined): text is string {
 }
 
 /**
- * A generate call is a chat of one turn. Its token context is dropped: only the server that wrote it could
- * read it.
+ * A generate call is a chat of one turn. Its token context is dropped, which the client is told: only the server
+ * that wrote it could read it.
  */
 function asChat(request: TextOrLoad): ChatRequest {
   if (request.kind === "chat") return request;

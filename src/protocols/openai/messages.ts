@@ -151,9 +151,12 @@ export function readImage(value: Json | undefined): ContentPart {
   const url = isObject(value) ? textField(value, "url") : value;
   if (typeof url !== "string") throw invalid("invalid message format");
   const head = DATA_URL.exec(url.slice(0, DATA_URL_HEAD));
-  if (head !== null) return { type: "image", mime: head[1] ?? "", base64: url.slice(head[0].length) };
-  if (url.startsWith("data:")) throw invalid("invalid image input");
   const detail = isObject(value) ? textField(value, "detail") : undefined;
+  if (head !== null) {
+    const base64 = url.slice(head[0].length);
+    return { type: "image", mime: head[1] ?? "", base64, ...present({ detail }) };
+  }
+  if (url.startsWith("data:")) throw invalid("invalid image input");
   return { type: "image-url", url, ...present({ detail }) };
 }
 

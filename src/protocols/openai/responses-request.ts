@@ -1,6 +1,7 @@
 import type { ChatRequest, Format, Tool, ToolChoice } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
+import { telling } from "../dropped.ts";
 import {
   flagField,
   invalid,
@@ -13,13 +14,21 @@ import {
 } from "./fields.ts";
 import { type Read, readThink, readTool } from "./request.ts";
 import { readInput } from "./responses-items.ts";
+import { rest } from "./sampling.ts";
 
 /** What this server would have to remember or run by itself. */
 const STATEFUL = ["previous_response_id", "conversation", "prompt"] as const;
 
+const KNOWN = new Set(
+  (
+    "model input instructions stream tools tool_choice parallel_tool_calls text reasoning temperature top_p " +
+    "max_output_tokens previous_response_id conversation prompt background"
+  ).split(" "),
+);
+
 /**
- * The body of POST /v1/responses in neutral form. Fields about the service and not about the answer (store, include, truncation, metadata
- * and the like) are left out. Throws `invalid_request`, or `unsupported` for what needs a server that keeps
+ * The body of POST /v1/responses in neutral form. Of unknown fields only the names are kept, and not of those about
+ * the service instead of the answer (store, metadata and the like). Throws `invalid_request`, or `unsupported` for what needs a server that keeps
  * responses or runs tools.
  */
 export function readResponses(body: JsonObject): Read<ChatRequest> {
@@ -45,10 +54,25 @@ export function readResponses(body: JsonObject): Read<ChatRequest> {
       parallelToolCalls: flagField(body, "parallel_tool_calls"),
       format: readFormat(objectField(objectField(body, "text") ?? {}, "format") ?? {}),
       think: readThink(body),
+      unread: readUnread(body),
     }),
   };
   // Nothing is passed through here: what has no neutral form has been refused.
   return { request, obstacle: undefined };
+}
+
+function readUnread(body: JsonObject): readonly string[] | undefined {
+  const names = telling(rest(body, KNOWN));
+  const { input } = body;
+  if (Array.isArray(input) && input.some(isSearch)) names.push("input.web_search_call");
+  if ((listField(body, "tools") ?? []).some(isSearch)) names.push("tools.web_search");
+  if (textField(objectField(body, "text") ?? {}, "verbosity") !== undefined) names.push("text.verbosity");
+  return names.length === 0 ? undefined : names;
+}
+
+/** True for the tool that searches the web, and for what it was asked before. */
+function isSearch(item: Json): boolean {
+  return isObject(item) && (textField(item, "type") ?? "").startsWith("web_search");
 }
 
 /** The tools that a model is shown; undefined when there are none. */
@@ -64,7 +88,7 @@ function readToolItem(item: Json): Tool[] {
   if (!isObject(item)) throw mismatch("tools", item, "openai.Tool");
   const type = textField(item, "type") ?? "";
   if (type === "function") return [readTool(item)];
-  if (type.startsWith("web_search")) return [];
+  if (isSearch(item)) return [];
   throw new Fault("unsupported", `tools of type ${JSON.stringify(type)} are not supported by this server`);
 }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
+import { Packr } from "msgpackr";
 import { Fault } from "../../src/core/fault.ts";
 import type { Frame } from "../../src/core/frame.ts";
 import { decodeFrames, encodeFrame } from "../../src/wire/frame-codec.ts";
@@ -69,5 +70,16 @@ describe("frame codec", () => {
     assert.equal(newer[1], 1);
     newer[1] = 9;
     assert.throws(() => decodeFrames(newer), /version is 9, known is 1/);
+  });
+
+  it("reads a head of a worker that tells nothing of dropped fields, and refuses names that are no texts", () => {
+    const packr = new Packr({ useRecords: false });
+    const payload = (...head: readonly unknown[]): Buffer => {
+      return packr.pack([1, "g.1", 1, 1, head, Buffer.alloc(0), null]);
+    };
+    const head = { status: 200, contentType: "text/x", worker: "w" };
+    assert.deepEqual(decodeFrames(payload(200, "text/x", "w"))[0]?.head, head);
+    assert.throws(() => decodeFrames(payload(200, "text/x", "w", [1])), /head is of the wrong type/);
+    assert.throws(() => decodeFrames(payload(200, "text/x", "w", "top_k")), /head is of the wrong type/);
   });
 });

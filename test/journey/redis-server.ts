@@ -16,7 +16,7 @@ export class RedisServer {
     this.#child = child;
     this.url = child.url;
     this.#port = Number(new URL(child.url).port);
-    this.#spare = atExit(() => this.#child.kill());
+    this.#spare = atExit(() => this.#endWithThisProcess());
   }
 
   static async start(dir: string): Promise<RedisServer> {
@@ -46,5 +46,15 @@ export class RedisServer {
   async stop(): Promise<void> {
     await this.#child.stop();
     this.#spare();
+  }
+
+  /** A frozen process takes no SIGTERM. */
+  #endWithThisProcess(): void {
+    try {
+      this.signal("SIGCONT");
+      this.#child.kill();
+    } catch {
+      // It is gone already.
+    }
   }
 }

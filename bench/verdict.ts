@@ -6,8 +6,12 @@ import type { BenchOptions } from "./options.ts";
 import { errorCount, spread } from "./report.ts";
 import type { Sample } from "./report.ts";
 
-/** Share of the floor proxy's requests per second that the gateway must reach, however noisy the machine. */
-const LEAST_OF_FLOOR = 0.2;
+/**
+ * Share of the floor proxy's requests per second that the gateway must reach in a quick run. Its windows of half a
+ * second see code that is not yet compiled: 0.16 to 0.30 were measured; a full run has 0.3 to 0.4. Less than this is
+ * a collapse (a lost doorbell, a timer in the way), not noise.
+ */
+const LEAST_OF_FLOOR = 0.1;
 /** Share of the offered tokens per second that any way must deliver in a quick run, which offers little. */
 const LEAST_OF_OFFERED = 0.9;
 

@@ -75,7 +75,7 @@ export class Child {
       if (value !== undefined) return value;
       if (performance.now() > deadline) throw this.failure("was not ready in time");
       await new Promise((resolve) => {
-        setTimeout(resolve, 25);
+        setTimeout(resolve, 25); // between two looks at a process that cannot tell by itself
       });
     }
   }

@@ -35,7 +35,7 @@ class Load {
     while (!this.#stop.signal.aborted) {
       // What a client is told is no matter here.
       await act().catch(() => undefined);
-      await new Promise((resolve) => setTimeout(resolve, THINK_MS));
+      await new Promise((resolve) => setTimeout(resolve, THINK_MS)); // paces the load; no test waits by it
     }
   }
 

@@ -1,19 +1,18 @@
-/** What is measured: the load of each case, and the figures taken from it. */
-import type { LoadReport, LoadSpec } from "./load-spec.ts";
+/** What is measured: the load of each case, and which figures are taken from it. */
+import type { LoadSpec } from "./load-spec.ts";
+import {
+  CPU_PER_REQUEST,
+  CPU_PER_TOKEN,
+  FIRST_TOKEN,
+  GAP,
+  LATENCY,
+  REQUESTS,
+  RSS,
+  TOKENS,
+} from "./metrics.ts";
+import type { Metric } from "./metrics.ts";
 import { BURST, FIRST, INSTANT, SHORT, STREAM, durationMs } from "./profiles.ts";
 import type { Profile } from "./profiles.ts";
-
-/** One row of the table. */
-export interface Metric {
-  readonly label: string;
-  readonly digits: number;
-  /** The figure of one measurement; undefined where it has no meaning (cost of no process). */
-  readonly of: (report: LoadReport) => number | undefined;
-  /** Also shown as what each way adds to the direct one of the same round. */
-  readonly added?: boolean;
-  /** Says nothing as a ratio of two ways. */
-  readonly alone?: boolean;
-}
 
 /** One load. */
 export interface BenchCase {
@@ -31,67 +30,17 @@ export type LoadDialect = "ollama" | "openai";
 const WARM_MS = 300;
 const DRAIN_EXTRA_MS = 4000;
 
-const REQUESTS: Metric = { label: "requests/s", digits: 0, of: (report) => report.requests / report.seconds };
-const TOKENS: Metric = { label: "tokens/s", digits: 0, of: (report) => report.tokens / report.seconds };
-const RSS: Metric = { label: "RSS MB", digits: 0, of: (report) => ofSystem(report, ({ rssMb }) => rssMb) };
-const LATENCY: readonly Metric[] = [
-  { label: "latency p50 ms", digits: 2, of: (report) => report.latency.p50 / 1000 },
-  { label: "latency p99 ms", digits: 2, of: (report) => report.latency.p99 / 1000 },
-];
-const GAP: readonly Metric[] = [
-  { label: "gap p50 ms", digits: 1, of: (report) => report.gap.p50 / 1000 },
-  { label: "gap p99 ms", digits: 1, of: (report) => report.gap.p99 / 1000 },
-];
-const FIRST_TOKEN: readonly Metric[] = [
-  { label: "first token p50 µs", digits: 0, of: (report) => report.first.p50, added: true },
-  { label: "first token p99 µs", digits: 0, of: (report) => report.first.p99, added: true },
-];
-const CPU_PER_REQUEST: Metric = {
-  label: "CPU µs/request",
-  digits: 0,
-  of: (report) => per(cpuOf(report), report.requests),
-};
-const CPU_PER_TOKEN: Metric = {
-  label: "CPU s/1M tokens",
-  digits: 1,
-  of: (report) => per(cpuOf(report), report.tokens),
-};
-
-/** What else ran on the machine: the larger, the less the other figures mean. */
-export const OTHERS: Metric = {
-  label: "CPUs busy with other work",
-  digits: 2,
-  alone: true,
-  of: (report) => report.othersCpuS / report.seconds,
-};
-
-function ofSystem(
-  report: LoadReport,
-  take: (expense: { cpuS: number; rssMb: number }) => number,
-): number | undefined {
-  const system = Object.entries(report.expenses).filter(([role]) => role !== "load" && role !== "backend");
-  return system.length === 0 ? undefined : system.reduce((sum, [, expense]) => sum + take(expense), 0);
-}
-
-function cpuOf(report: LoadReport): number | undefined {
-  return ofSystem(report, ({ cpuS }) => cpuS);
-}
-
-function per(cpuS: number | undefined, count: number): number | undefined {
-  return cpuS === undefined || count === 0 ? undefined : (cpuS * 1e6) / count;
-}
-
 /** Requests per second of whole answers. */
 function whole(clients: number): BenchCase {
   const title = `M1 whole answers, ${clients} clients`;
-  const metrics = [REQUESTS, ...LATENCY, CPU_PER_REQUEST];
+  const metrics = [REQUESTS, ...LATENCY, ...CPU_PER_REQUEST];
   return { name: `m1-${clients}`, title, profile: INSTANT, stream: false, clients, metrics };
 }
 
 /** Replies whose lines all come at once. */
 function burst(clients: number): BenchCase {
   const title = `burst of ${BURST.tokens} lines, ${clients} clients`;
-  const metrics = [TOKENS, CPU_PER_TOKEN];
+  const metrics = [TOKENS, ...CPU_PER_TOKEN];
   return { name: `burst-${clients}`, title, profile: BURST, stream: true, clients, metrics };
 }
 
@@ -99,7 +48,7 @@ function burst(clients: number): BenchCase {
 function streams(clients: number, profile: Profile): BenchCase {
   const offered = Math.round((clients * profile.tokens * 1000) / durationMs(profile));
   const title = `M2 ${clients} streams, ${offered.toLocaleString("en")} tokens/s offered`;
-  const metrics = [TOKENS, ...GAP, CPU_PER_TOKEN, RSS];
+  const metrics = [TOKENS, ...GAP, ...CPU_PER_TOKEN, RSS];
   return { name: `m2-${clients}`, title, profile, stream: true, clients, metrics };
 }
 
@@ -109,9 +58,34 @@ function firstToken(clients: number): BenchCase {
   return { name: `m3-${clients}`, title, profile: FIRST, stream: true, clients, metrics: FIRST_TOKEN };
 }
 
+/** Makes the case of a kind for a number of clients. */
+const KINDS: Readonly<Record<string, (clients: number) => BenchCase>> = {
+  m1: whole,
+  burst,
+  m2: (clients) => streams(clients, STREAM),
+  m3: firstToken,
+};
+
 /** The cases of a full run. */
-export function fullCases(streamCount: number): readonly BenchCase[] {
-  return [whole(64), whole(256), burst(64), streams(streamCount, STREAM), firstToken(1)];
+export const FULL_CASES: readonly string[] = [
+  "m1-64",
+  "m1-256",
+  "burst-64",
+  "m2-500",
+  "m2-1000",
+  "m2-5000",
+  "m3-1",
+  "m3-8",
+];
+
+/**
+ * The case of that name: its kind and any number of clients, as in `m2-1000`.
+ *
+ * @returns undefined when there is no such kind or number
+ */
+export function caseNamed(name: string): BenchCase | undefined {
+  const [, kind = "", clients = ""] = /^([a-z]\w*)-([1-9]\d*)$/.exec(name) ?? [];
+  return Object.hasOwn(KINDS, kind) ? KINDS[kind]?.(Number(clients)) : undefined;
 }
 
 /** The cases of a run of seconds, for CI. */

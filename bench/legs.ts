@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { Child, Children } from "./children.ts";
+import type { LoadDialect } from "./cases.ts";
 import { PROFILES } from "./profiles.ts";
 
 /** `direct`: to the backend; `floor`: through a bare reverse proxy; `gateway`: through gateway, Redis and worker. */
@@ -25,6 +26,8 @@ export interface LegContext {
   /** An empty folder for data; children run in it, so that no `.env` of the checkout applies. */
   readonly folder: string;
   readonly backendPort: number;
+  /** By which API the worker asks the backend. */
+  readonly backendDialect: LoadDialect;
 }
 
 /** Settings of the gateway and the worker that differ from the defaults; shown in the report. */
@@ -81,7 +84,7 @@ async function startGateway(context: LegContext): Promise<Leg> {
   });
   const worker = startScript(context, "worker", ["../src/cli.ts", "worker"], {
     ...env,
-    SGNET_BACKENDS: `ollama+http://127.0.0.1:${context.backendPort}`,
+    SGNET_BACKENDS: `${context.backendDialect}+http://127.0.0.1:${context.backendPort}`,
   });
   await gateway.until(async () => (await fetchText(port, "/readyz")) !== undefined || undefined);
   await worker.until(async () => listsAllModels((await fetchText(port, "/api/tags")) ?? "") || undefined);

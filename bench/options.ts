@@ -2,7 +2,7 @@
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { fullCases, quickCases } from "./cases.ts";
+import { FULL_CASES, caseNamed, quickCases } from "./cases.ts";
 import type { BenchCase, LoadDialect } from "./cases.ts";
 import { LEG_NAMES } from "./legs.ts";
 import type { LegName } from "./legs.ts";
@@ -16,7 +16,10 @@ export interface BenchOptions {
   readonly quick: boolean;
   readonly legs: readonly LegName[];
   readonly cases: readonly BenchCase[];
+  /** The API that the load speaks. */
   readonly dialect: LoadDialect;
+  /** The API by which the worker asks the backend; the load's own unless told, so that replies are relayed. */
+  readonly backend: LoadDialect;
   /** No round is begun that would end later than this many s after the start. */
   readonly limitS: number;
   /** Folder for the results; undefined writes none. */
@@ -33,11 +36,11 @@ export function readOptions(args: readonly string[]): BenchOptions {
       quick: { type: "boolean", default: false },
       rounds: { type: "string" },
       seconds: { type: "string" },
-      streams: { type: "string", default: "500" },
-      limit: { type: "string", default: "120" },
+      limit: { type: "string", default: "300" },
       legs: { type: "string", default: LEG_NAMES.join(",") },
       cases: { type: "string", default: "" },
       dialect: { type: "string", default: "ollama" },
+      backend: { type: "string" },
       out: { type: "string" },
     },
   });
@@ -47,8 +50,9 @@ export function readOptions(args: readonly string[]): BenchOptions {
     rounds: positive("rounds", values.rounds ?? (quick ? "1" : "3")),
     seconds: positive("seconds", values.seconds ?? (quick ? "0.4" : "1")),
     legs: legsOf(values.legs),
-    cases: casesOf(quick ? quickCases() : fullCases(positive("streams", values.streams)), values.cases),
-    dialect: dialectOf(values.dialect),
+    cases: quick && values.cases === "" ? quickCases() : casesOf(values.cases),
+    dialect: dialectOf("dialect", values.dialect),
+    backend: dialectOf("backend", values.backend ?? values.dialect),
     limitS: positive("limit", values.limit),
     out: values.out ?? (quick ? undefined : RESULTS),
   };
@@ -67,17 +71,15 @@ function legsOf(text: string): readonly LegName[] {
   return legs;
 }
 
-function casesOf(all: readonly BenchCase[], text: string): readonly BenchCase[] {
-  if (text === "") return all;
-  const asked = text.split(",");
-  const cases = all.filter(({ name }) => asked.includes(name));
-  if (cases.length !== asked.length) {
-    throw new Error(`--cases takes a comma list of ${all.map(({ name }) => name).join(", ")}`);
-  }
-  return cases;
+function casesOf(text: string): readonly BenchCase[] {
+  return (text === "" ? FULL_CASES : text.split(",")).map((name) => {
+    const found = caseNamed(name);
+    if (found === undefined) throw new Error(`--cases takes a comma list such as ${FULL_CASES.join(",")}`);
+    return found;
+  });
 }
 
-function dialectOf(text: string): LoadDialect {
-  if (text !== "ollama" && text !== "openai") throw new Error("--dialect is ollama or openai");
+function dialectOf(flag: string, text: string): LoadDialect {
+  if (text !== "ollama" && text !== "openai") throw new Error(`--${flag} is ollama or openai`);
   return text;
 }

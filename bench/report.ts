@@ -1,8 +1,9 @@
 /** From measurements to the one table people read. */
-import { OTHERS } from "./cases.ts";
-import type { BenchCase, Metric } from "./cases.ts";
+import type { BenchCase } from "./cases.ts";
 import type { Leg, LegName } from "./legs.ts";
 import type { LoadReport } from "./load-spec.ts";
+import { OTHERS } from "./metrics.ts";
+import type { Metric } from "./metrics.ts";
 
 /** One measurement, as kept in the JSON. */
 export interface Sample {
@@ -52,13 +53,37 @@ export function renderTable(
   return alignTable([head, ...rows, ["all", ...others], ["", ...failed]]);
 }
 
+/** The median of every figure, by case, way and figure; for programs. */
+export function medians(
+  cases: readonly BenchCase[],
+  legs: readonly Leg[],
+  samples: readonly Sample[],
+): Readonly<Record<string, unknown>> {
+  const ofLeg = (benchCase: BenchCase, { name }: Leg): [string, unknown] => {
+    const mine = samples.filter((sample) => sample.case === benchCase.name);
+    const all = benchCase.metrics.map((metric) => [
+      metric.label,
+      spread(figures(mine, name, metric))?.median,
+    ]);
+    return [name, Object.fromEntries(all.filter(([, median]) => median !== undefined))];
+  };
+  const ofCase = (benchCase: BenchCase): [string, unknown] => [
+    benchCase.name,
+    Object.fromEntries(legs.map((leg) => ofLeg(benchCase, leg))),
+  ];
+  return Object.fromEntries(cases.map(ofCase));
+}
+
 function columnTitle(name: LegName): string {
   return name === "floor" ? "floor proxy" : name;
 }
 
 function caseRows(benchCase: BenchCase, names: readonly LegName[], samples: readonly Sample[]): string[][] {
   const mine = samples.filter((sample) => sample.case === benchCase.name);
-  const rows = benchCase.metrics.flatMap((metric) => {
+  const shown = benchCase.metrics.filter((metric) =>
+    names.some((name) => figures(mine, name, metric).length > 0),
+  );
+  const rows = shown.flatMap((metric) => {
     const plain = row(metric, metric.label, names, (name) => figures(mine, name, metric));
     if (metric.added !== true) return [plain];
     return [plain, row(metric, `${metric.label} added`, names, (name) => addedFigures(mine, name, metric))];

@@ -13,7 +13,7 @@ import { machineFacts } from "./machine.ts";
 import type { Facts } from "./machine.ts";
 import { readOptions } from "./options.ts";
 import type { BenchOptions } from "./options.ts";
-import { renderTable } from "./report.ts";
+import { medians, renderTable } from "./report.ts";
 import type { Sample } from "./report.ts";
 import { complaints } from "./verdict.ts";
 
@@ -28,7 +28,7 @@ interface Stage {
 }
 
 async function startStage(children: Children, folder: string, options: BenchOptions): Promise<Stage> {
-  const start: LegContext = { children, folder, backendPort: 0 };
+  const start: LegContext = { children, folder, backendPort: 0, backendDialect: options.backend };
   const backend = startScript(start, "backend", ["backend.ts"]);
   const context = { ...start, backendPort: await backend.readyPort() };
   const legs: Leg[] = [];
@@ -95,7 +95,7 @@ function settingsFacts(options: BenchOptions, samples: readonly Sample[]): Facts
   const rounds = Math.max(0, ...samples.map(({ round }) => round));
   const gateway = Object.entries(GATEWAY_SETTINGS).map(([name, value]) => `${name}=${value}`);
   return {
-    settings: `${options.dialect} API, ${rounds} interleaved rounds, windows of ${options.seconds} s, median (min–max)`,
+    settings: `${options.dialect} API, ${options.backend} backend, ${rounds} interleaved rounds, windows of ${options.seconds} s, median (min–max)`,
     gateway: `one gateway, one worker, ${gateway.join(" ")}`,
     redis: `defaults but ${REDIS_SETTINGS.map((word) => word || '""').join(" ")} (nothing on disk)`,
   };
@@ -112,7 +112,7 @@ function conclude(stage: Stage, options: BenchOptions, samples: readonly Sample[
     writeFileSync(path.join(options.out, "latest.md"), table);
     writeFileSync(
       path.join(options.out, "latest.json"),
-      `${JSON.stringify({ facts: all, samples }, undefined, 1)}\n`,
+      `${JSON.stringify({ facts: all, medians: medians(options.cases, stage.legs, samples), samples }, undefined, 1)}\n`,
     );
     console.log(`Written to ${path.join(options.out, "latest.{md,json}")}.`);
   }

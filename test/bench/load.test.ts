@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import test from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { fullCases, loadSpec } from "../../bench/cases.ts";
+import { caseNamed, loadSpec } from "../../bench/cases.ts";
 import type { LoadReport, LoadSpec } from "../../bench/load-spec.ts";
 import { buildReply } from "../../bench/replies.ts";
 import { simServer } from "../../bench/sim-server.ts";
@@ -29,7 +29,7 @@ async function load(server: net.Server, spec: Omit<LoadSpec, "port" | "pids">): 
 }
 
 function burstSpec(): Omit<LoadSpec, "port" | "pids"> {
-  const burst = fullCases(1).find(({ name }) => name === "burst-64");
+  const burst = caseNamed("burst-64");
   assert.ok(burst !== undefined);
   return { ...loadSpec(burst, "ollama", SHORT.windowMs), ...SHORT };
 }
@@ -51,7 +51,9 @@ function spoiled(spoil: (reply: string) => string): net.Server {
 
 test("every case runs clean against the simulated backend, in both dialects", async () => {
   const dialects = ["ollama", "openai"] as const;
-  const runs = dialects.flatMap((dialect) => fullCases(8).map((benchCase) => ({ dialect, benchCase })));
+  const cases = ["m1-8", "m1-64", "burst-8", "m2-8", "m3-1", "m3-8"].flatMap((name) => caseNamed(name) ?? []);
+  const runs = dialects.flatMap((dialect) => cases.map((benchCase) => ({ dialect, benchCase })));
+  assert.equal(runs.length, 12);
   await Promise.all(
     runs.map(async ({ dialect, benchCase }) => {
       const spec = { ...loadSpec(benchCase, dialect, 150), rampMs: 0, warmMs: 100 };

@@ -4,7 +4,7 @@ import { quickCases } from "../../bench/cases.ts";
 import type { LegName } from "../../bench/legs.ts";
 import type { LoadReport } from "../../bench/load-spec.ts";
 import { readOptions } from "../../bench/options.ts";
-import { renderTable, spread } from "../../bench/report.ts";
+import { medians, renderTable, spread } from "../../bench/report.ts";
 import type { Sample } from "../../bench/report.ts";
 import { complaints } from "../../bench/verdict.ts";
 
@@ -70,6 +70,17 @@ test("the table sets the ways side by side, with what each adds and the gateway'
   assert.deepEqual(cells("first token p50 µs added"), ["–", "400", "400", "1.00"]);
   assert.deepEqual(cells("CPUs busy with other work"), ["0.25", "0.25", "0.25", ""]);
   assert.deepEqual(cells("CPU µs/request"), ["60", "60", "90 (60–120)", "1.50"]);
+  assert.deepEqual(cells("CPU µs/request, gateway"), ["50", "50", "75 (50–100)", "1.50"]);
+  assert.deepEqual(cells("CPU µs/request, worker"), [], "what no way has is left out");
+  const { "m1-64": whole } = medians(quickCases(), LEGS, rounds) as Record<string, Record<string, unknown>>;
+  assert.deepEqual(whole?.["gateway"], {
+    "requests/s": 7500,
+    "latency p50 ms": 0,
+    "latency p99 ms": 0,
+    "CPU µs/request": 90,
+    "CPU µs/request, gateway": 75,
+    "CPU µs/request, redis": 15,
+  });
 });
 
 test("a clean run has no complaint; a lost token is one in every run", () => {
@@ -94,11 +105,23 @@ test("a quick run complains of a missing leg, of tokens behind the offer and of 
 });
 
 test("flags are checked", () => {
+  assert.deepEqual(
+    readOptions(["--cases", "m2-5000,m3-8"]).cases.map(({ name, clients }) => [name, clients]),
+    [
+      ["m2-5000", 5000],
+      ["m3-8", 8],
+    ],
+  );
+  assert.equal(readOptions(["--dialect", "openai"]).backend, "openai");
+  assert.equal(readOptions(["--dialect", "openai", "--backend", "ollama"]).backend, "ollama");
   assert.deepEqual(readOptions(["--legs", "floor,direct", "--rounds", "2"]).legs, ["direct", "floor"]);
   for (const args of [
     ["--rounds", "x"],
     ["--legs", "moon"],
-    ["--cases", "m9"],
+    ["--cases", "m9-1"],
+    ["--cases", "m2-0"],
+    ["--cases", "constructor-1"],
+    ["--backend", "latin"],
     ["--dialect", "latin"],
     ["--moon"],
   ]) {

@@ -2,12 +2,23 @@ import type { ModelCard } from "../core/model.ts";
 import type { Task } from "../core/task.ts";
 import type { Timings, Usage } from "../core/usage.ts";
 
+/** Where a backend tells how far a task has come. Calls are synchronous and never throw; they cost next to nothing. */
+export interface Pulse {
+  /** A connection to the server is looked for. */
+  connecting(): void;
+  /** The request begins to leave, or is with the model. */
+  sent(): void;
+  /** A piece of the answer has come, shown to the client or not; a mere sign that the connection lives is none. */
+  alive(): void;
+}
+
 /** Where an attempt's answer goes. Calls are synchronous and never throw; bytes are for the client as they are. */
 export interface ReplySink {
   /** Once, before the first write. `dropped`: the client's fields that were left out for this backend. */
   head(status: number, contentType: string, dropped?: readonly string[]): void;
   /** Hands over the bytes: the caller does not touch them afterwards. */
   write(bytes: Buffer): void;
+  readonly pulse: Pulse;
 }
 
 /** What is known when an answer is complete. */

@@ -4,8 +4,9 @@ import type { ModelCard } from "../core/model.ts";
 import type { Task } from "../core/task.ts";
 import { estimateTokens } from "../protocols/estimate.ts";
 import type { ClientFace, Passthrough } from "../protocols/protocol.ts";
+import { isHeartbeat } from "../wire/sse.ts";
 import { answerCount, AnswerWriter, openTask, Outlet, withoutThinking } from "./answer.ts";
-import type { Answer, Backend, BackendState, ManagementRequest, ReplySink } from "./backend.ts";
+import type { Answer, Backend, BackendState, ManagementRequest, Pulse, ReplySink } from "./backend.ts";
 import { HttpOrigin, type HttpTarget } from "./http.ts";
 import { PROFILES, type HttpKind, type Profile } from "./profiles.ts";
 import type { PostOptions, Receiver, ReplyHeaders } from "./receivers.ts";
@@ -15,6 +16,8 @@ export interface HttpBackendOptions {
   readonly target: HttpTarget;
   /** Tasks at once; 0 asks the server, else takes its kind's default. */
   readonly slots: number;
+  /** Most ms that a connection may take. */
+  readonly connectMs?: number;
 }
 
 /** One run of a task, as its parts need it. */
@@ -37,11 +40,11 @@ export class HttpBackend implements Backend {
   #thinkers: ReadonlySet<string> = new Set();
   #firstSeen: ReadonlyMap<string, number> = new Map();
 
-  constructor({ kind, target, slots }: HttpBackendOptions) {
+  constructor({ kind, target, slots, connectMs }: HttpBackendOptions) {
     this.kind = kind;
     this.url = target.origin + target.prefix;
     this.name = `${kind}@${this.url.replace(/^\w+:\/\//, "")}`;
-    this.#http = new HttpOrigin(target);
+    this.#http = new HttpOrigin(target, connectMs);
     this.#profile = PROFILES[kind];
     this.#slots = slots;
   }
@@ -89,6 +92,7 @@ export class HttpBackend implements Backend {
     await this.#post({
       ...sent,
       signal,
+      pulse: sink.pulse,
       onHead: (headers) => {
         contentType = contentTypeOf(headers) ?? contentType;
       },
@@ -134,6 +138,7 @@ export class HttpBackend implements Backend {
     await this.#post({
       ...sent,
       signal,
+      pulse: sink.pulse,
       onHead: () => {},
       onChunk: (chunk) => answer.write(reader.push(chunk)),
     });
@@ -141,10 +146,15 @@ export class HttpBackend implements Backend {
     return answer.finish();
   }
 
-  #post(options: Omit<PostOptions, "readError">): Promise<void> {
+  #post(options: Omit<PostOptions, "readError" | "pulse"> & { readonly pulse: Pulse }): Promise<void> {
     const face = this.#face;
+    const { pulse, onChunk } = options;
     return this.#http.post({
       ...options,
+      onChunk: (chunk) => {
+        if (!isHeartbeat(chunk)) pulse.alive();
+        onChunk(chunk);
+      },
       readError: (status, body, retryAfter) => face.readError(status, body, retryAfter),
     });
   }

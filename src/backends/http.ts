@@ -1,6 +1,7 @@
 import { Pool, type Dispatcher } from "undici";
 import { Fault } from "../core/fault.ts";
 import type { Json } from "../core/json.ts";
+import type { Pulse } from "./backend.ts";
 import {
   isOk,
   PostReceiver,
@@ -22,6 +23,7 @@ export interface HttpTarget {
   readonly authorization: string | undefined;
 }
 
+/** Where no setting tells: for the first looks at a server. */
 const CONNECT_TIMEOUT_MS = 5000;
 /** Below the 5 s after which uvicorn and llama.cpp hang up idle connections, so that a request never meets that. */
 const KEEP_ALIVE_MS = 4000;
@@ -36,17 +38,19 @@ export class HttpOrigin {
   readonly #getHeaders: Record<string, string>;
   readonly #postHeaders: Record<string, string>;
 
-  constructor(target: HttpTarget) {
+  /** @param connectMs most ms that a connection may take, TLS included */
+  constructor(target: HttpTarget, connectMs: number = CONNECT_TIMEOUT_MS) {
     // As many connections as there are tasks: the worker's slots are the limit. HTTP/1.1 only, so that hanging up
     // is what stops a generation.
     this.#pool = new Pool(target.origin, {
       connections: null,
       pipelining: 1,
       allowH2: false,
+      // Replies are waited for as long as their task says, not for undici's 300 s.
       headersTimeout: 0,
       bodyTimeout: 0,
       keepAliveTimeout: KEEP_ALIVE_MS,
-      connectTimeout: CONNECT_TIMEOUT_MS,
+      connectTimeout: connectMs,
     });
     this.#prefix = target.prefix;
     const key = target.authorization;
@@ -56,22 +60,23 @@ export class HttpOrigin {
 
   /**
    * Sends a JSON body and hands the reply to the callbacks as it comes; resolves after its last byte. Rejects
-   * with a Fault: `backend_unreachable` before the head of the reply, `backend_lost` when it breaks off later,
+   * with a Fault: `connect_timeout`, `backend_unreachable` before the head of the reply, `backend_lost` when it breaks off later,
    * what `readError` makes of a reply that is not 2xx, or the reason of the signal, which hangs up at once.
    */
   post(options: PostOptions): Promise<void> {
     const receiver = new PostReceiver(options);
     const request = { method: "POST", path: options.path, headers: this.#postHeaders, body: options.body };
-    return this.#exchange(request, receiver, options.signal).then(
+    options.pulse.connecting();
+    return this.#exchange(request, receiver, options).then(
       () => receiver.end(),
       (fault: Fault) => Promise.reject(receiver.failed() ?? fault),
     );
   }
 
-  /** The whole reply of any status. Rejects with `backend_unreachable`, `backend_lost` or the signal's reason. */
+  /** The whole reply of any status. Rejects with `connect_timeout`, `backend_unreachable`, `backend_lost` or the signal's reason. */
   async get(path: string, signal: AbortSignal): Promise<HttpReply> {
     const receiver = new WholeReceiver();
-    await this.#exchange({ method: "GET", path, headers: this.#getHeaders }, receiver, signal);
+    await this.#exchange({ method: "GET", path, headers: this.#getHeaders }, receiver, { signal });
     return receiver.reply();
   }
 
@@ -86,7 +91,7 @@ export class HttpOrigin {
       body.length === 0
         ? { method, path, headers: this.#getHeaders }
         : { method, path, headers: this.#postHeaders, body };
-    return this.#exchange(outgoing, receiver, signal);
+    return this.#exchange(outgoing, receiver, { signal });
   }
 
   /** The JSON of a 2xx reply. Rejects as `get` does, with `backend_busy` for 503 and `backend_error` for the rest. */
@@ -108,9 +113,13 @@ export class HttpOrigin {
     await this.#pool.destroy();
   }
 
-  #exchange(request: OutgoingRequest, receiver: Receiver, signal: AbortSignal): Promise<void> {
+  #exchange(
+    request: OutgoingRequest,
+    receiver: Receiver,
+    { signal, pulse }: Pick<ExchangeOptions, "signal" | "pulse">,
+  ): Promise<void> {
     return new Promise((resolve, reject) => {
-      const handler = new ExchangeHandler({ receiver, signal, resolve, reject });
+      const handler = new ExchangeHandler({ receiver, signal, pulse, resolve, reject });
       if (handler.settled) return;
       const path = this.#prefix + request.path;
       // A pool that is closed calls the handler's error method; nothing is thrown here.
@@ -124,6 +133,7 @@ type OutgoingRequest = Pick<Dispatcher.DispatchOptions, "method" | "path" | "hea
 interface ExchangeOptions {
   readonly receiver: Receiver;
   readonly signal: AbortSignal;
+  readonly pulse?: Pick<Pulse, "sent"> | undefined;
   readonly resolve: () => void;
   readonly reject: (fault: Fault) => void;
 }
@@ -150,8 +160,12 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
 
   /** The connection is there and the request is about to be written: too late when it was aborted while queued. */
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    if (this.#failure !== undefined) controller.abort(this.#failure);
-    else this.#controller = controller;
+    if (this.#failure !== undefined) {
+      controller.abort(this.#failure);
+      return;
+    }
+    this.#controller = controller;
+    this.#options.pulse?.sent();
   }
 
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: ReplyHeaders): void {
@@ -196,7 +210,11 @@ function parseJson(body: Buffer, path: string): Json {
 
 /** The message names no address: it can reach a client. */
 function connectionFault(error: Error, headSeen: boolean): Fault {
-  const reason = "code" in error && typeof error.code === "string" ? ` (${error.code})` : "";
+  const code = "code" in error && typeof error.code === "string" ? error.code : "";
+  if (code === "UND_ERR_CONNECT_TIMEOUT") {
+    return new Fault("connect_timeout", "no connection to the backend in time", { cause: error });
+  }
+  const reason = code === "" ? "" : ` (${code})`;
   return headSeen
     ? new Fault("backend_lost", `the backend's reply broke off${reason}`, { cause: error })
     : new Fault("backend_unreachable", `the backend cannot be reached${reason}`, { cause: error });

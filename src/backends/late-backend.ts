@@ -13,15 +13,15 @@ export class LateBackend implements Backend {
   readonly name: string;
   readonly url: string;
   readonly #address: Address;
-  readonly #slots: number;
+  readonly #limits: { readonly slots: number; readonly connectMs: number };
   #found: HttpBackend | undefined;
   #closed = false;
 
-  constructor(address: Address, slots: number) {
+  constructor(address: Address, limits: { readonly slots: number; readonly connectMs: number }) {
     this.url = address.url;
     this.name = `unknown@${address.url.replace(/^\w+:\/\//, "")}`;
     this.#address = address;
-    this.#slots = slots;
+    this.#limits = limits;
   }
 
   get kind(): BackendKind {
@@ -33,7 +33,7 @@ export class LateBackend implements Backend {
       const kind = await probeKind(this.#address, signal);
       if (this.#closed) throw unreachable();
       // Another inspection may have come first.
-      this.#found ??= new HttpBackend({ kind, target: this.#address, slots: this.#slots });
+      this.#found ??= new HttpBackend({ kind, target: this.#address, ...this.#limits });
     }
     return this.#found.inspect(signal);
   }

@@ -38,18 +38,18 @@ export async function openBackends(options: OpenBackendsOptions): Promise<readon
 }
 
 function openFound(address: Address, { settings, log }: OpenBackendsOptions): Backend {
-  const backend = backendAt(address, settings.slots);
+  const backend = backendAt(address, settings);
   log.info("backend found", { backend: backend.name });
   return backend;
 }
 
 async function openConfigured(address: Address, { settings, log }: OpenBackendsOptions): Promise<Backend> {
   const signal = AbortSignal.timeout(FIRST_LOOK_MS);
-  let backend = backendAt(address, settings.slots);
+  let backend = backendAt(address, settings);
   try {
     if (address.kind === undefined) {
       const kind = await probeKind(address, signal);
-      backend = backendAt({ ...address, kind }, settings.slots);
+      backend = backendAt({ ...address, kind }, settings);
     }
     const { models, slots } = await backend.inspect(signal);
     log.info("backend ready", { backend: backend.name, models: models.length, slots });
@@ -64,9 +64,10 @@ async function openConfigured(address: Address, { settings, log }: OpenBackendsO
   return backend;
 }
 
-function backendAt(address: Address, slots: number): Backend {
+function backendAt(address: Address, settings: Settings): Backend {
   const { kind } = address;
+  const limits = { slots: settings.slots, connectMs: settings.connectTimeoutMs };
   return kind === undefined
-    ? new LateBackend(address, slots)
-    : new HttpBackend({ kind, target: address, slots });
+    ? new LateBackend(address, limits)
+    : new HttpBackend({ kind, target: address, ...limits });
 }

@@ -1,4 +1,5 @@
 import { Fault } from "../core/fault.ts";
+import type { Pulse } from "./backend.ts";
 
 export type ReplyHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
 
@@ -12,6 +13,7 @@ export interface PostOptions {
   readonly path: string;
   readonly body: Buffer | string;
   readonly signal: AbortSignal;
+  readonly pulse: Pick<Pulse, "connecting" | "sent">;
   /** The head of a 2xx reply has come. */
   onHead(headers: ReplyHeaders): void;
   /** A piece of the body of a 2xx reply. What this throws rejects the exchange and hangs up. */

@@ -47,6 +47,15 @@ export const FAULTS = {
   draining: { http: 503, retryable: true },
   /** The backend is loading the model or is full. */
   backend_busy: { http: 503, retryable: true },
+  /** No worker began in the time that the request may wait for one. */
+  queue_timeout: { http: 503, retryable: true },
+  /** No connection to the backend in time. */
+  connect_timeout: { http: 504, retryable: true },
+  /** The backend has the request and did not begin to answer in time. */
+  first_token_timeout: { http: 504, retryable: true },
+  /** The backend began to answer and fell silent. */
+  idle_timeout: { http: 504, retryable: true },
+  /** The whole life of the request was not enough. */
   deadline_exceeded: { http: 504, retryable: true },
 } as const;
 

@@ -1,4 +1,5 @@
 import type { Errand } from "./errand.ts";
+import type { PhaseLimits } from "./timeouts.ts";
 
 /** What a client asked for, by the endpoint it asked at. Also the name used in metrics and logs. */
 export type Endpoint =
@@ -36,6 +37,8 @@ export interface Task {
   readonly trace: string;
   /** The client's JSON body, byte for byte; of an errand what its server is to be sent. */
   readonly body: Buffer;
+  /** Absent: nothing but the deadline counts, as for errands. */
+  readonly limits?: PhaseLimits;
 }
 
 /** The dialect an endpoint belongs to: its name begins with it. */

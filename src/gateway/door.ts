@@ -34,6 +34,7 @@ const ALLOWED_HEADERS = [
   "OpenAI-Project",
   "Idempotency-Key",
   "Traceparent",
+  "X-Sgnet-Timeouts",
   "X-Stainless-Arch",
   "X-Stainless-Async",
   "X-Stainless-Custom-Poll-Interval",

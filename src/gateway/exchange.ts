@@ -57,6 +57,8 @@ export class Exchange {
   /** Mono ms of the last look for one, and how long the next silence may be before another. */
   askedAt = 0;
   patienceMs: number = FIRST_PATIENCE_MS;
+  /** Wall clock, ms, of the next look whether a worker has it; Infinity: none is to be. */
+  queueLookAt: number;
   readonly #reply: HttpReply;
   readonly #host: ExchangeHost;
   #phase: Phase = "opening";
@@ -75,6 +77,7 @@ export class Exchange {
   constructor(options: { task: Task; model: string; reply: HttpReply; host: ExchangeHost }) {
     this.task = options.task;
     this.model = options.model;
+    this.queueLookAt = options.task.limits?.queueUntil || Infinity;
     this.#reply = options.reply;
     this.#host = options.host;
     this.startedAt = options.host.mono();

@@ -28,6 +28,8 @@ export interface RequestHeaders {
   readonly accept: string;
   readonly userAgent: string;
   readonly contentType: string;
+  /** `x-sgnet-timeouts` */
+  readonly timeouts: string;
 }
 
 const NO_BYTES = Buffer.alloc(0);
@@ -72,6 +74,7 @@ function readHeaders(req: NativeRequest): RequestHeaders {
     accept: req.getHeader("accept"),
     userAgent: req.getHeader("user-agent"),
     contentType: req.getHeader("content-type"),
+    timeouts: req.getHeader("x-sgnet-timeouts"),
   };
 }
 

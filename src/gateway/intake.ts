@@ -1,20 +1,22 @@
 import { toFault } from "../core/fault.ts";
 import type { Fault } from "../core/fault.ts";
 import type { Endpoint, Task } from "../core/task.ts";
+import type { Timeouts } from "../core/timeouts.ts";
 import { serverEndpoint } from "../protocols/catalogue.ts";
 import { modelNotFound } from "../protocols/ollama/faults.ts";
 import type { Opening } from "../protocols/protocol.ts";
 import { readBody } from "./body.ts";
 import { sendFault } from "./fault-reply.ts";
 import type { HttpReply, HttpRequest } from "./http.ts";
+import { limitsFrom } from "./timeout-policy.ts";
 import type { Refusal } from "./witness.ts";
 
 /** What the intake needs of its gateway. */
 export interface IntakeHost {
   now(): number;
   newTaskId(): string;
-  /** How long a task may live, ms. */
-  readonly taskTimeoutMs: number;
+  /** How long a task for a model may take; throws `invalid_request` for a header that cannot be read. */
+  timeoutsOf(model: string, header: string): Timeouts;
   /** A fault when no task can be taken now (Redis down, draining), else undefined. */
   unready(): Fault | undefined;
   /** The queue for a model name, or undefined when nobody serves it. */
@@ -43,8 +45,9 @@ export function takeRequest(
     named = opening.model;
     const model = knownModel(host, endpoint, opening);
     host.admit(model);
-    const asked = { id, endpoint, requestId, opening, body: bytes };
-    host.accept(toTask(host, asked, request.headers.traceparent), model, reply);
+    const timeouts = host.timeoutsOf(model, request.headers.timeouts);
+    const asked = { id, endpoint, requestId, opening, timeouts, body: bytes };
+    host.accept(toTask(host.now(), asked, request.headers.traceparent), model, reply);
   } catch (error) {
     const fault = toFault(error);
     host.rejected({ task: id, request: requestId, endpoint, model: named, at: host.now(), fault });
@@ -52,22 +55,27 @@ export function takeRequest(
   }
 }
 
-function toTask(
-  host: IntakeHost,
-  asked: { id: string; endpoint: Endpoint; requestId: string; opening: Opening; body: Buffer },
-  trace: string,
-): Task {
-  const now = host.now();
+interface Asked {
+  readonly id: string;
+  readonly endpoint: Endpoint;
+  readonly requestId: string;
+  readonly opening: Opening;
+  readonly timeouts: Timeouts;
+  readonly body: Buffer;
+}
+
+function toTask(now: number, asked: Asked, trace: string): Task {
   return {
     id: asked.id,
     endpoint: asked.endpoint,
     model: asked.opening.model,
     stream: asked.opening.stream,
     createdAt: now,
-    deadline: now + host.taskTimeoutMs,
+    deadline: now + asked.timeouts.total,
     requestId: asked.requestId,
     trace,
     body: asked.body,
+    limits: limitsFrom(asked.timeouts, now),
   };
 }
 

@@ -30,6 +30,8 @@ export interface RepliesOptions {
   readonly onLook: (exchange: Exchange) => void;
   /** Called for an exchange of which nothing has come for long, at each look for it. */
   readonly onSilent: (exchange: Exchange) => void;
+  /** Called for an exchange that has not begun and may not wait for a worker any longer. */
+  readonly onOverdue: (exchange: Exchange) => void;
   /** A payload that is no frame: dropped, the stream has the truth. */
   readonly onBadPayload: (error: unknown) => void;
 }
@@ -184,17 +186,21 @@ export class Replies {
     for (const exchange of this.#exchanges.values()) {
       if (now >= exchange.task.deadline) {
         exchange.fail(new Fault("deadline_exceeded", "the request was not answered in time"));
-      } else if (
-        !exchange.stalled &&
-        mono - Math.max(exchange.heardAt, exchange.askedAt) >= exchange.patienceMs
-      ) {
-        exchange.askedAt = mono;
-        if (exchange.patienceMs >= LAST_PATIENCE_MS) this.#options.onSilent(exchange);
-        exchange.patienceMs = Math.min(exchange.patienceMs * 2, LAST_PATIENCE_MS);
-        this.#wanted.add(exchange);
+      } else {
+        if (now >= exchange.queueLookAt && !exchange.begun) this.#options.onOverdue(exchange);
+        this.#lookForSilence(exchange, mono);
       }
       this.#options.onLook(exchange);
     }
     if (this.#wanted.size > 0) this.#schedule();
+  }
+
+  #lookForSilence(exchange: Exchange, mono: number): void {
+    const lastAt = Math.max(exchange.heardAt, exchange.askedAt);
+    if (exchange.stalled || mono - lastAt < exchange.patienceMs) return;
+    exchange.askedAt = mono;
+    if (exchange.patienceMs >= LAST_PATIENCE_MS) this.#options.onSilent(exchange);
+    exchange.patienceMs = Math.min(exchange.patienceMs * 2, LAST_PATIENCE_MS);
+    this.#wanted.add(exchange);
   }
 }

@@ -2,6 +2,7 @@ import { systemAmbient } from "../core/ambient.ts";
 import { Fault, toFault } from "../core/fault.ts";
 import { isOver } from "../core/phase.ts";
 import type { Endpoint, Task } from "../core/task.ts";
+import type { Timeouts } from "../core/timeouts.ts";
 import type { Settings } from "../config/settings.ts";
 import { heartbeatOf } from "../protocols/heartbeats.ts";
 import type { Connection } from "../redis/connection.ts";
@@ -19,6 +20,8 @@ import { Opener } from "./opener.ts";
 import { Recovery } from "./recovery.ts";
 import { Replies } from "./replies.ts";
 import { Reporter } from "./reporter.ts";
+import { QueueWatch } from "./queue-watch.ts";
+import { TimeoutPolicy } from "./timeout-policy.ts";
 import type { Refusal, Witness } from "./witness.ts";
 
 export interface SwitchboardOptions {
@@ -41,6 +44,8 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   readonly #recovery: Recovery;
   readonly #reporter: Reporter;
   readonly #cleaner: Cleaner;
+  readonly #queueWatch: QueueWatch;
+  readonly #timeouts: TimeoutPolicy;
   /** Open tasks by model. */
   readonly #load = new Map<string, number>();
   #count = 0;
@@ -68,10 +73,17 @@ export class Switchboard implements ExchangeHost, IntakeHost {
       onSilent: (exchange) => {
         this.#recovery.silent(exchange);
       },
+      onOverdue: (exchange) => {
+        this.#queueWatch.overdue(exchange);
+      },
       onBadPayload: (error) => {
         log.warn("a message on the reply channel was dropped", { reason: toFault(error).message });
       },
     });
+    const { settings } = options;
+    const { leaseMs } = settings;
+    this.#queueWatch = new QueueWatch({ connection, keys, replies: this.#replies, leaseMs, now });
+    this.#timeouts = new TimeoutPolicy(settings);
     this.#reporter = new Reporter({ log, metrics, serves: (model) => options.catalogue.serves(model) });
     this.#opener = new Opener({ connection, keys, now });
     this.#cleaner = new Cleaner({ connection, keys });
@@ -159,8 +171,8 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     return `${this.#options.tag}.${this.#count.toString(36)}`;
   }
 
-  get taskTimeoutMs(): number {
-    return this.#options.settings.taskTimeoutMs;
+  timeoutsOf(model: string, header: string): Timeouts {
+    return this.#timeouts.of(model, header);
   }
 
   findModel(name: string): string | undefined {

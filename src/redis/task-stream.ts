@@ -188,6 +188,18 @@ export async function silentTasks(
   });
 }
 
+/** How long ago a claimed entry was last heard of, ms; undefined when nobody has it. */
+export async function pendingMs(
+  connection: Connection,
+  keys: Keys,
+  model: string,
+  entry: string,
+): Promise<number | undefined> {
+  const reply = await connection.command("XPENDING", keys.queue(model), GROUP, entry, entry, "1");
+  const [pending] = asArray(reply);
+  return pending === undefined ? undefined : Number(asArray(pending)[2]);
+}
+
 /** Takes silent tasks over; those another worker was quicker with, or that ended, are left out. */
 export async function takeOver(
   connection: Connection,

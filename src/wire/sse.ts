@@ -168,3 +168,15 @@ export class SseParser {
     return parseEvents(bare);
   }
 }
+
+const COLON = 58;
+const SPACE = 32;
+/** A line that has something to say. */
+const SAYS = /(?:^|[\r\n])[ \t]*[^:\s]/;
+
+/** True for a chunk of comments and blanks only, which servers send to keep a connection open. */
+export function isHeartbeat(chunk: Buffer): boolean {
+  const first = chunk[0] ?? SPACE;
+  // All else begins with a brace or with the name of a field: one byte tells.
+  return (first <= SPACE || first === COLON) && !SAYS.test(chunk.toString("latin1"));
+}

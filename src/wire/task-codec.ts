@@ -1,10 +1,11 @@
 import { Packr } from "msgpackr";
 import { Fault } from "../core/fault.ts";
 import type { Endpoint, Task } from "../core/task.ts";
+import type { PhaseLimits } from "../core/timeouts.ts";
 
 /**
  * A task on the wire is one msgpack array:
- * `[version, id, endpoint, model, stream, createdAt, deadline, requestId, trace, body | nil]`.
+ * `[version, id, endpoint, model, stream, createdAt, deadline, requestId, trace, body | nil, limits | nil]`.
  * A nil body is kept under a key of its own (see redis/keys.ts): large bodies would make every read of the
  * queue slow.
  */
@@ -31,6 +32,7 @@ export function encodeTask(task: Task, inlineBody: boolean): Buffer {
     task.requestId,
     task.trace,
     inlineBody ? task.body : null,
+    task.limits === undefined ? null : encodeLimits(task.limits),
   ]);
 }
 
@@ -48,7 +50,7 @@ export function decodeTask(payload: Buffer): TaskEnvelope {
 }
 
 function toEnvelope(value: readonly unknown[]): TaskEnvelope {
-  const [, id, endpoint, model, stream, createdAt, deadline, requestId, trace, body] = value;
+  const [, id, endpoint, model, stream, createdAt, deadline, requestId, trace, body, limits] = value;
   const texts = [id, endpoint, model, requestId, trace];
   const numbers = [createdAt, deadline];
   if (
@@ -69,6 +71,26 @@ function toEnvelope(value: readonly unknown[]): TaskEnvelope {
     requestId: requestId as string,
     trace: trace as string,
     body: body ?? undefined,
+    ...(limits === undefined || limits === null ? {} : { limits: decodeLimits(limits) }),
+  };
+}
+
+/** `[queueUntil, connectMs, firstTokenMs, idleMs]` */
+function encodeLimits({ queueUntil, connectMs, firstTokenMs, idleMs }: PhaseLimits): readonly number[] {
+  return [queueUntil, connectMs, firstTokenMs, idleMs];
+}
+
+function decodeLimits(value: unknown): PhaseLimits {
+  const [queueUntil, connectMs, firstTokenMs, idleMs] = Array.isArray(value) ? (value as unknown[]) : [];
+  const numbers = [queueUntil, connectMs, firstTokenMs, idleMs];
+  if (!numbers.every((number) => typeof number === "number" && number >= 0)) {
+    throw malformed("its limits are no times");
+  }
+  return {
+    queueUntil: queueUntil as number,
+    connectMs: connectMs as number,
+    firstTokenMs: firstTokenMs as number,
+    idleMs: idleMs as number,
   };
 }
 

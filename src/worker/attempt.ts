@@ -1,3 +1,5 @@
+import type { Fault } from "../core/fault.ts";
+import type { PhaseLimits } from "../core/timeouts.ts";
 import type { TaskEnvelope } from "../wire/task-codec.ts";
 import type { Outbox } from "./outbox.ts";
 
@@ -21,8 +23,10 @@ export class Attempt {
   readonly startedAt: number;
   /** How often the task has been delivered, this time included. */
   readonly deliveries: number;
+  readonly #limits: PhaseLimits | undefined;
   readonly #abort = new AbortController();
   #stopReason: StopReason | undefined;
+  #lapse: Fault | undefined;
 
   constructor(options: {
     envelope: TaskEnvelope;
@@ -34,6 +38,7 @@ export class Attempt {
   }) {
     this.id = options.envelope.id;
     this.deadline = options.envelope.deadline;
+    this.#limits = options.envelope.limits;
     this.model = options.model;
     this.entry = options.entry;
     this.outbox = options.outbox;
@@ -47,6 +52,18 @@ export class Attempt {
 
   get stopReason(): StopReason | undefined {
     return this.#stopReason;
+  }
+
+  /** What the attempt was given up for: a phase of it lasted too long. */
+  get lapse(): Fault | undefined {
+    return this.#lapse;
+  }
+
+  /** Stops the backend when a phase has lasted too long. */
+  look(): void {
+    if (this.#limits === undefined || this.#lapse !== undefined || this.#stopReason !== undefined) return;
+    this.#lapse = this.outbox.pulse.look(this.#limits);
+    if (this.#lapse !== undefined) this.#abort.abort(this.#lapse);
   }
 
   /** Stops the backend at once. The first reason stands. */

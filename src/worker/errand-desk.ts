@@ -69,7 +69,7 @@ export class ErrandDesk implements Backend {
 /** An errand is for one server: where that cannot be reached, handing it to another worker would not help. */
 function finalFault(error: unknown): Fault {
   const fault = toFault(error);
-  if (fault.code !== "backend_unreachable") return fault;
+  if (fault.code !== "backend_unreachable" && fault.code !== "connect_timeout") return fault;
   return new Fault("backend_error", fault.message, { cause: error });
 }
 

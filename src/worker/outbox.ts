@@ -3,6 +3,7 @@ import type { FrameEnd, FrameHead } from "../core/frame.ts";
 import { tagOf } from "../core/task.ts";
 import type { EmitResult, OutgoingFrame } from "../redis/reply-stream.ts";
 import { encodeFrame } from "../wire/frame-codec.ts";
+import { PhaseClock } from "./phase-clock.ts";
 
 /** The definite answer to a reply. */
 export type Verdict = Exclude<EmitResult, "refused">;
@@ -19,6 +20,7 @@ export class Outbox implements ReplySink {
   readonly tag: string;
   readonly attempt: number;
   readonly worker: string;
+  readonly pulse: PhaseClock;
   /** Resolves once, when the end frame is accepted or the reply is refused. */
   readonly result: Promise<Verdict>;
   readonly #settle: PromiseWithResolvers<Verdict> = Promise.withResolvers<Verdict>();
@@ -53,6 +55,7 @@ export class Outbox implements ReplySink {
     this.#stream = options.stream;
     this.#ready = options.ready;
     this.#mono = options.mono;
+    this.pulse = new PhaseClock(options);
     this.result = this.#settle.promise;
   }
 

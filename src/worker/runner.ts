@@ -50,6 +50,9 @@ export interface Delivery {
 
 const FIRST: Delivery = { deliveries: 1 };
 
+/** The backend did not get the request. */
+const UNREACHED: ReadonlySet<FaultCode> = new Set<FaultCode>(["backend_unreachable", "connect_timeout"]);
+
 /** Runs claimed tasks: one attempt each, from the claim to the acknowledgement. */
 export class Runner {
   readonly #options: RunnerOptions;
@@ -81,8 +84,17 @@ export class Runner {
     if (envelope === undefined) return;
     const outbox = this.#outbox(envelope, delivery.attempt);
     if (fault.code === "delivery_limit") this.#bury(queued, fault, delivery.deliveries);
+    await this.#end(outbox, queued, fault);
+  }
+
+  async #end(outbox: Outbox, queued: QueuedTask, fault: Fault): Promise<void> {
     outbox.end({ fault: faultToRecord(fault) });
     if ((await outbox.result) !== "fenced") this.#options.acknowledger.add(queued.model, queued.entry);
+  }
+
+  /** Its gateway has given it up, or is about to. */
+  #waitedTooLong({ limits }: TaskEnvelope): boolean {
+    return limits !== undefined && limits.queueUntil > 0 && limits.queueUntil <= this.#options.now();
   }
 
   #decode(queued: QueuedTask): TaskEnvelope | undefined {
@@ -130,6 +142,10 @@ export class Runner {
       return;
     }
     const outbox = this.#outbox(envelope, delivery.attempt);
+    if (delivery.deliveries === 1 && this.#waitedTooLong(envelope)) {
+      void this.#end(outbox, queued, new Fault("queue_timeout", "no worker was free for the request in time"));
+      return;
+    }
     const attempt = new Attempt({
       envelope,
       model,
@@ -156,7 +172,7 @@ export class Runner {
       attempt.outbox.end(this.#frameEnd(attempt, answer.usage === undefined ? {} : { usage: answer.usage }));
       this.#count(station, attempt, { code: "ok", usage: answer.usage });
     } catch (error) {
-      const fault = toFault(error);
+      const fault = attempt.lapse ?? toFault(error);
       this.#failed(station, attempt, fault);
       this.#count(station, attempt, { code: codeOf(attempt.stopReason, fault), usage: undefined });
     }
@@ -187,7 +203,7 @@ export class Runner {
   #failed(station: Station, attempt: Attempt, fault: Fault): void {
     const { stopReason, outbox } = attempt;
     if (stopReason !== undefined && stopReason !== "draining") return;
-    if (fault.code === "backend_unreachable") this.#options.onUnreachable(station);
+    if (UNREACHED.has(fault.code)) this.#options.onUnreachable(station);
     if (!outbox.begun && this.#mayRunAgain(attempt, fault)) {
       this.#options.metrics.handedBack(station.backend.name);
       this.#handBack(attempt);
@@ -200,7 +216,7 @@ export class Runner {
 
   #mayRunAgain(attempt: Attempt, fault: Fault): boolean {
     if (attempt.stopReason === "draining") return true;
-    return fault.code === "backend_unreachable" && attempt.deliveries < this.#options.deliveryLimit;
+    return UNREACHED.has(fault.code) && attempt.deliveries < this.#options.deliveryLimit;
   }
 
   /** Leaves the task to another worker (or to this one, when its backend is back). */

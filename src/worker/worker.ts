@@ -18,6 +18,7 @@ import { Claimer } from "./claimer.ts";
 import { ErrandDesk } from "./errand-desk.ts";
 import { Emitter } from "./emitter.ts";
 import { Keeper } from "./keeper.ts";
+import { PhaseWatch } from "./phase-watch.ts";
 import { Presence } from "./presence.ts";
 import { Reporter } from "./reporter.ts";
 import { Roll } from "./roll.ts";
@@ -85,6 +86,7 @@ async function assemble(options: WorkerOptions, worker: string, redis: Connectio
   });
   await presence.start();
   keeper.start();
+  crew.watch.start();
   crew.reporter.start();
   for (const claimer of claimers) claimer.start();
   log.info("worker is ready", { worker, backends: options.backends.length });
@@ -112,6 +114,7 @@ interface Crew extends Links {
   readonly acknowledger: Acknowledger;
   readonly emitter: Emitter;
   readonly roll: Roll;
+  readonly watch: PhaseWatch;
   readonly keeper: Keeper;
   readonly presence: Presence;
   readonly reporter: Reporter;
@@ -175,6 +178,7 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
     acknowledger,
     emitter,
     roll,
+    watch: new PhaseWatch(roll),
     keeper,
     presence,
     reporter,
@@ -228,6 +232,7 @@ async function stop(options: WorkerOptions, crew: Crew, connections: readonly Co
   await roll.empty(options.settings.drainMs);
   roll.stopAll("draining");
   await roll.empty(FAREWELL_MS);
+  crew.watch.stop();
   keeper.stop();
   await acknowledger.flush();
   await crew.reporter.stop();

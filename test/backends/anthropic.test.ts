@@ -4,6 +4,7 @@ import { HttpBackend } from "../../src/backends/http-backend.ts";
 import type { HttpKind } from "../../src/backends/profiles.ts";
 import type { Endpoint, Task } from "../../src/core/task.ts";
 import { startStandIn, type StandIn, type StandInOptions } from "../stand-in.ts";
+import { STILL_PULSE } from "../still-pulse.ts";
 
 const COUNT = "/v1/messages/count_tokens";
 const QUESTION = "How many tokens are these?";
@@ -42,7 +43,8 @@ function taskOf(endpoint: Endpoint, more: object): Task {
 
 async function answerOf(backend: HttpBackend, task: Task): Promise<{ text: string; usage: unknown }> {
   let text = "";
-  const sink = { head: (): void => {}, write: (bytes: Buffer): void => void (text += bytes.toString()) };
+  const write = (bytes: Buffer): void => void (text += bytes.toString());
+  const sink = { head: (): void => {}, write, pulse: STILL_PULSE };
   const { usage } = await backend.run(task, "tiny:latest", sink, new AbortController().signal);
   return { text, usage };
 }

@@ -10,6 +10,7 @@ import { findWeights } from "../../src/backends/embedded/weights.ts";
 import { isObject, type JsonObject } from "../../src/core/json.ts";
 import type { Endpoint, Task } from "../../src/core/task.ts";
 import { openLog } from "../../src/telemetry/log.ts";
+import { STILL_PULSE } from "../still-pulse.ts";
 
 const MODEL = "smollm2:135m";
 const GREEDY = { temperature: 0, num_predict: 24 };
@@ -56,6 +57,7 @@ const run = async (backend: Backend, { endpoint, body, signal, onBytes }: Run): 
       pieces.push(bytes.toString());
       onBytes?.(bytes);
     },
+    pulse: STILL_PULSE,
   };
   const stop = signal ?? new AbortController().signal;
   const answer = await backend.run(taskOf(endpoint, body), MODEL, sink, stop);
@@ -357,7 +359,7 @@ describe("embedded backend with real weights", { timeout: 120_000 }, () => {
   });
 
   it("does not run other models", async () => {
-    const sink = { head: () => assert.fail(), write: () => assert.fail() };
+    const sink = { head: () => assert.fail(), write: () => assert.fail(), pulse: STILL_PULSE };
     const task = taskOf("ollama-chat", { messages: [{ role: "user", content: "Hi" }] });
     const other = backend.run(task, "llama3", sink, new AbortController().signal);
     await assert.rejects(other, { code: "model_not_found" });
@@ -373,7 +375,7 @@ describe("embedded backend with real weights", { timeout: 120_000 }, () => {
     assert.equal(name, "SmolLM2-135M-Instruct.Q4_1");
     assert.match(lines.join(""), /loadMs/);
     const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
-    const sink = { head: () => {}, write: () => begin() };
+    const sink = { head: () => {}, write: () => begin(), pulse: STILL_PULSE };
     const never = new AbortController().signal;
     const task = taskOf("ollama-generate", { prompt: "Tell me a very long story." });
     const running = mine.run(task, name, sink, never);

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
-import type { Answer, ReplySink } from "../../src/backends/backend.ts";
+import type { Answer, Pulse, ReplySink } from "../../src/backends/backend.ts";
 import { HttpBackend } from "../../src/backends/http-backend.ts";
 import type { HttpKind } from "../../src/backends/profiles.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { Endpoint, Task } from "../../src/core/task.ts";
 import { standInText, startStandIn, type StandIn, type StandInOptions } from "../stand-in.ts";
+import { STILL_PULSE } from "../still-pulse.ts";
 
 /** A sink that keeps what it is given, and refuses what its contract forbids. */
 class KeptReply implements ReplySink {
@@ -13,6 +14,7 @@ class KeptReply implements ReplySink {
   contentType = "";
   dropped: readonly string[] = [];
   readonly writes: string[] = [];
+  readonly pulse: Pulse = STILL_PULSE;
   readonly firstWrite: Promise<void>;
   #first: () => void;
 

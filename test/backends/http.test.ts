@@ -5,6 +5,7 @@ import { test, type TestContext } from "node:test";
 import { HttpOrigin } from "../../src/backends/http.ts";
 import { Fault, type FaultCode } from "../../src/core/fault.ts";
 import { standInText, startStandIn, type StandIn, type StandInOptions } from "../stand-in.ts";
+import { STILL_PULSE } from "../still-pulse.ts";
 
 async function standInOf(t: TestContext, options: StandInOptions = {}): Promise<StandIn> {
   const standIn = await startStandIn(options);
@@ -36,6 +37,7 @@ function ask(
     path: "/api/generate",
     body: JSON.stringify({ model: "tiny", prompt: "hi", ...options.body }),
     signal: options.signal ?? new AbortController().signal,
+    pulse: STILL_PULSE,
     onHead: (headers) => (seen.contentType = String(headers["content-type"])),
     onChunk: (chunk) => {
       seen.text += chunk.toString();

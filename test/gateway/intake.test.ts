@@ -16,6 +16,7 @@ const HEADERS = {
   accept: "",
   userAgent: "",
   contentType: "",
+  timeouts: "",
 };
 
 interface Taken {
@@ -28,7 +29,7 @@ function take(body: Buffer): Taken {
   const host: IntakeHost = {
     now: () => 1000,
     newTaskId: () => "g.1",
-    taskTimeoutMs: 5000,
+    timeoutsOf: () => ({ queue: 0, connect: 10, firstToken: 20, idle: 30, total: 5000 }),
     unready: () => undefined,
     findModel: (name) => (name === "tiny" ? "tiny" : undefined),
     admit: () => {},

@@ -41,6 +41,7 @@ function openDesk(): Desk {
     onGapFilled: ignore,
     onFrames: ignore,
     onLook: ignore,
+    onOverdue: ignore,
     onSilent: ignore,
     onBadPayload: ignore,
   };

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Backend, BackendKind, ManagementRequest, ReplySink } from "../../src/backends/backend.ts";
+import type { Backend, BackendKind, ManagementRequest, Pulse, ReplySink } from "../../src/backends/backend.ts";
 import { errandKey } from "../../src/core/errand.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { Endpoint, Task } from "../../src/core/task.ts";
 import { ErrandDesk } from "../../src/worker/errand-desk.ts";
 import { Station } from "../../src/worker/station.ts";
+import { STILL_PULSE } from "../still-pulse.ts";
 
 /** A backend that writes down what it is to manage. */
 class Managed implements Backend {
@@ -84,6 +85,7 @@ function taskAt(endpoint: Endpoint, model = "tiny", body = "{}"): Task {
 
 class Sink implements ReplySink {
   told = "";
+  readonly pulse: Pulse = STILL_PULSE;
 
   head(status: number, contentType: string): void {
     this.told += `${status} ${contentType} `;

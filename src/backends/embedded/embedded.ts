@@ -7,7 +7,7 @@ import { modelKey, type ModelCard } from "../../core/model.ts";
 import type { Task } from "../../core/task.ts";
 import type { Log } from "../../telemetry/log.ts";
 import { answerCount, AnswerWriter, openTask } from "../answer.ts";
-import type { Answer, Backend, BackendState, ReplySink } from "../backend.ts";
+import type { Answer, Backend, BackendState, Pulse, ReplySink } from "../backend.ts";
 import { cardOf } from "./card.ts";
 import { droppedFields } from "./dropped.ts";
 import { embed, openEmbedder, readInputs } from "./embed.ts";
@@ -93,7 +93,10 @@ class EmbeddedBackend implements Backend {
       refuseUnsupported(request, task.model);
       return answerCount(writer, promptTokens(this.#runtime, request).length);
     }
-    const work = this.#start(request, task).then((start) => this.#answer(start, writer, signal));
+    const work = this.#start(request, task).then((start) => {
+      sink.pulse.sent();
+      return this.#answer(start, { writer, pulse: sink.pulse, signal });
+    });
     const settled = work.catch(() => undefined);
     this.#running.add(settled);
     try {
@@ -134,11 +137,17 @@ class EmbeddedBackend implements Backend {
   }
 
   /** Embeddings need no slot of their own, but take one: no more native calls may run at once. */
-  async #answer(start: Start, writer: AnswerWriter, signal: AbortSignal): Promise<Answer> {
+  async #answer(
+    start: Start,
+    { writer, pulse, signal }: { writer: AnswerWriter; pulse: Pulse; signal: AbortSignal },
+  ): Promise<Answer> {
     const stop = AbortSignal.any([signal, this.#closing.signal]);
     const slot = await this.#slots.take(stop);
     try {
-      for await (const part of start(slot, stop)) writer.write([part]);
+      for await (const part of start(slot, stop)) {
+        pulse.alive();
+        writer.write([part]);
+      }
       return writer.finish();
     } finally {
       await slot.clearHistory();

@@ -12,6 +12,7 @@ const TYPES: ReadonlyMap<number, string> = new Map([
   [413, "request_too_large"],
   [429, "rate_limit_error"],
   [503, "overloaded_error"],
+  [504, "timeout_error"],
   [529, "overloaded_error"],
 ]);
 

@@ -57,7 +57,7 @@ function responsesFrame(fault: Fault): string {
 }
 
 function codeOf(fault: Fault): string | null {
-  if (fault.http === 503) return "server_busy";
+  if (fault.http === 503 && fault.code !== "queue_timeout") return "server_busy";
   const code = CODES[fault.code];
   return code === undefined ? fault.code : code;
 }

@@ -1,0 +1,56 @@
+import { Fault } from "../core/fault.ts";
+import { isOver } from "../core/phase.ts";
+import type { Connection } from "../redis/connection.ts";
+import type { Keys } from "../redis/keys.ts";
+import { isQueued, pendingMs } from "../redis/task-stream.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Replies } from "./replies.ts";
+
+/** A task that a worker has is looked at again after this, ms: it may be handed back. */
+const AGAIN_MS = 1000;
+
+export interface QueueWatchOptions {
+  readonly connection: Connection;
+  readonly keys: Keys;
+  readonly replies: Pick<Replies, "hasNews">;
+  readonly leaseMs: number;
+  readonly now: () => number;
+}
+
+/**
+ * Ends tasks that have waited too long for a worker. Only Redis knows whether one has a task before its first frame:
+ * it is asked when the time is up, never before.
+ */
+export class QueueWatch {
+  readonly #options: QueueWatchOptions;
+
+  constructor(options: QueueWatchOptions) {
+    this.#options = options;
+  }
+
+  /** To be called when the time of a task that has not begun is up. */
+  overdue(exchange: Exchange): void {
+    exchange.queueLookAt = this.#options.now() + AGAIN_MS;
+    // With Redis away the next look asks again, until the deadline.
+    this.#check(exchange).catch(() => undefined);
+  }
+
+  async #check(exchange: Exchange): Promise<void> {
+    if (!(await this.#waits(exchange)) || exchange.begun || isOver(exchange.phase)) return;
+    exchange.fail(new Fault("queue_timeout", "no worker was free for the request in time"));
+  }
+
+  async #waits(exchange: Exchange): Promise<boolean> {
+    const { connection, keys, replies, leaseMs } = this.#options;
+    const { entry, model } = exchange;
+    if (entry === undefined) return true;
+    const [heldMs, queued] = await Promise.all([
+      pendingMs(connection, keys, model, entry),
+      isQueued(connection, keys, model, entry),
+    ]);
+    // Nobody took it over in the lease after it was handed back, or after its worker was lost.
+    if (heldMs !== undefined) return heldMs >= 2 * leaseMs;
+    // Between its acknowledgement and its deletion an entry looks unclaimed: its answer is there by then.
+    return queued && !(await replies.hasNews(exchange));
+  }
+}

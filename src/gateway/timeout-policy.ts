@@ -1,0 +1,57 @@
+import type { Settings } from "../config/settings.ts";
+import { Fault } from "../core/fault.ts";
+import { parseModelTimeouts, parseTimeouts, shorten } from "../core/timeouts.ts";
+import type { PhaseLimits, Timeouts } from "../core/timeouts.ts";
+
+export type TimeoutSettings = Pick<
+  Settings,
+  | "queueTimeoutMs"
+  | "connectTimeoutMs"
+  | "firstTokenTimeoutMs"
+  | "idleTimeoutMs"
+  | "taskTimeoutMs"
+  | "modelTimeouts"
+>;
+
+/** How long requests may take: by the settings, those of their model, and their own header. */
+export class TimeoutPolicy {
+  readonly #usual: Timeouts;
+  readonly #models: ReadonlyMap<string, Timeouts>;
+
+  constructor(settings: TimeoutSettings) {
+    const usual = {
+      queue: settings.queueTimeoutMs,
+      connect: settings.connectTimeoutMs,
+      firstToken: settings.firstTokenTimeoutMs,
+      idle: settings.idleTimeoutMs,
+      total: settings.taskTimeoutMs,
+    };
+    this.#usual = usual;
+    const models = [...parseModelTimeouts(settings.modelTimeouts)];
+    this.#models = new Map(models.map(([model, own]) => [model, { ...usual, ...own }]));
+  }
+
+  /**
+   * @param model model key
+   * @param header of the request, empty without one: it can only shorten what the settings say
+   * @throws Fault `invalid_request` for a header that cannot be read
+   */
+  of(model: string, header: string): Timeouts {
+    const most = this.#models.get(model) ?? this.#usual;
+    if (header === "") return most;
+    const own = parseTimeouts(header);
+    if (own === undefined) throw new Fault("invalid_request", BAD_HEADER);
+    return shorten(most, own);
+  }
+}
+
+const BAD_HEADER =
+  "x-sgnet-timeouts must be like first-token=60000, total=120000, with queue, connect, first-token, idle or total and ms";
+
+/** What travels with a task that is accepted now. @param now wall clock, ms */
+export function limitsFrom(timeouts: Timeouts, now: number): PhaseLimits {
+  const { queue, connect, firstToken, idle, total } = timeouts;
+  // A queue that may take as long as the whole life needs no watch of its own.
+  const queueUntil = queue > 0 && queue < total ? now + queue : 0;
+  return { queueUntil, connectMs: connect, firstTokenMs: firstToken, idleMs: idle };
+}

@@ -6,7 +6,8 @@ import type { Environment } from "./environment.ts";
 import { readSetting } from "./read.ts";
 import type { SettingValue } from "./read.ts";
 import { SETTINGS } from "./settings.ts";
-import type { Setting, Settings } from "./settings.ts";
+import type { Setting } from "./setting.ts";
+import type { Settings } from "./settings.ts";
 
 export interface SettingsSources {
   /** Values of command line flags, by flag name; absent or undefined when not given. */

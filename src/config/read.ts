@@ -1,4 +1,4 @@
-import type { FlagSetting, NumberSetting, Setting, TextSetting } from "./settings.ts";
+import type { FlagSetting, NumberSetting, Setting, TextSetting } from "./setting.ts";
 
 export type SettingValue = string | number | boolean;
 

@@ -1,5 +1,5 @@
 import { SETTINGS } from "./settings.ts";
-import type { Setting } from "./settings.ts";
+import type { Setting } from "./setting.ts";
 
 /** What a setting is, in one line: the sentence, then unit, range and default. */
 export function describeSetting(setting: Setting): string {

@@ -3,44 +3,12 @@
  * docs/settings.md all derive from it.
  */
 
-import { MODEL_TIMEOUTS } from "../core/timeouts.ts";
-
-interface SettingBase {
-  /** Environment variable and `.env` name. */
-  readonly env: string;
-  /** Command line flag without dashes. */
-  readonly flag: string;
-  /** One sentence; ends with what special values mean, if any. */
-  readonly doc: string;
-  /** Shown in no log and no status. */
-  readonly secret?: boolean;
-}
-
-export interface TextSetting extends SettingBase {
-  readonly type: "text";
-  readonly default: string;
-  readonly choices?: readonly string[];
-  /** What a value other than the default must look like; `says` completes "must be …". */
-  readonly form?: { readonly pattern: RegExp; readonly says: string };
-}
-
-export interface NumberSetting extends SettingBase {
-  readonly type: "number";
-  readonly default: number;
-  readonly min: number;
-  readonly max: number;
-  readonly unit?: "ms" | "s" | "bytes" | "tasks";
-}
-
-export interface FlagSetting extends SettingBase {
-  readonly type: "flag";
-  readonly default: boolean;
-}
-
-export type Setting = TextSetting | NumberSetting | FlagSetting;
+import type { Setting } from "./setting.ts";
+import { TIMEOUT_SETTINGS } from "./timeout-settings.ts";
+import type { TimeoutSettings } from "./timeout-settings.ts";
 
 /** All settings of all commands, typed. */
-export interface Settings {
+export interface Settings extends TimeoutSettings {
   readonly port: number;
   readonly host: string;
   readonly redisUrl: string;
@@ -53,12 +21,6 @@ export interface Settings {
   readonly cacheDir: string;
   readonly leaseMs: number;
   readonly deliveryLimit: number;
-  readonly taskTimeoutMs: number;
-  readonly queueTimeoutMs: number;
-  readonly connectTimeoutMs: number;
-  readonly firstTokenTimeoutMs: number;
-  readonly idleTimeoutMs: number;
-  readonly modelTimeouts: string;
   readonly drainMs: number;
   readonly maxBodyBytes: number;
   readonly maxQueue: number;
@@ -178,67 +140,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     max: 100,
     doc: "How often a task may be handed to a worker before it is given up as a dead letter.",
   },
-  taskTimeoutMs: {
-    env: "SGNET_TASK_TIMEOUT_MS",
-    flag: "task-timeout-ms",
-    type: "number",
-    default: 3_600_000,
-    min: 1000,
-    max: 604_800_000,
-    unit: "ms",
-    doc: "Longest life of a request, queue and answer together.",
-  },
-  queueTimeoutMs: {
-    env: "SGNET_QUEUE_TIMEOUT_MS",
-    flag: "queue-timeout-ms",
-    type: "number",
-    default: 0,
-    min: 0,
-    max: 604_800_000,
-    unit: "ms",
-    doc: "How long a request may wait for a worker before it gets 503; 0: as long as it may live.",
-  },
-  connectTimeoutMs: {
-    env: "SGNET_CONNECT_TIMEOUT_MS",
-    flag: "connect-timeout-ms",
-    type: "number",
-    default: 5000,
-    min: 100,
-    max: 60_000,
-    unit: "ms",
-    doc: "How long a connection to a backend may take; the shorter of what gateway and worker are set to counts.",
-  },
-  firstTokenTimeoutMs: {
-    env: "SGNET_FIRST_TOKEN_TIMEOUT_MS",
-    flag: "first-token-timeout-ms",
-    type: "number",
-    default: 1_800_000,
-    min: 0,
-    max: 604_800_000,
-    unit: "ms",
-    doc: "How long a backend may take to begin a streamed answer, the load of the model included; 0: as long as the request may live.",
-  },
-  idleTimeoutMs: {
-    env: "SGNET_IDLE_TIMEOUT_MS",
-    flag: "idle-timeout-ms",
-    type: "number",
-    default: 300_000,
-    min: 0,
-    max: 604_800_000,
-    unit: "ms",
-    doc: "How long a backend may fall silent once its answer has begun; 0: as long as the request may live.",
-  },
-  modelTimeouts: {
-    env: "SGNET_MODEL_TIMEOUTS",
-    flag: "model-timeouts",
-    type: "text",
-    default: "",
-    form: {
-      pattern: MODEL_TIMEOUTS,
-      says: "like llama3:70b first-token=3600000, idle=600000; qwen3:8b total=60000, with queue, connect, first-token, idle or total and ms",
-    },
-    doc: "Timeouts of single models instead of those above, models separated by semicolons: llama3:70b first-token=3600000, idle=600000; qwen3:8b total=60000. The phases are queue, connect, first-token, idle and total, in ms.",
-  },
+  ...TIMEOUT_SETTINGS,
   drainMs: {
     env: "SGNET_DRAIN_MS",
     flag: "drain-ms",

@@ -1,17 +1,7 @@
-import type { Settings } from "../config/settings.ts";
+import type { TimeoutSettings } from "../config/timeout-settings.ts";
 import { Fault } from "../core/fault.ts";
 import { parseModelTimeouts, parseTimeouts, shorten } from "../core/timeouts.ts";
 import type { PhaseLimits, Timeouts } from "../core/timeouts.ts";
-
-export type TimeoutSettings = Pick<
-  Settings,
-  | "queueTimeoutMs"
-  | "connectTimeoutMs"
-  | "firstTokenTimeoutMs"
-  | "idleTimeoutMs"
-  | "taskTimeoutMs"
-  | "modelTimeouts"
->;
 
 /** How long requests may take: by the settings, those of their model, and their own header. */
 export class TimeoutPolicy {

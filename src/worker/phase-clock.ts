@@ -43,7 +43,8 @@ export class PhaseClock implements Pulse {
       this.#wait = "next";
       this.#since = now;
     }
-    const limitMs = this.#limitMs(limits);
+    if (this.#wait === "nothing") return undefined;
+    const limitMs = this.#limitMs(this.#wait, limits);
     return limitMs > 0 && now - this.#since >= limitMs ? faultOf(this.#wait, limitMs) : undefined;
   }
 
@@ -53,10 +54,8 @@ export class PhaseClock implements Pulse {
     this.#stirred = false;
   }
 
-  #limitMs({ connectMs, firstTokenMs, idleMs }: PhaseLimits): number {
-    switch (this.#wait) {
-      case "nothing":
-        return 0;
+  #limitMs(wait: Exclude<Wait, "nothing">, { connectMs, firstTokenMs, idleMs }: PhaseLimits): number {
+    switch (wait) {
       case "connection":
         return connectMs;
       case "first":
@@ -67,13 +66,16 @@ export class PhaseClock implements Pulse {
   }
 }
 
-function faultOf(wait: Wait, limitMs: number): Fault {
+function faultOf(wait: Exclude<Wait, "nothing">, limitMs: number): Fault {
   switch (wait) {
     case "connection":
       return new Fault("connect_timeout", `no connection to the backend within ${limitMs} ms`);
-    case "next":
-      return new Fault("idle_timeout", `the backend fell silent for ${limitMs} ms in the middle of its answer`);
-    default:
+    case "first":
       return new Fault("first_token_timeout", `the backend did not begin to answer within ${limitMs} ms`);
+    case "next":
+      return new Fault(
+        "idle_timeout",
+        `the backend fell silent for ${limitMs} ms in the middle of its answer`,
+      );
   }
 }

@@ -143,7 +143,11 @@ export class Runner {
     }
     const outbox = this.#outbox(envelope, delivery.attempt);
     if (delivery.deliveries === 1 && this.#waitedTooLong(envelope)) {
-      void this.#end(outbox, queued, new Fault("queue_timeout", "no worker was free for the request in time"));
+      void this.#end(
+        outbox,
+        queued,
+        new Fault("queue_timeout", "no worker was free for the request in time"),
+      );
       return;
     }
     const attempt = new Attempt({

@@ -76,6 +76,7 @@ interface Connections {
 async function assemble(options: WorkerOptions, worker: string, redis: Connections): Promise<WorkerHandle> {
   const crew = await recruit(options, worker, redis);
   const { presence, keeper, claimers, log } = crew;
+  const watch = new PhaseWatch(crew.roll);
   await onControl(crew.control, crew.keys, worker, {
     cancel: (task) => {
       crew.roll.cancel(task);
@@ -86,7 +87,7 @@ async function assemble(options: WorkerOptions, worker: string, redis: Connectio
   });
   await presence.start();
   keeper.start();
-  crew.watch.start();
+  watch.start();
   crew.reporter.start();
   for (const claimer of claimers) claimer.start();
   log.info("worker is ready", { worker, backends: options.backends.length });
@@ -94,7 +95,9 @@ async function assemble(options: WorkerOptions, worker: string, redis: Connectio
   return {
     id: worker,
     stop: async () => {
-      stopping ??= stop(options, crew, redis.connections);
+      stopping ??= stop(options, crew, redis.connections).finally(() => {
+        watch.stop();
+      });
       return stopping;
     },
   };
@@ -114,7 +117,6 @@ interface Crew extends Links {
   readonly acknowledger: Acknowledger;
   readonly emitter: Emitter;
   readonly roll: Roll;
-  readonly watch: PhaseWatch;
   readonly keeper: Keeper;
   readonly presence: Presence;
   readonly reporter: Reporter;
@@ -178,7 +180,6 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
     acknowledger,
     emitter,
     roll,
-    watch: new PhaseWatch(roll),
     keeper,
     presence,
     reporter,
@@ -232,7 +233,6 @@ async function stop(options: WorkerOptions, crew: Crew, connections: readonly Co
   await roll.empty(options.settings.drainMs);
   roll.stopAll("draining");
   await roll.empty(FAREWELL_MS);
-  crew.watch.stop();
   keeper.stop();
   await acknowledger.flush();
   await crew.reporter.stop();

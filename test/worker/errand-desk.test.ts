@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Backend, BackendKind, ManagementRequest, Pulse, ReplySink } from "../../src/backends/backend.ts";
+import type {
+  Backend,
+  BackendKind,
+  ManagementRequest,
+  Pulse,
+  ReplySink,
+} from "../../src/backends/backend.ts";
 import { errandKey } from "../../src/core/errand.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { Endpoint, Task } from "../../src/core/task.ts";

@@ -14,10 +14,20 @@ import { productVersion } from "./config/version.ts";
 interface Command {
   readonly name: string;
   readonly describe: string;
-  readonly options?: Readonly<Record<string, { readonly type: "boolean"; readonly describe: string }>>;
+  readonly options?: Readonly<
+    Record<string, { readonly type: "boolean" | "string"; readonly describe: string }>
+  >;
+  /** Lines at the end of its help. */
+  readonly more?: string;
   /** Resolves with the exit code. */
   readonly run: (settings: Settings, flags: Readonly<Record<string, unknown>>) => Promise<number>;
 }
+
+const DEAD_HELP = `sgnet dead list            what was given up, when and why
+sgnet dead show ID         all that is known of one; ID as listed, or the x-request-id
+sgnet dead retry ID        run it again and print its answer; it is removed when it is answered
+sgnet dead retry --all     run all of them again, one after the other
+sgnet dead drop ID         remove it for good`;
 
 const COMMANDS: readonly Command[] = [
   {
@@ -48,10 +58,30 @@ const COMMANDS: readonly Command[] = [
     run: async (settings) => (await import("./commands/top.ts")).runTop(settings),
   },
   {
-    name: "trace <id>",
-    describe: "Tell the story of one request with its times; <id> is an x-request-id or a task's id",
+    name: "trace [id]",
+    describe: "Tell the story of one request with its times; the id is an x-request-id or a task's id",
     run: async (settings, flags) =>
-      (await import("./commands/trace.ts")).runTrace(settings, String(flags["id"])),
+      (await import("./commands/trace.ts")).runTrace(settings, textOf(flags["id"])),
+  },
+  {
+    name: "dead [action] [id]",
+    describe: "Dead letters, the requests that were given up: list, show ID, retry ID, drop ID",
+    options: {
+      model: { type: "string", describe: "Only letters of this model" },
+      all: { type: "boolean", describe: "retry, drop: all of them, or all of the model" },
+      body: { type: "boolean", describe: "show: with the request's body, which may hold a prompt" },
+      json: { type: "boolean", describe: "list, show: print one JSON document" },
+    },
+    more: DEAD_HELP,
+    run: async (settings, flags) =>
+      (await import("./commands/dead.ts")).runDead(settings, {
+        action: textOf(flags["action"]),
+        id: textOf(flags["id"]),
+        model: textOf(flags["model"]),
+        all: flags["all"] === true,
+        body: flags["body"] === true,
+        json: flags["json"] === true,
+      }),
   },
   {
     name: "doctor",
@@ -59,6 +89,10 @@ const COMMANDS: readonly Command[] = [
     run: async (settings) => (await import("./commands/doctor.ts")).runDoctor(settings),
   },
 ];
+
+function textOf(flag: unknown): string | undefined {
+  return typeof flag === "string" ? flag : undefined;
+}
 
 function settingFlags(argv: Argv): Argv {
   for (const setting of Object.values(SETTINGS)) {
@@ -76,7 +110,10 @@ function addCommand(argv: Argv, command: Command, finish: (code: number) => void
   argv.command(
     command.name,
     command.describe,
-    (its) => settingFlags(its).options(command.options ?? {}),
+    (its) =>
+      settingFlags(its)
+        .options(command.options ?? {})
+        .epilogue(command.more ?? ""),
     async (flags) => finish(await command.run(loadSettings({ flags }), flags)),
   );
 }

@@ -71,6 +71,8 @@ describe("the documents", () => {
       keys.controlAll(),
       keys.fleet(),
       keys.dead("<model>"),
+      keys.deadBody("<model>", "<task>"),
+      keys.deads(),
       keys.log(),
     ];
     const verbs = Object.getOwnPropertyNames(Keys.prototype).filter((name) => name !== "constructor");

@@ -1,4 +1,5 @@
 import type { Settings } from "../config/settings.ts";
+import type { GatewayAnnouncement } from "../core/fleet.ts";
 import { readFleet } from "../redis/fleet-status.ts";
 import type { FleetStatus } from "../redis/fleet-status.ts";
 import { Keys } from "../redis/keys.ts";
@@ -18,7 +19,7 @@ export async function runStatus(given: Settings, json: boolean): Promise<number>
 /** The status as tables. @param now ms since 1970 */
 export function renderFleet({ gateways, workers, models }: FleetStatus, now: number): string {
   const seen = (at: number): string => `${Math.max(0, Math.round((now - at) / 1000))} s ago`;
-  const gatewayRows = gateways.map((it) => [it.tag, `${it.host}:${it.port}`, it.open, seen(it.seenAt)]);
+  const gatewayRows = gateways.map((it) => [it.tag, it.host, listensOn(it), it.open, seen(it.seenAt)]);
   const workerRows = workers.map((it) => [
     it.id,
     it.host,
@@ -34,11 +35,22 @@ export function renderFleet({ gateways, workers, models }: FleetStatus, now: num
       it.models.length,
     ]),
   );
-  const modelRows = models.map((it) => [it.model, it.workers, it.slots, it.waiting, it.claimed]);
+  const modelRows = models.map((it) => [
+    it.model,
+    it.workers,
+    it.slots,
+    it.waiting,
+    it.claimed,
+    it.deadLetters,
+  ]);
   return [
-    renderTable("Gateways", ["tag", "address", "open tasks", "seen"], gatewayRows),
+    renderTable("Gateways", ["tag", "host", "listens on", "open tasks", "seen"], gatewayRows),
     renderTable("Workers", ["id", "host", "state", "seen"], workerRows),
     renderTable("Backends", ["name", "worker", "state", "busy/slots", "models"], backendRows),
-    renderTable("Models", ["model", "workers", "slots", "waiting", "running"], modelRows),
+    renderTable("Models", ["model", "workers", "slots", "waiting", "running", "dead letters"], modelRows),
   ].join("\n");
+}
+
+function listensOn({ listen = "*", port }: GatewayAnnouncement): string {
+  return `${listen.includes(":") ? `[${listen}]` : listen}:${port}`;
 }

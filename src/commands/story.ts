@@ -1,6 +1,7 @@
 import type { TaskSummary } from "../core/summary.ts";
 import type { OpenTask, QueuedEntry, ReplyState } from "../redis/open-task.ts";
 import { duration } from "./duration.ts";
+import { printable } from "./printable.ts";
 
 /** Stories of requests, for `sgnet trace`. */
 
@@ -91,11 +92,6 @@ function replyState(reply: ReplyState | undefined): string {
   if (reply.frames === 0) return "no frame yet";
   const state = reply.ended ? "answered" : "running";
   return `${state}: ${reply.frames} frames, ${reply.bytes} bytes, from ${reply.workers.join(", then ")}`;
-}
-
-/** What a client wrote must not steer the terminal. */
-function printable(text: string): string {
-  return text.replaceAll(/\p{Cc}/gu, "?");
 }
 
 function since(ms: number): string {

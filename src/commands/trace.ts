@@ -16,7 +16,12 @@ const MOST_TOLD = 5;
 /**
  * Tells the story of a request, by its id or its task's. Resolves with the exit code: 1 when nothing is known of it.
  */
-export async function runTrace(given: Settings, id: string): Promise<number> {
+export async function runTrace(given: Settings, id: string | undefined): Promise<number> {
+  if (id === undefined) {
+    throw new Error(
+      "An id is missing: sgnet trace ID. It is the x-request-id of a reply, or the request or task of a log line.",
+    );
+  }
   return withConnection(given, "trace", async (connection) => {
     const keys = new Keys(given.prefix);
     const [open, ended] = await Promise.all([

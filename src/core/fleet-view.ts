@@ -18,6 +18,7 @@ export interface Totals {
   readonly busy: number;
   readonly waiting: number;
   readonly claimed: number;
+  readonly deadLetters: number;
   /** Through all gateways. */
   readonly tokensPerSecond: number;
 }
@@ -27,6 +28,7 @@ export interface ModelView {
   readonly waiting: number;
   readonly oldestWaitMs: number;
   readonly claimed: number;
+  readonly deadLetters: number;
   /** Through all gateways. */
   readonly tokensPerSecond: number;
   /** Slots of the healthy backends that have it. */
@@ -120,7 +122,7 @@ function viewModel(
   workers: readonly WorkerAnnouncement[],
   tokensPerSecond: number,
 ): ModelView {
-  const { model, waiting, oldestWaitMs, claimed } = reading;
+  const { model, waiting, oldestWaitMs, claimed, deadLetters } = reading;
   const offers = workers.flatMap(({ host, backends }) =>
     backends.flatMap(({ slots, models }) => {
       const card = models.find(({ key }) => key === model);
@@ -132,6 +134,7 @@ function viewModel(
     waiting,
     oldestWaitMs: Math.round(oldestWaitMs),
     claimed,
+    deadLetters,
     tokensPerSecond,
     slots: sum(offers.map(({ slots }) => slots)),
     nodes: [...new Set(offers.map(({ host }) => host))].toSorted(),
@@ -155,12 +158,17 @@ function sumUp(parts: {
     busy: sum(backends.map(({ busy }) => busy)),
     waiting: sum(parts.models.map(({ waiting }) => waiting)),
     claimed: sum(parts.models.map(({ claimed }) => claimed)),
+    deadLetters: sum(parts.models.map(({ deadLetters }) => deadLetters)),
     tokensPerSecond: sum([...parts.rates.values()]),
   };
 }
 
 function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, number) => total + number, 0);
+}
+
+function counted(letters: number): string {
+  return `${letters} dead letter${letters === 1 ? "" : "s"}`;
 }
 
 function findProblems(models: readonly ModelView[], nodes: readonly NodeView[]): string[] {
@@ -180,6 +188,9 @@ function findProblems(models: readonly ModelView[], nodes: readonly NodeView[]):
       ({ model, oldestWaitMs }) =>
         `${model} is behind: the first in its queue has waited ${Math.round(oldestWaitMs / 1000)} s.`,
     ),
+    ...models
+      .filter(({ deadLetters }) => deadLetters > 0)
+      .map(({ model, deadLetters }) => `${counted(deadLetters)} of ${model}: see sgnet dead list.`),
     ...nodes.filter(({ draining }) => draining).map(({ host }) => `${host} finishes its work and leaves.`),
   ];
 }

@@ -32,6 +32,8 @@ export interface GatewayAnnouncement {
   readonly host: string;
   readonly pid: number;
   readonly port: number;
+  /** The address it listens on; absent from older gateways. */
+  readonly listen?: string;
   readonly startedAt: number;
   readonly seenAt: number;
   /** Tasks open at this gateway. */

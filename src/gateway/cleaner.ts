@@ -22,6 +22,7 @@ export class Cleaner {
   #answered: string[] = [];
   #timer: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
+  #stopped = false;
   /** Work that Redis has not confirmed, by task. */
   readonly #owed = new Map<string, () => Promise<unknown>>();
 
@@ -33,9 +34,12 @@ export class Cleaner {
     });
   }
 
+  /** Sends what has gathered. What Redis does not take any more expires by itself. */
   stop(): void {
+    this.#stopped = true;
     clearTimeout(this.#timer);
     clearTimeout(this.#retry);
+    if (this.#answered.length > 0) this.#unlinkAnswered();
   }
 
   /** The client has its answer, and the worker is done. */
@@ -75,6 +79,7 @@ export class Cleaner {
 
   #do(name: string, work: () => Promise<unknown>): void {
     work().catch(() => {
+      if (this.#stopped) return;
       this.#owed.set(name, work);
       // Redis may have refused (it loads its data, say) without a cut: then no reconnect follows.
       this.#retry ??= setTimeout(() => {

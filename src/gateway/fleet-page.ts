@@ -1,4 +1,5 @@
 import type { Connection } from "../redis/connection.ts";
+import { modelsWithLetters } from "../redis/dead-letters.ts";
 import type { Keys } from "../redis/keys.ts";
 import { readQueues } from "../redis/queue-readings.ts";
 import { listGateways, listWorkers } from "../redis/registry.ts";
@@ -33,12 +34,14 @@ export class FleetPage {
 
   async #make(): Promise<string> {
     const { connection, keys, catalogue, mono } = this.#options;
-    const [gateways, workers, queues, redis] = await Promise.all([
+    const [gateways, workers, dead, redis] = await Promise.all([
       listGateways(connection, keys),
       listWorkers(connection, keys),
-      readQueues(connection, keys, catalogue.known),
+      modelsWithLetters(connection, keys),
       readRedis(connection, mono),
     ]);
+    const models = [...new Set([...catalogue.known, ...dead])];
+    const queues = await readQueues(connection, keys, models);
     const ids = workers.map(({ id }) => id);
     const reports = await readReports(connection, keys, ids);
     return renderFleetMetrics({ gateways, workers, queues, redis, reports });

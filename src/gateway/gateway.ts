@@ -194,6 +194,7 @@ function startPresence(
       host: hostname(),
       pid: process.pid,
       port: server.port,
+      listen: assembly.settings.host,
       startedAt,
       seenAt: systemAmbient.now(),
       open: board.open,

@@ -85,7 +85,10 @@ function guarded(host: ManagementHost, errand: keyof typeof ERRANDS, handler: Ha
   return (request, reply) => {
     try {
       if (!host.keyring.isAdmin(request.headers)) {
-        throw new Fault("policy_disabled", `${errand.replace("ollama-", "")} is disabled by policy`);
+        throw new Fault(
+          "policy_disabled",
+          `${errand.replace("ollama-", "")} is disabled by policy: it needs a key of SGNET_ADMIN_KEY`,
+        );
       }
       throwIfUnready(host);
       handler(request, reply);

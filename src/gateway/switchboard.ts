@@ -33,7 +33,7 @@ export interface SwitchboardOptions {
   readonly channel: Connection;
   readonly catalogue: Catalogue;
   readonly metrics: GatewayMetrics;
-  readonly witness: Witness;
+  readonly witness: Pick<Witness, "ended" | "refused">;
 }
 
 /** Connects requests with their replies: takes tasks in, hands frames out, cleans up behind them. */
@@ -48,6 +48,8 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   readonly #timeouts: TimeoutPolicy;
   /** Open tasks by model. */
   readonly #load = new Map<string, number>();
+  /** Whoever wants to know how a certain task ends. */
+  readonly #watchers = new Map<string, (outcome: Outcome) => void>();
   #count = 0;
   #draining = false;
   #onIdle: (() => void) | undefined;
@@ -197,6 +199,11 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     void this.#open(exchange);
   }
 
+  /** `onOver` is told how this task ends, once. To be called before the task is accepted. */
+  watch(task: string, onOver: (outcome: Outcome) => void): void {
+    this.#watchers.set(task, onOver);
+  }
+
   async #open(exchange: Exchange): Promise<void> {
     try {
       exchange.queued(await this.#opener.open(exchange.task, exchange.model));
@@ -223,7 +230,13 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     else this.#cleaner.answered(exchange);
     this.#reporter.ended(exchange, outcome);
     this.#options.witness.ended(exchange, outcome);
+    if (this.#watchers.size > 0) this.#tellWatcher(exchange, outcome);
     if (this.open === 0) this.#onIdle?.();
+  }
+
+  #tellWatcher({ task }: Exchange, outcome: Outcome): void {
+    this.#watchers.get(task.id)?.(outcome);
+    this.#watchers.delete(task.id);
   }
 
   #beat(exchange: Exchange): void {

@@ -1,37 +1,152 @@
 import type { FaultRecord } from "../core/fault.ts";
+import { decodeTask } from "../wire/task-codec.ts";
+import type { TaskEnvelope } from "../wire/task-codec.ts";
+import { getBody } from "./body.ts";
 import type { Connection } from "./connection.ts";
 import type { Keys } from "./keys.ts";
+import { asArray, asEntries, asText } from "./replies.ts";
+import type { StreamEntry } from "./replies.ts";
+
+/** Dead letters: tasks that were given up, with the reason, kept for people to look at and to run again. */
 
 const KEEP = "10000";
 
-/** Keeps a task that was given up, with the reason, for people to look at. */
-export async function bury(
+/** How long a body that was too large for its queue entry is kept: at most 10,000 of them are a lot of memory. */
+const BODY_LIFE_MS = 86_400_000;
+
+/** Letters read at once: their bodies come with them. */
+const PAGE = 100;
+
+/** A dead letter as it lies in Redis. */
+export interface DeadLetter {
+  /** Model key. */
+  readonly model: string;
+  /** Entry id: begins with the time of the burial, ms since 1970 by Redis's clock. */
+  readonly id: string;
+  /** A fault code, and its message. */
+  readonly code: string;
+  readonly message: string;
+  /** How often the task was handed to a worker. */
+  readonly deliveries: number;
+  /** The worker that gave it up. */
+  readonly worker: string;
+  /** Undefined when what lay in the queue was no task. */
+  readonly task: TaskEnvelope | undefined;
+}
+
+/** A task to be given up. */
+export interface Burial {
+  readonly model: string;
+  readonly payload: Buffer;
+  /** Of a task whose body lies under a key of its own: its id. */
+  readonly bodyOf?: string;
+  readonly fault: FaultRecord;
+  readonly deliveries: number;
+  readonly worker: string;
+}
+
+/** Keeps a task that was given up. To be called before its gateway hears of the end, which drops a large body. */
+export async function bury(connection: Connection, keys: Keys, burial: Burial): Promise<void> {
+  const { model, payload, bodyOf, fault, deliveries, worker } = burial;
+  if (bodyOf !== undefined) await keepBody(connection, keys, model, bodyOf);
+  const reason = ["code", fault.code, "message", fault.message];
+  const facts = ["deliveries", String(deliveries), "worker", worker];
+  const fields = ["t", payload, ...reason, ...facts];
+  const id = asText(await connection.command("XADD", keys.dead(model), "MAXLEN", "~", KEEP, "*", ...fields));
+  await remember(connection, keys, model, id);
+}
+
+/** @param id of its last letter */
+async function remember(connection: Connection, keys: Keys, model: string, id: string): Promise<void> {
+  await connection.command("ZADD", keys.deads(), id.split("-")[0] ?? "0", model);
+}
+
+async function keepBody(connection: Connection, keys: Keys, model: string, task: string): Promise<void> {
+  const body = await getBody(connection, keys, task);
+  if (body === undefined) return;
+  await connection.command("SET", keys.deadBody(model, task), body, "PX", String(BODY_LIFE_MS));
+}
+
+/** Keys of the models that have dead letters, whether a worker still serves them or not. */
+export async function modelsWithLetters(connection: Connection, keys: Keys): Promise<string[]> {
+  return asArray(await connection.command("ZRANGE", keys.deads(), "0", "-1")).map(asText);
+}
+
+/** The dead letters of a model, the newest first, read from Redis as they are asked for. */
+export async function* lettersOf(
   connection: Connection,
   keys: Keys,
-  letter: {
-    readonly model: string;
-    readonly payload: Buffer;
-    readonly fault: FaultRecord;
-    readonly deliveries: number;
-    readonly worker: string;
-  },
-): Promise<void> {
-  await connection.command(
-    "XADD",
-    keys.dead(letter.model),
-    "MAXLEN",
-    "~",
-    KEEP,
-    "*",
-    "t",
-    letter.payload,
-    "code",
-    letter.fault.code,
-    "message",
-    letter.fault.message,
-    "deliveries",
-    String(letter.deliveries),
-    "worker",
-    letter.worker,
-  );
+  model: string,
+): AsyncGenerator<DeadLetter> {
+  let before = "+";
+  for (;;) {
+    const reply = await connection.command("XREVRANGE", keys.dead(model), before, "-", "COUNT", String(PAGE));
+    const entries = asEntries(reply);
+    for (const entry of entries) yield toLetter(model, entry);
+    const last = entries.at(-1);
+    if (last === undefined || entries.length < PAGE) return;
+    before = `(${last.id}`;
+  }
+}
+
+function toLetter(model: string, { id, fields }: StreamEntry): DeadLetter {
+  const values = new Map<string, Buffer>();
+  for (let at = 0; at + 1 < fields.length; at += 2) {
+    values.set(asText(fields[at]), fields[at + 1] ?? Buffer.alloc(0));
+  }
+  const text = (name: string): string => asText(values.get(name));
+  return {
+    model,
+    id,
+    code: text("code"),
+    message: text("message"),
+    deliveries: Number(text("deliveries")),
+    worker: text("worker"),
+    task: taskOf(values.get("t")),
+  };
+}
+
+function taskOf(payload: Buffer | undefined): TaskEnvelope | undefined {
+  try {
+    return decodeTask(payload ?? Buffer.alloc(0));
+  } catch {
+    return undefined;
+  }
+}
+
+/** The request's body; undefined when the letter is no task, or its large body is no longer kept. */
+export async function bodyOfLetter(
+  connection: Connection,
+  keys: Keys,
+  { model, task }: DeadLetter,
+): Promise<Buffer | undefined> {
+  if (task === undefined || task.body !== undefined) return task?.body;
+  const body = await connection.command("GET", keys.deadBody(model, task.id));
+  return Buffer.isBuffer(body) ? body : undefined;
+}
+
+/** Removes a dead letter with its body. Returns false when it was gone already. */
+export async function dropLetter(
+  connection: Connection,
+  keys: Keys,
+  { model, id, task }: DeadLetter,
+): Promise<boolean> {
+  const removed = await connection.command("XDEL", keys.dead(model), id);
+  if (task !== undefined && task.body === undefined) {
+    await connection.command("UNLINK", keys.deadBody(model, task.id));
+  }
+  if ((await newestId(connection, keys, model)) === undefined) await forgetModel(connection, keys, model);
+  return removed === 1;
+}
+
+async function newestId(connection: Connection, keys: Keys, model: string): Promise<string | undefined> {
+  const reply = await connection.command("XREVRANGE", keys.dead(model), "+", "-", "COUNT", "1");
+  return asEntries(reply)[0]?.id;
+}
+
+/** What is buried meanwhile is seen by the second look, or enters the model itself after it. */
+async function forgetModel(connection: Connection, keys: Keys, model: string): Promise<void> {
+  await connection.command("ZREM", keys.deads(), model);
+  const id = await newestId(connection, keys, model);
+  if (id !== undefined) await remember(connection, keys, model, id);
 }

@@ -1,5 +1,6 @@
 import type { GatewayAnnouncement, QueueReading, WorkerAnnouncement } from "../core/fleet.ts";
 import type { Connection } from "./connection.ts";
+import { modelsWithLetters } from "./dead-letters.ts";
 import type { Keys } from "./keys.ts";
 import { readQueues } from "./queue-readings.ts";
 import { listGateways, listWorkers, rememberedModels } from "./registry.ts";
@@ -18,14 +19,18 @@ export interface ModelStatus extends QueueReading {
   readonly slots: number;
 }
 
-/** Reads the fleet. Models are those that a worker serves or served at or after `since` (ms since 1970). */
+/**
+ * Reads the fleet. Models are those that a worker serves or served at or after `since` (ms since 1970), and those that
+ * have dead letters.
+ */
 export async function readFleet(connection: Connection, keys: Keys, since: number): Promise<FleetStatus> {
-  const [gateways, workers, remembered] = await Promise.all([
+  const [gateways, workers, remembered, dead] = await Promise.all([
     listGateways(connection, keys),
     listWorkers(connection, keys),
     rememberedModels(connection, keys, since),
+    modelsWithLetters(connection, keys),
   ]);
-  const readings = await readQueues(connection, keys, [...remembered].toSorted());
+  const readings = await readQueues(connection, keys, [...new Set([...remembered, ...dead])].toSorted());
   return { gateways, workers, models: readings.map((reading) => modelStatus(reading, workers)) };
 }
 

@@ -90,6 +90,16 @@ export class Keys {
   dead(model: string): string {
     return `${this.prefix}:dead:{${escapeTag(model)}}`;
   }
+
+  /** STRING, 1 day: the body of a task given up that was too large for its queue entry. */
+  deadBody(model: string, task: string): string {
+    return `${this.prefix}:db:{${escapeTag(model)}}:${task}`;
+  }
+
+  /** ZSET model key -> ms of the last dead letter: the models that have any. */
+  deads(): string {
+    return `${this.prefix}:deads`;
+  }
 }
 
 /** Consumer group of every queue. */

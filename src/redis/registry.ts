@@ -51,6 +51,11 @@ export async function announceGateway(
   ]);
 }
 
+/** Lets workers run tasks of a tag that is no gateway of the fleet, for as long as an announcement is valid. */
+export async function holdTag(connection: Connection, keys: Keys, tag: string): Promise<void> {
+  await connection.command("SET", keys.gateway(tag), "{}", "PX", String(PRESENCE_MS));
+}
+
 export async function forgetGateway(connection: Connection, keys: Keys, tag: string): Promise<void> {
   await Promise.all([
     connection.command("DEL", keys.gateway(tag)),

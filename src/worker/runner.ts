@@ -83,7 +83,8 @@ export class Runner {
     const envelope = this.#decode(queued);
     if (envelope === undefined) return;
     const outbox = this.#outbox(envelope, delivery.attempt);
-    if (fault.code === "delivery_limit") this.#bury(queued, fault, delivery.deliveries);
+    // Before the end is told: the gateway then drops a large body.
+    if (fault.code === "delivery_limit") await this.#bury(queued, fault, { ...delivery, envelope });
     await this.#end(outbox, queued, fault);
   }
 
@@ -103,19 +104,24 @@ export class Runner {
     } catch (error) {
       const fault = toFault(error);
       this.#options.log.error("a queue entry is no task", { model: queued.model, reason: fault.message });
-      this.#bury(queued, fault, 1);
+      void this.#bury(queued, fault, FIRST);
       this.#options.acknowledger.add(queued.model, queued.entry);
       return undefined;
     }
   }
 
-  #bury(queued: QueuedTask, fault: Fault, deliveries: number): void {
+  /** Never rejects: with Redis away the letter is lost, the task is not (it is another worker's to give up). */
+  async #bury(
+    queued: QueuedTask,
+    fault: Fault,
+    { deliveries, envelope }: Delivery & { readonly envelope?: TaskEnvelope },
+  ): Promise<void> {
     const { connection, keys, worker } = this.#options;
     const { model, payload } = queued;
+    const burial = { model, payload, fault: faultToRecord(fault), deliveries, worker };
+    const bodyOf = envelope === undefined || envelope.body !== undefined ? {} : { bodyOf: envelope.id };
     this.#options.metrics.buried();
-    bury(connection, keys, { model, payload, fault: faultToRecord(fault), deliveries, worker }).catch(
-      () => undefined,
-    );
+    await bury(connection, keys, { ...burial, ...bodyOf }).catch(() => undefined);
   }
 
   #outbox(envelope: TaskEnvelope, attempt: number | undefined): Outbox {

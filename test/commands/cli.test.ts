@@ -39,6 +39,7 @@ describe("the command line", () => {
       ["worker", "--slots", "all"],
       /^--slots must be a whole number from 0 to 100000, not "all"\.\n$/,
     ],
+    ["a trace of nothing", ["trace"], /^An id is missing: sgnet trace ID\. It is the x-request-id .*\n$/],
     ["a flag given twice", ["up", "--port", "1", "--port", "2"], /^--port is given more than once\.\n$/],
     [
       "a bad list of backends",

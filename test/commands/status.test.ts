@@ -45,7 +45,11 @@ describe("the status", () => {
     const process = { version: "1", host: "node1", pid: 1, startedAt: 0, seenAt: NOW - 2000 };
     const text = renderFleet(
       {
-        gateways: [{ ...process, tag: "g1", port: 3000, open: 12 }],
+        gateways: [
+          { ...process, tag: "g1", port: 3000, listen: "127.0.0.1", open: 12 },
+          { ...process, tag: "g2", port: 3001, listen: "::1", open: 0 },
+          { ...process, tag: "g3", port: 3002, open: 0 },
+        ],
         workers: [
           {
             ...process,
@@ -61,8 +65,10 @@ describe("the status", () => {
     assert.equal(
       text,
       `Gateways
-  tag  address     open tasks  seen
-  g1   node1:3000          12  2 s ago
+  tag  host   listens on      open tasks  seen
+  g1   node1  127.0.0.1:3000          12  2 s ago
+  g2   node1  [::1]:3001               0  2 s ago
+  g3   node1  *:3002                   0  2 s ago
 
 Workers
   id  host   state     seen
@@ -74,8 +80,8 @@ Backends
   b         w1      down     1/4              1
 
 Models
-  model  workers  slots  waiting  running
-  tiny         1      8       11        1
+  model  workers  slots  waiting  running  dead letters
+  tiny         1      8       11        1             0
 `,
     );
   });

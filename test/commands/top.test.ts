@@ -22,6 +22,7 @@ const PICTURE: Picture = {
       busy: 1,
       waiting: 2,
       claimed: 1,
+      deadLetters: 0,
       tokensPerSecond: 9.25,
     },
     models: [
@@ -30,6 +31,7 @@ const PICTURE: Picture = {
         waiting: 2,
         oldestWaitMs: 1500,
         claimed: 1,
+        deadLetters: 0,
         tokensPerSecond: 9.25,
         slots: 4,
         nodes: ["one"],

@@ -72,6 +72,7 @@ describe("the view of the fleet", () => {
       busy: 2,
       waiting: 3,
       claimed: 2,
+      deadLetters: 0,
       tokensPerSecond: 13.5,
     });
     assert.deepEqual(
@@ -108,6 +109,7 @@ describe("the view of the fleet", () => {
       ],
       [view([worker({ seenAt: NOW - 9000 })], []), /^one has been silent for 9 s/],
       [view([worker()], [queue({ waiting: 1, oldestWaitMs: 31_000 })]), /^tiny is behind.* 31 s/],
+      [view([worker()], [queue({ deadLetters: 1 })]), /^1 dead letter of tiny: see sgnet dead list/],
       [view([worker({ draining: true })], []), /^one finishes its work/],
     ];
     for (const [fleet, pattern] of problems) {

@@ -127,7 +127,10 @@ journey("models are managed by admins only", PLAN, async (fleet) => {
       for (const headers of [{}, { authorization: "Bearer wrong" }]) {
         const refused = await asks(line, { model: "tiny" }, headers);
         assert.equal(refused.status, 403, line);
-        assert.match(String(refused.last["error"]), /^[a-z-]+ is disabled by policy$/);
+        assert.match(
+          String(refused.last["error"]),
+          /^[a-z-]+ is disabled by policy: it needs a key of SGNET_ADMIN_KEY$/,
+        );
       }
     }
     assert.equal((await asks(`HEAD /api/blobs/sha256:${NOWHERE}`)).status, 403);

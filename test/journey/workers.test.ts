@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { listWorkers } from "../../src/redis/registry.ts";
+import { INLINE_BYTES } from "../../src/redis/body.ts";
 import { asArray, asEntries, asText } from "../../src/redis/replies.ts";
+import { newFolder, runCommand } from "../commands/command.ts";
 import type { Recorded, StandIn } from "../stand-in.ts";
 import { allDone, askAll, Asked, assertAnswered, assertBrokenOff, assertRefused, WAYS } from "./asked.ts";
 import { type Fleet, journey, LEASE_MS, MODEL } from "./fleet.ts";
@@ -124,32 +126,42 @@ async function claimsNoMore({ probe, keys }: Fleet): Promise<boolean> {
 const DELIVERY_LIMIT = 2;
 
 /** Ends every worker that sends this stand-in a task to be feared, and starts another in its place. */
-function poison(fleet: Fleet, standIn: StandIn): { readonly deaths: () => number } {
+function poison(
+  fleet: Fleet,
+  standIn: StandIn,
+): { readonly deaths: () => number; readonly heal: () => void } {
   let deaths = 0;
+  let healed = false;
   const replace = async (): Promise<void> => {
     await Promise.all(fleet.posts.map(async ({ worker }) => worker.kill()));
     await fleet.addWorker(standIn);
   };
   standIn.events.on("request", (recorded: Recorded) => {
-    if (!recorded.raw.includes("poison")) return;
+    if (healed || !recorded.raw.includes("poison")) return;
     deaths += 1;
     void replace();
   });
-  return { deaths: () => deaths };
+  return {
+    deaths: () => deaths,
+    heal: () => {
+      healed = true;
+    },
+  };
 }
 
 journey(
-  "a task that kills its workers is given up and kept as a dead letter",
+  "a task that kills its workers is kept as a dead letter, and can be run again",
   { env: { SGNET_DELIVERY_LIMIT: String(DELIVERY_LIMIT) } },
   async (fleet) => {
     const { standIn } = fleet.post(0);
     standIn.behaviour.firstTokenMs = 60_000;
-    const { deaths } = poison(fleet, standIn);
+    const { deaths, heal } = poison(fleet, standIn);
     const asked = new Asked(fleet.gateway, {
       way: "openai-chat",
       stream: false,
       tokens: SHORT,
-      prompt: "poison",
+      // Too large for its queue entry: its body is kept beside the letter.
+      prompt: `poison ${"x".repeat(INLINE_BYTES)}`,
     });
     await asked.done;
     assertRefused(asked, 502);
@@ -161,8 +173,28 @@ journey(
     const fields = asArray(letters[0]?.fields).map((field) => asText(field));
     assert.equal(fields[fields.indexOf("code") + 1], "delivery_limit");
     standIn.behaviour.firstTokenMs = 0;
+    heal();
+    await retryAll(fleet, standIn);
     const next = new Asked(fleet.gateway, { way: "ollama-chat", stream: true, tokens: SHORT });
     await next.done;
     assertAnswered(next);
   },
 );
+
+/** Runs the dead letters of the fleet again, as an operator does. */
+async function retryAll({ redisUrl, probe, keys }: Fleet, standIn: StandIn): Promise<void> {
+  const folder = newFolder();
+  const options = { cwd: folder.path, env: { REDIS_URL: redisUrl } };
+  const before = standIn.requests.length;
+  const letters = JSON.parse((await runCommand(["dead", "list", "--json"], options)).stdout) as {
+    id: string;
+  }[];
+  const { code, stdout, stderr } = await runCommand(["dead", "retry", letters[0]?.id ?? ""], options);
+  folder.remove();
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /: answered in .* tokens, as task g\w+\.1; the letter is removed\n$/);
+  assert.equal((JSON.parse(stdout) as { object: string }).object, "chat.completion");
+  assert.equal(standIn.requests.length, before + 1);
+  assert.equal(await probe.command("XLEN", keys.dead(MODEL)), 0);
+  assert.equal(await probe.command("EXISTS", keys.deads()), 0);
+}

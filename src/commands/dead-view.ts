@@ -1,0 +1,85 @@
+import type { DeadLetter } from "../redis/dead-letters.ts";
+import { duration } from "./duration.ts";
+import { printable } from "./printable.ts";
+import { renderTable } from "./table.ts";
+
+/** What people and programs are told of a dead letter: never a word of its prompt. */
+export interface LetterFacts {
+  readonly id: string;
+  /** Ms since 1970, by Redis's clock, when it was given up. */
+  readonly at: number;
+  readonly model: string;
+  /** A fault code, and its message. */
+  readonly code: string;
+  readonly message: string;
+  readonly deliveries: number;
+  /** The worker that gave it up. */
+  readonly worker: string;
+  /** Absent when what lay in the queue was no task. */
+  readonly task?: string;
+  readonly request?: string;
+  readonly endpoint?: string;
+  readonly stream?: boolean;
+  /** Ms since 1970, when its gateway accepted it. */
+  readonly acceptedAt?: number;
+  /** Absent when it was not looked at, or is not kept. */
+  readonly bodyBytes?: number | undefined;
+}
+
+export function factsOf(letter: DeadLetter): LetterFacts {
+  const { id, model, code, message, deliveries, worker, task } = letter;
+  const facts = { id, at: Number(id.split("-")[0]), model, code, message, deliveries, worker };
+  if (task === undefined) return facts;
+  return {
+    ...facts,
+    task: task.id,
+    request: task.requestId,
+    endpoint: task.endpoint,
+    stream: task.stream,
+    acceptedAt: task.createdAt,
+    bodyBytes: task.body?.length,
+  };
+}
+
+/** @param about.left how many more there are */
+export function renderLetters(
+  letters: readonly LetterFacts[],
+  { now, left }: { readonly now: number; readonly left: number },
+): string {
+  const head = ["id", "given up", "model", "endpoint", "reason", "deliveries", "last worker", "request"];
+  const rows = letters.map((it) => [
+    it.id,
+    `${duration(Math.max(0, now - it.at))} ago`,
+    printable(it.model),
+    it.endpoint ?? "not a task",
+    it.code,
+    it.deliveries,
+    it.worker,
+    it.request ?? "-",
+  ]);
+  const more = left > 0 ? `  and ${left} older ones: --json lists all\n` : "";
+  return renderTable("Dead letters", head, rows) + more;
+}
+
+/** @param body what follows the facts, if it is wanted and kept */
+export function renderLetter(letter: LetterFacts, body: string | undefined): string {
+  const lines: (readonly [string, string])[] = [
+    ["model", printable(letter.model)],
+    ["reason", `${letter.code}: ${printable(letter.message)}`],
+    ["deliveries", String(letter.deliveries)],
+    ["last worker", letter.worker],
+    ["given up", new Date(letter.at).toISOString()],
+  ];
+  if (letter.task !== undefined) {
+    lines.push(
+      ["request", letter.request ?? ""],
+      ["task", letter.task],
+      ["endpoint", `${letter.endpoint}${letter.stream === true ? ", as a stream" : ""}`],
+      ["accepted", new Date(letter.acceptedAt ?? 0).toISOString()],
+      ["body", letter.bodyBytes === undefined ? "no longer kept" : `${letter.bodyBytes} bytes`],
+    );
+  }
+  const facts = lines.map(([name, value]) => `  ${name.padEnd(12)} ${value}`);
+  const shown = body === undefined ? [] : ["", body];
+  return `${[`Dead letter ${letter.id}`, ...facts, ...shown].join("\n")}\n`;
+}

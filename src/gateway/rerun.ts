@@ -1,0 +1,55 @@
+import type { Task } from "../core/task.ts";
+import type { TaskEnvelope } from "../wire/task-codec.ts";
+import { ErrandReply } from "./errand-reply.ts";
+import type { ErrandAnswer } from "./errand-reply.ts";
+import type { Outcome } from "./exchange.ts";
+import type { IntakeHost } from "./intake.ts";
+
+/** What running a task again needs of its gateway. */
+export interface RerunHost extends Pick<IntakeHost, "now" | "newTaskId" | "accept"> {
+  watch(task: string, onOver: (outcome: Outcome) => void): void;
+}
+
+/** A dead letter with all that running it again needs. */
+export interface Revived {
+  /** Model key. */
+  readonly model: string;
+  readonly task: TaskEnvelope;
+  readonly body: Buffer;
+}
+
+/** A task that runs again. Both promises always resolve. */
+export interface Rerun {
+  /** The new task's id. */
+  readonly task: string;
+  readonly outcome: Promise<Outcome>;
+  /** The reply, or what of it was not handed over as it came. */
+  readonly answer: Promise<ErrandAnswer>;
+  /** Nobody waits for it any more. */
+  cancel(): void;
+}
+
+/**
+ * Sends a task that was given up through its queue once more, as a new task with as long a life as the old one had.
+ * Its client is gone: the reply is for whoever asks here.
+ * @param onBytes takes a streamed reply in pieces as it comes
+ */
+export function rerun(
+  host: RerunHost,
+  { model, task, body }: Revived,
+  onBytes?: (bytes: Buffer) => void,
+): Rerun {
+  const reply = new ErrandReply(onBytes);
+  const over = Promise.withResolvers<Outcome>();
+  const now = host.now();
+  const deadline = now + Math.max(1, task.deadline - task.createdAt);
+  const again: Task = { ...task, id: host.newTaskId(), createdAt: now, deadline, body };
+  host.watch(again.id, over.resolve);
+  host.accept(again, model, reply);
+  return {
+    task: again.id,
+    outcome: over.promise,
+    answer: reply.answer,
+    cancel: () => reply.giveUp(499, "given up"),
+  };
+}

@@ -2,31 +2,33 @@ import { REDIS_PROGRAMS } from "../admin/redis-child.ts";
 import { findProgram } from "../config/environment.ts";
 import type { Settings } from "../config/settings.ts";
 import { toFault } from "../core/fault.ts";
+import { accessOf } from "../redis/access.ts";
 import { connect } from "../redis/connection.ts";
+import { refusalOf } from "../redis/refusal.ts";
+import { programOf } from "../redis/server.ts";
 import type { Finding } from "./finding.ts";
 import { withRedis } from "./redis-url.ts";
 
 const ABOUT = "redis";
 
-/** Oldest major version that has all commands used (BLMPOP). */
-const OLDEST_MAJOR = 7;
-
 /** Whether Redis is there, new enough, and set up to keep tasks. */
 export async function checkRedis(settings: Settings): Promise<readonly Finding[]> {
-  const { redisUrl } = await withRedis(settings);
+  const used = await withRedis(settings);
   try {
-    const connection = await connect(redisUrl, "sgnet-doctor");
+    const connection = await connect(used.redisUrl, "sgnet-doctor", accessOf(used));
     try {
       return judgeRedis(String(await connection.command("INFO")));
     } finally {
       connection.close();
     }
   } catch (error) {
-    return [settings.redisUrl === "" ? whatUpWillStart() : { ok: false, about: ABOUT, text: noRedis(error) }];
+    return [settings.redisUrl === "" ? whatUpWillStart() : advice(noRedis(error))];
   }
 }
 
 function noRedis(error: unknown): string {
+  const refusal = refusalOf(error);
+  if (refusal !== undefined) return `Redis cannot be used: ${refusal}`;
   return `${toFault(error).message}: check REDIS_URL, and that Redis runs there.`;
 }
 
@@ -44,14 +46,9 @@ function whatUpWillStart(): Finding {
 /** What the reply to INFO tells. */
 export function judgeRedis(info: string): readonly Finding[] {
   const facts = new Map(info.split(/\r?\n/).map((line) => pair(line)));
-  const version = facts.get("redis_version") ?? "unknown";
-  const recent = Number.parseInt(version, 10) >= OLDEST_MAJOR;
+  const { name, supported } = programOf(info);
   const findings: Finding[] = [
-    {
-      ok: recent,
-      about: ABOUT,
-      text: `version ${version}${recent ? "" : ": version 7.0 or later is needed."}`,
-    },
+    { ok: supported, about: ABOUT, text: supported ? name : `${name}: version 7.0 or later is needed.` },
   ];
   const policy = facts.get("maxmemory_policy") ?? "noeviction";
   if (policy !== "noeviction")

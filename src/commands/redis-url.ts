@@ -3,8 +3,20 @@ import { ask } from "../admin/redis-probe.ts";
 import { redisSocket } from "../admin/redis-child.ts";
 import type { Settings } from "../config/settings.ts";
 import { toFault } from "../core/fault.ts";
+import { accessOf, withoutUser } from "../redis/access.ts";
 import { connect } from "../redis/connection.ts";
 import type { Connection } from "../redis/connection.ts";
+import { refusalOf } from "../redis/refusal.ts";
+
+const NO_ACCESS = {
+  redisUsername: "",
+  redisPassword: "",
+  redisPasswordFile: "",
+  redisCaFile: "",
+  redisCertFile: "",
+  redisKeyFile: "",
+  redisServerName: "",
+} as const;
 
 const LOCAL_REDIS = "redis://127.0.0.1:6379";
 
@@ -21,7 +33,12 @@ export async function withRedis(settings: Settings): Promise<Settings> {
   if (settings.redisUrl !== "") return settings;
   const own = redisSocket(ownRedisDir(settings));
   const redisUrl = (await ask(own, "PING")) === undefined ? LOCAL_REDIS : `unix://${own}`;
-  return Object.freeze({ ...settings, redisUrl });
+  return withOwnRedis(settings, redisUrl);
+}
+
+/** The settings with a Redis that nobody named: what is set for getting into another one is not for it. */
+export function withOwnRedis(settings: Settings, redisUrl: string): Settings {
+  return Object.freeze({ ...settings, ...NO_ACCESS, redisUrl });
 }
 
 /**
@@ -34,10 +51,11 @@ export async function withConnection<Result>(
   name: string,
   work: (connection: Connection) => Promise<Result>,
 ): Promise<Result> {
-  const { redisUrl } = await withRedis(given);
-  const connection = await connect(redisUrl, `sgnet-${name}`).catch((cause: unknown) => {
-    throw noRedis(given, redisUrl, cause);
-  });
+  const settings = await withRedis(given);
+  const { redisUrl } = settings;
+  const connection = await startWithRedis(given, redisUrl, async () =>
+    connect(redisUrl, `sgnet-${name}`, accessOf(settings)),
+  );
   try {
     return await work(connection);
   } finally {
@@ -62,14 +80,12 @@ export async function startWithRedis<Started>(
 }
 
 function noRedis(given: Settings, redisUrl: string, cause: unknown): Error {
+  const refusal = refusalOf(cause);
+  const place = withoutUser(redisUrl);
+  if (refusal !== undefined) return new Error(`The Redis at ${place} cannot be used: ${refusal}`, { cause });
   const hint =
     given.redisUrl === ""
       ? "is sgnet up running, in this folder? Else set REDIS_URL."
       : "check REDIS_URL, and that Redis runs there.";
-  return new Error(`There is no Redis at ${shownRedisUrl(redisUrl)}: ${hint}`, { cause });
-}
-
-/** A Redis URL without user and password: fit to be shown. */
-export function shownRedisUrl(url: string): string {
-  return url.replace(/^(\w+:\/\/)[^/]*@/, "$1");
+  return new Error(`There is no Redis at ${place}: ${hint}`, { cause });
 }

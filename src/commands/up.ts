@@ -1,6 +1,7 @@
 import { freePort } from "../admin/free-port.ts";
 import { productVersion } from "../config/version.ts";
 import type { Settings } from "../config/settings.ts";
+import { withoutUser } from "../redis/access.ts";
 import type { Log } from "../telemetry/log.ts";
 import { openLog } from "../telemetry/log.ts";
 import { banner, examples } from "./banner.ts";
@@ -8,7 +9,7 @@ import { firstModel } from "./first-model.ts";
 import { listenProblem, localUrl } from "./listening.ts";
 import { launchOwnProcess } from "./own-process.ts";
 import { launchRedis } from "./own-redis.ts";
-import { ownRedisDir, shownRedisUrl } from "./redis-url.ts";
+import { ownRedisDir, withOwnRedis } from "./redis-url.ts";
 import { listenForStop } from "./stop-request.ts";
 import { Supervised } from "./supervised.ts";
 import type { Run } from "./supervised.ts";
@@ -77,7 +78,7 @@ class Fleet {
       gateway: this.gatewayUrl,
       redis: this.#ownRedis
         ? `own, data in ${ownRedisDir(this.#settings)}`
-        : shownRedisUrl(this.#settings.redisUrl),
+        : withoutUser(this.#settings.redisUrl),
       worker:
         this.#settings.backends === "" ? "LLM servers of this machine, else the embedded model" : "as set",
     };
@@ -89,7 +90,7 @@ class Fleet {
         launchRedis({
           dir: ownRedisDir(this.#settings),
           log: this.#log,
-          onUrl: (redisUrl) => this.#change({ redisUrl }),
+          onUrl: (redisUrl) => (this.#settings = withOwnRedis(this.#settings, redisUrl)),
         }),
       );
     if (this.#stopped) return;
@@ -114,9 +115,5 @@ class Fleet {
     const member = new Supervised({ name, launch, log: this.#log, firstDelayMs: FIRST_DELAY_MS });
     this.#members.push(member);
     return member.start();
-  }
-
-  #change(change: Partial<Settings>): void {
-    this.#settings = Object.freeze({ ...this.#settings, ...change });
   }
 }

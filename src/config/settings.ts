@@ -3,16 +3,16 @@
  * docs/settings.md all derive from it.
  */
 
+import { REDIS_SETTINGS } from "./redis-settings.ts";
+import type { RedisSettings } from "./redis-settings.ts";
 import type { Setting } from "./setting.ts";
 import { TIMEOUT_SETTINGS } from "./timeout-settings.ts";
 import type { TimeoutSettings } from "./timeout-settings.ts";
 
 /** All settings of all commands, typed. */
-export interface Settings extends TimeoutSettings {
+export interface Settings extends RedisSettings, TimeoutSettings {
   readonly port: number;
   readonly host: string;
-  readonly redisUrl: string;
-  readonly prefix: string;
   readonly backends: string;
   readonly slots: number;
   readonly embeddedModel: string;
@@ -52,26 +52,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     form: { pattern: /^[\w.:%-]+$/, says: "a host name or an IP address" },
     doc: "Address the gateway listens on; 0.0.0.0 serves the whole network.",
   },
-  redisUrl: {
-    env: "REDIS_URL",
-    flag: "redis-url",
-    type: "text",
-    default: "",
-    secret: true,
-    form: {
-      pattern: /^(?:rediss?:\/\/[^\s/]+|unix:\/\/\/\S)/,
-      says: "a URL that begins with redis://, rediss:// or unix:///",
-    },
-    doc: "Redis to use, redis://, rediss:// or unix://; empty: `sgnet up` starts its own, other commands use that one while it runs, else redis://127.0.0.1:6379.",
-  },
-  prefix: {
-    env: "SGNET_PREFIX",
-    flag: "prefix",
-    type: "text",
-    default: "sgnet",
-    form: { pattern: /^[\w.-]{1,64}$/, says: "1 to 64 letters, digits, dots, dashes or underscores" },
-    doc: "First part of every Redis key; fleets with different prefixes do not see each other.",
-  },
+  ...REDIS_SETTINGS,
   backends: {
     env: "SGNET_BACKENDS",
     flag: "backends",

@@ -5,10 +5,13 @@ import type { Settings } from "../config/settings.ts";
 import { productVersion } from "../config/version.ts";
 import { systemAmbient } from "../core/ambient.ts";
 import { Fault } from "../core/fault.ts";
+import { accessOf } from "../redis/access.ts";
 import { connect } from "../redis/connection.ts";
 import type { Connection } from "../redis/connection.ts";
 import { Keys } from "../redis/keys.ts";
+import { OutageLog } from "../redis/outage-log.ts";
 import { announceGateway, ANNOUNCE_MS, forgetGateway } from "../redis/registry.ts";
+import { requireSupported } from "../redis/server.ts";
 import { dropQueue } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import { openGatewayMetrics } from "../telemetry/gateway-metrics.ts";
@@ -50,7 +53,7 @@ export async function startGateway(options: { settings: Settings; log: Log }): P
   const uws = loadUws({ cacheDir: resolvedCacheDir(settings) });
   const releases: (() => void)[] = [];
   try {
-    const gateway = await assemble({ settings, log, tag, uws, releases });
+    const gateway = await assemble({ settings, log, tag, uws, outages: new OutageLog(log), releases });
     return gateway;
   } catch (error) {
     for (const release of releases.toReversed()) release();
@@ -63,6 +66,7 @@ interface Assembly {
   readonly log: Log;
   readonly tag: string;
   readonly uws: ReturnType<typeof loadUws>;
+  readonly outages: OutageLog;
   /** Undone last first. */
   readonly releases: (() => void)[];
 }
@@ -71,6 +75,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
   const { settings, log, tag, releases } = assembly;
   const keys = new Keys(settings.prefix);
   const commands = await openConnection(assembly, "commands");
+  await requireSupported(commands);
   const channel = await openConnection(assembly, "channel");
   const version = productVersion();
   const metrics = openGatewayMetrics({ version });
@@ -164,7 +169,9 @@ function guardOf(settings: Settings, keyring: Keyring, metrics: GatewayMetrics):
 }
 
 async function openConnection(assembly: Assembly, role: string): Promise<Connection> {
-  const connection = await connect(assembly.settings.redisUrl, `sgnet-gateway-${role}`);
+  const { settings, outages } = assembly;
+  const connection = await connect(settings.redisUrl, `sgnet-gateway-${role}`, accessOf(settings));
+  outages.watch(connection);
   assembly.releases.push(() => {
     connection.close();
   });

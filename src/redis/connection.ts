@@ -1,6 +1,8 @@
 import { createClient, ErrorReply } from "redis";
 import type { RedisClientOptions, RedisFunctions, RedisModules, RedisScripts } from "redis";
 import { Fault } from "../core/fault.ts";
+import { withoutUser } from "./access.ts";
+import type { RedisAccess } from "./access.ts";
 
 export type Argument = string | Buffer;
 
@@ -17,7 +19,8 @@ export interface Connection {
   subscribe(channel: string, listener: (message: Buffer) => void): Promise<void>;
   /** Called at every (re)connect after the first. */
   onReconnect(listener: () => void): void;
-  onDown(listener: () => void): void;
+  /** Called with what went wrong when the connection breaks, and at each try to make it again that fails. */
+  onDown(listener: (error: unknown) => void): void;
   /** Idempotent; what is under way is rejected. */
   close(): void;
 }
@@ -31,10 +34,11 @@ const SILENCE_MS = 5000;
  * Opens a connection and waits until it is ready.
  * @param url redis://, rediss:// or unix:///path/to/socket
  * @param name shown in Redis's CLIENT LIST
+ * @param access certificates, and user and password; the latter as in the URL when absent
  * Rejects with `redis_down` when Redis cannot be reached at this moment.
  */
-export async function connect(url: string, name: string): Promise<Connection> {
-  const client = template.duplicate(clientOptions(url, name));
+export async function connect(url: string, name: string, access: RedisAccess = {}): Promise<Connection> {
+  const client = template.duplicate(clientOptions(url, name, access));
   const connection = new ClientConnection(client);
   try {
     await connection.open();
@@ -54,7 +58,7 @@ const template = createClient<RedisModules, RedisFunctions, RedisScripts, 2>({ R
 
 type Options = RedisClientOptions<RedisModules, RedisFunctions, RedisScripts, 2>;
 
-function clientOptions(url: string, name: string): Options {
+function clientOptions(url: string, name: string, { credentials, tls }: RedisAccess): Options {
   // A command timeout would cost an AbortSignal per command: 19 instead of 4 us each (PROTOCOL.md, trap 2).
   const commandOptions = { timeout: 0, typeMapping: { [BLOB_STRING]: Buffer } };
   const common = {
@@ -62,10 +66,13 @@ function clientOptions(url: string, name: string): Options {
     disableOfflineQueue: true,
     pingInterval: 1000,
     commandOptions,
+    // In the way the client wants them; a URL's own would win over them.
+    ...(credentials && { credentialsProvider: { type: "async-credentials-provider" as const, credentials } }),
   };
   const socket = { socketTimeout: SILENCE_MS, connectTimeout: SILENCE_MS, reconnectStrategy };
   if (url.startsWith("unix://")) return { ...common, socket: { ...socket, path: url.slice(7), tls: false } };
-  return { ...common, url, socket: { ...socket, noDelay: true } };
+  const place = credentials === undefined ? url : withoutUser(url);
+  return { ...common, url: place, socket: { ...socket, ...tls, noDelay: true } };
 }
 
 function reconnectStrategy(retries: number): number {
@@ -77,15 +84,15 @@ type Client = ReturnType<typeof template.duplicate>;
 class ClientConnection implements Connection {
   readonly #client: Client;
   readonly #onReconnect: (() => void)[] = [];
-  readonly #onDown: (() => void)[] = [];
+  readonly #onDown: ((error: unknown) => void)[] = [];
   #opened = false;
   #closed = false;
 
   constructor(client: Client) {
     this.#client = client;
     // Every failed (re)connect is an error event; what matters to us is up or down.
-    client.on("error", () => {
-      this.#down();
+    client.on("error", (error) => {
+      this.#down(error);
     });
     client.on("ready", () => {
       if (this.#opened) for (const listener of this.#onReconnect) listener();
@@ -127,7 +134,7 @@ class ClientConnection implements Connection {
     this.#onReconnect.push(listener);
   }
 
-  onDown(listener: () => void): void {
+  onDown(listener: (error: unknown) => void): void {
     this.#onDown.push(listener);
   }
 
@@ -137,13 +144,13 @@ class ClientConnection implements Connection {
     this.#client.destroy();
   }
 
-  #down(): void {
+  #down(error: unknown): void {
     if (this.#closed || !this.#opened) return;
-    for (const listener of this.#onDown) listener();
+    for (const listener of this.#onDown) listener(error);
   }
 }
 
-/** States of Redis that pass: for whoever sent the command they are an outage. */
+/** States of Redis that pass, or that its operator has to end: for whoever sent the command they are an outage. */
 const OUTAGES: ReadonlySet<string> = new Set([
   "OOM",
   "LOADING",
@@ -154,6 +161,8 @@ const OUTAGES: ReadonlySet<string> = new Set([
   "BUSY",
   "MISCONF",
   "NOREPLICAS",
+  "NOAUTH",
+  "NOPERM",
 ]);
 
 function refusal(error: Error): Fault | undefined {

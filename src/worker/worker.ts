@@ -3,11 +3,13 @@ import type { Backend } from "../backends/backend.ts";
 import type { Settings } from "../config/settings.ts";
 import { productVersion } from "../config/version.ts";
 import { systemAmbient } from "../core/ambient.ts";
+import { accessOf } from "../redis/access.ts";
 import { connect } from "../redis/connection.ts";
 import type { Connection } from "../redis/connection.ts";
 import { onControl } from "../redis/control.ts";
 import { Keys } from "../redis/keys.ts";
-import { uptimeMs } from "../redis/server.ts";
+import { OutageLog } from "../redis/outage-log.ts";
+import { requireSupported, uptimeMs } from "../redis/server.ts";
 import { dropConsumer, dropQueue, keepQueues } from "../redis/task-stream.ts";
 import type { QueuedTask } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
@@ -54,9 +56,12 @@ const FAREWELL_MS = 2000;
 export async function startWorker(options: WorkerOptions): Promise<WorkerHandle> {
   // Unique per incarnation: two processes with one consumer name would take each other's tasks for their own.
   const id = `w${randomBytes(6).toString("hex")}`;
+  const { settings, log } = options;
   const connections: Connection[] = [];
+  const outages = new OutageLog(log);
   const open = async (role: string): Promise<Connection> => {
-    const connection = await connect(options.settings.redisUrl, `sgnet-worker-${role}`);
+    const connection = await connect(settings.redisUrl, `sgnet-worker-${role}`, accessOf(settings));
+    outages.watch(connection);
     connections.push(connection);
     return connection;
   };
@@ -204,11 +209,9 @@ function recruitStations(
 
 /** Frames, heartbeats and subscriptions do not wait for each other. */
 async function openLinks(redis: Connections): Promise<Links> {
-  return {
-    writes: await redis.open("writes"),
-    leases: await redis.open("leases"),
-    control: await redis.open("control"),
-  };
+  const writes = await redis.open("writes");
+  await requireSupported(writes);
+  return { writes, leases: await redis.open("leases"), control: await redis.open("control") };
 }
 
 function recruitEmitter(links: Links & { readonly keys: Keys }, metrics: WorkerMetrics): Emitter {

@@ -31,7 +31,7 @@ describe("sgnet doctor", () => {
     const { code, stdout } = await runCommand(["doctor"], { cwd, env });
     await redis.stop();
     await standIn.stop();
-    assert.match(stdout, /^ok {3}redis +version 7\./m);
+    assert.match(stdout, /^ok {3}redis +Redis 7\./m);
     assert.match(stdout, /^ok {3}backends +http:\S+ answers, kind ollama$/m);
     assert.ok(
       stdout
@@ -85,10 +85,12 @@ describe("sgnet doctor", () => {
 
   it("judges Redis by its version, eviction policy and persistence", () => {
     assert.deepEqual(judge("redis_version:7.2.4 maxmemory_policy:noeviction aof_enabled:1"), []);
+    const [valkey] = judgeRedis("redis_version:7.2.4\r\nvalkey_version:8.1.1\r\naof_enabled:1");
+    assert.deepEqual(valkey, { ok: true, about: "redis", text: "Valkey 8.1.1" });
     const [version, policy, persistence] = judge(
       "redis_version:6.0.16 maxmemory_policy:allkeys-lru aof_enabled:0",
     );
-    assert.match(version ?? "", /^version 6\.0\.16: version 7\.0 or later is needed/);
+    assert.match(version ?? "", /^Redis 6\.0\.16: version 7\.0 or later is needed/);
     assert.match(policy ?? "", /allkeys-lru/);
     assert.match(persistence ?? "", /appendonly/);
   });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { describe, it } from "node:test";
 import { banner, examples } from "../../src/commands/banner.ts";
-import { shownRedisUrl } from "../../src/commands/redis-url.ts";
+import { withoutUser } from "../../src/redis/access.ts";
 import { renderFleet } from "../../src/commands/status.ts";
 import type { ModelCard } from "../../src/core/model.ts";
 
@@ -118,7 +118,7 @@ describe("what sgnet up says", () => {
   });
 
   it("shows a Redis without its credentials", () => {
-    assert.equal(shownRedisUrl("redis://user:p@ss@host:1/0"), "redis://host:1/0");
-    assert.equal(shownRedisUrl("unix:///a@b/redis.sock"), "unix:///a@b/redis.sock");
+    assert.equal(withoutUser("redis://user:p@ss@host:1/0"), "redis://host:1/0");
+    assert.equal(withoutUser("unix:///a@b/redis.sock"), "unix:///a@b/redis.sock");
   });
 });

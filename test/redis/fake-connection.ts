@@ -9,7 +9,7 @@ export class FakeConnection implements Connection {
   /** What a command is answered with. */
   answer: (command: string) => unknown = () => null;
   readonly #onReconnect: (() => void)[] = [];
-  readonly #onDown: (() => void)[] = [];
+  readonly #onDown: ((error: unknown) => void)[] = [];
 
   command(...args: Argument[]): Promise<unknown> {
     if (!this.ready) return Promise.reject(new Fault("redis_down", "Redis is not connected"));
@@ -26,7 +26,7 @@ export class FakeConnection implements Connection {
     this.#onReconnect.push(listener);
   }
 
-  onDown(listener: () => void): void {
+  onDown(listener: (error: unknown) => void): void {
     this.#onDown.push(listener);
   }
 
@@ -36,7 +36,7 @@ export class FakeConnection implements Connection {
 
   cut(): void {
     this.ready = false;
-    for (const listener of this.#onDown) listener();
+    for (const listener of this.#onDown) listener(new Error("cut"));
   }
 
   mend(): void {

@@ -1,9 +1,9 @@
-/** Process: the simulated backend on a free loopback port. Prints `ready PORT`; ends when its standard input does. */
+/** Process: the simulated backend on the loopback port of its argument, a free one without. Prints `ready PORT`; ends when its standard input does. */
 import type { AddressInfo } from "node:net";
 import { simServer } from "./sim-server.ts";
 
 const server = simServer();
-server.listen({ port: 0, host: "127.0.0.1", backlog: 8192 }, () => {
+server.listen({ port: Number(process.argv[2] ?? 0), host: "127.0.0.1", backlog: 8192 }, () => {
   process.stdout.write(`ready ${(server.address() as AddressInfo).port}\n`);
 });
 process.stdin.resume().on("end", () => process.exit(0));

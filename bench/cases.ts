@@ -101,6 +101,36 @@ export function offeredTokens(benchCase: BenchCase): number | undefined {
     : (benchCase.clients * benchCase.profile.tokens * 1000) / ms;
 }
 
+/** A chat request, and how to know its reply's end. */
+export interface ChatRequest {
+  readonly path: string;
+  /** JSON. */
+  readonly body: string;
+  /** Text that must follow the last token. */
+  readonly endMark: string;
+}
+
+/** The request that asks `model` this one thing through an API. */
+export function chatRequest(
+  dialect: LoadDialect,
+  asked: { readonly model: string; readonly stream: boolean; readonly text: string },
+): ChatRequest {
+  const { model, stream, text } = asked;
+  return {
+    path: dialect === "ollama" ? "/api/chat" : "/v1/chat/completions",
+    body: JSON.stringify({ model, messages: [{ role: "user", content: text }], stream }),
+    endMark: endMark(dialect, stream),
+  };
+}
+
+/** The bytes of an HTTP request that posts JSON to a port of this machine. */
+export function postBytes(port: number, path: string, body: string): Buffer {
+  return Buffer.from(
+    `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nContent-Type: application/json\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+}
+
 /** The load of a case; who is loaded, and whose CPU is read, is for the caller to say. */
 export function loadSpec(
   benchCase: BenchCase,
@@ -108,16 +138,9 @@ export function loadSpec(
   windowMs: number,
 ): Omit<LoadSpec, "port" | "pids"> {
   const { profile, stream, clients } = benchCase;
-  const body = {
-    model: profile.model,
-    messages: [{ role: "user", content: "Why is the sky blue?" }],
-    stream,
-  };
   return {
-    path: dialect === "ollama" ? "/api/chat" : "/v1/chat/completions",
-    body: JSON.stringify(body),
+    ...chatRequest(dialect, { model: profile.model, stream, text: "Why is the sky blue?" }),
     tokens: profile.tokens,
-    endMark: endMark(dialect, stream),
     clients,
     rampMs: durationMs(profile),
     warmMs: WARM_MS,

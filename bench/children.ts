@@ -80,10 +80,16 @@ export class Child {
     }
   }
 
+  /** Sends it a signal, e.g. to freeze it. */
+  signal(name: NodeJS.Signals): void {
+    this.#process.kill(name);
+  }
+
   /** Ends it: politely, and after a while by force. */
   async stop(): Promise<void> {
     if (this.ended) return;
     const closed = once(this.#process, "close");
+    this.#process.kill("SIGCONT"); // a frozen one would not hear the rest
     this.#process.kill("SIGTERM");
     const force = setTimeout(() => this.#process.kill("SIGKILL"), STOP_MS);
     await closed;

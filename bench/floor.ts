@@ -1,6 +1,6 @@
 /**
  * Process: the floor. A bare reverse proxy of the gateway's own HTTP server and client: no parsing, no queue, no
- * checks, so the least that any gateway built on them can cost. Arguments: the backend's port, a folder for the HTTP
+ * checks, so the least that any gateway built on them can cost. Arguments: the backends' ports, a comma list whose members take turns; a folder for the HTTP
  * server's binary. Prints `ready PORT`; ends when its standard input does.
  */
 import { Pool } from "undici"; // oxlint-disable-line no-restricted-imports -- the floor is this client, bare
@@ -80,8 +80,11 @@ function collectBody(response: Response, take: (body: Buffer) => void): void {
   });
 }
 
-const [backendPort = "", cacheDir = ""] = process.argv.slice(2);
-const pool = new Pool(`http://127.0.0.1:${backendPort}`, { headersTimeout: 0, bodyTimeout: 0 });
+const [backendPorts = "", cacheDir = ""] = process.argv.slice(2);
+const pools = backendPorts
+  .split(",")
+  .map((port) => new Pool(`http://127.0.0.1:${port}`, { headersTimeout: 0, bodyTimeout: 0 }));
+let turn = 0;
 const uws = loadUws({ cacheDir });
 
 uws
@@ -91,7 +94,8 @@ uws
     const relay = new Relay(response);
     collectBody(response, (body) => {
       const headers = { "content-type": "application/json" };
-      pool.dispatch({ method, path, headers, body }, relay);
+      turn = (turn + 1) % pools.length;
+      pools[turn]?.dispatch({ method, path, headers, body }, relay);
     });
   })
   .listen("127.0.0.1", 0, (socket) => {

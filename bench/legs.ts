@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import type { Child, Children } from "./children.ts";
 import type { LoadDialect } from "./cases.ts";
 import { PROFILES } from "./profiles.ts";
+import { askRedis } from "./redis-wire.ts";
 
 /** `direct`: to the backend; `floor`: through a bare reverse proxy; `gateway`: through gateway, Redis and worker. */
 export type LegName = "direct" | "floor" | "gateway";
@@ -18,6 +19,8 @@ export interface Leg {
   readonly port: number;
   /** Processes of the system under test, by role; empty for the direct way. */
   readonly pids: Readonly<Record<string, number>>;
+  /** Of a way that has one. */
+  readonly redisPort?: number;
 }
 
 /** What every leg is started with. */
@@ -25,16 +28,17 @@ export interface LegContext {
   readonly children: Children;
   /** An empty folder for data; children run in it, so that no `.env` of the checkout applies. */
   readonly folder: string;
-  readonly backendPort: number;
+  readonly backendPorts: readonly number[];
+  /** Tasks each backend gets at once from a way that keeps count. */
+  readonly slots: number;
   /** By which API the worker asks the backend. */
   readonly backendDialect: LoadDialect;
 }
 
 /** Settings of the gateway and the worker that differ from the defaults; shown in the report. */
-export const GATEWAY_SETTINGS: Readonly<Record<string, string>> = {
-  SGNET_SLOTS: "5000",
-  SGNET_LOG_LEVEL: "warn",
-};
+export function gatewaySettings(slots: number): Readonly<Record<string, string>> {
+  return { SGNET_SLOTS: String(slots), SGNET_LOG_LEVEL: "warn" };
+}
 
 /** Settings of Redis that differ from the defaults; shown in the report. */
 export const REDIS_SETTINGS: readonly string[] = ["--save", "", "--appendonly", "no"];
@@ -63,32 +67,41 @@ export async function startLeg(name: LegName, context: LegContext): Promise<Leg>
 }
 
 const STARTERS: Readonly<Record<LegName, (context: LegContext) => Promise<Leg> | Leg>> = {
-  direct: ({ backendPort }) => ({ name: "direct", port: backendPort, pids: {} }),
+  direct: ({ backendPorts }) => ({ name: "direct", port: backendPorts[0] ?? 0, pids: {} }),
   floor: startFloor,
   gateway: startGateway,
 };
 
 async function startFloor(context: LegContext): Promise<Leg> {
-  const floor = startScript(context, "floor", ["floor.ts", String(context.backendPort), context.folder]);
+  const floor = startScript(context, "floor", ["floor.ts", context.backendPorts.join(), context.folder]);
   return { name: "floor", port: await floor.readyPort(), pids: { floor: floor.pid } };
 }
 
 async function startGateway(context: LegContext): Promise<Leg> {
   const redisPort = await freePort();
   const redis = await startRedis(context, redisPort);
-  const env = { ...cleanEnv(), ...GATEWAY_SETTINGS, REDIS_URL: `redis://127.0.0.1:${redisPort}` };
+  const settings = gatewaySettings(context.slots);
+  const env = { ...cleanEnv(), ...settings, REDIS_URL: `redis://127.0.0.1:${redisPort}` };
   const port = await freePort();
   const gateway = startScript(context, "gateway", ["../src/cli.ts", "gateway"], {
     ...env,
     PORT: String(port),
   });
-  const worker = startScript(context, "worker", ["../src/cli.ts", "worker"], {
-    ...env,
-    SGNET_BACKENDS: `${context.backendDialect}+http://127.0.0.1:${context.backendPort}`,
-  });
+  const workers = context.backendPorts.map((backendPort, index) =>
+    startScript(context, index === 0 ? "worker" : `worker ${index + 1}`, ["../src/cli.ts", "worker"], {
+      ...env,
+      SGNET_BACKENDS: `${context.backendDialect}+http://127.0.0.1:${backendPort}`,
+    }),
+  );
   await gateway.until(async () => (await fetchText(port, "/readyz")) !== undefined || undefined);
-  await worker.until(async () => listsAllModels((await fetchText(port, "/api/tags")) ?? "") || undefined);
-  return { name: "gateway", port, pids: { gateway: gateway.pid, worker: worker.pid, redis: redis.pid } };
+  for (const worker of workers) {
+    await worker.until(async () => {
+      if ((await askRedis(redisPort, "ZCARD", "sgnet:wks")) !== String(workers.length)) return undefined;
+      return listsAllModels((await fetchText(port, "/api/tags")) ?? "") || undefined;
+    });
+  }
+  const pids = Object.fromEntries([gateway, ...workers, redis].map((child) => [child.role, child.pid]));
+  return { name: "gateway", port, pids, redisPort };
 }
 
 async function startRedis(context: LegContext, port: number): Promise<Child> {

@@ -1,5 +1,6 @@
 /** Process: the load generator. Takes a LoadSpec as its argument and prints a LoadReport. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { postBytes } from "./cases.ts";
 import { Histogram } from "./histogram.ts";
 import { LoadClient } from "./load-client.ts";
 import type { LoadRecord } from "./load-client.ts";
@@ -40,13 +41,6 @@ class Tally implements LoadRecord {
   failed(error: LoadError): void {
     this.errors[error] = (this.errors[error] ?? 0) + 1;
   }
-}
-
-function requestBytes(spec: LoadSpec): Buffer {
-  return Buffer.from(
-    `POST ${spec.path} HTTP/1.1\r\nHost: 127.0.0.1:${spec.port}\r\nContent-Type: application/json\r\n` +
-      `Content-Length: ${Buffer.byteLength(spec.body)}\r\n\r\n${spec.body}`,
-  );
 }
 
 function cpuByRole(spec: LoadSpec): Record<string, number> {
@@ -94,8 +88,8 @@ async function measure(
 /** Runs one measurement. */
 async function runLoad(spec: LoadSpec): Promise<LoadReport> {
   const tally = new Tally();
-  const { port, tokens, endMark } = spec;
-  const options = { port, tokens, endMark, request: requestBytes(spec), record: tally };
+  const { port, path, body, tokens, endMark } = spec;
+  const options = { port, tokens, endMark, request: postBytes(port, path, body), record: tally };
   const clients = Array.from({ length: spec.clients }, () => new LoadClient(options));
   await startAll(clients, spec.rampMs);
   await sleep(spec.warmMs);

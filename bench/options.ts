@@ -2,6 +2,7 @@
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { LOOK_NAMES } from "./behaviour/behaviour.ts";
 import { FULL_CASES, caseNamed, quickCases } from "./cases.ts";
 import type { BenchCase, LoadDialect } from "./cases.ts";
 import { LEG_NAMES } from "./legs.ts";
@@ -16,6 +17,10 @@ export interface BenchOptions {
   readonly quick: boolean;
   readonly legs: readonly LegName[];
   readonly cases: readonly BenchCase[];
+  /** Looks at behaviour, `m4` to `m7`, once after the rounds. */
+  readonly looks: readonly string[];
+  /** Open streams of the look at memory. */
+  readonly streams: number;
   /** The API that the load speaks. */
   readonly dialect: LoadDialect;
   /** The API by which the worker asks the backend; the load's own unless told, so that replies are relayed. */
@@ -41,16 +46,20 @@ export function readOptions(args: readonly string[]): BenchOptions {
       cases: { type: "string", default: "" },
       dialect: { type: "string", default: "ollama" },
       backend: { type: "string" },
+      streams: { type: "string", default: "1000" },
       out: { type: "string" },
     },
   });
   const quick = values.quick;
+  const asked = values.cases === "" ? [...FULL_CASES, ...LOOK_NAMES] : values.cases.split(",");
   return {
     quick,
     rounds: positive("rounds", values.rounds ?? (quick ? "1" : "3")),
     seconds: positive("seconds", values.seconds ?? (quick ? "0.4" : "1")),
     legs: legsOf(values.legs),
-    cases: quick && values.cases === "" ? quickCases() : casesOf(values.cases),
+    cases: quick && values.cases === "" ? quickCases() : casesOf(asked.filter((name) => !isLook(name))),
+    looks: quick && values.cases === "" ? [] : asked.filter(isLook),
+    streams: positive("streams", values.streams),
     dialect: dialectOf("dialect", values.dialect),
     backend: dialectOf("backend", values.backend ?? values.dialect),
     limitS: positive("limit", values.limit),
@@ -71,10 +80,16 @@ function legsOf(text: string): readonly LegName[] {
   return legs;
 }
 
-function casesOf(text: string): readonly BenchCase[] {
-  return (text === "" ? FULL_CASES : text.split(",")).map((name) => {
+function isLook(name: string): boolean {
+  return LOOK_NAMES.includes(name);
+}
+
+function casesOf(names: readonly string[]): readonly BenchCase[] {
+  return names.map((name) => {
     const found = caseNamed(name);
-    if (found === undefined) throw new Error(`--cases takes a comma list such as ${FULL_CASES.join(",")}`);
+    if (found === undefined) {
+      throw new Error(`--cases takes a comma list such as ${[...FULL_CASES, ...LOOK_NAMES].join(",")}`);
+    }
     return found;
   });
 }

@@ -22,8 +22,15 @@ export const BURST: Profile = { model: "sim-burst", firstMs: 0, gapMs: 0, tokens
 /** First token at once, the end soon after: for the time of the first token. */
 export const FIRST: Profile = { model: "sim-first", firstMs: 0, gapMs: 1, tokens: 2 };
 
+/** Long and slow: for what stays open while something else is looked at. */
+export const SLOW: Profile = { model: "sim-slow", firstMs: 50, gapMs: 400, tokens: 60 };
+/** Thinks for a while before its first token. */
+export const PATIENT: Profile = { model: "sim-patient", firstMs: 1200, gapMs: 20, tokens: 20 };
+/** A tenth of a second. */
+export const BRIEF: Profile = { model: "sim-brief", firstMs: 20, gapMs: 20, tokens: 5 };
+
 /** All models the backend lists. */
-export const PROFILES: readonly Profile[] = [INSTANT, STREAM, SHORT, BURST, FIRST];
+export const PROFILES: readonly Profile[] = [INSTANT, STREAM, SHORT, BURST, FIRST, SLOW, PATIENT, BRIEF];
 
 /** Length of one reply in ms, as the backend paces it. */
 export function durationMs(profile: Profile): number {

@@ -140,7 +140,8 @@ function renderSpread(value: Spread | undefined, digits: number): string {
     : `${text(value.median)} (${text(value.min)}–${text(value.max)})`;
 }
 
-function alignTable(rows: readonly string[][]): string {
+/** A table in Markdown, its columns aligned. */
+export function alignTable(rows: readonly string[][]): string {
   const widths = (rows[0] ?? []).map((_, column) =>
     Math.max(...rows.map((cells) => cells[column]?.length ?? 0)),
   );

@@ -3,10 +3,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { behaviourFindings, renderFindings } from "./behaviour/behaviour.ts";
+import type { Finding } from "./behaviour/rig.ts";
 import { loadSpec } from "./cases.ts";
 import type { BenchCase } from "./cases.ts";
 import { Children } from "./children.ts";
-import { GATEWAY_SETTINGS, REDIS_SETTINGS, startLeg, startScript } from "./legs.ts";
+import { REDIS_SETTINGS, gatewaySettings, startLeg, startScript } from "./legs.ts";
 import type { Leg, LegContext } from "./legs.ts";
 import type { LoadReport, LoadSpec } from "./load-spec.ts";
 import { machineFacts } from "./machine.ts";
@@ -17,6 +19,8 @@ import { medians, renderTable } from "./report.ts";
 import type { Sample } from "./report.ts";
 import { complaints } from "./verdict.ts";
 
+/** Room for the largest case. */
+const SLOTS = 5000;
 const SETTLE_MS = 150;
 const WARM_S = 1.5;
 
@@ -28,9 +32,15 @@ interface Stage {
 }
 
 async function startStage(children: Children, folder: string, options: BenchOptions): Promise<Stage> {
-  const start: LegContext = { children, folder, backendPort: 0, backendDialect: options.backend };
+  const start: LegContext = {
+    children,
+    folder,
+    backendPorts: [],
+    slots: SLOTS,
+    backendDialect: options.backend,
+  };
   const backend = startScript(start, "backend", ["backend.ts"]);
-  const context = { ...start, backendPort: await backend.readyPort() };
+  const context = { ...start, backendPorts: [await backend.readyPort()] };
   const legs: Leg[] = [];
   for (const name of options.legs) {
     try {
@@ -93,7 +103,7 @@ async function runRounds(stage: Stage, options: BenchOptions, begin: number): Pr
 
 function settingsFacts(options: BenchOptions, samples: readonly Sample[]): Facts {
   const rounds = Math.max(0, ...samples.map(({ round }) => round));
-  const gateway = Object.entries(GATEWAY_SETTINGS).map(([name, value]) => `${name}=${value}`);
+  const gateway = Object.entries(gatewaySettings(SLOTS)).map(([name, value]) => `${name}=${value}`);
   return {
     settings: `${options.dialect} API, ${options.backend} backend, ${rounds} interleaved rounds, windows of ${options.seconds} s, median (min–max)`,
     gateway: `one gateway, one worker, ${gateway.join(" ")}`,
@@ -101,22 +111,34 @@ function settingsFacts(options: BenchOptions, samples: readonly Sample[]): Facts
   };
 }
 
+/** What a run has found. */
+interface Outcome {
+  readonly facts: Facts;
+  readonly samples: readonly Sample[];
+  readonly findings: readonly Finding[];
+}
+
 /** Prints the outcome, writes it where asked, and returns the process's exit code. */
-function conclude(stage: Stage, options: BenchOptions, samples: readonly Sample[], facts: Facts): number {
+function conclude(legs: readonly Leg[], options: BenchOptions, outcome: Outcome): number {
+  const { facts, samples, findings } = outcome;
   const all = { ...facts, ...settingsFacts(options, samples) };
   const lines = Object.entries(all).map(([name, fact]) => `- ${name}: ${fact}`);
-  const table = `${lines.join("\n")}\n\n${renderTable(options.cases, stage.legs, samples)}`;
+  const tables = [
+    ...(samples.length === 0 ? [] : [renderTable(options.cases, legs, samples)]),
+    ...(findings.length === 0 ? [] : [renderFindings(options.legs, findings)]),
+  ];
+  const table = [`${lines.join("\n")}\n`, ...tables].join("\n");
   console.log(`\n${table}`);
   if (options.out !== undefined) {
     mkdirSync(options.out, { recursive: true });
     writeFileSync(path.join(options.out, "latest.md"), table);
     writeFileSync(
       path.join(options.out, "latest.json"),
-      `${JSON.stringify({ facts: all, medians: medians(options.cases, stage.legs, samples), samples }, undefined, 1)}\n`,
+      `${JSON.stringify({ facts: all, medians: medians(options.cases, legs, samples), findings, samples }, undefined, 1)}\n`,
     );
     console.log(`Written to ${path.join(options.out, "latest.{md,json}")}.`);
   }
-  const found = complaints(options, stage.legs, samples);
+  const found = complaints(options, legs, samples);
   for (const complaint of found) console.log(`FAILED: ${complaint}`);
   return found.length === 0 ? 0 : 1;
 }
@@ -125,7 +147,7 @@ async function main(): Promise<number> {
   const begin = performance.now();
   const options = readOptions(process.argv.slice(2));
   const facts = machineFacts();
-  const children = new Children();
+  let children = new Children();
   const folder = mkdtempSync(path.join(os.tmpdir(), "sgnet-bench-"));
   const clear = async (): Promise<void> => {
     await children.stopAll();
@@ -135,8 +157,16 @@ async function main(): Promise<number> {
     process.once(signal, () => void clear().finally(() => process.exit(130)));
   }
   try {
-    const stage = await startStage(children, folder, options);
-    return conclude(stage, options, await runRounds(stage, options, begin), facts);
+    let legs: readonly Leg[] = [];
+    let samples: readonly Sample[] = [];
+    if (options.cases.length > 0) {
+      const stage = await startStage(children, folder, options);
+      legs = stage.legs;
+      samples = await runRounds(stage, options, begin);
+      await children.stopAll();
+    }
+    const findings = await behaviourFindings({ ...options, folder }, (its) => (children = its));
+    return conclude(legs, options, { facts, samples, findings });
   } finally {
     await clear();
   }

@@ -1,11 +1,13 @@
 /** The simulated backend: Ollama and OpenAI on raw sockets, light enough not to be what is measured. */
 import net from "node:net";
-import { PROFILES } from "./profiles.ts";
+import { PROFILES, durationMs } from "./profiles.ts";
 import type { Profile } from "./profiles.ts";
 import { buildReply, jsonResponse } from "./replies.ts";
 import type { Reply, ReplyShape, SimEndpoint } from "./replies.ts";
 import { RequestReader } from "./request-reader.ts";
 import type { SimRequest } from "./request-reader.ts";
+import { Desk } from "./sim-desk.ts";
+import type { DeskRules, Visit } from "./sim-desk.ts";
 import { TimerWheel } from "./wheel.ts";
 import type { Timed } from "./wheel.ts";
 
@@ -17,8 +19,12 @@ const ENDPOINTS: ReadonlySet<string> = new Set<SimEndpoint>([
 ]);
 const BAD_REQUEST = jsonResponse(400, { error: "unexpected request" });
 const NOT_FOUND = jsonResponse(404, { error: "not found" });
+const HEALTHY = jsonResponse(200, {});
 
-const LISTS: ReadonlyMap<string, Buffer> = new Map([
+/** Answers that never change: listings, and what routers ask to learn whether a server lives. */
+const FIXED: ReadonlyMap<string, Buffer> = new Map([
+  ["GET /", HEALTHY],
+  ["GET /health", HEALTHY],
   ["GET /api/version", jsonResponse(200, { version: "0.12.6" })],
   ["GET /api/ps", jsonResponse(200, { models: [] })],
   ["GET /api/tags", jsonResponse(200, { models: PROFILES.map(ollamaCard) })],
@@ -47,17 +53,26 @@ function openaiCard(profile: Profile): unknown {
   return { id: profile.model, object: "model", created: 1_767_225_600, owned_by: "library" };
 }
 
+/** What a reply on its way is made of. */
+interface StreamPlan {
+  readonly pieces: readonly Buffer[];
+  readonly gapMs: number;
+  readonly onEnd: (() => void) | undefined;
+}
+
 /** A reply on its way, one piece each time it is due. */
 class SimStream implements Timed {
   readonly #socket: net.Socket;
   readonly #pieces: readonly Buffer[];
   readonly #gapMs: number;
+  readonly #onEnd: (() => void) | undefined;
   #next = 0;
 
-  constructor(socket: net.Socket, pieces: readonly Buffer[], gapMs: number) {
+  constructor(socket: net.Socket, plan: StreamPlan) {
     this.#socket = socket;
-    this.#pieces = pieces;
-    this.#gapMs = gapMs;
+    this.#pieces = plan.pieces;
+    this.#gapMs = plan.gapMs;
+    this.#onEnd = plan.onEnd;
   }
 
   due(): number {
@@ -65,43 +80,78 @@ class SimStream implements Timed {
     if (piece === undefined || this.#socket.destroyed) return 0;
     this.#socket.write(piece);
     this.#next += 1;
-    return this.#next < this.#pieces.length ? this.#gapMs : 0;
+    if (this.#next < this.#pieces.length) return this.#gapMs;
+    this.#onEnd?.();
+    return 0;
   }
+}
+
+/** A connection, and the request on it that the desk has let in. */
+interface Caller {
+  readonly socket: net.Socket;
+  visit: Visit | undefined;
 }
 
 /** Answers requests; replies are cached by shape, and all paced streams share one timer. */
 class SimBackend {
   readonly #wheel = new TimerWheel();
   readonly #replies = new Map<string, Reply>();
+  /** There from the first `POST /sim/desk` on: loads that only measure are not slowed by a book. */
+  #desk: Desk | undefined;
 
   accept(socket: net.Socket): void {
     const reader = new RequestReader();
+    const caller: Caller = { socket, visit: undefined };
     socket.setNoDelay(true);
     socket.on("error", () => socket.destroy());
+    socket.on("close", () => {
+      if (caller.visit !== undefined) this.#desk?.leave(caller.visit);
+    });
     socket.on("data", (bytes: Buffer) => {
       try {
-        reader.feed(bytes, (request) => this.#answer(socket, request));
+        reader.feed(bytes, (request) => this.#answer(caller, request));
       } catch {
         socket.end(BAD_REQUEST);
       }
     });
   }
 
-  #answer(socket: net.Socket, request: SimRequest): void {
+  #answer(caller: Caller, request: SimRequest): void {
+    const { socket } = caller;
     if (!isTokenEndpoint(request.path)) {
-      socket.write(LISTS.get(`${request.method} ${request.path}`) ?? NOT_FOUND);
+      socket.write(FIXED.get(`${request.method} ${request.path}`) ?? this.#deskWork(request) ?? NOT_FOUND);
       return;
     }
     const asked = JSON.parse(request.body) as Asked;
     const profile = PROFILES.find(({ model }) => asked.model === model || asked.model === `${model}:latest`);
-    if (profile === undefined) socket.write(NOT_FOUND);
-    else this.#reply(socket, profile, this.#replyOf(shapeOf(request.path, asked, profile)));
+    if (profile === undefined) {
+      socket.write(NOT_FOUND);
+      return;
+    }
+    const entry = this.#desk?.enter(asked.messages?.[0]?.content ?? "");
+    if (typeof entry === "number") {
+      socket.write(jsonResponse(entry, { error: "not now" }));
+      return;
+    }
+    caller.visit = entry;
+    this.#reply(caller, profile, this.#replyOf(shapeOf(request.path, asked, profile)));
   }
 
-  #reply(socket: net.Socket, profile: Profile, reply: Reply): void {
-    const paced = profile.gapMs > 0 && reply.pieces.length > 1;
-    const stream = new SimStream(socket, paced ? reply.pieces : [reply.whole], profile.gapMs);
-    const delayMs = profile.firstMs === 0 ? stream.due() : profile.firstMs;
+  #deskWork({ method, path, body }: SimRequest): Buffer | undefined {
+    if (path !== "/sim/desk") return undefined;
+    if (method === "POST") this.#desk = new Desk(JSON.parse(body) as DeskRules);
+    return jsonResponse(200, this.#desk?.report() ?? {});
+  }
+
+  /** Streams at the profile's pace; a whole answer takes as long as its stream would. */
+  #reply({ socket, visit }: Caller, profile: Profile, reply: Reply): void {
+    const streamed = reply.pieces.length > 1;
+    const desk = this.#desk;
+    const onEnd = visit === undefined ? undefined : (): void => desk?.end(visit);
+    const pieces = streamed && profile.gapMs > 0 ? reply.pieces : [reply.whole];
+    const stream = new SimStream(socket, { pieces, gapMs: profile.gapMs, onEnd });
+    const waitMs = streamed ? profile.firstMs : durationMs(profile);
+    const delayMs = waitMs === 0 ? stream.due() : waitMs;
     if (delayMs > 0) this.#wheel.add(stream, delayMs);
   }
 
@@ -118,6 +168,7 @@ class SimBackend {
 /** The fields of a request that the simulation looks at. */
 interface Asked {
   readonly model?: string;
+  readonly messages?: readonly { readonly content: string }[];
   readonly stream?: boolean;
   readonly max_tokens?: number;
   readonly options?: { readonly num_predict?: number };

@@ -29,7 +29,7 @@ export class TimerWheel {
     this.#clock = clock;
   }
 
-  /** Has `timed` called in `delayMs`, a whole number above 0 and below 500. */
+  /** Has `timed` called in `delayMs`, a whole number above 0. */
   add(timed: Timed, delayMs: number): void {
     const now = Math.floor(this.#clock());
     if (this.#members === 0) this.#now = now;
@@ -54,8 +54,13 @@ export class TimerWheel {
     const entries = this.#buckets[index] ?? [];
     if (entries.length === 0) return;
     this.#buckets[index] = [];
-    for (const { timed, at } of entries) {
+    for (const entry of entries) {
+      const { timed, at } = entry;
       this.#members -= 1;
+      if (at > this.#now) {
+        this.#place(entry); // its time is a later round of the ring
+        continue;
+      }
       const again = timed.due();
       if (again > 0) this.#place({ timed, at: Math.max(at + again, this.#now + 1) });
     }

@@ -1,0 +1,100 @@
+/** M4 to M7: how each way behaves; looked at once, after the measured rounds. */
+import { Children } from "../children.ts";
+import { startLeg } from "../legs.ts";
+import type { LegContext, LegName } from "../legs.ts";
+import type { LoadDialect } from "../cases.ts";
+import { alignTable } from "../report.ts";
+import { faultFindings } from "./faults.ts";
+import { FULL_SLOTS, fullFindings } from "./full.ts";
+import { LEAVING_SLOTS, leavingFindings } from "./leaving.ts";
+import { memoryFindings } from "./memory.ts";
+import { Backend } from "./rig.ts";
+import type { Finding, Rig } from "./rig.ts";
+
+/** Names of the looks, as `--cases` takes them. */
+export const LOOK_NAMES: readonly string[] = ["m4", "m5", "m6", "m7"];
+
+/** What the looks are taken with. */
+export interface BehaviourOptions {
+  readonly looks: readonly string[];
+  readonly legs: readonly LegName[];
+  readonly dialect: LoadDialect;
+  readonly backend: LoadDialect;
+  /** Open streams of M4. */
+  readonly streams: number;
+  /** An empty folder for data. */
+  readonly folder: string;
+}
+
+interface Look {
+  readonly backends: number;
+  readonly slots: number;
+  readonly take: (rig: Rig, options: BehaviourOptions) => Promise<readonly Finding[]>;
+}
+
+const LOOKS: Readonly<Record<string, Look>> = {
+  m4: { backends: 1, slots: 100_000, take: (rig, { streams }) => memoryFindings(rig, streams) },
+  m5: { backends: 1, slots: LEAVING_SLOTS, take: leavingFindings },
+  m6: { backends: 2, slots: 100, take: faultFindings },
+  m7: { backends: 2, slots: FULL_SLOTS, take: fullFindings },
+};
+
+/**
+ * Takes each look at each way, with processes of its own that are started fresh.
+ *
+ * @param onChildren hands out the processes of the running look, for a caller who has to end them early
+ */
+export async function behaviourFindings(
+  options: BehaviourOptions,
+  onChildren: (children: Children) => void,
+): Promise<readonly Finding[]> {
+  const found: Finding[] = [];
+  for (const name of options.looks) {
+    for (const leg of options.legs) {
+      const look = LOOKS[name];
+      if (look !== undefined) found.push(...(await takeLook(look, leg, options, onChildren)));
+    }
+  }
+  return found;
+}
+
+async function takeLook(
+  look: Look,
+  leg: LegName,
+  options: BehaviourOptions,
+  onChildren: (children: Children) => void,
+): Promise<readonly Finding[]> {
+  const children = new Children();
+  onChildren(children);
+  const { folder, dialect } = options;
+  const start: LegContext = {
+    children,
+    folder,
+    backendPorts: [],
+    slots: look.slots,
+    backendDialect: options.backend,
+  };
+  try {
+    const backends: Backend[] = [];
+    for (let count = 0; count < look.backends; count += 1) backends.push(await Backend.start(start));
+    const context = { ...start, backendPorts: backends.map(({ port }) => port) };
+    return await look.take({ leg: await startLeg(leg, context), backends, dialect }, options);
+  } finally {
+    await children.stopAll();
+  }
+}
+
+/** The table in Markdown: a column per way, a row per figure. */
+export function renderFindings(legs: readonly LegName[], findings: readonly Finding[]): string {
+  const rows = new Map<string, string[]>();
+  let last = "";
+  for (const { case: title, figure } of findings) {
+    const key = `${title} ${figure}`;
+    if (rows.has(key)) continue;
+    const mine = findings.filter((it) => it.case === title && it.figure === figure);
+    const texts = legs.map((leg) => mine.find((it) => it.leg === leg)?.text ?? "–");
+    rows.set(key, [title === last ? "" : title, figure, ...texts]);
+    last = title;
+  }
+  return alignTable([["behaviour", "figure", ...legs], ...rows.values()]);
+}

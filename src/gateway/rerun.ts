@@ -41,9 +41,7 @@ export function rerun(
 ): Rerun {
   const reply = new ErrandReply(onBytes);
   const over = Promise.withResolvers<Outcome>();
-  const now = host.now();
-  const deadline = now + Math.max(1, task.deadline - task.createdAt);
-  const again: Task = { ...task, id: host.newTaskId(), createdAt: now, deadline, body };
+  const again: Task = { ...task, ...timesFrom(host.now(), task), id: host.newTaskId(), body };
   host.watch(again.id, over.resolve);
   host.accept(again, model, reply);
   return {
@@ -52,4 +50,16 @@ export function rerun(
     answer: reply.answer,
     cancel: () => reply.giveUp(499, "given up"),
   };
+}
+
+/** The task's times as if it had been accepted now, ms since 1970. */
+function timesFrom(
+  now: number,
+  { createdAt, deadline, limits }: TaskEnvelope,
+): Pick<Task, "createdAt" | "deadline" | "limits"> {
+  const later = now - createdAt;
+  const times = { createdAt: now, deadline: Math.max(now + 1, deadline + later) };
+  if (limits === undefined) return times;
+  const queueUntil = limits.queueUntil > 0 ? limits.queueUntil + later : limits.queueUntil;
+  return { ...times, limits: { ...limits, queueUntil } };
 }

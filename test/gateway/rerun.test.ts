@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { Task } from "../../src/core/task.ts";
+import type { Outcome } from "../../src/gateway/exchange.ts";
+import type { HttpReply } from "../../src/gateway/http.ts";
+import { rerun } from "../../src/gateway/rerun.ts";
+
+const NOW = 1_000_000;
+const LIMITS = { queueUntil: 4000, firstTokenMs: 10, idleMs: 20 };
+const OLD: Task = {
+  id: "g1.1",
+  endpoint: "ollama-chat",
+  model: "Tiny",
+  stream: true,
+  createdAt: 1000,
+  deadline: 6000,
+  requestId: "r1",
+  trace: "",
+  body: Buffer.from("{}"),
+  limits: { ...LIMITS, connectMs: 5 },
+};
+
+function host() {
+  const seen: { task?: Task; model?: string; reply?: HttpReply; onOver?: (outcome: Outcome) => void } = {};
+  return {
+    seen,
+    now: () => NOW,
+    newTaskId: () => "g2.1",
+    accept: (task: Task, model: string, reply: HttpReply) => Object.assign(seen, { task, model, reply }),
+    watch: (_task: string, onOver: (outcome: Outcome) => void) => Object.assign(seen, { onOver }),
+  };
+}
+
+describe("running a dead letter again", () => {
+  it("makes a new task of it, with as much time as the old one had", () => {
+    const its = host();
+    assert.equal(rerun(its, { model: "tiny", task: OLD, body: OLD.body }).task, "g2.1");
+    assert.equal(its.seen.model, "tiny");
+    assert.deepEqual(its.seen.task, {
+      ...OLD,
+      id: "g2.1",
+      createdAt: NOW,
+      deadline: NOW + 5000,
+      limits: { ...OLD.limits, queueUntil: NOW + 3000 },
+    });
+  });
+
+  it("leaves out what an older task does not limit", () => {
+    const its = host();
+    const { limits: _, ...older } = OLD;
+    rerun(its, { model: "tiny", task: older, body: OLD.body });
+    assert.ok(!Object.hasOwn(its.seen.task ?? {}, "limits"));
+  });
+
+  it("hands over the reply, and takes it back when nobody wants it any more", async () => {
+    const its = host();
+    const pieces: string[] = [];
+    const run = rerun(its, { model: "tiny", task: OLD, body: OLD.body }, (bytes) =>
+      pieces.push(String(bytes)),
+    );
+    let aborted = false;
+    its.seen.reply?.onAbort(() => (aborted = true));
+    its.seen.reply?.start(200, [["content-type", "application/x-ndjson"]], Buffer.from("a"));
+    run.cancel();
+    assert.equal(aborted, true);
+    assert.equal((await run.answer).status, 499);
+    assert.deepEqual(pieces, ["a"]);
+    its.seen.onOver?.({ totalMs: 5 } as Outcome);
+    assert.equal((await run.outcome).totalMs, 5);
+  });
+});

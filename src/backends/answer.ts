@@ -1,7 +1,8 @@
-import type { ChatRequest, NeutralRequest, Part } from "../core/chat.ts";
+import type { ChatRequest, End, NeutralRequest, Part } from "../core/chat.ts";
 import { Fault } from "../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../core/json.ts";
 import type { Task } from "../core/task.ts";
+import { joinUsage } from "../core/usage.ts";
 import { serverEndpoint } from "../protocols/catalogue.ts";
 import { toldNames } from "../protocols/dropped.ts";
 import type { ReplyWriter, ServerEndpoint } from "../protocols/protocol.ts";
@@ -70,10 +71,12 @@ export interface AnswerOptions {
 export class AnswerWriter {
   readonly #writer: ReplyWriter;
   readonly #outlet: Outlet;
+  #open: number;
   #answer: Answer | undefined;
 
-  constructor({ task, endpoint, body }: OpenedTask, sink: ReplySink, options: AnswerOptions = {}) {
+  constructor({ task, endpoint, body, request }: OpenedTask, sink: ReplySink, options: AnswerOptions = {}) {
     const { now = Date.now, dropped } = options;
+    this.#open = choicesOf(request);
     this.#writer = endpoint.reply({
       model: task.model,
       stream: task.stream,
@@ -81,23 +84,35 @@ export class AnswerWriter {
       now,
       startedAt: task.createdAt,
       body,
+      choices: this.#open,
     });
     this.#outlet = new Outlet(sink, dropped);
   }
 
-  /** Writes parts that came together: they leave together. Throws a Fault for parts that cannot be written. */
-  write(parts: readonly Part[]): void {
+  /**
+   * Writes parts of a choice that came together: they leave together. Throws a Fault for parts that cannot be written,
+   * and what the parts themselves throw, in both cases after those before.
+   */
+  write(parts: Iterable<Part>, choice = 0): void {
     let text = "";
-    for (const part of parts) {
-      text += this.#writer.write(part);
-      if (part.type === "end") this.#answer = answerOf(part);
+    try {
+      for (const part of parts) {
+        text += this.#writer.write(part, choice);
+        if (part.type === "end") this.#end(part);
+      }
+    } finally {
+      if (text !== "") this.#outlet.write(Buffer.from(text), this.#writer.contentType);
     }
-    if (text !== "") this.#outlet.write(Buffer.from(text), this.#writer.contentType);
   }
 
-  /** What is known of the answer. Throws `backend_lost` when its end part has not been written. */
+  #end(part: End): void {
+    this.#open -= 1;
+    this.#answer = this.#answer === undefined ? answerOf(part) : joined(this.#answer, part);
+  }
+
+  /** What is known of the answer. Throws `backend_lost` when an end part has not been written. */
   finish(): Answer {
-    if (this.#answer === undefined) {
+    if (this.#answer === undefined || this.#open > 0) {
       throw new Fault("backend_lost", "the backend's reply ended before its end");
     }
     return this.#answer;
@@ -115,6 +130,16 @@ export function withoutThinking({ think: _think, thinkIfAble: _wish, ...rest }: 
   return rest;
 }
 
-function answerOf(end: Extract<Part, { type: "end" }>): Answer {
+/** How many answers a request wants. */
+export function choicesOf(request: NeutralRequest): number {
+  return "choices" in request ? (request.choices ?? 1) : 1;
+}
+
+function answerOf(end: End): Answer {
   return end.timings === undefined ? { usage: end.usage } : { usage: end.usage, timings: end.timings };
+}
+
+/** Runs beside each other have no common durations. */
+function joined(answer: Answer, { usage }: End): Answer {
+  return { usage: joinUsage(answer.usage, usage) };
 }

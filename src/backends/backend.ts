@@ -21,6 +21,14 @@ export interface ReplySink {
   readonly pulse: Pulse;
 }
 
+/** Counts the slots of a backend: a task that has several runs of its model to make may use more than its own. */
+export interface SlotLender {
+  /** Takes a slot if one is free. */
+  borrow(): boolean;
+  /** Exactly once for each slot that was borrowed. */
+  giveBack(): void;
+}
+
 /** What is known when an answer is complete. */
 export interface Answer {
   readonly usage: Usage | undefined;
@@ -63,6 +71,8 @@ export interface Backend {
   readonly kind: BackendKind;
   /** Empty for the embedded backend. Never carries credentials. */
   readonly url: string;
+  /** Set by whoever counts this backend's slots; absent = every task has one slot and no more. */
+  lender?: SlotLender;
   /** Looks at the backend: health, models, slots. Throws `backend_unreachable` or `backend_error`. */
   inspect(signal: AbortSignal): Promise<BackendState>;
   /**

@@ -5,8 +5,17 @@ import type { Task } from "../core/task.ts";
 import { estimateTokens } from "../protocols/estimate.ts";
 import type { ClientFace, Passthrough } from "../protocols/protocol.ts";
 import { isHeartbeat } from "../wire/sse.ts";
-import { answerCount, AnswerWriter, openTask, Outlet, withoutThinking } from "./answer.ts";
-import type { Answer, Backend, BackendState, ManagementRequest, Pulse, ReplySink } from "./backend.ts";
+import { answerCount, AnswerWriter, choicesOf, openTask, Outlet, withoutThinking } from "./answer.ts";
+import type {
+  Answer,
+  Backend,
+  BackendState,
+  ManagementRequest,
+  Pulse,
+  ReplySink,
+  SlotLender,
+} from "./backend.ts";
+import { requestOfChoice, runChoices } from "./choices.ts";
 import { HttpOrigin, type HttpTarget } from "./http.ts";
 import { PROFILES, type HttpKind, type Profile } from "./profiles.ts";
 import type { PostOptions, Receiver, ReplyHeaders } from "./receivers.ts";
@@ -33,6 +42,7 @@ export class HttpBackend implements Backend {
   readonly name: string;
   readonly kind: HttpKind;
   readonly url: string;
+  lender?: SlotLender;
   readonly #http: HttpOrigin;
   readonly #profile: Profile;
   readonly #slots: number;
@@ -131,18 +141,20 @@ export class HttpBackend implements Backend {
       answer.write([{ type: "end", reason: request.unload ? "unload" : "load" }]);
       return answer.finish();
     }
-    const { dropped = [], ...sent } = this.#face.encode(request, { model, stream: task.stream });
+    const { stream } = task;
+    const encoded = this.#face.encode(request, { model, stream });
     const unable = request === opened.request ? [] : ["thinking"];
-    const answer = new AnswerWriter(opened, sink, { dropped: [...dropped, ...unable] });
-    const reader = this.#face.reader({ request, stream: task.stream });
-    await this.#post({
-      ...sent,
-      signal,
-      pulse: sink.pulse,
-      onHead: () => {},
-      onChunk: (chunk) => answer.write(reader.push(chunk)),
-    });
-    answer.write(reader.end());
+    const answer = new AnswerWriter(opened, sink, { dropped: [...(encoded.dropped ?? []), ...unable] });
+    const { pulse } = sink;
+    const run = async (choice: number, stop: AbortSignal): Promise<void> => {
+      const own = requestOfChoice(request, choice);
+      const { path, body } = own === request ? encoded : this.#face.encode(own, { model, stream });
+      const reader = this.#face.reader({ request, stream });
+      const onChunk = (chunk: Buffer): void => answer.write(reader.push(chunk), choice);
+      await this.#post({ path, body, signal: stop, pulse, onHead: () => {}, onChunk });
+      answer.write(reader.end(), choice);
+    };
+    await runChoices({ choices: choicesOf(request), lender: this.lender, signal, run });
     return answer.finish();
   }
 

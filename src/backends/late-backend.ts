@@ -1,7 +1,15 @@
 import { Fault } from "../core/fault.ts";
 import type { Task } from "../core/task.ts";
 import type { Address } from "./address.ts";
-import type { Answer, Backend, BackendKind, BackendState, ManagementRequest, ReplySink } from "./backend.ts";
+import type {
+  Answer,
+  Backend,
+  BackendKind,
+  BackendState,
+  ManagementRequest,
+  ReplySink,
+  SlotLender,
+} from "./backend.ts";
 import { probeKind } from "./discover.ts";
 import { HttpBackend } from "./http-backend.ts";
 
@@ -15,6 +23,7 @@ export class LateBackend implements Backend {
   readonly #address: Address;
   readonly #limits: { readonly slots: number; readonly connectMs: number };
   #found: HttpBackend | undefined;
+  lender?: SlotLender;
   #closed = false;
 
   constructor(address: Address, limits: { readonly slots: number; readonly connectMs: number }) {
@@ -40,6 +49,7 @@ export class LateBackend implements Backend {
 
   async run(task: Task, model: string, sink: ReplySink, signal: AbortSignal): Promise<Answer> {
     if (this.#found === undefined) throw unreachable();
+    if (this.lender !== undefined) this.#found.lender = this.lender;
     return this.#found.run(task, model, sink, signal);
   }
 

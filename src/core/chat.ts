@@ -67,6 +67,8 @@ export interface Sampling {
 
 interface Common {
   readonly sampling: Sampling;
+  /** How many answers are wanted, 2 to 16; absent = 1. */
+  readonly choices?: number;
   readonly format?: Format;
   readonly think?: Think;
   /** `think` is a wish: a model that cannot think answers without. */
@@ -167,5 +169,8 @@ export type Part =
       /** Ollama's token context of a generate call. */
       readonly context?: readonly number[];
     };
+
+/** The end of a reply. */
+export type End = Extract<Part, { type: "end" }>;
 
 export type { Json };

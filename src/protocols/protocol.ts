@@ -29,13 +29,19 @@ export interface ReplyContext {
   readonly startedAt: number;
   /** The client's body, already checked by `open`. */
   readonly body: JsonObject;
+  /** How many answers are wanted; absent = 1. */
+  readonly choices?: number;
 }
 
 /** Writes parts as the bytes of a client's reply. One writer per reply. */
 export interface ReplyWriter {
   readonly contentType: string;
-  /** The text to send now for this part; "" when it is gathered until later. The end part closes the reply. */
-  write(part: Part): string;
+  /**
+   * The text to send now for this part; "" when it is gathered until later. The end part closes its choice, the last
+   * one the reply.
+   * @param choice which of the answers asked for it belongs to, from 0; absent = 0
+   */
+  write(part: Part, choice?: number): string;
 }
 
 /** One endpoint as clients see it. */
@@ -72,10 +78,13 @@ export interface BackendRequest {
 
 /** Reads a backend's reply body into parts, whatever the split of the bytes. */
 export interface ReplyReader {
-  /** Throws a Fault when the backend reports one or breaks its own API. */
-  push(chunk: Buffer): Part[];
+  /**
+   * Reads on as the parts are taken. Throws a Fault when the backend reports one or breaks its own API, after the parts
+   * that came before.
+   */
+  push(chunk: Buffer): Iterable<Part>;
   /** The body has ended. Throws `backend_lost` when the reply is not complete. */
-  end(): Part[];
+  end(): Iterable<Part>;
 }
 
 /**

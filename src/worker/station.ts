@@ -1,9 +1,9 @@
-import type { Backend, BackendState } from "../backends/backend.ts";
+import type { Backend, BackendState, SlotLender } from "../backends/backend.ts";
 import type { BackendAnnouncement } from "../core/fleet.ts";
 import type { ModelCard } from "../core/model.ts";
 
 /** A backend with its slots: how many tasks it runs, what models it has, whether it is well. */
-export class Station {
+export class Station implements SlotLender {
   readonly backend: Backend;
   readonly #fixedSlots: number;
   #state: BackendState = { models: [], slots: undefined };
@@ -19,6 +19,7 @@ export class Station {
   /** @param fixedSlots as configured; 0 takes what the backend says */
   constructor(backend: Backend, fixedSlots: number, announced = true) {
     this.backend = backend;
+    backend.lender = this;
     this.#fixedSlots = fixedSlots;
     this.announced = announced;
   }
@@ -90,6 +91,16 @@ export class Station {
   release(): void {
     this.#busy -= 1;
     this.wake();
+  }
+
+  borrow(): boolean {
+    if (this.free === 0) return false;
+    this.occupy();
+    return true;
+  }
+
+  giveBack(): void {
+    this.release();
   }
 
   /** Resolves at the next change that may have freed a slot. */

@@ -71,6 +71,12 @@ const linesOf = ({ pieces }: Outcome): JsonObject[] =>
     .split("\n")
     .map((line) => JSON.parse(line) as JsonObject);
 
+/** The texts of a chat completion's choices. */
+const choicesOf = ({ pieces }: Outcome): string[] => {
+  const reply = JSON.parse(pieces.join("")) as { choices: { message: { content: string } }[] };
+  return reply.choices.map(({ message }) => message.content);
+};
+
 /** The text of a reply of either Ollama endpoint. */
 const textOf = (lines: readonly JsonObject[]): string =>
   lines
@@ -214,6 +220,24 @@ describe("embedded backend with real weights", { timeout: 120_000 }, () => {
     }
     assert.equal(poems[0], poems[1]);
     assert.notEqual(poems[1], poems[2]);
+  });
+
+  it("makes several choices, beside each other, each with its own seed", async () => {
+    const messages = [{ role: "user", content: "Write a poem." }];
+    const body = { messages, max_completion_tokens: 12, seed: 7 };
+    const alone: string[] = [];
+    for (const seed of [7, 8, 9]) {
+      const one = await run(backend, { endpoint: "openai-chat", body: { ...body, seed, stream: false } });
+      alone.push(choicesOf(one)[0] ?? "");
+    }
+    let borrowed = 0;
+    backend.lender = { borrow: () => borrowed++ < 1, giveBack: () => undefined };
+    const outcome = await run(backend, { endpoint: "openai-chat", body: { ...body, n: 3, stream: false } });
+    delete backend.lender;
+    assert.deepEqual(choicesOf(outcome), alone);
+    assert.equal(new Set(alone).size, 3);
+    assert.ok(borrowed > 1);
+    assert.equal(outcome.answer.usage?.completionTokens, 36);
   });
 
   it("reads the whole history, and goes on with an open message of the assistant", async () => {

@@ -86,9 +86,9 @@ export const OLLAMA_DIFFERENCES: readonly Difference[] = [
     why: "clients made for DeepSeek, vLLM or llama.cpp read this name, clients of Ollama `reasoning`",
   },
   {
-    what: /^(?:status 200 > 400|order object > error)$/,
+    what: /^told completion 8 > 16$/,
     cases: ["201"],
-    why: "several choices are refused where they cannot be had, never cut to one in silence",
+    why: "n is what was asked for, where Ollama answers once and does not tell",
   },
   {
     what: /^(?:status 404 > 200|type text\/plain > application\/json|order {2}> object)$/,

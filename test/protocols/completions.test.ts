@@ -133,8 +133,8 @@ describe("requests", () => {
     [{ prompt: [1, 2] }, "a prompt of token ids"],
     [{ prompt: [[1], [2]] }, "a prompt of token ids"],
     [{ prompt: "a", echo: true }, "echo"],
-    [{ prompt: "a", best_of: 2 }, "best_of>1"],
-    [{ prompt: "a", n: 2 }, "n>1"],
+    [{ prompt: "a", n: 2, best_of: 3 }, "best_of>n"],
+    [{ prompt: "a", n: 17 }, "n>16"],
     [{ prompt: "a", logprobs: 30 }, "logprobs=30"],
     [{ prompt: "a", response_format: { type: "grammar" } }, 'response_format of type "grammar"'],
   ];

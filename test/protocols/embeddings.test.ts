@@ -44,7 +44,7 @@ function decode(endpoint: Endpoint, body: object): NeutralRequest {
 
 function read(face: ClientFace, request: NeutralRequest, chunks: readonly Buffer[]): Part[] {
   const reader = face.reader({ request, stream: false });
-  return [...chunks.flatMap((chunk) => reader.push(chunk)), ...reader.end()];
+  return [...chunks.flatMap((chunk) => [...reader.push(chunk)]), ...reader.end()];
 }
 
 function vectorsOf(parts: readonly Part[]): (readonly number[])[] {

@@ -222,7 +222,7 @@ function messageOf(status: number, body: string): string {
 }
 
 function readLine(line: string): unknown {
-  return ollamaClient.reader({ request: chatOf({}), stream: true }).push(Buffer.from(`${line}\n`));
+  return [...ollamaClient.reader({ request: chatOf({}), stream: true }).push(Buffer.from(`${line}\n`))];
 }
 
 describe("an error of a backend", () => {

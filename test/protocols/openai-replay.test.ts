@@ -30,7 +30,7 @@ function isStream({ headers }: Transcript): boolean {
 
 function read(chunks: readonly Buffer[], stream: boolean, request: NeutralRequest = chat): Part[] {
   const reader = face.reader({ request, stream });
-  return [...chunks.flatMap((chunk) => reader.push(chunk)), ...reader.end()];
+  return [...chunks.flatMap((chunk) => [...reader.push(chunk)]), ...reader.end()];
 }
 
 /** The reply objects of a recording, read without the code under test. */
@@ -277,6 +277,16 @@ describe("streams that die", () => {
   for (const [name, text, code] of cases) {
     it(`${name}: ${code ?? "complete"}`, () => assert.deepEqual(codesOf(text), [code, code]));
   }
+
+  it("events that share a piece with an error are forwarded before it", () => {
+    const relay = face
+      .passthrough("openai-chat")
+      ?.relay({ body: Buffer.from('{"stream":true}'), stream: true, asked: "m", model: "m" });
+    const error = 'data: {"error":{"message":"full","code":503}}\n\n';
+    assert.equal(relay?.push(Buffer.from(TOKEN + error)).toString(), TOKEN);
+    assert.throws(() => relay?.push(Buffer.from(DONE)), isBusy);
+    assert.throws(() => relay?.end(), isBusy);
+  });
 
   it("the recorded crash is told as one", () => {
     assert.throws(() => forward(relayOf(broken), broken.chunks), isLost);

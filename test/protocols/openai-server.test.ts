@@ -135,7 +135,7 @@ describe("requests a client sends", () => {
 
   it("what has no neutral form passes the edge and is refused only when it must be translated", () => {
     const foreign: JsonObject[] = [
-      { n: 2 },
+      { n: 17 },
       { modalities: ["text", "audio"] },
       { tools: [{ type: "custom", custom: {} }] },
       { tool_choice: { type: "allowed_tools" } },

@@ -6,8 +6,9 @@ import { Fault, toFault } from "../../core/fault.ts";
 import { modelKey, type ModelCard } from "../../core/model.ts";
 import type { Task } from "../../core/task.ts";
 import type { Log } from "../../telemetry/log.ts";
-import { answerCount, AnswerWriter, openTask } from "../answer.ts";
-import type { Answer, Backend, BackendState, Pulse, ReplySink } from "../backend.ts";
+import { answerCount, AnswerWriter, choicesOf, openTask } from "../answer.ts";
+import type { Answer, Backend, BackendState, Pulse, ReplySink, SlotLender } from "../backend.ts";
+import { requestOfChoice, runChoices } from "../choices.ts";
 import { cardOf } from "./card.ts";
 import { droppedFields } from "./dropped.ts";
 import { embed, openEmbedder, readInputs } from "./embed.ts";
@@ -46,12 +47,24 @@ interface Parts {
 }
 
 /** Begins a run whose request is known to be sound, on an empty slot. */
-type Start = (slot: LlamaContextSequence, signal: AbortSignal) => AsyncGenerator<Part, void, void>;
+type Start = (
+  slot: LlamaContextSequence,
+  options: { readonly choice: number; readonly signal: AbortSignal },
+) => AsyncGenerator<Part, void, void>;
+
+/** An answer on its way to the client. */
+interface Answering {
+  readonly writer: AnswerWriter;
+  readonly choices: number;
+  readonly pulse: Pulse;
+  readonly signal: AbortSignal;
+}
 
 class EmbeddedBackend implements Backend {
   readonly name = "embedded";
   readonly kind = "embedded";
   readonly url = "";
+  lender?: SlotLender;
   readonly #runtime: Runtime;
   readonly #card: ModelCard;
   readonly #ambient: Ambient;
@@ -93,9 +106,10 @@ class EmbeddedBackend implements Backend {
       refuseUnsupported(request, task.model);
       return answerCount(writer, promptTokens(this.#runtime, request).length);
     }
+    const answering = { writer, choices: choicesOf(request), pulse: sink.pulse, signal };
     const work = this.#start(request, task).then((start) => {
       sink.pulse.sent();
-      return this.#answer(start, { writer, pulse: sink.pulse, signal });
+      return this.#answer(start, answering);
     });
     const settled = work.catch(() => undefined);
     this.#running.add(settled);
@@ -120,11 +134,14 @@ class EmbeddedBackend implements Backend {
     if (request.kind !== "embed") {
       refuseUnsupported(request, task.model);
       const plan = await planOf(runtime, request);
-      return (slot, signal) => generate({ runtime, slot, plan, signal, ambient });
+      return (slot, { choice, signal }) => {
+        const own = { ...plan, request: requestOfChoice(request, choice) };
+        return generate({ runtime, slot, plan: own, signal, ambient });
+      };
     }
     const inputs = readInputs(runtime, request);
     const context = await this.#openEmbedder();
-    return (_slot, signal) => embed({ context, inputs, request, signal, ambient });
+    return (_slot, { signal }) => embed({ context, inputs, request, signal, ambient });
   }
 
   /** Opened by the first request for vectors: most never come. */
@@ -137,22 +154,22 @@ class EmbeddedBackend implements Backend {
   }
 
   /** Embeddings need no slot of their own, but take one: no more native calls may run at once. */
-  async #answer(
-    start: Start,
-    { writer, pulse, signal }: { writer: AnswerWriter; pulse: Pulse; signal: AbortSignal },
-  ): Promise<Answer> {
-    const stop = AbortSignal.any([signal, this.#closing.signal]);
-    const slot = await this.#slots.take(stop);
-    try {
-      for await (const part of start(slot, stop)) {
-        pulse.alive();
-        writer.write([part]);
+  async #answer(start: Start, { writer, choices, pulse, signal }: Answering): Promise<Answer> {
+    const run = async (choice: number, stop: AbortSignal): Promise<void> => {
+      const slot = await this.#slots.take(stop);
+      try {
+        for await (const part of start(slot, { choice, signal: stop })) {
+          pulse.alive();
+          writer.write([part], choice);
+        }
+      } finally {
+        await slot.clearHistory();
+        this.#slots.give(slot);
       }
-      return writer.finish();
-    } finally {
-      await slot.clearHistory();
-      this.#slots.give(slot);
-    }
+    };
+    const stop = AbortSignal.any([signal, this.#closing.signal]);
+    await runChoices({ choices, lender: this.lender, signal: stop, run });
+    return writer.finish();
   }
 
   async #close(): Promise<void> {

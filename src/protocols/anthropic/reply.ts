@@ -1,4 +1,4 @@
-import type { EndReason, Part } from "../../core/chat.ts";
+import type { End, EndReason, Part } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import type { Usage } from "../../core/usage.ts";
 import { sseEvent } from "../../wire/sse.ts";
@@ -7,8 +7,6 @@ import { estimateTokens } from "../estimate.ts";
 import { misplaced } from "../misplaced.ts";
 import type { ReplyContext, ReplyWriter } from "../protocol.ts";
 import { readChat } from "./request.ts";
-
-type End = Extract<Part, { type: "end" }>;
 
 /** A writer of a message, as a stream of events or as one object. */
 export function openReply(context: ReplyContext): ReplyWriter {

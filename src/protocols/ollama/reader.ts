@@ -14,14 +14,13 @@ export class OllamaReader implements ReplyReader {
   #calls = 0;
   #done = false;
 
-  push(chunk: Buffer): Part[] {
-    return this.#lines.push(chunk).flatMap((line) => this.#read(line));
+  *push(chunk: Buffer): Generator<Part, void, void> {
+    for (const line of this.#lines.push(chunk)) yield* this.#read(line);
   }
 
-  end(): Part[] {
-    const parts = this.#read(this.#lines.rest());
+  *end(): Generator<Part, void, void> {
+    yield* this.#read(this.#lines.rest());
     if (!this.#done) throw incomplete();
-    return parts;
   }
 
   #read(line: Buffer): Part[] {

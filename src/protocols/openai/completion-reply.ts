@@ -1,98 +1,81 @@
-import type { Part, TokenLogprob } from "../../core/chat.ts";
-import { sseData } from "../../wire/sse.ts";
+import type { EndReason, TokenLogprob } from "../../core/chat.ts";
+import type { Delta } from "../blocks.ts";
 import { misplaced } from "../misplaced.ts";
 import type { ReplyContext, ReplyWriter } from "../protocol.ts";
-import { type End, finishOf, opening, wantsUsage, wireUsage } from "./reply.ts";
+import { type ChoicesForm, type ChoiceWriter, finishOf, openChoices } from "./choices-reply.ts";
+
+const FORM: ChoicesForm = {
+  prefix: "cmpl",
+  chunk: "text_completion",
+  whole: "text_completion",
+  choice: ({ stream }, index) => (stream ? new ChunkChoice(index) : new WholeChoice(index)),
+};
 
 /** A writer of a text completion, as a stream of chunks or as one object. Thinking is not part of its text. */
 export function openCompletionReply(context: ReplyContext): ReplyWriter {
-  return context.stream ? new TextChunkWriter(context) : new TextWriter(context);
+  return openChoices(context, FORM);
 }
 
-/** Writes `text_completion` events. */
-class TextChunkWriter implements ReplyWriter {
-  readonly contentType = "text/event-stream";
-  readonly #context: ReplyContext;
-  readonly #withUsage: boolean;
+/** One choice of a stream. */
+class ChunkChoice implements ChoiceWriter {
+  readonly #index: number;
   readonly #offsets = new Offsets();
-  #head: string | undefined;
 
-  constructor(context: ReplyContext) {
-    this.#context = context;
-    this.#withUsage = wantsUsage(context.body);
+  constructor(index: number) {
+    this.#index = index;
   }
 
-  write(part: Part): string {
-    switch (part.type) {
+  add(delta: Delta): string {
+    switch (delta.type) {
       case "text-delta":
-        return this.#chunk(part.text, this.#offsets.write(part.text, part.logprobs), null);
+        return this.#choice(delta.text, this.#offsets.write(delta.text, delta.logprobs), null);
       case "thinking-delta":
         return "";
       case "tool-delta":
-      case "embedding":
-        throw misplaced(part);
-      case "end":
-        return this.#end(part);
+        throw misplaced(delta);
     }
   }
 
-  #chunk(text: string, logprobs: object | null, finish: string | null): string {
-    const choice = JSON.stringify({ text, index: 0, logprobs, finish_reason: finish });
-    return `${this.#open()},"choices":[${choice}]${this.#withUsage ? `,"usage":null` : ""}}\n\n`;
+  end(reason: EndReason): string {
+    return this.#choice("", null, finishOf(reason, false));
   }
 
-  #end(end: End): string {
-    const finish = this.#chunk("", null, finishOf(end.reason, false));
-    const usage = this.#withUsage
-      ? `${this.#open()},"choices":[],"usage":${JSON.stringify(wireUsage(end.usage))}}\n\n`
-      : "";
-    return finish + usage + sseData("[DONE]");
-  }
-
-  /** One time stamp for all chunks: that of the first. */
-  #open(): string {
-    this.#head ??= `data: ${opening(this.#context, "text_completion")}`;
-    return this.#head;
+  #choice(text: string, logprobs: object | null, finish: string | null): string {
+    return JSON.stringify({ text, index: this.#index, logprobs, finish_reason: finish });
   }
 }
 
-/** Gathers the parts and writes one `text_completion` object at the end. */
-class TextWriter implements ReplyWriter {
-  readonly contentType = "application/json";
-  readonly #context: ReplyContext;
+/** One choice of a whole reply. */
+class WholeChoice implements ChoiceWriter {
+  readonly #index: number;
   readonly #logprobs: TokenLogprob[] = [];
   #text = "";
 
-  constructor(context: ReplyContext) {
-    this.#context = context;
+  constructor(index: number) {
+    this.#index = index;
   }
 
-  write(part: Part): string {
-    switch (part.type) {
+  add(delta: Delta): "" {
+    switch (delta.type) {
       case "text-delta":
-        this.#text += part.text;
-        this.#logprobs.push(...(part.logprobs ?? []));
+        this.#text += delta.text;
+        this.#logprobs.push(...(delta.logprobs ?? []));
         return "";
       case "thinking-delta":
         return "";
       case "tool-delta":
-      case "embedding":
-        throw misplaced(part);
-      case "end":
-        return this.#end(part);
+        throw misplaced(delta);
     }
   }
 
-  #end(end: End): string {
+  end(reason: EndReason): string {
     const tokens = this.#logprobs.length === 0 ? undefined : this.#logprobs;
-    const choice = {
+    return JSON.stringify({
       text: this.#text,
-      index: 0,
+      index: this.#index,
       logprobs: new Offsets().write(this.#text, tokens),
-      finish_reason: finishOf(end.reason, false),
-    };
-    const open = opening(this.#context, "text_completion");
-    return `${open},"choices":[${JSON.stringify(choice)}],"usage":${JSON.stringify(wireUsage(end.usage))}}`;
+      finish_reason: finishOf(reason, false),
+    });
   }
 }
 

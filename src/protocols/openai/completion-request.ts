@@ -2,7 +2,7 @@ import type { GenerateRequest, LoadRequest } from "../../core/chat.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
 import { flagField, invalid, mismatch, numberField, objectField, present, textField } from "./fields.ts";
 import { checkInputs } from "./inputs.ts";
-import { type Read, readFormat } from "./request.ts";
+import { type Read, readChoices, readFormat } from "./request.ts";
 import { readKeepAlive, readOptions, readSampling, rest } from "./sampling.ts";
 
 /** Fields that become something neutral; all others are kept in `extra`. */
@@ -19,12 +19,14 @@ const KNOWN = new Set(
  * for what no backend could take; what only cannot be translated is told as an obstacle.
  */
 export function readCompletion(body: JsonObject): Read<GenerateRequest | LoadRequest> {
-  const obstacles = choicesObstacles(body);
+  const obstacles: string[] = [];
+  const choices = readTextChoices(body, obstacles);
   const prompt = readPrompt(body["prompt"] ?? "", obstacles);
   const { inner, runner } = readOptions(objectField(body, "options"));
   const fields = {
     sampling: { temperature: 1, topP: 1, ...inner, ...readSampling(body) },
     ...present({
+      choices,
       suffix: textField(body, "suffix") || undefined,
       format: readFormat(objectField(body, "response_format"), obstacles),
       logprobs: readTokenLogprobs(body["logprobs"] ?? undefined, obstacles),
@@ -41,13 +43,12 @@ export function readCompletion(body: JsonObject): Read<GenerateRequest | LoadReq
   return { request: { kind: "generate", prompt, raw: false, images: [], ...fields }, obstacle };
 }
 
-/** A neutral reply is one choice of new text. */
-function choicesObstacles(body: JsonObject): string[] {
-  const obstacles: string[] = [];
-  if ((numberField(body, "n") ?? 1) !== 1) obstacles.push("n>1");
-  if ((numberField(body, "best_of") ?? 1) !== 1) obstacles.push("best_of>1");
+/** A neutral reply is new text, and all that was made of it: nothing chooses the best. */
+function readTextChoices(body: JsonObject, obstacles: string[]): number | undefined {
+  const choices = readChoices(body, obstacles);
+  if ((numberField(body, "best_of") ?? 1) > (choices ?? 1)) obstacles.push("best_of>n");
   if (flagField(body, "echo") === true) obstacles.push("echo");
-  return obstacles;
+  return choices;
 }
 
 /** One text, alone or as the only one of a list; more of them and token ids are obstacles. */

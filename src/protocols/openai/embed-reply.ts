@@ -1,10 +1,9 @@
-import type { Part } from "../../core/chat.ts";
+import type { End, Part } from "../../core/chat.ts";
 import type { JsonObject } from "../../core/json.ts";
 import { misplaced } from "../misplaced.ts";
 import type { ReplyContext, ReplyWriter } from "../protocol.ts";
 import { encodeVector, type EmbeddingPart } from "../vectors.ts";
 import { type Encoding, readEncoding } from "./embed-request.ts";
-import type { End } from "./reply.ts";
 
 /** A writer of the reply of POST /v1/embeddings. */
 export function openEmbeddingsReply(context: ReplyContext): ReplyWriter {

@@ -2,10 +2,10 @@ import { Fault } from "../../core/fault.ts";
 import { isObject } from "../../core/json.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
 import type { BackendRequest, Passthrough, PassthroughOptions, Relay } from "../protocol.ts";
+import { wantsUsage } from "./choices-reply.ts";
 import { CHAT_PATH, COMPLETIONS_PATH } from "./encode.ts";
 import type { OpenAIProfile } from "./profiles.ts";
 import { checkChoices, StreamRelay, WholeRelay } from "./relay.ts";
-import { wantsUsage } from "./reply.ts";
 
 /** Passes a client's chat completion through to a backend of this profile. */
 export function chatPassthrough(profile: OpenAIProfile): Passthrough {

@@ -51,13 +51,16 @@ class StreamReader implements ReplyReader {
     this.#steps = steps;
   }
 
-  push(chunk: Buffer): Part[] {
-    return this.#parser.push(chunk).flatMap((event) => this.#read(event));
+  *push(chunk: Buffer): Generator<Part, void, void> {
+    for (const event of this.#parser.push(chunk)) {
+      yield* this.#read(event);
+      if (this.#steps.ready) yield* this.#steps.close();
+    }
   }
 
-  end(): Part[] {
-    const last = this.#parser.end().flatMap((event) => this.#read(event));
-    return [...last, ...this.#steps.close()];
+  *end(): Generator<Part, void, void> {
+    for (const event of this.#parser.end()) yield* this.#read(event);
+    yield* this.#steps.close();
   }
 
   #read({ event, data }: SseEvent): Part[] {
@@ -105,6 +108,7 @@ class ReplySteps {
   #stopText = "";
   #usage: Usage | undefined;
   #timings: Timings | undefined;
+  #ready = false;
   #closed = false;
 
   /** @param top alternatives per token that were asked for */
@@ -112,7 +116,12 @@ class ReplySteps {
     this.#top = top;
   }
 
-  /** The parts of one reply object. */
+  /** True when all that belongs to the end has come. */
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  /** The parts of one reply object, without those of the end. */
   read(reply: JsonObject, form: "stream" | "whole"): Part[] {
     if (this.#closed) return [];
     const list = reply["choices"];
@@ -121,8 +130,8 @@ class ReplySteps {
     const usage = readUsage(reply);
     this.#usage = usage ?? this.#usage;
     this.#timings = readTimings(reply) ?? this.#timings;
-    const complete = this.#reason !== undefined && isObject(reply["usage"]);
-    return complete ? [...parts, ...this.close()] : parts;
+    this.#ready = this.#reason !== undefined && isObject(reply["usage"]);
+    return parts;
   }
 
   /** The last parts. Throws `backend_lost` when no finish reason has come. Does nothing the second time. */

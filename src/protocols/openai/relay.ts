@@ -1,4 +1,4 @@
-import { Fault } from "../../core/fault.ts";
+import { Fault, toFault } from "../../core/fault.ts";
 import { isObject } from "../../core/json.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
 import type { Usage } from "../../core/usage.ts";
@@ -38,6 +38,7 @@ export class StreamRelay implements Relay {
   #lines = 0;
   #finished = 0;
   #done = false;
+  #fault: Fault | undefined;
 
   constructor(options: RelayOptions) {
     this.#options = options;
@@ -50,10 +51,12 @@ export class StreamRelay implements Relay {
   }
 
   push(chunk: Buffer): Buffer {
+    if (this.#fault !== undefined) throw this.#fault;
     return this.#forward(this.#splitter.push(chunk));
   }
 
   end(): Buffer {
+    if (this.#fault !== undefined) throw this.#fault;
     const rest = this.#splitter.rest();
     const last = rest.toString("latin1").trim() === "" ? NOTHING : Buffer.concat([rest, Buffer.from("\n\n")]);
     const bytes = this.#done ? last : this.#forward(last);
@@ -73,7 +76,14 @@ export class StreamRelay implements Relay {
 
   #watch(bytes: Buffer): Buffer {
     const events = splitEvents(bytes);
-    const kept = events.filter((event) => this.#keeps(event.toString("utf8")));
+    const kept: Buffer[] = [];
+    try {
+      for (const event of events) if (this.#keeps(event.toString("utf8"))) kept.push(event);
+    } catch (error) {
+      // Events before the fault still reach the client; it is thrown with the next call.
+      if (kept.length === 0) throw error;
+      this.#fault = toFault(error);
+    }
     return kept.length === events.length ? bytes : Buffer.concat(kept);
   }
 

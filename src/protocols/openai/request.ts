@@ -37,7 +37,8 @@ const KNOWN = new Set(
  * what only cannot be translated is told as an obstacle.
  */
 export function readRequest(body: JsonObject): Read<ChatRequest> {
-  const obstacles = choicesObstacles(body);
+  const obstacles: string[] = [];
+  checkModalities(body, obstacles);
   const messages = readMessages(body, obstacles);
   const { inner, runner } = readOptions(objectField(body, "options"));
   const request: ChatRequest = {
@@ -45,6 +46,7 @@ export function readRequest(body: JsonObject): Read<ChatRequest> {
     messages,
     sampling: { temperature: 1, topP: 1, ...inner, ...readSampling(body) },
     ...present({
+      choices: readChoices(body, obstacles),
       tools: readTools(body, obstacles),
       toolChoice: readToolChoice(body, obstacles),
       parallelToolCalls: flagField(body, "parallel_tool_calls"),
@@ -59,13 +61,23 @@ export function readRequest(body: JsonObject): Read<ChatRequest> {
   return { request, obstacle: obstacles[0] };
 }
 
-/** A neutral reply is one choice of text. */
-function choicesObstacles(body: JsonObject): string[] {
-  const obstacles: string[] = [];
-  if ((numberField(body, "n") ?? 1) !== 1) obstacles.push("n>1");
+/** A neutral reply is text. */
+function checkModalities(body: JsonObject, obstacles: string[]): void {
   const other = listField(body, "modalities")?.find((modality) => modality !== "text");
   if (other !== undefined) obstacles.push(`modality ${JSON.stringify(other)}`);
-  return obstacles;
+}
+
+const MOST_CHOICES = 16;
+
+/**
+ * How many answers are wanted; undefined for one. Each is a run of the model of its own, so more than 16 are told as
+ * an obstacle; what is no count is an `invalid_request`.
+ */
+export function readChoices(body: JsonObject, obstacles: string[]): number | undefined {
+  const choices = numberField(body, "n") ?? 1;
+  if (!Number.isInteger(choices) || choices < 1) throw invalid("n must be a whole number of at least 1");
+  if (choices > MOST_CHOICES) obstacles.push(`n>${MOST_CHOICES}`);
+  return choices === 1 ? undefined : choices;
 }
 
 function readTools(body: JsonObject, obstacles: string[]): readonly Tool[] | undefined {

@@ -1,4 +1,4 @@
-import type { Part } from "../../core/chat.ts";
+import type { End, Part } from "../../core/chat.ts";
 import { sseEvent } from "../../wire/sse.ts";
 import { type Block, BlockSequence, type BlockStep } from "../blocks.ts";
 import { misplaced } from "../misplaced.ts";
@@ -13,8 +13,6 @@ import {
   summaryPart,
   textPart,
 } from "./responses-object.ts";
-
-type End = Extract<Part, { type: "end" }>;
 
 /** A writer of a response, as a stream of events or as one object. */
 export function openResponse(context: ReplyContext): ReplyWriter {

@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { idleStation } from "./station-rig.ts";
+
+describe("the slots of a station", () => {
+  it("are lent as long as some are free, and count as busy until they are given back", () => {
+    const station = idleStation(2);
+    const { lender } = station.backend;
+    assert.equal(lender, station);
+    station.occupy();
+    assert.equal(lender?.borrow(), true);
+    assert.deepEqual([station.busy, station.free, lender.borrow()], [2, 0, false]);
+    lender.giveBack();
+    assert.deepEqual([station.busy, station.free], [1, 1]);
+  });
+
+  it("are not lent while one is kept for a task that was taken over", () => {
+    const station = idleStation(1);
+    station.reserve("tiny", true);
+    assert.equal(station.borrow(), false);
+    station.reserve("tiny", false);
+    assert.equal(station.borrow(), true);
+  });
+
+  it("given back wake who waits for one", async () => {
+    const station = idleStation(1);
+    assert.ok(station.borrow());
+    const changed = station.changed();
+    station.giveBack();
+    await changed;
+  });
+});

@@ -4,6 +4,9 @@ const LINEAR = 128;
 const PER_OCTAVE = 64;
 const OCTAVES = 25;
 
+/** Where a distribution is read for a plot, as shares of all durations. */
+export const CURVE_SHARES: readonly number[] = [0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999];
+
 /** What is reported of a histogram; durations in µs, 0 when nothing was recorded. */
 export interface Percentiles {
   readonly count: number;
@@ -35,6 +38,11 @@ export class Histogram {
       if (left <= 0) return Math.min(topOf(slot), this.#max);
     }
     return this.#max;
+  }
+
+  /** The distribution in µs, at `CURVE_SHARES`. */
+  curve(): readonly number[] {
+    return CURVE_SHARES.map((share) => this.quantile(share));
   }
 
   /** The figures that go into a report. */

@@ -43,6 +43,8 @@ export interface LoadReport {
   readonly first: Percentiles;
   /** Between the arrivals of one reply's tokens. */
   readonly gap: Percentiles;
+  /** The distribution of the gaps, at the shares `CURVE_SHARES`. */
+  readonly gapCurve: readonly number[];
   readonly expenses: Readonly<Record<string, Expense>>;
   /** CPU seconds that the rest of the machine used in the window. */
   readonly othersCpuS: number;

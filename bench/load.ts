@@ -103,6 +103,7 @@ async function runLoad(spec: LoadSpec): Promise<LoadReport> {
     latency: tally.latency.percentiles(),
     first: tally.first.percentiles(),
     gap: tally.gap.percentiles(),
+    gapCurve: tally.gap.curve(),
   };
 }
 

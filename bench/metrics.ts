@@ -61,10 +61,15 @@ export const OTHERS: Metric = {
 function byProcess(label: string, digits: number, count: (report: LoadReport) => number): readonly Metric[] {
   const all: Metric = { label, digits, of: (report) => per(ofSystem(report, cpuOf), count(report)) };
   const parts = PARTS.map((role): Metric => {
-    const of = (report: LoadReport): number | undefined => per(report.expenses[role]?.cpuS, count(report));
+    const of = (report: LoadReport): number | undefined => shareOf(report, role, count(report));
     return { label: `${label}, ${role}`, digits, of };
   });
   return [all, ...parts];
+}
+
+/** CPU of one process per unit of work in µs; undefined where there is no such process or work. */
+export function shareOf(report: LoadReport, role: string, count: number): number | undefined {
+  return per(report.expenses[role]?.cpuS, count);
 }
 
 function cpuOf({ cpuS }: Expense): number {

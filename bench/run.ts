@@ -13,6 +13,7 @@ import type { Leg, LegContext } from "./legs.ts";
 import type { LoadReport, LoadSpec } from "./load-spec.ts";
 import { machineFacts } from "./machine.ts";
 import type { Facts } from "./machine.ts";
+import { plots } from "./plots/plots.ts";
 import { readOptions } from "./options.ts";
 import type { BenchOptions } from "./options.ts";
 import { medians, renderTable } from "./report.ts";
@@ -136,7 +137,9 @@ function conclude(legs: readonly Leg[], options: BenchOptions, outcome: Outcome)
       path.join(options.out, "latest.json"),
       `${JSON.stringify({ facts: all, medians: medians(options.cases, legs, samples), findings, samples }, undefined, 1)}\n`,
     );
-    console.log(`Written to ${path.join(options.out, "latest.{md,json}")}.`);
+    const measured = { cases: options.cases, legs: legs.map(({ name }) => name), samples };
+    for (const [file, svg] of plots(measured)) writeFileSync(path.join(options.out, file), svg);
+    console.log(`Written to ${path.join(options.out, "latest.{md,json}")}, with plots.`);
   }
   const found = complaints(options, legs, samples);
   for (const complaint of found) console.log(`FAILED: ${complaint}`);

@@ -26,6 +26,7 @@ function report(tokens: number, firstUs = 100, errors: LoadReport["errors"] = {}
     latency: NOTHING,
     first,
     gap: NOTHING,
+    gapCurve: [],
     expenses,
     othersCpuS: 0.25,
   };

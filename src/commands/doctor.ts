@@ -39,7 +39,7 @@ export function checkNode(version: string): Finding {
 
 function checkHttp(settings: Settings): Finding {
   try {
-    prepareHttpEnvironment();
+    prepareHttpEnvironment(settings.maxHeadBytes);
     loadUws({ cacheDir: resolvedCacheDir(settings) });
     return { ok: true, about: "http", text: "the native HTTP binary loads" };
   } catch (error) {

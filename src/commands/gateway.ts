@@ -9,7 +9,7 @@ import { runService } from "./service.ts";
 export async function runGateway(given: Settings): Promise<number> {
   const settings = await withRedis(given);
   const log = openLog({ level: settings.logLevel, format: settings.logFormat }).with({ process: "gateway" });
-  prepareHttpEnvironment();
+  prepareHttpEnvironment(settings.maxHeadBytes);
   return runService({
     log,
     start: () => startWithRedis(given, settings.redisUrl, () => startGateway({ settings, log })),

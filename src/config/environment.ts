@@ -23,15 +23,12 @@ export function isOwnChild(): boolean {
   return process.env[PARENT] === String(process.ppid);
 }
 
-/** Bytes of request head taken: cookies and long tokens exceed the native HTTP module's own 4096. */
-const MAX_HEAD_BYTES = 65_536;
-
 /**
- * Sets what the native HTTP module reads from the environment when it is loaded: call it before that. A value
- * that is already there is kept.
+ * Sets what the native HTTP module reads from the environment when it is loaded: call it before that.
+ * @param maxHeadBytes bytes of request head taken: cookies and long tokens exceed the module's own 4096
  */
-export function prepareHttpEnvironment(): void {
-  process.env["UWS_HTTP_MAX_HEADERS_SIZE"] ??= String(MAX_HEAD_BYTES);
+export function prepareHttpEnvironment(maxHeadBytes: number): void {
+  process.env["UWS_HTTP_MAX_HEADERS_SIZE"] = String(maxHeadBytes);
 }
 
 /** The user's cache folder after the XDG base directory specification: a relative XDG_CACHE_HOME is ignored. */

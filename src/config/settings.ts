@@ -3,6 +3,8 @@
  * docs/settings.md all derive from it.
  */
 
+import { LIMIT_SETTINGS } from "./limit-settings.ts";
+import type { LimitSettings } from "./limit-settings.ts";
 import { REDIS_SETTINGS } from "./redis-settings.ts";
 import type { RedisSettings } from "./redis-settings.ts";
 import type { Setting } from "./setting.ts";
@@ -10,7 +12,7 @@ import { TIMEOUT_SETTINGS } from "./timeout-settings.ts";
 import type { TimeoutSettings } from "./timeout-settings.ts";
 
 /** All settings of all commands, typed. */
-export interface Settings extends RedisSettings, TimeoutSettings {
+export interface Settings extends LimitSettings, RedisSettings, TimeoutSettings {
   readonly port: number;
   readonly host: string;
   readonly backends: string;
@@ -22,8 +24,6 @@ export interface Settings extends RedisSettings, TimeoutSettings {
   readonly leaseMs: number;
   readonly deliveryLimit: number;
   readonly drainMs: number;
-  readonly maxBodyBytes: number;
-  readonly maxQueue: number;
   readonly modelMemoryMs: number;
   readonly origins: string;
   readonly apiKeys: string;
@@ -132,26 +132,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     unit: "ms",
     doc: "How long a stopping process lets running tasks finish.",
   },
-  maxBodyBytes: {
-    env: "SGNET_MAX_BODY_BYTES",
-    flag: "max-body-bytes",
-    type: "number",
-    default: 67_108_864,
-    min: 1024,
-    max: 536_870_912,
-    unit: "bytes",
-    doc: "Largest request body taken; larger ones get 413.",
-  },
-  maxQueue: {
-    env: "SGNET_MAX_QUEUE",
-    flag: "max-queue",
-    type: "number",
-    default: 10_000,
-    min: 1,
-    max: 10_000_000,
-    unit: "tasks",
-    doc: "Open tasks one gateway takes for one model; more get 503 with Retry-After.",
-  },
+  ...LIMIT_SETTINGS,
   modelMemoryMs: {
     env: "SGNET_MODEL_MEMORY_MS",
     flag: "model-memory-ms",

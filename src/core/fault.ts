@@ -42,6 +42,8 @@ export const FAULTS = {
   worker_lost: { http: 502, retryable: true },
   /** The task was delivered too often without an answer (it may be what kills the workers). */
   delivery_limit: { http: 502, retryable: false },
+  /** The gateway has as many requests, or as many bytes of them, as it takes. */
+  overloaded: { http: 503, retryable: true },
   queue_full: { http: 503, retryable: true },
   redis_down: { http: 503, retryable: true },
   draining: { http: 503, retryable: true },

@@ -16,17 +16,18 @@ import { dropQueue } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import { openGatewayMetrics } from "../telemetry/gateway-metrics.ts";
 import type { GatewayMetrics } from "../telemetry/gateway-metrics.ts";
+import { Allowance } from "./allowance.ts";
 import { Catalogue } from "./catalogue.ts";
 import { buildGuard } from "./door.ts";
 import { Errands } from "./errands.ts";
 import { FleetPage } from "./fleet-page.ts";
 import { startHttp } from "./http.ts";
-import type { Guard, HttpServer, Route } from "./http.ts";
+import type { Guard, HttpOptions, HttpServer, Route } from "./http.ts";
 import { Keyring } from "./keyring.ts";
 import { managementRoutes } from "./management.ts";
 import { Observatory } from "./observatory.ts";
 import { OriginPolicy } from "./origin.ts";
-import { buildFallback, buildRoutes, buildTooLarge } from "./routes.ts";
+import { buildFallback, buildNoRoom, buildRoutes, buildTooLarge } from "./routes.ts";
 import { ShowView } from "./show-view.ts";
 import { Switchboard } from "./switchboard.ts";
 import { openUi } from "./ui.ts";
@@ -123,6 +124,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     routes,
     fallback: buildFallback(routes),
     tooLarge: buildTooLarge(settings.maxBodyBytes),
+    bodies: heldBodies(settings, metrics),
     guard: guardOf(settings, keyring, metrics),
   });
   const presence = startPresence({ assembly, keys, commands, board, server, observatory, version, metrics });
@@ -153,7 +155,23 @@ function openManagement(parts: {
     errands.workersAre(catalogue.workers);
   });
   const show = new ShowView({ catalogue, errands, mono: systemAmbient.mono });
-  return managementRoutes({ catalogue, errands, show, keyring, unready: () => board.unready() });
+  return managementRoutes({
+    catalogue,
+    errands,
+    show,
+    keyring,
+    unready: () => board.unready() ?? board.overloaded(),
+  });
+}
+
+/** The bodies in memory, bounded and shown. */
+function heldBodies(settings: Settings, metrics: GatewayMetrics): NonNullable<HttpOptions["bodies"]> {
+  const allowance = new Allowance(settings.maxBodiesBytes, systemAmbient.mono);
+  metrics.observe("request_bodies_bytes", "Bytes of request bodies held in memory", () => allowance.used);
+  const noRoom = buildNoRoom((code) => {
+    metrics.rejected("none", code);
+  });
+  return { allowance, noRoom };
 }
 
 function guardOf(settings: Settings, keyring: Keyring, metrics: GatewayMetrics): Guard {

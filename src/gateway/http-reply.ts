@@ -1,6 +1,7 @@
 /** The writing side of one request. */
 import { STATUS_CODES } from "node:http";
 
+import type { Allowance } from "./allowance.ts";
 import type { NativeResponse } from "./uws.ts";
 
 /** Names and values in the order they are sent. Line breaks in a value are sent as spaces. */
@@ -67,6 +68,8 @@ export class UwsReply implements HttpReply {
   #added: Headers = [];
   #onAbort: (() => void) | undefined;
   #onDrain: (() => void) | undefined;
+  #bodies: Allowance | undefined;
+  #held = 0;
 
   constructor(res: NativeResponse, options: ReplyOptions) {
     this.#res = res;
@@ -74,8 +77,19 @@ export class UwsReply implements HttpReply {
     res.onAborted(() => this.#abort());
   }
 
+  get native(): NativeResponse {
+    return this.#res;
+  }
+
   get aborted(): boolean {
     return this.#phase === "gone";
+  }
+
+  /** Counts bytes of the request's body in `bodies` until this reply is over. */
+  hold(bodies: Allowance, bytes: number): void {
+    bodies.take(bytes);
+    this.#bodies = bodies;
+    this.#held += bytes;
   }
 
   /** True while the native response may be touched. */
@@ -89,7 +103,7 @@ export class UwsReply implements HttpReply {
 
   send(status: number, headers: Headers, body: Buffer | string): void {
     if (this.#phase !== "waiting") return;
-    this.#phase = "done";
+    this.#over("done");
     this.#res.cork(() => {
       this.#writeHead(status, headers);
       if (status === 204 || status === 304) endWithoutLength(this.#res, this.#closes());
@@ -101,7 +115,7 @@ export class UwsReply implements HttpReply {
   start(status: number, headers: Headers, first: Buffer): boolean {
     if (this.#phase !== "waiting") return false;
     if (this.#options.headOnly) {
-      this.#phase = "done";
+      this.#over("done");
       this.#res.cork(() => {
         this.#writeHead(status, headers);
         endWithoutLength(this.#res, this.#closes());
@@ -122,14 +136,14 @@ export class UwsReply implements HttpReply {
 
   end(last?: Buffer): void {
     if (this.#phase !== "streaming") return;
-    this.#phase = "done";
+    this.#over("done");
     // Never asks for the connection's end: the native code would write that header into the body of the stream.
     this.#res.cork(() => this.#res.end(last));
   }
 
   destroy(): void {
     if (!this.open) return;
-    this.#phase = "done"; // before close(), which runs the abort handler
+    this.#over("done"); // before close(), which runs the abort handler
     this.#res.close();
   }
 
@@ -150,6 +164,12 @@ export class UwsReply implements HttpReply {
     this.#res.writeStatus(STATUS_LINES.get(status) ?? `${status} `).writeHeader("server", SERVER_NAME);
     for (const list of [headers, this.#added])
       for (const [name, value] of list) this.#res.writeHeader(name, value.replace(LINE_BREAKS, " "));
+  }
+
+  #over(phase: "done" | "gone"): void {
+    this.#phase = phase;
+    this.#bodies?.give(this.#held);
+    this.#bodies = undefined;
   }
 
   #closes(): boolean {
@@ -180,7 +200,7 @@ export class UwsReply implements HttpReply {
 
   #abort(): void {
     if (!this.open) return;
-    this.#phase = "gone";
+    this.#over("gone");
     this.#onAbort?.();
   }
 }

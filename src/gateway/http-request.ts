@@ -97,30 +97,45 @@ export function bodyLength(req: NativeRequest): BodyLength {
   return bytes === 0 ? NO_BODY : { present: true, bytes };
 }
 
+/** Why a body is not handed over. */
+export type BodyRefusal = "too-large" | "no-room";
+
+export interface CollectOptions {
+  readonly maxBytes: number;
+  /** Asked about each piece; false when there is no room for it. */
+  readonly takes?: ((bytes: number) => boolean) | undefined;
+  readonly done: (body: Buffer | BodyRefusal) => void;
+}
+
 /**
  * Collects a body and hands it over once, in a buffer of its own: the native memory of a chunk is gone when its
- * callback returns. Hands over `undefined` instead, once, as soon as more than `maxBytes` have come.
+ * callback returns. Hands over why not instead, once, as soon as it is known.
  */
 export function collectBody(
   res: NativeResponse,
   length: number | undefined,
-  options: { readonly maxBytes: number; readonly done: (body: Buffer | undefined) => void },
+  { maxBytes, takes, done }: CollectOptions,
 ): void {
   let gathered: Gathered | undefined;
   let over = false;
+  const refuse = (why: BodyRefusal): void => {
+    over = true;
+    gathered = undefined;
+    done(why);
+  };
   res.onData((chunk, isLast) => {
     if (over) return;
     const bytes = new Uint8Array(chunk);
-    if ((gathered?.size ?? 0) + bytes.length > options.maxBytes) {
-      over = true;
-      gathered = undefined;
-      options.done(undefined);
+    if ((gathered?.size ?? 0) + bytes.length > maxBytes) {
+      refuse("too-large");
+    } else if (takes?.(bytes.length) === false) {
+      refuse("no-room");
     } else if (isLast && gathered === undefined) {
-      options.done(Buffer.from(bytes));
+      done(Buffer.from(bytes));
     } else {
       gathered ??= new Gathered(length);
       gathered.add(bytes);
-      if (isLast) options.done(gathered.take());
+      if (isLast) done(gathered.take());
     }
   });
 }

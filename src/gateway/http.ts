@@ -7,6 +7,7 @@
 import { createServer } from "node:net";
 
 import { Fault } from "../core/fault.ts";
+import type { Allowance } from "./allowance.ts";
 import { type HttpReply, UwsReply } from "./http-reply.ts";
 import { bodyLength, type BodyLength, collectBody, type HttpRequest, UwsRequest } from "./http-request.ts";
 import type { NativeApp, NativeListener, NativeRequest, NativeResponse, UwsModule } from "./uws.ts";
@@ -50,6 +51,12 @@ export interface HttpOptions {
   readonly tooLarge: Handler;
   /** Lets everything in when absent. */
   readonly guard?: Guard;
+  /** Bounds the bodies of all requests that arrive or wait for their reply; without it they are not. */
+  readonly bodies?: {
+    readonly allowance: Allowance;
+    /** Answers, in the place of its handler, a request whose body has no room; it sees an empty body. */
+    readonly noRoom: (retryAfterSeconds: number) => Handler;
+  };
 }
 
 export interface HttpServer {
@@ -66,6 +73,12 @@ export interface HttpServer {
  * away, so that the client, which may read only after writing, gets the answer and keeps its connection.
  */
 const SWALLOWED_BYTES = 32 * 1024 * 1024;
+
+/**
+ * Reading a body of ten megabytes takes some 20 ms, in which nobody else is served: of bodies above this size one is
+ * handled per turn of the event loop.
+ */
+const LARGE_BYTES = 1024 * 1024;
 
 const VERBS = {
   GET: "get",
@@ -102,6 +115,8 @@ class FrontEnd {
   readonly #options: HttpOptions;
   readonly #app: NativeApp;
   #isStopping = false;
+  /** Requests with large bodies whose turn has not come. */
+  #large: (() => void)[] = [];
 
   constructor(options: HttpOptions) {
     this.#options = options;
@@ -150,15 +165,69 @@ class FrontEnd {
       handler(request, reply);
     } else if (length.bytes !== undefined && length.bytes > maxBodyBytes) {
       this.#answerUnread(length, { request, reply }, tooLarge);
+    } else if (!this.#hold(reply, length.bytes ?? 0)) {
+      this.#answerUnread(length, { request, reply }, this.#noRoom(length.bytes ?? 0));
     } else {
-      const done = (body: Buffer | undefined): void => {
-        if (body !== undefined) request.body = body;
-        else reply.closeAfter();
-        (body === undefined ? tooLarge : handler)(request, reply);
-      };
-      collectBody(native.res, length.bytes, { maxBytes: maxBodyBytes, done });
+      this.#collect(length, { request, reply }, handler);
     }
   }
+
+  #collect(
+    length: BodyLength,
+    { request, reply }: { request: UwsRequest; reply: UwsReply },
+    handler: Handler,
+  ): void {
+    const { maxBodyBytes: maxBytes, tooLarge } = this.#options;
+    collectBody(reply.native, length.bytes, {
+      maxBytes,
+      // A body that does not tell its length is counted as it comes.
+      takes: length.bytes === undefined ? (bytes) => this.#hold(reply, bytes) : undefined,
+      done: (body) => {
+        if (Buffer.isBuffer(body)) {
+          request.body = body;
+          this.#inTurn(body.length, { request, reply }, handler);
+          return;
+        }
+        reply.closeAfter();
+        (body === "too-large" ? tooLarge : this.#noRoom(LARGE_BYTES))(request, reply);
+      },
+    });
+  }
+
+  /** Counts bytes of a body until its reply is over; false when there is no room for them. */
+  #hold(reply: UwsReply, bytes: number): boolean {
+    const allowance = this.#options.bodies?.allowance;
+    if (allowance === undefined || bytes === 0) return true;
+    if (!allowance.fits(bytes)) return false;
+    reply.hold(allowance, bytes);
+    return true;
+  }
+
+  #noRoom(bytes: number): Handler {
+    const { bodies, tooLarge } = this.#options;
+    return bodies === undefined ? tooLarge : bodies.noRoom(bodies.allowance.waitFor(bytes));
+  }
+
+  #inTurn(
+    bytes: number,
+    { request, reply }: { request: HttpRequest; reply: UwsReply },
+    handler: Handler,
+  ): void {
+    if (bytes <= LARGE_BYTES) {
+      handler(request, reply);
+      return;
+    }
+    this.#large.push(() => {
+      if (reply.open) handler(request, reply);
+    });
+    if (this.#large.length === 1) setImmediate(this.#nextLarge);
+  }
+
+  readonly #nextLarge = (): void => {
+    this.#large[0]?.();
+    this.#large.shift();
+    if (this.#large.length > 0) setImmediate(this.#nextLarge);
+  };
 
   /** What is still to come of the body is thrown away, or not waited for when it may be much. */
   #answerUnread(

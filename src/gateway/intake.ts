@@ -21,8 +21,8 @@ export interface IntakeHost {
   unready(): Fault | undefined;
   /** The queue for a model name, or undefined when nobody serves it. */
   findModel(name: string): string | undefined;
-  /** Throws `queue_full` when the model has too many open tasks here. */
-  admit(model: string): void;
+  /** Throws `overloaded` or `queue_full` when one more task with a body of so many bytes is too much. */
+  admit(model: string, bytes: number): void;
   accept(task: Task, model: string, reply: HttpReply): void;
   rejected(refusal: Refusal): void;
 }
@@ -44,7 +44,7 @@ export function takeRequest(
     const opening = serverEndpoint(endpoint).open(value);
     named = opening.model;
     const model = knownModel(host, endpoint, opening);
-    host.admit(model);
+    host.admit(model, bytes.length);
     const timeouts = host.timeoutsOf(model, request.headers.timeouts);
     const asked = { id, endpoint, requestId, opening, timeouts, body: bytes };
     host.accept(toTask(host.now(), asked, request.headers.traceparent), model, reply);

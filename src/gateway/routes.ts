@@ -153,3 +153,13 @@ export function buildTooLarge(maxBytes: number): Handler {
     sendPathFault(request, reply, fault);
   };
 }
+
+/** Answers a request whose body has no room beside those that are held already. */
+export function buildNoRoom(onRefused: (code: string) => void): (retryAfter: number) => Handler {
+  return (retryAfter) => (request, reply) => {
+    const message = "server busy, please try again.  maximum bytes of requests exceeded";
+    const fault = new Fault("overloaded", message, { retryAfter });
+    onRefused(fault.code);
+    sendPathFault(request, reply, fault);
+  };
+}

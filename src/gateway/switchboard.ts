@@ -9,6 +9,7 @@ import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { GatewayMetrics } from "../telemetry/gateway-metrics.ts";
+import { Admission } from "./admission.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { Cleaner } from "./cleaner.ts";
 import { Exchange } from "./exchange.ts";
@@ -46,8 +47,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   readonly #cleaner: Cleaner;
   readonly #queueWatch: QueueWatch;
   readonly #timeouts: TimeoutPolicy;
-  /** Open tasks by model. */
-  readonly #load = new Map<string, number>();
+  readonly #admission: Admission;
   /** Whoever wants to know how a certain task ends. */
   readonly #watchers = new Map<string, (outcome: Outcome) => void>();
   #count = 0;
@@ -58,6 +58,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     const { commands: connection, keys, metrics, log } = options;
     const { now, mono } = systemAmbient;
     this.#options = options;
+    this.#admission = new Admission(options.settings, mono);
     this.#replies = new Replies({
       connection,
       keys,
@@ -181,9 +182,13 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     return this.#options.catalogue.find(name);
   }
 
-  admit(model: string): void {
-    if ((this.#load.get(model) ?? 0) < this.#options.settings.maxQueue) return;
-    throw new Fault("queue_full", "server busy, please try again.  maximum pending requests exceeded");
+  /** `overloaded` when not one more task may be opened, else undefined. */
+  overloaded(): Fault | undefined {
+    return this.#admission.overloaded();
+  }
+
+  admit(model: string, bytes: number): void {
+    this.#admission.admit(model, bytes);
   }
 
   rejected(refusal: Refusal): void {
@@ -194,7 +199,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   accept(task: Task, model: string, reply: HttpReply): void {
     const exchange = new Exchange({ task, model, reply, host: this });
     this.#replies.add(exchange);
-    this.#load.set(model, (this.#load.get(model) ?? 0) + 1);
+    this.#admission.opened(model, task.body.length);
     this.#options.metrics.opened(task.endpoint);
     void this.#open(exchange);
   }
@@ -225,7 +230,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
 
   over(exchange: Exchange, outcome: Outcome): void {
     this.#replies.remove(exchange);
-    this.#release(exchange.model);
+    this.#admission.ended(exchange.model, exchange.task.body.length);
     if (outcome.abandon) this.#cleaner.abandoned(exchange);
     else this.#cleaner.answered(exchange);
     this.#reporter.ended(exchange, outcome);
@@ -243,12 +248,6 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     const { heartbeatMs, ndjsonHeartbeat: ndjson } = this.#options.settings;
     if (heartbeatMs === 0) return;
     exchange.beat(heartbeatMs, () => heartbeatOf(exchange.task, { ndjson, now: this.now() }));
-  }
-
-  #release(model: string): void {
-    const left = (this.#load.get(model) ?? 1) - 1;
-    if (left > 0) this.#load.set(model, left);
-    else this.#load.delete(model);
   }
 
   #observe(): void {

@@ -25,6 +25,10 @@ function written(timeouts: Partial<Timeouts>, between: string): string {
   return entries.map(([phase, limit]) => `${NAMES[phase]}=${limit}`).join(between);
 }
 
+function length(limit: number): number {
+  return limit === 0 ? Infinity : limit;
+}
+
 describe("timeouts", () => {
   it("are read as they were written", () => {
     fc.assert(
@@ -62,7 +66,6 @@ describe("timeouts", () => {
   it("are only ever shortened by a request, and 0 is the longest", () => {
     const zeroed = fc.integer({ min: 0, max: 100 });
     const most = fc.record({ queue: zeroed, connect: zeroed, firstToken: zeroed, idle: zeroed, total: ms });
-    const length = (limit: number): number => (limit === 0 ? Infinity : limit);
     fc.assert(
       fc.property(most, some, (limits, own) => {
         const short = shorten(limits, own);

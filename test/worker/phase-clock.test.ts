@@ -4,12 +4,15 @@ import { PhaseClock } from "../../src/worker/phase-clock.ts";
 
 const LIMITS = { queueUntil: 0, connectMs: 10, firstTokenMs: 100, idleMs: 50 };
 
-function clockAt(stream: boolean): {
+interface Rig {
+  /** Ms. */
   at: number;
   readonly clock: PhaseClock;
-  code: () => string | undefined;
-} {
-  const rig = {
+  readonly code: () => string | undefined;
+}
+
+function clockAt(stream: boolean): Rig {
+  const rig: Rig = {
     at: 1000,
     clock: new PhaseClock({ mono: () => rig.at, stream }),
     code: () => rig.clock.look(LIMITS)?.code,

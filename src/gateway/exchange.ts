@@ -59,6 +59,8 @@ export class Exchange {
   patienceMs: number = FIRST_PATIENCE_MS;
   /** Wall clock, ms, of the next look whether a worker has it; Infinity: none is to be. */
   queueLookAt: number;
+  /** See Metered. */
+  metered = 0;
   readonly #reply: HttpReply;
   readonly #host: ExchangeHost;
   #phase: Phase = "opening";

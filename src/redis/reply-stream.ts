@@ -33,6 +33,10 @@ export interface OutgoingFrame {
  */
 export type EmitResult = "accepted" | "gone" | "fenced" | "refused";
 
+const NOTHING = Buffer.alloc(0);
+/** Where {@link emit} puts the records among its arguments. */
+const RECORDS_AT = 3;
+
 const RESULTS: readonly EmitResult[] = ["accepted", "gone", "fenced", "refused"];
 
 /** Appends frames of tasks of one gateway and publishes them there. Sending the same frames again is harmless. */
@@ -43,11 +47,15 @@ export async function emit(
   frames: readonly OutgoingFrame[],
 ): Promise<EmitResult[]> {
   const replies: string[] = [];
-  const args: Argument[] = [keys.channel(tag), "PUBLISH", String(LINGER_MS)];
-  for (const frame of frames) {
-    replies.push(keys.reply(frame.task));
-    args.push(String(frame.attempt), String(frame.seq), frame.last ? "e" : "f", frame.bytes);
+  const records: Buffer[] = [];
+  // All records in one argument: each Buffer among the arguments is a piece of its own for the socket.
+  const args: Argument[] = [keys.channel(tag), "PUBLISH", String(LINGER_MS), NOTHING];
+  for (const { task, attempt, seq, last, bytes } of frames) {
+    replies.push(keys.reply(task));
+    records.push(bytes);
+    args.push(`${attempt}-${seq}`, `${last ? "e" : "f"}${bytes.length}`);
   }
+  args[RECORDS_AT] = Buffer.concat(records);
   const codes = asArray(await run(connection, EMIT, replies, args));
   return frames.map((_frame, index) => RESULTS[Number(codes[index])] ?? "gone");
 }

@@ -1,6 +1,7 @@
-import { Counter, Gauge, Registry, collectDefaultMetrics } from "prom-client";
+import { Gauge, Registry, collectDefaultMetrics } from "prom-client";
 import type { Usage } from "../core/usage.ts";
 import { TallyHistogram } from "./histogram.ts";
+import { TallyCounter } from "./tally-counter.ts";
 
 /**
  * Prometheus metrics of one process. Names begin with `sgnet_`, units are base units (seconds, bytes), and every
@@ -143,13 +144,11 @@ function gauge(registry: Registry, { name, help, labels = [], collect }: GaugePl
 function makers(registry: Registry): Pick<Workshop, "counter" | "histogram"> {
   return {
     counter(name, help, labels) {
-      const counter = new Counter({
-        name: `sgnet_${name}`,
-        help,
-        labelNames: [...labels],
-        registers: [registry],
-      });
-      return labels.length === 0 ? { at: () => counter } : keep((values) => counter.labels(...values));
+      const counter = new TallyCounter({ registry, name: `sgnet_${name}`, help, labels });
+      const kept = keep((values) => counter.child(values));
+      // Without labels the one child is there from the start: a count of 0 is shown as such.
+      if (labels.length === 0) kept.at();
+      return kept;
     },
     histogram(name, help, { labels, buckets }) {
       const histogram = new TallyHistogram({ registry, name: `sgnet_${name}`, help, labels, buckets });
@@ -158,17 +157,23 @@ function makers(registry: Registry): Pick<Workshop, "counter" | "histogram"> {
   };
 }
 
+/** Children by one label after the other: a string joined for each look would cost more than the counting. */
+interface Branch<Child> {
+  readonly next: Map<string, Branch<Child>>;
+  child: Child | undefined;
+}
+
 function keep<Child>(make: (values: string[]) => Child): Labelled<Child> {
-  const children = new Map<string, Child>();
+  const root: Branch<Child> = { next: new Map(), child: undefined };
   return {
     at(...values) {
-      const key = values.join("\n");
-      let child = children.get(key);
-      if (child === undefined) {
-        child = make(values);
-        children.set(key, child);
+      let branch = root;
+      for (const value of values) {
+        let next = branch.next.get(value);
+        if (next === undefined) branch.next.set(value, (next = { next: new Map(), child: undefined }));
+        branch = next;
       }
-      return child;
+      return (branch.child ??= make(values));
     },
   };
 }

@@ -7,7 +7,7 @@ import type { Metered } from "../../src/gateway/meter.ts";
 type Stream = { -readonly [Key in keyof Metered]: Metered[Key] };
 
 function stream(options: Partial<Metered> = {}): Stream {
-  return { task: { endpoint: "openai-chat", stream: true }, model: "tiny", bytes: 0, ...options };
+  return { task: { endpoint: "openai-chat", stream: true }, model: "tiny", bytes: 0, metered: 0, ...options };
 }
 
 function usage(completionTokens: number): { promptTokens: number; completionTokens: number } {

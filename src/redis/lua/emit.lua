@@ -3,20 +3,25 @@
 -- ARGV[1]: channel of the gateway
 -- ARGV[2]: PUBLISH, or SPUBLISH in a cluster
 -- ARGV[3]: life in ms of a reply stream after its end frame
--- then for each frame: attempt, seq, field (f frame, e end frame), bytes
+-- ARGV[4]: the records of all frames, one after the other
+-- then for each frame: its id <attempt>-<seq>, and its field (f frame, e end frame) followed by its record's bytes
 -- Returns: a code per frame: 0 accepted, now or already before; 1 the reply is gone; 2 fenced by a later attempt;
 --          3 Redis would not store it (out of memory, read only): send it again
 -- Atomic:  only frames that are in the stream may be published: the stream is the truth
-local codes, accepted = {}, {}
+local records = ARGV[4]
+local codes, accepted, from = {}, {}, 1
 for i = 1, #KEYS do
-  local a = 4 * i
-  local attempt, seq, field = ARGV[a], ARGV[a + 1], ARGV[a + 2]
-  local id = redis.pcall('XADD', KEYS[i], 'NOMKSTREAM', attempt .. '-' .. seq, field, ARGV[a + 3])
+  local wanted, shape = ARGV[2 * i + 3], ARGV[2 * i + 4]
+  local field, till = string.sub(shape, 1, 1), from + tonumber(string.sub(shape, 2)) - 1
+  local record = string.sub(records, from, till)
+  from = till + 1
+  local id = redis.pcall('XADD', KEYS[i], 'NOMKSTREAM', wanted, field, record)
   if not id then
     codes[i] = 1
   elseif type(id) == 'table' then
     local top = redis.call('XREVRANGE', KEYS[i], '+', '-', 'COUNT', 1)[1]
     local topAttempt, topSeq = string.match(top and top[1] or '0-0', '^(%d+)-(%d+)$')
+    local attempt, seq = string.match(wanted, '^(%d+)-(%d+)$')
     if tonumber(topAttempt) > tonumber(attempt) then
       codes[i] = 2
     elseif topAttempt == attempt and tonumber(seq) <= tonumber(topSeq) then
@@ -26,13 +31,15 @@ for i = 1, #KEYS do
     end
   else
     codes[i] = 0
-    accepted[#accepted + 1] = ARGV[a + 3]
+    accepted[#accepted + 1] = record
     if field == 'e' then
       redis.call('PEXPIRE', KEYS[i], ARGV[3])
     end
   end
 end
-if #accepted > 0 then
+if #accepted == #KEYS then
+  redis.call(ARGV[2], ARGV[1], records)
+elseif #accepted > 0 then
   redis.call(ARGV[2], ARGV[1], table.concat(accepted))
 end
 return codes

@@ -4,8 +4,10 @@ import type { Settings } from "../config/settings.ts";
 import { toFault } from "../core/fault.ts";
 import { accessOf } from "../redis/access.ts";
 import { connect } from "../redis/connection.ts";
+import { Keys } from "../redis/keys.ts";
 import { refusalOf } from "../redis/refusal.ts";
 import { programOf } from "../redis/server.ts";
+import { checkRights } from "./doctor-rights.ts";
 import type { Finding } from "./finding.ts";
 import { withRedis } from "./redis-url.ts";
 
@@ -17,7 +19,8 @@ export async function checkRedis(settings: Settings): Promise<readonly Finding[]
   try {
     const connection = await connect(used.redisUrl, "sgnet-doctor", accessOf(used));
     try {
-      return judgeRedis(String(await connection.command("INFO")));
+      const info = judgeRedis(String(await connection.command("INFO")));
+      return [...info, ...(await checkRights(connection, new Keys(settings.prefix)))];
     } finally {
       connection.close();
     }

@@ -3,7 +3,10 @@ import { modelKey } from "../core/model.ts";
 import type { ModelCard } from "../core/model.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
-import { ANNOUNCE_MS, listWorkers, rememberedModels } from "../redis/registry.ts";
+import { ANNOUNCE_MS, listWorkers, rememberedModels, tidyRegistry } from "../redis/registry.ts";
+
+/** How often what fell silent is removed from Redis, ms. */
+const TIDY_MS = 60_000;
 
 /** What the fleet offers, as this gateway last saw it. */
 export class Catalogue {
@@ -17,6 +20,7 @@ export class Catalogue {
   /** Model key -> wall clock ms when this gateway last saw it served: a Redis that lost its data remembers nothing. */
   readonly #seen = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
+  #tidying: NodeJS.Timeout | undefined;
   #refreshing: Promise<void> | undefined;
   #onRefresh: (() => void) | undefined;
 
@@ -37,10 +41,14 @@ export class Catalogue {
     this.#timer = setInterval(() => {
       this.#refreshSoon();
     }, ANNOUNCE_MS);
+    this.#tidying = setInterval(() => {
+      this.#tidy();
+    }, TIDY_MS);
   }
 
   stop(): void {
     clearInterval(this.#timer);
+    clearInterval(this.#tidying);
   }
 
   /** Reads the fleet now; a refresh under way is shared. */
@@ -95,6 +103,11 @@ export class Catalogue {
   #refreshSoon(): void {
     // While Redis is away the last view stands.
     this.refresh().catch(() => undefined);
+  }
+
+  #tidy(): void {
+    // While Redis is away nothing needs to be removed.
+    tidyRegistry(this.#connection, this.#keys, this.#now() - this.#memoryMs).catch(() => undefined);
   }
 
   async #load(): Promise<void> {

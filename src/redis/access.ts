@@ -41,7 +41,7 @@ export function accessOf(settings: RedisSettings): RedisAccess {
 }
 
 async function credentialsOf(settings: RedisSettings): Promise<Credentials> {
-  const inUrl = userOf(settings.redisUrl);
+  const inUrl = loginOf(settings.redisUrl);
   const username = settings.redisUsername === "" ? inUrl.username : settings.redisUsername;
   const password = (await passwordOf(settings)) ?? inUrl.password;
   return {
@@ -95,7 +95,7 @@ function unreadable(setting: string, cause: unknown): Fault {
 
 const USER_IN_URL = /^([\w+]+:\/\/)(?:([^:@/]*)(?::([^@/]*))?@)/;
 
-function userOf(url: string): Credentials {
+function loginOf(url: string): Credentials {
   const [, , username = "", password = ""] = USER_IN_URL.exec(url) ?? [];
   return {
     ...(username === "" ? {} : { username: decodeURIComponent(username) }),

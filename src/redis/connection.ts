@@ -64,6 +64,8 @@ function clientOptions(url: string, name: string, { credentials, tls }: RedisAcc
   const common = {
     name,
     disableOfflineQueue: true,
+    // CLIENT SETINFO is new in 7.2: a user of an older Redis cannot be given the right to it.
+    disableClientInfo: true,
     pingInterval: 1000,
     commandOptions,
     // In the way the client wants them; a URL's own would win over them.

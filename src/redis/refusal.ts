@@ -5,7 +5,7 @@ import { Fault } from "../core/fault.ts";
 const REFUSALS: Readonly<Record<string, string>> = {
   WRONGPASS: "it does not know this user with this password",
   NOAUTH: "it wants a password: set SGNET_REDIS_PASSWORD",
-  NOPERM: "its user lacks a right: see docs/redis.md",
+  NOPERM: "its user lacks a right: see docs/redis-setup.md",
 };
 
 /** What TLS may end with that a setting can mend; the codes are OpenSSL's and Node's. */

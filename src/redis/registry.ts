@@ -73,7 +73,7 @@ export async function gatewaysAlive(
   return new Set(tags.filter((_tag, index) => found[index] === 1));
 }
 
-/** All live workers. Those that fell silent are removed from the index on the way. */
+/** All live workers. */
 export async function listWorkers(connection: Connection, keys: Keys): Promise<WorkerAnnouncement[]> {
   const values = await readMembers(connection, keys.workers(), (id) => keys.worker(id));
   return values.flatMap((value) => toWorker(value) ?? []);
@@ -85,17 +85,37 @@ export async function listGateways(connection: Connection, keys: Keys): Promise<
   return values.flatMap((value) => toGateway(value) ?? []);
 }
 
-/** Model keys that a worker served at or after `since` (ms since 1970); older ones are removed. */
+/** Model keys that a worker served at or after `since` (ms since 1970). */
 export async function rememberedModels(
   connection: Connection,
   keys: Keys,
   since: number,
 ): Promise<Set<string>> {
-  const [, reply] = await Promise.all([
-    connection.command("ZREMRANGEBYSCORE", keys.models(), "-inf", `(${since}`),
-    connection.command("ZRANGEBYSCORE", keys.models(), String(since), "+inf"),
-  ]);
+  const reply = await connection.command("ZRANGEBYSCORE", keys.models(), String(since), "+inf");
   return new Set(asArray(reply).map(asText));
+}
+
+/**
+ * Removes from the indexes what reading skips: workers and gateways that fell silent, models that nobody served at or
+ * after `since` (ms since 1970). Apart from reading, which then needs no right to write.
+ */
+export async function tidyRegistry(connection: Connection, keys: Keys, since: number): Promise<void> {
+  await Promise.all([
+    dropSilent(connection, keys.workers(), (id) => keys.worker(id)),
+    dropSilent(connection, keys.gateways(), (tag) => keys.gateway(tag)),
+    connection.command("ZREMRANGEBYSCORE", keys.models(), "-inf", `(${since}`),
+  ]);
+}
+
+async function dropSilent(
+  connection: Connection,
+  index: string,
+  keyOf: (member: string) => string,
+): Promise<void> {
+  const members = asArray(await connection.command("ZRANGE", index, "0", "-1")).map(asText);
+  const found = await Promise.all(members.map(async (member) => connection.command("EXISTS", keyOf(member))));
+  const silent = members.filter((_member, position) => found[position] === 0);
+  if (silent.length > 0) await connection.command("ZREM", index, ...silent);
 }
 
 async function readMembers(
@@ -104,10 +124,7 @@ async function readMembers(
   keyOf: (member: string) => string,
 ): Promise<unknown[]> {
   const members = asArray(await connection.command("ZRANGE", index, "0", "-1")).map(asText);
-  if (members.length === 0) return [];
   const values = await Promise.all(members.map(async (member) => connection.command("GET", keyOf(member))));
-  const silent = members.filter((_member, position) => values[position] === null);
-  if (silent.length > 0) await connection.command("ZREM", index, ...silent);
   return values.filter((value) => value !== null).map((value) => parse(asText(value)));
 }
 

@@ -23,7 +23,20 @@ export interface PostPlan extends StandInOptions {
   readonly slots?: number;
 }
 
+/** The Redis of a test. */
+export interface FleetRedis {
+  /** For the test's own looks. */
+  readonly url: string;
+  /** Settings of a process that is to use it; the URL when absent. */
+  readonly settingsOf?: (command: "gateway" | "worker") => Readonly<Record<string, string>>;
+  kill(): Promise<void>;
+  startAgain(options: { readonly empty: boolean }): Promise<void>;
+  stop(): Promise<void>;
+}
+
 export interface FleetPlan {
+  /** Starts a Redis in a folder; the installed one with an append-only file when absent. */
+  readonly redis?: (dir: string) => Promise<FleetRedis>;
   /** One when absent. */
   readonly gateways?: number;
   /** Workers, each with a stand-in of its own; one calm Ollama when absent. */
@@ -44,13 +57,13 @@ export class Fleet {
   readonly posts: Post[] = [];
   readonly keys: Keys = new Keys("sgnet");
   readonly #dir: string;
-  readonly #redis: RedisServer;
+  readonly #redis: FleetRedis;
   readonly #probe: Connection;
   readonly #env: Readonly<Record<string, string>>;
   readonly #standIns: StandIn[] = [];
   readonly #programs: Program[] = [];
 
-  private constructor(options: { dir: string; redis: RedisServer; probe: Connection; plan: FleetPlan }) {
+  private constructor(options: { dir: string; redis: FleetRedis; probe: Connection; plan: FleetPlan }) {
     this.#dir = options.dir;
     this.#redis = options.redis;
     this.#probe = options.probe;
@@ -65,7 +78,8 @@ export class Fleet {
 
   static async start(plan: FleetPlan): Promise<Fleet> {
     const dir = await mkdtemp(join(tmpdir(), "sgnet-journey-"));
-    const redis = await RedisServer.start(join(dir, "redis"));
+    const startRedis = plan.redis ?? (async (folder: string) => RedisServer.start(folder));
+    const redis = await startRedis(join(dir, "redis"));
     const fleet = new Fleet({ dir, redis, probe: await connect(redis.url, "journey"), plan });
     try {
       await Promise.all([
@@ -97,7 +111,7 @@ export class Fleet {
     return this.#redis.url;
   }
 
-  get redis(): Pick<RedisServer, "kill" | "startAgain"> {
+  get redis(): Pick<FleetRedis, "kill" | "startAgain"> {
     return this.#redis;
   }
 
@@ -181,7 +195,8 @@ export class Fleet {
   }
 
   async #launch(command: "gateway" | "worker", env: Readonly<Record<string, string>>): Promise<Program> {
-    const program = await Program.start({ command, env: { ...this.#env, ...env }, cwd: this.#dir });
+    const all = { ...this.#env, ...this.#redis.settingsOf?.(command), ...env };
+    const program = await Program.start({ command, env: all, cwd: this.#dir });
     this.#programs.push(program);
     return program;
   }

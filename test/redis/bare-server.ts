@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { freePort } from "../../src/admin/free-port.ts";
@@ -12,7 +13,7 @@ const READY_LIMIT_MS = 20_000;
 const POLL_MS = 15;
 
 export interface BareServerOptions {
-  /** Short enough for a unix socket in it. */
+  /** Created when absent; short enough for a unix socket in it. */
   readonly dir: string;
   /** The installed one when absent. */
   readonly program?: string;
@@ -35,6 +36,7 @@ export class BareServer {
   }
 
   static async start(options: BareServerOptions): Promise<BareServer> {
+    mkdirSync(options.dir, { recursive: true });
     const server = new BareServer(options, await freePort("127.0.0.1"));
     await server.#ready();
     return server;
@@ -52,8 +54,10 @@ export class BareServer {
     await exit;
   }
 
-  /** After {@link kill}, with the same data and options. */
-  async startAgain(): Promise<void> {
+  /** After {@link kill}, with the same options. */
+  async startAgain(options: { readonly empty?: boolean } = {}): Promise<void> {
+    if (options.empty === true)
+      rmSync(join(this.#options.dir, "appendonlydir"), { recursive: true, force: true });
     this.#spare();
     this.#child = this.#spawn();
     this.#spare = atExit(() => this.#child.kill("SIGKILL"));

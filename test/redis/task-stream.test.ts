@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { connect } from "../../src/redis/connection.ts";
 import { readQueues } from "../../src/redis/queue-readings.ts";
-import { announceWorker, forgetWorker, listWorkers, rememberedModels } from "../../src/redis/registry.ts";
+import {
+  announceWorker,
+  forgetWorker,
+  listWorkers,
+  rememberedModels,
+  tidyRegistry,
+} from "../../src/redis/registry.ts";
 import {
   acknowledge,
   dropIdleConsumers,
@@ -178,6 +184,9 @@ describe("registry", () => {
       (await listWorkers(rig.connection, rig.keys)).map((one) => one.id),
       ["w3"],
     );
+    await rig.connection.command("ZADD", rig.keys.gateways(), "1", "g1");
+    await tidyRegistry(rig.connection, rig.keys, 0);
+    assert.equal(await rig.connection.command("EXISTS", rig.keys.gateways()), 0);
     assert.deepEqual(
       (await rig.connection.command("ZRANGE", rig.keys.workers(), "0", "-1"))?.toString(),
       "w4,w3",
@@ -187,6 +196,9 @@ describe("registry", () => {
   it("remembers a model for a while", async () => {
     await rig.connection.command("ZADD", rig.keys.models(), "100", "old", "200", "new");
     assert.deepEqual([...(await rememberedModels(rig.connection, rig.keys, 150))], ["new"]);
+    await tidyRegistry(rig.connection, rig.keys, 150);
+    const kept = await rig.connection.command("ZRANGE", rig.keys.models(), "0", "-1");
+    assert.equal(kept?.toString(), "new");
   });
 });
 

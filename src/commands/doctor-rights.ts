@@ -1,0 +1,45 @@
+import type { Connection } from "../redis/connection.ts";
+import type { Keys } from "../redis/keys.ts";
+import { missingRights, ROLES, userOf } from "../redis/rights.ts";
+import type { Role, Sample } from "../redis/rights.ts";
+import type { Finding } from "./finding.ts";
+
+/** Missing rights that are named; one is often the reason of the others. */
+const NAMED = 5;
+
+/** Who may look, and lacks more than this of a gateway and of a worker, is meant to look only. */
+const FEW = 8;
+
+interface Lack {
+  readonly role: Role;
+  readonly missing: readonly Sample[];
+}
+
+/** What the user of a connection may be here. A Redis that does not tell is taken at its word elsewhere. */
+export async function checkRights(connection: Connection, keys: Keys): Promise<readonly Finding[]> {
+  try {
+    const user = await userOf(connection);
+    const lacks = await Promise.all(
+      ROLES.map(async (role) => ({ role, missing: await missingRights(connection, keys, { user, role }) })),
+    );
+    return [judgeRights(user, lacks)];
+  } catch {
+    return [];
+  }
+}
+
+/** @param lacks of every role */
+export function judgeRights(user: string, lacks: readonly Lack[]): Finding {
+  const about = "redis";
+  const able = lacks.filter(({ missing }) => missing.length === 0).map(({ role }) => role);
+  const [nearest] = lacks
+    .filter(({ role }) => role !== "observer")
+    .toSorted((a, b) => a.missing.length - b.missing.length);
+  const lacking = nearest?.missing.length ?? 0;
+  if (lacking === 0 || (able.length > 0 && lacking > FEW)) {
+    return { ok: true, about, text: `user ${user} has the rights of ${able.join(", ")}` };
+  }
+  const named = nearest?.missing.slice(0, NAMED).map((sample) => sample.slice(0, 2).join(" ")) ?? [];
+  const text = `user ${user} lacks rights of a ${nearest?.role}: ${named.join(", ")}: see docs/redis-setup.md.`;
+  return { ok: false, about, text };
+}

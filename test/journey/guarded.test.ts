@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+import { asArray, asText } from "../../src/redis/replies.ts";
+import { guardedRedis } from "../redis/acl.ts";
+import { allDone, askAll, Asked, assertAnswered, WAYS } from "./asked.ts";
+import { type Fleet, journey, MODEL } from "./fleet.ts";
+import { until } from "./until.ts";
+
+/** Commands that Redis has refused anybody. */
+async function refusals(fleet: Fleet): Promise<string[]> {
+  const log = asArray(await fleet.probe.command("ACL", "LOG"));
+  return log.map((entry) => asArray(entry).map(asText).join(" "));
+}
+
+const PLAN = { redis: guardedRedis, posts: [{ slots: 8 }, { slots: 8 }], env: { SGNET_LOG_LEVEL: "debug" } };
+
+journey("under users with least rights everything works, and no secret is told", PLAN, async (fleet) => {
+  const [first, second] = [fleet.post(0), fleet.post(1)];
+  for (const { standIn } of [first, second]) standIn.behaviour.tokenMs = 20;
+  const show = await fetch(`${fleet.gateway.url}/api/show`, {
+    method: "POST",
+    body: JSON.stringify({ model: MODEL }),
+  });
+  assert.match(await show.text(), /404 page not found/, "the stand-in's own answer, by way of an errand");
+  const prompt = "x".repeat(200_000);
+  const asked = [
+    ...askAll(fleet.gateway, WAYS, { stream: true, tokens: 60 }),
+    ...askAll(fleet.gateway, WAYS, { stream: false, tokens: 60, prompt }),
+  ];
+  const leaving = new Asked(fleet.gateway, { way: "openai-chat", stream: true, tokens: 500 });
+  await until("tokens", () => leaving.tokens > 1);
+  leaving.leave();
+  await first.worker.kill();
+  await allDone([...asked, leaving]);
+  for (const one of asked.filter(({ question }) => !question.stream)) assertAnswered(one);
+  const again = askAll(fleet.gateway, WAYS, { stream: true, tokens: 5 });
+  await allDone(again);
+  for (const one of again) assertAnswered(one);
+  const pages = ["/metrics/fleet", "/v1/models"].map(
+    async (path) => (await fetch(fleet.gateway.url + path)).status,
+  );
+  assert.deepEqual([...(await Promise.all(pages)), ...(await refusals(fleet))], [200, 200]);
+  second.worker.signal("SIGTERM");
+  fleet.gateway.signal("SIGTERM");
+  await Promise.all([second.worker.exited, fleet.gateway.exited]);
+  assert.deepEqual(await refusals(fleet), []);
+  assert.doesNotMatch(fleet.story, /secret-sgnet/);
+});
+
+journey("a user that loses a right: 503 that says so, service when it has it again", PLAN, async (fleet) => {
+  await fleet.probe.command("ACL", "SETUSER", "sgnet-gateway", "-xadd");
+  const refused = await fetch(`${fleet.gateway.url}/v1/chat/completions`, {
+    method: "POST",
+    body: JSON.stringify({ model: MODEL, messages: [{ role: "user", content: "hello" }] }),
+  });
+  assert.equal(refused.status, 503);
+  assert.match(await refused.text(), /Redis refuses commands now \(NOPERM\)/);
+  await fleet.probe.command("ACL", "SETUSER", "sgnet-gateway", "+xadd");
+  const again = askAll(fleet.gateway, WAYS, { stream: true, tokens: 5 });
+  await allDone(again);
+  for (const one of again) assertAnswered(one);
+});

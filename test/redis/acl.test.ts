@@ -1,0 +1,160 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { connect } from "../../src/redis/connection.ts";
+import type { Connection } from "../../src/redis/connection.ts";
+import { Keys } from "../../src/redis/keys.ts";
+import { missingRights, ROLES, samplesOf } from "../../src/redis/rights.ts";
+import type { Sample } from "../../src/redis/rights.ts";
+import { runCommand } from "../commands/command.ts";
+import { SHIPPED_USERS, urlFor, writeUsers } from "./acl.ts";
+import { BareServer } from "./bare-server.ts";
+
+const keys = new Keys("sgnet");
+
+/** What `sgnet doctor` asks with. */
+const FOR_DOCTOR = ["acl|dryrun", "acl|whoami"];
+
+const CONTAINERS = new Set(["client", "xgroup", "xinfo"]);
+
+/** As an ACL names it. */
+function rightTo([command, subcommand = ""]: Sample): string {
+  const name = command.toLowerCase();
+  return CONTAINERS.has(name) ? `${name}|${subcommand.toLowerCase()}` : name;
+}
+
+/** What no process of a fleet may do. */
+const FORBIDDEN: readonly Sample[] = [
+  ["FLUSHALL"],
+  ["FLUSHDB"],
+  ["CONFIG", "GET", "*"],
+  ["CONFIG", "SET", "maxmemory", "1"],
+  ["KEYS", "*"],
+  ["SCAN", "0"],
+  ["DEBUG", "SLEEP", "0"],
+  ["SHUTDOWN"],
+  ["MONITOR"],
+  ["ACL", "SETUSER", "eve"],
+  ["ACL", "LIST"],
+  ["CLIENT", "KILL", "TYPE", "normal"],
+  ["REPLICAOF", "NO", "ONE"],
+  ["MODULE", "LIST"],
+  ["FUNCTION", "LIST"],
+  ["SAVE"],
+  ["RENAME", "sgnet:log", "sgnet:x"],
+  ["GET", "other:key"],
+  ["SET", "other:key", "1"],
+  ["PUBLISH", "other:channel", ""],
+  ["SUBSCRIBE", "other:channel"],
+  ["PSUBSCRIBE", "*"],
+];
+
+const FORBIDDEN_TO: Readonly<Record<string, readonly Sample[]>> = {
+  gateway: [
+    ["GET", keys.body("g1.1")],
+    ["XREADGROUP", "GROUP", "w", "me", "STREAMS", keys.queue("m"), ">"],
+    ["XGROUP", "DESTROY", keys.queue("m"), "w"],
+    ["XACK", keys.queue("m"), "w", "1"],
+    ["SET", keys.worker("w1"), "{}"],
+    ["XADD", keys.dead("m"), "*", "t", ""],
+  ],
+  worker: [
+    ["XADD", keys.log(), "*", "s", ""],
+    ["XRANGE", keys.log(), "-", "+"],
+    ["XRANGE", keys.dead("m"), "-", "+"],
+    ["SET", keys.body("g1.1"), ""],
+    ["SET", keys.gateway("g1"), ""],
+    ["GET", keys.worker("w1")],
+    ["RPUSH", keys.doorbell("m"), "1"],
+  ],
+  observer: [
+    ["EVAL", "", "1", keys.log()],
+    ["XADD", keys.queue("m"), "*", "t", ""],
+    ["DEL", keys.log()],
+    ["UNLINK", keys.reply("g1.1")],
+    ["PUBLISH", keys.controlAll(), "cancel g1.1"],
+    ["SUBSCRIBE", keys.channel("g1")],
+  ],
+};
+
+const dir = mkdtempSync(join(tmpdir(), "sgnet-acl-"));
+
+/** What `sgnet doctor` prints to this user. */
+async function doctor(server: BareServer, user: string): Promise<string> {
+  const env = { REDIS_URL: urlFor(user, server.port), PORT: "0" };
+  return (await runCommand(["doctor"], { cwd: dir, env })).stdout;
+}
+
+describe("the shipped users of Redis", () => {
+  let server: BareServer;
+  let admin: Connection;
+  before(async () => {
+    server = await BareServer.start({ dir, args: ["--appendonly", "yes", "--aclfile", writeUsers(dir)] });
+    admin = await connect(urlFor("sgnet-admin", server.port), "test");
+  });
+  after(async () => {
+    admin.close();
+    await server.stop();
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  /** Those of the samples that Redis would refuse. */
+  const refused = async (user: string, samples: readonly Sample[]): Promise<readonly Sample[]> => {
+    const answers = await Promise.all(
+      samples.map(async (one) => admin.command("ACL", "DRYRUN", user, ...one)),
+    );
+    return samples.filter((_sample, index) => String(answers[index]) !== "OK");
+  };
+
+  for (const role of ROLES) {
+    const user = `sgnet-${role}`;
+
+    it(`let one for a ${role} do what it does, and have no right besides`, async () => {
+      assert.deepEqual(await missingRights(admin, keys, { user, role }), []);
+      const line = SHIPPED_USERS.split("\n").find((one) => one.startsWith(`user ${user} `)) ?? "";
+      const granted = line.split(" ").filter((word) => word.startsWith("+"));
+      const needed = new Set([...samplesOf(role, keys).map(rightTo), ...FOR_DOCTOR]);
+      assert.deepEqual(granted.map((word) => word.slice(1)).toSorted(), [...needed].toSorted());
+    });
+
+    it(`forbid one for a ${role} what is none of its business`, async () => {
+      const samples = [...FORBIDDEN, ...(FORBIDDEN_TO[role] ?? [])];
+      assert.deepEqual(await refused(user, samples), samples);
+    });
+  }
+
+  it("cannot be used before they have a password, nor can the default one", async () => {
+    await admin.command("ACL", "SETUSER", "sgnet-worker", "resetpass");
+    const worker = connect(`redis://sgnet-worker:x@127.0.0.1:${server.port}`, "test");
+    await assert.rejects(worker, { code: "redis_down" });
+    await assert.rejects(connect(server.url, "test"), { code: "redis_down" });
+    await admin.command("ACL", "SETUSER", "sgnet-worker", ">secret-sgnet-worker");
+  });
+
+  it("are told by sgnet doctor, with what they lack", async () => {
+    assert.match(
+      await doctor(server, "sgnet-worker"),
+      /^ok {3}redis +user sgnet-worker has the rights of worker$/m,
+    );
+    assert.match(await doctor(server, "sgnet-admin"), /rights of gateway, worker, observer$/m);
+    await admin.command("ACL", "SETUSER", "sgnet-gateway", "-xadd");
+    const lacking = await doctor(server, "sgnet-gateway");
+    await admin.command("ACL", "SETUSER", "sgnet-gateway", "+xadd");
+    assert.match(
+      lacking,
+      /^fix {2}redis +user sgnet-gateway lacks rights of a gateway: XADD sgnet:r:\S+, XADD /m,
+    );
+  });
+
+  it("let an observer look, and show it no more", async () => {
+    await admin.command("ACL", "LOG", "RESET");
+    const env = { REDIS_URL: urlFor("sgnet-observer", server.port) };
+    const status = await runCommand(["status"], { cwd: dir, env });
+    assert.equal(status.code, 0, status.stderr);
+    const trace = await runCommand(["trace", "nothing"], { cwd: dir, env });
+    assert.doesNotMatch(trace.stderr, /NOPERM/);
+    assert.deepEqual(await admin.command("ACL", "LOG"), []);
+  });
+});

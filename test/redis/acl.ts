@@ -1,0 +1,38 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { FleetRedis } from "../journey/fleet.ts";
+import { BareServer } from "./bare-server.ts";
+
+const FILE = join(import.meta.dirname, "../../docs/redis-users.acl");
+
+/** The users that are shipped, as an operator gets them: without a password nobody can come in as one. */
+export const SHIPPED_USERS: string = readFileSync(FILE, "utf8");
+
+/** Writes the shipped users, each with the password `secret-<user>`. The folder is created when absent. Returns the path. */
+export function writeUsers(dir: string): string {
+  mkdirSync(dir, { recursive: true });
+  const path = join(dir, "users.acl");
+  writeFileSync(path, SHIPPED_USERS.replaceAll(/^user (sgnet-\w+) on/gm, "$& >secret-$1"));
+  return path;
+}
+
+/** URL of a Redis on this machine for one of the users. */
+export function urlFor(user: string, port: number): string {
+  return `redis://${user}:secret-${user}@127.0.0.1:${port}`;
+}
+
+/** A Redis with the shipped users, each process of the fleet under its own. */
+export async function guardedRedis(dir: string, program?: string): Promise<FleetRedis> {
+  const server = await BareServer.start({
+    dir,
+    ...(program === undefined ? {} : { program }),
+    args: ["--appendonly", "yes", "--acllog-max-len", "1000", "--aclfile", writeUsers(dir)],
+  });
+  return {
+    url: urlFor("sgnet-admin", server.port),
+    settingsOf: (command) => ({ REDIS_URL: urlFor(`sgnet-${command}`, server.port) }),
+    kill: async () => server.kill(),
+    startAgain: async (options) => server.startAgain(options),
+    stop: async () => server.stop(),
+  };
+}

@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { QueueWatch } from "../../src/gateway/queue-watch.ts";
+import { acknowledge, enqueue, ensureGroup, handBack, take } from "../../src/redis/task-stream.ts";
+import { until } from "../journey/until.ts";
+import { openRedisRig, type RedisRig } from "../redis/rig.ts";
+import { exchangeOf, type ExchangeRig } from "./exchange-rig.ts";
+
+const LEASE_MS = 1000;
+
+let redis: RedisRig;
+let count = 0;
+
+before(async () => {
+  redis = await openRedisRig();
+  await ensureGroup(redis.connection, redis.keys, "tiny");
+});
+after(async () => {
+  await redis.close();
+});
+
+interface Case extends ExchangeRig {
+  /** How often the reply stream was looked at before a verdict. */
+  readonly looks: () => number;
+  /** Looks now; resolves when the watch has its answers from Redis. */
+  readonly look: () => Promise<void>;
+}
+
+async function caseOf(news: (rig: ExchangeRig) => boolean = () => false): Promise<Case> {
+  const { connection, keys } = redis;
+  const rig = exchangeOf(`g.${(count += 1)}`);
+  let looks = 0;
+  const replies = {
+    hasNews: () => {
+      looks += 1;
+      return Promise.resolve(news(rig));
+    },
+  };
+  const watch = new QueueWatch({ connection, keys, replies, leaseMs: LEASE_MS, now: () => 5 });
+  const look = async (): Promise<void> => {
+    watch.overdue(rig.exchange);
+    // Redis answers in order; what follows in this process takes some turns of the loop.
+    await connection.command("PING");
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  return { ...rig, look, looks: () => looks };
+}
+
+async function queued(rig: Case): Promise<string> {
+  const entry = await enqueue(redis.connection, redis.keys, "tiny", Buffer.from(rig.exchange.task.id));
+  rig.exchange.queued(entry);
+  return entry;
+}
+
+async function claim(): Promise<void> {
+  const options = { models: ["tiny"], consumer: "w1", credits: 9, waitMs: 10 };
+  const connection = await redis.connect();
+  assert.equal((await take(connection, redis.keys, options)).length, 1);
+}
+
+function codes({ outcomes }: Case): readonly (string | undefined)[] {
+  return outcomes.map(({ fault }) => fault?.code);
+}
+
+describe("a task whose time to wait is up", () => {
+  it("ends when no worker has it", async () => {
+    const rig = await caseOf();
+    const entry = await queued(rig);
+    await rig.look();
+    await until("an end", () => rig.outcomes.length > 0);
+    assert.deepEqual(codes(rig), ["queue_timeout"]);
+    assert.equal(rig.outcomes[0]?.abandon, true);
+    assert.equal(rig.reply.status, 503);
+    assert.equal(rig.reply.headers.get("retry-after"), "1");
+    await redis.connection.command("XDEL", redis.keys.queue("tiny"), entry);
+  });
+
+  it("ends when Redis has not even confirmed it", async () => {
+    const rig = await caseOf();
+    await rig.look();
+    await until("an end", () => rig.outcomes.length > 0);
+    assert.deepEqual(codes(rig), ["queue_timeout"]);
+  });
+
+  it("goes on while a worker has it, and ends when nobody takes it after that", async () => {
+    const rig = await caseOf();
+    const entry = await queued(rig);
+    await claim();
+    await rig.look();
+    assert.deepEqual(codes(rig), []);
+    assert.equal(rig.exchange.queueLookAt, 1005, "it is looked at again");
+    const hold = { model: "tiny", entry, consumer: "w1" };
+    await handBack(redis.connection, redis.keys, { ...hold, idleMs: LEASE_MS });
+    await rig.look();
+    assert.deepEqual(codes(rig), [], "another worker may be about to take it");
+    await handBack(redis.connection, redis.keys, { ...hold, idleMs: 2 * LEASE_MS });
+    await rig.look();
+    await until("an end", () => rig.outcomes.length > 0);
+    assert.deepEqual(codes(rig), ["queue_timeout"]);
+    await acknowledge(redis.connection, redis.keys, "tiny", [entry]);
+  });
+
+  it("goes on when it has been answered just now", async () => {
+    const answered = await caseOf(() => true);
+    const entry = await queued(answered);
+    await answered.look();
+    await until("a look at the reply", () => answered.looks() === 1);
+    assert.deepEqual(codes(answered), []);
+    await acknowledge(redis.connection, redis.keys, "tiny", [entry]);
+    await answered.look();
+    assert.deepEqual(codes(answered), [], "its entry is gone");
+  });
+
+  it("goes on when its answer begins during the look", async () => {
+    const rig = await caseOf(({ exchange }) => {
+      const head = { status: 200, contentType: "application/x-ndjson", worker: "w1" };
+      exchange.receive({ task: exchange.task.id, attempt: 1, seq: 1, head, bytes: Buffer.from("{}\n") });
+      return false;
+    });
+    const entry = await queued(rig);
+    await rig.look();
+    await until("a look at the reply", () => rig.looks() === 1);
+    assert.deepEqual(codes(rig), []);
+    assert.equal(rig.reply.state, "streaming");
+    await redis.connection.command("XDEL", redis.keys.queue("tiny"), entry);
+  });
+});

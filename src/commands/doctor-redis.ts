@@ -3,7 +3,7 @@ import { findProgram } from "../config/environment.ts";
 import type { Settings } from "../config/settings.ts";
 import { toFault } from "../core/fault.ts";
 import { accessOf } from "../redis/access.ts";
-import { connect } from "../redis/connection.ts";
+import { connect } from "../redis/connect.ts";
 import { Keys } from "../redis/keys.ts";
 import { refusalOf } from "../redis/refusal.ts";
 import { programOf } from "../redis/server.ts";

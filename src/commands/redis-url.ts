@@ -4,7 +4,7 @@ import { redisSocket } from "../admin/redis-child.ts";
 import type { Settings } from "../config/settings.ts";
 import { toFault } from "../core/fault.ts";
 import { accessOf, withoutUser } from "../redis/access.ts";
-import { connect } from "../redis/connection.ts";
+import { connect } from "../redis/connect.ts";
 import type { Connection } from "../redis/connection.ts";
 import { refusalOf } from "../redis/refusal.ts";
 

@@ -21,10 +21,10 @@ export const REDIS_SETTINGS: { readonly [Name in keyof RedisSettings]: Setting }
     default: "",
     secret: true,
     form: {
-      pattern: /^(?:rediss?:\/\/[^\s/]+|unix:\/\/\/\S)/,
-      says: "a URL that begins with redis://, rediss:// or unix:///",
+      pattern: /^(?:rediss?(?:\+cluster)?:\/\/[^\s/]+|rediss?\+sentinel:\/\/[^\s/]+\/[^\s/?]+|unix:\/\/\/\S)/,
+      says: "a URL that begins with redis://, rediss:// or unix:///, or one like redis+cluster://host:port,host:port or redis+sentinel://host:port,host:port/master",
     },
-    doc: "Redis to use, redis://, rediss:// or unix://; empty: `sgnet up` starts its own, other commands use that one while it runs, else redis://127.0.0.1:6379.",
+    doc: "Redis to use, redis://, rediss:// (TLS) or unix://; a Redis Cluster as redis+cluster://host:port,host:port, a master with Sentinel as redis+sentinel://host:port,host:port/master (rediss+… with TLS, see docs/redis.md); empty: `sgnet up` starts its own, other commands use that one while it runs, else redis://127.0.0.1:6379.",
   },
   redisUsername: {
     env: "SGNET_REDIS_USERNAME",

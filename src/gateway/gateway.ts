@@ -6,7 +6,7 @@ import { productVersion } from "../config/version.ts";
 import { systemAmbient } from "../core/ambient.ts";
 import { Fault } from "../core/fault.ts";
 import { accessOf } from "../redis/access.ts";
-import { connect } from "../redis/connection.ts";
+import { connect } from "../redis/connect.ts";
 import type { Connection } from "../redis/connection.ts";
 import { Keys } from "../redis/keys.ts";
 import { OutageLog } from "../redis/outage-log.ts";

@@ -50,15 +50,31 @@ export class Opener {
       this.#keys,
       openings.map((opening) => ({ id: opening.task.id, life: opening.life })),
     );
+    if (this.#connection.sharded) {
+      for (const opening of openings) void settleWith(opening.settle, this.#sendInSteps(opening, replies));
+      return;
+    }
     const bells = new Map<string, number>();
     for (const opening of openings) {
       void settleWith(opening.settle, this.#send(opening, replies));
       bells.set(opening.model, (bells.get(opening.model) ?? 0) + 1);
     }
-    for (const [model, count] of bells) {
-      // A lost token is healed by the workers' own looks at the queue.
-      ring(this.#connection, this.#keys, model, count).catch(() => undefined);
-    }
+    for (const [model, count] of bells) this.#ring(model, count);
+  }
+
+  /** On a Redis Cluster the keys are on different nodes: each step waits for the one before. */
+  async #sendInSteps({ task, model, life }: Opening, replies: Promise<void>): Promise<string> {
+    const inline = task.body.length <= INLINE_BYTES;
+    const body = inline ? undefined : putBody(this.#connection, this.#keys, task, life);
+    await Promise.all([replies, body]);
+    const entry = await enqueue(this.#connection, this.#keys, model, encodeTask(task, inline));
+    this.#ring(model, 1);
+    return entry;
+  }
+
+  #ring(model: string, count: number): void {
+    // A lost token is healed by the workers' own looks at the queue.
+    ring(this.#connection, this.#keys, model, count).catch(() => undefined);
   }
 
   async #send(opening: Opening, replies: Promise<void>): Promise<string> {

@@ -40,6 +40,12 @@ export function accessOf(settings: RedisSettings): RedisAccess {
   return access;
 }
 
+/** Access with the user and password of a URL, unless it has others; without any when there are none. */
+export function withLogin(access: RedisAccess, login: Credentials): RedisAccess {
+  if (access.credentials !== undefined || Object.keys(login).length === 0) return access;
+  return { ...access, credentials: async () => Promise.resolve(login) };
+}
+
 async function credentialsOf(settings: RedisSettings): Promise<Credentials> {
   const inUrl = loginOf(settings.redisUrl);
   const username = settings.redisUsername === "" ? inUrl.username : settings.redisUsername;
@@ -103,7 +109,7 @@ function loginOf(url: string): Credentials {
   };
 }
 
-/** A Redis URL without user and password: fit to be shown. */
+/** A Redis URL without users and passwords: fit to be shown. */
 export function withoutUser(url: string): string {
-  return url.replace(/^([\w+]+:\/\/)[^/]*@/, "$1");
+  return url.replace(/^([\w+]+:\/\/)[^/]*@/, "$1").replace(/^(rediss?\+.*?)\?.*$/, "$1");
 }

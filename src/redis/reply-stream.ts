@@ -49,7 +49,8 @@ export async function emit(
   const replies: string[] = [];
   const records: Buffer[] = [];
   // All records in one argument: each Buffer among the arguments is a piece of its own for the socket.
-  const args: Argument[] = [keys.channel(tag), "PUBLISH", String(LINGER_MS), NOTHING];
+  const publish = connection.sharded ? "SPUBLISH" : "PUBLISH";
+  const args: Argument[] = [keys.channel(tag), publish, String(LINGER_MS), NOTHING];
   for (const { task, attempt, seq, last, bytes } of frames) {
     replies.push(keys.reply(task));
     records.push(bytes);

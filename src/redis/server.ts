@@ -3,11 +3,22 @@ import { Fault } from "../core/fault.ts";
 import type { Connection } from "./connection.ts";
 import { asText } from "./replies.ts";
 
-/** How long Redis has been up, ms (whole seconds). 0 when it does not tell. */
+/** Of a server that never was a replica, or was never made a master. */
+const NEVER_TOOK_OVER = /^master_replid2:0+\s*$/m;
+
+/**
+ * For how long Redis has surely served without a break, ms (whole seconds): since the youngest server started. 0 when
+ * one does not tell, or once took over from another: nobody knows when.
+ */
 export async function uptimeMs(connection: Connection): Promise<number> {
-  const info = await connection.command("INFO", "server").catch(() => "");
-  const seconds = /^uptime_in_seconds:(\d+)/m.exec(asText(info))?.[1];
-  return Number(seconds ?? 0) * 1000;
+  const replies = await connection.everywhere("INFO", "server", "replication").catch(() => []);
+  if (replies.length === 0) return 0;
+  return Math.min(...replies.map((info) => steadyMs(asText(info))));
+}
+
+function steadyMs(info: string): number {
+  if (!NEVER_TOOK_OVER.test(info)) return 0;
+  return Number(/^uptime_in_seconds:(\d+)/m.exec(info)?.[1] ?? 0) * 1000;
 }
 
 /** Oldest major version that has all commands used (BLMPOP). */
@@ -39,19 +50,22 @@ export async function requireSupported(connection: Connection): Promise<void> {
     throw new Fault("internal", `${name} is too old: Redis 7.0 or later, or a Valkey, is needed.`);
 }
 
-/** Redis's memory, clients and health. @param mono ms, monotonic */
+/** Memory, clients and health of all masters together. @param mono ms, monotonic */
 export async function readRedis(connection: Connection, mono: () => number): Promise<RedisReading> {
   const from = mono();
-  await connection.command("PING");
+  await connection.everywhere("PING");
   const roundTripMs = mono() - from;
-  const info = asText(await connection.command("INFO"));
-  const field = (name: string): string => new RegExp(`^${name}:(\\S+)`, "m").exec(info)?.[1] ?? "";
+  const infos = (await connection.everywhere("INFO")).map(asText);
+  const each = (name: string): string[] =>
+    infos.map((info) => new RegExp(`^${name}:(\\S+)`, "m").exec(info)?.[1] ?? "");
+  const sum = (name: string): number => each(name).reduce((total, value) => total + Number(value), 0);
+  const failed = [...each("aof_last_write_status"), ...each("rdb_last_bgsave_status")].includes("err");
   return {
-    usedMemoryBytes: Number(field("used_memory")),
-    maxMemoryBytes: Number(field("maxmemory")),
-    clients: Number(field("connected_clients")),
-    uptimeSeconds: Number(field("uptime_in_seconds")),
-    persistent: field("aof_last_write_status") !== "err" && field("rdb_last_bgsave_status") !== "err",
+    usedMemoryBytes: sum("used_memory"),
+    maxMemoryBytes: sum("maxmemory"),
+    clients: sum("connected_clients"),
+    uptimeSeconds: Math.min(...each("uptime_in_seconds").map(Number)),
+    persistent: !failed,
     roundTripMs,
   };
 }

@@ -2,9 +2,9 @@ import { replyErrorCode } from "./connection.ts";
 import type { Connection } from "./connection.ts";
 import { GROUP } from "./keys.ts";
 import type { Keys } from "./keys.ts";
-import { asArray, asEntries, asStreams, asText } from "./replies.ts";
+import { asArray, asEntries, asText } from "./replies.ts";
 import type { StreamEntry } from "./replies.ts";
-import { run, TAKE, TIDY } from "./scripts.ts";
+import { run, TIDY } from "./scripts.ts";
 
 /** A task as it lies in its model's queue. */
 export interface QueuedTask {
@@ -72,68 +72,8 @@ export async function withdraw(
   ]);
 }
 
-export interface Take {
-  /** Model keys in the order they are to be served; not empty. */
-  readonly models: readonly string[];
-  readonly consumer: string;
-  /** Most tasks to claim. */
-  readonly credits: number;
-  /** How long to wait for a doorbell, ms. */
-  readonly waitMs: number;
-}
-
-/**
- * Waits for a doorbell, then claims what is there. Both commands are sent at once: Redis runs the second as
- * soon as the first returns, which saves a round trip (0.1 ms of the first token), and when the wait runs out
- * the read heals a lost token. Needs a connection of its own, since it blocks.
- */
-export async function take(connection: Connection, keys: Keys, options: Take): Promise<QueuedTask[]> {
-  const { models, credits, waitMs } = options;
-  const bells = models.map((model) => keys.doorbell(model));
-  const wait = (waitMs / 1000).toFixed(3);
-  const woken = connection.command(
-    "BLMPOP",
-    wait,
-    String(bells.length),
-    ...bells,
-    "LEFT",
-    "COUNT",
-    String(credits),
-  );
-  const claimed =
-    models.length === 1 ? takeOne(connection, keys, options) : takeMany(connection, keys, options);
-  const [, tasks] = await Promise.all([woken, claimed]);
-  return tasks;
-}
-
-async function takeOne(connection: Connection, keys: Keys, options: Take): Promise<QueuedTask[]> {
-  const model = options.models[0] ?? "";
-  const key = keys.queue(model);
-  const count = String(options.credits);
-  const reply = await connection.command(
-    "XREADGROUP",
-    "GROUP",
-    GROUP,
-    options.consumer,
-    "COUNT",
-    count,
-    "STREAMS",
-    key,
-    ">",
-  );
-  return toTasks(model, asStreams(reply).get(key) ?? []);
-}
-
-async function takeMany(connection: Connection, keys: Keys, options: Take): Promise<QueuedTask[]> {
-  const queues = options.models.map((model) => keys.queue(model));
-  const reply = await run(connection, TAKE, queues, [GROUP, options.consumer, String(options.credits)]);
-  return asArray(reply).flatMap((item) => {
-    const [index, entries] = asArray(item);
-    return toTasks(options.models[Number(index) - 1] ?? "", asEntries(entries));
-  });
-}
-
-function toTasks(model: string, entries: readonly StreamEntry[]): QueuedTask[] {
+/** The tasks in entries of a model's queue. */
+export function toTasks(model: string, entries: readonly StreamEntry[]): QueuedTask[] {
   return entries.map((entry) => ({ model, entry: entry.id, payload: entry.fields[1] ?? NOTHING }));
 }
 

@@ -3,7 +3,8 @@ import { serveOrder } from "../core/placement.ts";
 import { replyErrorCode } from "../redis/connection.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
-import { ensureGroup, take } from "../redis/task-stream.ts";
+import { take } from "../redis/take.ts";
+import { ensureGroup } from "../redis/task-stream.ts";
 import type { QueuedTask } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Station } from "./station.ts";
@@ -46,6 +47,8 @@ export class Claimer {
   readonly #lateMs: number;
   #stopped = false;
   #turn = 0;
+  /** Mono ms when all queues were looked at, not only those that rang. */
+  #lookedAt = Number.NEGATIVE_INFINITY;
   #onReady: (() => void) | undefined;
 
   constructor(options: ClaimerOptions) {
@@ -84,8 +87,10 @@ export class Claimer {
     const credits = Math.min(station.free, MOST_PER_TAKE);
     const waitMs = WAIT_MIN_MS + random() * (WAIT_MAX_MS - WAIT_MIN_MS);
     const askedAt = mono();
+    const all = askedAt - this.#lookedAt > WAIT_MAX_MS;
+    if (all) this.#lookedAt = askedAt;
     try {
-      const tasks = await take(connection, keys, { models, consumer, credits, waitMs });
+      const tasks = await take(connection, keys, { models, consumer, credits, waitMs, all });
       if (mono() - askedAt > waitMs + this.#lateMs) onLost();
       else for (const task of tasks) run(station, task);
     } catch (error) {

@@ -4,7 +4,7 @@ import type { Settings } from "../config/settings.ts";
 import { productVersion } from "../config/version.ts";
 import { systemAmbient } from "../core/ambient.ts";
 import { accessOf } from "../redis/access.ts";
-import { connect } from "../redis/connection.ts";
+import { connect } from "../redis/connect.ts";
 import type { Connection } from "../redis/connection.ts";
 import { onControl } from "../redis/control.ts";
 import { Keys } from "../redis/keys.ts";

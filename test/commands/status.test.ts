@@ -120,5 +120,7 @@ describe("what sgnet up says", () => {
   it("shows a Redis without its credentials", () => {
     assert.equal(withoutUser("redis://user:p@ss@host:1/0"), "redis://host:1/0");
     assert.equal(withoutUser("unix:///a@b/redis.sock"), "unix:///a@b/redis.sock");
+    const sentinel = "redis+sentinel://user:p@ss@h1:1,h2:2/mymaster?username=s&password=secret";
+    assert.equal(withoutUser(sentinel), "redis+sentinel://h1:1,h2:2/mymaster");
   });
 });

@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { ask, shutDown } from "../../src/admin/redis-probe.ts";
-import { connect } from "../../src/redis/connection.ts";
+import { connect } from "../../src/redis/connect.ts";
 import type { FleetStatus } from "../../src/redis/fleet-status.ts";
 import { startStandIn } from "../stand-in.ts";
 import type { StandIn } from "../stand-in.ts";

@@ -84,7 +84,21 @@ describe("settings", () => {
 
   it("do not repeat a secret in a problem", () => {
     const [problem] = problems({ env: { REDIS_URL: "http://user:hunter2@x" } });
-    assert.equal(problem, "REDIS_URL must be a URL that begins with redis://, rediss:// or unix:///.");
+    assert.match(problem ?? "", /^REDIS_URL must be a URL that begins with redis:\/\/, [^2]*master\.$/);
+  });
+
+  it("take every kind of Redis URL, and refuse one of Sentinel without a master", () => {
+    const good = [
+      "redis://h",
+      "rediss://u:p@h:1/2",
+      "unix:///tmp/redis.sock",
+      "redis+cluster://u:p@h1:1,h2:2",
+      "rediss+cluster://h1",
+      "redis+sentinel://h1:1,h2:2/mymaster?password=x",
+    ];
+    for (const url of good) assert.equal(load({ env: { REDIS_URL: url } }).redisUrl, url);
+    for (const url of ["redis+sentinel://h1:1,h2:2", "redis+cluster://", "redis+ring://h", "redis://"])
+      assert.equal(problems({ env: { REDIS_URL: url } }).length, 1, url);
   });
 
   it("take an empty variable as not set, but as empty text where that is the default", () => {

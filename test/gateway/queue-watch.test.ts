@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { QueueWatch } from "../../src/gateway/queue-watch.ts";
-import { acknowledge, enqueue, ensureGroup, handBack, take } from "../../src/redis/task-stream.ts";
+import { take } from "../../src/redis/take.ts";
+import { acknowledge, enqueue, ensureGroup, handBack } from "../../src/redis/task-stream.ts";
 import { until } from "../journey/until.ts";
 import { openRedisRig, type RedisRig } from "../redis/rig.ts";
 import { exchangeOf, type ExchangeRig } from "./exchange-rig.ts";

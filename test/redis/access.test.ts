@@ -8,7 +8,7 @@ import { findProgram } from "../../src/config/environment.ts";
 import { loadSettings } from "../../src/config/load.ts";
 import type { Settings } from "../../src/config/settings.ts";
 import { accessOf, withoutUser } from "../../src/redis/access.ts";
-import { connect } from "../../src/redis/connection.ts";
+import { connect } from "../../src/redis/connect.ts";
 import type { Connection } from "../../src/redis/connection.ts";
 import { OutageLog } from "../../src/redis/outage-log.ts";
 import { refusalOf } from "../../src/redis/refusal.ts";

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { connect } from "../../src/redis/connection.ts";
+import { connect } from "../../src/redis/connect.ts";
 import type { Connection } from "../../src/redis/connection.ts";
 import { Keys } from "../../src/redis/keys.ts";
 import { missingRights, ROLES, samplesOf } from "../../src/redis/rights.ts";

@@ -4,6 +4,8 @@ import type { Argument, Connection } from "../../src/redis/connection.ts";
 /** A connection whose answers a test gives, and which it can cut. */
 export class FakeConnection implements Connection {
   ready = true;
+  /** As of a Redis Cluster. */
+  sharded = false;
   /** Commands that arrived, each as one text. */
   readonly arrived: string[] = [];
   /** What a command is answered with. */
@@ -16,6 +18,10 @@ export class FakeConnection implements Connection {
     const text = args.join(" ");
     this.arrived.push(text);
     return Promise.resolve(this.answer(text));
+  }
+
+  async everywhere(...args: Argument[]): Promise<unknown[]> {
+    return [await this.command(...args)];
   }
 
   subscribe(): Promise<void> {

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { startRedis } from "../../src/admin/redis-child.ts";
 import type { RedisChild } from "../../src/admin/redis-child.ts";
-import { connect } from "../../src/redis/connection.ts";
+import { connect } from "../../src/redis/connect.ts";
 import type { Connection } from "../../src/redis/connection.ts";
 import { Keys } from "../../src/redis/keys.ts";
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
 import { startRedis } from "../../src/admin/redis-child.ts";
-import { connect } from "../../src/redis/connection.ts";
+import { connect } from "../../src/redis/connect.ts";
 import { Keys } from "../../src/redis/keys.ts";
 import { openReplies } from "../../src/redis/reply-stream.ts";
 

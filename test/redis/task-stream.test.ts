@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { connect } from "../../src/redis/connection.ts";
+import { connect } from "../../src/redis/connect.ts";
 import { readQueues } from "../../src/redis/queue-readings.ts";
 import {
   announceWorker,
@@ -9,6 +9,7 @@ import {
   rememberedModels,
   tidyRegistry,
 } from "../../src/redis/registry.ts";
+import { take } from "../../src/redis/take.ts";
 import {
   acknowledge,
   dropIdleConsumers,
@@ -20,7 +21,6 @@ import {
   renew,
   ring,
   silentTasks,
-  take,
   takeOver,
   withdraw,
 } from "../../src/redis/task-stream.ts";

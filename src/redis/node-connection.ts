@@ -1,0 +1,216 @@
+import { createClient } from "redis";
+import type { RedisClientOptions, RedisFunctions, RedisModules, RedisScripts } from "redis";
+import { Fault } from "../core/fault.ts";
+import { withoutUser } from "./access.ts";
+import type { RedisAccess } from "./access.ts";
+import { isReplyError, replyErrorCode } from "./connection.ts";
+import type { Argument, Connection } from "./connection.ts";
+import { hashTag } from "./slots.ts";
+import type { Address } from "./place.ts";
+
+const BLOB_STRING = 36;
+
+/** A frozen Redis is noticed after this many ms without a byte; the longest blocking command is 1.5 s. */
+const SILENCE_MS = 5000;
+
+/** A server that is one of several gets this long to connect and to shake hands, ms: another may be better. */
+const HANDSHAKE_MS = 1500;
+
+/** A connection to one server. */
+export interface NodeConnection extends Connection {
+  /** Where it is a node of a Redis Cluster: a channel that has a hash tag is heard within its slot only. */
+  subscribeInCluster(channel: string, listener: (message: Buffer) => void): Promise<void>;
+}
+
+/**
+ * Opens a connection to one server, which is made again by itself when it breaks.
+ * @param url redis://, rediss:// or unix:///path/to/socket
+ * @param name shown in Redis's CLIENT LIST
+ * @param access certificates, and user and password; the latter as in the URL when absent
+ * Rejects with `redis_down` when Redis cannot be reached at this moment.
+ */
+export async function openOne(url: string, name: string, access: RedisAccess): Promise<NodeConnection> {
+  const common = commonOptions(name, access);
+  const socket = { socketTimeout: SILENCE_MS, connectTimeout: SILENCE_MS, reconnectStrategy };
+  if (url.startsWith("unix://")) {
+    return opened({ ...common, socket: { ...socket, path: url.slice(7), tls: false } });
+  }
+  // A URL's own user and password would win over those that are set.
+  const place = access.credentials === undefined ? url : withoutUser(url);
+  return opened({ ...common, url: place, socket: { ...socket, ...access.tls, noDelay: true } });
+}
+
+/** One server of several, and how to come in. */
+export interface Server {
+  readonly address: Address;
+  readonly tls: boolean;
+  readonly access: RedisAccess;
+  readonly database?: number;
+  readonly name: string;
+}
+
+/**
+ * Opens a connection that stays down when it breaks: who opened it finds out which server is next.
+ * Rejects with `redis_down` when the server does not answer soon.
+ */
+export async function openMember(server: Server): Promise<NodeConnection> {
+  const { address, tls, access, database = 0, name } = server;
+  const limits = {
+    socketTimeout: SILENCE_MS,
+    connectTimeout: HANDSHAKE_MS,
+    reconnectStrategy: false as const,
+  };
+  const socket = { ...address, ...limits, noDelay: true };
+  const options = { ...commonOptions(name, access), database };
+  if (!tls) return opened({ ...options, socket: { ...socket, tls } }, HANDSHAKE_MS);
+  return opened({ ...options, socket: { ...socket, ...access.tls, tls } }, HANDSHAKE_MS);
+}
+
+/**
+ * Never connected, only copied: `createClient` builds a class of all commands for each new set of options, which
+ * costs 20 MB of garbage and 30 ms per connection; a duplicate shares the class.
+ * RESP 2: replies are plain arrays, whatever the server's version.
+ */
+const template = createClient<RedisModules, RedisFunctions, RedisScripts, 2>({ RESP: 2 });
+
+type Options = RedisClientOptions<RedisModules, RedisFunctions, RedisScripts, 2>;
+
+function commonOptions(name: string, { credentials }: RedisAccess): Options {
+  // A command timeout would cost an AbortSignal per command: 19 instead of 4 us each (PROTOCOL.md, trap 2).
+  const commandOptions = { timeout: 0, typeMapping: { [BLOB_STRING]: Buffer } };
+  return {
+    name,
+    disableOfflineQueue: true,
+    // CLIENT SETINFO is new in 7.2: a user of an older Redis cannot be given the right to it.
+    disableClientInfo: true,
+    pingInterval: 1000,
+    commandOptions,
+    // In the way the client wants them.
+    ...(credentials && { credentialsProvider: { type: "async-credentials-provider" as const, credentials } }),
+  };
+}
+
+function reconnectStrategy(retries: number): number {
+  return Math.min(20 * 2 ** retries, 500) * (0.75 + Math.random() / 2);
+}
+
+async function opened(options: Options, limitMs?: number): Promise<NodeConnection> {
+  const connection = new ClientConnection(template.duplicate(options));
+  try {
+    await connection.open(limitMs);
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+  return connection;
+}
+
+type Client = ReturnType<typeof template.duplicate>;
+
+class ClientConnection implements NodeConnection {
+  readonly sharded = false;
+  readonly #client: Client;
+  readonly #onReconnect: (() => void)[] = [];
+  readonly #onDown: ((error: unknown) => void)[] = [];
+  #opened = false;
+  #closed = false;
+
+  constructor(client: Client) {
+    this.#client = client;
+    // Every failed (re)connect is an error event; what matters to us is up or down.
+    client.on("error", (error) => {
+      this.#down(error);
+    });
+    client.on("sharded-channel-moved", () => {
+      this.#down(new Fault("redis_down", "a channel has moved to another node"));
+    });
+    client.on("ready", () => {
+      if (this.#opened) for (const listener of this.#onReconnect) listener();
+    });
+  }
+
+  /** @param limitMs the longest time to wait; absent: as long as the system tries */
+  async open(limitMs?: number): Promise<void> {
+    const failed = Promise.withResolvers<never>();
+    const onError = (error: unknown): void => {
+      failed.reject(new Fault("redis_down", "Redis cannot be reached", { cause: error }));
+    };
+    const timer = limitMs === undefined ? undefined : setTimeout(onError, limitMs);
+    this.#client.once("error", onError);
+    const opening = this.#client.connect();
+    opening.catch(onError);
+    await Promise.race([opening, failed.promise]).finally(() => {
+      clearTimeout(timer);
+    });
+    this.#client.off("error", onError);
+    this.#opened = true;
+  }
+
+  get ready(): boolean {
+    return this.#client.isReady;
+  }
+
+  async command(...args: Argument[]): Promise<unknown> {
+    if (!this.#client.isReady) throw new Fault("redis_down", "Redis is not connected");
+    try {
+      return await this.#client.sendCommand(args);
+    } catch (error) {
+      if (isReplyError(error)) throw refusal(error) ?? error;
+      throw new Fault("redis_down", "the connection to Redis broke", { cause: error });
+    }
+  }
+
+  async everywhere(...args: Argument[]): Promise<unknown[]> {
+    return [await this.command(...args)];
+  }
+
+  async subscribe(channel: string, listener: (message: Buffer) => void): Promise<void> {
+    await this.#client.subscribe(channel, listener, true);
+  }
+
+  async subscribeInCluster(channel: string, listener: (message: Buffer) => void): Promise<void> {
+    if (hashTag(channel) === undefined) await this.#client.subscribe(channel, listener, true);
+    else await this.#client.sSubscribe(channel, listener, true);
+  }
+
+  onReconnect(listener: () => void): void {
+    this.#onReconnect.push(listener);
+  }
+
+  onDown(listener: (error: unknown) => void): void {
+    this.#onDown.push(listener);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#client.destroy();
+  }
+
+  #down(error: unknown): void {
+    if (this.#closed || !this.#opened) return;
+    for (const listener of this.#onDown) listener(error);
+  }
+}
+
+/** States of Redis that pass, or that its operator has to end: for whoever sent the command they are an outage. */
+const OUTAGES: ReadonlySet<string> = new Set([
+  "OOM",
+  "LOADING",
+  "READONLY",
+  "MASTERDOWN",
+  "CLUSTERDOWN",
+  "TRYAGAIN",
+  "BUSY",
+  "MISCONF",
+  "NOREPLICAS",
+  "UNBLOCKED",
+  "NOAUTH",
+  "NOPERM",
+]);
+
+function refusal(error: Error): Fault | undefined {
+  const code = replyErrorCode(error);
+  if (!OUTAGES.has(code)) return undefined;
+  return new Fault("redis_down", `Redis refuses commands now (${code})`, { cause: error });
+}

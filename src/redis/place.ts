@@ -1,0 +1,104 @@
+import type { Credentials } from "./access.ts";
+
+/** A server by name or address, and TCP port. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Where Redis is, as its URL says. */
+export type Place =
+  | { readonly kind: "one"; readonly url: string }
+  | {
+      readonly kind: "sentinel";
+      readonly tls: boolean;
+      /** Sentinels. */
+      readonly addresses: readonly Address[];
+      /** The name by which the sentinels know the master. */
+      readonly master: string;
+      readonly database: number;
+      readonly login: Credentials;
+      readonly sentinelLogin: Credentials;
+    }
+  | {
+      readonly kind: "cluster";
+      readonly tls: boolean;
+      readonly addresses: readonly Address[];
+      readonly login: Credentials;
+    };
+
+const REDIS_PORT = 6379;
+const SENTINEL_PORT = 26_379;
+
+/** What is not one server: `redis+cluster://`, `redis+sentinel://`, and with TLS `rediss+…`. */
+const MANY =
+  /^(?<scheme>rediss?)\+(?<kind>cluster|sentinel):\/\/(?:(?<login>[^/?#]*)@)?(?<hosts>[^/?#]+)(?:\/(?<path>[^?#]*))?(?:\?(?<query>[^#]*))?$/;
+
+/**
+ * Reads a Redis URL: `redis://`, `rediss://` and `unix://` for one server;
+ * `redis+cluster://[user:password@]host:port,host:port` for some nodes of a Redis Cluster;
+ * `redis+sentinel://[user:password@]host:port,host:port/master[/database][?username=…&password=…]` for sentinels, whose
+ * own user and password are in the query. Ports are 6379 and 26379 when absent.
+ */
+export function readPlace(url: string): Place {
+  const parts = MANY.exec(url)?.groups;
+  if (parts === undefined) return { kind: "one", url };
+  const { scheme, kind, hosts = "", path = "", query = "" } = parts;
+  const tls = scheme === "rediss";
+  const login = readLogin(parts["login"]);
+  if (kind === "cluster") return { kind, tls, addresses: readAddresses(hosts, REDIS_PORT), login };
+  const [master = "", database = "0"] = path.split("/");
+  return {
+    kind: "sentinel",
+    tls,
+    addresses: readAddresses(hosts, SENTINEL_PORT),
+    master: decoded(master),
+    database: Number(database),
+    login,
+    sentinelLogin: readQuery(query),
+  };
+}
+
+/** `host:port` of an address, brackets around IPv6. */
+export function shownAddress({ host, port }: Address): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+function readAddresses(hosts: string, defaultPort: number): Address[] {
+  return hosts.split(",").map((text) => {
+    const [, host = "", port] = /^\[?([^\]]*?)\]?(?::(\d+))?$/.exec(text) ?? [];
+    return { host, port: port === undefined ? defaultPort : Number(port) };
+  });
+}
+
+function readLogin(login = ""): Credentials {
+  const colon = login.indexOf(":");
+  if (colon === -1) return credentials(login, "");
+  return credentials(login.slice(0, colon), login.slice(colon + 1));
+}
+
+function readQuery(query: string): Credentials {
+  const values = new Map(query.split("&").map((pair) => splitPair(pair)));
+  return credentials(values.get("username") ?? "", values.get("password") ?? "");
+}
+
+function splitPair(pair: string): [string, string] {
+  const equals = pair.indexOf("=");
+  return equals === -1 ? [pair, ""] : [pair.slice(0, equals), pair.slice(equals + 1)];
+}
+
+function credentials(username: string, password: string): Credentials {
+  return {
+    ...(username === "" ? {} : { username: decoded(username) }),
+    ...(password === "" ? {} : { password: decoded(password) }),
+  };
+}
+
+/** A percent sign that begins no code stands for itself. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,102 @@
+import { join } from "node:path";
+import { until } from "../journey/until.ts";
+import { RedisNode } from "./redis-node.ts";
+
+const MASTERS = 3;
+
+/** A node that is not heard of for so long is taken for dead, ms. */
+const NODE_TIMEOUT_MS = 2000;
+
+const ARGS =
+  `--cluster-enabled yes --cluster-config-file nodes.conf --cluster-node-timeout ${NODE_TIMEOUT_MS} ` +
+  "--appendonly yes --appendfsync everysec --maxmemory-policy noeviction --stream-node-max-bytes 512 " +
+  "--repl-diskless-sync-delay 0 --loglevel warning";
+
+/** A Redis Cluster of three masters with a replica each, on loopback. */
+export class RedisCluster {
+  readonly nodes: readonly RedisNode[];
+
+  private constructor(nodes: readonly RedisNode[]) {
+    this.nodes = nodes;
+  }
+
+  static async start(dir: string): Promise<RedisCluster> {
+    const nodes = await Promise.all(
+      Array.from({ length: 2 * MASTERS }, async (_, index) =>
+        RedisNode.start(join(dir, `node-${index}`), [...ARGS.split(" "), "--save", ""]),
+      ),
+    );
+    const cluster = new RedisCluster(nodes);
+    try {
+      await cluster.#join();
+    } catch (error) {
+      await cluster.stop();
+      throw error;
+    }
+    return cluster;
+  }
+
+  get url(): string {
+    return `redis+cluster://${this.nodes.map(({ address }) => address).join(",")}`;
+  }
+
+  /** The nodes that are masters now, in the order of their slots. */
+  async masters(): Promise<RedisNode[]> {
+    const alive = this.nodes.find((node) => node.alive);
+    const ranges = (await alive?.ask("CLUSTER", "SLOTS")) as [number, number, [Buffer, number]][];
+    const ports = ranges.toSorted(([a], [b]) => a - b).map(([, , [, port]]) => port);
+    return [...new Set(ports)].flatMap((port) => this.nodes.find((node) => node.port === port) ?? []);
+  }
+
+  /** The master that has a key now. */
+  async masterOf(key: string): Promise<RedisNode> {
+    const alive = this.nodes.find((node) => node.alive);
+    const slot = Number(await alive?.ask("CLUSTER", "KEYSLOT", key));
+    const ranges = (await alive?.ask("CLUSTER", "SLOTS")) as [number, number, [Buffer, number]][];
+    const range = ranges.find(([from, to]) => from <= slot && slot <= to);
+    const master = this.nodes.find((node) => node.port === range?.[2][1]);
+    if (master === undefined) throw new Error(`no node has the slot ${slot}`);
+    return master;
+  }
+
+  /** Resolves when every node that runs says that all is well, and each master has a replica in step. */
+  async whole(replicas: number = MASTERS): Promise<void> {
+    await until("a whole cluster", async () => {
+      const running = this.nodes.filter((node) => node.alive);
+      const infos = await Promise.all(running.map(async (node) => node.tell("CLUSTER", "INFO")));
+      const roles = await Promise.all(running.map(async (node) => node.tell("INFO", "replication")));
+      const inStep = roles.filter((text) => /^master_link_status:up/m.test(text)).length;
+      const masters = roles.filter((text) => /^role:master/m.test(text)).length;
+      const well = infos.every((text) => text.includes("cluster_state:ok"));
+      return well && masters === MASTERS && inStep === replicas;
+    });
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.nodes.map(async (node) => node.kill()));
+  }
+
+  async #join(): Promise<void> {
+    const [first] = this.nodes;
+    const ids = await Promise.all(this.nodes.map(async (node) => node.tell("CLUSTER", "MYID")));
+    for (const [index, node] of this.nodes.entries()) {
+      await node.ask("CLUSTER", "SET-CONFIG-EPOCH", String(index + 1));
+      if (index < MASTERS) await node.ask("CLUSTER", "ADDSLOTSRANGE", ...slotsOf(index));
+      await first?.ask("CLUSTER", "MEET", "127.0.0.1", String(node.port), String(node.busPort));
+    }
+    await until("nodes that know each other", async () => {
+      const known = await Promise.all(this.nodes.map(async (node) => node.tell("CLUSTER", "NODES")));
+      return known.every((text) => ids.every((id) => text.includes(id)) && !text.includes("handshake"));
+    });
+    for (const [index, node] of this.nodes.entries()) {
+      if (index >= MASTERS) await node.ask("CLUSTER", "REPLICATE", ids[index - MASTERS] ?? "");
+    }
+    await this.whole();
+  }
+}
+
+function slotsOf(index: number): [string, string] {
+  const from = Math.ceil((index * 16_384) / MASTERS);
+  const to = Math.ceil(((index + 1) * 16_384) / MASTERS) - 1;
+  return [String(from), String(to)];
+}

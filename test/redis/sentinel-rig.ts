@@ -1,0 +1,101 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { until } from "../journey/until.ts";
+import { RedisNode } from "./redis-node.ts";
+
+const MASTER_NAME = "mymaster";
+const REPLICAS = 2;
+const SENTINELS = 3;
+
+/** A master that does not answer for so long is taken for dead, ms. */
+const DOWN_AFTER_MS = 2000;
+
+const ARGS =
+  "--appendonly yes --appendfsync everysec --maxmemory-policy noeviction --stream-node-max-bytes 512 " +
+  "--repl-diskless-sync-delay 0 --loglevel warning";
+
+/** A master with two replicas, and three sentinels, on loopback. */
+export class SentinelTrio {
+  readonly servers: readonly RedisNode[];
+  readonly sentinels: readonly RedisNode[];
+
+  private constructor(servers: readonly RedisNode[], sentinels: readonly RedisNode[]) {
+    this.servers = servers;
+    this.sentinels = sentinels;
+  }
+
+  static async start(dir: string): Promise<SentinelTrio> {
+    const args = [...ARGS.split(" "), "--save", ""];
+    const master = await RedisNode.start(join(dir, "server-0"), args);
+    const replicaOf = ["--replicaof", `127.0.0.1 ${master.port}`];
+    const replicas = await Promise.all(
+      Array.from({ length: REPLICAS }, async (_, index) =>
+        RedisNode.start(join(dir, `server-${index + 1}`), [...args, ...replicaOf]),
+      ),
+    );
+    const sentinels = await Promise.all(
+      Array.from({ length: SENTINELS }, async (_, index) =>
+        startSentinel(join(dir, `sentinel-${index}`), master.port),
+      ),
+    );
+    const trio = new SentinelTrio([master, ...replicas], sentinels);
+    try {
+      await trio.whole();
+    } catch (error) {
+      await trio.stop();
+      throw error;
+    }
+    return trio;
+  }
+
+  get url(): string {
+    return `redis+sentinel://${this.sentinels.map(({ address }) => address).join(",")}/${MASTER_NAME}`;
+  }
+
+  /** The server that the sentinels name. */
+  async master(): Promise<RedisNode> {
+    const asked = this.sentinels[0];
+    if (asked === undefined) throw new Error("there is no sentinel");
+    const reply = await asked.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER_NAME);
+    const [, port] = reply as [Buffer, Buffer];
+    const master = this.servers.find((server) => server.port === Number(port));
+    if (master === undefined) throw new Error(`no server listens on port ${port.toString()}`);
+    return master;
+  }
+
+  /** Resolves when all sentinels agree on a master that runs, know each other, and its replicas are in step. */
+  async whole(replicas: number = REPLICAS): Promise<void> {
+    await until("a whole trio", async () => {
+      const named = await Promise.all(
+        this.sentinels.map(async (sentinel) =>
+          sentinel.tell("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER_NAME),
+        ),
+      );
+      const about = await Promise.all(
+        this.sentinels.map(async (sentinel) => sentinel.tell("INFO", "sentinel")),
+      );
+      const acquainted = about.every((text) => text.includes(`sentinels=${SENTINELS}`));
+      const master = await this.master();
+      if (new Set(named).size !== 1 || !acquainted || !master.alive) return false;
+      const info = await master.tell("INFO", "replication");
+      const inStep = info.match(/^slave\d+:.*state=online/gm)?.length ?? 0;
+      return info.includes("role:master") && inStep >= replicas;
+    });
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.sentinels, ...this.servers].map(async (node) => node.kill()));
+  }
+}
+
+async function startSentinel(dir: string, masterPort: number): Promise<RedisNode> {
+  await mkdir(dir, { recursive: true });
+  const file = join(dir, "sentinel.conf");
+  const lines = [
+    `sentinel monitor ${MASTER_NAME} 127.0.0.1 ${masterPort} 2`,
+    `sentinel down-after-milliseconds ${MASTER_NAME} ${DOWN_AFTER_MS}`,
+    `sentinel failover-timeout ${MASTER_NAME} 4000`,
+  ];
+  await writeFile(file, `${lines.join("\n")}\n`);
+  return RedisNode.start(dir, [file, "--sentinel", "--loglevel", "warning"]);
+}

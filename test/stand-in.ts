@@ -23,6 +23,8 @@ export interface Behaviour {
   answers: Readonly<Record<string, { readonly contentType: string; readonly body: string }>>;
   /** What a generation says and how quickly, by the body of its request, instead of what stands above. */
   script: ((body: Record<string, unknown>) => Script) | undefined;
+  /** More generations at once are refused with 503, as by a server that is full. */
+  capacity: number | undefined;
   /** Every generation is refused. */
   refuse: { readonly status: number; readonly message: string; readonly retryAfter?: number } | undefined;
 }
@@ -89,8 +91,11 @@ const CALM: Behaviour = {
   hangAfter: undefined,
   answers: {},
   script: undefined,
+  capacity: undefined,
   refuse: undefined,
 };
+
+const FULL: NonNullable<Behaviour["refuse"]> = { status: 503, message: "server busy, please try again" };
 
 export const STAND_IN_DIGEST: string = "ab".repeat(32);
 const MODIFIED = "2026-11-22T19:59:56.718097983Z";
@@ -287,7 +292,9 @@ class Generation {
   }
 
   start(): void {
-    const { refuse } = this.#standIn.behaviour;
+    const { capacity = Infinity } = this.#standIn.behaviour;
+    const full = this.#standIn.running > capacity ? FULL : undefined;
+    const refuse = this.#standIn.behaviour.refuse ?? full;
     if (refuse !== undefined) {
       const { status, message, retryAfter } = refuse;
       if (retryAfter !== undefined) this.#response.setHeader("retry-after", String(retryAfter));

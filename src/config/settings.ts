@@ -23,6 +23,8 @@ export interface Settings extends LimitSettings, RedisSettings, TimeoutSettings 
   readonly cacheDir: string;
   readonly leaseMs: number;
   readonly deliveryLimit: number;
+  readonly busyLimit: number;
+  readonly circuitFailures: number;
   readonly drainMs: number;
   readonly modelMemoryMs: number;
   readonly origins: string;
@@ -120,6 +122,24 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     min: 1,
     max: 100,
     doc: "How often a task may be handed to a worker before it is given up as a dead letter.",
+  },
+  busyLimit: {
+    env: "SGNET_BUSY_LIMIT",
+    flag: "busy-limit",
+    type: "number",
+    default: 10,
+    min: 1,
+    max: 1000,
+    doc: "How often a task may be run when backends answer that they are busy (429, 503), before its client is told so.",
+  },
+  circuitFailures: {
+    env: "SGNET_CIRCUIT_FAILURES",
+    flag: "circuit-failures",
+    type: "number",
+    default: 5,
+    min: 1,
+    max: 1000,
+    doc: "Failures in a row (unreachable, 5xx, broken off) after which a backend gets no more tasks of a model for a while.",
   },
   ...TIMEOUT_SETTINGS,
   drainMs: {

@@ -78,12 +78,15 @@ export class Fault extends Error {
   readonly code: FaultCode;
   readonly http: number;
   readonly retryAfter: number | undefined;
+  /** The same, when whoever reported the fault said it himself; {@link retryAfter} may be a guess. */
+  readonly askedToWait: number | undefined;
 
   constructor(code: FaultCode, message: string, options: FaultOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = "Fault";
     this.code = code;
     this.http = options.http ?? kinds[code].http;
+    this.askedToWait = options.retryAfter;
     this.retryAfter = options.retryAfter ?? (kinds[code].retryable && this.http >= 429 ? 1 : undefined);
   }
 

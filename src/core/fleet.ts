@@ -24,6 +24,20 @@ export interface BackendAnnouncement {
   readonly healthy: boolean;
   /** Empty while the backend is not healthy. */
   readonly models: readonly ModelCard[];
+  /** Models that the backend does not serve as it should; the others have a closed circuit. Absent for none. */
+  readonly gates?: readonly GateAnnouncement[];
+}
+
+/**
+ * How a backend serves a model. `closed`: as it should. `busy`: it has refused tasks because it is full or not ready.
+ * `open`: it has failed several times in a row, and no task goes there. `half-open`: a single one does, as a probe.
+ */
+export type GateState = "closed" | "busy" | "open" | "half-open";
+
+export interface GateAnnouncement {
+  /** Model key. */
+  readonly model: string;
+  readonly state: GateState;
 }
 
 export interface GatewayAnnouncement {

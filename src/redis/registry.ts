@@ -1,5 +1,6 @@
 import type { BackendAnnouncement, GatewayAnnouncement, WorkerAnnouncement } from "../core/fleet.ts";
 import { isObject } from "../core/json.ts";
+import type { JsonObject } from "../core/json.ts";
 import type { Connection } from "./connection.ts";
 import type { Keys } from "./keys.ts";
 import { asArray, asText } from "./replies.ts";
@@ -139,10 +140,15 @@ function parse(text: string): unknown {
 function toWorker(value: unknown): WorkerAnnouncement | undefined {
   if (!isObject(value) || typeof value["id"] !== "string" || !Array.isArray(value["backends"]))
     return undefined;
-  const backends = value["backends"].filter(
-    (backend) => isObject(backend) && Array.isArray(backend["models"]),
-  ) as unknown as readonly BackendAnnouncement[];
+  const backends = value["backends"]
+    .filter((backend) => isObject(backend) && Array.isArray(backend["models"]))
+    .map((backend) => withGates(backend as JsonObject)) as unknown as readonly BackendAnnouncement[];
   return { ...(value as unknown as WorkerAnnouncement), backends };
+}
+
+/** What is no list of gates counts as none. */
+function withGates({ gates, ...backend }: JsonObject): JsonObject {
+  return Array.isArray(gates) ? { ...backend, gates: gates.filter(isObject) } : backend;
 }
 
 function toGateway(value: unknown): GatewayAnnouncement | undefined {

@@ -66,15 +66,22 @@ export type ClaimState = "gone" | "fresh" | "begun" | "answered";
 
 const STATES: readonly ClaimState[] = ["gone", "fresh", "begun", "answered"];
 
-/** Fences all earlier attempts of a task. Returns the attempt number to use. */
+/**
+ * Fences all earlier attempts of a task. Returns the attempt number to use, and how many attempts a fresh task has had,
+ * this one included.
+ */
 export async function claimReply(
   connection: Connection,
   keys: Keys,
   claim: { readonly task: string; readonly attempt: number; readonly worker: string },
-): Promise<{ readonly state: ClaimState; readonly attempt: number }> {
+): Promise<{ readonly state: ClaimState; readonly attempt: number; readonly ordinal: number }> {
   const args = [String(claim.attempt), claim.worker];
-  const [state, attempt] = asArray(await run(connection, CLAIM, [keys.reply(claim.task)], args));
-  return { state: STATES[Number(state)] ?? "gone", attempt: Number(asText(attempt)) };
+  const [state, attempt, ordinal = 1] = asArray(await run(connection, CLAIM, [keys.reply(claim.task)], args));
+  return {
+    state: STATES[Number(state)] ?? "gone",
+    attempt: Number(asText(attempt)),
+    ordinal: Number(ordinal),
+  };
 }
 
 /** Where a gateway stands in a reply stream. */

@@ -157,7 +157,10 @@ export async function takeOver(
   return toTasks(claim.model, asEntries(reply));
 }
 
-/** Gives a task up for others: makes it look silent for `idleMs`, so that the next sweep takes it. */
+/**
+ * Gives a task up for others: makes it look silent for `idleMs`, so that the next sweep takes it.
+ * @param hold.deliveries the delivery count that is left to it; as it is when absent
+ */
 export async function handBack(
   connection: Connection,
   keys: Keys,
@@ -166,11 +169,13 @@ export async function handBack(
     readonly entry: string;
     readonly consumer: string;
     readonly idleMs: number;
+    readonly deliveries?: number;
   },
 ): Promise<void> {
-  const { model, entry, consumer, idleMs } = hold;
-  const idle = String(idleMs + 1);
-  await connection.command("XCLAIM", keys.queue(model), GROUP, consumer, "0", entry, "IDLE", idle, "JUSTID");
+  const { model, entry, consumer, idleMs, deliveries } = hold;
+  const count = deliveries === undefined ? [] : ["RETRYCOUNT", String(deliveries)];
+  const how = ["IDLE", String(idleMs + 1), ...count, "JUSTID"];
+  await connection.command("XCLAIM", keys.queue(model), GROUP, consumer, "0", entry, ...how);
 }
 
 /** Removes a consumer that has nothing pending. */

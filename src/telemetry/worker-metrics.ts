@@ -17,9 +17,9 @@ export interface WorkerMetrics extends Metrics {
   claimed(count: number): void;
   ended(outcome: AttemptOutcome): void;
   /** Tasks were taken over from a worker whose lease ran out. */
-  reclaimed(count: number): void;
-  /** A task was given back for another worker to run. */
-  handedBack(backend: string): void;
+  readonly reclaimed: (count: number) => void;
+  /** A task was given back to be run again, by another worker first. */
+  handedBack(backend: string, reason: string): void;
   /** A task was given up as a dead letter. */
   buried(): void;
   /** A backend has got a model into its memory. */
@@ -35,8 +35,9 @@ export function openWorkerMetrics(options: MetricsOptions): WorkerMetrics {
   const { counter, metrics } = workshop;
   const claimed = counter("worker_claims_total", "Tasks claimed", []).at();
   const reclaimed = counter("worker_reclaims_total", "Tasks taken over from a silent worker", []).at();
-  const handedBack = counter("worker_handbacks_total", "Tasks given back for another worker to run", [
+  const handedBack = counter("worker_handbacks_total", "Tasks given back to be run again, by reason", [
     "backend",
+    "reason",
   ]);
   const buried = counter("worker_dead_letters_total", "Tasks given up as dead letters", []).at();
   const loaded = counter("worker_model_loads_total", "Models a backend was seen to have loaded", [
@@ -65,7 +66,7 @@ export function openWorkerMetrics(options: MetricsOptions): WorkerMetrics {
     ...metrics,
     claimed: (tasks) => claimed.inc(tasks),
     reclaimed: (tasks) => reclaimed.inc(tasks),
-    handedBack: (backend) => handedBack.at(backend).inc(),
+    handedBack: (backend, reason) => handedBack.at(backend, reason).inc(),
     buried: () => buried.inc(),
     loaded: (backend, model) => loaded.at(backend, model).inc(),
     fenced: () => fenced.inc(),

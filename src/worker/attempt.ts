@@ -23,6 +23,8 @@ export class Attempt {
   readonly startedAt: number;
   /** How often the task has been delivered, this time included. */
   readonly deliveries: number;
+  /** The how-manieth attempt at the task this is; unlike deliveries it counts busy backends and draining workers. */
+  readonly ordinal: number;
   readonly #limits: PhaseLimits | undefined;
   readonly #abort = new AbortController();
   #stopReason: StopReason | undefined;
@@ -35,6 +37,7 @@ export class Attempt {
     outbox: Outbox;
     startedAt: number;
     deliveries: number;
+    ordinal: number;
   }) {
     this.id = options.envelope.id;
     this.deadline = options.envelope.deadline;
@@ -44,6 +47,7 @@ export class Attempt {
     this.outbox = options.outbox;
     this.startedAt = options.startedAt;
     this.deliveries = options.deliveries;
+    this.ordinal = options.ordinal;
   }
 
   get signal(): AbortSignal {

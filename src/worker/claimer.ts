@@ -74,7 +74,7 @@ export class Claimer {
 
   async #run(): Promise<void> {
     while (!this.#stopped) {
-      if (this.#options.station.free === 0) await this.#options.station.changed();
+      if (this.#options.station.offer.credits === 0) await this.#options.station.changed();
       else if (this.#options.connection.ready) await this.#takeSome();
       else await this.#reconnect();
     }
@@ -83,8 +83,9 @@ export class Claimer {
   async #takeSome(): Promise<void> {
     const { station, connection, keys, consumer, mono, random, run, onLost } = this.#options;
     this.#turn += 1;
-    const models = serveOrder(station.models, this.#turn);
-    const credits = Math.min(station.free, MOST_PER_TAKE);
+    const offer = station.offer;
+    const models = serveOrder(offer.models, this.#turn);
+    const credits = Math.min(offer.credits, MOST_PER_TAKE);
     const waitMs = WAIT_MIN_MS + random() * (WAIT_MAX_MS - WAIT_MIN_MS);
     const askedAt = mono();
     const all = askedAt - this.#lookedAt > WAIT_MAX_MS;

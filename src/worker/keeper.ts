@@ -3,11 +3,12 @@ import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { claimReply, openAmong } from "../redis/reply-stream.ts";
 import { dropIdleConsumers, heldBy, renew, silentTasks, takeOver } from "../redis/task-stream.ts";
-import type { QueuedTask } from "../redis/task-stream.ts";
+import type { QueuedTask, SilentTask } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Acknowledger } from "./acknowledger.ts";
 import { newAttemptNumber } from "./attempt.ts";
 import type { Attempt } from "./attempt.ts";
+import type { Resting } from "./resting.ts";
 import type { Roll } from "./roll.ts";
 import type { Runner } from "./runner.ts";
 import type { Station } from "./station.ts";
@@ -31,6 +32,7 @@ export interface KeeperOptions {
   readonly runner: Runner;
   readonly acknowledger: Acknowledger;
   readonly stations: readonly Station[];
+  readonly resting: Resting;
   readonly leaseMs: number;
   readonly deliveryLimit: number;
   readonly now: () => number;
@@ -51,6 +53,8 @@ export class Keeper {
   #sweep: NodeJS.Timeout | undefined;
   /** Models of which a task waits for a slot. */
   readonly #waiting = new Set<string>();
+  /** Models that are being swept after a hint; true when another one came meanwhile. */
+  readonly #hinted = new Map<string, boolean>();
   #orphanLook: NodeJS.Timeout | undefined;
   #beatAt: number;
   #sweepFrom: number;
@@ -99,8 +103,20 @@ export class Keeper {
     }, 2 * ORPHAN_MS);
   };
 
-  /** Looks at once for tasks of a model that were handed back. */
+  /** Looks at once for tasks of a model that were handed back; many hints at once cost two looks. */
   async sweepModel(model: string): Promise<void> {
+    if (this.#hinted.has(model)) {
+      this.#hinted.set(model, true);
+      return;
+    }
+    do {
+      this.#hinted.set(model, false);
+      await this.#sweepOne(model);
+    } while (this.#hinted.get(model) === true);
+    this.#hinted.delete(model);
+  }
+
+  async #sweepOne(model: string): Promise<void> {
     // After an outage leases that are kept look like those of tasks that were handed back.
     if (this.trusted()) await this.#search({ model, idleMs: this.#options.leaseMs });
   }
@@ -120,7 +136,7 @@ export class Keeper {
 
   async #sweepAll(): Promise<void> {
     if (!this.#options.connection.ready) return;
-    for (const model of this.#models()) await this.sweepModel(model);
+    for (const model of this.#models()) await this.#sweepOne(model);
     if (this.#options.mono() >= this.#tidyAt) await this.#tidy();
   }
 
@@ -184,35 +200,57 @@ export class Keeper {
   readonly trusted = (): boolean => this.#options.mono() >= this.#sweepFrom;
 
   async #search(search: Search): Promise<void> {
-    const station = this.#stationFor(search.model);
-    if (station === undefined || this.#stopped || this.#draining) return;
+    if (this.#ableTo(search.model).length === 0 || this.#stopped || this.#draining) return;
     try {
-      await this.#takeOverSilent(station, search);
+      await this.#takeOverSilent(search);
     } catch {
       // Redis is away: the next planned sweep, or the look after the reconnect, searches again.
     }
   }
 
-  async #takeOverSilent(station: Station, search: Search): Promise<void> {
+  async #takeOverSilent(search: Search): Promise<void> {
     const { connection, keys, roll, worker: consumer } = this.#options;
     const { model, idleMs } = search;
     const silent = await silentTasks(connection, keys, search);
-    const unknown = silent.filter((task) => !roll.has(model, task.entry));
-    const chosen = unknown.slice(0, station.room);
-    this.#reserve(station, search, unknown.length > chosen.length);
-    if (chosen.length === 0) return;
-    const entries = chosen.map((task) => task.entry);
+    const { placed, short } = this.#place(
+      model,
+      silent.filter((task) => !roll.has(model, task.entry)),
+    );
+    this.#reserve(short, search);
+    if (placed.size === 0) return;
+    const entries = [...placed.keys()];
     const tasks = await takeOver(connection, keys, { model, consumer, idleMs, entries });
-    const deliveries = new Map(chosen.map((task) => [task.entry, task.deliveries + 1]));
     this.#options.onReclaimed(tasks.length);
-    for (const task of tasks) await this.#resume(station, task, deliveries.get(task.entry) ?? 1);
+    for (const task of tasks) {
+      const place = placed.get(task.entry);
+      if (place !== undefined) await this.#resume(place.station, task, place.deliveries + 1);
+    }
+  }
+
+  /** Gives each task a station with room that does not leave it to others, the roomiest first. */
+  #place(model: string, tasks: readonly SilentTask[]): Places {
+    const stations = this.#ableTo(model);
+    const rooms = new Map(stations.map((station) => [station, station.roomFor(model)]));
+    const roomOf = (station: Station): number => rooms.get(station) ?? 0;
+    const placed = new Map<string, { readonly station: Station; readonly deliveries: number }>();
+    let short: Station | undefined;
+    for (const { entry, deliveries } of tasks) {
+      const willing = stations.filter((station) => !this.#options.resting.has({ model, entry }, station));
+      const [station] = willing.toSorted((a, b) => roomOf(b) - roomOf(a));
+      if (station === undefined) continue;
+      if (roomOf(station) > 0) {
+        rooms.set(station, roomOf(station) - 1);
+        placed.set(entry, { station, deliveries });
+      } else short ??= station;
+    }
+    return { placed, short };
   }
 
   /** Keeps the next free slot for a task that was found and has none, and searches again when there is one. */
-  #reserve(station: Station, search: Search, wanted: boolean): void {
+  #reserve(station: Station | undefined, search: Search): void {
     const { model } = search;
-    for (const one of this.#options.stations) one.reserve(model, wanted && one === station);
-    if (!wanted || this.#waiting.has(model)) return;
+    for (const one of this.#options.stations) one.reserve(model, one === station);
+    if (station === undefined || this.#waiting.has(model)) return;
     this.#waiting.add(model);
     void station.changed().then(() => {
       this.#waiting.delete(model);
@@ -226,18 +264,19 @@ export class Keeper {
     const task = runner.idOf(queued);
     if (task === undefined) return;
     const proposed = newAttemptNumber(this.#options.now(), this.#options.random());
-    const { state, attempt } = await claimReply(connection, keys, { task, attempt: proposed, worker });
+    const claim = { task, attempt: proposed, worker };
+    const { state, attempt, ordinal } = await claimReply(connection, keys, claim);
     log.info("task taken over", { task, model: queued.model, state, deliveries });
     if (state === "gone" || state === "answered") {
       acknowledger.add(queued.model, queued.entry);
     } else if (state === "begun") {
       const fault = new Fault("worker_lost", "the worker was lost during the answer");
-      void runner.refuse(queued, fault, { deliveries, attempt });
+      void runner.refuse(queued, fault, { deliveries, ordinal, attempt });
     } else if (deliveries > deliveryLimit) {
       const fault = new Fault("delivery_limit", `no worker answered in ${deliveryLimit} deliveries`);
-      void runner.refuse(queued, fault, { deliveries, attempt });
+      void runner.refuse(queued, fault, { deliveries, ordinal, attempt });
     } else {
-      runner.run(station, queued, { deliveries, attempt });
+      runner.run(station, queued, { deliveries, ordinal, attempt });
     }
   }
 
@@ -247,10 +286,17 @@ export class Keeper {
     for (const model of this.#models()) await this.#search({ model, idleMs: ORPHAN_MS, consumer });
   }
 
-  #stationFor(model: string): Station | undefined {
-    const able = this.#options.stations.filter((station) => station.nameOf(model) !== undefined);
-    return able.toSorted((a, b) => b.room - a.room)[0];
+  #ableTo(model: string): readonly Station[] {
+    return this.#options.stations.filter((station) => station.nameOf(model) !== undefined);
   }
+}
+
+/** Where tasks are to run that are taken over. */
+interface Places {
+  /** By queue entry; how often the task was delivered before. */
+  readonly placed: ReadonlyMap<string, { readonly station: Station; readonly deliveries: number }>;
+  /** A station whose slots another task waits for. */
+  readonly short: Station | undefined;
 }
 
 /** Which tasks to take over. */

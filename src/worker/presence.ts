@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { toFault } from "../core/fault.ts";
-import type { WorkerAnnouncement } from "../core/fleet.ts";
+import type { GateState, WorkerAnnouncement } from "../core/fleet.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { ANNOUNCE_MS, announceWorker, forgetWorker } from "../redis/registry.ts";
@@ -14,6 +14,13 @@ const LOOK_MS = 5000;
 const LOOK_AGAIN_MS = 1000;
 const LOOK_LIMIT_MS = 5000;
 
+const TOLD: Readonly<Record<GateState, string>> = {
+  closed: "backend serves the model as it should again",
+  busy: "backend is busy and gets fewer tasks of the model",
+  open: "backend fails again and again and gets no tasks of the model for a while",
+  "half-open": "backend gets one task of the model as a probe",
+};
+
 export interface PresenceOptions {
   readonly connection: Connection;
   readonly keys: Keys;
@@ -24,8 +31,8 @@ export interface PresenceOptions {
   readonly now: () => number;
   readonly metrics: Pick<WorkerMetrics, "loaded" | "redisAnswered">;
   readonly mono: () => number;
-  /** A backend has come (back): tasks may be waiting for it. */
-  readonly onModels: (models: readonly string[]) => void;
+  /** A backend with this model has come (back): tasks may be waiting for it. */
+  readonly onModel: (model: string) => void;
 }
 
 /** Looks at the backends and tells the fleet what this worker offers. */
@@ -87,6 +94,13 @@ export class Presence {
     if (!this.#stopped) this.#planLook(station);
   }
 
+  /** A backend serves a model otherwise than before. */
+  gateChanged({ backend }: Station, model: string, state: GateState): void {
+    const level = state === "open" ? "warn" : "info";
+    this.#options.log[level](TOLD[state], { backend: backend.name, model });
+    void this.announce(true);
+  }
+
   async announce(news: boolean): Promise<void> {
     if (this.#stopped) return;
     const { connection, keys, metrics, mono } = this.#options;
@@ -132,7 +146,7 @@ export class Presence {
       slots: station.slots,
     });
     await this.announce(true);
-    this.#options.onModels(models);
+    for (const model of models) this.#options.onModel(model);
   }
 
   async #prepare(): Promise<void> {

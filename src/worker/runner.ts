@@ -6,10 +6,8 @@ import { tagOf } from "../core/task.ts";
 import type { Usage } from "../core/usage.ts";
 import { getBody } from "../redis/body.ts";
 import type { Connection } from "../redis/connection.ts";
-import { publishSweep } from "../redis/control.ts";
 import { bury } from "../redis/dead-letters.ts";
 import type { Keys } from "../redis/keys.ts";
-import { handBack } from "../redis/task-stream.ts";
 import type { QueuedTask } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { WorkerMetrics } from "../telemetry/worker-metrics.ts";
@@ -20,8 +18,10 @@ import { Attempt, newAttemptNumber } from "./attempt.ts";
 import type { StopReason } from "./attempt.ts";
 import type { Emitter } from "./emitter.ts";
 import { Outbox } from "./outbox.ts";
+import { returnReasonOf } from "./returner.ts";
+import type { Returner, ReturnReason } from "./returner.ts";
 import type { Roll } from "./roll.ts";
-import type { Station } from "./station.ts";
+import type { Station, Visit } from "./station.ts";
 
 export interface RunnerOptions {
   readonly connection: Connection;
@@ -31,12 +31,11 @@ export interface RunnerOptions {
   readonly emitter: Emitter;
   readonly acknowledger: Acknowledger;
   readonly roll: Roll;
-  readonly leaseMs: number;
-  readonly deliveryLimit: number;
+  readonly returner: Returner;
   readonly now: () => number;
   readonly mono: () => number;
   readonly random: () => number;
-  readonly metrics: Pick<WorkerMetrics, "ended" | "handedBack" | "buried">;
+  readonly metrics: Pick<WorkerMetrics, "ended" | "buried">;
   /** A backend could not be reached: look at it again. */
   readonly onUnreachable: (station: Station) => void;
 }
@@ -44,14 +43,13 @@ export interface RunnerOptions {
 /** How a claimed task came into this worker's hands. */
 export interface Delivery {
   readonly deliveries: number;
+  /** The how-manieth attempt this is. */
+  readonly ordinal: number;
   /** Given by the claim that fenced earlier attempts; a first delivery makes its own. */
   readonly attempt?: number;
 }
 
-const FIRST: Delivery = { deliveries: 1 };
-
-/** The backend did not get the request. */
-const UNREACHED: ReadonlySet<FaultCode> = new Set<FaultCode>(["backend_unreachable", "connect_timeout"]);
+const FIRST: Delivery = { deliveries: 1, ordinal: 1 };
 
 /** Runs claimed tasks: one attempt each, from the claim to the acknowledgement. */
 export class Runner {
@@ -67,9 +65,14 @@ export class Runner {
     if (envelope === undefined) return;
     // Taken for an orphan when its delivery was on the way: it runs already.
     if (delivery === FIRST && this.#options.roll.runs(envelope.id, queued.entry)) return;
-    station.occupy();
-    void this.#attempt(station, queued, { envelope, delivery }).finally(() => {
-      station.release();
+    if (!station.admits(queued.model)) {
+      const { model, entry } = queued;
+      this.#options.returner.turnAway(station, { model, entry, deliveries: delivery.deliveries });
+      return;
+    }
+    const visit = station.occupy(queued.model);
+    void this.#attempt({ station, visit }, queued, { envelope, delivery }).finally(() => {
+      station.release(visit);
     });
   };
 
@@ -137,7 +140,7 @@ export class Runner {
   }
 
   async #attempt(
-    station: Station,
+    place: Place,
     queued: QueuedTask,
     claim: { envelope: TaskEnvelope; delivery: Delivery },
   ): Promise<void> {
@@ -148,7 +151,7 @@ export class Runner {
       return;
     }
     const outbox = this.#outbox(envelope, delivery.attempt);
-    if (delivery.deliveries === 1 && this.#waitedTooLong(envelope)) {
+    if (delivery.ordinal === 1 && this.#waitedTooLong(envelope)) {
       void this.#end(
         outbox,
         queued,
@@ -163,15 +166,17 @@ export class Runner {
       outbox,
       startedAt: this.#options.mono(),
       deliveries: delivery.deliveries,
+      ordinal: delivery.ordinal,
     });
     // The settlement runs on after the slot is free: the backend is done, Redis may not be.
     void this.#settle(attempt, queued);
     if (!this.#options.roll.add(attempt)) return;
     this.#options.roll.checkGateway(tagOf(envelope.id));
-    await this.#serve(station, attempt, envelope);
+    await this.#serve(place, attempt, envelope);
   }
 
-  async #serve(station: Station, attempt: Attempt, envelope: TaskEnvelope): Promise<void> {
+  async #serve(place: Place, attempt: Attempt, envelope: TaskEnvelope): Promise<void> {
+    const { station, visit } = place;
     try {
       const name = station.nameOf(attempt.model);
       if (name === undefined) throw new Fault("backend_unreachable", "the backend no longer has the model");
@@ -179,11 +184,12 @@ export class Runner {
       if (body === undefined) return;
       const task: Task = { ...envelope, body };
       const answer = await station.backend.run(task, name, attempt.outbox, attempt.signal);
+      visit.gate.worked(visit.era, station.slots);
       attempt.outbox.end(this.#frameEnd(attempt, answer.usage === undefined ? {} : { usage: answer.usage }));
       this.#count(station, attempt, { code: "ok", usage: answer.usage });
     } catch (error) {
       const fault = attempt.lapse ?? toFault(error);
-      this.#failed(station, attempt, fault);
+      this.#failed(place, attempt, fault);
       this.#count(station, attempt, { code: codeOf(attempt.stopReason, fault), usage: undefined });
     }
   }
@@ -210,34 +216,39 @@ export class Runner {
     return body;
   }
 
-  #failed(station: Station, attempt: Attempt, fault: Fault): void {
+  #failed(place: Place, attempt: Attempt, fault: Fault): void {
+    const { station } = place;
     const { stopReason, outbox } = attempt;
-    if (stopReason !== undefined && stopReason !== "draining") return;
-    if (UNREACHED.has(fault.code)) this.#options.onUnreachable(station);
-    if (!outbox.begun && this.#mayRunAgain(attempt, fault)) {
-      this.#options.metrics.handedBack(station.backend.name);
-      this.#handBack(attempt);
-      return;
-    }
-    const told =
-      stopReason === "draining" ? new Fault("worker_lost", "the worker stopped during the answer") : fault;
-    outbox.end(this.#frameEnd(attempt, { fault: faultToRecord(told) }));
+    if (stopReason === "draining") this.#leave(station, attempt);
+    if (stopReason !== undefined) return;
+    const reason = returnReasonOf(fault);
+    judge(place, outbox.begun, { reason, fault });
+    if (reason === "unreachable") this.#options.onUnreachable(station);
+    // An errand is for one server only.
+    const mayRunAgain = station.announced && !outbox.begun;
+    if (mayRunAgain && reason !== undefined) void this.#retry(station, attempt, { reason, fault });
+    else this.#tell(attempt, fault);
   }
 
-  #mayRunAgain(attempt: Attempt, fault: Fault): boolean {
-    if (attempt.stopReason === "draining") return true;
-    return UNREACHED.has(fault.code) && attempt.deliveries < this.#options.deliveryLimit;
+  #leave(station: Station, attempt: Attempt): void {
+    if (attempt.outbox.begun) {
+      this.#tell(attempt, new Fault("worker_lost", "the worker stopped during the answer"));
+    } else this.#options.returner.leave(station, attempt);
   }
 
-  /** Leaves the task to another worker (or to this one, when its backend is back). */
-  #handBack(attempt: Attempt): void {
-    const { connection, keys, worker, leaseMs } = this.#options;
-    attempt.outbox.close("fenced");
-    const { model, entry } = attempt;
-    handBack(connection, keys, { model, entry, consumer: worker, idleMs: leaseMs })
-      .then(async () => publishSweep(connection, keys, model))
-      // With Redis away the lease runs out by itself.
-      .catch(() => undefined);
+  async #retry(
+    station: Station,
+    attempt: Attempt,
+    why: { readonly reason: ReturnReason; readonly fault: Fault },
+  ): Promise<void> {
+    const { reason, fault } = why;
+    const { returner } = this.#options;
+    const again = returner.allows(attempt, reason) && (await returner.retry(station, attempt, reason, fault));
+    if (!again) this.#tell(attempt, fault);
+  }
+
+  #tell(attempt: Attempt, fault: Fault): void {
+    attempt.outbox.end(this.#frameEnd(attempt, { fault: faultToRecord(fault) }));
   }
 
   #frameEnd(attempt: Attempt, end: FrameEnd): FrameEnd {
@@ -255,6 +266,27 @@ export class Runner {
     if (result === "fenced") attempt.stop("fenced");
     else this.#options.acknowledger.add(queued.model, queued.entry);
   }
+}
+
+/** Where an attempt runs. */
+interface Place {
+  readonly station: Station;
+  readonly visit: Visit;
+}
+
+/** Tells the gate what an attempt that failed says of the backend. */
+function judge(
+  { station, visit: { gate, era } }: Place,
+  begun: boolean,
+  { reason, fault }: { readonly reason: ReturnReason | undefined; readonly fault: Fault },
+): void {
+  if (!station.announced) return;
+  if (reason === "busy") gate.busy(era, 1000 * (fault.askedToWait ?? 0));
+  // What breaks off in the middle is often cut by something between the two.
+  else if (reason !== undefined && !begun) gate.failed(era);
+  // A refusal that is the backend's own tells that it works; others may not have reached it.
+  else if (fault.code === "backend_error" || fault.code === "model_not_found")
+    gate.worked(era, station.slots);
 }
 
 /** How an attempt that failed is counted: a stop from outside is no fault of the backend. */

@@ -1,6 +1,30 @@
 import type { Backend, BackendState, SlotLender } from "../backends/backend.ts";
-import type { BackendAnnouncement } from "../core/fleet.ts";
+import { systemAmbient } from "../core/ambient.ts";
+import type { BackendAnnouncement, GateAnnouncement, GateState } from "../core/fleet.ts";
 import type { ModelCard } from "../core/model.ts";
+import { Gate } from "./gate.ts";
+import type { GateOptions } from "./gate.ts";
+
+export interface StationOptions {
+  /** False for what only this worker knows of: its models are no models of the fleet. */
+  readonly announced?: boolean;
+  readonly gates?: GateOptions;
+  /** A model is served otherwise than before. */
+  readonly onGate?: (station: Station, model: string, state: GateState) => void;
+}
+
+/** What may be claimed for a station now. */
+export interface Offer {
+  readonly models: readonly ModelCard[];
+  /** Most tasks; 0 when there are no models. */
+  readonly credits: number;
+}
+
+/** An attempt at a gate. */
+export interface Visit {
+  readonly gate: Gate;
+  readonly era: number;
+}
 
 /** A backend with its slots: how many tasks it runs, what models it has, whether it is well. */
 export class Station implements SlotLender {
@@ -13,15 +37,21 @@ export class Station implements SlotLender {
   /** Models of which a task is to be taken over as soon as there is room. */
   readonly #reserved = new Set<string>();
 
-  /** False for what only this worker knows of: its models are no models of the fleet. */
-  readonly announced: boolean;
+  readonly #options: StationOptions;
+  readonly #gates = new Map<string, Gate>();
+  /** Models whose gates are not simply closed circuits. */
+  readonly #troubled = new Set<string>();
 
   /** @param fixedSlots as configured; 0 takes what the backend says */
-  constructor(backend: Backend, fixedSlots: number, announced = true) {
+  constructor(backend: Backend, fixedSlots: number, options: StationOptions = {}) {
     this.backend = backend;
     backend.lender = this;
     this.#fixedSlots = fixedSlots;
-    this.announced = announced;
+    this.#options = options;
+  }
+
+  get announced(): boolean {
+    return this.#options.announced ?? true;
   }
 
   get healthy(): boolean {
@@ -47,8 +77,42 @@ export class Station implements SlotLender {
 
   /** Slots for new tasks: a reserved one is not. */
   get free(): number {
-    const isReserved = this.#reserved.size > 0 && this.models.some(({ key }) => this.#reserved.has(key));
+    const isReserved =
+      this.#reserved.size > 0 &&
+      this.models.some(({ key }) => this.#reserved.has(key) && this.#roomBehind(key) > 0);
     return Math.max(0, this.room - (isReserved ? 1 : 0));
+  }
+
+  /** What may be claimed: of several models only those whose gates let tasks through, and not too many of any. */
+  get offer(): Offer {
+    const { models, free } = this;
+    if (this.#troubled.size === 0) return { models, credits: free };
+    let credits = free;
+    const able = models.filter(({ key }) => {
+      const most = this.#roomBehind(key) - (this.#reserved.has(key) ? 1 : 0);
+      if (most > 0) credits = Math.min(credits, most);
+      return most > 0;
+    });
+    return { models: able, credits: able.length === 0 ? 0 : credits };
+  }
+
+  /** How many more tasks of a model this station can run now. */
+  roomFor(model: string): number {
+    return Math.min(this.room, this.#roomBehind(model));
+  }
+
+  /** False when the circuit of a model is open, or its backend has enough of it, since the task was claimed. */
+  admits(model: string): boolean {
+    return !this.#troubled.has(model) || this.#roomBehind(model) > 0;
+  }
+
+  /** True when the station has the model and its circuit is not open. */
+  serves(model: string): boolean {
+    return this.nameOf(model) !== undefined && this.#gates.get(model)?.state !== "open";
+  }
+
+  #roomBehind(model: string): number {
+    return this.#troubled.has(model) ? (this.#gates.get(model)?.room ?? Infinity) : Infinity;
   }
 
   /**
@@ -70,8 +134,10 @@ export class Station implements SlotLender {
   /** Returns true when the models or the health changed. */
   update(state: BackendState): boolean {
     const before = describe(this.models);
+    const isBack = !this.#healthy;
     this.#state = state;
     this.#healthy = true;
+    if (isBack) for (const model of this.#troubled) this.#gates.get(model)?.revive();
     this.wake();
     return before !== describe(this.models);
   }
@@ -83,24 +149,48 @@ export class Station implements SlotLender {
     return before;
   }
 
-  /** Takes a slot. A task taken over from a dead worker may briefly exceed the slots: backends queue by themselves. */
-  occupy(): void {
+  /**
+   * Takes a slot for a task of a model, and returns its gate with the era of the attempt. A task taken over from a
+   * dead worker may briefly exceed the slots: backends queue by themselves.
+   */
+  occupy(model: string): Visit {
     this.#busy += 1;
+    const gate = this.#gateOf(model);
+    return { gate, era: gate.enter() };
   }
 
-  release(): void {
+  release({ gate, era }: Visit): void {
     this.#busy -= 1;
+    gate.leave(era);
     this.wake();
   }
 
   borrow(): boolean {
     if (this.free === 0) return false;
-    this.occupy();
+    this.#busy += 1;
     return true;
   }
 
   giveBack(): void {
-    this.release();
+    this.#busy -= 1;
+    this.wake();
+  }
+
+  #gateOf(model: string): Gate {
+    const known = this.#gates.get(model);
+    if (known !== undefined) return known;
+    const gate = new Gate(this.#options.gates ?? systemAmbient, {
+      onRoom: () => {
+        this.wake();
+      },
+      onState: (state) => {
+        if (state === "closed") this.#troubled.delete(model);
+        else this.#troubled.add(model);
+        this.#options.onGate?.(this, model, state);
+      },
+    });
+    this.#gates.set(model, gate);
+    return gate;
   }
 
   /** Resolves at the next change that may have freed a slot. */
@@ -120,7 +210,15 @@ export class Station implements SlotLender {
   announcement(): BackendAnnouncement {
     const { name, kind, url } = this.backend;
     const { slots, busy, healthy, models } = this;
-    return { name, kind, url, slots, busy, healthy, models };
+    const gates = this.#announcedGates();
+    return { name, kind, url, slots, busy, healthy, models, ...(gates.length === 0 ? {} : { gates }) };
+  }
+
+  #announcedGates(): GateAnnouncement[] {
+    return [...this.#troubled].flatMap((model) => {
+      const state = this.#gates.get(model)?.state ?? "closed";
+      return state === "closed" || this.nameOf(model) === undefined ? [] : [{ model, state }];
+    });
   }
 }
 

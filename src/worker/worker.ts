@@ -17,15 +17,20 @@ import { openWorkerMetrics } from "../telemetry/worker-metrics.ts";
 import type { WorkerMetrics } from "../telemetry/worker-metrics.ts";
 import { Acknowledger } from "./acknowledger.ts";
 import { Claimer } from "./claimer.ts";
+import type { ClaimerOptions } from "./claimer.ts";
 import { ErrandDesk } from "./errand-desk.ts";
 import { Emitter } from "./emitter.ts";
 import { Keeper } from "./keeper.ts";
+import { Peers } from "./peers.ts";
 import { PhaseWatch } from "./phase-watch.ts";
 import { Presence } from "./presence.ts";
 import { Reporter } from "./reporter.ts";
+import { Resting } from "./resting.ts";
+import { Returner } from "./returner.ts";
 import { Roll } from "./roll.ts";
 import { Runner } from "./runner.ts";
 import { Station } from "./station.ts";
+import type { StationOptions } from "./station.ts";
 
 /** A running worker. */
 export interface WorkerHandle {
@@ -123,6 +128,7 @@ interface Crew extends Links {
   readonly emitter: Emitter;
   readonly roll: Roll;
   readonly keeper: Keeper;
+  readonly resting: Resting;
   readonly presence: Presence;
   readonly reporter: Reporter;
   readonly claimers: readonly Claimer[];
@@ -132,13 +138,16 @@ const { now, mono, random } = systemAmbient;
 
 async function recruit(options: WorkerOptions, worker: string, redis: Connections): Promise<Crew> {
   const { settings, log } = options;
-  const { leaseMs, deliveryLimit } = settings;
+  const { leaseMs, deliveryLimit, busyLimit } = settings;
   const keys = new Keys(settings.prefix);
   const links = { ...(await openLinks(redis)), keys };
   const stations = recruitStations(options, worker, {
     ...links,
     onChanged: (station) => {
       void presence.look(station);
+    },
+    onGate: (station, model, state) => {
+      presence.gateChanged(station, model, state);
     },
   });
   const metrics = openWorkerMetrics({ version: productVersion() });
@@ -152,30 +161,26 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
     station.failed();
     void presence.look(station);
   };
-  const runner = new Runner({ ...common, connection: links.writes, emitter, metrics, onUnreachable });
-  const onReclaimed = (count: number): void => {
-    metrics.reclaimed(count);
+  const sweep = (model: string): void => {
+    void keeper.sweepModel(model);
   };
+  const resting = new Resting({ mono, onOver: sweep });
+  const reading = { ...common, connection: links.leases, stations };
+  const writing = { ...common, connection: links.writes, metrics };
+  const returner = new Returner({ ...writing, busyLimit, peers: new Peers(reading), resting });
+  const runner = new Runner({ ...writing, emitter, returner, onUnreachable });
   const sweepDelayMs = Math.max(0, 1.5 * leaseMs - (await uptimeMs(links.leases)));
-  const keeperOptions = { ...common, connection: links.leases, runner, stations, onReclaimed };
-  const keeper = new Keeper({ ...keeperOptions, sweepDelayMs });
+  const onReclaimed = metrics.reclaimed;
+  const keeper = new Keeper({ ...reading, runner, resting, sweepDelayMs, onReclaimed });
   trust.trusted = keeper.trusted;
-  const onModels = (models: readonly string[]): void => {
-    for (const model of models) void keeper.sweepModel(model);
-  };
-  const offer = { version: productVersion(), stations, metrics, onModels };
+  const offer = { version: productVersion(), stations, metrics, onModel: sweep };
   const presence = new Presence({ ...common, ...offer, connection: links.leases });
-  const reporter = new Reporter({ connection: links.leases, keys, worker, metrics });
   const run = (station: Station, task: QueuedTask): void => {
     metrics.claimed(1);
     runner.run(station, task);
   };
-  const claimers: Claimer[] = [];
-  for (const station of stations) {
-    const connection = await redis.open("claims");
-    const mine = { connection, station, consumer: worker, onLost: keeper.lookForOrphans, run };
-    claimers.push(new Claimer({ ...common, ...mine }));
-  }
+  const claims = { ...common, consumer: worker, onLost: keeper.lookForOrphans, run };
+  const claimers = await recruitClaimers(stations, redis, claims);
   for (const connection of redis.connections) connection.onDown(metrics.redisFailed);
   return {
     ...links,
@@ -186,8 +191,9 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
     emitter,
     roll,
     keeper,
+    resting,
     presence,
-    reporter,
+    reporter: new Reporter({ connection: links.leases, keys, worker, metrics }),
     claimers,
   };
 }
@@ -196,15 +202,33 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
 function recruitStations(
   { backends, settings }: WorkerOptions,
   worker: string,
-  links: Links & { readonly keys: Keys; readonly onChanged: (station: Station) => void },
+  links: Links & {
+    readonly keys: Keys;
+    readonly onChanged: (station: Station) => void;
+    readonly onGate: NonNullable<StationOptions["onGate"]>;
+  },
 ): readonly Station[] {
-  const { leases, keys, onChanged } = links;
-  const stations = backends.map((backend) => new Station(backend, settings.slots));
+  const { leases, keys, onChanged, onGate } = links;
+  const gates = { failures: settings.circuitFailures, mono, random };
+  const stations = backends.map((backend) => new Station(backend, settings.slots, { gates, onGate }));
   if (!backends.some(({ kind }) => kind === "ollama" || kind === "unknown")) return stations;
   const keep = async (queues: readonly string[]): Promise<void> =>
     keepQueues(leases, keys, queues, ERRAND_QUEUE_MS);
   const desk = new ErrandDesk({ worker, stations, keep, onChanged });
-  return [...stations, new Station(desk, 0, false)];
+  return [...stations, new Station(desk, 0, { announced: false })];
+}
+
+/** A claimer blocks its connection, so each has one of its own. */
+async function recruitClaimers(
+  stations: readonly Station[],
+  redis: Connections,
+  options: Omit<ClaimerOptions, "station" | "connection">,
+): Promise<readonly Claimer[]> {
+  const claimers: Claimer[] = [];
+  for (const station of stations) {
+    claimers.push(new Claimer({ ...options, station, connection: await redis.open("claims") }));
+  }
+  return claimers;
 }
 
 /** Frames, heartbeats and subscriptions do not wait for each other. */
@@ -237,6 +261,7 @@ async function stop(options: WorkerOptions, crew: Crew, connections: readonly Co
   roll.stopAll("draining");
   await roll.empty(FAREWELL_MS);
   keeper.stop();
+  crew.resting.stop();
   await acknowledger.flush();
   await crew.reporter.stop();
   await presence.stop();

@@ -44,7 +44,7 @@ for (const speaks of ["ollama", "openai"] as const) {
 
   journey(
     `what a backend that speaks ${speaks} refuses is told in the client's dialect`,
-    { posts: [{ speaks }] },
+    { posts: [{ speaks }], env: { SGNET_BUSY_LIMIT: "1" } },
     async (fleet, t) => {
       const { standIn } = fleet.post();
       for (const status of [400, 403, 404, 500, 503]) {

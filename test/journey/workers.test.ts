@@ -132,6 +132,8 @@ function poison(
 ): { readonly deaths: () => number; readonly heal: () => void } {
   let deaths = 0;
   let healed = false;
+  // One after the other: a new worker may ask the stand-in before it counts as started and can be found here.
+  let replaced = Promise.resolve();
   const replace = async (): Promise<void> => {
     await Promise.all(fleet.posts.map(async ({ worker }) => worker.kill()));
     await fleet.addWorker(standIn);
@@ -139,7 +141,7 @@ function poison(
   standIn.events.on("request", (recorded: Recorded) => {
     if (healed || !recorded.raw.includes("poison")) return;
     deaths += 1;
-    void replace();
+    replaced = replaced.then(replace);
   });
   return {
     deaths: () => deaths,

@@ -312,7 +312,7 @@ describe("error replies of backends", () => {
       "Loading model",
       503,
     ],
-    [429, '{"message":"slow down"}', "backend_busy", "slow down", 503],
+    [429, '{"message":"slow down"}', "backend_busy", "slow down", 429],
     [400, '{"error":{"message":"{\\"error\\":{\\"message\\":\\"inner\\"}}"}}', "backend_error", "inner", 400],
     [
       501,

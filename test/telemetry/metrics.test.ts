@@ -82,7 +82,7 @@ function busyWorker(): WorkerMetrics {
     totalSeconds: 1,
     usage: { promptTokens: 1, completionTokens: 1 },
   });
-  metrics.handedBack("b");
+  metrics.handedBack("b", "busy");
   metrics.loaded("b", "m");
   return metrics;
 }

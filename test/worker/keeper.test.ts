@@ -8,6 +8,7 @@ import type { QueuedTask } from "../../src/redis/task-stream.ts";
 import { openLog } from "../../src/telemetry/log.ts";
 import { Acknowledger } from "../../src/worker/acknowledger.ts";
 import { Keeper } from "../../src/worker/keeper.ts";
+import { Resting } from "../../src/worker/resting.ts";
 import { Roll } from "../../src/worker/roll.ts";
 import type { Runner } from "../../src/worker/runner.ts";
 import type { Station } from "../../src/worker/station.ts";
@@ -29,10 +30,16 @@ after(async () => {
 interface Plan {
   readonly station?: Station;
   readonly sweepDelayMs?: number;
+  readonly resting?: Resting;
+}
+
+/** Nothing rests. */
+function restless(): Resting {
+  return new Resting({ mono: systemAmbient.mono, onOver: () => {} });
 }
 
 function keeperOf(worker: string, ran: string[], plan: Plan = {}): Keeper {
-  const { station = idleStation(4), sweepDelayMs = 0 } = plan;
+  const { station = idleStation(4), sweepDelayMs = 0, resting = restless() } = plan;
   const { connection, keys } = redis;
   const { mono, now, random } = systemAmbient;
   const roll = new Roll({ connection, keys, mono, trusted: () => true });
@@ -49,6 +56,7 @@ function keeperOf(worker: string, ran: string[], plan: Plan = {}): Keeper {
     runner: runner as unknown as Runner,
     acknowledger: new Acknowledger({ connection, keys }),
     stations: [station],
+    resting,
     leaseMs: LEASE_MS,
     deliveryLimit: 3,
     now,
@@ -102,11 +110,11 @@ test("a silent task gets the next free slot of a busy backend, before any new ta
   const ran: string[] = [];
   await silent("g.4");
   const station = idleStation(1);
-  station.occupy();
+  const visit = station.occupy("tiny");
   const keeper = keeperOf("busy", ran, { station });
   await keeper.sweepModel("tiny");
   assert.deepEqual(ran, []);
-  station.release();
+  station.release(visit);
   assert.equal(station.room, 1);
   assert.equal(station.free, 0, "new tasks wait");
   await until("a run", () => ran.length > 0);

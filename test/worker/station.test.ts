@@ -7,7 +7,7 @@ describe("the slots of a station", () => {
     const station = idleStation(2);
     const { lender } = station.backend;
     assert.equal(lender, station);
-    station.occupy();
+    station.occupy("tiny");
     assert.equal(lender?.borrow(), true);
     assert.deepEqual([station.busy, station.free, lender.borrow()], [2, 0, false]);
     lender.giveBack();

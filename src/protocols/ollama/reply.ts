@@ -29,7 +29,7 @@ function statusOf(value: JsonObject): number | undefined {
 export function faultOf(value: JsonObject, status: number | undefined, retryAfter?: number): Fault {
   const message = unwrap(value["error"]) || "the backend reported an error without saying which";
   const options = setOnly<{ http?: number; retryAfter?: number }>({ http: status, retryAfter });
-  if (status === 503) return new Fault("backend_busy", message, options);
+  if (status === 429 || status === 503) return new Fault("backend_busy", message, options);
   return new Fault(status === 404 ? "model_not_found" : "backend_error", message, options);
 }
 

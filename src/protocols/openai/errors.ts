@@ -34,7 +34,7 @@ function errorFault(status: number, text: string, retryAfter: number | undefined
       return new Fault("model_not_found", message, wait);
     case 429:
     case 503:
-      return new Fault("backend_busy", message, wait);
+      return new Fault("backend_busy", message, { http: status, ...wait });
     case 501:
       return new Fault("not_implemented", message, wait);
     case 500:

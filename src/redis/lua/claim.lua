@@ -2,8 +2,9 @@
 -- KEYS[1]: reply stream of the task
 -- ARGV[1]: proposed attempt
 -- ARGV[2]: worker that claims
--- Returns: {state, attempt}: 0 the reply is gone; 1 claimed, nothing was sent yet; 2 claimed, frames of an
+-- Returns: {state, attempt, ordinal}: 0 the reply is gone; 1 claimed, nothing was sent yet; 2 claimed, frames of an
 --          earlier attempt are in the stream; 3 answered already
+-- The ordinal is how many attempts there have been, this one included: the first left no marker, each later one did.
 -- A claim marker remembers in a second field that frames precede it: its claimant may die before its first frame.
 -- Atomic:  compare and set between several claimants and the old worker
 local top = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
@@ -21,4 +22,4 @@ if field == 'f' or top[2][3] == 'begun' then
   return { 2, attempt }
 end
 redis.call('XADD', KEYS[1], attempt .. '-0', 'c', ARGV[2])
-return { 1, attempt }
+return { 1, attempt, redis.call('XLEN', KEYS[1]) }

@@ -1,0 +1,143 @@
+import type { Fault } from "../core/fault.ts";
+import type { Connection } from "../redis/connection.ts";
+import { publishSweep } from "../redis/control.ts";
+import type { Keys } from "../redis/keys.ts";
+import { handBack } from "../redis/task-stream.ts";
+import type { WorkerMetrics } from "../telemetry/worker-metrics.ts";
+import type { Attempt } from "./attempt.ts";
+import type { Peers } from "./peers.ts";
+import type { Resting } from "./resting.ts";
+import type { Station } from "./station.ts";
+
+/** A backend that cannot be reached, answers 5xx, breaks off, or takes too long. */
+type Failure = "unreachable" | "failing" | "broken-off" | "timed-out";
+
+/**
+ * Why a task is handed back. `busy` (429, 503) is no failure of the backend; `shut`: its gate was shut when the task
+ * came; `draining`: the worker leaves.
+ */
+export type ReturnReason = Failure | "busy" | "shut" | "draining";
+
+const FAILURES: ReadonlySet<ReturnReason> = new Set<Failure>([
+  "unreachable",
+  "failing",
+  "broken-off",
+  "timed-out",
+]);
+
+/** A station leaves a task that it failed with to others for this long, when there are others; ms. */
+const ELSEWHERE_MS = 20_000;
+
+/** When there are none, and after busy answers, it rests for so long, doubled with each attempt; ms. */
+const REST_MIN_MS = 250;
+const REST_MAX_MS = 10_000;
+
+/** What got an answer like 5xx, or none in time, may itself be the cause: it is run once more, elsewhere. */
+const FAILING_DELIVERIES = 2;
+
+/** A longer Retry-After is not believed, ms. */
+const MOST_ASKED_MS = 60_000;
+
+export interface ReturnerOptions {
+  readonly connection: Connection;
+  readonly keys: Keys;
+  readonly worker: string;
+  readonly leaseMs: number;
+  readonly deliveryLimit: number;
+  /** Most attempts of a task when backends are busy. */
+  readonly busyLimit: number;
+  readonly now: () => number;
+  readonly random: () => number;
+  readonly metrics: Pick<WorkerMetrics, "handedBack">;
+  readonly peers: Pick<Peers, "serve">;
+  readonly resting: Resting;
+}
+
+/** The reason to run a task again whose attempt failed before its answer began; undefined for what is final. */
+export function returnReasonOf(fault: Fault): ReturnReason | undefined {
+  const { code, http } = fault;
+  if (code === "backend_busy") return "busy";
+  if (code === "backend_unreachable" || code === "connect_timeout") return "unreachable";
+  if (code === "first_token_timeout" || code === "idle_timeout") return "timed-out";
+  if (code === "backend_lost") return "broken-off";
+  return code === "backend_error" && http >= 500 && http !== 501 ? "failing" : undefined;
+}
+
+/** Hands tasks back: to other workers first, to this one after a rest. */
+export class Returner {
+  readonly #options: ReturnerOptions;
+
+  constructor(options: ReturnerOptions) {
+    this.#options = options;
+  }
+
+  /** False when a task has been tried often enough: what the last attempt met is then told to the client. */
+  allows(attempt: Attempt, reason: ReturnReason): boolean {
+    const { deliveryLimit, busyLimit } = this.#options;
+    const { deliveries, ordinal } = attempt;
+    if (reason === "draining" || reason === "shut") return true;
+    if (reason === "busy") return ordinal < busyLimit;
+    if (reason === "unreachable") return deliveries < deliveryLimit;
+    return deliveries < Math.min(FAILING_DELIVERIES, deliveryLimit);
+  }
+
+  /** Hands an attempt back because its worker leaves: it is not its fault, and does not count as a delivery. */
+  leave(station: Station, attempt: Attempt): void {
+    attempt.outbox.close("fenced");
+    this.#send(station, attempt, "draining");
+  }
+
+  /**
+   * Hands an attempt back that met `fault`. Resolves with false when nobody else could run it, and this station should
+   * not run it again, or could only after its deadline.
+   */
+  async retry(station: Station, attempt: Attempt, reason: ReturnReason, fault: Fault): Promise<boolean> {
+    const { peers, resting, now } = this.#options;
+    const { model, deadline } = attempt;
+    const elsewhere = await peers.serve(model, station);
+    const restMs = this.#restMs(attempt, { reason, fault, elsewhere });
+    const here = (reason === "busy" || reason === "unreachable") && now() + restMs < deadline;
+    if (!elsewhere && !here) return false;
+    // It may have been cancelled or fenced meanwhile.
+    if (attempt.stopReason !== undefined && attempt.stopReason !== "draining") return true;
+    resting.add(attempt, station, restMs);
+    attempt.outbox.close("fenced");
+    this.#send(station, attempt, reason);
+    return true;
+  }
+
+  /** Hands a task back that was claimed when the gate was open, and came when it was shut. */
+  turnAway(
+    station: Station,
+    task: { readonly model: string; readonly entry: string; readonly deliveries: number },
+  ): void {
+    this.#options.resting.add(task, station, REST_MIN_MS);
+    this.#send(station, task, "shut");
+  }
+
+  #restMs(
+    { ordinal }: Attempt,
+    why: { readonly reason: ReturnReason; readonly fault: Fault; readonly elsewhere: boolean },
+  ): number {
+    const { reason, fault, elsewhere } = why;
+    if (elsewhere && reason !== "busy") return ELSEWHERE_MS;
+    const grown =
+      Math.min(REST_MAX_MS, REST_MIN_MS * 2 ** (ordinal - 1)) * (0.75 + this.#options.random() / 2);
+    return Math.max(grown, Math.min(MOST_ASKED_MS, 1000 * (fault.askedToWait ?? 0)));
+  }
+
+  #send(
+    station: Station,
+    task: { readonly model: string; readonly entry: string; readonly deliveries: number },
+    reason: ReturnReason,
+  ): void {
+    const { connection, keys, worker: consumer, leaseMs: idleMs, metrics } = this.#options;
+    const { model, entry, deliveries } = task;
+    metrics.handedBack(station.backend.name, reason);
+    const count = FAILURES.has(reason) ? deliveries : deliveries - 1;
+    handBack(connection, keys, { model, entry, consumer, idleMs, deliveries: count })
+      .then(async () => publishSweep(connection, keys, model))
+      // With Redis away the lease runs out by itself.
+      .catch(() => undefined);
+  }
+}

@@ -6,6 +6,7 @@ import { joinUsage } from "../core/usage.ts";
 import { serverEndpoint } from "../protocols/catalogue.ts";
 import { toldNames } from "../protocols/dropped.ts";
 import type { ReplyWriter, ServerEndpoint } from "../protocols/protocol.ts";
+import { MOST_REPLY_BYTES, replyTooLarge } from "../protocols/whole.ts";
 import type { Answer, ReplySink } from "./backend.ts";
 
 /** A task read for a backend that does not speak its client's dialect. */
@@ -49,9 +50,13 @@ export class Outlet {
     this.#dropped = toldNames(dropped);
   }
 
-  /** Passes the bytes on; an empty buffer does nothing. `contentType` counts with the first bytes only. */
+  /**
+   * Passes the bytes on; an empty buffer does nothing. `contentType` counts with the first bytes only. Throws
+   * `invalid_request` for a reply that is too large in one piece.
+   */
   write(bytes: Buffer, contentType: string): void {
     if (bytes.length === 0) return;
+    if (bytes.length > MOST_REPLY_BYTES) throw replyTooLarge();
     if (!this.#begun) {
       this.#begun = true;
       this.#sink.head(200, contentType, this.#dropped);

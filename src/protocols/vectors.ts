@@ -1,6 +1,7 @@
 import type { EmbedRequest, Part } from "../core/chat.ts";
 import { Fault } from "../core/fault.ts";
 import type { Json } from "../core/json.ts";
+import { MOST_REPLY_BYTES, replyTooLarge } from "./whole.ts";
 
 /** Vectors of embeddings: shaped, checked and written. */
 
@@ -10,12 +11,21 @@ export type EmbeddingPart = Extract<Part, { type: "embedding" }>;
 const UNIT_TOLERANCE = 1e-5;
 const BYTES_PER_FLOAT = 4;
 
-/** The vectors of a reply as the request wants them, checked: one for each input, of numbers only. */
+/** More numbers than this are too many in every form, and too many for a text in memory; a number takes 8 to 24 bytes. */
+const MOST_NUMBERS = MOST_REPLY_BYTES / 8;
+
+/**
+ * The vectors of a reply as the request wants them, checked: one for each input, of numbers only. Throws
+ * `backend_lost`, and `invalid_request` when they are too many to be told.
+ */
 export function embeddingParts(vectors: readonly Json[], request: EmbedRequest): EmbeddingPart[] {
   if (vectors.length !== request.inputs.length) {
     const counts = `${vectors.length} vectors for ${request.inputs.length} inputs`;
     throw new Fault("backend_lost", `the backend answered with ${counts}`);
   }
+  const [first] = vectors;
+  const length = Array.isArray(first) ? first.length : 0;
+  if (vectors.length * length > MOST_NUMBERS) throw replyTooLarge();
   return vectors.map((vector, index) => {
     if (!isVector(vector)) throw new Fault("backend_lost", "the backend's reply has a broken vector");
     return { type: "embedding", index, vector: shapeVector(vector, request) };
@@ -60,7 +70,7 @@ export function decodeVector(base64: string): number[] {
   if (bytes.length === 0 || bytes.length % BYTES_PER_FLOAT !== 0) {
     throw new Fault("backend_lost", "the backend's reply has a broken vector");
   }
-  return Array.from({ length: bytes.length / BYTES_PER_FLOAT }, (_, index) =>
-    bytes.readFloatLE(index * BYTES_PER_FLOAT),
-  );
+  const numbers: number[] = [];
+  for (let at = 0; at < bytes.length; at += BYTES_PER_FLOAT) numbers.push(bytes.readFloatLE(at));
+  return numbers;
 }

@@ -1,3 +1,4 @@
+import { encodeFrame } from "../wire/frame-codec.ts";
 import type { Argument, Connection } from "./connection.ts";
 import type { Keys } from "./keys.ts";
 import { asArray, asStreams, asText } from "./replies.ts";
@@ -39,8 +40,51 @@ const RECORDS_AT = 3;
 
 const RESULTS: readonly EmitResult[] = ["accepted", "gone", "fenced", "refused"];
 
+/**
+ * Bytes of frames in one message to a gateway. Redis hangs up on a subscriber to whom it owes more than 32 MiB, by its
+ * default settings, and then the messages of all tasks of that gateway are lost.
+ */
+const MOST_PUBLISHED = 4 * 1024 * 1024;
+
+/** In place of a frame that is too large to be published. */
+const NUDGE_SEQ = Number.MAX_SAFE_INTEGER;
+
 /** Appends frames of tasks of one gateway and publishes them there. Sending the same frames again is harmless. */
 export async function emit(
+  connection: Connection,
+  keys: Keys,
+  tag: string,
+  frames: readonly OutgoingFrame[],
+): Promise<EmitResult[]> {
+  let size = 0;
+  for (const { bytes } of frames) size += bytes.length;
+  if (size <= MOST_PUBLISHED) return emitTogether(connection, keys, tag, frames);
+  const calls = bySize(frames).map(async (some) => emitTogether(connection, keys, tag, some));
+  return (await Promise.all(calls)).flat();
+}
+
+/** Groups of frames that may be published together; a frame that may not be is alone. */
+function bySize(frames: readonly OutgoingFrame[]): OutgoingFrame[][] {
+  const groups: OutgoingFrame[][] = [];
+  let size = Infinity;
+  for (const frame of frames) {
+    size += frame.bytes.length;
+    if (size <= MOST_PUBLISHED) {
+      groups.at(-1)?.push(frame);
+      continue;
+    }
+    size = frame.bytes.length;
+    groups.push([frame]);
+  }
+  return groups;
+}
+
+/** A frame that no gateway can be waiting for: it looks into the reply stream for those before. */
+function nudgeFor({ task, attempt }: OutgoingFrame): Buffer {
+  return encodeFrame({ task, attempt, seq: NUDGE_SEQ, bytes: NOTHING });
+}
+
+async function emitTogether(
   connection: Connection,
   keys: Keys,
   tag: string,
@@ -57,6 +101,9 @@ export async function emit(
     args.push(`${attempt}-${seq}`, `${last ? "e" : "f"}${bytes.length}`);
   }
   args[RECORDS_AT] = Buffer.concat(records);
+  const [first] = frames;
+  if (frames.length === 1 && first !== undefined && first.bytes.length > MOST_PUBLISHED)
+    args.push(nudgeFor(first));
   const codes = asArray(await run(connection, EMIT, replies, args));
   return frames.map((_frame, index) => RESULTS[Number(codes[index])] ?? "gone");
 }

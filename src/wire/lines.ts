@@ -7,25 +7,34 @@ const NEWLINE = 10;
 const RETURN = 13;
 const NOTHING: Buffer = Buffer.alloc(0);
 
+function lineTooLong(): Fault {
+  return new Fault("backend_lost", "the backend sent a line that is too long");
+}
+
 /** Gathers bytes up to a bound without copying them before they are taken. */
 export class Gatherer {
   readonly #max: number;
+  readonly #tooMuch: () => Fault;
   #pieces: Buffer[] = [];
   #length = 0;
 
-  /** @param max bytes */
-  constructor(max: number = MAX_LINE) {
+  /**
+   * @param max bytes
+   * @param tooMuch what is thrown when more is to be held
+   */
+  constructor(max: number = MAX_LINE, tooMuch: () => Fault = lineTooLong) {
     this.#max = max;
+    this.#tooMuch = tooMuch;
   }
 
   get length(): number {
     return this.#length;
   }
 
-  /** Throws `backend_lost` when more than the bound is held. */
+  /** Throws when more than the bound is held. */
   add(piece: Buffer): void {
     this.#length += piece.length;
-    if (this.#length > this.#max) throw new Fault("backend_lost", "the backend sent a line that is too long");
+    if (this.#length > this.#max) throw this.#tooMuch();
     this.#pieces.push(piece);
   }
 

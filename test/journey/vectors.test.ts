@@ -5,6 +5,23 @@ import { standInText, standInVector, unitVector } from "../stand-in.ts";
 import { statusOf } from "./asked.ts";
 import { journey, MODEL as model } from "./fleet.ts";
 
+journey(
+  "a reply larger than a subscriber may be owed does not cut the channel",
+  { posts: [{ speaks: "openai" }] },
+  async (fleet) => {
+    const long = "A".repeat(40 * 1024 * 1024);
+    const entry = { object: "embedding", index: 0, embedding: long };
+    const body = JSON.stringify({ object: "list", model: `${model}:latest`, data: [entry], usage: {} });
+    fleet.post().standIn.behaviour.answers = { "/v1/embeddings": { contentType: "application/json", body } };
+    const asked = JSON.stringify({ model, input: "a", encoding_format: "base64" });
+    const reply = await fetch(`${fleet.gateway.url}/v1/embeddings`, { method: "POST", body: asked });
+    assert.equal(reply.status, 200);
+    const told = (await reply.json()) as { data: { embedding: string }[] };
+    assert.ok(told.data[0]?.embedding === long);
+    assert.doesNotMatch(fleet.gateway.story, /Redis is away/);
+  },
+);
+
 function assertClose(actual: readonly number[] | undefined, expected: readonly number[]): void {
   assert.equal(actual?.length, expected.length);
   for (const [index, value] of expected.entries()) {

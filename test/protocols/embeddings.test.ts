@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import * as fc from "fast-check";
-import type { NeutralRequest, Part } from "../../src/core/chat.ts";
+import type { EmbedRequest, NeutralRequest, Part } from "../../src/core/chat.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { JsonObject } from "../../src/core/json.ts";
 import type { Endpoint } from "../../src/core/task.ts";
@@ -11,7 +11,13 @@ import { modelNotFound } from "../../src/protocols/ollama/faults.ts";
 import { openaiClient } from "../../src/protocols/openai/client.ts";
 import { OPENAI_PROFILES } from "../../src/protocols/openai/profiles.ts";
 import type { ClientFace, Relay } from "../../src/protocols/protocol.ts";
-import { decodeVector, encodedLength, encodeVector, shapeVector } from "../../src/protocols/vectors.ts";
+import {
+  decodeVector,
+  embeddingParts,
+  encodedLength,
+  encodeVector,
+  shapeVector,
+} from "../../src/protocols/vectors.ts";
 import { splitAt } from "../split.ts";
 import { loadTranscript, type Transcript, transcriptNames } from "../transcript.ts";
 
@@ -72,6 +78,41 @@ function faultOf(run: () => unknown): Fault {
   }
   throw new Error("nothing was thrown");
 }
+
+/** What the reader says of so many MiB. */
+function faultOfMebibytes(face: ClientFace, mebibytes: number): Fault {
+  const reader = face.reader({ request: requestFor(1), stream: false });
+  const piece = Buffer.alloc(1024 * 1024, "1");
+  return faultOf(() => {
+    for (let sent = 0; sent < mebibytes; sent += 1) assert.deepEqual([...reader.push(piece)], []);
+    return [...reader.end()];
+  });
+}
+
+function requestFor(inputs: number): EmbedRequest {
+  return { kind: "embed", inputs: Array.from({ length: inputs }, () => "a"), normalise: false };
+}
+
+describe("a reply that is too large", () => {
+  const tooLarge = /^the reply would be larger than 128 MiB: ask for less at once$/;
+
+  test("is refused as soon as it is, from every kind of backend", () => {
+    for (const face of [llamacpp, ollamaClient]) {
+      const fault = faultOfMebibytes(face, 129);
+      assert.equal(fault.code, "invalid_request");
+      assert.match(fault.message, tooLarge);
+    }
+  });
+
+  test("is refused before it is written as text", () => {
+    const vector = Array.from({ length: 4097 }, () => 0);
+    const vectors = Array.from({ length: 4096 }, () => vector);
+    assert.throws(() => embeddingParts(vectors, requestFor(4096)), {
+      code: "invalid_request",
+      message: tooLarge,
+    });
+  });
+});
 
 function relayOf(endpoint: Endpoint, body: object, asked = "m"): Relay {
   const face = endpoint.startsWith("openai") ? llamacpp : ollamaClient;

@@ -44,6 +44,12 @@ function frame(task: string, attempt: number, seq: number, last = false): Outgoi
   };
 }
 
+/** The only frame of a task, of so many MiB. */
+function sized(task: string, mebibytes: number): OutgoingFrame {
+  const bytes = Buffer.alloc(mebibytes * 1024 * 1024, "x");
+  return { task, attempt: 1, seq: 1, last: true, bytes: encodeFrame({ task, attempt: 1, seq: 1, bytes }) };
+}
+
 async function send(...frames: OutgoingFrame[]): Promise<EmitResult[]> {
   return emit(rig.connection, rig.keys, TAG, frames);
 }
@@ -84,6 +90,44 @@ describe("emit", () => {
       .flatMap((message) => decodeFrames(message))
       .map((one) => `${one.attempt}-${one.seq}`);
     assert.deepEqual(ids, ["2-1", "2-2", "2-3"]);
+  });
+
+  it("publishes a nudge in place of a frame that is too large, and no message of more than 4 MiB", async () => {
+    const listener = await rig.connect();
+    const messages: Buffer[] = [];
+    const last = Promise.withResolvers<void>();
+    const [huge, some, more, small] = [
+      await openTask(),
+      await openTask(),
+      await openTask(),
+      await openTask(),
+    ];
+    await listener.subscribe(rig.keys.channel(TAG), (message) => {
+      messages.push(message);
+      if (message.includes("the end")) last.resolve();
+    });
+    const results = await send(frame(small, 1, 1), sized(some, 3), sized(huge, 5), sized(more, 3));
+    assert.deepEqual(results, ["accepted", "accepted", "accepted", "accepted"]);
+    assert.deepEqual(await send({ ...sized(huge, 5), attempt: 0 }), ["fenced"], "nothing is said of it");
+    const closing = encodeFrame({ task: small, attempt: 1, seq: 2, bytes: Buffer.from("the end") });
+    await send({ task: small, attempt: 1, seq: 2, last: true, bytes: closing });
+    await last.promise;
+    const told = messages.map((message) =>
+      decodeFrames(message).map(({ task, attempt, seq, bytes }) => [task, attempt, seq, bytes.length]),
+    );
+    const mebibyte = 1024 * 1024;
+    assert.deepEqual(told, [
+      [
+        [small, 1, 1, 1],
+        [some, 1, 1, 3 * mebibyte],
+      ],
+      [[huge, 1, Number.MAX_SAFE_INTEGER, 0]],
+      [[more, 1, 1, 3 * mebibyte]],
+      [[small, 1, 2, 7]],
+    ]);
+    const stored = await readReplies(rig.connection, rig.keys, [{ task: huge, attempt: 0, seq: 0 }], 10);
+    const [record] = stored.get(huge) ?? [];
+    assert.ok(record?.type === "frame" && record.bytes.length > 5 * mebibyte);
   });
 
   it("lets an ended reply expire", async () => {

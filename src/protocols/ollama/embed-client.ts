@@ -1,13 +1,10 @@
 import type { EmbedInput, EmbedRequest, Part } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
-import { Gatherer } from "../../wire/lines.ts";
 import type { ReplyReader } from "../protocol.ts";
 import { embeddingParts } from "../vectors.ts";
+import { gatherWhole } from "../whole.ts";
 import { writeOptions } from "./options.ts";
 import { incomplete, parseReply, timingsOf, usageOf } from "./reply.ts";
-
-/** Longest reply with vectors, in bytes: 1000 of 4096 numbers take 90 MB at most. */
-export const MAX_VECTORS: number = 128 * 1024 * 1024;
 
 /** The body of `POST /api/embed`. Throws `unsupported` for token ids, which Ollama does not take. */
 export function encodeEmbed(request: EmbedRequest, model: string): object {
@@ -30,7 +27,7 @@ function encodeInput(input: EmbedInput): string {
 /** Reads the reply of `/api/embed`. */
 export class EmbedReader implements ReplyReader {
   readonly #request: EmbedRequest;
-  readonly #body = new Gatherer(MAX_VECTORS);
+  readonly #body = gatherWhole();
 
   constructor(request: EmbedRequest) {
     this.#request = request;

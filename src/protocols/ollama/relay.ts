@@ -4,7 +4,7 @@ import type { JsonObject } from "../../core/json.ts";
 import type { Usage } from "../../core/usage.ts";
 import { Gatherer, WholeLines } from "../../wire/lines.ts";
 import type { PassthroughOptions, Relay } from "../protocol.ts";
-import { MAX_VECTORS } from "./embed-client.ts";
+import { gatherWhole } from "../whole.ts";
 import { incomplete, isLast, parseReply, usageOf } from "./reply.ts";
 
 const NEWLINE = 10;
@@ -27,7 +27,7 @@ export function relayReply({ stream, asked, model }: PassthroughOptions): Relay 
 
 /** Forwards the vectors of an Ollama backend: one object once it is complete. */
 export function relayVectors({ asked, model }: PassthroughOptions): Relay {
-  return new WholeRelay(renaming(asked, model), new Gatherer(MAX_VECTORS), hasVectors);
+  return new WholeRelay(renaming(asked, model), gatherWhole(), hasVectors);
 }
 
 function hasVectors(reply: JsonObject): boolean {

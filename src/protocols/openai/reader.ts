@@ -6,6 +6,7 @@ import type { Timings, Usage } from "../../core/usage.ts";
 import { SseParser } from "../../wire/sse.ts";
 import type { SseEvent } from "../../wire/sse.ts";
 import type { ReplyReader } from "../protocol.ts";
+import { gatherWhole } from "../whole.ts";
 import { readEmbedReply } from "./embed-client.ts";
 import { embeddedFault } from "./errors.ts";
 import { isObjectText } from "./messages.ts";
@@ -74,7 +75,7 @@ class StreamReader implements ReplyReader {
 /** Gathers the whole reply: nothing of it can be used before its end. */
 class WholeReader implements ReplyReader {
   readonly #read: (reply: JsonObject) => Part[];
-  readonly #chunks: Buffer[] = [];
+  readonly #body = gatherWhole();
 
   /** @param read the parts of the complete reply, its end among them */
   constructor(read: (reply: JsonObject) => Part[]) {
@@ -82,12 +83,12 @@ class WholeReader implements ReplyReader {
   }
 
   push(chunk: Buffer): Part[] {
-    this.#chunks.push(chunk);
+    this.#body.add(chunk);
     return [];
   }
 
   end(): Part[] {
-    const reply = parseReply(Buffer.concat(this.#chunks).toString("utf8"));
+    const reply = parseReply(this.#body.peek().toString("utf8"));
     if (isErrorReply(reply)) throw embeddedFault(reply);
     return this.#read(reply);
   }

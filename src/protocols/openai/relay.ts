@@ -4,6 +4,7 @@ import type { Json, JsonObject } from "../../core/json.ts";
 import type { Usage } from "../../core/usage.ts";
 import { parseEvents, splitEvents, sseData, SseSplitter } from "../../wire/sse.ts";
 import type { Relay } from "../protocol.ts";
+import { gatherWhole } from "../whole.ts";
 import { embeddedFault } from "./errors.ts";
 import { readUsage } from "./metrics.ts";
 import { ModelEcho } from "./model-echo.ts";
@@ -109,7 +110,7 @@ export class StreamRelay implements Relay {
 export class WholeRelay implements Relay {
   readonly #asked: string;
   readonly #check: CheckReply;
-  readonly #chunks: Buffer[] = [];
+  readonly #body = gatherWhole();
   #usage: Usage | undefined;
 
   /** @param asked the model as the client wrote it */
@@ -123,12 +124,12 @@ export class WholeRelay implements Relay {
   }
 
   push(chunk: Buffer): Buffer {
-    this.#chunks.push(chunk);
+    this.#body.add(chunk);
     return NOTHING;
   }
 
   end(): Buffer {
-    const bytes = Buffer.concat(this.#chunks);
+    const bytes = this.#body.peek();
     const reply = parseReply(bytes.toString("utf8"));
     if (isErrorReply(reply)) throw embeddedFault(reply);
     const changed = this.#check(reply);

@@ -5,6 +5,7 @@
 -- ARGV[3]: life in ms of a reply stream after its end frame
 -- ARGV[4]: the records of all frames, one after the other
 -- then for each frame: its id <attempt>-<seq>, and its field (f frame, e end frame) followed by its record's bytes
+-- and last, if there is one: what is published in place of the records
 -- Returns: a code per frame: 0 accepted, now or already before; 1 the reply is gone; 2 fenced by a later attempt;
 --          3 Redis would not store it (out of memory, read only): send it again
 -- Atomic:  only frames that are in the stream may be published: the stream is the truth
@@ -37,7 +38,10 @@ for i = 1, #KEYS do
     end
   end
 end
-if #accepted == #KEYS then
+local instead = ARGV[2 * #KEYS + 5]
+if #accepted > 0 and instead then
+  redis.call(ARGV[2], ARGV[1], instead)
+elseif #accepted == #KEYS then
   redis.call(ARGV[2], ARGV[1], records)
 elseif #accepted > 0 then
   redis.call(ARGV[2], ARGV[1], table.concat(accepted))

@@ -86,7 +86,7 @@ function corsHeaders(origin: string): Headers {
   return [
     ["access-control-allow-origin", origin],
     ["vary", "Origin"],
-    ["access-control-expose-headers", "x-request-id, retry-after, x-sgnet-dropped"],
+    ["access-control-expose-headers", "x-request-id, request-id, retry-after, x-sgnet-dropped"],
   ];
 }
 

@@ -7,7 +7,7 @@ import type { Task } from "../core/task.ts";
 import { faultFace } from "../protocols/catalogue.ts";
 import type { Heartbeat } from "../protocols/heartbeats.ts";
 import type { Cursor } from "../redis/reply-stream.ts";
-import { sendFault } from "./fault-reply.ts";
+import { idHeaders, sendFault } from "./fault-reply.ts";
 import type { Headers, HttpReply } from "./http.ts";
 
 /** What an exchange needs of its surroundings. */
@@ -297,12 +297,12 @@ export class Exchange {
   }
 
   #headers(contentType: string, dropped: readonly string[] = []): Headers {
-    const id = ["x-request-id", this.task.requestId] as const;
+    const ids = idHeaders(dialectOf(this.task.endpoint), this.task.requestId);
     const type = ["content-type", contentType] as const;
     const told = dropped.length === 0 ? [] : [["x-sgnet-dropped", dropped.join(", ")] as const];
     return contentType.startsWith("text/event-stream")
-      ? [type, ...EVENT_STREAM, id, ...told]
-      : [type, id, ...told];
+      ? [type, ...EVENT_STREAM, ...ids, ...told]
+      : [type, ...ids, ...told];
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Fault } from "../core/fault.ts";
+import { Fault } from "../core/fault.ts";
 import { dialectOf } from "../core/task.ts";
 import type { Dialect, Endpoint } from "../core/task.ts";
 import { faultFace } from "../protocols/catalogue.ts";
@@ -12,8 +12,20 @@ export function sendFault(
   fault: Fault,
   asked: { readonly endpoint: Endpoint; readonly requestId: string },
 ): void {
-  const { contentType, body } = faultFace(dialectOf(asked.endpoint)).body(fault, asked.requestId);
-  reply.send(fault.http, faultHeaders(fault, contentType, asked.requestId), body);
+  const dialect = dialectOf(asked.endpoint);
+  const { contentType, body } = faultFace(dialect).body(fault, asked.requestId);
+  reply.send(fault.http, [...faultHeaders(fault, contentType), ...idHeaders(dialect, asked.requestId)], body);
+}
+
+/** Answers a path that is none, in the words of its dialect. */
+export function sendUnknownPath(request: HttpRequest, reply: HttpReply): void {
+  const { method, path } = request;
+  const hint = "Please check the URL for typos; this gateway's docs/api.md lists what it serves.";
+  sendPathFault(
+    request,
+    reply,
+    new Fault("path_not_found", `Unknown request URL: ${method} ${path}. ${hint}`),
+  );
 }
 
 /** A fault in the dialect that the path belongs to. */
@@ -24,7 +36,7 @@ export function sendPathFault(
   more: Headers = [],
 ): void {
   const { contentType, body } = faultFace(dialectOfPath(request.path)).body(fault, "");
-  reply.send(fault.http, [...faultHeaders(fault, contentType, ""), ...more], body);
+  reply.send(fault.http, [...faultHeaders(fault, contentType), ...more], body);
 }
 
 /** Anthropic's clients know the paths below /v1/messages, OpenAI's the rest of /v1. */
@@ -33,10 +45,15 @@ function dialectOfPath(path: string): Dialect {
   return path.startsWith("/v1/") ? "openai" : "ollama";
 }
 
+/** The id of a request, by the names under which clients of the dialect look for it. */
+export function idHeaders(dialect: Dialect, requestId: string): Headers {
+  const id = ["x-request-id", requestId] as const;
+  return dialect === "anthropic" ? [id, ["request-id", requestId]] : [id];
+}
+
 /** Headers of an error reply. */
-export function faultHeaders(fault: Fault, contentType: string, requestId: string): Headers {
+export function faultHeaders(fault: Fault, contentType: string): Headers {
   const headers: (readonly [string, string])[] = [["content-type", contentType]];
-  if (requestId !== "") headers.push(["x-request-id", requestId]);
   if (fault.retryAfter !== undefined) headers.push(["retry-after", String(Math.ceil(fault.retryAfter))]);
   return headers;
 }

@@ -3,7 +3,7 @@ import type { Endpoint } from "../core/task.ts";
 import { TASK_ROUTES } from "../protocols/catalogue.ts";
 import { modelBody, modelsBody, tagsBody, versionBody } from "../protocols/listings.ts";
 import type { Catalogue } from "./catalogue.ts";
-import { faultHeaders, sendPathFault } from "./fault-reply.ts";
+import { faultHeaders, sendPathFault, sendUnknownPath } from "./fault-reply.ts";
 import type { Handler, Headers, HttpReply, HttpRequest, Route } from "./http.ts";
 import { asksForPage } from "./ui.ts";
 import type { Ui } from "./ui.ts";
@@ -98,7 +98,7 @@ function readiness(host: RoutesHost): Handler {
   return (_request, reply) => {
     const fault = host.unready();
     if (fault === undefined) reply.send(200, TEXT, "ready");
-    else reply.send(fault.http, faultHeaders(fault, "text/plain; charset=utf-8", ""), fault.message);
+    else reply.send(fault.http, faultHeaders(fault, "text/plain; charset=utf-8"), fault.message);
   };
 }
 
@@ -138,7 +138,7 @@ export function buildFallback(routes: readonly Route[]): Handler {
     if (route !== undefined) {
       route.handler(request, reply);
     } else if (found === undefined) {
-      sendPathFault(request, reply, new Fault("path_not_found", "404 page not found"));
+      sendUnknownPath(request, reply);
     } else {
       const fault = new Fault("method_not_allowed", "405 method not allowed");
       sendPathFault(request, reply, fault, [["allow", found.map(({ method }) => method).join(", ")]]);

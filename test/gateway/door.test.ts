@@ -86,7 +86,7 @@ describe("pages of other origins", () => {
       assert.equal(answer.status, status, line);
       assert.equal(answer.headers["access-control-allow-origin"], LOCAL.origin, line);
       assert.equal(answer.headers.vary, "Origin", line);
-      const exposed = "x-request-id, retry-after, x-sgnet-dropped";
+      const exposed = "x-request-id, request-id, retry-after, x-sgnet-dropped";
       assert.equal(answer.headers["access-control-expose-headers"], exposed, line);
       assert.equal(answer.headers["access-control-allow-credentials"], undefined, line);
     }

@@ -4,6 +4,7 @@ import type { Task } from "../../src/core/task.ts";
 import type { HttpRequest } from "../../src/gateway/http.ts";
 import { takeRequest } from "../../src/gateway/intake.ts";
 import type { IntakeHost } from "../../src/gateway/intake.ts";
+import { TimeoutPolicy } from "../../src/gateway/timeout-policy.ts";
 import { FakeReply } from "./fake-reply.ts";
 
 const HEADERS = {
@@ -24,12 +25,21 @@ interface Taken {
   readonly reply: FakeReply;
 }
 
-function take(body: Buffer): Taken {
+const policy = new TimeoutPolicy({
+  queueTimeoutMs: 0,
+  connectTimeoutMs: 10,
+  firstTokenTimeoutMs: 20,
+  idleTimeoutMs: 30,
+  taskTimeoutMs: 5000,
+  modelTimeouts: "other total=1; TINY:latest idle=0, queue=700",
+});
+
+function take(body: Buffer, timeouts = ""): Taken {
   const accepted: Task[] = [];
   const host: IntakeHost = {
     now: () => 1000,
     newTaskId: () => "g.1",
-    timeoutsOf: () => ({ queue: 0, connect: 10, firstToken: 20, idle: 30, total: 5000 }),
+    timeoutsOf: (model, header) => policy.of(model, header),
     unready: () => undefined,
     findModel: (name) => (name === "tiny" ? "tiny" : undefined),
     admit: () => {},
@@ -40,7 +50,7 @@ function take(body: Buffer): Taken {
     method: "POST",
     path: "/api/generate",
     query: "",
-    headers: HEADERS,
+    headers: { ...HEADERS, timeouts },
     body,
     remote: "",
   };
@@ -80,4 +90,28 @@ describe("the body of a request", () => {
       assert.deepEqual(JSON.parse(reply.text), { error: message });
     });
   }
+});
+
+describe("the timeouts of a request", () => {
+  const usual = { connectMs: 10, firstTokenMs: 20, idleMs: 0 };
+
+  it("are those of the settings, and of its model", () => {
+    const { task } = take(Buffer.from(BODY));
+    assert.equal(task?.deadline, 6000);
+    assert.deepEqual(task.limits, { ...usual, queueUntil: 1700 });
+  });
+
+  it("are shortened by its header, never lengthened", () => {
+    const { task } = take(Buffer.from(BODY), "queue=900, first-token=5, idle=40, connect=11, total=600");
+    assert.equal(task?.deadline, 1600);
+    const limits = { connectMs: 10, firstTokenMs: 5, idleMs: 40, queueUntil: 0 };
+    assert.deepEqual(task.limits, limits, "the queue needs no watch that ends after the whole");
+  });
+
+  it("are refused when they cannot be read", () => {
+    const { task, reply } = take(Buffer.from(BODY), "first-token=soon");
+    assert.equal(task, undefined);
+    assert.equal(reply.status, 400);
+    assert.match(reply.text, /x-sgnet-timeouts must be like/);
+  });
 });

@@ -200,6 +200,23 @@ for (const kind of KINDS) {
       assert.deepEqual(ids, [`${MODEL}:latest`]);
     });
 
+    await t.test(
+      "the id of a request is where the library looks for it, of answers and of errors",
+      async () => {
+        const { request_id: id } = await client.messages.create(plain).withResponse();
+        assert.match(id ?? "", /^g\w+\.\w+$/);
+        const { request_id: streamed } = await client.messages
+          .create({ ...plain, stream: true })
+          .withResponse();
+        assert.match(streamed ?? "", /^g\w+\.\w+$/);
+        const failed = client.messages.create({ ...plain, model: "nope" });
+        const fault = await failed.catch(
+          (error: unknown) => error as InstanceType<typeof anthropic.APIError>,
+        );
+        assert.match("requestID" in fault ? (fault.requestID ?? "") : "", /^g\w+\.\w+$/);
+      },
+    );
+
     await t.test("the beta path, which agents use", async () => {
       const message = await client.beta.messages.create({
         ...plain,

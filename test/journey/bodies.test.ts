@@ -158,5 +158,11 @@ journey("paths and methods that do not exist", {}, async (fleet) => {
   assert.deepEqual([ollama.status, ollama.text], [404, "404 page not found"]);
   const openai = await send(fleet.gateway, "/v1/nothing", "{}");
   assert.equal(openai.status, 404);
-  messageIn("/v1/nothing", openai.text);
+  const message = messageIn("/v1/nothing", openai.text);
+  assert.match(message, /^Unknown request URL: POST \/v1\/nothing\. /);
+  assert.deepEqual(JSON.parse(openai.text), {
+    error: { message, type: "invalid_request_error", param: null, code: "unknown_url" },
+  });
+  const anthropic = await send(fleet.gateway, "/v1/messages/nothing", "{}");
+  assert.match(anthropic.text, /"type":"not_found_error","message":"Unknown request URL: /);
 });

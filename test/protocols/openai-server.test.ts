@@ -461,7 +461,7 @@ describe("faults a client sees", () => {
   const cases: readonly [Fault, string, string | null][] = [
     [new Fault("invalid_request", "x"), "invalid_request_error", null],
     [new Fault("model_not_found", "model 'nope' not found"), "not_found_error", "model_not_found"],
-    [new Fault("path_not_found", "x"), "not_found_error", "unknown_url"],
+    [new Fault("path_not_found", "x"), "invalid_request_error", "unknown_url"],
     [new Fault("unauthorized", "x"), "invalid_request_error", "invalid_api_key"],
     [new Fault("request_too_large", "x"), "invalid_request_error", "request_too_large"],
     [new Fault("rate_limited", "x"), "rate_limit_error", "rate_limit_exceeded"],

@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import { isFaultCode } from "../../src/core/fault.ts";
 import {
+  isHeartbeat,
   parseEvents,
   splitEvents,
   sseComment,
@@ -117,5 +118,40 @@ describe("formatting", () => {
       { event: "message", data: '{"a":1}' },
       { event: "error", data: "{}" },
     ]);
+  });
+});
+
+describe("a heartbeat", () => {
+  for (const text of [
+    ": keep-alive\n\n",
+    ":\n",
+    "\n",
+    "\r\n\r\n",
+    " ",
+    "",
+    ": a\r\n: b\r\n\r\n",
+    ": cut in the mid",
+  ]) {
+    it(`${JSON.stringify(text)} is one`, () => {
+      assert.equal(isHeartbeat(Buffer.from(text)), true);
+    });
+  }
+
+  for (const text of [
+    "data: 1\n\n",
+    ": a\n\ndata: 1\n\n",
+    "\r\rdata:1",
+    '{"done":false}\n',
+    '  "x": 1',
+    "event: ping\n",
+  ]) {
+    it(`${JSON.stringify(text)} is none`, () => {
+      assert.equal(isHeartbeat(Buffer.from(text)), false);
+    });
+  }
+
+  it("is found quickly, however long", () => {
+    const chunk = Buffer.from(`${":\r\n \t".repeat(20_000)}x`);
+    assert.equal(isHeartbeat(chunk), false);
   });
 });

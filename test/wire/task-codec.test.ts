@@ -1,9 +1,28 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
+import { pack } from "msgpackr";
 import { Fault } from "../../src/core/fault.ts";
 import type { Task } from "../../src/core/task.ts";
 import { decodeTask, encodeTask } from "../../src/wire/task-codec.ts";
+
+const ms = fc.maxSafeNat();
+const limits = fc.record(
+  { queueUntil: ms, connectMs: ms, firstTokenMs: ms, idleMs: ms },
+  { noNullPrototype: true },
+);
+
+const FIELDS = [
+  "id",
+  "endpoint",
+  "model",
+  "stream",
+  "createdAt",
+  "deadline",
+  "requestId",
+  "trace",
+  "body",
+] as const;
 
 const tasks: fc.Arbitrary<Task> = fc.record(
   {
@@ -16,8 +35,9 @@ const tasks: fc.Arbitrary<Task> = fc.record(
     requestId: fc.string(),
     trace: fc.string(),
     body: fc.uint8Array({ maxLength: 500 }).map((array) => Buffer.from(array)),
+    limits,
   },
-  { noNullPrototype: true },
+  { noNullPrototype: true, requiredKeys: [...FIELDS] },
 );
 
 describe("task codec", () => {
@@ -35,6 +55,24 @@ describe("task codec", () => {
         assert.deepEqual(decodeTask(encodeTask(task, false)), { ...task, body: undefined });
       }),
     );
+  });
+
+  it("reads a task without limits, as older gateways write it, and one with more than it knows", () => {
+    const older = [1, "g.1", "ollama-chat", "m", true, 1, 2, "r", "", Buffer.from("{}")];
+    assert.equal(decodeTask(pack(older)).limits, undefined);
+    const newer = [...older, [5, 6, 7, 8, 9], "more"];
+    const known = { queueUntil: 5, connectMs: 6, firstTokenMs: 7, idleMs: 8 };
+    assert.deepEqual(decodeTask(pack(newer)).limits, known);
+  });
+
+  it("refuses limits that are no times", () => {
+    const task = [1, "g.1", "ollama-chat", "m", true, 1, 2, "r", "", Buffer.from("{}")];
+    for (const bad of [[1, 2, 3], [1, 2, 3, "4"], [1, 2, 3, -4], [1, 2, 3, Number.NaN], 7, "x", {}]) {
+      assert.throws(
+        () => decodeTask(pack([...task, bad])),
+        (error) => error instanceof Fault && error.code === "internal",
+      );
+    }
   });
 
   it("answers any other bytes with a fault", () => {

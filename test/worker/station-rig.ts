@@ -2,7 +2,8 @@ import type { Backend } from "../../src/backends/backend.ts";
 import type { ModelCard } from "../../src/core/model.ts";
 import { Station } from "../../src/worker/station.ts";
 
-const CARD: ModelCard = {
+/** What is known of the model `tiny`. */
+export const TINY_CARD: ModelCard = {
   key: "tiny",
   name: "tiny:latest",
   modifiedAt: 0,
@@ -24,11 +25,11 @@ export function idleStation(slots: number): Station {
     name: "idle",
     kind: "ollama",
     url: "",
-    inspect: () => Promise.resolve({ models: [CARD], slots }),
+    inspect: () => Promise.resolve({ models: [TINY_CARD], slots }),
     run: () => Promise.reject(new Error("nothing was to be run")),
     close: () => Promise.resolve(),
   };
   const station = new Station(backend, slots);
-  station.update({ models: [CARD], slots });
+  station.update({ models: [TINY_CARD], slots });
   return station;
 }

@@ -34,8 +34,12 @@ interface OpenAIError {
 }
 
 function errorOf(fault: Fault): OpenAIError {
-  const type = TYPES.get(fault.http) ?? "api_error";
+  const type = fault.code === "path_not_found" ? "invalid_request_error" : typeOf(fault);
   return { message: fault.message, type, param: null, code: codeOf(fault) };
+}
+
+function typeOf({ http }: Fault): string {
+  return TYPES.get(http) ?? "api_error";
 }
 
 function errorJson(fault: Fault): string {

@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import OpenAI, { BadRequestError } from "openai";
+import { until } from "./until.ts";
+import { gaugeOf } from "./leaks.ts";
+import { journey, MODEL as model } from "./fleet.ts";
+import { standInText } from "../stand-in.ts";
+
+const messages = [{ role: "user" as const, content: "hi" }];
+const N = 3;
+const USAGE = { prompt_tokens: 7, completion_tokens: 5 * N, total_tokens: 7 + 5 * N };
+
+for (const speaks of ["ollama", "openai"] as const) {
+  journey(
+    `several answers through OpenAI's library, from ${speaks}`,
+    { posts: [{ speaks }] },
+    async (fleet, t) => {
+      // The stand-in that speaks OpenAI's dialect answers once whatever n is: only translated ones are counted.
+      const { standIn } = fleet.post();
+      const client = new OpenAI({ baseURL: `${fleet.gateway.url}/v1`, apiKey: "none", maxRetries: 0 });
+
+      if (speaks === "openai") {
+        await client.chat.completions.create({ model, messages, n: 40 });
+        assert.equal(standIn.requests.at(-1)?.body["n"], 40);
+        return;
+      }
+
+      await t.test("a chat in one piece", async () => {
+        const reply = await client.chat.completions.create({ model, messages, n: N, max_tokens: 5 });
+        assert.deepEqual(
+          reply.choices.map(({ index, message, finish_reason: reason }) => [index, message.content, reason]),
+          [0, 1, 2].map((index) => [index, standInText(5), "stop"]),
+        );
+        assert.deepEqual(reply.usage, USAGE);
+      });
+
+      await t.test("a streamed chat, through the library's own gathering of chunks", async () => {
+        const stream = client.chat.completions.stream({
+          model,
+          messages,
+          n: N,
+          max_tokens: 5,
+          stream_options: { include_usage: true },
+        });
+        const reply = await stream.finalChatCompletion();
+        assert.deepEqual(
+          reply.choices.map(({ index, message }) => [index, message.content]),
+          [0, 1, 2].map((index) => [index, standInText(5)]),
+        );
+        assert.deepEqual(reply.usage, USAGE);
+      });
+
+      await t.test("text completions", async () => {
+        const reply = await client.completions.create({
+          model,
+          prompt: "hi",
+          n: N,
+          best_of: N,
+          max_tokens: 5,
+        });
+        assert.deepEqual(
+          reply.choices.map(({ index, text }) => [index, text]),
+          [0, 1, 2].map((index) => [index, standInText(5)]),
+        );
+        const texts = ["", "", ""];
+        const asked = { model, prompt: "hi", n: N, max_tokens: 5, stream: true } as const;
+        for await (const { choices } of await client.completions.create(asked)) {
+          for (const { index, text } of choices) texts[index] += text;
+        }
+        assert.deepEqual(
+          texts,
+          Array.from({ length: N }, () => standInText(5)),
+        );
+      });
+
+      await t.test("more than can be made is refused", async () => {
+        for (const n of [0, 1.5, 17]) {
+          const refused = client.chat.completions.create({ model, messages, n });
+          await assert.rejects(refused, BadRequestError);
+        }
+      });
+
+      await t.test("a client that leaves stops them all", async () => {
+        standIn.behaviour.tokenMs = 20;
+        const before = standIn.requests.length;
+        const stream = await client.chat.completions.create({
+          model,
+          messages,
+          n: N,
+          max_tokens: 1000,
+          stream: true,
+        });
+        await standIn.waitFor("request", before + N);
+        stream.controller.abort();
+        await standIn.waitFor("aborted", N);
+        await until("no open task", async () => (await gaugeOf(fleet.gateway, "sgnet_open_tasks")) === 0);
+      });
+    },
+  );
+}
+
+journey(
+  "choices never get more than the slots of their backend",
+  { posts: [{ slots: 2 }] },
+  async (fleet) => {
+    const { standIn } = fleet.post();
+    const client = new OpenAI({ baseURL: `${fleet.gateway.url}/v1`, apiKey: "none", maxRetries: 0 });
+    standIn.behaviour.tokenMs = 2;
+    const reply = await client.chat.completions.create({ model, messages, n: 5, max_tokens: 5 });
+    assert.equal(reply.choices.length, 5);
+    assert.equal(standIn.peak, 2);
+  },
+);

@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { PhaseClock } from "../../src/worker/phase-clock.ts";
+
+const LIMITS = { queueUntil: 0, connectMs: 10, firstTokenMs: 100, idleMs: 50 };
+
+interface Rig {
+  /** Ms. */
+  at: number;
+  readonly clock: PhaseClock;
+  readonly code: () => string | undefined;
+}
+
+function clockAt(stream: boolean): Rig {
+  const rig: Rig = {
+    at: 1000,
+    clock: new PhaseClock({ mono: () => rig.at, stream }),
+    code: () => rig.clock.look(LIMITS)?.code,
+  };
+  return rig;
+}
+
+describe("the clock of an attempt", () => {
+  it("does not run before the backend is asked", () => {
+    const rig = clockAt(true);
+    rig.at += 1e9;
+    assert.equal(rig.code(), undefined);
+  });
+
+  it("knows each wait, from its own beginning", () => {
+    const rig = clockAt(true);
+    rig.clock.connecting();
+    rig.at += 9;
+    assert.equal(rig.code(), undefined);
+    rig.clock.sent();
+    rig.at += 99;
+    assert.equal(rig.code(), undefined);
+    rig.clock.alive();
+    assert.equal(rig.code(), undefined);
+    rig.at += 49;
+    assert.equal(rig.code(), undefined);
+    rig.clock.alive();
+    assert.equal(rig.code(), undefined);
+    rig.at += 49;
+    assert.equal(rig.code(), undefined);
+    rig.at += 1;
+    assert.equal(rig.code(), "idle_timeout");
+  });
+
+  it("ends a connection or a first token that does not come", () => {
+    const rig = clockAt(true);
+    rig.clock.connecting();
+    rig.at += 10;
+    assert.equal(rig.code(), "connect_timeout");
+    rig.clock.sent();
+    rig.at += 100;
+    assert.equal(rig.code(), "first_token_timeout");
+  });
+
+  it("does not wait for the first piece of a whole answer, but for the next", () => {
+    const rig = clockAt(false);
+    rig.clock.sent();
+    rig.at += 1e9;
+    assert.equal(rig.code(), undefined);
+    rig.clock.alive();
+    assert.equal(rig.code(), undefined);
+    rig.at += 50;
+    assert.equal(rig.code(), "idle_timeout");
+  });
+
+  it("takes a second request of a run for a new wait", () => {
+    const rig = clockAt(true);
+    rig.clock.sent();
+    rig.clock.alive();
+    rig.clock.connecting();
+    rig.at += 9;
+    assert.equal(rig.code(), undefined);
+    rig.at += 1;
+    assert.equal(rig.code(), "connect_timeout");
+  });
+
+  it("has no limit where it is 0", () => {
+    const rig = clockAt(true);
+    const none = { queueUntil: 0, connectMs: 0, firstTokenMs: 0, idleMs: 0 };
+    for (const step of ["connecting", "sent", "alive"] as const) {
+      rig.clock[step]();
+      rig.clock.look(none);
+      rig.at += 1e9;
+      assert.equal(rig.clock.look(none), undefined, step);
+    }
+  });
+});

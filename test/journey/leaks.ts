@@ -33,7 +33,8 @@ export async function gaugeOf(gateway: Program, name: string): Promise<number> {
 }
 
 async function redisLeaks(redis: Connection, keys: Keys): Promise<string[]> {
-  const found = asArray(await redis.command("KEYS", `${keys.prefix}:*`)).map(asText);
+  const perMaster = await redis.everywhere("KEYS", `${keys.prefix}:*`);
+  const found = perMaster.flatMap(asArray).map(asText);
   const leaks = await Promise.all(found.map((key) => leakAt(redis, keys, key)));
   return leaks.filter((leak) => leak !== undefined);
 }

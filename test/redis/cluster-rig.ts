@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { FleetRedis } from "../journey/fleet.ts";
 import { until } from "../journey/until.ts";
 import { RedisNode } from "./redis-node.ts";
 
@@ -13,7 +14,7 @@ const ARGS =
   "--repl-diskless-sync-delay 0 --loglevel warning";
 
 /** A Redis Cluster of three masters with a replica each, on loopback. */
-export class RedisCluster {
+export class RedisCluster implements FleetRedis {
   readonly nodes: readonly RedisNode[];
 
   private constructor(nodes: readonly RedisNode[]) {
@@ -70,6 +71,18 @@ export class RedisCluster {
       const well = infos.every((text) => text.includes("cluster_state:ok"));
       return well && masters === MASTERS && inStep === replicas;
     });
+  }
+
+  /** Kills the master of a key, or of the first slot. */
+  async kill(key?: string): Promise<void> {
+    const [first] = await this.masters();
+    await (key === undefined ? first : await this.masterOf(key))?.kill();
+  }
+
+  /** After a kill: resolves when all are there again, as replicas where others have taken over. */
+  async startAgain(): Promise<void> {
+    await Promise.all(this.nodes.filter((node) => !node.alive).map(async (node) => node.startAgain()));
+    await this.whole();
   }
 
   async stop(): Promise<void> {

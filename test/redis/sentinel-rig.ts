@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { FleetRedis } from "../journey/fleet.ts";
 import { until } from "../journey/until.ts";
 import { RedisNode } from "./redis-node.ts";
 
@@ -15,7 +16,7 @@ const ARGS =
   "--repl-diskless-sync-delay 0 --loglevel warning";
 
 /** A master with two replicas, and three sentinels, on loopback. */
-export class SentinelTrio {
+export class SentinelTrio implements FleetRedis {
   readonly servers: readonly RedisNode[];
   readonly sentinels: readonly RedisNode[];
 
@@ -81,6 +82,17 @@ export class SentinelTrio {
       const inStep = info.match(/^slave\d+:.*state=online/gm)?.length ?? 0;
       return info.includes("role:master") && inStep >= replicas;
     });
+  }
+
+  /** Kills the master. */
+  async kill(): Promise<void> {
+    await (await this.master()).kill();
+  }
+
+  /** After a kill: resolves when all are there again, as replicas where another has taken over. */
+  async startAgain(): Promise<void> {
+    await Promise.all(this.servers.filter((node) => !node.alive).map(async (node) => node.startAgain()));
+    await this.whole();
   }
 
   async stop(): Promise<void> {

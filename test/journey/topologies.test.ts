@@ -1,0 +1,146 @@
+import assert from "node:assert/strict";
+import { Ollama } from "ollama";
+import OpenAI from "openai";
+import { asText } from "../../src/redis/replies.ts";
+import { RedisCluster } from "../redis/cluster-rig.ts";
+import { SentinelTrio } from "../redis/sentinel-rig.ts";
+import { standInVector, unitVector } from "../stand-in.ts";
+import { allDone, askAll, Asked, assertAnswered, assertDefinite, WAYS } from "./asked.ts";
+import { type Fleet, type FleetPlan, journey, MODEL } from "./fleet.ts";
+import { until } from "./until.ts";
+
+/** Models whose queues are on different nodes of a cluster. */
+const MODELS = [MODEL, "one:7b", "two:7b", "three:7b"];
+
+const TOPOLOGIES: Readonly<Record<string, NonNullable<FleetPlan["redis"]>>> = {
+  "a Redis Cluster": (dir) => RedisCluster.start(dir),
+  "a master with Sentinel": (dir) => SentinelTrio.start(dir),
+};
+
+const LONG = 150;
+
+function planWith(redis: NonNullable<FleetPlan["redis"]>): FleetPlan {
+  const post = {
+    models: MODELS.map((model) => (model.includes(":") ? model : `${model}:latest`)),
+    slots: 12,
+  };
+  return { redis, gateways: 2, posts: [post, post], limitMs: 120_000 };
+}
+
+async function everyWay(fleet: Fleet, model: string): Promise<void> {
+  const asked = fleet.gateways.flatMap((gateway) => [
+    ...askAll(gateway, WAYS, { stream: true, tokens: 20, model }),
+    ...askAll(gateway, WAYS, { stream: false, tokens: 20, model }),
+  ]);
+  await allDone(asked);
+  for (const one of asked) assertAnswered(one);
+}
+
+async function otherRequests(fleet: Fleet): Promise<void> {
+  const { url } = fleet.gateway;
+  const openai = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
+  const { data } = await openai.embeddings.create({ model: MODEL, input: "hello", encoding_format: "float" });
+  const expected = unitVector(standInVector("hello"));
+  assert.equal(data[0]?.embedding.length, expected.length);
+  // A body too large for the queue travels under a key of its own.
+  const large = new Asked(fleet.gateway, {
+    way: "ollama-chat",
+    stream: true,
+    tokens: 10,
+    prompt: "x".repeat(200_000),
+  });
+  await large.done;
+  assertAnswered(large);
+  // An errand: the stand-in's own answer.
+  await assert.rejects(new Ollama({ host: url }).show({ model: MODEL }), /404/);
+  const pages = await Promise.all(
+    ["/metrics/fleet", "/readyz", "/v1/models"].map(async (path) => (await fetch(url + path)).status),
+  );
+  assert.deepEqual(pages, [200, 200, 200]);
+}
+
+async function leaveBoth(fleet: Fleet): Promise<void> {
+  for (const { standIn } of fleet.posts) Object.assign(standIn.behaviour, { tokenMs: 20 });
+  const leaving = askAll(fleet.gateway, WAYS, { stream: true, tokens: 5000 });
+  await until("tokens", () => leaving.every((one) => one.tokens > 2));
+  for (const one of leaving) one.leave();
+  await allDone(leaving);
+  await until("backends that have stopped", () => fleet.posts.every(({ standIn }) => standIn.running === 0));
+}
+
+/** More than there are slots, in all ways, for all models and by both gateways. */
+function load(fleet: Fleet): Asked[] {
+  for (const { standIn } of fleet.posts) Object.assign(standIn.behaviour, { tokenMs: 25 });
+  return fleet.gateways.flatMap((gateway) =>
+    MODELS.slice(0, 3).flatMap((model) => [
+      ...askAll(gateway, WAYS, { stream: true, tokens: LONG, model }),
+      ...askAll(gateway, WAYS.slice(0, 2), { stream: false, tokens: LONG, model }),
+    ]),
+  );
+}
+
+/** Resolves when every gateway takes requests for every model again. */
+async function served(fleet: Fleet): Promise<void> {
+  for (const { standIn } of fleet.posts) Object.assign(standIn.behaviour, { tokenMs: 0 });
+  for (const gateway of fleet.gateways) {
+    await until("a ready gateway", async () => (await fetch(`${gateway.url}/readyz`)).status === 200);
+  }
+  for (const model of MODELS) await everyWay(fleet, model);
+}
+
+/** The first task of a gateway tells where its replies are. */
+async function replyKey(fleet: Fleet): Promise<string> {
+  const found = await fleet.probe.everywhere("KEYS", "sgnet:gw:*");
+  const [key = ""] = found.flatMap((list) => (list as unknown[]).map(asText));
+  return fleet.keys.channel(key.replace("sgnet:gw:", ""));
+}
+
+for (const [name, redis] of Object.entries(TOPOLOGIES)) {
+  journey(`with ${name} everything works`, planWith(redis), async (fleet) => {
+    for (const model of MODELS) await fleet.known(model);
+    for (const model of MODELS) await everyWay(fleet, model);
+    await otherRequests(fleet);
+    await leaveBoth(fleet);
+    await fleet.settled();
+  });
+}
+
+const KEYS: Readonly<Record<string, (fleet: Fleet) => Promise<string>>> = {
+  "that has the replies of a gateway": replyKey,
+  "that has a queue": (fleet) => Promise.resolve(fleet.keys.queue(MODEL)),
+  "that has the doorbells": (fleet) => Promise.resolve(fleet.keys.doorbell(MODEL)),
+};
+
+async function killUnderLoad(fleet: Fleet, kill: () => Promise<void>): Promise<number> {
+  for (const model of MODELS) await fleet.known(model);
+  const asked = load(fleet);
+  await until("tokens", () => asked.some((one) => one.tokens > 5));
+  await kill();
+  await allDone(asked);
+  for (const one of asked) assertDefinite(one);
+  await served(fleet);
+  await fleet.settled();
+  return asked.filter((one) => one.error === undefined).length;
+}
+
+let cluster: RedisCluster;
+const clusterPlan = planWith(async (dir) => (cluster = await RedisCluster.start(dir)));
+
+journey("a master of a cluster is killed under load", clusterPlan, async (fleet, t) => {
+  for (const [what, keyOf] of Object.entries(KEYS)) {
+    await t.test(`the one ${what}`, async (inner) => {
+      const key = await keyOf(fleet);
+      const answered = await killUnderLoad(fleet, () => cluster.kill(key));
+      inner.diagnostic(`${answered} of 30 requests were answered`);
+      await cluster.startAgain();
+    });
+  }
+});
+
+let trio: SentinelTrio;
+const sentinelPlan = planWith(async (dir) => (trio = await SentinelTrio.start(dir)));
+
+journey("the master that Sentinel watches is killed under load", sentinelPlan, async (fleet, t) => {
+  const answered = await killUnderLoad(fleet, () => trio.kill());
+  t.diagnostic(`${answered} of 30 requests were answered`);
+});

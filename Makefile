@@ -53,8 +53,8 @@ test: install ## Lint, format, types, then all tests
 bench: install ## Measure on this machine; ARGS="--quick" takes seconds
 	@exec $(NODE) bench/run.ts $(ARGS)
 
-chaos: install ## Break everything while clients watch; SECONDS=600 SEED=7
-	@exec $(NODE) test/chaos/run.ts --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS))
+chaos: install ## Break everything while clients watch; SECONDS=600 SEED=7 TOPOLOGY=cluster
+	@exec $(NODE) test/chaos/run.ts --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(TOPOLOGY),--topology $(TOPOLOGY))
 
 lint: $(STAMP) ## Find mistakes and broken house rules
 	@$(NPM_RUN) lint

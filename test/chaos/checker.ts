@@ -10,14 +10,14 @@ export interface Breach {
 
 /** Which faults explain which ending: the first parts of their names. Anything else has no excuse. */
 const EXCUSES: Readonly<Record<string, readonly string[]>> = {
-  redis_down: ["redis", "gateway"],
-  worker_lost: ["worker", "redis-empty", "gateway-away"],
+  redis_down: ["redis", "master", "gateway"],
+  worker_lost: ["worker", "redis-empty", "master", "gateway-away"],
   backend_lost: ["backend"],
   backend_error: ["backend"],
   backend_unreachable: ["backend"],
   backend_busy: ["backend-refuse"],
   draining: ["gateway-stop"],
-  delivery_limit: ["worker", "backend", "redis"],
+  delivery_limit: ["worker", "backend", "redis", "master"],
   broken: ["gateway-kill"],
   /** A gateway that wakes hangs up on what has been idle for too long, though a request may have come just then. */
   unheard: ["gateway-kill", "gateway-freeze", "gateway-away"],
@@ -25,10 +25,13 @@ const EXCUSES: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Which faults may make a task run again. */
-const RERUN_EXCUSES: readonly string[] = ["worker", "backend", "redis-empty", "gateway-away"];
+const RERUN_EXCUSES: readonly string[] = ["worker", "backend", "redis-empty", "master", "gateway-away"];
 
-/** After these a run that was fenced long ago may still reach its backend, and is stopped there. */
-const DELAYS = /^(?:worker|backend)-(?:freeze|stall|slow)/;
+/**
+ * After these a run that was fenced long ago may still reach its backend, and is stopped there. So may one of a task
+ * that a new master takes for unclaimed, since it never heard of the last claims and acknowledgements.
+ */
+const DELAYS = /^(?:worker|backend)-(?:freeze|stall|slow)|^master/;
 
 /** For so long after it was mended a fault may still be felt, ms. */
 const AFTERMATH_MS = 12_000;

@@ -1,17 +1,18 @@
 import { type Breach, judge } from "./checker.ts";
 import { Clients } from "./clients.ts";
 import { Dice } from "./dice.ts";
-import type { FaultName } from "./faults.ts";
+import { type FaultName, faultsOf } from "./faults.ts";
 import type { Asked, History } from "./history.ts";
 import { Nemesis } from "./nemesis.ts";
 import { addCodes, lifeOf, storyOf } from "./story.ts";
-import { World } from "./world.ts";
+import { type Topology, World } from "./world.ts";
 
 export interface RunOptions {
   readonly seed: number;
   readonly seconds: number;
   readonly clients: number;
-  /** Faults that may happen; all when empty. */
+  readonly topology?: Topology;
+  /** Faults that may happen; all that the topology can have when empty. */
   readonly faults: readonly FaultName[];
   /** Told what happens as it happens. */
   readonly tell: (text: string) => void;
@@ -37,11 +38,13 @@ const STORIES = 5;
 /** Lets clients ask and a nemesis break things, both as the seed says, then judges what happened. */
 export async function run(options: RunOptions): Promise<Verdict> {
   const dice = new Dice(options.seed);
-  const world = await World.start();
+  const { topology = "one" } = options;
+  const world = await World.start(topology);
   const clients = new Clients(world);
   try {
     clients.start(options.clients, dice.fork());
-    const { faults, tell } = options;
+    const { tell } = options;
+    const faults = options.faults.length > 0 ? options.faults : faultsOf(topology);
     const nemesis = new Nemesis({ world, dice: dice.fork(), faults, tell });
     await nemesis.rage(options.seconds * 1000);
     tell("all is mended");

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Program } from "../journey/program.ts";
+import type { RedisNode } from "../redis/redis-node.ts";
 import type { Dice } from "./dice.ts";
-import type { GatewaySeat, WorkerSeat, World } from "./world.ts";
+import type { GatewaySeat, Topology, WorkerSeat, World } from "./world.ts";
 
 /** What a fault is done with. */
 export interface Stage {
@@ -19,11 +20,14 @@ interface FaultKind {
     | "worker"
     | "backend"
     | "redis"
+    | "master"
     | "gateway-link"
     | "worker-link"
     | "backend-link";
   /** How long it may last, ms. */
   readonly hold: readonly [number, number];
+  /** Waits until it can be done, and felt. */
+  ready?(stage: Stage): Promise<void>;
   /** Breaks something, waits, mends it. */
   run(stage: Stage): Promise<void>;
 }
@@ -59,9 +63,19 @@ async function leave(seat: GatewaySeat | WorkerSeat): Promise<void> {
 }
 
 async function restartRedis({ world, holdMs }: Stage, empty: boolean): Promise<void> {
-  await world.redis.kill();
+  await world.server.kill();
   await delay(holdMs);
-  await world.redis.startAgain({ empty });
+  await world.server.startAgain({ empty });
+}
+
+/** A master that is gone for long enough is replaced. */
+const mastering = {
+  party: "master",
+  ready: ({ world }: Stage): Promise<void> => world.masters.whole(),
+} as const;
+
+async function victim({ world, dice }: Stage): Promise<RedisNode> {
+  return dice.pick(await world.masters.allMasters());
 }
 
 export type FaultName =
@@ -77,6 +91,9 @@ export type FaultName =
   | "redis-kill"
   | "redis-empty"
   | "redis-freeze"
+  | "master-kill"
+  | "master-freeze"
+  | "master-change"
   | "gateway-cut"
   | "worker-cut"
   | "backend-cut"
@@ -162,10 +179,36 @@ export const FAULTS: Readonly<Record<FaultName, FaultKind>> = {
     party: "redis",
     hold: [200, 8000],
     run: async ({ world, holdMs }) => {
-      world.redis.signal("SIGSTOP");
+      world.server.signal("SIGSTOP");
       await delay(holdMs);
-      world.redis.signal("SIGCONT");
+      world.server.signal("SIGCONT");
     },
+  },
+  "master-kill": {
+    ...mastering,
+    hold: [0, 9000],
+    run: async (stage) => {
+      const master = await victim(stage);
+      await master.kill();
+      await delay(stage.holdMs);
+      await master.startAgain();
+    },
+  },
+  "master-freeze": {
+    ...mastering,
+    hold: [500, 9000],
+    run: async (stage) => {
+      const master = await victim(stage);
+      master.signal("SIGSTOP");
+      await delay(stage.holdMs);
+      master.signal("SIGCONT");
+    },
+  },
+  /** As planned by an operator. */
+  "master-change": {
+    ...mastering,
+    hold: [0, 0],
+    run: ({ world, dice }) => world.masters.change((nodes) => dice.pick(nodes)),
   },
   "gateway-cut": cutting("gateway-link"),
   "worker-cut": cutting("worker-link"),
@@ -238,11 +281,21 @@ function slowing(party: LinkParty): FaultKind {
   };
 }
 
-export const FAULT_NAMES: readonly FaultName[] = Object.keys(FAULTS) as FaultName[];
+const FAULT_NAMES: readonly FaultName[] = Object.keys(FAULTS) as FaultName[];
+
+const OF_ONE_SERVER: readonly string[] = ["redis", "gateway-link", "worker-link"];
+
+/** The faults that there can be. */
+export function faultsOf(topology: Topology): readonly FaultName[] {
+  return FAULT_NAMES.filter((name) => {
+    const { party } = FAULTS[name];
+    return topology === "one" ? party !== "master" : !OF_ONE_SERVER.includes(party);
+  });
+}
 
 /** How many parties there are of a kind. */
 export function targetsOf(name: FaultName): number {
   const { party } = FAULTS[name];
-  if (party === "redis") return 1;
+  if (party === "redis" || party === "master") return 1;
   return party.startsWith("gateway") ? 2 : 3;
 }

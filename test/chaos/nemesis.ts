@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Dice } from "./dice.ts";
-import { FAULT_NAMES, type FaultName, FAULTS, targetsOf } from "./faults.ts";
+import { type FaultName, FAULTS, targetsOf } from "./faults.ts";
 import type { Disturbance } from "./history.ts";
 import type { World } from "./world.ts";
 
@@ -28,13 +28,13 @@ export class Nemesis {
   constructor(options: {
     world: World;
     dice: Dice;
-    /** Those that may happen; all when empty. */
+    /** Those that may happen. */
     faults: readonly FaultName[];
     tell: (text: string) => void;
   }) {
     this.#world = options.world;
     this.#dice = options.dice;
-    this.#faults = options.faults.length > 0 ? options.faults : FAULT_NAMES;
+    this.#faults = options.faults;
     this.#tell = options.tell;
   }
 
@@ -74,9 +74,11 @@ export class Nemesis {
   }
 
   async #strike({ fault, target, holdMs }: Blow): Promise<void> {
+    const stage = { world: this.#world, target, holdMs, dice: this.#dice.fork() };
+    await FAULTS[fault].ready?.(stage);
     const from = performance.now();
     this.#tell(`${fault} ${target} for ${holdMs} ms`);
-    await FAULTS[fault].run({ world: this.#world, target, holdMs, dice: this.#dice.fork() });
+    await FAULTS[fault].run(stage);
     this.disturbances.push({ fault, target, from, to: performance.now() });
   }
 }

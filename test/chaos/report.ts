@@ -38,8 +38,15 @@ function rerunsOf(asked: readonly Asked[], { runs }: History): number {
   return worked.length - new Set(worked.map(({ id }) => id)).size;
 }
 
-/** From the end of the fault to the first answer of the gateway that is answered last, ms. */
-function recoveryOf({ to }: Disturbance, asked: readonly Asked[]): number {
+/** So long after a master is lost its loss is felt at most, ms. */
+const MASTER_FELT_MS = 20_000;
+
+/**
+ * From the end of the fault to the first answer of the gateway that is answered last, ms. For a lost master, whose own
+ * return nobody waits for, the longest time in which a gateway gave no answer.
+ */
+function recoveryOf({ fault, from, to }: Disturbance, asked: readonly Asked[]): number {
+  if (fault.startsWith("master")) return Math.max(...[0, 1].map((seat) => longestGap(seat, from, asked)));
   const first = [0, 1].map((seat) => {
     const ends = asked
       .filter((one) => one.seat === seat && one.ending === "complete" && one.endedAt > to)
@@ -47,6 +54,15 @@ function recoveryOf({ to }: Disturbance, asked: readonly Asked[]): number {
     return ends.length === 0 ? 0 : Math.min(...ends) - to;
   });
   return Math.max(...first);
+}
+
+function longestGap(seat: number, from: number, asked: readonly Asked[]): number {
+  const ends = asked
+    .filter((one) => one.seat === seat && one.ending === "complete")
+    .map(({ endedAt }) => endedAt)
+    .filter((endedAt) => endedAt >= from && endedAt <= from + MASTER_FELT_MS)
+    .toSorted((a, b) => a - b);
+  return Math.max(...ends.map((endedAt, index) => endedAt - (ends[index - 1] ?? from)));
 }
 
 function errorsOf(asked: readonly Asked[]): string {

@@ -1,30 +1,41 @@
 import { parseArgs } from "node:util";
 import { run } from "./engine.ts";
-import { FAULT_NAMES, type FaultName } from "./faults.ts";
+import { type FaultName, faultsOf } from "./faults.ts";
 import { reportOf } from "./report.ts";
+import { TOPOLOGIES, type Topology } from "./world.ts";
 
-/** `make chaos SECONDS=600 SEED=7 FAULTS=redis-kill,worker-freeze`: as long as wanted, over as many seeds. */
+/** `make chaos SECONDS=600 SEED=7 FAULTS=redis-kill,worker-freeze TOPOLOGY=cluster`: as long as wanted, over as many seeds. */
 const { values } = parseArgs({
   options: {
     seconds: { type: "string", default: "60" },
     seed: { type: "string", default: "" },
     clients: { type: "string", default: "20" },
     faults: { type: "string", default: "" },
+    topology: { type: "string", default: "one" },
   },
 });
 
 /** One seed lasts so long at most, s: histories stay small and every so often the end is looked at. */
 const SECONDS_PER_SEED = 60;
 
-function faultsOf(text: string): FaultName[] {
+function topologyNamed(text: string): Topology {
+  const found = TOPOLOGIES.find((name) => name === text);
+  if (found === undefined)
+    throw new Error(`there is no topology ${text}; there are: ${TOPOLOGIES.join(" ")}`);
+  return found;
+}
+
+function faultsNamed(text: string, known: readonly FaultName[]): FaultName[] {
   const asked = text.split(",").filter((name) => name !== "");
   for (const name of asked) {
-    if (!FAULT_NAMES.includes(name as FaultName)) {
-      throw new Error(`there is no fault ${name}; there are: ${FAULT_NAMES.join(" ")}`);
+    if (!known.includes(name as FaultName)) {
+      throw new Error(`there is no fault ${name}; there are: ${known.join(" ")}`);
     }
   }
   return asked as FaultName[];
 }
+
+const topology = topologyNamed(values.topology);
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
 
@@ -35,7 +46,8 @@ async function runSeed(seed: number, seconds: number): Promise<boolean> {
     seed,
     seconds,
     clients: Number(values.clients),
-    faults: faultsOf(values.faults),
+    topology,
+    faults: faultsNamed(values.faults, faultsOf(topology)),
     tell: (text) => print(`${((performance.now() - began) / 1000).toFixed(1).padStart(7)} s ${text}`),
   });
   print(reportOf(verdict));

@@ -11,6 +11,8 @@ import { findLeaks } from "../journey/leaks.ts";
 import { Program, type ProgramOptions } from "../journey/program.ts";
 import { RedisServer } from "../journey/redis-server.ts";
 import { until } from "../journey/until.ts";
+import { RedisCluster } from "../redis/cluster-rig.ts";
+import { SentinelTrio } from "../redis/sentinel-rig.ts";
 import { type Recorded, type Script, type StandIn, startStandIn } from "../stand-in.ts";
 import { type BackendRun, type Wish, wordOf } from "./history.ts";
 import { Link } from "./link.ts";
@@ -47,23 +49,28 @@ export interface WorkerSeat {
   readonly before: Recorded[];
 }
 
+export const TOPOLOGIES = ["one", "cluster", "sentinel"] as const;
+
+/** What the processes have for Redis: one server, three masters with a replica each, or one with two and sentinels. */
+export type Topology = (typeof TOPOLOGIES)[number];
+
 /** Two gateways, three workers, their backends and Redis; each way between two of them can be disturbed. */
 export class World {
   readonly gateways: GatewaySeat[] = [];
   readonly workers: WorkerSeat[] = [];
-  readonly redis: RedisServer;
+  readonly redis: RedisServer | RedisCluster | SentinelTrio;
   readonly #dir: string;
   readonly #keys: Keys = new Keys("sgnet");
   readonly #programs: Program[] = [];
 
-  private constructor(dir: string, redis: RedisServer) {
+  private constructor(dir: string, redis: World["redis"]) {
     this.#dir = dir;
     this.redis = redis;
   }
 
-  static async start(): Promise<World> {
+  static async start(topology: Topology): Promise<World> {
     const dir = await mkdtemp(join(tmpdir(), "sgnet-chaos-"));
-    const world = new World(dir, await RedisServer.start(join(dir, "redis")));
+    const world = new World(dir, await startRedis(topology, join(dir, "redis")));
     try {
       for (let seat = 0; seat < 2; seat += 1) await world.#addGateway();
       for (const speaks of SPEAKS) await world.#addWorker(speaks);
@@ -165,13 +172,30 @@ export class World {
     await rm(this.#dir, { recursive: true, force: true });
   }
 
+  /** The one server. */
+  get server(): RedisServer {
+    if (this.redis instanceof RedisServer) return this.redis;
+    throw new Error("there is more than one server");
+  }
+
+  /** Masters that others can take over from. */
+  get masters(): RedisCluster | SentinelTrio {
+    if (this.redis instanceof RedisServer) throw new Error("there is one server only");
+    return this.redis;
+  }
+
+  /** Of several servers clients are told the addresses: no link can stand between. */
+  #redisUrl(toRedis: Link): string {
+    return this.redis instanceof RedisServer ? `redis://127.0.0.1:${toRedis.port}` : this.redis.url;
+  }
+
   async #addGateway(): Promise<void> {
-    const toRedis = await Link.open(() => this.redis.port);
+    const toRedis = await Link.open(() => this.server.port);
     this.gateways.push({ toRedis, program: undefined });
   }
 
   async #addWorker(speaks: "ollama" | "openai"): Promise<void> {
-    const toRedis = await Link.open(() => this.redis.port);
+    const toRedis = await Link.open(() => this.server.port);
     const standIn = await startBackend(speaks);
     const toBackend: Link = await Link.open(() => seat.backendPort);
     const seat: WorkerSeat = {
@@ -195,7 +219,7 @@ export class World {
       command,
       env: {
         PORT: "0",
-        REDIS_URL: `redis://127.0.0.1:${toRedis.port}`,
+        REDIS_URL: this.#redisUrl(toRedis),
         SGNET_LEASE_MS: String(LEASE_MS),
         SGNET_DRAIN_MS: String(DRAIN_MS),
         SGNET_TASK_TIMEOUT_MS: String(DEADLINE_MS),
@@ -233,6 +257,11 @@ async function persistently(options: ProgramOptions): Promise<Program> {
       await delay(RESTART_MS);
     }
   }
+}
+
+async function startRedis(topology: Topology, dir: string): Promise<World["redis"]> {
+  if (topology === "cluster") return RedisCluster.start(dir);
+  return topology === "sentinel" ? SentinelTrio.start(dir) : RedisServer.start(dir);
 }
 
 function startBackend(speaks: "ollama" | "openai"): Promise<StandIn> {

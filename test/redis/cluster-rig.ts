@@ -42,7 +42,7 @@ export class RedisCluster implements FleetRedis {
   }
 
   /** The nodes that are masters now, in the order of their slots. */
-  async masters(): Promise<RedisNode[]> {
+  async allMasters(): Promise<RedisNode[]> {
     const alive = this.nodes.find((node) => node.alive);
     const ranges = (await alive?.ask("CLUSTER", "SLOTS")) as [number, number, [Buffer, number]][];
     const ports = ranges.toSorted(([a], [b]) => a - b).map(([, , [, port]]) => port);
@@ -75,7 +75,7 @@ export class RedisCluster implements FleetRedis {
 
   /** Kills the master of a key, or of the first slot. */
   async kill(key?: string): Promise<void> {
-    const [first] = await this.masters();
+    const [first] = await this.allMasters();
     await (key === undefined ? first : await this.masterOf(key))?.kill();
   }
 
@@ -83,6 +83,15 @@ export class RedisCluster implements FleetRedis {
   async startAgain(): Promise<void> {
     await Promise.all(this.nodes.filter((node) => !node.alive).map(async (node) => node.startAgain()));
     await this.whole();
+  }
+
+  /** Makes a master of a replica, without loss. */
+  async change(pick: (nodes: readonly RedisNode[]) => RedisNode): Promise<void> {
+    const masters = await this.allMasters();
+    await pick(this.nodes.filter((node) => node.alive && !masters.includes(node))).tell(
+      "CLUSTER",
+      "FAILOVER",
+    );
   }
 
   async stop(): Promise<void> {

@@ -64,6 +64,10 @@ export class SentinelTrio implements FleetRedis {
     return master;
   }
 
+  async allMasters(): Promise<RedisNode[]> {
+    return [await this.master()];
+  }
+
   /** Resolves when all sentinels agree on a master that runs, know each other, and its replicas are in step. */
   async whole(replicas: number = REPLICAS): Promise<void> {
     await until("a whole trio", async () => {
@@ -93,6 +97,11 @@ export class SentinelTrio implements FleetRedis {
   async startAgain(): Promise<void> {
     await Promise.all(this.servers.filter((node) => !node.alive).map(async (node) => node.startAgain()));
     await this.whole();
+  }
+
+  /** Has a replica made the master; a sentinel that has just done so refuses. */
+  async change(pick: (nodes: readonly RedisNode[]) => RedisNode): Promise<void> {
+    await pick(this.sentinels).tell("SENTINEL", "FAILOVER", MASTER_NAME);
   }
 
   async stop(): Promise<void> {

@@ -283,13 +283,13 @@ function slowing(party: LinkParty): FaultKind {
 
 const FAULT_NAMES: readonly FaultName[] = Object.keys(FAULTS) as FaultName[];
 
-const OF_ONE_SERVER: readonly string[] = ["redis", "gateway-link", "worker-link"];
+const OF_ONE_SERVER: ReadonlySet<string> = new Set(["redis", "gateway-link", "worker-link"]);
 
 /** The faults that there can be. */
 export function faultsOf(topology: Topology): readonly FaultName[] {
   return FAULT_NAMES.filter((name) => {
     const { party } = FAULTS[name];
-    return topology === "one" ? party !== "master" : !OF_ONE_SERVER.includes(party);
+    return topology === "one" ? party !== "master" : !OF_ONE_SERVER.has(party);
   });
 }
 

@@ -103,6 +103,7 @@ export class HttpBackend implements Backend {
       ...sent,
       signal,
       pulse: sink.pulse,
+      trace: task.trace,
       onHead: (headers) => {
         contentType = contentTypeOf(headers) ?? contentType;
       },
@@ -141,7 +142,7 @@ export class HttpBackend implements Backend {
       answer.write([{ type: "end", reason: request.unload ? "unload" : "load" }]);
       return answer.finish();
     }
-    const { stream } = task;
+    const { stream, trace } = task;
     const encoded = this.#face.encode(request, { model, stream });
     const unable = request === opened.request ? [] : ["thinking"];
     const answer = new AnswerWriter(opened, sink, { dropped: [...(encoded.dropped ?? []), ...unable] });
@@ -151,7 +152,7 @@ export class HttpBackend implements Backend {
       const { path, body } = own === request ? encoded : this.#face.encode(own, { model, stream });
       const reader = this.#face.reader({ request, stream });
       const onChunk = (chunk: Buffer): void => answer.write(reader.push(chunk), choice);
-      await this.#post({ path, body, signal: stop, pulse, onHead: () => {}, onChunk });
+      await this.#post({ path, body, trace, signal: stop, pulse, onHead: () => {}, onChunk });
       answer.write(reader.end(), choice);
     };
     await runChoices({ choices: choicesOf(request), lender: this.lender, signal, run });

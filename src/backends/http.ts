@@ -65,7 +65,9 @@ export class HttpOrigin {
    */
   post(options: PostOptions): Promise<void> {
     const receiver = new PostReceiver(options);
-    const request = { method: "POST", path: options.path, headers: this.#postHeaders, body: options.body };
+    const { path, body, trace } = options;
+    const headers = trace === "" ? this.#postHeaders : { ...this.#postHeaders, traceparent: trace };
+    const request = { method: "POST", path, headers, body };
     options.pulse.connecting();
     return this.#exchange(request, receiver, options).then(
       () => receiver.end(),

@@ -14,6 +14,8 @@ export interface PostOptions {
   readonly body: Buffer | string;
   readonly signal: AbortSignal;
   readonly pulse: Pick<Pulse, "connecting" | "sent">;
+  /** W3C traceparent for the backend; empty for none. */
+  readonly trace: string;
   /** The head of a 2xx reply has come. */
   onHead(headers: ReplyHeaders): void;
   /** A piece of the body of a 2xx reply. What this throws rejects the exchange and hangs up. */

@@ -4,6 +4,7 @@ import { startGateway } from "../gateway/gateway.ts";
 import { openLog } from "../telemetry/log.ts";
 import { startWithRedis, withRedis } from "./redis-url.ts";
 import { runService } from "./service.ts";
+import { startWithSpans } from "./spans.ts";
 
 /** Runs a gateway until asked to stop. Resolves with the exit code. */
 export async function runGateway(given: Settings): Promise<number> {
@@ -12,7 +13,10 @@ export async function runGateway(given: Settings): Promise<number> {
   prepareHttpEnvironment(settings.maxHeadBytes);
   return runService({
     log,
-    start: () => startWithRedis(given, settings.redisUrl, () => startGateway({ settings, log })),
+    start: () =>
+      startWithSpans({ settings, log, name: "sgnet-gateway" }, (tracing) =>
+        startWithRedis(given, settings.redisUrl, () => startGateway({ settings, log, tracing })),
+      ),
     portOf: ({ port }) => port,
   });
 }

@@ -4,6 +4,7 @@ import { openLog } from "../telemetry/log.ts";
 import { startWorker } from "../worker/worker.ts";
 import { startWithRedis, withRedis } from "./redis-url.ts";
 import { runService } from "./service.ts";
+import { startWithSpans } from "./spans.ts";
 
 /** Runs a worker until asked to stop. Resolves with the exit code. */
 export async function runWorker(given: Settings): Promise<number> {
@@ -13,7 +14,9 @@ export async function runWorker(given: Settings): Promise<number> {
     log,
     start: async () => {
       const backends = await openBackends({ settings, log });
-      return startWithRedis(given, settings.redisUrl, () => startWorker({ settings, log, backends }));
+      return startWithSpans({ settings, log, name: "sgnet-worker" }, (tracing) =>
+        startWithRedis(given, settings.redisUrl, () => startWorker({ settings, log, backends, tracing })),
+      );
     },
   });
 }

@@ -10,9 +10,11 @@ import type { RedisSettings } from "./redis-settings.ts";
 import type { Setting } from "./setting.ts";
 import { TIMEOUT_SETTINGS } from "./timeout-settings.ts";
 import type { TimeoutSettings } from "./timeout-settings.ts";
+import { TRACING_SETTINGS } from "./tracing-settings.ts";
+import type { TracingSettings } from "./tracing-settings.ts";
 
 /** All settings of all commands, typed. */
-export interface Settings extends LimitSettings, RedisSettings, TimeoutSettings {
+export interface Settings extends LimitSettings, RedisSettings, TimeoutSettings, TracingSettings {
   readonly port: number;
   readonly host: string;
   readonly backends: string;
@@ -223,4 +225,5 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     choices: ["auto", "json", "pretty"],
     doc: "Form of log lines; auto: pretty on a terminal, JSON otherwise.",
   },
+  ...TRACING_SETTINGS,
 };

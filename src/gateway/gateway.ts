@@ -16,6 +16,7 @@ import { dropQueue } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import { openGatewayMetrics } from "../telemetry/gateway-metrics.ts";
 import type { GatewayMetrics } from "../telemetry/gateway-metrics.ts";
+import type { Tracing } from "../telemetry/tracing.ts";
 import { Allowance } from "./allowance.ts";
 import { Catalogue } from "./catalogue.ts";
 import { buildGuard } from "./door.ts";
@@ -30,8 +31,16 @@ import { OriginPolicy } from "./origin.ts";
 import { buildFallback, buildNoRoom, buildRoutes, buildTooLarge } from "./routes.ts";
 import { ShowView } from "./show-view.ts";
 import { Switchboard } from "./switchboard.ts";
+import { TaskSpans } from "./task-spans.ts";
 import { openUi } from "./ui.ts";
 import { loadUws } from "./uws.ts";
+
+export interface GatewayOptions {
+  readonly settings: Settings;
+  readonly log: Log;
+  /** Absent when nobody collects spans. */
+  readonly tracing?: Tracing | undefined;
+}
 
 /** A running gateway. */
 export interface GatewayHandle {
@@ -48,23 +57,21 @@ export interface GatewayHandle {
  * @throws Fault `redis_down` when Redis cannot be reached, `internal` when the port is taken or the HTTP binary
  * cannot be loaded
  */
-export async function startGateway(options: { settings: Settings; log: Log }): Promise<GatewayHandle> {
-  const { settings, log } = options;
+export async function startGateway(options: GatewayOptions): Promise<GatewayHandle> {
+  const { settings, log, tracing } = options;
   const tag = `g${randomBytes(6).toString("hex")}`;
   const uws = loadUws({ cacheDir: resolvedCacheDir(settings) });
   const releases: (() => void)[] = [];
   try {
-    const gateway = await assemble({ settings, log, tag, uws, outages: new OutageLog(log), releases });
-    return gateway;
+    const outages = new OutageLog(log);
+    return await assemble({ settings, log, tracing, tag, uws, outages, releases });
   } catch (error) {
     for (const release of releases.toReversed()) release();
     throw error;
   }
 }
 
-interface Assembly {
-  readonly settings: Settings;
-  readonly log: Log;
+interface Assembly extends GatewayOptions {
   readonly tag: string;
   readonly uws: ReturnType<typeof loadUws>;
   readonly outages: OutageLog;
@@ -85,7 +92,8 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
   const catalogue = new Catalogue({ connection: commands, keys, now: systemAmbient.now, memoryMs });
   const observatory = new Observatory({ connection: commands, keys, gateway: { tag, version }, memoryMs });
   const { witness } = observatory;
-  const board = new Switchboard({ settings, log, tag, keys, commands, channel, catalogue, metrics, witness });
+  const parts = { settings, log, tag, keys, commands, channel, catalogue, metrics, witness };
+  const board = new Switchboard({ ...parts, spans: spansOf(assembly) });
   await channel.subscribe(keys.channel(tag), (message) => {
     board.receive(message);
   });
@@ -130,6 +138,10 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
   const presence = startPresence({ assembly, keys, commands, board, server, observatory, version, metrics });
   log.info("gateway is ready", { host: settings.host, port: server.port, tag });
   return handle({ assembly, keys, commands, board, server, observatory, presence });
+}
+
+function spansOf({ tracing }: Assembly): TaskSpans | undefined {
+  return tracing === undefined ? undefined : new TaskSpans(tracing, systemAmbient.mono);
 }
 
 /** Ollama's management, carried out by the workers. */

@@ -2,6 +2,7 @@ import { toFault } from "../core/fault.ts";
 import type { Fault } from "../core/fault.ts";
 import type { Endpoint, Task } from "../core/task.ts";
 import type { Timeouts } from "../core/timeouts.ts";
+import { cleanTraceparent } from "../core/trace.ts";
 import { serverEndpoint } from "../protocols/catalogue.ts";
 import { modelNotFound } from "../protocols/ollama/faults.ts";
 import type { Opening } from "../protocols/protocol.ts";
@@ -47,7 +48,7 @@ export function takeRequest(
     host.admit(model, bytes.length);
     const timeouts = host.timeoutsOf(model, request.headers.timeouts);
     const asked = { id, endpoint, requestId, opening, timeouts, body: bytes };
-    host.accept(toTask(host.now(), asked, request.headers.traceparent), model, reply);
+    host.accept(toTask(host.now(), asked, cleanTraceparent(request.headers.traceparent)), model, reply);
   } catch (error) {
     const fault = toFault(error);
     host.rejected({ task: id, request: requestId, endpoint, model: named, at: host.now(), fault });

@@ -1,12 +1,14 @@
 import type { Log } from "../telemetry/log.ts";
 import type { GatewayMetrics, TaskOutcome } from "../telemetry/gateway-metrics.ts";
 import type { Exchange, Outcome } from "./exchange.ts";
+import type { TaskSpans } from "./task-spans.ts";
 
 export interface ReporterOptions {
   readonly log: Log;
   readonly metrics: GatewayMetrics;
   /** True for the models that some worker serves: bounds the labels. */
   readonly serves: (model: string) => boolean;
+  readonly spans?: TaskSpans | undefined;
 }
 
 /** Tells metrics and log how exchanges ended. */
@@ -18,10 +20,11 @@ export class Reporter {
   }
 
   ended(exchange: Exchange, outcome: Outcome): void {
-    const { log, metrics, serves } = this.#options;
+    const { log, metrics, serves, spans } = this.#options;
     const { task } = exchange;
     const code = outcome.fault?.code ?? "ok";
     const queueMs = queueWaitMs(task.stream, outcome);
+    spans?.ended(exchange, outcome, queueMs);
     metrics.ended({
       endpoint: task.endpoint,
       model: serves(exchange.model) ? exchange.model : "other",

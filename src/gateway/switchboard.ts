@@ -22,6 +22,7 @@ import { Recovery } from "./recovery.ts";
 import { Replies } from "./replies.ts";
 import { Reporter } from "./reporter.ts";
 import { QueueWatch } from "./queue-watch.ts";
+import type { TaskSpans } from "./task-spans.ts";
 import { TimeoutPolicy } from "./timeout-policy.ts";
 import type { Refusal, Witness } from "./witness.ts";
 
@@ -35,6 +36,8 @@ export interface SwitchboardOptions {
   readonly catalogue: Catalogue;
   readonly metrics: GatewayMetrics;
   readonly witness: Pick<Witness, "ended" | "refused">;
+  /** Absent when nobody collects spans. */
+  readonly spans?: TaskSpans | undefined;
 }
 
 /** Connects requests with their replies: takes tasks in, hands frames out, cleans up behind them. */
@@ -87,7 +90,8 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     const { leaseMs } = settings;
     this.#queueWatch = new QueueWatch({ connection, keys, replies: this.#replies, leaseMs, now });
     this.#timeouts = new TimeoutPolicy(settings);
-    this.#reporter = new Reporter({ log, metrics, serves: (model) => options.catalogue.serves(model) });
+    const serves = (model: string): boolean => options.catalogue.serves(model);
+    this.#reporter = new Reporter({ log, metrics, spans: options.spans, serves });
     this.#opener = new Opener({ connection, keys, now });
     this.#cleaner = new Cleaner({ connection, keys });
     this.#recovery = new Recovery({
@@ -196,7 +200,9 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     this.#options.witness.refused(refusal);
   }
 
-  accept(task: Task, model: string, reply: HttpReply): void {
+  accept(given: Task, model: string, reply: HttpReply): void {
+    const { spans } = this.#options;
+    const task = spans === undefined ? given : spans.begin(given);
     const exchange = new Exchange({ task, model, reply, host: this });
     this.#replies.add(exchange);
     this.#admission.opened(model, task.body.length);

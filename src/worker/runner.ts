@@ -10,10 +10,12 @@ import { bury } from "../redis/dead-letters.ts";
 import type { Keys } from "../redis/keys.ts";
 import type { QueuedTask } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
+import type { Tracing } from "../telemetry/tracing.ts";
 import type { WorkerMetrics } from "../telemetry/worker-metrics.ts";
 import { decodeTask } from "../wire/task-codec.ts";
 import type { TaskEnvelope } from "../wire/task-codec.ts";
 import type { Acknowledger } from "./acknowledger.ts";
+import { AttemptSpans } from "./attempt-spans.ts";
 import { Attempt, newAttemptNumber } from "./attempt.ts";
 import type { StopReason } from "./attempt.ts";
 import type { Emitter } from "./emitter.ts";
@@ -36,6 +38,8 @@ export interface RunnerOptions {
   readonly mono: () => number;
   readonly random: () => number;
   readonly metrics: Pick<WorkerMetrics, "ended" | "buried">;
+  /** Absent when nobody collects spans. */
+  readonly tracing?: Tracing | undefined;
   /** A backend could not be reached: look at it again. */
   readonly onUnreachable: (station: Station) => void;
 }
@@ -177,21 +181,33 @@ export class Runner {
 
   async #serve(place: Place, attempt: Attempt, envelope: TaskEnvelope): Promise<void> {
     const { station, visit } = place;
+    const spans = this.#beginSpans(station, attempt, envelope);
     try {
       const name = station.nameOf(attempt.model);
       if (name === undefined) throw new Fault("backend_unreachable", "the backend no longer has the model");
       const body = envelope.body ?? (await this.#fetchBody(attempt));
-      if (body === undefined) return;
-      const task: Task = { ...envelope, body };
+      if (body === undefined) return spans?.end("cancelled");
+      const task: Task = { ...envelope, body, trace: spans?.trace ?? envelope.trace };
       const answer = await station.backend.run(task, name, attempt.outbox, attempt.signal);
       visit.gate.worked(visit.era, station.slots);
       attempt.outbox.end(this.#frameEnd(attempt, answer.usage === undefined ? {} : { usage: answer.usage }));
       this.#count(station, attempt, { code: "ok", usage: answer.usage });
+      spans?.end("ok", answer.usage);
     } catch (error) {
       const fault = attempt.lapse ?? toFault(error);
       this.#failed(place, attempt, fault);
-      this.#count(station, attempt, { code: codeOf(attempt.stopReason, fault), usage: undefined });
+      const code = codeOf(attempt.stopReason, fault);
+      this.#count(station, attempt, { code, usage: undefined });
+      spans?.end(code);
     }
+  }
+
+  #beginSpans(station: Station, attempt: Attempt, envelope: TaskEnvelope): AttemptSpans | undefined {
+    const { tracing, worker, mono } = this.#options;
+    if (tracing === undefined) return undefined;
+    const { backend } = station;
+    const model = station.nameOf(attempt.model) ?? attempt.model;
+    return new AttemptSpans({ tracing, worker, mono }, attempt, { envelope, backend, model });
   }
 
   #count(

@@ -13,6 +13,7 @@ import { requireSupported, uptimeMs } from "../redis/server.ts";
 import { dropConsumer, dropQueue, keepQueues } from "../redis/task-stream.ts";
 import type { QueuedTask } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
+import type { Tracing } from "../telemetry/tracing.ts";
 import { openWorkerMetrics } from "../telemetry/worker-metrics.ts";
 import type { WorkerMetrics } from "../telemetry/worker-metrics.ts";
 import { Acknowledger } from "./acknowledger.ts";
@@ -46,6 +47,8 @@ export interface WorkerOptions {
   readonly settings: Settings;
   readonly log: Log;
   readonly backends: readonly Backend[];
+  /** Absent when nobody collects spans. */
+  readonly tracing?: Tracing | undefined;
 }
 
 /** What is left of the queues of a worker that was killed, ms. */
@@ -134,10 +137,10 @@ interface Crew extends Links {
   readonly claimers: readonly Claimer[];
 }
 
-const { now, mono, random } = systemAmbient;
+const { mono, random } = systemAmbient;
 
 async function recruit(options: WorkerOptions, worker: string, redis: Connections): Promise<Crew> {
-  const { settings, log } = options;
+  const { settings, log, tracing } = options;
   const { leaseMs, deliveryLimit, busyLimit } = settings;
   const keys = new Keys(settings.prefix);
   const links = { ...(await openLinks(redis)), keys };
@@ -156,7 +159,7 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
   // The roll asks the keeper, which is made after it: both exist before the first question.
   const trust = { trusted: (): boolean => true };
   const roll = new Roll({ connection: links.leases, keys, mono, trusted: () => trust.trusted() });
-  const common = { keys, worker, log, roll, acknowledger, leaseMs, deliveryLimit, now, mono, random };
+  const common = { ...systemAmbient, keys, worker, log, roll, acknowledger, leaseMs, deliveryLimit, tracing };
   const onUnreachable = (station: Station): void => {
     station.failed();
     void presence.look(station);

@@ -38,6 +38,7 @@ function ask(
     body: JSON.stringify({ model: "tiny", prompt: "hi", ...options.body }),
     signal: options.signal ?? new AbortController().signal,
     pulse: STILL_PULSE,
+    trace: "",
     onHead: (headers) => (seen.contentType = String(headers["content-type"])),
     onChunk: (chunk) => {
       seen.text += chunk.toString();

@@ -102,5 +102,7 @@ export class Program {
 /** This process's environment without anything that is a setting. */
 function outerEnvironment(): Record<string, string | undefined> {
   const entries = Object.entries(process.env);
-  return Object.fromEntries(entries.filter(([name]) => !/^(SGNET_|PORT$|HOST$|REDIS_URL$|NODE_)/.test(name)));
+  return Object.fromEntries(
+    entries.filter(([name]) => !/^(SGNET_|OTEL_|PORT$|HOST$|REDIS_URL$|NODE_)/.test(name)),
+  );
 }

@@ -1,0 +1,34 @@
+import type { Settings } from "../config/settings.ts";
+import { productVersion } from "../config/version.ts";
+import type { Log } from "../telemetry/log.ts";
+import { openTracing } from "../telemetry/tracing.ts";
+import type { Tracing } from "../telemetry/tracing.ts";
+import type { Service } from "./service.ts";
+
+/**
+ * Starts a service that leaves spans, if a collector is configured; they are sent before it has stopped.
+ * @param name of the process in spans, unless the settings have one
+ * Rejects with a sentence when spans are wanted and the SDK is not installed, else as `start` does.
+ */
+export async function startWithSpans<Started extends Service>(
+  { settings, log, name }: { readonly settings: Settings; readonly log: Log; readonly name: string },
+  start: (tracing: Tracing | undefined) => Promise<Started>,
+): Promise<Started> {
+  const { otlpEndpoint, otlpHeaders, serviceName, tracesSampler, tracesSamplerArg } = settings;
+  if (otlpEndpoint === "") return start(undefined);
+  const tracing = await openTracing({
+    endpoint: otlpEndpoint,
+    headers: otlpHeaders,
+    service: serviceName === "" ? name : serviceName,
+    version: productVersion(),
+    sampler: tracesSampler,
+    ratio: Number(tracesSamplerArg),
+    log,
+  });
+  const started = await start(tracing);
+  const stop = async (): Promise<void> => {
+    await started.stop();
+    await tracing.stop();
+  };
+  return { ...started, stop };
+}

@@ -61,7 +61,7 @@ export const TIMEOUT_SETTINGS: { readonly [Name in keyof TimeoutSettings]: Setti
     min: 0,
     max: 604_800_000,
     unit: "ms",
-    doc: "How long a backend may fall silent once its answer has begun; 0: as long as the request may live.",
+    doc: "How long a backend may fall silent in a streamed answer; 0: as long as the request may live.",
   },
   modelTimeouts: {
     env: "SGNET_MODEL_TIMEOUTS",

@@ -8,7 +8,7 @@ export interface Timeouts {
   readonly connect: number;
   /** Of a streamed answer: from the request at the backend to the first piece of the answer. */
   readonly firstToken: number;
-  /** Between two pieces of an answer that has begun. */
+  /** Between two pieces of a streamed answer. */
   readonly idle: number;
   /** From its acceptance to its end; never 0. */
   readonly total: number;

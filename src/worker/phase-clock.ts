@@ -17,7 +17,7 @@ export class PhaseClock implements Pulse {
   #since = 0;
   #stirred = false;
 
-  /** @param options.stream false: the first piece comes when the answer is complete, so it is not waited for here */
+  /** @param options.stream false: pieces come when the answer is complete, so only the connection is waited for here */
   constructor(options: { readonly mono: () => number; readonly stream: boolean }) {
     this.#mono = options.mono;
     this.#stream = options.stream;
@@ -61,7 +61,7 @@ export class PhaseClock implements Pulse {
       case "first":
         return this.#stream ? firstTokenMs : 0;
       case "next":
-        return idleMs;
+        return this.#stream ? idleMs : 0;
     }
   }
 }

@@ -237,16 +237,6 @@ describe("a worker gives up a backend that", () => {
     await assertHungUp(server);
   });
 
-  it("begins a whole answer and falls silent: nothing of it is told", async (t) => {
-    const server = await badServer(t, (socket) => socket.write(NDJSON + chunk(LINE.slice(0, 20))));
-    await workFor(t, `http://127.0.0.1:${server.port}`);
-    const frames = await ask({ stream: false, limits: { firstTokenMs: 1, idleMs: 100 } });
-    assert.equal(frames.length, 1);
-    assert.equal(faultOf(frames), "idle_timeout");
-    assert.equal(textOf(frames), "");
-    await assertHungUp(server);
-  });
-
   for (const [whose, connectMs, limits] of [
     ["its task says", 60_000, { connectMs: 100 }],
     ["it is set to itself", 100, {}],

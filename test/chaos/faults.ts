@@ -88,6 +88,7 @@ export type FaultName =
   | "worker-stop"
   | "backend-kill"
   | "backend-refuse"
+  | "backend-broken"
   | "redis-kill"
   | "redis-empty"
   | "redis-freeze"
@@ -163,16 +164,8 @@ export const FAULTS: Readonly<Record<FaultName, FaultKind>> = {
       await stage.world.startBackend(workerOf(stage));
     },
   },
-  "backend-refuse": {
-    party: "backend",
-    hold: [100, 1500],
-    run: async (stage) => {
-      const { behaviour } = workerOf(stage).standIn;
-      behaviour.refuse = { status: 503, message: "loading model" };
-      await delay(stage.holdMs);
-      behaviour.refuse = undefined;
-    },
-  },
+  "backend-refuse": refusing(503, "loading model"),
+  "backend-broken": refusing(500, "the runner has terminated"),
   "redis-kill": { party: "redis", hold: [0, 2500], run: (stage) => restartRedis(stage, false) },
   "redis-empty": { party: "redis", hold: [0, 1500], run: (stage) => restartRedis(stage, true) },
   "redis-freeze": {
@@ -221,6 +214,20 @@ export const FAULTS: Readonly<Record<FaultName, FaultKind>> = {
   "gateway-slow": slowing("gateway-link"),
   "worker-slow": slowing("worker-link"),
 };
+
+/** It answers every request with this, while its health looks well. */
+function refusing(status: number, message: string): FaultKind {
+  return {
+    party: "backend",
+    hold: [100, 4000],
+    run: async (stage) => {
+      const { behaviour } = workerOf(stage).standIn;
+      behaviour.refuse = { status, message };
+      await delay(stage.holdMs);
+      behaviour.refuse = undefined;
+    },
+  };
+}
 
 type LinkParty = "gateway-link" | "worker-link" | "backend-link";
 

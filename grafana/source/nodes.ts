@@ -22,10 +22,25 @@ export const NODES: Dashboard = {
             "1 when the backend answers its worker. No request goes to one at 0; its worker's log says why.",
           kind: "timeseries",
           unit: "short",
-          width: 8,
+          width: 6,
           floors: [1, 1],
           queries: [
             { expr: once("sgnet_backend_up", "host, backend", HERE), legend: "{{host}} {{backend}}" },
+          ],
+        },
+        {
+          title: "Circuits",
+          description:
+            "2 (open): the backend failed with the model again and again and gets none of its requests. 1: it gets one as a probe. 0: all is well.",
+          kind: "timeseries",
+          unit: "short",
+          width: 6,
+          floors: [1, 2],
+          queries: [
+            {
+              expr: once("sgnet_model_circuit", "host, backend, model", HERE),
+              legend: "{{host}} {{backend}} {{model}}",
+            },
           ],
         },
         {
@@ -34,7 +49,7 @@ export const NODES: Dashboard = {
             "Per second, by backend and code. backend_* is the server's doing, worker_lost a worker that was away too long.",
           kind: "timeseries",
           unit: "reqps",
-          width: 8,
+          width: 6,
           queries: [
             {
               expr: `sum by (host, backend, code) (rate(sgnet_worker_attempts_ended_total{code!~"ok|cancelled"}[$__rate_interval]) ${HOST})`,
@@ -48,7 +63,7 @@ export const NODES: Dashboard = {
             "From the claim to the end of an attempt. One backend far above the others with the same models is slow.",
           kind: "timeseries",
           unit: "s",
-          width: 8,
+          width: 6,
           queries: [
             {
               expr: quantile(0.95, "sgnet_worker_attempt_duration_seconds", "", "backend"),
@@ -91,7 +106,7 @@ export const NODES: Dashboard = {
         {
           title: "Requests taken over or given back",
           description:
-            "Taken over: another worker fell silent. Given back: the backend was unreachable or the worker stopped.",
+            "Taken over: another worker fell silent. Given back: to be run again, because the backend failed or was busy, or the worker stopped.",
           kind: "timeseries",
           unit: "reqps",
           width: 8,
@@ -101,8 +116,8 @@ export const NODES: Dashboard = {
               legend: "{{host}} taken over",
             },
             {
-              expr: `sum by (host) (rate(sgnet_worker_handbacks_total[$__rate_interval]) ${HOST})`,
-              legend: "{{host}} given back",
+              expr: `sum by (host, reason) (rate(sgnet_worker_handbacks_total[$__rate_interval]) ${HOST})`,
+              legend: "{{host}} given back, {{reason}}",
             },
           ],
         },

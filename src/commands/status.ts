@@ -1,5 +1,7 @@
 import type { Settings } from "../config/settings.ts";
 import type { GatewayAnnouncement } from "../core/fleet.ts";
+import { brokenModels } from "../core/fleet.ts";
+import type { BackendAnnouncement } from "../core/fleet.ts";
 import { readFleet } from "../redis/fleet-status.ts";
 import type { FleetStatus } from "../redis/fleet-status.ts";
 import { Keys } from "../redis/keys.ts";
@@ -16,6 +18,12 @@ export async function runStatus(given: Settings, json: boolean): Promise<number>
   });
 }
 
+function stateOf(backend: BackendAnnouncement): string {
+  if (!backend.healthy) return "down";
+  const broken = brokenModels(backend);
+  return broken.length === 0 ? "healthy" : `failing: ${broken.join(" ")}`;
+}
+
 /** The status as tables. @param now ms since 1970 */
 export function renderFleet({ gateways, workers, models }: FleetStatus, now: number): string {
   const seen = (at: number): string => `${Math.max(0, Math.round((now - at) / 1000))} s ago`;
@@ -30,7 +38,7 @@ export function renderFleet({ gateways, workers, models }: FleetStatus, now: num
     worker.backends.map((it) => [
       it.name,
       worker.id,
-      it.healthy ? "healthy" : "down",
+      stateOf(it),
       `${it.busy}/${it.slots}`,
       it.models.length,
     ]),

@@ -99,7 +99,7 @@ function table(
 function toneOf(text: string, index: number): Tone {
   if (index === 0) return "title";
   if (index === 1) return "quiet";
-  if (/ {2}(?:down|nobody)(?: {2}|$)/.test(text)) return "bad";
+  if (/ {2}(?:down|failing|nobody)(?: {2}|$)/.test(text)) return "bad";
   return / {2}(?:draining|silent) {2}/.test(text) ? "warn" : "plain";
 }
 
@@ -127,8 +127,9 @@ function nodeRows(node: NodeView): (string | number)[][] {
   ]);
 }
 
-function stateOf({ silent, draining }: NodeView, { healthy }: BackendView): string {
+function stateOf({ silent, draining }: NodeView, { healthy, broken }: BackendView): string {
   if (!healthy) return "down";
+  if (broken.length > 0) return "failing";
   if (silent) return "silent";
   return draining ? "draining" : "healthy";
 }

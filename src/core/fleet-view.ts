@@ -1,3 +1,4 @@
+import { brokenModels } from "./fleet.ts";
 import type { BackendAnnouncement, GatewayAnnouncement, QueueReading, WorkerAnnouncement } from "./fleet.ts";
 
 /** The fleet as people look at it: on the live page and in `sgnet top`. */
@@ -60,6 +61,8 @@ export interface BackendView {
   readonly models: number;
   /** Names of those that are loaded. */
   readonly resident: readonly string[];
+  /** Keys of those that it has failed with again and again. */
+  readonly broken: readonly string[];
 }
 
 export interface FleetParts {
@@ -112,9 +115,10 @@ function viewNode(worker: WorkerAnnouncement, now: number): NodeView {
   };
 }
 
-function viewBackend({ name, kind, healthy, slots, busy, models }: BackendAnnouncement): BackendView {
+function viewBackend(backend: BackendAnnouncement): BackendView {
+  const { name, kind, healthy, slots, busy, models } = backend;
   const resident = models.filter((model) => model.resident).map((model) => model.name);
-  return { name, kind, healthy, slots, busy, models: models.length, resident };
+  return { name, kind, healthy, slots, busy, models: models.length, resident, broken: brokenModels(backend) };
 }
 
 function viewModel(
@@ -177,10 +181,16 @@ function findProblems(models: readonly ModelView[], nodes: readonly NodeView[]):
   const down = nodes.flatMap((node) =>
     node.backends.filter(({ healthy }) => !healthy).map(({ name }) => ({ name, host: node.host })),
   );
+  const failing = nodes.flatMap(({ host, backends }) =>
+    backends
+      .filter(({ broken }) => broken.length > 0)
+      .map(({ name, broken }) => `Backend ${name} of ${host} fails with ${broken.join(", ")}.`),
+  );
   return [
     ...(nodes.length === 0 ? ["No worker is there: start one with sgnet worker."] : []),
     ...abandoned.map(({ model, waiting }) => `${waiting} wait for ${model}, which no node offers now.`),
     ...down.map(({ name, host }) => `Backend ${name} of ${host} is down.`),
+    ...failing,
     ...nodes
       .filter(({ silent }) => silent)
       .map(({ host, silentMs }) => `${host} has been silent for ${Math.round(silentMs / 1000)} s.`),

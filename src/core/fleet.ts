@@ -40,6 +40,16 @@ export interface GateAnnouncement {
   readonly state: GateState;
 }
 
+/** How a backend serves a model that it has. */
+export function gateStateOf({ gates = [] }: BackendAnnouncement, model: string): GateState {
+  return gates.find((gate) => gate.model === model)?.state ?? "closed";
+}
+
+/** The models that a backend has failed with again and again: it gets none of their tasks, or one as a probe. */
+export function brokenModels({ gates = [] }: BackendAnnouncement): readonly string[] {
+  return gates.filter(({ state }) => state === "open" || state === "half-open").map(({ model }) => model);
+}
+
 export interface GatewayAnnouncement {
   readonly tag: string;
   readonly version: string;

@@ -1,11 +1,13 @@
 import { AggregatorRegistry, Gauge, Registry } from "prom-client";
 import type {
   BackendAnnouncement,
+  GateState,
   GatewayAnnouncement,
   QueueReading,
   RedisReading,
   WorkerAnnouncement,
 } from "../core/fleet.ts";
+import { gateStateOf } from "../core/fleet.ts";
 import { labelledReport } from "./report.ts";
 
 /** All there is to say about the fleet once, whoever says it. */
@@ -25,6 +27,7 @@ export async function renderFleetMetrics(picture: FleetPicture): Promise<string>
   addGauges(registry, WORKER_GAUGES, picture);
   addGauges(registry, BACKEND_GAUGES, picture);
   addGauges(registry, MODEL_GAUGES, picture);
+  addGauges(registry, CIRCUIT_GAUGES, picture);
   addGauges(registry, FLEET_GAUGES, picture);
   const reports = [...picture.reports].map(([worker, report]) =>
     // A gauge of ours is said once, whatever a worker says.
@@ -131,6 +134,26 @@ const MODEL_GAUGES: GaugeTable<Resident> = {
   },
 };
 
+interface Offered {
+  readonly post: Post;
+  readonly model: string;
+}
+
+const CIRCUITS: Readonly<Record<GateState, number>> = { closed: 0, busy: 0, "half-open": 1, open: 2 };
+
+const CIRCUIT_GAUGES: GaugeTable<Offered> = {
+  labels: ["worker", "host", "backend", "model"],
+  subjects: (picture) =>
+    posts(picture).flatMap((post) => post.backend.models.map(({ key }) => ({ post, model: key }))),
+  labelsOf: ({ post, model }) => [post.worker.id, post.worker.host, post.backend.name, model],
+  gauges: {
+    model_circuit: [
+      "0 closed, 1 half-open, 2 open: no task of the model goes to the backend",
+      ({ post, model }) => CIRCUITS[gateStateOf(post.backend, model)],
+    ],
+  },
+};
+
 const FLEET_GAUGES: GaugeTable<FleetPicture> = {
   labels: [],
   subjects: (picture) => [picture],
@@ -162,7 +185,10 @@ interface QueueOffer {
 function offers(picture: FleetPicture): QueueOffer[] {
   const able = posts(picture).filter(({ worker, backend }) => !worker.draining && backend.healthy);
   return picture.queues.map((queue) => {
-    const serving = able.filter(({ backend }) => backend.models.some(({ key }) => key === queue.model));
+    const serving = able.filter(
+      ({ backend }) =>
+        backend.models.some(({ key }) => key === queue.model) && gateStateOf(backend, queue.model) !== "open",
+    );
     const slots = serving.reduce((sum, { backend }) => sum + backend.slots, 0);
     return { queue, workers: new Set(serving.map(({ worker }) => worker.id)).size, slots };
   });

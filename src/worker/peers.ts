@@ -1,3 +1,4 @@
+import { gateStateOf } from "../core/fleet.ts";
 import type { WorkerAnnouncement } from "../core/fleet.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
@@ -32,10 +33,10 @@ export class Peers {
     const workers = await this.#read();
     return workers.some(({ id, draining, backends }) => {
       if (id === worker || draining) return false;
-      return backends.some(({ models, gates = [] }) => {
-        const isOpen = gates.some((gate) => gate.model === model && gate.state === "open");
-        return !isOpen && models.some(({ key }) => key === model);
-      });
+      return backends.some(
+        (backend) =>
+          backend.models.some(({ key }) => key === model) && gateStateOf(backend, model) !== "open",
+      );
     });
   }
 

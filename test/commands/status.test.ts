@@ -55,7 +55,11 @@ describe("the status", () => {
             ...process,
             id: "w1",
             draining: true,
-            backends: [backend, { ...backend, name: "b", healthy: false }],
+            backends: [
+              backend,
+              { ...backend, name: "b", healthy: false },
+              { ...backend, name: "c", gates: [{ model: "tiny", state: "half-open" }] },
+            ],
           },
         ],
         models: [{ ...reading, workers: 1, slots: 8 }],
@@ -75,9 +79,10 @@ Workers
   w1  node1  draining  2 s ago
 
 Backends
-  name      worker  state    busy/slots  models
-  ollama@a  w1      healthy  1/4              1
-  b         w1      down     1/4              1
+  name      worker  state          busy/slots  models
+  ollama@a  w1      healthy        1/4              1
+  b         w1      down           1/4              1
+  c         w1      failing: tiny  1/4              1
 
 Models
   model  workers  slots  waiting  running  dead letters

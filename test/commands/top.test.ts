@@ -55,8 +55,28 @@ const PICTURE: Picture = {
             busy: 1,
             models: 1,
             resident: ["tiny:latest"],
+            broken: [],
           },
-          { name: "b", kind: "ollama", healthy: false, slots: 2, busy: 0, models: 0, resident: [] },
+          {
+            name: "b",
+            kind: "ollama",
+            healthy: false,
+            slots: 2,
+            busy: 0,
+            models: 0,
+            resident: [],
+            broken: [],
+          },
+          {
+            name: "c",
+            kind: "vllm",
+            healthy: true,
+            slots: 2,
+            busy: 0,
+            models: 1,
+            resident: [],
+            broken: ["big"],
+          },
         ],
       },
     ],
@@ -88,6 +108,7 @@ Nodes
   node  worker  backend  state    busy    loaded
   one   w1      a        healthy  1 of 4  tiny:latest
   one   w1      b        down     0 of 2  -
+  one   w1      c        failing  0 of 2  -
 
 Running requests, of all gateways
   model  worker  since  delivery
@@ -107,6 +128,7 @@ Errors of the last 10 min
       [
         ["warn", "Needs a look"],
         ["warn", "Backend b of"],
+        ["bad", "one   w1    "],
         ["bad", "one   w1    "],
       ],
     );

@@ -107,6 +107,10 @@ describe("the view of the fleet", () => {
         view([worker({ backends: [backend({ healthy: false, models: [] })] })], []),
         /^Backend ollama@a of one is down/,
       ],
+      [
+        view([worker({ backends: [backend({ gates: [{ model: "tiny", state: "open" }] })] })], []),
+        /^Backend ollama@a of one fails with tiny/,
+      ],
       [view([worker({ seenAt: NOW - 9000 })], []), /^one has been silent for 9 s/],
       [view([worker()], [queue({ waiting: 1, oldestWaitMs: 31_000 })]), /^tiny is behind.* 31 s/],
       [view([worker()], [queue({ deadLetters: 1 })]), /^1 dead letter of tiny: see sgnet dead list/],

@@ -20,7 +20,7 @@ function of(worker: string): string {
 }
 
 describe("the fleet's metrics", () => {
-  it("tell queues, and who serves them: neither those that drain nor backends that are down", async () => {
+  it("tell queues, and who serves them: neither those that drain nor backends that are down or broken", async () => {
     const page = await lines(new Map());
     assert.ok(page.includes('sgnet_queue_waiting_tasks{model="tiny"} 5'));
     assert.ok(page.includes('sgnet_queue_oldest_wait_seconds{model="tiny"} 1.5'));
@@ -32,6 +32,8 @@ describe("the fleet's metrics", () => {
 
   it("tell workers, backends and what is in memory", async () => {
     const page = await lines(new Map());
+    assert.ok(page.includes(`sgnet_model_circuit{${of("w1")},backend="ollama@a",model="tiny"} 0`));
+    assert.ok(page.includes(`sgnet_model_circuit{${of("w4")},backend="ollama@a",model="tiny"} 2`));
     assert.ok(page.includes(`sgnet_worker_draining{${of("w2")},version="1.2.3"} 1`));
     assert.ok(page.includes(`sgnet_backend_up{${of("w3")},backend="ollama@a",kind="ollama"} 0`));
     assert.ok(page.includes(`sgnet_backend_busy_slots{${of("w1")},backend="ollama@a",kind="ollama"} 3`));

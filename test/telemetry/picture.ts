@@ -40,13 +40,14 @@ const WORKER: WorkerAnnouncement = {
   backends: [BACKEND],
 };
 
-/** A fleet of a good worker, one that drains and one whose backend is down. */
+/** A fleet of a good worker, one that drains, one whose backend is down, one whose backend is broken. */
 export const PICTURE: FleetPicture = {
   gateways: [],
   workers: [
     WORKER,
     { ...WORKER, id: "w2", draining: true },
     { ...WORKER, id: "w3", backends: [{ ...BACKEND, healthy: false, models: [] }] },
+    { ...WORKER, id: "w4", backends: [{ ...BACKEND, gates: [{ model: "tiny", state: "open" }] }] },
   ],
   queues: [
     { model: "tiny", waiting: 5, oldestWaitMs: 1500, claimed: 3, oldestIdleMs: 250, deadLetters: 2 },

@@ -74,6 +74,11 @@ describe("the live page", { skip: NO_BROWSER, timeout: 120_000 }, () => {
         const before = await ages();
         await until("another snapshot", async () => (await ages()) !== before);
         assert.doesNotMatch((await page.locator("body").textContent()) ?? "", /a secret prompt/);
+        const { behaviour } = fleet.post(0).standIn;
+        behaviour.refuse = { status: 500, message: "the runner has terminated" };
+        await page.locator("#nodes").getByText("failing: tiny").waitFor();
+        behaviour.refuse = undefined;
+        await page.locator("#nodes").getByText("failing: tiny").waitFor({ state: "detached" });
       } finally {
         await load.stop();
       }

@@ -144,8 +144,9 @@ function showFleet({ totals, models, nodes }) {
 }
 
 /** @param {any} node @param {any} backend */
-function stateOf({ draining, silent }, { healthy }) {
+function stateOf({ draining, silent }, { healthy, broken }) {
   if (!healthy) return { text: "down", pill: "bad" };
+  if (broken.length > 0) return { text: `failing: ${broken.join(", ")}`, pill: "bad" };
   if (silent) return { text: "silent", pill: "warn" };
   return draining ? { text: "draining", pill: "warn" } : { text: "healthy", pill: "good" };
 }

@@ -119,6 +119,26 @@ for (const speaks of ["ollama", "openai"] as const) {
 }
 
 journey(
+  "one of two backends never begins: the other answers what it was given, too",
+  { posts: [{ slots: 3 }, { slots: 3 }] },
+  async (fleet) => {
+    const [hung, well] = [fleet.post(0).standIn, fleet.post(1).standIn];
+    hung.behaviour.hangAfter = 0;
+    // Long enough to fill its slots, so that the rest goes to the other.
+    well.behaviour.firstTokenMs = 200;
+    const wish = { stream: true, timeouts: "first-token=1500" };
+    const told = [...(await askAll(fleet.gateway, wish)), ...(await askAll(fleet.gateway, wish))];
+    for (const { status, body } of told) {
+      assert.equal(status, 200, body);
+      assert.match(body, /t999 /);
+    }
+    assert.equal(well.requests.length, told.length);
+    assert.ok(hung.requests.length > 0);
+    for (const { outcome } of hung.requests) assert.equal(outcome, "aborted");
+  },
+);
+
+journey(
   "what waits too long for a worker is answered and never run; what runs is left alone",
   { posts: [{ slots: 1 }] },
   async (fleet) => {

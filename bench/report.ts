@@ -85,7 +85,7 @@ function caseRows(benchCase: BenchCase, names: readonly LegName[], samples: read
   );
   const rows = shown.flatMap((metric) => {
     const plain = row(metric, metric.label, names, (name) => figures(mine, name, metric));
-    if (metric.added !== true) return [plain];
+    if (metric.added !== true || !names.includes("direct")) return [plain];
     return [plain, row(metric, `${metric.label} added`, names, (name) => addedFigures(mine, name, metric))];
   });
   for (const [index, cells] of rows.entries()) cells.unshift(index === 0 ? benchCase.title : "");

@@ -18,12 +18,13 @@ import { readOptions } from "./options.ts";
 import type { BenchOptions } from "./options.ts";
 import { medians, renderTable } from "./report.ts";
 import type { Sample } from "./report.ts";
-import { complaints } from "./verdict.ts";
+import { complaints, judgement } from "./verdict.ts";
 
 /** Room for the largest case. */
 const SLOTS = 5000;
 const SETTLE_MS = 150;
-const WARM_S = 1.5;
+/** Per process under test and kind of load. */
+const WARM_S = 0.8;
 
 /** Everything a run needs while it lasts. */
 interface Stage {
@@ -73,11 +74,18 @@ async function measure(
   return report;
 }
 
-/** Loads all ways at once, unmeasured, so that no round sees code that was never run before. */
+/**
+ * Loads each way, unmeasured, until its code is compiled: whole answers and streams, the gateway for longest, as it has
+ * most of it.
+ */
 async function warmUp(stage: Stage, options: BenchOptions): Promise<void> {
-  const [first] = options.cases;
-  if (first === undefined) return;
-  await Promise.all(stage.legs.map((leg) => measure(stage, leg, first, { ...options, seconds: WARM_S })));
+  const kinds = [true, false].flatMap(
+    (stream) => options.cases.find((benchCase) => benchCase.stream === stream) ?? [],
+  );
+  for (const leg of stage.legs) {
+    const seconds = WARM_S * Math.max(1, Object.keys(leg.pids).length);
+    for (const kind of kinds) await measure(stage, leg, kind, { ...options, seconds });
+  }
 }
 
 async function runRounds(stage: Stage, options: BenchOptions, begin: number): Promise<Sample[]> {
@@ -141,6 +149,7 @@ function conclude(legs: readonly Leg[], options: BenchOptions, outcome: Outcome)
     for (const [file, svg] of plots(measured)) writeFileSync(path.join(options.out, file), svg);
     console.log(`Written to ${path.join(options.out, "latest.{md,json}")}, with plots.`);
   }
+  if (options.quick) console.log(judgement(samples).join("\n"));
   const found = complaints(options, legs, samples);
   for (const complaint of found) console.log(`FAILED: ${complaint}`);
   return found.length === 0 ? 0 : 1;

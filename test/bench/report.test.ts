@@ -6,7 +6,7 @@ import type { LoadReport } from "../../bench/load-spec.ts";
 import { readOptions } from "../../bench/options.ts";
 import { medians, renderTable, spread } from "../../bench/report.ts";
 import type { Sample } from "../../bench/report.ts";
-import { complaints } from "../../bench/verdict.ts";
+import { complaints, judgement } from "../../bench/verdict.ts";
 
 const NOTHING = { count: 0, p50: 0, p99: 0, max: 0 };
 const LEGS = (["direct", "floor", "gateway"] as const).map((name) => ({ name, port: 1, pids: {} }));
@@ -91,18 +91,38 @@ test("a clean run has no complaint; a lost token is one in every run", () => {
   assert.equal(complaints(full, LEGS, lost).length, 1);
 });
 
-test("a quick run complains of a missing leg, of tokens behind the offer and of a poor ratio", () => {
+/** Rounds of which each has its own change of the gateway's figures in one case. */
+function changedRounds(name: string, ...changes: readonly LoadReport[]): Sample[] {
+  return changes.flatMap((change, index) =>
+    samples((leg, its) => (leg === "gateway" && its === name ? change : undefined), index + 1),
+  );
+}
+
+test("a quick run complains of a missing leg, of tokens behind the offer and of poor ratios", () => {
   const quick = readOptions(["--quick"]);
   assert.match(complaints(quick, LEGS.slice(0, 2), samples()).join(), /gateway leg is missing/);
-  const slow = samples((leg, name) => (leg === "gateway" && name === "m2-50" ? report(1000) : undefined));
-  assert.match(complaints(quick, LEGS, slow).join(), /gateway delivered only 1000 tokens\/s/);
-  const poor = samples((leg, name) => (leg === "gateway" && name === "m1-64" ? report(4000) : undefined));
-  assert.match(complaints(quick, LEGS, poor).join(), /only 0\.05 of the floor proxy/);
-  const disturbed = samples((leg, name) => {
-    const tokens = leg === "gateway" && name === "m1-64" ? 4000 : 80_000;
-    return { ...report(tokens), othersCpuS: 0.9 };
-  });
-  assert.deepEqual(complaints(quick, LEGS, disturbed), [], "ratios of a busy machine tell nothing");
+  assert.match(
+    complaints(quick, LEGS, changedRounds("m2-50", report(1000))).join(),
+    /gateway delivered only 1000 tokens\/s/,
+  );
+  const slow = complaints(quick, LEGS, changedRounds("m1-64", report(4000))).join();
+  assert.match(slow, /m1-64 requests\/s: 0\.05 of the floor proxy at best, less than/);
+  assert.match(slow, /m1-64 CPU per request: 20\.00 of the floor proxy at best, more than/);
+  assert.match(
+    complaints(quick, LEGS, changedRounds("m3-1", report(80_000, 5000))).join(),
+    /m3-1 time to the first token: 50\.00/,
+  );
+});
+
+test("the best round counts, and a round with other work on the machine does not", () => {
+  const quick = readOptions(["--quick"]);
+  assert.deepEqual(complaints(quick, LEGS, changedRounds("m1-64", report(4000), report(40_000))), []);
+  const disturbed = { ...report(20_000), othersCpuS: 0.9 };
+  assert.deepEqual(complaints(quick, LEGS, changedRounds("m1-64", { ...disturbed, tokens: 4000 })), []);
+  assert.equal(complaints(quick, LEGS, changedRounds("m1-64", report(4000), disturbed)).length, 1);
+  assert.match(judgement(changedRounds("m1-64", disturbed)).join("\n"), /requests\/s: not judged/);
+  const costly = { ...disturbed, requests: 100 };
+  assert.match(complaints(quick, LEGS, changedRounds("m1-64", costly)).join(), /CPU per request/);
 });
 
 test("flags are checked", () => {

@@ -62,6 +62,7 @@ describe("the documents", () => {
       ofTask(keys.body("T.1")),
       keys.channel("<tag>"),
       keys.gateway("<tag>"),
+      keys.gatewayMetrics("<tag>"),
       keys.gateways(),
       keys.worker("<worker>"),
       keys.workerMetrics("<worker>"),

@@ -7,14 +7,19 @@ import { openLog } from "../telemetry/log.ts";
 import { banner, examples } from "./banner.ts";
 import { firstModel } from "./first-model.ts";
 import { listenProblem, localUrl } from "./listening.ts";
+import { ofSharedPort } from "./gateways.ts";
 import { launchOwnProcess } from "./own-process.ts";
 import { launchRedis } from "./own-redis.ts";
+import { processCount } from "./process-count.ts";
 import { ownRedisDir, withOwnRedis } from "./redis-url.ts";
 import { listenForStop } from "./stop-request.ts";
 import { Supervised } from "./supervised.ts";
 import type { Run } from "./supervised.ts";
 
 const FIRST_DELAY_MS = 500;
+
+/** Of the processors, where gateways are one per processor: the others are for the worker, Redis and the model. */
+const SHARE_OF_GATEWAYS = 0.5;
 
 /**
  * Runs Redis (unless one is named), a gateway and a worker until asked to stop; what ends by itself is started
@@ -58,6 +63,7 @@ async function present(fleet: Fleet, keys: string, signal: AbortSignal): Promise
 class Fleet {
   readonly #log: Log;
   readonly #ownRedis: boolean;
+  readonly #gateways: number;
   readonly #members: Supervised[] = [];
   #settings: Settings;
   #stopped = false;
@@ -66,6 +72,7 @@ class Fleet {
     this.#settings = settings;
     this.#log = log;
     this.#ownRedis = settings.redisUrl === "";
+    this.#gateways = processCount(settings.processes, SHARE_OF_GATEWAYS);
   }
 
   get gatewayUrl(): string {
@@ -94,12 +101,16 @@ class Fleet {
         }),
       );
     if (this.#stopped) return;
-    const gateway = this.#add("gateway", () => launchOwnProcess("gateway", this.#settings));
+    const gateways = Array.from({ length: this.#gateways }, (_, index) =>
+      this.#add(index === 0 ? "gateway" : `gateway ${index + 1}`, () =>
+        launchOwnProcess("gateway", ofSharedPort(this.#settings, this.#gateways)),
+      ),
+    );
     const worker = this.#add("worker", () => launchOwnProcess("worker", this.#settings));
-    await Promise.all([gateway, worker]);
+    await Promise.all([...gateways, worker]);
   }
 
-  /** Gateway first, so that no new request comes in, then the worker, then Redis. */
+  /** Gateways first, so that no new request comes in, then the worker, then Redis. */
   async stop(): Promise<void> {
     this.#stopped = true;
     const [redis, ...others] = this.#ownRedis ? this.#members : [undefined, ...this.#members];

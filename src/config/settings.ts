@@ -17,6 +17,7 @@ import type { TracingSettings } from "./tracing-settings.ts";
 export interface Settings extends LimitSettings, RedisSettings, TimeoutSettings, TracingSettings {
   readonly port: number;
   readonly host: string;
+  readonly processes: string;
   readonly backends: string;
   readonly slots: number;
   readonly embeddedModel: string;
@@ -55,6 +56,14 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     default: "127.0.0.1",
     form: { pattern: /^[\w.:%-]+$/, says: "a host name or an IP address" },
     doc: "Address the gateway listens on; 0.0.0.0 serves the whole network.",
+  },
+  processes: {
+    env: "SGNET_PROCESSES",
+    flag: "processes",
+    type: "text",
+    default: "1",
+    form: { pattern: /^(?:auto|[1-9]\d{0,2})$/, says: "auto or a number from 1 to 999" },
+    doc: "Gateway processes that share the port (Linux); auto: one per processor, with `sgnet up` one per two.",
   },
   ...REDIS_SETTINGS,
   backends: {

@@ -1,10 +1,10 @@
 import type { Connection } from "../redis/connection.ts";
 import { modelsWithLetters } from "../redis/dead-letters.ts";
 import type { Keys } from "../redis/keys.ts";
+import { readReports } from "../redis/metrics-reports.ts";
 import { readQueues } from "../redis/queue-readings.ts";
 import { listGateways, listWorkers } from "../redis/registry.ts";
 import { readRedis } from "../redis/server.ts";
-import { readReports } from "../redis/worker-metrics.ts";
 import { renderFleetMetrics } from "../telemetry/fleet-metrics.ts";
 import type { Catalogue } from "./catalogue.ts";
 
@@ -43,7 +43,7 @@ export class FleetPage {
     const models = [...new Set([...catalogue.known, ...dead])];
     const queues = await readQueues(connection, keys, models);
     const ids = workers.map(({ id }) => id);
-    const reports = await readReports(connection, keys, ids);
+    const reports = await readReports(connection, (id) => keys.workerMetrics(id), ids);
     return renderFleetMetrics({ gateways, workers, queues, redis, reports });
   }
 }

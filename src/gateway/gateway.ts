@@ -21,11 +21,12 @@ import { Allowance } from "./allowance.ts";
 import { Catalogue } from "./catalogue.ts";
 import { buildGuard } from "./door.ts";
 import { Errands } from "./errands.ts";
-import { FleetPage } from "./fleet-page.ts";
 import { startHttp } from "./http.ts";
 import type { Guard, HttpOptions, HttpServer, Route } from "./http.ts";
 import { Keyring } from "./keyring.ts";
 import { managementRoutes } from "./management.ts";
+import { openMetricsPages } from "./metrics-pages.ts";
+import type { MetricsPages } from "./metrics-pages.ts";
 import { Observatory } from "./observatory.ts";
 import { OriginPolicy } from "./origin.ts";
 import { buildFallback, buildNoRoom, buildRoutes, buildTooLarge } from "./routes.ts";
@@ -40,6 +41,8 @@ export interface GatewayOptions {
   readonly log: Log;
   /** Absent when nobody collects spans. */
   readonly tracing?: Tracing | undefined;
+  /** Lets other gateway processes listen on the same port; the metrics page then tells of all of them. */
+  readonly sharePort?: boolean;
 }
 
 /** A running gateway. */
@@ -58,13 +61,13 @@ export interface GatewayHandle {
  * cannot be loaded
  */
 export async function startGateway(options: GatewayOptions): Promise<GatewayHandle> {
-  const { settings, log, tracing } = options;
+  const { settings, log, tracing, sharePort = false } = options;
   const tag = `g${randomBytes(6).toString("hex")}`;
   const uws = loadUws({ cacheDir: resolvedCacheDir(settings) });
   const releases: (() => void)[] = [];
   try {
     const outages = new OutageLog(log);
-    return await assemble({ settings, log, tracing, tag, uws, outages, releases });
+    return await assemble({ settings, log, tracing, sharePort, tag, uws, outages, releases });
   } catch (error) {
     for (const release of releases.toReversed()) release();
     throw error;
@@ -72,6 +75,7 @@ export async function startGateway(options: GatewayOptions): Promise<GatewayHand
 }
 
 interface Assembly extends GatewayOptions {
+  readonly sharePort: boolean;
   readonly tag: string;
   readonly uws: ReturnType<typeof loadUws>;
   readonly outages: OutageLog;
@@ -80,7 +84,7 @@ interface Assembly extends GatewayOptions {
 }
 
 async function assemble(assembly: Assembly): Promise<GatewayHandle> {
-  const { settings, log, tag, releases } = assembly;
+  const { settings, log, sharePort, tag, releases } = assembly;
   const keys = new Keys(settings.prefix);
   const commands = await openConnection(assembly, "commands");
   await requireSupported(commands);
@@ -108,7 +112,9 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     void observatory.stop();
   });
   const keyring = new Keyring(settings);
-  const fleet = new FleetPage({ connection: commands, keys, catalogue, mono: systemAmbient.mono });
+  const { host: listen, port } = settings;
+  const own = { tag, metrics, address: { host: hostname(), port, listen } };
+  const pages = openMetricsPages({ connection: commands, keys, catalogue, ...own, sharePort });
   const routes = buildRoutes({
     catalogue,
     version,
@@ -118,16 +124,14 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     },
     unready: () => board.unready(),
     ui: openUi(events),
-    metrics: {
-      gateway: async () => metrics.render(),
-      fleet: async () => fleet.render(),
-    },
+    metrics: pages,
     metricsType: metrics.contentType,
   });
   const server = await startHttp({
     uws: assembly.uws,
     host: settings.host,
     port: settings.port,
+    share: sharePort,
     maxBodyBytes: settings.maxBodyBytes,
     routes,
     fallback: buildFallback(routes),
@@ -137,7 +141,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
   });
   const presence = startPresence({ assembly, keys, commands, board, server, observatory, version, metrics });
   log.info("gateway is ready", { host: settings.host, port: server.port, tag });
-  return handle({ assembly, keys, commands, board, server, observatory, presence });
+  return handle({ assembly, keys, commands, board, server, observatory, pages, presence });
 }
 
 function spansOf({ tracing }: Assembly): TaskSpans | undefined {
@@ -250,14 +254,17 @@ function startPresence(
   };
 }
 
-function handle(running: Running & { readonly presence: () => void }): GatewayHandle {
-  const { assembly, keys, commands, board, server, observatory, presence } = running;
+function handle(
+  running: Running & { readonly pages: MetricsPages; readonly presence: () => void },
+): GatewayHandle {
+  const { assembly, keys, commands, board, server, observatory, pages, presence } = running;
   const stop = async (): Promise<void> => {
     server.stopListening();
     await board.drain(assembly.settings.drainMs);
     board.failAll(new Fault("draining", "the gateway is stopping"));
     await observatory.stop();
     presence();
+    await pages.stop();
     await forgetGateway(commands, keys, assembly.tag).catch(() => undefined);
     server.close();
     for (const release of assembly.releases.toReversed()) release();

@@ -41,6 +41,11 @@ export class Keys {
     return `${this.prefix}:gw:${tag}`;
   }
 
+  /** STRING (JSON), 15 s, renewed: the metrics of a gateway process that shares its port with others. */
+  gatewayMetrics(tag: string): string {
+    return `${this.prefix}:gm:${tag}`;
+  }
+
   /** ZSET tag -> ms of the last announcement. */
   gateways(): string {
     return `${this.prefix}:gws`;

@@ -31,10 +31,23 @@ export async function renderFleetMetrics(picture: FleetPicture): Promise<string>
   addGauges(registry, FLEET_GAUGES, picture);
   const reports = [...picture.reports].map(([worker, report]) =>
     // A gauge of ours is said once, whatever a worker says.
-    labelledReport(worker, report).filter(({ name }) => registry.getSingleMetric(name) === undefined),
+    labelledReport(["worker", worker], report).filter(
+      ({ name }) => registry.getSingleMetric(name) === undefined,
+    ),
   );
   const workers = AggregatorRegistry.aggregate(reports);
   return `${await registry.metrics()}\n${await workers.metrics()}`;
+}
+
+/**
+ * What several processes reported, in Prometheus' text format.
+ *
+ * @param label that names the process at each sample
+ * @param reports by id of the process, unchecked
+ */
+export async function renderReports(label: string, reports: ReadonlyMap<string, unknown>): Promise<string> {
+  const all = [...reports].map(([id, report]) => labelledReport([label, id], report));
+  return AggregatorRegistry.aggregate(all).metrics();
 }
 
 /** Gauges that share their labels and the things they are read of. */

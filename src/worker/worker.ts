@@ -8,6 +8,7 @@ import { connect } from "../redis/connect.ts";
 import type { Connection } from "../redis/connection.ts";
 import { onControl } from "../redis/control.ts";
 import { Keys } from "../redis/keys.ts";
+import { MetricsReporter } from "../redis/metrics-reporter.ts";
 import { OutageLog } from "../redis/outage-log.ts";
 import { requireSupported, uptimeMs } from "../redis/server.ts";
 import { dropConsumer, dropQueue, keepQueues } from "../redis/task-stream.ts";
@@ -25,7 +26,6 @@ import { Keeper } from "./keeper.ts";
 import { Peers } from "./peers.ts";
 import { PhaseWatch } from "./phase-watch.ts";
 import { Presence } from "./presence.ts";
-import { Reporter } from "./reporter.ts";
 import { Resting } from "./resting.ts";
 import { Returner } from "./returner.ts";
 import { Roll } from "./roll.ts";
@@ -133,7 +133,7 @@ interface Crew extends Links {
   readonly keeper: Keeper;
   readonly resting: Resting;
   readonly presence: Presence;
-  readonly reporter: Reporter;
+  readonly reporter: MetricsReporter;
   readonly claimers: readonly Claimer[];
 }
 
@@ -196,7 +196,7 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
     keeper,
     resting,
     presence,
-    reporter: new Reporter({ connection: links.leases, keys, worker, metrics }),
+    reporter: new MetricsReporter({ connection: links.leases, key: keys.workerMetrics(worker), metrics }),
     claimers,
   };
 }

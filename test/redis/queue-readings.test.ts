@@ -5,7 +5,7 @@ import { readQueues } from "../../src/redis/queue-readings.ts";
 import { readRedis } from "../../src/redis/server.ts";
 import { take } from "../../src/redis/take.ts";
 import { enqueue, ensureGroup, handBack } from "../../src/redis/task-stream.ts";
-import { forgetMetrics, readReports, reportMetrics } from "../../src/redis/worker-metrics.ts";
+import { forgetMetrics, readReports, reportMetrics } from "../../src/redis/metrics-reports.ts";
 import { openRedisRig } from "./rig.ts";
 import type { RedisRig } from "./rig.ts";
 
@@ -83,11 +83,12 @@ describe("a reading of Redis", () => {
 describe("workers' reports", () => {
   it("are read until they are forgotten; what is no JSON is left out", async () => {
     const { connection, keys } = rig;
-    await reportMetrics(connection, keys, "w1", "[1]");
-    await reportMetrics(connection, keys, "w2", "{");
+    const keyOf = (id: string): string => keys.workerMetrics(id);
+    await reportMetrics(connection, keyOf("w1"), "[1]");
+    await reportMetrics(connection, keyOf("w2"), "{");
     assert.ok(Number(await connection.command("PTTL", keys.workerMetrics("w1"))) > 0);
-    assert.deepEqual(await readReports(connection, keys, ["w1", "w2", "w3"]), new Map([["w1", [1]]]));
-    await forgetMetrics(connection, keys, "w1");
-    assert.deepEqual(await readReports(connection, keys, ["w1"]), new Map());
+    assert.deepEqual(await readReports(connection, keyOf, ["w1", "w2", "w3"]), new Map([["w1", [1]]]));
+    await forgetMetrics(connection, keyOf("w1"));
+    assert.deepEqual(await readReports(connection, keyOf, ["w1"]), new Map());
   });
 });

@@ -1,0 +1,64 @@
+import { freePort } from "../admin/free-port.ts";
+import type { Settings } from "../config/settings.ts";
+import { openLog } from "../telemetry/log.ts";
+import type { Log } from "../telemetry/log.ts";
+import { listenProblem } from "./listening.ts";
+import { launchOwnProcess } from "./own-process.ts";
+import { runService } from "./service.ts";
+import type { Service } from "./service.ts";
+import { Supervised } from "./supervised.ts";
+
+const FIRST_DELAY_MS = 500;
+
+/**
+ * Runs several gateway processes on one port until asked to stop; what ends by itself is started again. Resolves with
+ * the exit code.
+ */
+export async function runGateways(settings: Settings, count: number): Promise<number> {
+  const log = openLog({ level: settings.logLevel, format: settings.logFormat }).with({ process: "gateways" });
+  return runService({
+    log,
+    start: () => startGateways(settings, { count, log }),
+    portOf: ({ port }) => port,
+  });
+}
+
+/** The settings of one of `count` gateway processes on a port. */
+export function ofSharedPort(settings: Settings, count: number): Settings {
+  return Object.freeze({ ...settings, processes: String(count) });
+}
+
+/**
+ * Starts them, and rejects with the first one's problem when one does not start; the others are stopped then. Asked
+ * for any port, all get the same.
+ */
+async function startGateways(
+  given: Settings,
+  { count, log }: { readonly count: number; readonly log: Log },
+): Promise<Service & { readonly port: number }> {
+  const problem = await listenProblem(given.host, given.port);
+  if (problem !== undefined) throw new Error(problem);
+  const port = given.port === 0 ? await freePort(given.host) : given.port;
+  const settings = ofSharedPort(Object.freeze({ ...given, port }), count);
+  const members = Array.from(
+    { length: count },
+    (_, index) =>
+      new Supervised({
+        name: `gateway ${index + 1}`,
+        launch: () => launchOwnProcess("gateway", settings),
+        log,
+        firstDelayMs: FIRST_DELAY_MS,
+      }),
+  );
+  const stop = async (): Promise<void> => {
+    await Promise.all(members.map(async (member) => member.stop()));
+  };
+  try {
+    await Promise.all(members.map(async (member) => member.start()));
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  log.info("gateways are ready", { host: settings.host, port, processes: count });
+  return { port, stop };
+}

@@ -7,11 +7,11 @@ NPM_RUN := npm run --silent
 export NODE_LLAMA_CPP_SKIP_DOWNLOAD := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install redis run test bench chaos lint types format build clean
+.PHONY: help install redis run test bench bench-micro bench-peers chaos lint types format build clean
 
 help: ## List the targets
 	@echo "Stargazer Network Gateway. Targets:"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) redis ## Install the packages, and Redis when it is missing
 
@@ -55,6 +55,14 @@ bench: install ## Measure on this machine; ARGS="--quick" takes seconds
 
 chaos: install ## Break everything while clients watch; SECONDS=600 SEED=7 TOPOLOGY=cluster
 	@exec $(NODE) test/chaos/run.ts --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(TOPOLOGY),--topology $(TOPOLOGY))
+bench-peers: install ## The same through nginx, haproxy, LiteLLM and other routers that are on PATH
+	@exec $(NODE) bench/run.ts --peers --dialect openai --limit 900 --out bench/results/peers $(ARGS)
+
+bench-micro: $(STAMP) ## Time codecs and translators, in µs
+	@exec $(NODE) bench/micro/run.ts $(ARGS)
+
+chaos: install ## Break everything while clients watch; SECONDS=600 SEED=7
+	@exec $(NODE) test/chaos/run.ts --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS))
 
 lint: $(STAMP) ## Find mistakes and broken house rules
 	@$(NPM_RUN) lint

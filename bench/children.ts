@@ -4,7 +4,8 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 
 const STOP_MS = 3000;
-const READY_MS = 20_000;
+/** The slowest peer needs half of it. */
+const READY_MS = 60_000;
 const TAIL_CHARS = 2000;
 
 /** How to start a child. */

@@ -2,14 +2,19 @@
 import net from "node:net";
 import type { AddressInfo } from "node:net";
 import { once } from "node:events";
+import path from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Child, Children } from "./children.ts";
 import type { LoadDialect } from "./cases.ts";
+import { PEERS, findProgram } from "./peers.ts";
 import { PROFILES } from "./profiles.ts";
 import { askRedis } from "./redis-wire.ts";
 
-/** `direct`: to the backend; `floor`: through a bare reverse proxy; `gateway`: through gateway, Redis and worker. */
-export type LegName = "direct" | "floor" | "gateway";
+/**
+ * `direct`: to the backend; `floor`: through a bare reverse proxy; `gateway`: through gateway, Redis and worker; else the
+ * name of a peer.
+ */
+export type LegName = string;
 
 export const LEG_NAMES: readonly LegName[] = ["direct", "floor", "gateway"];
 
@@ -51,11 +56,11 @@ export function startScript(
   env: NodeJS.ProcessEnv = cleanEnv(),
 ): Child {
   const [file = "", ...args] = script;
-  const path = fileURLToPath(new URL(file, import.meta.url));
+  const source = fileURLToPath(new URL(file, import.meta.url));
   return context.children.start({
     role,
     command: process.execPath,
-    args: [path, ...args],
+    args: [source, ...args],
     cwd: context.folder,
     env,
   });
@@ -63,14 +68,24 @@ export function startScript(
 
 /** Starts the processes of a way and waits until it answers. Throws when one does not start. */
 export async function startLeg(name: LegName, context: LegContext): Promise<Leg> {
-  return await STARTERS[name](context);
+  if (name === "direct") return { name, port: context.backendPorts[0] ?? 0, pids: {} };
+  if (name === "floor") return await startFloor(context);
+  if (name === "gateway") return await startGateway(context);
+  return await startPeer(name, context);
 }
 
-const STARTERS: Readonly<Record<LegName, (context: LegContext) => Promise<Leg> | Leg>> = {
-  direct: ({ backendPorts }) => ({ name: "direct", port: backendPorts[0] ?? 0, pids: {} }),
-  floor: startFloor,
-  gateway: startGateway,
-};
+async function startPeer(name: LegName, context: LegContext): Promise<Leg> {
+  const peer = PEERS.find((its) => its.name === name);
+  const command = peer === undefined ? undefined : findProgram(peer.program);
+  if (peer === undefined || command === undefined) throw new Error(`${name} is not installed`);
+  const port = await freePort();
+  const folder = path.join(context.folder, `${name}-${port}`);
+  const args = peer.args({ port, backendPorts: context.backendPorts, folder });
+  const env = { ...cleanEnv(), ...peer.env };
+  const child = context.children.start({ role: name, command, args, cwd: folder, env });
+  await child.until(async () => (await fetchText(port, peer.readyPath)) !== undefined || undefined);
+  return { name, port, pids: { [name]: child.pid } };
+}
 
 async function startFloor(context: LegContext): Promise<Leg> {
   const floor = startScript(context, "floor", ["floor.ts", context.backendPorts.join(), context.folder]);
@@ -125,9 +140,9 @@ function listsAllModels(tags: string): boolean {
 }
 
 /** The body of a 200 answer, undefined for any other outcome. */
-async function fetchText(port: number, path: string): Promise<string | undefined> {
+async function fetchText(port: number, where: string): Promise<string | undefined> {
   try {
-    const response = await fetch(`http://127.0.0.1:${port}${path}`);
+    const response = await fetch(`http://127.0.0.1:${port}${where}`);
     const text = await response.text();
     return response.ok ? text : undefined;
   } catch {

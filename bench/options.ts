@@ -7,6 +7,7 @@ import { FULL_CASES, caseNamed, quickCases } from "./cases.ts";
 import type { BenchCase, LoadDialect } from "./cases.ts";
 import { LEG_NAMES } from "./legs.ts";
 import type { LegName } from "./legs.ts";
+import { PEERS, installedPeers } from "./peers.ts";
 
 /** What a run does. */
 export interface BenchOptions {
@@ -31,9 +32,18 @@ export interface BenchOptions {
   readonly out: string | undefined;
 }
 
-/** A quick run judges ratios to the floor: nobody reads its direct column. */
-const QUICK_LEGS: readonly LegName[] = ["floor", "gateway"];
 const RESULTS = path.relative(process.cwd(), fileURLToPath(new URL("results", import.meta.url)));
+
+interface Usual {
+  readonly rounds: string;
+  readonly seconds: string;
+  readonly legs: readonly LegName[];
+  readonly out: string | undefined;
+}
+
+const FULL: Usual = { rounds: "3", seconds: "1", legs: LEG_NAMES, out: RESULTS };
+/** It judges ratios to the floor: nobody reads its direct column. */
+const QUICK: Usual = { rounds: "4", seconds: "0.4", legs: ["floor", "gateway"], out: undefined };
 
 /** Reads the command line. Throws an Error that says which flag is wrong. */
 export function readOptions(args: readonly string[]): BenchOptions {
@@ -45,6 +55,7 @@ export function readOptions(args: readonly string[]): BenchOptions {
       seconds: { type: "string" },
       limit: { type: "string", default: "300" },
       legs: { type: "string" },
+      peers: { type: "boolean", default: false },
       cases: { type: "string", default: "" },
       dialect: { type: "string", default: "ollama" },
       backend: { type: "string" },
@@ -52,20 +63,22 @@ export function readOptions(args: readonly string[]): BenchOptions {
       out: { type: "string" },
     },
   });
-  const quick = values.quick;
+  const { quick } = values;
+  const usual = quick ? QUICK : FULL;
+  const peers = values.peers ? installedPeers() : [];
   const asked = values.cases === "" ? [...FULL_CASES, ...LOOK_NAMES] : values.cases.split(",");
   return {
     quick,
-    rounds: positive("rounds", values.rounds ?? (quick ? "4" : "3")),
-    seconds: positive("seconds", values.seconds ?? (quick ? "0.4" : "1")),
-    legs: legsOf(values.legs ?? (quick ? QUICK_LEGS : LEG_NAMES).join(",")),
+    rounds: positive("rounds", values.rounds ?? usual.rounds),
+    seconds: positive("seconds", values.seconds ?? usual.seconds),
+    legs: legsOf(values.legs ?? [...usual.legs, ...peers].join(",")),
     cases: quick && values.cases === "" ? quickCases() : casesOf(asked.filter((name) => !isLook(name))),
     looks: quick && values.cases === "" ? [] : asked.filter(isLook),
     streams: positive("streams", values.streams),
     dialect: dialectOf("dialect", values.dialect),
     backend: dialectOf("backend", values.backend ?? values.dialect),
     limitS: positive("limit", values.limit),
-    out: values.out ?? (quick ? undefined : RESULTS),
+    out: values.out ?? usual.out,
   };
 }
 
@@ -77,8 +90,9 @@ function positive(flag: string, text: string): number {
 
 function legsOf(text: string): readonly LegName[] {
   const asked = text.split(",");
-  const legs = LEG_NAMES.filter((name) => asked.includes(name));
-  if (legs.length !== asked.length) throw new Error(`--legs takes a comma list of ${LEG_NAMES.join(", ")}`);
+  const known = [...LEG_NAMES, ...PEERS.map(({ name }) => name)];
+  const legs = known.filter((name) => asked.includes(name));
+  if (legs.length !== asked.length) throw new Error(`--legs takes a comma list of ${known.join(", ")}`);
   return legs;
 }
 

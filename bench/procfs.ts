@@ -4,15 +4,29 @@ import { readFileSync } from "node:fs";
 /** Linux reports CPU time to user space in ticks of 10 ms. */
 const TICK_S = 0.01;
 
-/** CPU seconds (user and system, all threads) a process has used so far. Throws when it is gone. */
+/** A process and all below it. */
+function family(pid: number): readonly number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").split(" ").filter(Boolean);
+  return [pid, ...children.flatMap((child) => family(Number(child)))];
+}
+
+/** CPU seconds (user and system, all threads) a process and those below it have used so far. Throws when one is gone. */
 export function cpuSeconds(pid: number): number {
+  return family(pid).reduce((sum, member) => sum + ownCpuSeconds(member), 0);
+}
+
+function ownCpuSeconds(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) * TICK_S;
 }
 
-/** Resident memory of a process in MB (10^6 bytes). Throws when it is gone. */
+/** Resident memory of a process and those below it in MB (10^6 bytes). Throws when one is gone. */
 export function residentMb(pid: number): number {
+  return family(pid).reduce((sum, member) => sum + ownResidentMb(member), 0);
+}
+
+function ownResidentMb(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, "latin1");
   return (Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024) / 1e6;
 }

@@ -52,6 +52,13 @@ export function buildReply(shape: ReplyShape): Reply {
   return { pieces: pieces.map((piece) => Buffer.from(piece)), whole: Buffer.from(pieces.join("")) };
 }
 
+/** The lines (Ollama) or events (OpenAI) of a streamed reply, the last ones those that end it. */
+export function replyLines(shape: ReplyShape): readonly string[] {
+  return shape.endpoint === "/v1/chat/completions"
+    ? [...openaiLines(shape), ...openaiTail(shape)]
+    : [...ollamaLines(shape), ollamaTail(shape)];
+}
+
 function httpChunk(text: string): string {
   return `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
 }

@@ -52,7 +52,12 @@ export async function behaviourFindings(
   for (const name of options.looks) {
     for (const leg of options.legs) {
       const look = LOOKS[name];
-      if (look !== undefined) found.push(...(await takeLook(look, leg, options, onChildren)));
+      if (look === undefined) continue;
+      try {
+        found.push(...(await takeLook(look, leg, options, onChildren)));
+      } catch (error) {
+        console.log(`Skipped: ${name} of ${leg}. ${error instanceof Error ? error.message : String(error)}`);
+      }
     }
   }
   return found;

@@ -4,15 +4,22 @@ import { readFileSync } from "node:fs";
 /** Linux reports CPU time to user space in ticks of 10 ms. */
 const TICK_S = 0.01;
 
-/** A process and all below it. */
-function family(pid: number): readonly number[] {
+/** A figure of a process and all below it; those below that end meanwhile count for nothing. Throws when it is gone. */
+function overFamily(pid: number, read: (pid: number) => number): number {
+  const own = read(pid);
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").split(" ").filter(Boolean);
-  return [pid, ...children.flatMap((child) => family(Number(child)))];
+  return children.reduce((sum, child) => {
+    try {
+      return sum + overFamily(Number(child), read);
+    } catch {
+      return sum;
+    }
+  }, own);
 }
 
-/** CPU seconds (user and system, all threads) a process and those below it have used so far. Throws when one is gone. */
+/** CPU seconds (user and system, all threads) a process and those below it have used so far. Throws when it is gone. */
 export function cpuSeconds(pid: number): number {
-  return family(pid).reduce((sum, member) => sum + ownCpuSeconds(member), 0);
+  return overFamily(pid, ownCpuSeconds);
 }
 
 function ownCpuSeconds(pid: number): number {
@@ -21,9 +28,9 @@ function ownCpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * TICK_S;
 }
 
-/** Resident memory of a process and those below it in MB (10^6 bytes). Throws when one is gone. */
+/** Resident memory of a process and those below it in MB (10^6 bytes). Throws when it is gone. */
 export function residentMb(pid: number): number {
-  return family(pid).reduce((sum, member) => sum + ownResidentMb(member), 0);
+  return overFamily(pid, ownResidentMb);
 }
 
 function ownResidentMb(pid: number): number {

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { asArray, asText } from "../../src/redis/replies.ts";
 import { guardedRedis } from "../redis/acl.ts";
+import { redisPrograms } from "../redis/programs.ts";
 import { allDone, askAll, Asked, assertAnswered, WAYS } from "./asked.ts";
-import { type Fleet, journey, MODEL } from "./fleet.ts";
+import { type Fleet, type FleetPlan, journey, MODEL } from "./fleet.ts";
 import { until } from "./until.ts";
 
 /** Commands that Redis has refused anybody. */
@@ -11,9 +12,12 @@ async function refusals(fleet: Fleet): Promise<string[]> {
   return log.map((entry) => asArray(entry).map(asText).join(" "));
 }
 
-const PLAN = { redis: guardedRedis, posts: [{ slots: 8 }, { slots: 8 }], env: { SGNET_LOG_LEVEL: "debug" } };
+function guarded(program?: string): FleetPlan {
+  return { redis: async (dir) => guardedRedis(dir, program), posts: [{ slots: 8 }, { slots: 8 }] };
+}
 
-journey("under users with least rights everything works, and no secret is told", PLAN, async (fleet) => {
+/** Streams, whole answers, a large body, an errand, a client that leaves, a worker that is killed, and leaving. */
+async function everything(fleet: Fleet): Promise<void> {
   const [first, second] = [fleet.post(0), fleet.post(1)];
   for (const { standIn } of [first, second]) standIn.behaviour.tokenMs = 20;
   const show = await fetch(`${fleet.gateway.url}/api/show`, {
@@ -44,18 +48,27 @@ journey("under users with least rights everything works, and no secret is told",
   await Promise.all([second.worker.exited, fleet.gateway.exited]);
   assert.deepEqual(await refusals(fleet), []);
   assert.doesNotMatch(fleet.story, /secret-sgnet/);
-});
+}
 
-journey("a user that loses a right: 503 that says so, service when it has it again", PLAN, async (fleet) => {
-  await fleet.probe.command("ACL", "SETUSER", "sgnet-gateway", "-xadd");
-  const refused = await fetch(`${fleet.gateway.url}/v1/chat/completions`, {
-    method: "POST",
-    body: JSON.stringify({ model: MODEL, messages: [{ role: "user", content: "hello" }] }),
-  });
-  assert.equal(refused.status, 503);
-  assert.match(await refused.text(), /Redis refuses commands now \(NOPERM\)/);
-  await fleet.probe.command("ACL", "SETUSER", "sgnet-gateway", "+xadd");
-  const again = askAll(fleet.gateway, WAYS, { stream: true, tokens: 5 });
-  await allDone(again);
-  for (const one of again) assertAnswered(one);
-});
+for (const { name, path } of redisPrograms()) {
+  const told = `on ${name}, under users with least rights, everything works, and no secret is told`;
+  journey(told, guarded(path), everything);
+}
+
+journey(
+  "a user that loses a right: 503 that says so, service when it has it again",
+  guarded(),
+  async (fleet) => {
+    await fleet.probe.command("ACL", "SETUSER", "sgnet-gateway", "-xadd");
+    const refused = await fetch(`${fleet.gateway.url}/v1/chat/completions`, {
+      method: "POST",
+      body: JSON.stringify({ model: MODEL, messages: [{ role: "user", content: "hello" }] }),
+    });
+    assert.equal(refused.status, 503);
+    assert.match(await refused.text(), /Redis refuses commands now \(NOPERM\)/);
+    await fleet.probe.command("ACL", "SETUSER", "sgnet-gateway", "+xadd");
+    const again = askAll(fleet.gateway, WAYS, { stream: true, tokens: 5 });
+    await allDone(again);
+    for (const one of again) assertAnswered(one);
+  },
+);

@@ -1,4 +1,4 @@
-import { Fault } from "../core/fault.ts";
+import { Fault, toFault } from "../core/fault.ts";
 import type { Frame } from "../core/frame.ts";
 import { isOver } from "../core/phase.ts";
 import type { Connection } from "../redis/connection.ts";
@@ -153,13 +153,23 @@ export class Replies {
     const { cursor } = exchange;
     for (const record of records) {
       if (record.type === "claim") exchange.claimed(record.attempt);
-      else for (const frame of this.#decode(record.bytes)) this.#receiveTruth(exchange, frame);
+      else this.#receiveRecord(exchange, record.bytes);
     }
     const moved = exchange.cursor.seq !== cursor.seq || exchange.cursor.attempt !== cursor.attempt;
     if (moved) this.#options.onGapFilled();
     // A full batch may have more behind it; a stalled exchange asks again when it has drained.
     const more = records.length >= RECORDS_PER_READ && !exchange.stalled && !isOver(exchange.phase);
     if (more && moved) this.#wanted.add(exchange);
+  }
+
+  /** What cannot be read here cannot be read later: a newer worker's, perhaps. */
+  #receiveRecord(exchange: Exchange, bytes: Buffer): void {
+    try {
+      for (const frame of decodeFrames(bytes)) this.#receiveTruth(exchange, frame);
+    } catch (error) {
+      this.#options.onBadPayload(error);
+      exchange.fail(toFault(error));
+    }
   }
 
   /** The reply stream has no gaps of its own: one that is there cannot be filled, Redis lost what it had. */

@@ -1,3 +1,4 @@
+import { Fault } from "../core/fault.ts";
 import type { Dialect, Endpoint } from "../core/task.ts";
 import { COUNT_TOKENS_PATH } from "./anthropic/count-passthrough.ts";
 import { anthropicEndpoints } from "./anthropic/endpoints.ts";
@@ -33,10 +34,10 @@ const endpoints: ReadonlyMap<Endpoint, ServerEndpoint> = new Map(
   [...ollamaEndpoints, ...openaiEndpoints, ...anthropicEndpoints].map((entry) => [entry.endpoint, entry]),
 );
 
-/** The server face of an endpoint. Throws a TypeError when no dialect has it: a mistake in this table. */
+/** The server face of an endpoint. Throws `not_implemented` for one that this version does not know: a newer gateway's. */
 export function serverEndpoint(endpoint: Endpoint): ServerEndpoint {
   const found = endpoints.get(endpoint);
-  if (found === undefined) throw new TypeError(`no dialect has the endpoint ${endpoint}`);
+  if (found === undefined) throw new Fault("not_implemented", `this worker does not know ${endpoint}`);
   return found;
 }
 

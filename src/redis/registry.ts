@@ -1,6 +1,5 @@
-import type { BackendAnnouncement, GatewayAnnouncement, WorkerAnnouncement } from "../core/fleet.ts";
-import { isObject } from "../core/json.ts";
-import type { JsonObject } from "../core/json.ts";
+import { readGatewayAnnouncement, readWorkerAnnouncement } from "../core/announcement.ts";
+import type { GatewayAnnouncement, WorkerAnnouncement } from "../core/fleet.ts";
 import type { Connection } from "./connection.ts";
 import type { Keys } from "./keys.ts";
 import { asArray, asText } from "./replies.ts";
@@ -77,13 +76,13 @@ export async function gatewaysAlive(
 /** All live workers. */
 export async function listWorkers(connection: Connection, keys: Keys): Promise<WorkerAnnouncement[]> {
   const values = await readMembers(connection, keys.workers(), (id) => keys.worker(id));
-  return values.flatMap((value) => toWorker(value) ?? []);
+  return values.flatMap((value) => readWorkerAnnouncement(value) ?? []);
 }
 
 /** All live gateways. */
 export async function listGateways(connection: Connection, keys: Keys): Promise<GatewayAnnouncement[]> {
   const values = await readMembers(connection, keys.gateways(), (tag) => keys.gateway(tag));
-  return values.flatMap((value) => toGateway(value) ?? []);
+  return values.flatMap((value) => readGatewayAnnouncement(value) ?? []);
 }
 
 /** Model keys that a worker served at or after `since` (ms since 1970). */
@@ -135,23 +134,4 @@ function parse(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function toWorker(value: unknown): WorkerAnnouncement | undefined {
-  if (!isObject(value) || typeof value["id"] !== "string" || !Array.isArray(value["backends"]))
-    return undefined;
-  const backends = value["backends"]
-    .filter((backend) => isObject(backend) && Array.isArray(backend["models"]))
-    .map((backend) => withGates(backend as JsonObject)) as unknown as readonly BackendAnnouncement[];
-  return { ...(value as unknown as WorkerAnnouncement), backends };
-}
-
-/** What is no list of gates counts as none. */
-function withGates({ gates, ...backend }: JsonObject): JsonObject {
-  return Array.isArray(gates) ? { ...backend, gates: gates.filter(isObject) } : backend;
-}
-
-function toGateway(value: unknown): GatewayAnnouncement | undefined {
-  if (!isObject(value) || typeof value["tag"] !== "string") return undefined;
-  return value as unknown as GatewayAnnouncement;
 }

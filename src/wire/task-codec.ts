@@ -49,6 +49,20 @@ export function decodeTask(payload: Buffer): TaskEnvelope {
   return toEnvelope(value as unknown[]);
 }
 
+/**
+ * The id of a task that {@link decodeTask} cannot read, so that whoever waits for it can be told: whatever the version,
+ * the id is the second element. Undefined when there is none.
+ */
+export function idOfUnreadable(payload: Buffer): string | undefined {
+  try {
+    const value: unknown = packr.unpack(payload);
+    const id: unknown = Array.isArray(value) ? value[1] : undefined;
+    return typeof id === "string" ? id : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 function toEnvelope(value: readonly unknown[]): TaskEnvelope {
   const [, id, endpoint, model, stream, createdAt, deadline, requestId, trace, body, limits] = value;
   const texts = [id, endpoint, model, requestId, trace];

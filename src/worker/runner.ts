@@ -12,7 +12,7 @@ import type { QueuedTask } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import type { WorkerMetrics } from "../telemetry/worker-metrics.ts";
-import { decodeTask } from "../wire/task-codec.ts";
+import { decodeTask, idOfUnreadable } from "../wire/task-codec.ts";
 import type { TaskEnvelope } from "../wire/task-codec.ts";
 import type { Acknowledger } from "./acknowledger.ts";
 import { AttemptSpans } from "./attempt-spans.ts";
@@ -111,10 +111,17 @@ export class Runner {
     } catch (error) {
       const fault = toFault(error);
       this.#options.log.error("a queue entry is no task", { model: queued.model, reason: fault.message });
-      void this.#bury(queued, fault, FIRST);
-      this.#options.acknowledger.add(queued.model, queued.entry);
+      void this.#giveUp(queued, fault);
       return undefined;
     }
+  }
+
+  /** An entry that cannot be read: a newer gateway's perhaps, whose client is told. */
+  async #giveUp(queued: QueuedTask, fault: Fault): Promise<void> {
+    await this.#bury(queued, fault, FIRST);
+    const id = idOfUnreadable(queued.payload);
+    if (id === undefined) this.#options.acknowledger.add(queued.model, queued.entry);
+    else await this.#end(this.#outbox({ id, stream: false }, undefined), queued, fault);
   }
 
   /** Never rejects: with Redis away the letter is lost, the task is not (it is another worker's to give up). */
@@ -131,7 +138,7 @@ export class Runner {
     await bury(connection, keys, { ...burial, ...bodyOf }).catch(() => undefined);
   }
 
-  #outbox(envelope: TaskEnvelope, attempt: number | undefined): Outbox {
+  #outbox(envelope: Pick<TaskEnvelope, "id" | "stream">, attempt: number | undefined): Outbox {
     const { worker, emitter, now, mono, random } = this.#options;
     return new Outbox({
       task: envelope.id,

@@ -20,6 +20,8 @@ export function redisPrograms(): readonly RedisProgram[] {
 
 function nameOf(path: string): string {
   const text = execFileSync(path, ["--version"], { encoding: "utf8" });
-  const [, kind = "Redis", version = "of unknown version"] = /^(\w+) server v=(\S+)/.exec(text) ?? [];
+  // The first Valkey does not say that it is one.
+  const [, kind = "Valkey", version = "of unknown version"] =
+    /^(?:(\w+) )?[Ss]erver v=(\S+)/.exec(text) ?? [];
   return `${kind} ${version}`;
 }

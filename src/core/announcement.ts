@@ -1,0 +1,139 @@
+import type {
+  BackendAnnouncement,
+  GateAnnouncement,
+  GatewayAnnouncement,
+  WorkerAnnouncement,
+} from "./fleet.ts";
+import { isObject } from "./json.ts";
+import type { JsonObject } from "./json.ts";
+import type { ModelCard, ModelLoad } from "./model.ts";
+
+/**
+ * Announcements as they come from processes of any version. What cannot be named is left out; a member that is missing
+ * or of another type becomes the one here; members that are not known are kept.
+ */
+
+const WORKER: Omit<WorkerAnnouncement, "id"> = {
+  version: "",
+  host: "",
+  pid: 0,
+  startedAt: 0,
+  seenAt: 0,
+  draining: false,
+  backends: [],
+};
+
+const BACKEND: Omit<BackendAnnouncement, "name"> = {
+  kind: "",
+  url: "",
+  slots: 0,
+  busy: 0,
+  healthy: false,
+  models: [],
+};
+
+const CARD: Omit<ModelCard, "key" | "name"> = {
+  modifiedAt: 0,
+  size: 0,
+  digest: "",
+  format: "",
+  family: "",
+  parameterSize: "",
+  quantization: "",
+  contextLength: 0,
+  capabilities: [],
+  ownedBy: "",
+  resident: false,
+};
+
+const LOAD: Omit<ModelLoad, "expiresAt"> = { size: 0, sizeVram: 0, contextLength: 0 };
+
+const GATEWAY: Omit<GatewayAnnouncement, "tag"> = {
+  version: "",
+  host: "",
+  pid: 0,
+  port: 0,
+  startedAt: 0,
+  seenAt: 0,
+  open: 0,
+};
+
+/** Undefined for what names no worker. @param value parsed JSON */
+export function readWorkerAnnouncement(value: unknown): WorkerAnnouncement | undefined {
+  if (!isObject(value) || typeof value["id"] !== "string") return undefined;
+  const worker = conform(value, WORKER);
+  return {
+    ...worker,
+    id: value["id"],
+    backends: worker.backends.flatMap((backend) => readBackend(backend) ?? []),
+  };
+}
+
+/** Undefined for what names no gateway. @param value parsed JSON */
+export function readGatewayAnnouncement(value: unknown): GatewayAnnouncement | undefined {
+  if (!isObject(value) || typeof value["tag"] !== "string") return undefined;
+  const { listen, tokensPerSecond, ...rest } = value;
+  return {
+    ...conform(rest, GATEWAY),
+    tag: value["tag"],
+    ...(typeof listen === "string" ? { listen } : {}),
+    ...(isObject(tokensPerSecond) ? { tokensPerSecond: numbersOf(tokensPerSecond) } : {}),
+  };
+}
+
+function readBackend(value: unknown): BackendAnnouncement | undefined {
+  if (!isObject(value) || typeof value["name"] !== "string") return undefined;
+  const { gates, ...rest } = value;
+  const backend = conform(rest, BACKEND);
+  return {
+    ...backend,
+    name: value["name"],
+    models: backend.models.flatMap((card) => readCard(card) ?? []),
+    ...(Array.isArray(gates) ? { gates: gates.flatMap((gate) => readGate(gate) ?? []) } : {}),
+  };
+}
+
+/** What is no gate counts as none; states of newer versions are kept. */
+function readGate(value: unknown): GateAnnouncement | undefined {
+  if (!isObject(value) || typeof value["model"] !== "string" || typeof value["state"] !== "string")
+    return undefined;
+  return { ...value, model: value["model"], state: value["state"] as GateAnnouncement["state"] };
+}
+
+function readCard(value: unknown): ModelCard | undefined {
+  if (!isObject(value) || typeof value["key"] !== "string") return undefined;
+  const { key, name, load, embeddingLength, ...rest } = value;
+  const card = conform(rest, CARD);
+  return {
+    ...card,
+    key,
+    name: typeof name === "string" ? name : key,
+    capabilities: card.capabilities.filter((capability) => typeof capability === "string"),
+    ...(typeof embeddingLength === "number" ? { embeddingLength } : {}),
+    ...(isObject(load) ? { load: readLoad(load) } : {}),
+  };
+}
+
+function readLoad({ expiresAt, ...rest }: JsonObject): ModelLoad {
+  return { ...conform(rest, LOAD), expiresAt: typeof expiresAt === "number" ? expiresAt : undefined };
+}
+
+function numbersOf(values: JsonObject): Record<string, number> {
+  const entries = Object.entries(values).filter(
+    (entry): entry is [string, number] => typeof entry[1] === "number",
+  );
+  return Object.fromEntries(entries);
+}
+
+/** Members that `defaults` has get the types they have there. */
+function conform<Known extends object>(value: JsonObject, defaults: Known): Known {
+  const known = Object.entries(defaults).map(([name, fallback]) => {
+    const given = Object.hasOwn(value, name) ? value[name] : undefined;
+    return [name, typeOf(given) === typeOf(fallback) ? given : fallback];
+  });
+  return { ...value, ...(Object.fromEntries(known) as Known) };
+}
+
+function typeOf(value: unknown): string {
+  return Array.isArray(value) ? "array" : typeof value;
+}

@@ -15,7 +15,16 @@ const TAG = "gdoctor";
 const TASK = `${TAG}.1`;
 const WORKER = "wdoctor";
 
-const EVERYBODY: readonly Sample[] = [["PING"], ["INFO"], ["CLIENT", "SETNAME", "doctor"]];
+/** The last four find the way in a Redis Cluster, or to the master of a Sentinel. */
+const EVERYBODY: readonly Sample[] = [
+  ["PING"],
+  ["INFO"],
+  ["CLIENT", "SETNAME", "doctor"],
+  ["ROLE"],
+  ["ASKING"],
+  ["CLUSTER", "INFO"],
+  ["CLUSTER", "SLOTS"],
+];
 
 /**
  * Every command that a role sends, and every key and channel that it sends it to: one sample each. docs/redis-users.acl
@@ -79,6 +88,8 @@ function gateway(keys: Keys): readonly Sample[] {
     ["SUBSCRIBE", keys.channel(TAG)],
     ["SUBSCRIBE", keys.fleet()],
     ["UNSUBSCRIBE"],
+    ["SSUBSCRIBE", keys.channel(TAG)],
+    ["SUNSUBSCRIBE"],
     ...fleet(keys),
   ];
 }
@@ -105,6 +116,7 @@ function worker(keys: Keys): readonly Sample[] {
     ["EVALSHA", "", "1", reply],
     ["XADD", reply, "1-1", "f", ""],
     ["XREVRANGE", reply, "+", "-"],
+    ["XLEN", reply],
     ["PEXPIRE", reply, "1"],
     ["EXISTS", reply],
     ["EXISTS", keys.gateway(TAG)],
@@ -119,6 +131,7 @@ function worker(keys: Keys): readonly Sample[] {
     ["ZREM", keys.workers(), WORKER],
     ["ZADD", keys.models(), "0", MODEL],
     ["PUBLISH", keys.channel(TAG), ""],
+    ["SPUBLISH", keys.channel(TAG), ""],
     ["PUBLISH", keys.controlAll(), ""],
     ["PUBLISH", keys.fleet(), ""],
     ["SUBSCRIBE", keys.control(WORKER)],

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { toFault } from "../core/fault.ts";
 import { serveOrder } from "../core/placement.ts";
 import { replyErrorCode } from "../redis/connection.ts";
 import type { Connection } from "../redis/connection.ts";
@@ -49,6 +50,7 @@ export class Claimer {
   #turn = 0;
   /** Mono ms when all queues were looked at, not only those that rang. */
   #lookedAt = Number.NEGATIVE_INFINITY;
+  #told = false;
   #onReady: (() => void) | undefined;
 
   constructor(options: ClaimerOptions) {
@@ -92,6 +94,7 @@ export class Claimer {
     if (all) this.#lookedAt = askedAt;
     try {
       const tasks = await take(connection, keys, { models, consumer, credits, waitMs, all });
+      this.#told = false;
       if (mono() - askedAt > waitMs + this.#lateMs) onLost();
       else for (const task of tasks) run(station, task);
     } catch (error) {
@@ -101,10 +104,10 @@ export class Claimer {
 
   /** A queue without its group (a Redis that lost its data) gets it again; a Redis that is away is waited for. */
   async #mend(error: unknown, models: readonly string[]): Promise<void> {
-    const { connection, keys, log } = this.#options;
+    const { connection, keys } = this.#options;
+    this.#tell(error);
     try {
       if (replyErrorCode(error) !== "") {
-        log.warn("claiming failed", { code: replyErrorCode(error) });
         for (const model of models) await ensureGroup(connection, keys, model);
       }
     } catch {
@@ -112,6 +115,14 @@ export class Claimer {
     }
     if (connection.ready) await delay(ERROR_PAUSE_MS);
     else await this.#reconnect();
+  }
+
+  /** Once until a claim succeeds: it is tried several times a second. */
+  #tell(error: unknown): void {
+    const { connection, log } = this.#options;
+    if (this.#told || !connection.ready) return;
+    this.#told = true;
+    log.warn("claiming failed", { reason: toFault(error).message });
   }
 
   async #reconnect(): Promise<void> {

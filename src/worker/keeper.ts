@@ -1,4 +1,4 @@
-import { Fault } from "../core/fault.ts";
+import { Fault, toFault } from "../core/fault.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { claimReply, openAmong } from "../redis/reply-stream.ts";
@@ -203,8 +203,10 @@ export class Keeper {
     if (this.#ableTo(search.model).length === 0 || this.#stopped || this.#draining) return;
     try {
       await this.#takeOverSilent(search);
-    } catch {
-      // Redis is away: the next planned sweep, or the look after the reconnect, searches again.
+    } catch (error) {
+      // The next planned sweep, or the look after the reconnect, searches again.
+      const { connection, log } = this.#options;
+      if (connection.ready) log.warn("taking over failed", { reason: toFault(error).message });
     }
   }
 

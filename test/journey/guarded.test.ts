@@ -67,6 +67,10 @@ journey(
     assert.equal(refused.status, 503);
     assert.match(await refused.text(), /Redis refuses commands now \(NOPERM\)/);
     await fleet.probe.command("ACL", "SETUSER", "sgnet-gateway", "+xadd");
+    await fleet.probe.command("ACL", "SETUSER", "sgnet-worker", "-xreadgroup");
+    const { worker } = fleet.post();
+    await until("a worker that tells", () => /"claiming failed".*NOPERM/.test(worker.story));
+    await fleet.probe.command("ACL", "SETUSER", "sgnet-worker", "+xreadgroup");
     const again = askAll(fleet.gateway, WAYS, { stream: true, tokens: 5 });
     await allDone(again);
     for (const one of again) assertAnswered(one);

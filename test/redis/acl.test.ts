@@ -7,7 +7,8 @@ import { connect } from "../../src/redis/connect.ts";
 import type { Connection } from "../../src/redis/connection.ts";
 import { Keys } from "../../src/redis/keys.ts";
 import { missingRights, ROLES, samplesOf } from "../../src/redis/rights.ts";
-import type { Sample } from "../../src/redis/rights.ts";
+import type { Role, Sample } from "../../src/redis/rights.ts";
+import { CLAIM, EMIT, LOG, OPEN, type Script, TAKE, TIDY } from "../../src/redis/scripts.ts";
 import { runCommand } from "../commands/command.ts";
 import { SHIPPED_USERS, urlFor, writeUsers } from "./acl.ts";
 import { BareServer } from "./bare-server.ts";
@@ -17,13 +18,18 @@ const keys = new Keys("sgnet");
 /** What `sgnet doctor` asks with. */
 const FOR_DOCTOR = ["acl|dryrun", "acl|whoami"];
 
-const CONTAINERS = new Set(["client", "xgroup", "xinfo"]);
+const CONTAINERS = new Set(["client", "cluster", "xgroup", "xinfo"]);
 
 /** As an ACL names it. */
 function rightTo([command, subcommand = ""]: Sample): string {
   const name = command.toLowerCase();
   return CONTAINERS.has(name) ? `${name}|${subcommand.toLowerCase()}` : name;
 }
+
+const SCRIPTS: Readonly<Record<Exclude<Role, "observer">, readonly Script[]>> = {
+  gateway: [OPEN, LOG],
+  worker: [EMIT, CLAIM, TAKE, TIDY],
+};
 
 /** What no process of a fleet may do. */
 const FORBIDDEN: readonly Sample[] = [
@@ -124,6 +130,21 @@ describe("the shipped users of Redis", () => {
       assert.deepEqual(await refused(user, samples), samples);
     });
   }
+
+  it("have a right to every command of the scripts", () => {
+    for (const [role, scripts] of Object.entries(SCRIPTS)) {
+      const rights = new Set(samplesOf(role as Role, keys).map(rightTo));
+      const sources = scripts.map(({ source }) => source).join("\n");
+      const calls = Array.from(sources.matchAll(/redis\.p?call\('(\w+)'(?:, '(\w+)')?/g));
+      const needed = calls.map(([, name = "", next = ""]) => rightTo([name, next]));
+      const lacking = needed.filter((right) => !rights.has(right));
+      assert.deepEqual(
+        lacking,
+        [],
+        `a ${role} runs what neither docs/redis-users.acl nor src/redis/rights.ts has`,
+      );
+    }
+  });
 
   it("cannot be used before they have a password, nor can the default one", async () => {
     await admin.command("ACL", "SETUSER", "sgnet-worker", "resetpass");

@@ -204,6 +204,18 @@ describe("the end of a response", () => {
     );
   });
 
+  test("without anything in it is told in order too", () => {
+    const events = eventsFor([{ type: "end", reason: "stop" }]);
+    assert.deepEqual(
+      events.map(({ type, sequence_number: number }) => [type, number]),
+      [
+        ["response.created", 0],
+        ["response.in_progress", 1],
+        ["response.completed", 2],
+      ],
+    );
+  });
+
   test("with a call without id or arguments has both", () => {
     const events = eventsFor([
       { type: "tool-delta", index: 0, name: "f", arguments: "" },

@@ -1,7 +1,7 @@
 import type { ContentPart } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import { isObject, type Json } from "../../core/json.ts";
-import { type Fields, refusal } from "../ollama/fields.ts";
+import { type Fields, refusal } from "../fields.ts";
 
 /** Content is a text, or a list of blocks. */
 export type Content = string | readonly Fields[];

@@ -1,5 +1,5 @@
 import type { ContentPart, Message, ToolCall } from "../../core/chat.ts";
-import { type Fields, refusal, setOnly } from "../ollama/fields.ts";
+import { type Fields, refusal, setOnly } from "../fields.ts";
 import { inputText, readContent, readPart, readParts } from "./content.ts";
 
 /**

@@ -1,96 +1,54 @@
-import type { End, EndReason, Part } from "../../core/chat.ts";
+import type { End, EndReason } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import type { Usage } from "../../core/usage.ts";
 import { sseEvent } from "../../wire/sse.ts";
-import { argumentsOf, type Block, BlockSequence, type BlockStep } from "../blocks.ts";
+import { type BlockEvents, BlockEventsWriter, WholeBlocksWriter } from "../blocks-reply.ts";
+import { argumentsOf, type Block, type BlockStep } from "../blocks.ts";
 import { estimateTokens } from "../estimate.ts";
-import { misplaced } from "../misplaced.ts";
 import type { ReplyContext, ReplyWriter } from "../protocol.ts";
 import { readChat } from "./request.ts";
 
 /** A writer of a message, as a stream of events or as one object. */
 export function openReply(context: ReplyContext): ReplyWriter {
-  return context.stream ? new EventWriter(context) : new MessageWriter(context);
+  return context.stream
+    ? new BlockEventsWriter(new MessageEvents(context))
+    : new WholeBlocksWriter((end, blocks) => message(end, blocks, context));
 }
 
-/** Gathers the parts and writes one message at the end. */
-class MessageWriter implements ReplyWriter {
-  readonly contentType = "application/json";
+function message(end: End, blocks: readonly Block[], context: ReplyContext): object {
+  return {
+    ...opening(context),
+    content: blocks.map((block) => wholeBlock(block, context)),
+    ...stopOf(end, blocks),
+    usage: usageOf(end.usage),
+  };
+}
+
+/** The events of a message. */
+class MessageEvents implements BlockEvents {
   readonly #context: ReplyContext;
-  readonly #sequence = new BlockSequence();
 
   constructor(context: ReplyContext) {
     this.#context = context;
-  }
-
-  write(part: Part): string {
-    switch (part.type) {
-      case "text-delta":
-      case "thinking-delta":
-      case "tool-delta":
-        this.#sequence.push(part);
-        return "";
-      case "embedding":
-        throw misplaced(part);
-      case "end":
-        return this.#end(part);
-    }
-  }
-
-  #end(end: End): string {
-    const { blocks } = this.#sequence;
-    return JSON.stringify({
-      ...opening(this.#context),
-      content: blocks.map((block) => wholeBlock(block, this.#context)),
-      ...stopOf(end, blocks),
-      usage: usageOf(end.usage),
-    });
-  }
-}
-
-/** Writes the events of a message. */
-class EventWriter implements ReplyWriter {
-  readonly contentType = "text/event-stream";
-  readonly #context: ReplyContext;
-  readonly #sequence = new BlockSequence();
-  #started = false;
-
-  constructor(context: ReplyContext) {
-    this.#context = context;
-  }
-
-  write(part: Part): string {
-    switch (part.type) {
-      case "text-delta":
-      case "thinking-delta":
-      case "tool-delta":
-        return this.#start() + this.#tell(this.#sequence.push(part));
-      case "embedding":
-        throw misplaced(part);
-      case "end":
-        return this.#start() + this.#tell(this.#sequence.end()) + this.#end(part);
-    }
   }
 
   /** The first event tells how long the prompt is; nobody has counted it yet. */
-  #start(): string {
-    if (this.#started) return "";
-    this.#started = true;
+  start(): string {
     const promptTokens = estimateTokens(readChat(this.#context.body));
     const open = { ...opening(this.#context), content: [], stop_reason: null, stop_sequence: null };
     const usage = usageOf({ promptTokens, completionTokens: 0 });
     return eventOf({ type: "message_start", message: { ...open, usage } });
   }
 
-  #end(end: End): string {
-    const delta = stopOf(end, this.#sequence.blocks);
+  steps(steps: readonly BlockStep[]): string {
+    return steps.map((step) => this.#event(step)).join("");
+  }
+
+  end(end: End, blocks: readonly Block[]): string {
+    const delta = stopOf(end, blocks);
     return (
       eventOf({ type: "message_delta", delta, usage: usageOf(end.usage) }) + eventOf({ type: "message_stop" })
     );
-  }
-
-  #tell(steps: readonly BlockStep[]): string {
-    return steps.map((step) => this.#event(step)).join("");
   }
 
   #event(step: BlockStep): string {

@@ -2,7 +2,7 @@ import type { ChatRequest, Format, Sampling, Think } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import { telling } from "../dropped.ts";
-import { Fields, refusal, setOnly } from "../ollama/fields.ts";
+import { Fields, refusal, setOnly } from "../fields.ts";
 import type { Opening } from "../protocol.ts";
 import { unsupported } from "./content.ts";
 import { readMessages } from "./messages.ts";

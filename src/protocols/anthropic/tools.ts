@@ -1,5 +1,5 @@
 import type { ChatRequest, Tool, ToolChoice } from "../../core/chat.ts";
-import { type Fields, refusal, setOnly } from "../ollama/fields.ts";
+import { type Fields, refusal, setOnly } from "../fields.ts";
 import { unsupported } from "./content.ts";
 
 type ToolFields = Pick<ChatRequest, "tools" | "toolChoice" | "parallelToolCalls">;

@@ -1,6 +1,6 @@
 import type { EmbedRequest, LoadRequest, NeutralRequest } from "../../core/chat.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
-import { Fields, refusal, setOnly } from "./fields.ts";
+import { Fields, refusal, setOnly } from "../fields.ts";
 import { readKeepAlive } from "./keep-alive.ts";
 import { readOptions } from "./options.ts";
 import { readLoad } from "./request.ts";

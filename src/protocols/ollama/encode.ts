@@ -4,7 +4,7 @@ import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import type { BackendRequest } from "../protocol.ts";
 import { droppedFields } from "./dropped.ts";
 import { encodeEmbed } from "./embed-client.ts";
-import { refusal } from "./fields.ts";
+import { refusal } from "../fields.ts";
 import { writeImages } from "./images.ts";
 import { writeOptions } from "./options.ts";
 

@@ -1,6 +1,6 @@
 import type { ContentPart } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
-import { refusal } from "./fields.ts";
+import { refusal } from "../fields.ts";
 
 /** The media types a data URL may announce, with or without parameters; `data:;base64,` has none. */
 const DATA_URL = /^data:([^;,]*)(?:;[^;,]*)*;base64,/i;

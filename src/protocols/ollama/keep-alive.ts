@@ -1,5 +1,5 @@
 import type { Json } from "../../core/json.ts";
-import { refusal } from "./fields.ts";
+import { refusal } from "../fields.ts";
 
 /** Go's time.ParseDuration. */
 const DURATION = /^[+-]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/;

@@ -3,7 +3,7 @@ import { Fault } from "../../core/fault.ts";
 import { isObject, type JsonObject } from "../../core/json.ts";
 import { isModelName } from "../../core/model.ts";
 import { modelNotFound } from "./faults.ts";
-import { Fields, refusal } from "./fields.ts";
+import { Fields, refusal } from "../fields.ts";
 
 /** Reads the requests of Ollama's management API, with its own words for what is wrong. */
 

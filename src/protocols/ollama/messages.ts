@@ -1,6 +1,6 @@
 import type { ContentPart, Message, Tool, ToolCall } from "../../core/chat.ts";
 import type { JsonObject } from "../../core/json.ts";
-import { type Fields, setOnly } from "./fields.ts";
+import { type Fields, setOnly } from "../fields.ts";
 import { readImage } from "./images.ts";
 
 /** `messages` of a chat request. Throws `invalid_request`. */

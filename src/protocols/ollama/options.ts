@@ -1,6 +1,6 @@
 import type { Sampling } from "../../core/chat.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
-import { refusal } from "./fields.ts";
+import { refusal } from "../fields.ts";
 
 /** Types of Ollama's options; the words are Ollama's own. */
 type OptionType = "integer" | "float32" | "boolean" | "array";

@@ -2,7 +2,7 @@ import type { Part, TokenLogprob } from "../../core/chat.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import { LineSplitter } from "../../wire/lines.ts";
 import type { ReplyReader } from "../protocol.ts";
-import { setOnly } from "./fields.ts";
+import { setOnly } from "../fields.ts";
 import { endOf, incomplete, logprobsOf, parseReply, text } from "./reply.ts";
 
 /**

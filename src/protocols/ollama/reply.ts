@@ -2,7 +2,7 @@ import type { EndReason, Part, TokenLogprob } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import type { Timings, Usage } from "../../core/usage.ts";
-import { setOnly } from "./fields.ts";
+import { setOnly } from "../fields.ts";
 
 /** The objects of an Ollama backend's reply, checked as they are read. */
 

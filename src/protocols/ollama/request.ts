@@ -12,7 +12,7 @@ import { isModelName } from "../../core/model.ts";
 import type { Endpoint } from "../../core/task.ts";
 import type { Opening } from "../protocol.ts";
 import { modelNotFound } from "./faults.ts";
-import { Fields, refusal, setOnly } from "./fields.ts";
+import { Fields, refusal, setOnly } from "../fields.ts";
 import { readImage } from "./images.ts";
 import { isZero, readKeepAlive } from "./keep-alive.ts";
 import { readMessages, readTools } from "./messages.ts";

@@ -1,6 +1,7 @@
 import type { GenerateRequest, LoadRequest } from "../../core/chat.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
-import { flagField, invalid, mismatch, numberField, objectField, present, textField } from "./fields.ts";
+import { present, refusal } from "../fields.ts";
+import { flagField, mismatch, numberField, objectField, textField } from "./fields.ts";
 import { checkInputs } from "./inputs.ts";
 import { type Read, readChoices, readFormat } from "./request.ts";
 import { readKeepAlive, readOptions, readSampling, rest } from "./sampling.ts";
@@ -66,7 +67,7 @@ const MOST_ALTERNATIVES = 20;
 function readTokenLogprobs(value: Json | undefined, obstacles: string[]): { top: number } | undefined {
   if (value === undefined || value === false) return undefined;
   if (value === true) return { top: 0 };
-  if (typeof value !== "number" || !Number.isInteger(value)) throw invalid("logprobs must be a whole number");
+  if (typeof value !== "number" || !Number.isInteger(value)) throw refusal("logprobs must be a whole number");
   if (value < 0 || value > MOST_ALTERNATIVES) obstacles.push(`logprobs=${value}`);
   return { top: value };
 }

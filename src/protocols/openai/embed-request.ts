@@ -1,6 +1,7 @@
 import type { EmbedInput, EmbedRequest } from "../../core/chat.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
-import { invalid, numberField, objectField, present, textField } from "./fields.ts";
+import { present, refusal } from "../fields.ts";
+import { numberField, objectField, textField } from "./fields.ts";
 import { checkInputs } from "./inputs.ts";
 import type { Read } from "./request.ts";
 import { readKeepAlive, readOptions, rest } from "./sampling.ts";
@@ -34,16 +35,16 @@ export function readEncoding(body: JsonObject): Encoding {
   const asked = textField(body, "encoding_format") ?? "float";
   const encoding = asked.toLowerCase();
   if (encoding === "float" || encoding === "base64") return encoding;
-  throw invalid(`Invalid value for 'encoding_format' = ${asked}. Supported values: ['float', 'base64'].`);
+  throw refusal(`Invalid value for 'encoding_format' = ${asked}. Supported values: ['float', 'base64'].`);
 }
 
 function readInputs(input: Json | undefined): readonly EmbedInput[] {
-  if (input === undefined || (Array.isArray(input) && input.length === 0)) throw invalid("invalid input");
-  return checkInputs(typeof input === "string" ? [input] : input, () => invalid("invalid input type"));
+  if (input === undefined || (Array.isArray(input) && input.length === 0)) throw refusal("invalid input");
+  return checkInputs(typeof input === "string" ? [input] : input, () => refusal("invalid input type"));
 }
 
 function readDimensions(body: JsonObject): number | undefined {
   const dimensions = numberField(body, "dimensions");
   if (dimensions === undefined || (Number.isInteger(dimensions) && dimensions > 0)) return dimensions;
-  throw invalid("dimensions must be a whole number above 0");
+  throw refusal("dimensions must be a whole number above 0");
 }

@@ -1,7 +1,8 @@
 import type { ContentPart, Message, ToolCall } from "../../core/chat.ts";
 import { isObject } from "../../core/json.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
-import { invalid, listField, mismatch, present, textField } from "./fields.ts";
+import { present, refusal } from "../fields.ts";
+import { listField, mismatch, textField } from "./fields.ts";
 
 /**
  * Reads `messages`. What has no neutral form is left out and added to `obstacles`, in words.
@@ -9,7 +10,7 @@ import { invalid, listField, mismatch, present, textField } from "./fields.ts";
  */
 export function readMessages(body: JsonObject, obstacles: string[]): readonly Message[] {
   const list = listField(body, "messages") ?? [];
-  if (list.length === 0) throw invalid("[] is too short - 'messages'");
+  if (list.length === 0) throw refusal("[] is too short - 'messages'");
   const reader = new MessageReader(obstacles);
   return list.map((item) => reader.read(item));
 }
@@ -27,7 +28,7 @@ class MessageReader {
   read(item: Json): Message {
     if (!isObject(item)) throw mismatch("messages", item, "openai.Message");
     const role = textField(item, "role");
-    if (role === undefined) throw invalid("invalid message format");
+    if (role === undefined) throw refusal("invalid message format");
     return {
       role: role === "function" ? "tool" : role,
       ...this.#bodyOf(item),
@@ -38,10 +39,10 @@ class MessageReader {
   #bodyOf(item: JsonObject): Pick<Message, "content" | "thinking" | "toolCalls"> {
     const toolCalls = this.#callsOf(item);
     const thinking = textField(item, "reasoning") ?? textField(item, "reasoning_content");
-    const refusal = textField(item, "refusal");
-    const optional = toolCalls !== undefined || thinking !== undefined || refusal !== undefined;
+    const refused = textField(item, "refusal");
+    const optional = toolCalls !== undefined || thinking !== undefined || refused !== undefined;
     const content = this.#contentOf(item["content"] ?? null, optional);
-    const said = refusal === undefined ? content : [...content, { type: "text", text: refusal } as const];
+    const said = refused === undefined ? content : [...content, { type: "text", text: refused } as const];
     return { content: said, ...present({ thinking, toolCalls }) };
   }
 
@@ -74,7 +75,7 @@ class MessageReader {
     if (typeof content === "string") return content === "" ? [] : [{ type: "text", text: content }];
     if (Array.isArray(content)) return this.#partsOf(content);
     if (optional && content === null) return [];
-    throw invalid(`invalid message content type: ${goTypeOf(content)}`);
+    throw refusal(`invalid message content type: ${goTypeOf(content)}`);
   }
 
   /** Neighbouring texts become one: some templates put a line break between parts. */
@@ -92,7 +93,7 @@ class MessageReader {
   }
 
   #partOf(item: Json): ContentPart | undefined {
-    if (!isObject(item)) throw invalid("invalid message format");
+    if (!isObject(item)) throw refusal("invalid message format");
     const type = textField(item, "type") ?? "";
     switch (type) {
       case "text":
@@ -109,27 +110,27 @@ class MessageReader {
         this.#obstacles.push(`content of type ${JSON.stringify(type)}`);
         return undefined;
       default:
-        throw invalid("invalid message format");
+        throw refusal("invalid message format");
     }
   }
 }
 
 function required(holder: JsonObject, name: string): string {
   const value = holder[name];
-  if (typeof value !== "string") throw invalid("invalid message format");
+  if (typeof value !== "string") throw refusal("invalid message format");
   return value;
 }
 
 function readCall(item: Json): ToolCall {
-  if (!isObject(item)) throw invalid("invalid message format");
+  if (!isObject(item)) throw refusal("invalid message format");
   return { id: textField(item, "id") ?? "", ...readFunction(item["function"] ?? null) };
 }
 
 function readFunction(value: Json): Pick<ToolCall, "name" | "arguments"> {
-  if (!isObject(value)) throw invalid("invalid message format");
+  if (!isObject(value)) throw refusal("invalid message format");
   const text = textField(value, "arguments") ?? "";
   const written = text.trim() === "" ? "{}" : text;
-  if (!isObjectText(written)) throw invalid("invalid tool call arguments");
+  if (!isObjectText(written)) throw refusal("invalid tool call arguments");
   return { name: required(value, "name"), arguments: written };
 }
 
@@ -149,19 +150,19 @@ const DATA_URL_HEAD = 256;
 /** An image part from an `image_url`: a URL, or `{url, detail}`. Throws `invalid_request`. */
 export function readImage(value: Json | undefined): ContentPart {
   const url = isObject(value) ? textField(value, "url") : value;
-  if (typeof url !== "string") throw invalid("invalid message format");
+  if (typeof url !== "string") throw refusal("invalid message format");
   const head = DATA_URL.exec(url.slice(0, DATA_URL_HEAD));
   const detail = isObject(value) ? textField(value, "detail") : undefined;
   if (head !== null) {
     const base64 = url.slice(head[0].length);
     return { type: "image", mime: head[1] ?? "", base64, ...present({ detail }) };
   }
-  if (url.startsWith("data:")) throw invalid("invalid image input");
+  if (url.startsWith("data:")) throw refusal("invalid image input");
   return { type: "image-url", url, ...present({ detail }) };
 }
 
 function readAudio(value: Json | undefined): ContentPart {
-  if (!isObject(value)) throw invalid("invalid message format");
+  if (!isObject(value)) throw refusal("invalid message format");
   return { type: "audio", format: textField(value, "format") ?? "wav", base64: required(value, "data") };
 }
 

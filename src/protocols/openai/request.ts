@@ -2,16 +2,8 @@ import type { ChatRequest, Format, Think, Tool, ToolChoice } from "../../core/ch
 import { Fault } from "../../core/fault.ts";
 import { isObject } from "../../core/json.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
-import {
-  flagField,
-  invalid,
-  listField,
-  mismatch,
-  numberField,
-  objectField,
-  present,
-  textField,
-} from "./fields.ts";
+import { present, refusal } from "../fields.ts";
+import { flagField, listField, mismatch, numberField, objectField, textField } from "./fields.ts";
 import { readMessages } from "./messages.ts";
 import { readKeepAlive, readOptions, readSampling, rest } from "./sampling.ts";
 
@@ -75,7 +67,7 @@ const MOST_CHOICES = 16;
  */
 export function readChoices(body: JsonObject, obstacles: string[]): number | undefined {
   const choices = numberField(body, "n") ?? 1;
-  if (!Number.isInteger(choices) || choices < 1) throw invalid("n must be a whole number of at least 1");
+  if (!Number.isInteger(choices) || choices < 1) throw refusal("n must be a whole number of at least 1");
   if (choices > MOST_CHOICES) obstacles.push(`n>${MOST_CHOICES}`);
   return choices === 1 ? undefined : choices;
 }
@@ -96,7 +88,7 @@ function readTools(body: JsonObject, obstacles: string[]): readonly Tool[] | und
 export function readTool(item: Json): Tool {
   if (!isObject(item)) throw mismatch("tools", item, "api.ToolFunction");
   const name = textField(item, "name");
-  if (name === undefined || name === "") throw invalid("a tool needs a function with a name");
+  if (name === undefined || name === "") throw refusal("a tool needs a function with a name");
   return {
     name,
     ...present({
@@ -110,7 +102,7 @@ export function readTool(item: Json): Tool {
 function readToolChoice(body: JsonObject, obstacles: string[]): ToolChoice | undefined {
   const choice = body["tool_choice"] ?? body["function_call"] ?? undefined;
   if (choice === undefined || choice === "auto" || choice === "none" || choice === "required") return choice;
-  if (typeof choice === "string") throw invalid(`Invalid tool_choice: ${choice}`);
+  if (typeof choice === "string") throw refusal(`Invalid tool_choice: ${choice}`);
   if (!isObject(choice)) throw mismatch("tool_choice", choice, "string or object");
   const called = objectField(choice, "function") ?? choice;
   const name = textField(called, "name");
@@ -154,7 +146,7 @@ export function readThink(body: JsonObject): Think | undefined {
   if (effort === undefined) return undefined;
   const think = EFFORTS.get(effort);
   if (think !== undefined) return think;
-  throw invalid(
+  throw refusal(
     `invalid reasoning value: ${JSON.stringify(effort)} (must be "minimal", "low", "medium", "high", "xhigh", "ultra", "max", or "none")`,
   );
 }
@@ -165,7 +157,7 @@ function readLogprobs(body: JsonObject): { readonly top: number } | undefined {
   const asked = flagField(body, "logprobs") ?? false;
   const top = numberField(body, "top_logprobs") ?? 0;
   if (!Number.isInteger(top) || top < 0 || top > MAX_TOP_LOGPROBS) {
-    throw invalid(`top_logprobs must be between 0 and ${MAX_TOP_LOGPROBS}`);
+    throw refusal(`top_logprobs must be between 0 and ${MAX_TOP_LOGPROBS}`);
   }
   return asked ? { top } : undefined;
 }

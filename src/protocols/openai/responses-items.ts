@@ -2,7 +2,8 @@ import type { ContentPart, Message, ToolCall } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import { argumentsOf } from "../blocks.ts";
-import { invalid, listField, present, textField } from "./fields.ts";
+import { present, refusal } from "../fields.ts";
+import { listField, textField } from "./fields.ts";
 import { readImage } from "./messages.ts";
 
 /**
@@ -15,15 +16,15 @@ export function readInput(body: JsonObject): readonly Message[] {
   const instructions = textField(body, "instructions") ?? "";
   if (instructions !== "") conversation.add({ role: "system", content: textParts(instructions) });
   const input = body["input"] ?? undefined;
-  if (input === undefined) throw invalid("input is required");
+  if (input === undefined) throw refusal("input is required");
   if (typeof input === "string") conversation.add({ role: "user", content: textParts(input) });
   else for (const [index, item] of itemsOf(input).entries()) readItem(conversation, item, index);
   return conversation.messages();
 }
 
 function itemsOf(input: Json): readonly Json[] {
-  if (!Array.isArray(input)) throw invalid("input must be a string or an array of items");
-  if (input.length === 0) throw invalid("input is required");
+  if (!Array.isArray(input)) throw refusal("input must be a string or an array of items");
+  if (input.length === 0) throw refusal("input is required");
   return input;
 }
 
@@ -73,7 +74,7 @@ class Conversation {
 }
 
 function readItem(conversation: Conversation, item: Json, index: number): void {
-  if (!isObject(item)) throw invalid(`input[${index}]: an item must be an object`);
+  if (!isObject(item)) throw refusal(`input[${index}]: an item must be an object`);
   const type = textField(item, "type") ?? ("role" in item ? "message" : "");
   switch (type) {
     case "message":
@@ -92,7 +93,7 @@ function readItem(conversation: Conversation, item: Json, index: number): void {
       // A note that a search was made. What it found is in the answer that follows.
       break;
     default:
-      throw invalid(`input[${index}]: unknown input item type: ${JSON.stringify(type)}`);
+      throw refusal(`input[${index}]: unknown input item type: ${JSON.stringify(type)}`);
   }
 }
 
@@ -118,18 +119,18 @@ function textsOf(item: JsonObject, name: string): string[] {
 function readCall(conversation: Conversation, item: JsonObject): void {
   const written = textField(item, "arguments") ?? "";
   const text = written.trim() === "" ? "{}" : written;
-  if (argumentsOf(text) === undefined) throw invalid("invalid tool call arguments");
+  if (argumentsOf(text) === undefined) throw refusal("invalid tool call arguments");
   conversation.call({ id: required(item, "call_id"), name: required(item, "name"), arguments: text });
 }
 
 function readContent(content: Json | undefined): readonly ContentPart[] {
   if (typeof content === "string") return textParts(content);
-  if (!Array.isArray(content)) throw invalid("invalid message format");
+  if (!Array.isArray(content)) throw refusal("invalid message format");
   return content.flatMap(readPart);
 }
 
 function readPart(part: Json): readonly ContentPart[] {
-  if (!isObject(part)) throw invalid("invalid message format");
+  if (!isObject(part)) throw refusal("invalid message format");
   const type = textField(part, "type") ?? "";
   switch (type) {
     case "input_text":
@@ -143,7 +144,7 @@ function readPart(part: Json): readonly ContentPart[] {
     case "input_file":
       throw new Fault("unsupported", "file inputs are not currently supported");
     default:
-      throw invalid(`unknown content type: ${JSON.stringify(type)}`);
+      throw refusal(`unknown content type: ${JSON.stringify(type)}`);
   }
 }
 
@@ -159,6 +160,6 @@ function textParts(text: string): ContentPart[] {
 
 function required(item: JsonObject, name: string): string {
   const value = textField(item, name) ?? "";
-  if (value === "") throw invalid(`${name} is required`);
+  if (value === "") throw refusal(`${name} is required`);
   return value;
 }

@@ -1,7 +1,7 @@
-import type { End, Part } from "../../core/chat.ts";
+import type { End } from "../../core/chat.ts";
 import { sseEvent } from "../../wire/sse.ts";
-import { type Block, BlockSequence, type BlockStep } from "../blocks.ts";
-import { misplaced } from "../misplaced.ts";
+import { type BlockEvents, BlockEventsWriter, WholeBlocksWriter } from "../blocks-reply.ts";
+import type { Block, BlockStep } from "../blocks.ts";
 import type { ReplyContext, ReplyWriter } from "../protocol.ts";
 import {
   incompleteReason,
@@ -16,7 +16,9 @@ import {
 
 /** A writer of a response, as a stream of events or as one object. */
 export function openResponse(context: ReplyContext): ReplyWriter {
-  return context.stream ? new EventWriter(context) : new ResponseWriter(context);
+  return context.stream
+    ? new BlockEventsWriter(new ResponseEvents(context))
+    : new WholeBlocksWriter((end, blocks) => finished(context, blocks, end));
 }
 
 /** Seconds since 1970. */
@@ -27,7 +29,7 @@ function secondsOf(ms: number): number {
 /** The finished response. Only its last item can be incomplete. */
 function finished(context: ReplyContext, blocks: readonly Block[], end: End): object {
   const reason = incompleteReason(end.reason);
-  const status = reason === undefined ? "completed" : "incomplete";
+  const status = statusOf(end);
   return responseObject(context, {
     status,
     createdAt: secondsOf(context.startedAt),
@@ -40,62 +42,21 @@ function finished(context: ReplyContext, blocks: readonly Block[], end: End): ob
   });
 }
 
-/** Gathers the parts and writes one response at the end. */
-class ResponseWriter implements ReplyWriter {
-  readonly contentType = "application/json";
-  readonly #context: ReplyContext;
-  readonly #sequence = new BlockSequence();
-
-  constructor(context: ReplyContext) {
-    this.#context = context;
-  }
-
-  write(part: Part): string {
-    switch (part.type) {
-      case "text-delta":
-      case "thinking-delta":
-      case "tool-delta":
-        this.#sequence.push(part);
-        return "";
-      case "embedding":
-        throw misplaced(part);
-      case "end":
-        return JSON.stringify(finished(this.#context, this.#sequence.blocks, part));
-    }
-  }
-}
-
 interface Event {
   readonly type: string;
   readonly [name: string]: unknown;
 }
 
-/** Writes the events of a response, numbered from 0. */
-class EventWriter implements ReplyWriter {
-  readonly contentType = "text/event-stream";
+/** The events of a response, numbered from 0. */
+class ResponseEvents implements BlockEvents {
   readonly #context: ReplyContext;
-  readonly #sequence = new BlockSequence();
   #number = 0;
 
   constructor(context: ReplyContext) {
     this.#context = context;
   }
 
-  write(part: Part): string {
-    switch (part.type) {
-      case "text-delta":
-      case "thinking-delta":
-      case "tool-delta":
-        return this.#start() + this.#tell(this.#sequence.push(part), "completed");
-      case "embedding":
-        throw misplaced(part);
-      case "end":
-        return this.#start() + this.#end(part);
-    }
-  }
-
-  #start(): string {
-    if (this.#number > 0) return "";
+  start(): string {
     const response = responseObject(this.#context, {
       status: "in_progress",
       createdAt: secondsOf(this.#context.startedAt),
@@ -110,17 +71,10 @@ class EventWriter implements ReplyWriter {
     ]);
   }
 
-  #end(end: End): string {
-    const { blocks } = this.#sequence;
-    const status = incompleteReason(end.reason) === undefined ? "completed" : "incomplete";
-    const rest = this.#tell(this.#sequence.end(), status);
-    const response = finished(this.#context, blocks, end);
-    return rest + this.#events([{ type: `response.${status}`, response }]);
-  }
-
-  /** @param status of the last block of all, should one of the steps close it */
-  #tell(steps: readonly BlockStep[], status: ResponseStatus): string {
-    const last = this.#sequence.blocks.length - 1;
+  /** Only the last block of all can be incomplete. */
+  steps(steps: readonly BlockStep[], blocks: readonly Block[], end: End | undefined): string {
+    const last = blocks.length - 1;
+    const status = statusOf(end);
     return steps
       .map((step) =>
         this.#events(eventsOf(step, this.#context, step.block.index === last ? status : "completed")),
@@ -128,11 +82,20 @@ class EventWriter implements ReplyWriter {
       .join("");
   }
 
+  end(end: End, blocks: readonly Block[]): string {
+    const response = finished(this.#context, blocks, end);
+    return this.#events([{ type: `response.${statusOf(end)}`, response }]);
+  }
+
   #events(events: readonly Event[]): string {
     return events
       .map((event) => sseEvent(event.type, JSON.stringify({ ...event, sequence_number: this.#number++ })))
       .join("");
   }
+}
+
+function statusOf(end: End | undefined): ResponseStatus {
+  return end === undefined || incompleteReason(end.reason) === undefined ? "completed" : "incomplete";
 }
 
 /** The events that tell a step of a block. */

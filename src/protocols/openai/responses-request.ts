@@ -2,16 +2,8 @@ import type { ChatRequest, Format, Tool, ToolChoice } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import { telling } from "../dropped.ts";
-import {
-  flagField,
-  invalid,
-  listField,
-  mismatch,
-  numberField,
-  objectField,
-  present,
-  textField,
-} from "./fields.ts";
+import { present, refusal } from "../fields.ts";
+import { flagField, listField, mismatch, numberField, objectField, textField } from "./fields.ts";
 import { type Read, readThink, readTool } from "./request.ts";
 import { readInput } from "./responses-items.ts";
 import { rest } from "./sampling.ts";
@@ -101,7 +93,7 @@ function allowedNames(choice: Json | undefined): readonly string[] | undefined {
 
 function readToolChoice(choice: Json | undefined): ToolChoice | undefined {
   if (choice === undefined || choice === "auto" || choice === "none" || choice === "required") return choice;
-  if (!isObject(choice)) throw invalid(`Invalid tool_choice: ${JSON.stringify(choice)}`);
+  if (!isObject(choice)) throw refusal(`Invalid tool_choice: ${JSON.stringify(choice)}`);
   if (choice["type"] === "allowed_tools") return readToolChoice(choice["mode"] ?? undefined);
   const name = textField(choice, "name") ?? "";
   if (choice["type"] === "function" && name !== "") return { name };
@@ -114,7 +106,7 @@ function readFormat(format: JsonObject): Format | undefined {
   if (type === "json_object") return { type: "json" };
   const schema = objectField(format, "schema");
   if (type !== "json_schema" || schema === undefined) {
-    throw invalid("text.format must be text, json_object, or json_schema with a schema");
+    throw refusal("text.format must be text, json_object, or json_schema with a schema");
   }
   return { type: "schema", schema, ...present({ name: textField(format, "name") }) };
 }

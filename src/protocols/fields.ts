@@ -1,5 +1,5 @@
-import { Fault } from "../../core/fault.ts";
-import { isObject, type Json, type JsonObject } from "../../core/json.ts";
+import { Fault } from "../core/fault.ts";
+import { isObject, type Json, type JsonObject } from "../core/json.ts";
 
 /**
  * Reads the fields of a request body, checked, as Ollama's Go decoder does: null counts as unset, and a value
@@ -94,19 +94,31 @@ export class Fields {
   }
 }
 
-function goKind(value: Json): string {
+/** The JSON type of a value as Go's decoder calls it. */
+export function goKind(value: Json): string {
+  if (value === null) return "null";
   if (Array.isArray(value)) return "array";
   return typeof value === "boolean" ? "bool" : typeof value;
 }
 
-/** A request that does not say what it wants in a way Ollama understands: 400. */
+/** A request that does not say what it wants in a way that can be understood: 400. */
 export function refusal(message: string): Fault {
   return new Fault("invalid_request", message);
 }
 
-/** The same fields without those that are undefined. The names must be our own, never a client's. */
+type Present<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
+
+/** The fields without those that are undefined. The names must be our own, never a client's. */
+export function present<T extends object>(fields: T): Present<T> {
+  const kept: Present<T> = {};
+  for (const name of Object.keys(fields) as (keyof T)[]) {
+    const value = fields[name];
+    if (value !== undefined) kept[name] = value as Exclude<T[keyof T], undefined>;
+  }
+  return kept;
+}
+
+/** As {@link present}, for a type that is known. */
 export function setOnly<T extends object>(fields: { readonly [K in keyof T]: T[K] | undefined }): T {
-  const kept: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(fields)) if (value !== undefined) kept[name] = value;
-  return kept as T;
+  return present(fields) as T;
 }

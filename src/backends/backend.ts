@@ -12,6 +12,20 @@ export interface Pulse {
   alive(): void;
 }
 
+/** Where a reply comes from: a connection, a loop over tokens. */
+export interface Source {
+  pause(): void;
+  resume(): void;
+}
+
+/** Holds the sources of a reply back while nobody takes more of it. */
+export interface Brake {
+  readonly held: boolean;
+  /** From now on the source is paused and resumed; at once when the brake holds. */
+  attach(source: Source): void;
+  detach(source: Source): void;
+}
+
 /** Where an attempt's answer goes. Calls are synchronous and never throw; bytes are for the client as they are. */
 export interface ReplySink {
   /** Once, before the first write. `dropped`: the client's fields that were left out for this backend. */
@@ -19,6 +33,8 @@ export interface ReplySink {
   /** Hands over the bytes: the caller does not touch them afterwards. */
   write(bytes: Buffer): void;
   readonly pulse: Pulse;
+  /** Absent: the answer is taken as quickly as it comes. */
+  readonly brake?: Brake;
 }
 
 /** Counts the slots of a backend: a task that has several runs of its model to make may use more than its own. */

@@ -6,15 +6,7 @@ import { estimateTokens } from "../protocols/estimate.ts";
 import type { ClientFace, Passthrough } from "../protocols/protocol.ts";
 import { isHeartbeat } from "../wire/sse.ts";
 import { answerCount, AnswerWriter, choicesOf, openTask, Outlet, withoutThinking } from "./answer.ts";
-import type {
-  Answer,
-  Backend,
-  BackendState,
-  ManagementRequest,
-  Pulse,
-  ReplySink,
-  SlotLender,
-} from "./backend.ts";
+import type { Answer, Backend, BackendState, ManagementRequest, ReplySink, SlotLender } from "./backend.ts";
 import { requestOfChoice, runChoices } from "./choices.ts";
 import { HttpOrigin, type HttpTarget } from "./http.ts";
 import { PROFILES, type HttpKind, type Profile } from "./profiles.ts";
@@ -35,6 +27,11 @@ interface Run {
   readonly model: string;
   readonly sink: ReplySink;
   readonly signal: AbortSignal;
+}
+
+/** A request to the server, whose reply goes to the sink. */
+interface Posting extends Omit<PostOptions, "readError" | "pulse" | "brake"> {
+  readonly sink: ReplySink;
 }
 
 /** An LLM server reached over HTTP. Nothing is sent before the first task or inspection. */
@@ -102,7 +99,7 @@ export class HttpBackend implements Backend {
     await this.#post({
       ...sent,
       signal,
-      pulse: sink.pulse,
+      sink,
       trace: task.trace,
       onHead: (headers) => {
         contentType = contentTypeOf(headers) ?? contentType;
@@ -146,24 +143,26 @@ export class HttpBackend implements Backend {
     const encoded = this.#face.encode(request, { model, stream });
     const unable = request === opened.request ? [] : ["thinking"];
     const answer = new AnswerWriter(opened, sink, { dropped: [...(encoded.dropped ?? []), ...unable] });
-    const { pulse } = sink;
     const run = async (choice: number, stop: AbortSignal): Promise<void> => {
       const own = requestOfChoice(request, choice);
       const { path, body } = own === request ? encoded : this.#face.encode(own, { model, stream });
       const reader = this.#face.reader({ request, stream });
       const onChunk = (chunk: Buffer): void => answer.write(reader.push(chunk), choice);
-      await this.#post({ path, body, trace, signal: stop, pulse, onHead: () => {}, onChunk });
+      await this.#post({ path, body, trace, signal: stop, sink, onHead: () => {}, onChunk });
       answer.write(reader.end(), choice);
     };
     await runChoices({ choices: choicesOf(request), lender: this.lender, signal, run });
     return answer.finish();
   }
 
-  #post(options: Omit<PostOptions, "readError" | "pulse"> & { readonly pulse: Pulse }): Promise<void> {
+  #post(options: Posting): Promise<void> {
     const face = this.#face;
-    const { pulse, onChunk } = options;
+    const { sink, onChunk } = options;
+    const { pulse, brake } = sink;
     return this.#http.post({
       ...options,
+      pulse,
+      brake,
       onChunk: (chunk) => {
         if (!isHeartbeat(chunk)) pulse.alive();
         onChunk(chunk);

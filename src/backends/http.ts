@@ -1,7 +1,7 @@
 import { Pool, type Dispatcher } from "undici";
 import { Fault } from "../core/fault.ts";
 import type { Json } from "../core/json.ts";
-import type { Pulse } from "./backend.ts";
+import type { Brake, Pulse } from "./backend.ts";
 import {
   isOk,
   PostReceiver,
@@ -118,10 +118,10 @@ export class HttpOrigin {
   #exchange(
     request: OutgoingRequest,
     receiver: Receiver,
-    { signal, pulse }: Pick<ExchangeOptions, "signal" | "pulse">,
+    { signal, pulse, brake }: Pick<ExchangeOptions, "signal" | "pulse" | "brake">,
   ): Promise<void> {
     return new Promise((resolve, reject) => {
-      const handler = new ExchangeHandler({ receiver, signal, pulse, resolve, reject });
+      const handler = new ExchangeHandler({ receiver, signal, pulse, brake, resolve, reject });
       if (handler.settled) return;
       const path = this.#prefix + request.path;
       // A pool that is closed calls the handler's error method; nothing is thrown here.
@@ -136,6 +136,7 @@ interface ExchangeOptions {
   readonly receiver: Receiver;
   readonly signal: AbortSignal;
   readonly pulse?: Pick<Pulse, "sent"> | undefined;
+  readonly brake?: Brake | undefined;
   readonly resolve: () => void;
   readonly reject: (fault: Fault) => void;
 }
@@ -167,6 +168,7 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
       return;
     }
     this.#controller = controller;
+    this.#options.brake?.attach(controller);
     this.#options.pulse?.sent();
   }
 
@@ -198,6 +200,8 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
     if (this.settled) return false;
     this.settled = true;
     this.#options.signal.removeEventListener("abort", this.#onAbort);
+    // The connection may carry the next reply, which is not this brake's.
+    if (this.#controller !== undefined) this.#options.brake?.detach(this.#controller);
     return true;
   }
 }

@@ -1,5 +1,5 @@
 import { Fault } from "../core/fault.ts";
-import type { Pulse } from "./backend.ts";
+import type { Brake, Pulse } from "./backend.ts";
 
 export type ReplyHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
 
@@ -16,6 +16,7 @@ export interface PostOptions {
   readonly pulse: Pick<Pulse, "connecting" | "sent">;
   /** W3C traceparent for the backend; empty for none. */
   readonly trace: string;
+  readonly brake?: Brake | undefined;
   /** The head of a 2xx reply has come. */
   onHead(headers: ReplyHeaders): void;
   /** A piece of the body of a 2xx reply. What this throws rejects the exchange and hangs up. */

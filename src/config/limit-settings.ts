@@ -8,6 +8,7 @@ export interface LimitSettings {
   readonly maxOpen: number;
   readonly maxBodiesBytes: number;
   readonly maxHeadBytes: number;
+  readonly slowClientMs: number;
 }
 
 export const LIMIT_SETTINGS: { readonly [Name in keyof LimitSettings]: Setting } = {
@@ -70,5 +71,15 @@ export const LIMIT_SETTINGS: { readonly [Name in keyof LimitSettings]: Setting }
     max: 1_048_576,
     unit: "bytes",
     doc: "Largest head of a request taken, its request line and headers; larger ones get 431.",
+  },
+  slowClientMs: {
+    env: "SGNET_SLOW_CLIENT_MS",
+    flag: "slow-client-ms",
+    type: "number",
+    default: 25_000,
+    min: 1000,
+    max: 30_000,
+    unit: "ms",
+    doc: "How long a client may take nothing of its answer while its connection is full; then it is cut and its generation stopped.",
   },
 };

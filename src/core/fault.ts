@@ -28,6 +28,8 @@ export const FAULTS = {
   method_not_allowed: { http: 405, retryable: false },
   request_too_large: { http: 413, retryable: false },
   rate_limited: { http: 429, retryable: true },
+  /** The client did not read its answer and was cut; never shown to it, used in logs and metrics. */
+  slow_client: { http: 499, retryable: false },
   /** The client went away; never shown to it, used in logs and metrics. */
   cancelled: { http: 499, retryable: false },
   internal: { http: 500, retryable: false },

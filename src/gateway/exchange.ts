@@ -16,6 +16,10 @@ export interface ExchangeHost {
   mono(): number;
   /** Frames are missing: read the reply stream from the exchange's cursor. */
   fill(exchange: Exchange): void;
+  /** The client is behind, or no longer: the backend should wait for it. */
+  hold(exchange: Exchange, isHeld: boolean): void;
+  /** The client has what lies before the exchange's cursor: the reply stream need not keep it. */
+  trim(exchange: Exchange): void;
   /** The exchange is over, whatever the reason. Called exactly once. */
   over(exchange: Exchange, outcome: Outcome): void;
 }
@@ -75,6 +79,11 @@ export class Exchange {
   #wroteAt: number;
   #status = 0;
   #bytes = 0;
+  #trimmedAt = 0;
+  /** Bytes that have come while the socket was full and were not written, and the last seq among them. */
+  #behind = 0;
+  #heard = 0;
+  #held = false;
 
   constructor(options: { task: Task; model: string; reply: HttpReply; host: ExchangeHost }) {
     this.task = options.task;
@@ -100,6 +109,16 @@ export class Exchange {
   /** True when the client's socket is full. */
   get stalled(): boolean {
     return this.#stalled;
+  }
+
+  /** Mono ms of the last bytes to the client; of the acceptance before any. */
+  get wroteAt(): number {
+    return this.#wroteAt;
+  }
+
+  /** Bytes of the reply known to wait for the client. */
+  get behind(): number {
+    return this.#behind;
   }
 
   get worker(): string | undefined {
@@ -144,6 +163,7 @@ export class Exchange {
     this.patienceMs = FIRST_PATIENCE_MS;
     if (frame.attempt < this.#attempt) return;
     if (frame.attempt > this.#attempt && !this.#begin(frame.attempt)) return;
+    if (this.#stalled) this.#missed(frame);
     if (this.#stalled || frame.seq <= this.#seq) return;
     if (frame.seq > this.#seq + 1) {
       this.#host.fill(this);
@@ -181,13 +201,36 @@ export class Exchange {
     this.#attempt = attempt;
     this.#seq = 0;
     this.#attempts += 1;
+    this.#heard = 0;
+    this.#behind = 0;
+    if (this.#held) this.#hold(false);
     return true;
+  }
+
+  /** A frame for a full socket: it stays in the reply stream. */
+  #missed(frame: Frame): void {
+    // One without bytes may be a nudge: what it stands for is in the reply stream only.
+    if (frame.seq <= this.#seq || frame.seq <= this.#heard || frame.bytes.length === 0) return;
+    this.#heard = frame.seq;
+    this.#behind += frame.bytes.length;
+    if (!this.#held && this.#behind > BEHIND_BYTES) this.#hold(true);
+  }
+
+  #caughtUp(frame: Frame): void {
+    this.#behind = frame.seq >= this.#heard ? 0 : Math.max(0, this.#behind - frame.bytes.length);
+    if (this.#held && this.#behind <= BEHIND_BYTES / 2) this.#hold(false);
+  }
+
+  #hold(isHeld: boolean): void {
+    this.#held = isHeld;
+    this.#host.hold(this, isHeld);
   }
 
   #apply(frame: Frame): void {
     this.#seq = frame.seq;
     this.#bytes += frame.bytes.length;
     if (frame.head !== undefined) this.#worker = frame.head.worker;
+    if (this.#behind > 0) this.#caughtUp(frame);
     const { end } = frame;
     if (end?.fault !== undefined) {
       this.#writeRest(frame);
@@ -198,8 +241,17 @@ export class Exchange {
       this.#answerWhole(frame, end);
       return;
     }
-    if (end === undefined) this.#write(frame);
-    else this.#writeLast(frame, end);
+    if (end !== undefined) {
+      this.#writeLast(frame, end);
+      return;
+    }
+    this.#write(frame);
+    if (this.#bytes - this.#trimmedAt >= TRIM_BYTES) this.#trim();
+  }
+
+  #trim(): void {
+    this.#trimmedAt = this.#bytes;
+    this.#host.trim(this);
   }
 
   /** Bytes that precede a fault in the same frame belong to the client. */
@@ -256,9 +308,9 @@ export class Exchange {
     sendFault(this.#reply, fault, { endpoint: this.task.endpoint, requestId: this.task.requestId });
   }
 
-  /** A broken stream never ends cleanly: every client must see an error (API.md, section 13). */
+  /** A broken stream never ends cleanly: every client must see an error (API.md, section 13), if it reads at all. */
   #breakOff(fault: Fault): void {
-    if (!this.task.stream) {
+    if (!this.task.stream || fault.code === "slow_client") {
       this.#reply.destroy();
       return;
     }
@@ -312,6 +364,12 @@ interface Head {
   readonly type: string;
   readonly dropped?: readonly string[] | undefined;
 }
+
+/** A client that is further behind has its backend held back. Enough to go on at once when it reads again. */
+const BEHIND_BYTES = 256 * 1024;
+
+/** The reply stream is cut off behind the client each time it has been given so much. */
+const TRIM_BYTES = 4 * 1024 * 1024;
 
 const NO_BYTES = Buffer.alloc(0);
 

@@ -7,6 +7,7 @@ import type { Settings } from "../config/settings.ts";
 import { heartbeatOf } from "../protocols/heartbeats.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
+import { trimReply } from "../redis/reply-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { GatewayMetrics } from "../telemetry/gateway-metrics.ts";
 import { Admission } from "./admission.ts";
@@ -21,6 +22,7 @@ import { Opener } from "./opener.ts";
 import { Recovery } from "./recovery.ts";
 import { Replies } from "./replies.ts";
 import { Reporter } from "./reporter.ts";
+import { SlowClients } from "./slow-clients.ts";
 import { QueueWatch } from "./queue-watch.ts";
 import type { TaskSpans } from "./task-spans.ts";
 import { TimeoutPolicy } from "./timeout-policy.ts";
@@ -48,6 +50,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   readonly #recovery: Recovery;
   readonly #reporter: Reporter;
   readonly #cleaner: Cleaner;
+  readonly #slowClients: SlowClients;
   readonly #queueWatch: QueueWatch;
   readonly #timeouts: TimeoutPolicy;
   readonly #admission: Admission;
@@ -74,6 +77,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
         metrics.frames(count, bytes);
       },
       onLook: (exchange) => {
+        this.#slowClients.look(exchange);
         this.#beat(exchange);
       },
       onSilent: (exchange) => {
@@ -89,6 +93,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     const { settings } = options;
     const { leaseMs } = settings;
     this.#queueWatch = new QueueWatch({ connection, keys, replies: this.#replies, leaseMs, now });
+    this.#slowClients = new SlowClients({ connection, keys, patienceMs: settings.slowClientMs, mono });
     this.#timeouts = new TimeoutPolicy(settings);
     const serves = (model: string): boolean => options.catalogue.serves(model);
     this.#reporter = new Reporter({ log, metrics, spans: options.spans, serves });
@@ -234,7 +239,17 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     this.#replies.fill(exchange);
   }
 
+  hold(exchange: Exchange, isHeld: boolean): void {
+    this.#slowClients.hold(exchange, isHeld);
+  }
+
+  trim(exchange: Exchange): void {
+    const { commands, keys } = this.#options;
+    trimReply(commands, keys, exchange.cursor).catch(() => undefined);
+  }
+
   over(exchange: Exchange, outcome: Outcome): void {
+    this.#slowClients.forget(exchange);
     this.#replies.remove(exchange);
     this.#admission.ended(exchange.model, exchange.task.body.length);
     if (outcome.abandon) this.#cleaner.abandoned(exchange);
@@ -272,6 +287,11 @@ export class Switchboard implements ExchangeHost, IntakeHost {
       "stalled_streams",
       "Streams that wait for a slow client",
       () => exchanges().filter(({ stalled }) => stalled).length,
+    );
+    metrics.observe(
+      "held_streams",
+      "Streams whose backend is held back for a slow client",
+      () => this.#slowClients.held,
     );
     metrics.observe("redis_up", "1 when both Redis connections are up", () =>
       commands.ready && channel.ready ? 1 : 0,

@@ -19,9 +19,30 @@ export async function publishSweep(connection: Connection, keys: Keys, model: st
   await connection.command("PUBLISH", keys.controlAll(), `sweep ${model}`);
 }
 
+/** Without another `pause` a worker lets a paused reply go on after this, ms: a message may be lost. */
+export const HOLD_MS = 5000;
+
+/** Asks the worker (all, when it is not known) to hold a task's backend back (`pause`), or no longer (`resume`). */
+export async function publishFlow(
+  connection: Connection,
+  keys: Keys,
+  flow: {
+    readonly verb: "pause" | "resume";
+    readonly task: string;
+    readonly worker: string | undefined;
+  },
+): Promise<void> {
+  const channel = flow.worker === undefined ? keys.controlAll() : keys.control(flow.worker);
+  await connection.command("PUBLISH", channel, `${flow.verb} ${flow.task}`);
+}
+
 export interface ControlListener {
   /** Nobody waits for this task any more. */
   cancel(task: string): void;
+  /** The client of this task is behind. */
+  pause(task: string): void;
+  /** It has caught up. */
+  resume(task: string): void;
   /** Tasks of this model may have been handed back. */
   sweep(model: string): void;
 }
@@ -38,6 +59,7 @@ export async function onControl(
     const space = text.indexOf(" ");
     const verb = text.slice(0, space);
     if (verb === "cancel") listener.cancel(text.slice(space + 1));
+    else if (verb === "pause" || verb === "resume") listener[verb](text.slice(space + 1));
     else if (verb === "sweep") listener.sweep(text.slice(space + 1));
   };
   await connection.subscribe(keys.control(worker), receive);

@@ -177,6 +177,12 @@ export async function keepReplies(
   await Promise.all(tasks.map(async (task) => connection.command("PEXPIRE", keys.reply(task), life, "GT")));
 }
 
+/** Cuts off what lies before the cursor: its client has it. The record at the cursor stays, it tells who may go on. */
+export async function trimReply(connection: Connection, keys: Keys, cursor: Cursor): Promise<void> {
+  const id = `${cursor.attempt}-${cursor.seq}`;
+  await connection.command("XTRIM", keys.reply(cursor.task), "MINID", id);
+}
+
 /** Drops the reply streams of tasks nobody waits for: their workers see `gone`. */
 export async function dropReplies(
   connection: Connection,

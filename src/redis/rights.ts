@@ -63,6 +63,7 @@ function gateway(keys: Keys): readonly Sample[] {
     ["EXISTS", reply],
     ["PEXPIRE", reply, "1"],
     ["XREAD", "STREAMS", reply, "0"],
+    ["XTRIM", reply, "MINID", "1-1"],
     ["UNLINK", reply],
     ["SET", body, ""],
     ["UNLINK", body],

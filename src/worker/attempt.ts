@@ -63,8 +63,10 @@ export class Attempt {
     return this.#lapse;
   }
 
-  /** Stops the backend when a phase has lasted too long. */
-  look(): void {
+  /** Stops the backend when a phase has lasted too long. `now` is mono ms. */
+  look(now: number): void {
+    // A backend that is held back does not fall silent by itself.
+    if (this.outbox.brake.look(now)) this.outbox.pulse.alive();
     if (this.#limits === undefined || this.#lapse !== undefined || this.#stopReason !== undefined) return;
     this.#lapse = this.outbox.pulse.look(this.#limits);
     if (this.#lapse !== undefined) this.#abort.abort(this.#lapse);
@@ -75,6 +77,7 @@ export class Attempt {
     if (this.#stopReason !== undefined) return;
     this.#stopReason = reason;
     this.#abort.abort();
+    this.outbox.brake.end();
     if (reason !== "draining") this.outbox.close(reason === "gone" ? "gone" : "fenced");
   }
 }

@@ -3,12 +3,16 @@ import type { FrameEnd, FrameHead } from "../core/frame.ts";
 import { tagOf } from "../core/task.ts";
 import type { EmitResult, OutgoingFrame } from "../redis/reply-stream.ts";
 import { encodeFrame } from "../wire/frame-codec.ts";
+import { ReplyBrake } from "./brake.ts";
 import { PhaseClock } from "./phase-clock.ts";
 
 /** The definite answer to a reply. */
 export type Verdict = Exclude<EmitResult, "refused">;
 
 const NOTHING = Buffer.alloc(0);
+
+/** A stream whose bytes wait for Redis holds its backend from here on. */
+const FULL_BYTES = 1024 * 1024;
 
 /**
  * The reply of one attempt on its way to Redis. Bytes gather here while a frame is in flight: with an idle Redis
@@ -21,6 +25,7 @@ export class Outbox implements ReplySink {
   readonly attempt: number;
   readonly worker: string;
   readonly pulse: PhaseClock;
+  readonly brake: ReplyBrake = new ReplyBrake();
   /** Resolves once, when the end frame is accepted or the reply is refused. */
   readonly result: Promise<Verdict>;
   readonly #settle: PromiseWithResolvers<Verdict> = Promise.withResolvers<Verdict>();
@@ -30,6 +35,8 @@ export class Outbox implements ReplySink {
   #firstByteAt: number | undefined;
   #head: FrameHead | undefined;
   #chunks: Buffer[] = [];
+  /** Bytes in {@link #chunks}. */
+  #gathered = 0;
   #end: FrameEnd | undefined;
   #seq = 0;
   #inFlight: OutgoingFrame | undefined;
@@ -78,7 +85,10 @@ export class Outbox implements ReplySink {
     if (this.#closed || this.#end !== undefined || bytes.length === 0) return;
     this.#firstByteAt ??= this.#mono();
     this.#chunks.push(bytes);
-    if (this.#stream) this.#announce();
+    this.#gathered += bytes.length;
+    if (!this.#stream) return;
+    if (this.#gathered > FULL_BYTES) this.brake.full(true);
+    this.#announce();
   }
 
   /** The last frame. A fault of a reply that has not begun replaces whatever was held back. */
@@ -93,7 +103,10 @@ export class Outbox implements ReplySink {
   next(): OutgoingFrame | undefined {
     if (this.#closed) return undefined;
     if (this.#inFlight === undefined && (this.#chunks.length > 0 || this.#end !== undefined)) {
+      const wasFull = this.#gathered > FULL_BYTES;
       this.#inFlight = this.#pack();
+      // Its backend may write within this very call.
+      if (wasFull) this.brake.full(false);
     }
     return this.#inFlight;
   }
@@ -111,6 +124,7 @@ export class Outbox implements ReplySink {
     if (this.#closed) return;
     this.#closed = true;
     this.#chunks = [];
+    this.brake.end();
     this.#settle.resolve(result);
   }
 
@@ -122,6 +136,7 @@ export class Outbox implements ReplySink {
     this.#seq += 1;
     const chunks = this.#chunks;
     this.#chunks = [];
+    this.#gathered = 0;
     const { task, attempt } = this;
     const last = this.#end !== undefined;
     const bytes = encodeFrame({

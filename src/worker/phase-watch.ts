@@ -3,13 +3,15 @@ import type { Roll } from "./roll.ts";
 /** How often the attempts in hand are looked at, ms: what a limit can be late. */
 const LOOK_MS = 250;
 
-/** Gives up attempts that wait too long for their backend. One timer for all of them. */
+/** Gives up attempts that wait too long for their backend, and ends holds that ran out. One timer for all of them. */
 export class PhaseWatch {
   readonly #roll: Pick<Roll, "all">;
+  readonly #mono: () => number;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(roll: Pick<Roll, "all">) {
+  constructor(roll: Pick<Roll, "all">, mono: () => number) {
     this.#roll = roll;
+    this.#mono = mono;
   }
 
   start(): void {
@@ -24,6 +26,7 @@ export class PhaseWatch {
   }
 
   #look(): void {
-    for (const attempt of this.#roll.all()) attempt.look();
+    const now = this.#mono();
+    for (const attempt of this.#roll.all()) attempt.look(now);
   }
 }

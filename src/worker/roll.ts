@@ -2,6 +2,7 @@ import { tagOf } from "../core/task.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { gatewaysAlive } from "../redis/registry.ts";
+import { HOLD_MS } from "../redis/control.ts";
 import type { Attempt, StopReason } from "./attempt.ts";
 
 /** How long a gateway that was seen counts as alive, ms. */
@@ -69,6 +70,16 @@ export class Roll {
     const attempt = this.#attempts.get(task);
     if (attempt === undefined) this.#remember(task);
     else attempt.stop("gone");
+  }
+
+  /** Its client is behind: its backend is held back until it has caught up, or for {@link HOLD_MS}. */
+  pause(task: string): void {
+    this.#attempts.get(task)?.outbox.brake.hold(this.#options.mono() + HOLD_MS);
+  }
+
+  /** Its client has caught up. */
+  resume(task: string): void {
+    this.#attempts.get(task)?.outbox.brake.release();
   }
 
   stopAll(reason: StopReason): void {

@@ -89,10 +89,16 @@ interface Connections {
 async function assemble(options: WorkerOptions, worker: string, redis: Connections): Promise<WorkerHandle> {
   const crew = await recruit(options, worker, redis);
   const { presence, keeper, claimers, log } = crew;
-  const watch = new PhaseWatch(crew.roll);
+  const watch = new PhaseWatch(crew.roll, mono);
   await onControl(crew.control, crew.keys, worker, {
     cancel: (task) => {
       crew.roll.cancel(task);
+    },
+    pause: (task) => {
+      crew.roll.pause(task);
+    },
+    resume: (task) => {
+      crew.roll.resume(task);
     },
     sweep: (model) => {
       void keeper.sweepModel(model);

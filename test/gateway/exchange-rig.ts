@@ -32,6 +32,8 @@ export function exchangeOf(id: string, more: Partial<Task> = {}): ExchangeRig {
     host: {
       mono: () => performance.now(),
       fill: () => {},
+      hold: () => {},
+      trim: () => {},
       over: (_exchange, outcome) => void outcomes.push(outcome),
     },
   });

@@ -19,6 +19,8 @@ class Rig implements ExchangeHost {
   /** What Redis has of the task. */
   log: Frame[] = [];
   fills = 0;
+  /** What the surroundings were asked for: holds, releases, trims. */
+  readonly told: string[] = [];
   clock = 0;
 
   constructor(options: { endpoint?: Endpoint; stream?: boolean } = {}) {
@@ -47,6 +49,14 @@ class Rig implements ExchangeHost {
 
   fill(): void {
     this.fills += 1;
+  }
+
+  hold(_exchange: Exchange, isHeld: boolean): void {
+    this.told.push(isHeld ? "hold" : "release");
+  }
+
+  trim(exchange: Exchange): void {
+    this.told.push(`trim ${exchange.cursor.seq}`);
   }
 
   over(_exchange: Exchange, outcome: Outcome): void {
@@ -339,5 +349,53 @@ describe("heartbeats", () => {
       rig.pass(10 * BEAT_MS, true);
       assert.equal(rig.reply.state, "waiting");
     }
+  });
+});
+
+describe("a client that is behind", () => {
+  const PIECE = "x".repeat(100_000);
+  const frames = Array.from({ length: 20 }, (_, index) => frame(5, index + 1, PIECE));
+
+  it("has its backend held back, once, and let go when it has nearly caught up", () => {
+    const rig = new Rig();
+    rig.reply.full = true;
+    for (const one of frames.slice(0, 8)) rig.exchange.receive(one);
+    assert.deepEqual(rig.told, ["hold"]);
+    assert.equal(rig.exchange.behind, 700_000);
+    rig.log = frames.slice(0, 8);
+    for (let reads = 0; rig.exchange.stalled; reads += 1) {
+      assert.equal(rig.told.length > 1, rig.exchange.behind <= 128 * 1024);
+      rig.reply.drain();
+      rig.reply.full = reads < 6;
+      rig.readLog();
+    }
+    assert.deepEqual(rig.told, ["hold", "release"]);
+    assert.equal(rig.exchange.behind, 0);
+  });
+
+  it("is not counted twice for frames that come again", () => {
+    const rig = new Rig();
+    rig.reply.full = true;
+    for (let round = 0; round < 5; round += 1) {
+      for (const one of frames.slice(0, 3)) rig.exchange.receive(one);
+    }
+    assert.equal(rig.exchange.behind, 200_000);
+    assert.deepEqual(rig.told, []);
+  });
+
+  it("that is cut gets no clean end and no error that it would not read", () => {
+    const rig = new Rig();
+    rig.reply.full = true;
+    rig.exchange.receive(frame(5, 1, "a"));
+    rig.exchange.fail(new Fault("slow_client", "it took nothing"));
+    assert.equal(rig.reply.state, "destroyed");
+    assert.equal(rig.reply.text, "a");
+    assert.ok(rig.outcome.abandon);
+  });
+
+  it("that keeps up is not held back; what it has is cut off the reply stream now and then", () => {
+    const rig = new Rig();
+    for (let seq = 1; seq <= 100; seq += 1) rig.exchange.receive(frame(5, seq, PIECE));
+    assert.deepEqual(rig.told, ["trim 42", "trim 84"]);
   });
 });

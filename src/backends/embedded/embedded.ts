@@ -7,7 +7,16 @@ import { modelKey, type ModelCard } from "../../core/model.ts";
 import type { Task } from "../../core/task.ts";
 import type { Log } from "../../telemetry/log.ts";
 import { answerCount, AnswerWriter, choicesOf, openTask } from "../answer.ts";
-import type { Answer, Backend, BackendState, Pulse, ReplySink, SlotLender } from "../backend.ts";
+import type {
+  Answer,
+  Backend,
+  BackendState,
+  Brake,
+  Pulse,
+  ReplySink,
+  SlotLender,
+  Source,
+} from "../backend.ts";
 import { requestOfChoice, runChoices } from "../choices.ts";
 import { cardOf } from "./card.ts";
 import { droppedFields } from "./dropped.ts";
@@ -57,6 +66,7 @@ interface Answering {
   readonly writer: AnswerWriter;
   readonly choices: number;
   readonly pulse: Pulse;
+  readonly brake: Brake | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -106,7 +116,8 @@ class EmbeddedBackend implements Backend {
       refuseUnsupported(request, task.model);
       return answerCount(writer, promptTokens(this.#runtime, request).length);
     }
-    const answering = { writer, choices: choicesOf(request), pulse: sink.pulse, signal };
+    const { pulse, brake } = sink;
+    const answering = { writer, choices: choicesOf(request), pulse, brake, signal };
     const work = this.#start(request, task).then((start) => {
       sink.pulse.sent();
       return this.#answer(start, answering);
@@ -154,13 +165,14 @@ class EmbeddedBackend implements Backend {
   }
 
   /** Embeddings need no slot of their own, but take one: no more native calls may run at once. */
-  async #answer(start: Start, { writer, choices, pulse, signal }: Answering): Promise<Answer> {
+  async #answer(start: Start, { writer, choices, pulse, brake, signal }: Answering): Promise<Answer> {
     const run = async (choice: number, stop: AbortSignal): Promise<void> => {
       const slot = await this.#slots.take(stop);
       try {
         for await (const part of start(slot, { choice, signal: stop })) {
           pulse.alive();
           writer.write([part], choice);
+          if (brake?.held === true) await released(brake);
         }
       } finally {
         await slot.clearHistory();
@@ -177,6 +189,20 @@ class EmbeddedBackend implements Backend {
     await Promise.all(this.#running);
     await this.#runtime.llama.dispose();
   }
+}
+
+/** Resolves when the brake no longer holds; that is also so when the run is to stop. */
+async function released(brake: Brake): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const source: Source = {
+      pause: () => {},
+      resume: () => {
+        brake.detach(source);
+        resolve();
+      },
+    };
+    brake.attach(source);
+  });
 }
 
 /** Whatever reason a signal was given, an aborted run is a cancelled one. */

@@ -1,0 +1,148 @@
+import { once } from "node:events";
+import { createServer, type Server, type ServerResponse } from "node:http";
+import { connect, type AddressInfo, type Socket } from "node:net";
+import { setImmediate } from "node:timers/promises";
+import type { Program } from "./program.ts";
+
+/** Text in one event of a flood, bytes. */
+const PIECE_BYTES = 64 * 1024;
+const FILL = "x".repeat(PIECE_BYTES);
+
+/** One answer of a flood. */
+export interface Flow {
+  /** Events written. */
+  events: number;
+  /** True while its connection takes nothing more. */
+  blocked: boolean;
+  outcome: "open" | "finished" | "aborted";
+  /** Mono ms of the outcome. */
+  endedAt: number;
+}
+
+/**
+ * An OpenAI server that writes as quickly as its answers are read, and no quicker. A request says with `max_tokens` how
+ * many events of 64 KiB it wants, each with its number.
+ */
+export class Flood {
+  readonly flows: Flow[] = [];
+  readonly #server: Server;
+
+  private constructor() {
+    this.#server = createServer((request, response) => {
+      const chunks: Buffer[] = [];
+      request.on("data", (chunk: Buffer) => chunks.push(chunk));
+      request.on("end", () => {
+        if (request.method === "POST")
+          void this.#answer(response, JSON.parse(Buffer.concat(chunks).toString()));
+        else response.end(JSON.stringify({ object: "list", data: [{ id: "tiny", object: "model" }] }));
+      });
+    });
+  }
+
+  static async start(): Promise<Flood> {
+    const flood = new Flood();
+    flood.#server.listen(0, "127.0.0.1");
+    await once(flood.#server, "listening");
+    return flood;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  /** Bytes written for all answers, about. */
+  get bytes(): number {
+    return this.flows.reduce((sum, { events }) => sum + events * PIECE_BYTES, 0);
+  }
+
+  async stop(): Promise<void> {
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await once(this.#server, "close");
+  }
+
+  async #answer(response: ServerResponse, { max_tokens: events }: { max_tokens: number }): Promise<void> {
+    const flow: Flow = { events: 0, blocked: false, outcome: "open", endedAt: 0 };
+    this.flows.push(flow);
+    response.on("close", () => {
+      flow.outcome = response.writableFinished ? "finished" : "aborted";
+      flow.endedAt = performance.now();
+    });
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    while (flow.events < events && !response.destroyed) {
+      flow.blocked = !response.write(event(flow.events));
+      flow.events += 1;
+      if (flow.blocked) await room(response);
+      // A connection that takes all at once must not keep this process from anything else.
+      await setImmediate();
+    }
+    flow.blocked = false;
+    response.end(`${event(events, "stop")}data: [DONE]\n\n`);
+  }
+}
+
+/** Resolves when the connection takes more, or has closed. */
+async function room(response: ServerResponse): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const over = (): void => {
+      response.off("drain", over).off("close", over);
+      resolve();
+    };
+    response.on("drain", over).on("close", over);
+  });
+}
+
+function event(index: number, finish: "stop" | null = null): string {
+  const delta = finish === null ? { content: `<${index}>${FILL}` } : {};
+  const choices = [{ index: 0, delta, finish_reason: finish }];
+  return `data: ${JSON.stringify({ id: "f", object: "chat.completion.chunk", created: 1, model: "tiny", choices })}\n\n`;
+}
+
+/** A client that reads only when it is told to. */
+export class LazyReader {
+  readonly socket: Socket;
+  /** The numbers of the events it has read, in order. */
+  readonly seen: number[] = [];
+  bytes = 0;
+  /** True when the stream has ended well. */
+  isDone = false;
+  #rest = "";
+
+  constructor(gateway: Program, events: number) {
+    const { hostname, port } = new URL(gateway.url);
+    const messages = [{ role: "user", content: "hello" }];
+    const body = JSON.stringify({ model: "tiny", stream: true, max_tokens: events, messages });
+    this.socket = connect(Number(port), hostname);
+    this.socket.on("error", () => {});
+    this.socket.pause();
+    this.socket.write(
+      `POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    );
+  }
+
+  /** Reads on, until the end of the answer or the connection. */
+  async read(): Promise<void> {
+    const over = Promise.withResolvers<void>();
+    this.socket.setEncoding("latin1");
+    this.socket.on("data", (text: string) => {
+      this.#hear(text);
+      if (this.isDone) over.resolve();
+    });
+    this.socket.once("close", () => over.resolve());
+    this.socket.resume();
+    await over.promise;
+  }
+
+  leave(): void {
+    this.socket.destroy();
+  }
+
+  #hear(text: string): void {
+    this.bytes += text.length;
+    const all = this.#rest + text;
+    for (const [, index] of all.matchAll(/<(\d+)>/g)) this.seen.push(Number(index));
+    this.isDone ||= all.includes("[DONE]");
+    // What may be the beginning of a number, or of the end.
+    this.#rest = /(?:<\d*|\[[A-Z]*)$/.exec(all)?.[0] ?? "";
+  }
+}

@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { asArray, asText } from "../../src/redis/replies.ts";
+import { type Fleet, journey, MODEL } from "./fleet.ts";
+import { Flood, LazyReader } from "./flood.ts";
+import { until } from "./until.ts";
+
+/** A journey with one worker beside a flood. */
+function flooded(
+  name: string,
+  env: Readonly<Record<string, string>>,
+  run: (fleet: Fleet, flood: Flood) => Promise<void>,
+): void {
+  journey(name, { posts: [], env }, async (fleet) => {
+    const flood = await Flood.start();
+    try {
+      await fleet.addBareWorker({ SGNET_BACKENDS: `openai+${flood.url}`, SGNET_SLOTS: "300" });
+      await fleet.known(MODEL);
+      await run(fleet, flood);
+    } finally {
+      await flood.stop();
+    }
+  });
+}
+
+/** The value of a gauge of the gateway. */
+async function gauge(fleet: Fleet, name: string): Promise<number> {
+  const text = await (await fetch(`${fleet.gateway.url}/metrics`)).text();
+  return Number(new RegExp(`^${name} (\\d+)$`, "m").exec(text)?.[1]);
+}
+
+/** Bytes of all reply streams in Redis. */
+async function replyBytes(fleet: Fleet): Promise<number> {
+  const keys = asArray(await fleet.probe.command("KEYS", "sgnet:r:*")).map(asText);
+  const sizes = keys.map((key) => fleet.probe.command("MEMORY", "USAGE", key, "SAMPLES", "0"));
+  return (await Promise.all(sizes)).reduce<number>((sum, size) => sum + Number(size ?? 0), 0);
+}
+
+const EVENTS = 1000;
+
+/** More than the sockets on the way take, and what may lie in Redis; far less than the answer of 64 MB. */
+const MOST_BYTES = 40_000_000;
+
+flooded(
+  "a reader that stops reading holds its backend, and gets every byte when it reads on",
+  {},
+  async (fleet, flood) => {
+    const reader = new LazyReader(fleet.gateway, EVENTS);
+    await until("a backend that is held back", async () => (await gauge(fleet, "sgnet_held_streams")) === 1);
+    await until("a backend that cannot write", () => flood.flows[0]?.blocked === true);
+    assert.ok(flood.bytes < MOST_BYTES, `the backend has written ${flood.bytes} bytes`);
+    assert.ok((await replyBytes(fleet)) < MOST_BYTES / 2);
+    const other = new LazyReader(fleet.gateway, 20);
+    await other.read();
+    assert.deepEqual(
+      other.seen,
+      Array.from({ length: 20 }, (_, index) => index),
+    );
+    assert.equal(flood.flows[0]?.blocked, true);
+    await reader.read();
+    assert.deepEqual(
+      reader.seen,
+      Array.from({ length: EVENTS }, (_, index) => index),
+    );
+    assert.equal(reader.isDone, true);
+    assert.equal(await gauge(fleet, "sgnet_held_streams"), 0);
+    reader.leave();
+    other.leave();
+  },
+);
+
+flooded(
+  "a reader that never reads is cut, and its backend stopped",
+  { SGNET_SLOW_CLIENT_MS: "1500" },
+  async (fleet, flood) => {
+    const reader = new LazyReader(fleet.gateway, 100_000);
+    await until("a stopped backend", () => flood.flows[0]?.outcome === "aborted");
+    assert.ok(flood.bytes < MOST_BYTES, `the backend has written ${flood.bytes} bytes`);
+    assert.match(fleet.gateway.story, /slow_client/);
+    await reader.read();
+    assert.equal(reader.isDone, false);
+    assert.deepEqual(
+      reader.seen,
+      Array.from({ length: reader.seen.length }, (_, index) => index),
+    );
+  },
+);
+
+flooded("many readers that do not read keep nobody waiting", {}, async (fleet, flood) => {
+  const lazy = Array.from({ length: 40 }, () => new LazyReader(fleet.gateway, 120));
+  await until(
+    "many backends that are held back",
+    async () => (await gauge(fleet, "sgnet_held_streams")) === lazy.length,
+    60_000,
+  );
+  const quick = new LazyReader(fleet.gateway, 100);
+  await quick.read();
+  assert.equal(quick.seen.length, 100);
+  assert.equal(await gauge(fleet, "sgnet_held_streams"), lazy.length);
+  for (const reader of lazy) reader.leave();
+  quick.leave();
+  await until("stopped backends", () => flood.flows.every(({ outcome }) => outcome !== "open"));
+});

@@ -382,6 +382,30 @@ describe("embedded backend with real weights", { timeout: 120_000 }, () => {
     assert.equal((await embed(backend, { input: ["a", "b"] })).length, 2);
   });
 
+  it("tells when the model has a request, and of each piece of a whole answer", async () => {
+    const told: string[] = [];
+    const pulse = {
+      connecting: () => void told.push("connecting"),
+      sent: () => void told.push("sent"),
+      alive: () => void told.push("alive"),
+    };
+    const sink = { head: () => {}, write: () => void told.push("written"), pulse };
+    const messages = [{ role: "user", content: "Hi" }];
+    const task = taskOf("ollama-chat", {
+      messages,
+      stream: false,
+      options: { num_predict: 4, temperature: 0 },
+    });
+    await backend.run({ ...task, stream: false }, MODEL, sink, new AbortController().signal);
+    assert.equal(told[0], "sent");
+    assert.equal(told.at(-1), "written");
+    assert.ok(told.length > 3);
+    assert.ok(
+      told.slice(1, -1).every((word) => word === "alive"),
+      told.join(" "),
+    );
+  });
+
   it("does not run other models", async () => {
     const sink = { head: () => assert.fail(), write: () => assert.fail(), pulse: STILL_PULSE };
     const task = taskOf("ollama-chat", { messages: [{ role: "user", content: "Hi" }] });

@@ -6,7 +6,7 @@ import { accessOf } from "../redis/access.ts";
 import { connect } from "../redis/connect.ts";
 import { Keys } from "../redis/keys.ts";
 import { refusalOf } from "../redis/refusal.ts";
-import { programOf } from "../redis/server.ts";
+import { problemOf, programOf } from "../redis/server.ts";
 import { checkRights } from "./doctor-rights.ts";
 import type { Finding } from "./finding.ts";
 import { withRedis } from "./redis-url.ts";
@@ -19,8 +19,9 @@ export async function checkRedis(settings: Settings): Promise<readonly Finding[]
   try {
     const connection = await connect(used.redisUrl, "sgnet-doctor", accessOf(used));
     try {
-      const info = judgeRedis(String(await connection.command("INFO")));
-      return [...info, ...(await checkRights(connection, new Keys(settings.prefix)))];
+      const infos = (await connection.everywhere("INFO")).map(String);
+      const rights = await checkRights(connection, new Keys(settings.prefix));
+      return [...judgeServers(infos, connection.sharded), ...rights];
     } finally {
       connection.close();
     }
@@ -46,12 +47,22 @@ function whatUpWillStart(): Finding {
   };
 }
 
+/** What the masters of a cluster have in common is told once. @param infos their replies to INFO */
+export function judgeServers(infos: readonly string[], sharded: boolean): readonly Finding[] {
+  const findings = infos.flatMap((info) => judgeRedis(info, sharded));
+  const texts = findings.map(({ text }) => text);
+  const size = sharded
+    ? [{ ok: true, about: ABOUT, text: `a Redis Cluster of ${infos.length} masters` }]
+    : [];
+  return [...size, ...findings.filter(({ text }, index) => texts.indexOf(text) === index)];
+}
+
 /** What the reply to INFO tells. */
-export function judgeRedis(info: string): readonly Finding[] {
+export function judgeRedis(info: string, sharded = false): readonly Finding[] {
   const facts = new Map(info.split(/\r?\n/).map((line) => pair(line)));
-  const { name, supported } = programOf(info);
+  const problem = problemOf(info, sharded);
   const findings: Finding[] = [
-    { ok: supported, about: ABOUT, text: supported ? name : `${name}: version 7.0 or later is needed.` },
+    { ok: problem === undefined, about: ABOUT, text: problem ?? programOf(info).name },
   ];
   const policy = facts.get("maxmemory_policy") ?? "noeviction";
   if (policy !== "noeviction")

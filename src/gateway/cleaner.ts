@@ -12,6 +12,9 @@ const UNLINK_MS = 20;
 /** What Redis did not take is tried again this often (ms), and at the reconnect. */
 const RETRY_MS = 1000;
 
+/** What was removed so lately, ms, is removed again after a reconnect: a new master may not have heard of it. */
+const MEMORY_MS = 10_000;
+
 /**
  * Removes from Redis what is left of ended tasks. What cannot be removed because Redis is away is removed when it is
  * back: else a worker would go on for a client that left during the outage.
@@ -25,11 +28,16 @@ export class Cleaner {
   #stopped = false;
   /** Work that Redis has not confirmed, by task. */
   readonly #owed = new Map<string, () => Promise<unknown>>();
+  readonly #mono: () => number;
+  /** The latest removals, the oldest first. */
+  readonly #removals: { readonly at: number; readonly remove: () => Promise<void> }[] = [];
 
-  constructor(options: { connection: Connection; keys: Keys }) {
+  constructor(options: { connection: Connection; keys: Keys; mono: () => number }) {
     this.#connection = options.connection;
     this.#keys = options.keys;
+    this.#mono = options.mono;
     options.connection.onReconnect(() => {
+      this.#removeAgain();
       this.#settle();
     });
   }
@@ -50,7 +58,7 @@ export class Cleaner {
     }, UNLINK_MS);
     if (hasBody(exchange)) {
       const { id } = exchange.task;
-      this.#do(`${id} body`, () => dropBody(this.#connection, this.#keys, id));
+      this.#do(`${id} body`, () => this.#removeBody(id));
     }
   }
 
@@ -64,8 +72,8 @@ export class Cleaner {
     const { entry, model, worker } = exchange;
     const connection = this.#connection;
     const keys = this.#keys;
-    const work = [dropReplies(connection, keys, [id]), publishCancel(connection, keys, id, worker)];
-    if (hasBody(exchange)) work.push(dropBody(connection, keys, id));
+    const work = [this.#removeReplies([id]), publishCancel(connection, keys, id, worker)];
+    if (hasBody(exchange)) work.push(this.#removeBody(id));
     if (entry !== undefined && worker === undefined) work.push(withdraw(connection, keys, model, entry));
     await Promise.all(work);
   }
@@ -74,7 +82,33 @@ export class Cleaner {
     const tasks = this.#answered;
     this.#answered = [];
     this.#timer = undefined;
-    this.#do(`${tasks[0]} answered`, () => dropReplies(this.#connection, this.#keys, tasks));
+    this.#do(`${tasks[0]} answered`, () => this.#removeReplies(tasks));
+  }
+
+  async #removeReplies(tasks: readonly string[]): Promise<void> {
+    return this.#remove(async () => dropReplies(this.#connection, this.#keys, tasks));
+  }
+
+  async #removeBody(task: string): Promise<void> {
+    return this.#remove(async () => dropBody(this.#connection, this.#keys, task));
+  }
+
+  async #remove(remove: () => Promise<void>): Promise<void> {
+    await remove();
+    this.#forgetRemovals();
+    this.#removals.push({ at: this.#mono(), remove });
+  }
+
+  #forgetRemovals(): void {
+    const since = this.#mono() - MEMORY_MS;
+    const young = this.#removals.findIndex(({ at }) => at >= since);
+    this.#removals.splice(0, young === -1 ? this.#removals.length : young);
+  }
+
+  #removeAgain(): void {
+    this.#forgetRemovals();
+    // When Redis is away again already, the next reconnect comes back to them.
+    for (const { remove } of this.#removals) remove().catch(() => undefined);
   }
 
   #do(name: string, work: () => Promise<unknown>): void {

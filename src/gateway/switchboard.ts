@@ -98,7 +98,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     const serves = (model: string): boolean => options.catalogue.serves(model);
     this.#reporter = new Reporter({ log, metrics, spans: options.spans, serves });
     this.#opener = new Opener({ connection, keys, now });
-    this.#cleaner = new Cleaner({ connection, keys });
+    this.#cleaner = new Cleaner({ connection, keys, mono });
     this.#recovery = new Recovery({
       connection,
       keys,

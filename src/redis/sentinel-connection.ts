@@ -164,7 +164,7 @@ export class SentinelConnection implements Connection {
     try {
       const reply = await connection.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", master);
       const [host, port] = asArray(reply).map(asText);
-      if (host === undefined) throw new Fault("redis_down", `Sentinel knows no master ${master}`);
+      if (host === undefined) throw new Fault("internal", `its sentinels know no master ${master}`);
       await this.#watchBy(connection);
       return { host, port: Number(port) };
     } catch (error) {

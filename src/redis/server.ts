@@ -42,12 +42,25 @@ export function programOf(info: string): ServerProgram {
   return { name, supported: redis === undefined || Number.parseInt(redis, 10) >= OLDEST_MAJOR };
 }
 
-/** Rejects with `internal` and a sentence when Redis is too old: it would fail at the first request. */
+/** Why REDIS_URL is not for what it names; keys are what INFO calls it. */
+const MISNAMED: Readonly<Record<string, string>> = {
+  cluster: "It is a node of a Redis Cluster: REDIS_URL must begin with redis+cluster:// (see docs/redis.md).",
+  sentinel: "It is a sentinel: REDIS_URL must begin with redis+sentinel:// (see docs/redis.md).",
+};
+
+/** What stands against a server whose INFO is given, as a sentence; undefined when nothing does. */
+export function problemOf(info: string, sharded: boolean): string | undefined {
+  const { name, supported } = programOf(info);
+  if (!supported) return `${name} is too old: Redis 7.0 or later, or a Valkey, is needed.`;
+  const mode = /^(?:redis|server)_mode:(\w+)/m.exec(info)?.[1] ?? "";
+  return sharded ? undefined : MISNAMED[mode];
+}
+
+/** Rejects with `internal` and a sentence when Redis cannot be used: it would fail at the first request. */
 export async function requireSupported(connection: Connection): Promise<void> {
-  const info = await connection.command("INFO", "server").catch(() => "");
-  const { name, supported } = programOf(asText(info));
-  if (!supported)
-    throw new Fault("internal", `${name} is too old: Redis 7.0 or later, or a Valkey, is needed.`);
+  const infos = await connection.everywhere("INFO", "server").catch(() => []);
+  const problem = infos.map((info) => problemOf(asText(info), connection.sharded)).find(Boolean);
+  if (problem !== undefined) throw new Fault("internal", problem);
 }
 
 /** Memory, clients and health of all masters together. @param mono ms, monotonic */

@@ -90,7 +90,7 @@ describe("sgnet doctor", () => {
     const [version, policy, persistence] = judge(
       "redis_version:6.0.16 maxmemory_policy:allkeys-lru aof_enabled:0",
     );
-    assert.match(version ?? "", /^Redis 6\.0\.16: version 7\.0 or later is needed/);
+    assert.match(version ?? "", /^Redis 6\.0\.16 is too old: Redis 7\.0 or later/);
     assert.match(policy ?? "", /allkeys-lru/);
     assert.match(persistence ?? "", /appendonly/);
   });

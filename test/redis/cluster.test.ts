@@ -1,0 +1,206 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { connect } from "../../src/redis/connect.ts";
+import type { Connection } from "../../src/redis/connection.ts";
+import { Keys } from "../../src/redis/keys.ts";
+import { emit, openReplies, readReplies } from "../../src/redis/reply-stream.ts";
+import { problemOf, readRedis, requireSupported, uptimeMs } from "../../src/redis/server.ts";
+import { slotOf } from "../../src/redis/slots.ts";
+import { take } from "../../src/redis/take.ts";
+import { enqueue, ensureGroup, ring } from "../../src/redis/task-stream.ts";
+import { until } from "../journey/until.ts";
+import { RedisCluster } from "./cluster-rig.ts";
+import type { RedisNode } from "./redis-node.ts";
+
+const keys = new Keys("test");
+
+/** Queues on three nodes, and a gateway's replies. */
+const MODELS = ["a", "b", "c", "d", "e"];
+const TAG = "g0";
+const TASK = `${TAG}.1`;
+const CHANNEL = keys.channel(TAG);
+
+/** Sends until it is heard. */
+async function heard(from: Connection, messages: readonly string[]): Promise<void> {
+  const count = messages.length;
+  await until("a message", async () => {
+    await from.command("SPUBLISH", CHANNEL, "news").catch(() => undefined);
+    return messages.length > count;
+  });
+}
+
+describe("a connection to a Redis Cluster", () => {
+  let dir: string;
+  let cluster: RedisCluster;
+  const open: Connection[] = [];
+
+  const opened = async (): Promise<Connection> => {
+    const connection = await connect(cluster.url, "test");
+    open.push(connection);
+    return connection;
+  };
+
+  const otherMaster = async (than: RedisNode): Promise<RedisNode> => {
+    const other = (await cluster.allMasters()).find((node) => node !== than);
+    if (other === undefined) throw new Error("there is one master only");
+    return other;
+  };
+
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), "sgnet-cluster-"));
+    cluster = await RedisCluster.start(dir);
+  });
+
+  after(async () => {
+    for (const connection of open) connection.close();
+    await cluster.stop();
+    await rm(dir, { recursive: true, force: true });
+  });
+
+  it("sends each command to the master of its key, and some to all", async () => {
+    const connection = await opened();
+    assert.equal(connection.sharded, true);
+    assert.equal(connection.ready, true);
+    for (const key of ["a", "{b}c", "test:q:{ä}:p0", "x{}y", "\u{1F600}", CHANNEL]) {
+      assert.equal(slotOf(key), Number(await cluster.nodes[0]?.ask("CLUSTER", "KEYSLOT", key)), key);
+      await connection.command("SET", key, key);
+      assert.equal(String(await connection.command("GET", key)), key);
+    }
+    assert.deepEqual(await connection.everywhere("PING"), ["PONG", "PONG", "PONG"]);
+    await requireSupported(connection);
+    const reading = await readRedis(connection, () => performance.now());
+    assert.ok(reading.clients >= 6 && reading.usedMemoryBytes > 3_000_000 && reading.persistent);
+    assert.match(
+      problemOf((await cluster.nodes[0]?.tell("INFO", "server")) ?? "", false) ?? "",
+      /cluster:\/\//,
+    );
+  });
+
+  it("claims from queues of several nodes, never more than its credits", async () => {
+    const connection = await opened();
+    const blocking = await opened();
+    for (const model of MODELS) await ensureGroup(connection, keys, model);
+    for (const model of MODELS) await enqueue(connection, keys, model, Buffer.from(model));
+    await ring(connection, keys, "c", 1);
+    const look = { models: MODELS, consumer: "w1", credits: 2, waitMs: 20_000 };
+    const rung = await take(blocking, keys, look);
+    assert.deepEqual(
+      rung.map(({ model }) => model),
+      ["c"],
+      "only where it rang",
+    );
+    await ring(connection, keys, "e", 1);
+    const both = await take(blocking, keys, { ...look, all: true });
+    assert.deepEqual(
+      both.map(({ model }) => model),
+      ["e", "a"],
+    );
+    const rest = await take(blocking, keys, { ...look, credits: 9, waitMs: 1 });
+    assert.deepEqual(
+      rest.map(({ model }) => model),
+      ["b", "d"],
+      "a lost token is healed",
+    );
+  });
+
+  it("keeps what it claimed when a later queue is refused", async () => {
+    const blocking = await opened();
+    await ensureGroup(blocking, keys, "first");
+    await enqueue(blocking, keys, "first", Buffer.from("1"));
+    const look = { models: ["first", "no-group"], consumer: "w1", credits: 2, waitMs: 1 };
+    assert.equal((await take(blocking, keys, look)).length, 1);
+    await assert.rejects(take(blocking, keys, look), /NOGROUP/);
+  });
+
+  it("brings frames over a channel of their slot", async () => {
+    const connection = await opened();
+    const channel = await opened();
+    const messages: Buffer[] = [];
+    await channel.subscribe(CHANNEL, (message) => messages.push(message));
+    await openReplies(connection, keys, [{ id: TASK, life: 60_000 }]);
+    const frame = { task: TASK, attempt: 7, seq: 1, last: false, bytes: Buffer.from("frame") };
+    assert.deepEqual(await emit(connection, keys, TAG, [frame]), ["accepted"]);
+    await until("the frame", () => messages.length === 1);
+    assert.equal(messages[0]?.toString(), "frame");
+    const found = await readReplies(connection, keys, [{ task: TASK, attempt: 0, seq: 0 }], 10);
+    assert.equal(found.get(TASK)?.length, 1);
+  });
+
+  it("follows a slot that is moved to another master, and one that has been moved", async () => {
+    const connection = await opened();
+    const messages: string[] = [];
+    const channel = await opened();
+    await channel.subscribe(CHANNEL, (message) => messages.push(message.toString()));
+    await heard(connection, messages);
+    const from = await cluster.masterOf(CHANNEL);
+    const to = await otherMaster(from);
+    const slot = String(slotOf(CHANNEL));
+    const [fromId, toId] = [await from.tell("CLUSTER", "MYID"), await to.tell("CLUSTER", "MYID")];
+    await to.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", fromId);
+    await from.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", toId);
+    const fresh = `{${TAG}}:fresh`;
+    await connection.command("SET", fresh, "1");
+    assert.equal(String(await connection.command("GET", fresh)), "1", "asked at the new master");
+    assert.equal(await from.ask("EXISTS", CHANNEL), 1, "what is not moved yet is where it was");
+    const moving = (await from.ask("CLUSTER", "GETKEYSINSLOT", slot, "100")) as Buffer[];
+    await from.ask("MIGRATE", "127.0.0.1", String(to.port), "", "0", "5000", "KEYS", ...moving);
+    let reconnects = 0;
+    connection.onReconnect(() => (reconnects += 1));
+    for (const node of [to, from]) await node.ask("CLUSTER", "SETSLOT", slot, "NODE", toId);
+    assert.equal(String(await connection.command("GET", CHANNEL)), CHANNEL);
+    assert.equal(connection.ready, true);
+    assert.equal(reconnects, 1, "somebody else has the slot now");
+    await heard(connection, messages);
+  });
+
+  it("hears on when a replica is made the master", async () => {
+    const connection = await opened();
+    const messages: string[] = [];
+    await (await opened()).subscribe(CHANNEL, (message) => messages.push(message.toString()));
+    const replica = await replicaOf(cluster, await cluster.masterOf(CHANNEL));
+    assert.equal(await replica.tell("CLUSTER", "FAILOVER"), "OK");
+    await until("another master", async () => (await cluster.masterOf(CHANNEL)) === replica);
+    await connection.command("SET", CHANNEL, "new");
+    assert.equal(String(await replica.ask("GET", CHANNEL)), "new");
+    await heard(connection, messages);
+    assert.equal(await uptimeMs(connection), 0, "how long it has been the master nobody tells");
+  });
+
+  it("is down while a master is lost, and up with another; one may start meanwhile", async () => {
+    await cluster.whole();
+    const connection = await opened();
+    const messages: string[] = [];
+    await (await opened()).subscribe(CHANNEL, (message) => messages.push(message.toString()));
+    const events: string[] = [];
+    connection.onDown(() => events.push("down"));
+    connection.onReconnect(() => events.push("up"));
+    const lost = await cluster.masterOf(CHANNEL);
+    const other = await keyElsewhere(cluster, lost);
+    await lost.kill();
+    await until("down", () => !connection.ready);
+    await assert.rejects(connection.command("SET", CHANNEL, "1"), { code: "redis_down" });
+    await connection.command("SET", other, "others serve on");
+    await assert.rejects(connect(cluster.url, "early"), { code: "redis_down" });
+    await until("up", () => connection.ready);
+    assert.deepEqual([events.at(0), events.at(-1), events.indexOf("up")], ["down", "up", events.length - 1]);
+    await connection.command("SET", CHANNEL, "1");
+    await heard(connection, messages);
+    await cluster.startAgain();
+  });
+});
+
+async function replicaOf(cluster: RedisCluster, master: RedisNode): Promise<RedisNode> {
+  for (const node of cluster.nodes) {
+    const info = await node.tell("INFO", "replication");
+    if (new RegExp(`^master_port:${master.port}\\b`, "m").test(info)) return node;
+  }
+  throw new Error("it has no replica");
+}
+
+async function keyElsewhere(cluster: RedisCluster, than: RedisNode): Promise<string> {
+  for (const key of MODELS) if ((await cluster.masterOf(key)) !== than) return key;
+  throw new Error("one master has all keys");
+}

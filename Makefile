@@ -61,9 +61,6 @@ bench-peers: install ## The same through nginx, haproxy, LiteLLM and other route
 bench-micro: $(STAMP) ## Time codecs and translators, in µs
 	@exec $(NODE) bench/micro/run.ts $(ARGS)
 
-chaos: install ## Break everything while clients watch; SECONDS=600 SEED=7
-	@exec $(NODE) test/chaos/run.ts --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS))
-
 lint: $(STAMP) ## Find mistakes and broken house rules
 	@$(NPM_RUN) lint
 

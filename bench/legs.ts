@@ -1,4 +1,5 @@
 /** The ways from the load to the backend that are compared, and the processes each one needs. */
+import { mkdirSync } from "node:fs";
 import net from "node:net";
 import type { AddressInfo } from "node:net";
 import { once } from "node:events";
@@ -80,6 +81,7 @@ async function startPeer(name: LegName, context: LegContext): Promise<Leg> {
   if (peer === undefined || command === undefined) throw new Error(`${name} is not installed`);
   const port = await freePort();
   const folder = path.join(context.folder, `${name}-${port}`);
+  mkdirSync(folder);
   const args = peer.args({ port, backendPorts: context.backendPorts, folder });
   const env = { ...cleanEnv(), ...peer.env };
   const child = context.children.start({ role: name, command, args, cwd: folder, env });

@@ -1,5 +1,5 @@
 /** What a load process is told and what it reports, as JSON between run.ts and load.ts. */
-import type { Percentiles } from "./histogram.ts";
+import type { Percentiles } from "../src/core/duration-histogram.ts";
 
 /** One measurement: closed-loop clients, each with one kept connection and one request open at a time. */
 export interface LoadSpec {

@@ -1,7 +1,7 @@
 /** Process: the load generator. Takes a LoadSpec as its argument and prints a LoadReport. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { postBytes } from "./cases.ts";
-import { Histogram } from "./histogram.ts";
+import { Histogram } from "../src/core/duration-histogram.ts";
 import { LoadClient } from "./load-client.ts";
 import type { LoadRecord } from "./load-client.ts";
 import type { Expense, LoadError, LoadReport, LoadSpec } from "./load-spec.ts";

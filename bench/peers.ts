@@ -1,5 +1,5 @@
 /** Other proxies and gateways, as far as they are installed: near-default settings, the same backends, the same load. */
-import { accessSync, constants, mkdirSync, writeFileSync } from "node:fs";
+import { accessSync, constants, writeFileSync } from "node:fs";
 import path from "node:path";
 import { PROFILES } from "./profiles.ts";
 
@@ -30,7 +30,11 @@ export const PEERS: readonly Peer[] = [
     name: "litellm",
     program: "litellm",
     args: litellmArgs,
-    env: { LITELLM_LOCAL_MODEL_COST_MAP: "True", LITELLM_LOG: "ERROR" },
+    env: {
+      LITELLM_LOCAL_MODEL_COST_MAP: "True",
+      LITELLM_LOG: "ERROR",
+      LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY: "true",
+    },
     readyPath: "/health/liveliness",
   },
   { name: "sglang-router", program: "sglang-router", args: sglangArgs, readyPath: "/health" },
@@ -58,7 +62,6 @@ function isProgram(file: string): boolean {
 }
 
 function write({ folder }: PeerPlace, name: string, text: string): string {
-  mkdirSync(folder, { recursive: true });
   const file = path.join(folder, name);
   writeFileSync(file, text);
   return file;
@@ -102,7 +105,7 @@ function haproxyArgs(place: PeerPlace): readonly string[] {
     place,
     "haproxy.cfg",
     `global
-  maxconn 20000
+  maxconn 9000
 defaults
   mode http
   timeout connect 5s

@@ -84,6 +84,32 @@ const COMMANDS: readonly Command[] = [
       }),
   },
   {
+    name: "bench [url]",
+    describe: "Measure a running fleet, or any Ollama or OpenAI server, as its clients see it",
+    options: {
+      model: { type: "string", describe: "The model to ask; the first one listed" },
+      dialect: { type: "string", describe: "The API to ask by: ollama or openai; ollama" },
+      clients: { type: "string", describe: "Requests open at once; 4" },
+      requests: { type: "string", describe: "Requests in all; 40" },
+      prompt: { type: "string", describe: "What to ask; for a story" },
+      tokens: { type: "string", describe: "Longest answer, in tokens; 128" },
+      whole: { type: "boolean", describe: "Ask for whole answers, not for streams" },
+      json: { type: "boolean", describe: "Print one JSON document; durations in µs" },
+    },
+    run: async (settings, flags) =>
+      (await import("./commands/bench.ts")).runBench(settings, {
+        url: textOf(flags["url"]),
+        model: textOf(flags["model"]),
+        dialect: textOf(flags["dialect"]),
+        clients: textOf(flags["clients"]),
+        requests: textOf(flags["requests"]),
+        prompt: textOf(flags["prompt"]),
+        tokens: textOf(flags["tokens"]),
+        whole: flags["whole"] === true,
+        json: flags["json"] === true,
+      }),
+  },
+  {
     name: "doctor",
     describe: "Check this machine and tell what to fix",
     run: async (settings) => (await import("./commands/doctor.ts")).runDoctor(settings),

@@ -1,5 +1,5 @@
 /** M5: how soon a backend learns that its client has left. */
-import { Histogram } from "../histogram.ts";
+import { Histogram } from "../../src/core/duration-histogram.ts";
 import { PATIENT, SLOW } from "../profiles.ts";
 import type { Profile } from "../profiles.ts";
 import { askRedis } from "../redis-wire.ts";

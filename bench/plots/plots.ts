@@ -1,6 +1,6 @@
 /** The plots of a run: throughput, CPU by process, first tokens and gaps. */
 import type { BenchCase } from "../cases.ts";
-import { CURVE_SHARES } from "../histogram.ts";
+import { CURVE_SHARES } from "../../src/core/duration-histogram.ts";
 import type { LegName } from "../legs.ts";
 import type { LoadReport } from "../load-spec.ts";
 import { PARTS, REQUESTS, TOKENS, shareOf } from "../metrics.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { array, assert as check, double, integer, property } from "fast-check";
-import { Histogram } from "../../bench/histogram.ts";
+import { Histogram } from "../../src/core/duration-histogram.ts";
 
 test("a quantile is the exact one or at most 1.6 % above it", () => {
   const durations = array(integer({ min: 0, max: 3_000_000_000 }), { minLength: 1, maxLength: 200 });

@@ -1,0 +1,110 @@
+import type { Settings } from "../config/settings.ts";
+import type { Percentiles } from "../core/duration-histogram.ts";
+import { runLoad } from "./bench-load.ts";
+import type { BenchFigures, BenchLoad } from "./bench-load.ts";
+import { BenchTarget } from "./bench-target.ts";
+import type { BenchDialect } from "./bench-target.ts";
+import { duration } from "./duration.ts";
+import { localUrl } from "./listening.ts";
+import { renderTable } from "./table.ts";
+
+/** What `sgnet bench` was asked; absent: the default. */
+export interface BenchOrder {
+  readonly url: string | undefined;
+  readonly model: string | undefined;
+  readonly dialect: string | undefined;
+  readonly clients: string | undefined;
+  readonly requests: string | undefined;
+  readonly prompt: string | undefined;
+  readonly tokens: string | undefined;
+  readonly whole: boolean;
+  readonly json: boolean;
+}
+
+const PROMPT = "Tell a story about a lighthouse keeper who finds a message in a bottle.";
+
+/**
+ * Measures a running fleet, or any server of the API: sends requests, reads every answer to its end, prints what
+ * clients see. One request goes first, unmeasured, since it may load the model. Resolves with the exit code: 1 when
+ * a request failed.
+ */
+export async function runBench(settings: Settings, order: BenchOrder): Promise<number> {
+  const { clients = "4", requests = "40", tokens = "128", prompt = PROMPT } = order;
+  const url = checkedUrl(order.url ?? localUrl(settings.host, settings.port));
+  const load = {
+    stream: !order.whole,
+    clients: positive("clients", clients),
+    requests: positive("requests", requests),
+    prompt,
+    maxTokens: positive("tokens", tokens),
+  };
+  const dialect = checkedDialect(order.dialect ?? "ollama");
+  const [key = ""] = settings.apiKeys.split(",");
+  const target = new BenchTarget({ url, dialect, key: key.trim(), connections: load.clients });
+  try {
+    const planned = { ...load, model: order.model ?? (await target.firstModel()) };
+    await runLoad(target, { ...planned, requests: 1 });
+    const figures = await runLoad(target, planned);
+    const report = { url, dialect, ...planned, ...figures };
+    process.stdout.write(
+      order.json ? `${JSON.stringify(report, undefined, 2)}\n` : renderBench(planned, figures),
+    );
+    return Object.keys(figures.errors).length === 0 ? 0 : 1;
+  } finally {
+    target.close();
+  }
+}
+
+/** The figures as a table. */
+export function renderBench(load: BenchLoad, figures: BenchFigures): string {
+  const { answered, seconds, completionTokens, promptTokens, errors } = figures;
+  const rate = (count: number | undefined): string =>
+    count === undefined ? "not told by the server" : (count / seconds).toFixed(1);
+  const each = (count: number): string => `${(count / Math.max(1, answered)).toFixed(0)} per request`;
+  const failures = Object.entries(errors).map(([code, count]) => `${count} ${code}`);
+  const rows: [string, string][] = [
+    ["answered", `${answered} of ${load.requests} in ${duration(seconds * 1000)}`],
+    ["failed", failures.length === 0 ? "none" : failures.join(", ")],
+    ["requests per second", rate(answered)],
+    ["tokens per second", rate(completionTokens)],
+    ...(load.stream ? streamRows(figures) : []),
+    ["whole answer", spread(figures.total)],
+  ];
+  if (promptTokens !== undefined) rows.push(["prompt tokens", each(promptTokens)]);
+  if (completionTokens !== undefined) rows.push(["answer tokens", each(completionTokens)]);
+  const how = load.stream ? "streams" : "whole answers";
+  return renderTable(`${how} of ${load.model}, ${load.clients} clients`, ["figure", "value"], rows);
+}
+
+function streamRows({ first, gap }: BenchFigures): [string, string][] {
+  return [
+    ["time to the first token", spread(first)],
+    ["time between tokens", spread(gap)],
+  ];
+}
+
+function spread({ count, p50, p99, max }: Percentiles): string {
+  if (count === 0) return "–";
+  const [half, most, longest] = [p50, p99, max].map((us) => duration(us / 1000));
+  return `half within ${half}, 99 % within ${most}, the longest ${longest}`;
+}
+
+function checkedUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) {
+    throw new Error(`${text} is no URL of a server: write http://host:port.`);
+  }
+  return url.origin;
+}
+
+function checkedDialect(text: string): BenchDialect {
+  if (text !== "ollama" && text !== "openai") throw new Error(`--dialect is ollama or openai, not ${text}.`);
+  return text;
+}
+
+function positive(flag: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new Error(`--${flag} takes a whole number above 0, not ${text}.`);
+  return value;
+}

@@ -13,6 +13,9 @@ import { withRedis } from "./redis-url.ts";
 
 const ABOUT = "redis";
 
+/** Of maxmemory. */
+const NEARLY_FULL = 0.9;
+
 /** Whether Redis is there, new enough, and set up to keep tasks. */
 export async function checkRedis(settings: Settings): Promise<readonly Finding[]> {
   const used = await withRedis(settings);
@@ -71,6 +74,22 @@ export function judgeRedis(info: string, sharded = false): readonly Finding[] {
     );
   if (facts.get("aof_enabled") !== "1")
     findings.push(advice("appendonly is off: set it to yes, or queued tasks are lost when Redis restarts."));
+  return [...findings, ...judgeWrites(facts)];
+}
+
+/** What keeps Redis from taking writes. */
+function judgeWrites(facts: ReadonlyMap<string, string>): readonly Finding[] {
+  const findings: Finding[] = [];
+  if (facts.get("role") === "slave")
+    findings.push(advice("it is a replica, which takes no writes: set REDIS_URL to its master."));
+  if (facts.get("aof_last_write_status") === "err" || facts.get("rdb_last_bgsave_status") === "err")
+    findings.push(
+      advice("it cannot write its disk, so it refuses requests: look at its log, is the disk full?"),
+    );
+  const used = Number(facts.get("used_memory"));
+  const most = Number(facts.get("maxmemory"));
+  if (most > 0 && used > most * NEARLY_FULL)
+    findings.push(advice("its memory is nearly full (maxmemory): give it more, or it refuses requests."));
   return findings;
 }
 

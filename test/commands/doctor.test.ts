@@ -93,6 +93,13 @@ describe("sgnet doctor", () => {
     assert.match(version ?? "", /^Redis 6\.0\.16 is too old: Redis 7\.0 or later/);
     assert.match(policy ?? "", /allkeys-lru/);
     assert.match(persistence ?? "", /appendonly/);
+    const [replica, disk, memory] = judge(
+      "redis_version:7.0.0 aof_enabled:1 role:slave aof_last_write_status:err used_memory:95 maxmemory:100",
+    );
+    assert.match(replica ?? "", /^it is a replica/);
+    assert.match(disk ?? "", /^it cannot write its disk/);
+    assert.match(memory ?? "", /^its memory is nearly full/);
+    assert.deepEqual(judge("redis_version:7.0.0 aof_enabled:1 role:master used_memory:95 maxmemory:0"), []);
   });
 
   it("looks at the nearest folder that is there", () => {

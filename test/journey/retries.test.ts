@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { StandIn } from "../stand-in.ts";
+import { type StandIn, startStandIn } from "../stand-in.ts";
 import { allDone, askAll, Asked, assertAnswered, assertRefused, WAYS } from "./asked.ts";
 import { type Fleet, journey } from "./fleet.ts";
 import { until } from "./until.ts";
@@ -50,7 +50,8 @@ journey(
     await allDone(asked);
     for (const one of asked) assertAnswered(one);
     const refused = standIns.map((standIn) => refusals(standIn));
-    t.diagnostic(`256 answered, 503 was met ${refused.join(" and ")} times`);
+    const longest = Math.max(...asked.map(({ totalMs }) => totalMs));
+    t.diagnostic(`256 answered in ${Math.round(longest)} ms, 503 was met ${refused.join(" and ")} times`);
     assert.ok(Math.max(...refused) < 64, `${refused.join(" and ")} refusals`);
     assert.doesNotMatch(fleet.story, /fails again and again/);
   },
@@ -59,23 +60,59 @@ journey(
 journey(
   "a killed backend with streams that have not begun loses none of them, and is used again when it is back",
   { posts: [{ slots: 20 }, { slots: 20 }] },
-  async (fleet) => {
-    const standIns = fleet.posts.map(({ standIn }) => standIn);
-    const [lost, kept] = standIns;
+  async (fleet, t) => {
+    const [lost, kept] = fleet.posts.map(({ standIn }) => standIn);
     assert.ok(lost !== undefined && kept !== undefined);
-    for (const { behaviour } of standIns) behaviour.firstTokenMs = 60_000;
+    for (const { behaviour } of [lost, kept]) behaviour.firstTokenMs = 1500;
     const asked = ask(fleet, 40);
-    await Promise.all(standIns.map((standIn) => standIn.waitFor("request", 20)));
-    kept.behaviour.firstTokenMs = 0;
+    await Promise.all([lost, kept].map((standIn) => standIn.waitFor("request", 20)));
+    const { port } = lost;
     await lost.stop();
-    // Those that run already keep their slots.
-    const later = await fleet.addPost({ slots: 20 });
-    await until("twenty answers", () => later.standIn.requests.length + kept.requests.length === 40);
-    assert.equal(kept.running, 20);
-    kept.events.removeAllListeners();
-    assert.equal(asked.filter(({ error }) => error !== undefined).length, 0);
-    for (const one of asked) one.leave();
     await allDone(asked);
+    for (const one of asked) assertAnswered(one);
+    assert.equal(kept.requests.length, 40);
+    kept.behaviour.firstTokenMs = 0;
+    const back = await startStandIn({ speaks: "ollama", port });
+    const backAt = performance.now();
+    try {
+      await until("a request to the backend that is back", async () => {
+        await allDone(ask(fleet, 4));
+        return back.requests.length > 0;
+      });
+      t.diagnostic(`it is used ${Math.round(performance.now() - backAt)} ms after it is back`);
+    } finally {
+      await back.stop();
+    }
+  },
+);
+
+journey(
+  "a backend that hangs before the first token fails no stream that another one can answer",
+  { posts: [{ slots: 4 }, { slots: 4 }], env: { SGNET_FIRST_TOKEN_TIMEOUT_MS: "1000" } },
+  async (fleet, t) => {
+    const hung = fleet.post(0).standIn;
+    hung.behaviour.hangAfter = 0;
+    const asked = ask(fleet, 100);
+    await allDone(asked);
+    for (const one of asked) assertAnswered(one);
+    const longest = Math.max(...asked.map(({ totalMs }) => totalMs));
+    t.diagnostic(`${hung.requests.length} of 100 hung; the longest took ${Math.round(longest)} ms`);
+    assert.ok(hung.requests.length <= 8, `${hung.requests.length} requests hung`);
+  },
+);
+
+journey(
+  "an answer in one piece that breaks off is made again elsewhere: nothing of it was told",
+  { posts: [{ slots: 4 }, { slots: 4 }] },
+  async (fleet) => {
+    const [first, second] = fleet.posts.map(({ standIn }) => standIn);
+    assert.ok(first !== undefined && second !== undefined);
+    first.behaviour.dieAfter = 3;
+    const asked = ask(fleet, 12, false);
+    await allDone(asked);
+    for (const one of asked) assertAnswered(one);
+    assert.ok(first.requests.length > 0);
+    assert.equal(second.requests.length, 12);
   },
 );
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before, beforeEach, test } from "node:test";
 import { systemAmbient } from "../../src/core/ambient.ts";
 import { openReplies } from "../../src/redis/reply-stream.ts";
 import { take } from "../../src/redis/take.ts";
-import { enqueue, ensureGroup, handBack } from "../../src/redis/task-stream.ts";
+import { enqueue, ensureGroup, handBack, dropQueue, silentTasks } from "../../src/redis/task-stream.ts";
 import type { QueuedTask } from "../../src/redis/task-stream.ts";
 import { openLog } from "../../src/telemetry/log.ts";
 import { Acknowledger } from "../../src/worker/acknowledger.ts";
@@ -25,6 +25,9 @@ before(async () => {
 });
 after(async () => {
   await redis.close();
+});
+beforeEach(async () => {
+  await dropQueue(redis.connection, redis.keys, "tiny");
 });
 
 interface Plan {
@@ -127,4 +130,47 @@ test("a hint to sweep is not followed while leases cannot be judged", async () =
   await silent("g.5");
   await keeperOf("new", ran, { sweepDelayMs: 10_000 }).sweepModel("tiny");
   assert.deepEqual(ran, []);
+});
+
+test("a task that rests is left to others, and is taken by its own station when the rest is over", async () => {
+  const ran: string[] = [];
+  await silent("g.6");
+  let clock = 0;
+  const over = Promise.withResolvers<string>();
+  const resting = new Resting({ mono: () => clock, onOver: over.resolve });
+  const station = idleStation(4);
+  const keeper = keeperOf("resting", ran, { station, resting });
+  const [{ entry = "" } = {}] = await silentTasks(redis.connection, redis.keys, {
+    model: "tiny",
+    idleMs: LEASE_MS,
+  });
+  resting.add({ model: "tiny", entry }, station, 20);
+  await keeper.sweepModel("tiny");
+  assert.deepEqual(ran, []);
+  assert.equal(station.free, 4, "no slot is kept for it");
+  clock = 20;
+  assert.equal(await over.promise, "tiny");
+  await keeper.sweepModel("tiny");
+  assert.deepEqual(ran, ["g.6"]);
+  resting.stop();
+});
+
+test("a task waits where the circuit of its model is open, and no slot is kept from other models", async () => {
+  const ran: string[] = [];
+  await silent("g.7");
+  let clock = 0;
+  const gates = { failures: 1, mono: () => clock, random: () => 0.5 };
+  const station = idleStation(4, { gates });
+  const { gate, era } = station.occupy("tiny");
+  gate.failed(era);
+  station.release({ gate, era });
+  const keeper = keeperOf("broken", ran, { station });
+  await keeper.sweepModel("tiny");
+  assert.deepEqual(ran, []);
+  assert.equal(station.free, 4);
+  assert.deepEqual(station.offer, { models: [], credits: 0 });
+  clock = 2000;
+  station.wake();
+  await until("a probe", () => ran.length > 0);
+  assert.deepEqual(ran, ["g.7"]);
 });

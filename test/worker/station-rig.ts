@@ -1,6 +1,7 @@
 import type { Backend } from "../../src/backends/backend.ts";
 import type { ModelCard } from "../../src/core/model.ts";
 import { Station } from "../../src/worker/station.ts";
+import type { StationOptions } from "../../src/worker/station.ts";
 
 /** What is known of the model `tiny`. */
 export const TINY_CARD: ModelCard = {
@@ -20,7 +21,7 @@ export const TINY_CARD: ModelCard = {
 };
 
 /** A station with the model `tiny`, whose backend runs nothing. */
-export function idleStation(slots: number): Station {
+export function idleStation(slots: number, options: StationOptions = {}): Station {
   const backend: Backend = {
     name: "idle",
     kind: "ollama",
@@ -29,7 +30,7 @@ export function idleStation(slots: number): Station {
     run: () => Promise.reject(new Error("nothing was to be run")),
     close: () => Promise.resolve(),
   };
-  const station = new Station(backend, slots);
+  const station = new Station(backend, slots, options);
   station.update({ models: [TINY_CARD], slots });
   return station;
 }

@@ -1,0 +1,179 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { Fault } from "../../src/core/fault.ts";
+import type { FaultOptions } from "../../src/core/fault.ts";
+import { Keys } from "../../src/redis/keys.ts";
+import { Attempt } from "../../src/worker/attempt.ts";
+import type { Outbox } from "../../src/worker/outbox.ts";
+import { Resting } from "../../src/worker/resting.ts";
+import { Returner, returnReasonOf } from "../../src/worker/returner.ts";
+import { FakeConnection } from "../redis/fake-connection.ts";
+import { until } from "../journey/until.ts";
+import { idleStation } from "./station-rig.ts";
+
+const DEADLINE = 100_000;
+const station = idleStation(4);
+
+let clock = 0;
+let connection: FakeConnection;
+let resting: Resting;
+let others: boolean;
+let closed: string[];
+let counted: string[];
+let returner: Returner;
+
+beforeEach(() => {
+  clock = 0;
+  others = true;
+  closed = [];
+  counted = [];
+  connection = new FakeConnection();
+  resting = new Resting({ mono: () => clock, onOver: () => {} });
+  returner = new Returner({
+    connection,
+    keys: new Keys("test"),
+    worker: "w1",
+    leaseMs: 1000,
+    deliveryLimit: 3,
+    busyLimit: 4,
+    now: () => clock,
+    random: () => 0.5,
+    metrics: { handedBack: (_backend, reason) => counted.push(reason) },
+    peers: { serve: () => Promise.resolve(others) },
+    resting,
+  });
+});
+
+afterEach(() => {
+  resting.stop();
+});
+
+function attemptOf(deliveries = 1, ordinal = 1): Attempt {
+  const outbox = { close: (result: string) => void closed.push(result) } as unknown as Outbox;
+  const envelope = { id: "g.1", deadline: DEADLINE } as ConstructorParameters<typeof Attempt>[0]["envelope"];
+  return new Attempt({ envelope, model: "tiny", entry: "5-0", outbox, startedAt: 0, deliveries, ordinal });
+}
+
+/** For how long the station leaves the task to others, in steps of 10 ms. */
+function restOf(attempt: Attempt): number {
+  const from = clock;
+  while (resting.has(attempt, station)) clock += 10;
+  return clock - from;
+}
+
+function fault(code: ConstructorParameters<typeof Fault>[0], options: FaultOptions = {}): Fault {
+  return new Fault(code, "no", options);
+}
+
+const BUSY = fault("backend_busy");
+const BROKEN = fault("backend_error", { http: 500 });
+
+async function handedBack(): Promise<string> {
+  await until("a hint to sweep", () => connection.arrived.some((command) => command.startsWith("PUBLISH")));
+  const [claim = ""] = connection.arrived.filter((command) => command.startsWith("XCLAIM"));
+  return claim;
+}
+
+describe("the reason to run a task again", () => {
+  it("is what is no fault of the request", () => {
+    const cases: readonly (readonly [Fault, string | undefined])[] = [
+      [BUSY, "busy"],
+      [fault("backend_busy", { http: 429 }), "busy"],
+      [fault("backend_unreachable"), "unreachable"],
+      [fault("connect_timeout"), "unreachable"],
+      [fault("first_token_timeout"), "timed-out"],
+      [fault("idle_timeout"), "timed-out"],
+      [fault("backend_lost"), "broken-off"],
+      [BROKEN, "failing"],
+      [fault("backend_error", { http: 504 }), "failing"],
+      [fault("backend_error", { http: 501 }), undefined],
+      [fault("backend_error", { http: 400 }), undefined],
+      [fault("model_not_found"), undefined],
+      [fault("invalid_request"), undefined],
+      [fault("internal"), undefined],
+    ];
+    for (const [met, reason] of cases) assert.equal(returnReasonOf(met), reason, `${met.code} ${met.http}`);
+  });
+
+  it("holds a number of times: few for what the request may cause, more for busy backends", () => {
+    const attempts = (allowed: (n: number) => boolean): number => {
+      let n = 1;
+      while (allowed(n)) n += 1;
+      return n;
+    };
+    const deliveries = (reason: "failing" | "unreachable" | "broken-off" | "timed-out"): number =>
+      attempts((n) => returner.allows(attemptOf(n, n), reason));
+    assert.equal(deliveries("failing"), 2);
+    assert.equal(deliveries("broken-off"), 2);
+    assert.equal(deliveries("timed-out"), 2);
+    assert.equal(deliveries("unreachable"), 3);
+    assert.equal(
+      attempts((n) => returner.allows(attemptOf(1, n), "busy")),
+      4,
+    );
+    assert.ok(returner.allows(attemptOf(99, 99), "draining"));
+  });
+});
+
+describe("a task that is handed back", () => {
+  it("is left to others for long after a failure, and the failure counts as a delivery", async () => {
+    const attempt = attemptOf();
+    assert.equal(await returner.retry(station, attempt, "failing", BROKEN), true);
+    assert.match(await handedBack(), /IDLE 1001 RETRYCOUNT 1 JUSTID$/);
+    assert.equal(restOf(attempt), 20_000);
+    assert.deepEqual([closed, counted], [["fenced"], ["failing"]]);
+  });
+
+  it("is not run again by the only station that could, when that failed", async () => {
+    others = false;
+    assert.equal(await returner.retry(station, attemptOf(), "failing", BROKEN), false);
+    assert.deepEqual([closed, connection.arrived], [[], []]);
+  });
+
+  it("is run again by the only station after a growing rest, when that could not be reached", async () => {
+    others = false;
+    const rests: number[] = [];
+    for (const n of [1, 2]) {
+      const attempt = attemptOf(n, n);
+      assert.equal(await returner.retry(station, attempt, "unreachable", fault("backend_unreachable")), true);
+      rests.push(restOf(attempt));
+    }
+    assert.deepEqual(rests, [250, 500]);
+  });
+
+  it("rests for as long as a busy backend asked, and that counts as no delivery", async () => {
+    const attempt = attemptOf();
+    const met = fault("backend_busy", { http: 429, retryAfter: 7 });
+    assert.equal(await returner.retry(station, attempt, "busy", met), true);
+    assert.match(await handedBack(), /RETRYCOUNT 0 JUSTID$/);
+    assert.equal(restOf(attempt), 7000);
+  });
+
+  it("is given up when nobody else has its model and its rest would outlast its deadline", async () => {
+    others = false;
+    clock = DEADLINE - 200;
+    assert.equal(await returner.retry(station, attemptOf(), "busy", BUSY), false);
+    others = true;
+    assert.equal(await returner.retry(station, attemptOf(), "busy", BUSY), true);
+  });
+
+  it("is left alone when it was cancelled meanwhile, and handed back when the worker began to drain", async () => {
+    const cancelled = attemptOf();
+    cancelled.stop("gone");
+    assert.equal(await returner.retry(station, cancelled, "busy", BUSY), true);
+    assert.deepEqual(connection.arrived, []);
+    const drained = attemptOf();
+    drained.stop("draining");
+    assert.equal(await returner.retry(station, drained, "busy", BUSY), true);
+    assert.match(await handedBack(), /JUSTID$/);
+  });
+
+  it("does not pay for a worker that leaves, nor for a gate that was shut when it came", async () => {
+    returner.leave(station, attemptOf(2, 2));
+    assert.match(await handedBack(), /RETRYCOUNT 1 JUSTID$/);
+    connection.arrived.length = 0;
+    returner.turnAway(station, { model: "tiny", entry: "6-0", deliveries: 1 });
+    assert.match(await handedBack(), /RETRYCOUNT 0 JUSTID$/);
+    assert.deepEqual(counted, ["draining", "shut"]);
+  });
+});

@@ -140,11 +140,12 @@ test("a task that rests is left to others, and is taken by its own station when 
   const resting = new Resting({ mono: () => clock, onOver: over.resolve });
   const station = idleStation(4);
   const keeper = keeperOf("resting", ran, { station, resting });
-  const [{ entry = "" } = {}] = await silentTasks(redis.connection, redis.keys, {
+  const [task] = await silentTasks(redis.connection, redis.keys, {
     model: "tiny",
     idleMs: LEASE_MS,
   });
-  resting.add({ model: "tiny", entry }, station, 20);
+  assert.ok(task);
+  resting.add({ model: "tiny", entry: task.entry }, station, 20);
   await keeper.sweepModel("tiny");
   assert.deepEqual(ran, []);
   assert.equal(station.free, 4, "no slot is kept for it");

@@ -70,8 +70,14 @@ const BROKEN = fault("backend_error", { http: 500 });
 
 async function handedBack(): Promise<string> {
   await until("a hint to sweep", () => connection.arrived.some((command) => command.startsWith("PUBLISH")));
-  const [claim = ""] = connection.arrived.filter((command) => command.startsWith("XCLAIM"));
-  return claim;
+  return connection.arrived.find((command) => command.startsWith("XCLAIM")) ?? "";
+}
+
+/** How often a task is run that is handed back as long as it may. */
+function attempts(allowed: (n: number) => boolean): number {
+  let n = 1;
+  while (allowed(n)) n += 1;
+  return n;
 }
 
 describe("the reason to run a task again", () => {
@@ -96,11 +102,6 @@ describe("the reason to run a task again", () => {
   });
 
   it("holds a number of times: few for what the request may cause, more for busy backends", () => {
-    const attempts = (allowed: (n: number) => boolean): number => {
-      let n = 1;
-      while (allowed(n)) n += 1;
-      return n;
-    };
     const deliveries = (reason: "failing" | "unreachable" | "broken-off" | "timed-out"): number =>
       attempts((n) => returner.allows(attemptOf(n, n), reason));
     assert.equal(deliveries("failing"), 2);

@@ -107,6 +107,16 @@ export class Fleet {
     return this.#probe;
   }
 
+  /** Of this test; removed at its end. */
+  get folder(): string {
+    return this.#dir;
+  }
+
+  /** How a process of the fleet finds its Redis. */
+  settingsOf(command: "gateway" | "worker"): Readonly<Record<string, string>> {
+    return { REDIS_URL: this.#redis.url, ...this.#redis.settingsOf?.(command) };
+  }
+
   /** For a command of the test's own. */
   get redisUrl(): string {
     return this.#redis.url;

@@ -4,7 +4,7 @@ import { Fault } from "../../src/core/fault.ts";
 import type { FaultOptions } from "../../src/core/fault.ts";
 import { Keys } from "../../src/redis/keys.ts";
 import { Attempt } from "../../src/worker/attempt.ts";
-import type { Outbox } from "../../src/worker/outbox.ts";
+import { Outbox } from "../../src/worker/outbox.ts";
 import { Resting } from "../../src/worker/resting.ts";
 import { Returner, returnReasonOf } from "../../src/worker/returner.ts";
 import { FakeConnection } from "../redis/fake-connection.ts";
@@ -49,7 +49,15 @@ afterEach(() => {
 });
 
 function attemptOf(deliveries = 1, ordinal = 1): Attempt {
-  const outbox = { close: (result: string) => void closed.push(result) } as unknown as Outbox;
+  const outbox = new Outbox({
+    task: "g.1",
+    attempt: 1,
+    worker: "w1",
+    stream: true,
+    ready: () => {},
+    mono: () => clock,
+  });
+  void outbox.result.then((result) => closed.push(result));
   const envelope = { id: "g.1", deadline: DEADLINE } as ConstructorParameters<typeof Attempt>[0]["envelope"];
   return new Attempt({ envelope, model: "tiny", entry: "5-0", outbox, startedAt: 0, deliveries, ordinal });
 }

@@ -107,8 +107,13 @@ export class ClusterConnection implements Connection {
   /** The slot has another master: whoever has it is found out first. */
   async #moved(cause: unknown): Promise<void> {
     const address = redirection(cause);
-    if (address !== undefined) this.#known = [address, ...this.#known];
+    if (address !== undefined) this.#askFirst(address);
     await this.#upkeep.look();
+  }
+
+  #askFirst(address: Address): void {
+    const name = shownAddress(address);
+    this.#known = [address, ...this.#known.filter((other) => shownAddress(other) !== name)];
   }
 
   /** The key is already at the new master of a slot that is being moved: for this one command it is asked. */
@@ -121,7 +126,16 @@ export class ClusterConnection implements Connection {
   }
 
   async #restore(): Promise<boolean> {
-    const map = await this.#readMap();
+    try {
+      return await this.#follow(await this.#readMap());
+    } catch (error) {
+      // Next time another node is asked first: this one may be behind the others, or gone.
+      this.#known = this.#known.toSorted(() => Math.random() - 0.5);
+      throw error;
+    }
+  }
+
+  async #follow(map: ClusterMap): Promise<boolean> {
     const opened = await Promise.allSettled(
       [...map.masters].map(async ([name, address]) => [name, await this.#node(address)] as const),
     );
@@ -136,24 +150,21 @@ export class ClusterConnection implements Connection {
     for (const subscription of this.#subscriptions) await hear(subscription, owners);
     const changed = owners.some((node, slot) => node !== this.#owners[slot]);
     this.#owners = owners;
-    this.#known = [...map.members, ...this.#place.addresses];
+    this.#known = distinct([...map.members, ...this.#place.addresses]);
     for (const [name, node] of this.#nodes) if (!masters.has(name)) this.#drop(name, node);
     return changed;
   }
 
   /** The first node that answers tells. A new connection each: those of masters may be blocked, or only listen. */
   async #readMap(): Promise<ClusterMap> {
-    const candidates = new Map(this.#known.map((address) => [shownAddress(address), address]));
     let failure: unknown;
-    for (const address of candidates.values()) {
+    for (const address of this.#known) {
       try {
         return await this.#askForMap(address);
       } catch (error) {
         failure = error;
       }
     }
-    // Next time another one is asked first: the first may be one that everybody else has taken for dead.
-    this.#known = [...candidates.values()].toSorted(() => Math.random() - 0.5);
     throw failure;
   }
 
@@ -218,6 +229,10 @@ async function hear(
   if (heard || owner === undefined) return;
   await owner.subscribeInCluster(channel, listener);
   subscription.node = owner;
+}
+
+function distinct(addresses: readonly Address[]): readonly Address[] {
+  return [...new Map(addresses.map((address) => [shownAddress(address), address])).values()];
 }
 
 function redirection(error: unknown): Address | undefined {

@@ -110,6 +110,18 @@ const COMMANDS: readonly Command[] = [
       }),
   },
   {
+    name: "drain [worker]",
+    describe: "Let a worker finish what it runs and take nothing more, until it is undrained or restarted",
+    run: async (settings, flags) =>
+      (await import("./commands/drain.ts")).runDrain(settings, "drain", textOf(flags["worker"])),
+  },
+  {
+    name: "undrain [worker]",
+    describe: "Let a drained worker take tasks again",
+    run: async (settings, flags) =>
+      (await import("./commands/drain.ts")).runDrain(settings, "undrain", textOf(flags["worker"])),
+  },
+  {
     name: "doctor",
     describe: "Check this machine and tell what to fix",
     run: async (settings) => (await import("./commands/doctor.ts")).runDoctor(settings),

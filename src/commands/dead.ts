@@ -4,8 +4,9 @@ import type { Connection } from "../redis/connection.ts";
 import { bodyOfLetter, dropLetter, lettersOf, modelsWithLetters } from "../redis/dead-letters.ts";
 import type { DeadLetter } from "../redis/dead-letters.ts";
 import { Keys } from "../redis/keys.ts";
+import { factsOf } from "../redis/letter-facts.ts";
 import { retryLetters } from "./dead-retry.ts";
-import { factsOf, renderLetter, renderLetters } from "./dead-view.ts";
+import { renderLetter, renderLetters } from "./dead-view.ts";
 import { withConnection } from "./redis-url.ts";
 
 /** What `sgnet dead` was asked. */

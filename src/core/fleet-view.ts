@@ -201,6 +201,8 @@ function findProblems(models: readonly ModelView[], nodes: readonly NodeView[]):
     ...models
       .filter(({ deadLetters }) => deadLetters > 0)
       .map(({ model, deadLetters }) => `${counted(deadLetters)} of ${model}: see sgnet dead list.`),
-    ...nodes.filter(({ draining }) => draining).map(({ host }) => `${host} finishes its work and leaves.`),
+    ...nodes
+      .filter(({ draining }) => draining)
+      .map(({ host }) => `${host} finishes its work and takes no more.`),
   ];
 }

@@ -18,6 +18,7 @@ import { openGatewayMetrics } from "../telemetry/gateway-metrics.ts";
 import type { GatewayMetrics } from "../telemetry/gateway-metrics.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import { Allowance } from "./allowance.ts";
+import { adminRoutes } from "./admin-routes.ts";
 import { Catalogue } from "./catalogue.ts";
 import { buildGuard } from "./door.ts";
 import { Errands } from "./errands.ts";
@@ -148,7 +149,7 @@ function spansOf({ tracing }: Assembly): TaskSpans | undefined {
   return tracing === undefined ? undefined : new TaskSpans(tracing, systemAmbient.mono);
 }
 
-/** Ollama's management, carried out by the workers. */
+/** Ollama's management, carried out by the workers, and what the live page lets admins do. */
 function openManagement(parts: {
   catalogue: Catalogue;
   board: Switchboard;
@@ -171,13 +172,14 @@ function openManagement(parts: {
     errands.workersAre(catalogue.workers);
   });
   const show = new ShowView({ catalogue, errands, mono: systemAmbient.mono });
-  return managementRoutes({
+  const orders = managementRoutes({
     catalogue,
     errands,
     show,
     keyring,
     unready: () => board.unready() ?? board.overloaded(),
   });
+  return [...orders, ...adminRoutes({ connection: commands, keys, keyring, catalogue, board })];
 }
 
 /** The bodies in memory, bounded and shown. */

@@ -15,7 +15,7 @@ export interface RoutesHost {
   takeTask(endpoint: Endpoint, request: HttpRequest, reply: HttpReply): void;
   /** Why requests cannot be served now; undefined when they can. */
   unready(): Fault | undefined;
-  /** Further routes: Ollama's views of the fleet and its management. */
+  /** Further routes: Ollama's views of the fleet and its management, and what admins may do. */
   readonly management: readonly Route[];
   readonly ui: Ui;
   /** Metrics of this gateway, and of the fleet, in Prometheus' text format. */

@@ -19,6 +19,7 @@ const FILES: readonly File[] = [
   { path: "/ui/page.js", file: "page.js", type: SCRIPT },
   { path: "/ui/chart.js", file: "chart.js", type: SCRIPT },
   { path: "/ui/chat.js", file: "chat.js", type: SCRIPT },
+  { path: "/ui/manage.js", file: "manage.js", type: SCRIPT },
   { path: "/ui/stream.js", file: "stream.js", type: SCRIPT },
 ];
 

@@ -36,6 +36,16 @@ export async function publishFlow(
   await connection.command("PUBLISH", channel, `${flow.verb} ${flow.task}`);
 }
 
+/** Tells a worker to finish what it runs and take nothing more, or to take tasks again. */
+export async function publishDrain(
+  connection: Connection,
+  keys: Keys,
+  worker: string,
+  verb: "drain" | "undrain",
+): Promise<void> {
+  await connection.command("PUBLISH", keys.control(worker), `${verb} ${worker}`);
+}
+
 export interface ControlListener {
   /** Nobody waits for this task any more. */
   cancel(task: string): void;
@@ -45,6 +55,9 @@ export interface ControlListener {
   resume(task: string): void;
   /** Tasks of this model may have been handed back. */
   sweep(model: string): void;
+  /** Take no more tasks, or take them again. */
+  drain(): void;
+  undrain(): void;
 }
 
 /** Listens to what all workers, and this one in particular, are told. Unknown messages are ignored. */
@@ -61,6 +74,7 @@ export async function onControl(
     if (verb === "cancel") listener.cancel(text.slice(space + 1));
     else if (verb === "pause" || verb === "resume") listener[verb](text.slice(space + 1));
     else if (verb === "sweep") listener.sweep(text.slice(space + 1));
+    else if ((verb === "drain" || verb === "undrain") && text.slice(space + 1) === worker) listener[verb]();
   };
   await connection.subscribe(keys.control(worker), receive);
   await connection.subscribe(keys.controlAll(), receive);

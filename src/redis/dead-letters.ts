@@ -89,6 +89,17 @@ export async function* lettersOf(
   }
 }
 
+/** One letter; undefined when there is none (any more). @param id its entry id */
+export async function readLetter(
+  connection: Connection,
+  keys: Keys,
+  model: string,
+  id: string,
+): Promise<DeadLetter | undefined> {
+  const [entry] = asEntries(await connection.command("XRANGE", keys.dead(model), id, id));
+  return entry === undefined ? undefined : toLetter(model, entry);
+}
+
 function toLetter(model: string, { id, fields }: StreamEntry): DeadLetter {
   const values = new Map<string, Buffer>();
   for (let at = 0; at + 1 < fields.length; at += 2) {

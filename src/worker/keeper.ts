@@ -94,6 +94,11 @@ export class Keeper {
     this.#draining = true;
   }
 
+  /** Tasks are taken over again. */
+  undrain(): void {
+    this.#draining = false;
+  }
+
   /** An answer to a claim was lost: soon, what Redis says this worker holds and it does not know is run. */
   readonly lookForOrphans = (): void => {
     // Twice as long, so that the entries have surely reached the age at which they count as orphans.

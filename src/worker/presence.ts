@@ -63,10 +63,19 @@ export class Presence {
     }, ANNOUNCE_MS);
   }
 
-  /** From now on gateways know that this worker is leaving. */
+  /** From now on gateways know that this worker takes nothing more. */
   async drain(): Promise<void> {
     this.#draining = true;
     await this.announce(true);
+  }
+
+  /** It takes tasks again, and looks for those that wait. */
+  async undrain(): Promise<void> {
+    this.#draining = false;
+    await this.announce(true);
+    for (const station of this.#options.stations) {
+      for (const { key } of station.models) this.#options.onModel(key);
+    }
   }
 
   async stop(): Promise<void> {

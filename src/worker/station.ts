@@ -33,6 +33,7 @@ export class Station implements SlotLender {
   #state: BackendState = { models: [], slots: undefined };
   #healthy = false;
   #busy = 0;
+  #held = false;
   #waiters: (() => void)[] = [];
   /** Models of which a task is to be taken over as soon as there is room. */
   readonly #reserved = new Set<string>();
@@ -70,9 +71,9 @@ export class Station implements SlotLender {
     return this.#busy;
   }
 
-  /** Slots without a task; 0 when the backend is not healthy or has no model. */
+  /** Slots without a task; 0 when the backend is not healthy or has no model, and while it is held back. */
   get room(): number {
-    return this.models.length === 0 ? 0 : Math.max(0, this.slots - this.#busy);
+    return this.#held || this.models.length === 0 ? 0 : Math.max(0, this.slots - this.#busy);
   }
 
   /** Slots for new tasks: a reserved one is not. */
@@ -124,6 +125,12 @@ export class Station implements SlotLender {
     if (wanted) this.#reserved.add(model);
     else this.#reserved.delete(model);
     if (this.#reserved.size < before) this.wake();
+  }
+
+  /** Gets no more tasks, or does again. */
+  hold(isHeld: boolean): void {
+    this.#held = isHeld;
+    this.wake();
   }
 
   /** The backend's own id of a model, or undefined when it does not serve it now. */

@@ -90,6 +90,7 @@ async function assemble(options: WorkerOptions, worker: string, redis: Connectio
   const crew = await recruit(options, worker, redis);
   const { presence, keeper, claimers, log } = crew;
   const watch = new PhaseWatch(crew.roll, mono);
+  let stopping: Promise<void> | undefined;
   await onControl(crew.control, crew.keys, worker, {
     cancel: (task) => {
       crew.roll.cancel(task);
@@ -103,6 +104,12 @@ async function assemble(options: WorkerOptions, worker: string, redis: Connectio
     sweep: (model) => {
       void keeper.sweepModel(model);
     },
+    drain: () => {
+      if (stopping === undefined) holdBack(crew, true);
+    },
+    undrain: () => {
+      if (stopping === undefined) holdBack(crew, false);
+    },
   });
   await presence.start();
   keeper.start();
@@ -110,7 +117,6 @@ async function assemble(options: WorkerOptions, worker: string, redis: Connectio
   crew.reporter.start();
   for (const claimer of claimers) claimer.start();
   log.info("worker is ready", { worker, backends: options.backends.length });
-  let stopping: Promise<void> | undefined;
   return {
     id: worker,
     stop: async () => {
@@ -120,6 +126,15 @@ async function assemble(options: WorkerOptions, worker: string, redis: Connectio
       return stopping;
     },
   };
+}
+
+/** Takes no more tasks, or takes them again; errands for its servers are still done. */
+function holdBack({ keeper, presence, stations, log }: Crew, isHeld: boolean): void {
+  log.info(isHeld ? "draining: told to take no more tasks" : "undrained: told to take tasks again");
+  if (isHeld) keeper.drain();
+  else keeper.undrain();
+  for (const station of stations) if (station.announced) station.hold(isHeld);
+  void (isHeld ? presence.drain() : presence.undrain());
 }
 
 interface Links {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { renderLetter, renderLetters } from "../../src/commands/dead-view.ts";
-import type { LetterFacts } from "../../src/commands/dead-view.ts";
 import { Keys } from "../../src/redis/keys.ts";
 import { bury } from "../../src/redis/dead-letters.ts";
+import type { LetterFacts } from "../../src/redis/letter-facts.ts";
 import { encodeTask } from "../../src/wire/task-codec.ts";
 import { openRedisRig } from "../redis/rig.ts";
 import type { RedisRig } from "../redis/rig.ts";

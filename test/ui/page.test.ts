@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { bury } from "../../src/redis/dead-letters.ts";
+import { encodeTask } from "../../src/wire/task-codec.ts";
 import type { Fleet } from "../journey/fleet.ts";
 import { until } from "../journey/until.ts";
 import { NO_BROWSER, openPage } from "./browser.ts";
@@ -150,6 +152,58 @@ describe("the live page", { skip: NO_BROWSER, timeout: 120_000 }, () => {
     });
   });
 });
+
+describe("the live page with an admin key", { skip: NO_BROWSER, timeout: 120_000 }, () => {
+  it("drains workers and runs dead letters again, and does neither with a wrong key", async () => {
+    await visiting({ env: { SGNET_ADMIN_KEY: SECRET } }, async (fleet, { page }) => {
+      await layLetter(fleet, "answers");
+      await layLetter(fleet, "useless");
+      await page.goto(fleet.gateway.url);
+      const key = page.getByLabel("Admin key");
+      await key.fill("wrong");
+      await key.press("Enter");
+      await page.getByText("this needs a key of SGNET_ADMIN_KEY").waitFor();
+      assert.equal(await page.locator("#manage-desk").isVisible(), false);
+      await key.fill(SECRET);
+      await key.press("Enter");
+      await page.locator("#letters").getByText("answers").waitFor();
+      await page.getByText("2 dead letters of tiny").waitFor();
+
+      await page.getByRole("button", { name: "Retry answers" }).click();
+      await page.locator("#manage-note", { hasText: /^answers was answered in \d+ ms/ }).waitFor();
+      await page.getByRole("button", { name: "Drop useless" }).click();
+      await page.locator("#letters").getByText("None.").waitFor();
+      assert.equal(await fleet.probe.command("XLEN", fleet.keys.dead("tiny")), 0);
+      assert.doesNotMatch((await page.locator("body").textContent()) ?? "", /a secret prompt/);
+
+      await page
+        .getByRole("button", { name: /^Drain w/ })
+        .first()
+        .click();
+      await page.locator("#nodes .pill", { hasText: "draining" }).waitFor();
+      await page.getByRole("button", { name: /^Undrain w/ }).click();
+      await page.getByRole("heading", { name: "All is well" }).waitFor();
+      assert.deepEqual(await page.evaluate(FAINT), [], "contrast AA");
+      assert.equal(
+        await page.evaluate("localStorage.length + sessionStorage.length + document.cookie.length"),
+        0,
+      );
+    });
+  });
+});
+
+async function layLetter({ probe, keys }: Fleet, requestId: string): Promise<void> {
+  const body = Buffer.from('{"model":"tiny","prompt":"a secret prompt","stream":false}');
+  const task = { id: `g1.${requestId}`, endpoint: "ollama-generate", model: "tiny", stream: false } as const;
+  const times = { createdAt: 1, deadline: 60_001, requestId, trace: "" };
+  await bury(probe, keys, {
+    model: "tiny",
+    payload: encodeTask({ ...task, ...times, body }, true),
+    fault: { code: "delivery_limit", message: "no worker answered", http: 502 },
+    deliveries: 3,
+    worker: "w1",
+  });
+}
 
 /** Presses Tab until an element has the focus. Gives the ids or classes of all it went through. */
 async function tabUntil(page: Visit["page"], id: string): Promise<string[]> {

@@ -46,8 +46,8 @@ export async function readEvents(path, { body, signal, onOpen, onData }) {
   }
 }
 
-/** @param {Response} response */
-async function reasonOf(response) {
+/** What a refusal says. @param {Response} response */
+export async function reasonOf(response) {
   const text = await response.text();
   try {
     const { error } = JSON.parse(text);

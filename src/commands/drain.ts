@@ -1,0 +1,31 @@
+import type { Settings } from "../config/settings.ts";
+import { publishDrain } from "../redis/control.ts";
+import { Keys } from "../redis/keys.ts";
+import { listWorkers } from "../redis/registry.ts";
+import { withConnection } from "./redis-url.ts";
+
+/**
+ * Tells a worker, or all workers of a host, to finish what they run and take nothing more, or to take tasks again.
+ * Resolves with the exit code. Rejects with a sentence when no worker is called `name`.
+ * @param name a worker's id or its host, as `sgnet status` shows them
+ */
+export async function runDrain(
+  settings: Settings,
+  verb: "drain" | "undrain",
+  name: string | undefined,
+): Promise<number> {
+  if (name === undefined) {
+    throw new Error(`A worker is missing: sgnet ${verb} WORKER, its id or its host as in sgnet status.`);
+  }
+  return withConnection(settings, verb, async (connection) => {
+    const keys = new Keys(settings.prefix);
+    const workers = await listWorkers(connection, keys);
+    const meant = workers.filter(({ id, host }) => id === name || host === name);
+    if (meant.length === 0) throw new Error(`There is no worker ${name}: sgnet status shows them.`);
+    for (const { id, host } of meant) {
+      await publishDrain(connection, keys, id, verb);
+      process.stdout.write(`${id} on ${host} is told to ${verb}.\n`);
+    }
+    return 0;
+  });
+}

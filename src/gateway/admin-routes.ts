@@ -1,0 +1,146 @@
+import { Fault, toFault } from "../core/fault.ts";
+import type { JsonObject } from "../core/json.ts";
+import type { Connection } from "../redis/connection.ts";
+import { publishDrain } from "../redis/control.ts";
+import { bodyOfLetter, dropLetter, lettersOf, modelsWithLetters, readLetter } from "../redis/dead-letters.ts";
+import type { DeadLetter } from "../redis/dead-letters.ts";
+import type { Keys } from "../redis/keys.ts";
+import { factsOf } from "../redis/letter-facts.ts";
+import type { LetterFacts } from "../redis/letter-facts.ts";
+import { readBody } from "./body.ts";
+import type { Catalogue } from "./catalogue.ts";
+import { sendPathFault } from "./fault-reply.ts";
+import type { Handler, Headers, HttpReply, HttpRequest, Route } from "./http.ts";
+import type { Keyring } from "./keyring.ts";
+import { rerun } from "./rerun.ts";
+import type { RerunHost } from "./rerun.ts";
+
+export interface AdminHost {
+  readonly connection: Connection;
+  readonly keys: Keys;
+  readonly keyring: Pick<Keyring, "isAdmin">;
+  readonly catalogue: Pick<Catalogue, "workers" | "serves">;
+  readonly board: RerunHost & { unready(): Fault | undefined };
+}
+
+/** One act: what it answers is sent as JSON, what it throws in Ollama's form. */
+type Act = (host: AdminHost, asked: JsonObject, reply: HttpReply) => Promise<object>;
+
+/** Letters listed at most, of all models. */
+const MOST_LISTED = 100;
+
+const JSON_TYPE: Headers = [
+  ["content-type", "application/json"],
+  ["cache-control", "no-store"],
+];
+
+const ACTS: Readonly<Record<string, Act>> = {
+  "/admin/workers/drain": (host, asked) => tellWorker(host, asked, "drain"),
+  "/admin/workers/undrain": (host, asked) => tellWorker(host, asked, "undrain"),
+  "/admin/dead/retry": retry,
+  "/admin/dead/drop": drop,
+};
+
+/**
+ * What the live page lets holders of an admin key do. The key comes in a header, which no page of another origin can
+ * send, and never in a URL or a cookie.
+ */
+export function adminRoutes(host: AdminHost): readonly Route[] {
+  const acts = Object.entries(ACTS).map(([path, act]): Route => {
+    const handler = guarded(host, (request, reply) => act(host, readBody(request.body).value, reply));
+    return { method: "POST", path, handler };
+  });
+  return [{ method: "GET", path: "/admin/dead", handler: guarded(host, () => list(host)) }, ...acts];
+}
+
+function guarded(
+  host: AdminHost,
+  work: (request: HttpRequest, reply: HttpReply) => Promise<object>,
+): Handler {
+  return (request, reply) => {
+    answer(host, request, { reply, work }).catch((error: unknown) => {
+      sendPathFault(request, reply, toFault(error));
+    });
+  };
+}
+
+async function answer(
+  host: AdminHost,
+  request: HttpRequest,
+  { reply, work }: { reply: HttpReply; work: (request: HttpRequest, reply: HttpReply) => Promise<object> },
+): Promise<void> {
+  if (!host.keyring.isAdmin(request.headers)) {
+    throw new Fault("policy_disabled", "this needs a key of SGNET_ADMIN_KEY");
+  }
+  const unready = host.board.unready();
+  if (unready !== undefined) throw unready;
+  reply.send(200, JSON_TYPE, JSON.stringify(await work(request, reply)));
+}
+
+async function tellWorker(
+  { connection, keys, catalogue }: AdminHost,
+  asked: JsonObject,
+  verb: "drain" | "undrain",
+): Promise<object> {
+  const worker = textOf(asked, "worker");
+  if (!catalogue.workers.some(({ id }) => id === worker)) {
+    throw new Fault("invalid_request", `there is no worker ${worker}`, { http: 404 });
+  }
+  await publishDrain(connection, keys, worker, verb);
+  return { worker, told: verb };
+}
+
+/** The newest of all models, the newest first. */
+async function list({ connection, keys }: AdminHost): Promise<{ readonly letters: readonly LetterFacts[] }> {
+  const facts: LetterFacts[] = [];
+  for (const model of await modelsWithLetters(connection, keys)) {
+    let read = 0;
+    for await (const letter of lettersOf(connection, keys, model)) {
+      facts.push(factsOf(letter));
+      read += 1;
+      if (read >= MOST_LISTED) break;
+    }
+  }
+  return { letters: facts.toSorted((a, b) => b.at - a.at).slice(0, MOST_LISTED) };
+}
+
+/** Answers when the task that was run again is over; the letter goes as with `sgnet dead retry`. */
+async function retry(host: AdminHost, asked: JsonObject, reply: HttpReply): Promise<object> {
+  const { connection, keys, catalogue, board } = host;
+  const letter = await letterOf(host, asked);
+  const { model, task } = letter;
+  const body = await bodyOfLetter(connection, keys, letter);
+  if (task === undefined || body === undefined) {
+    throw new Fault("unsupported", "it cannot run: it is no task, or its body is no longer kept");
+  }
+  if (!catalogue.serves(model)) throw new Fault("model_not_found", `no worker offers ${model} now`);
+  const run = rerun(board, { model, task, body });
+  reply.onAbort(() => run.cancel());
+  // Whoever left before that was not heard.
+  if (reply.aborted) run.cancel();
+  const { fault, totalMs, status } = await run.outcome;
+  const isDone = fault === undefined || fault.code === "delivery_limit";
+  if (isDone) await dropLetter(connection, keys, letter);
+  const how = { task: run.task, code: fault?.code ?? "ok", status, totalMs: Math.round(totalMs) };
+  return fault === undefined ? how : { ...how, message: fault.message };
+}
+
+async function drop(host: AdminHost, asked: JsonObject): Promise<object> {
+  return { dropped: await dropLetter(host.connection, host.keys, await letterOf(host, asked)) };
+}
+
+async function letterOf({ connection, keys }: AdminHost, asked: JsonObject): Promise<DeadLetter> {
+  const model = textOf(asked, "model");
+  const id = textOf(asked, "id");
+  const letter = /^\d+-\d+$/.test(id) ? await readLetter(connection, keys, model, id) : undefined;
+  if (letter === undefined) {
+    throw new Fault("invalid_request", `there is no dead letter ${id} of ${model}`, { http: 404 });
+  }
+  return letter;
+}
+
+function textOf(asked: JsonObject, name: string): string {
+  const value = Object.hasOwn(asked, name) ? asked[name] : undefined;
+  if (typeof value === "string" && value !== "") return value;
+  throw new Fault("invalid_request", `${name} must be a text`);
+}

@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import { readFleet } from "../../src/redis/fleet-status.ts";
+import { newFolder, runCommand } from "../commands/command.ts";
+import { allDone, Asked, assertAnswered } from "./asked.ts";
+import { type Fleet, journey } from "./fleet.ts";
+import { until } from "./until.ts";
+
+const SHORT = 5;
+
+/** Asks so many questions at once and resolves when all are answered. */
+async function ask(fleet: Fleet, count: number): Promise<void> {
+  const asked = Array.from({ length: count }, () => {
+    return new Asked(fleet.gateway, { way: "openai-chat", stream: true, tokens: SHORT });
+  });
+  await allDone(asked);
+  for (const one of asked) assertAnswered(one);
+}
+
+async function drainedNow({ probe, keys }: Fleet): Promise<string[]> {
+  const { workers } = await readFleet(probe, keys, 0);
+  return workers.filter(({ draining }) => draining).map(({ id }) => id);
+}
+
+/** Runs `sgnet <verb> <name>` as an operator does. */
+async function tell(
+  fleet: Fleet,
+  verb: string,
+  name: string,
+): Promise<{ code: number | null; said: string }> {
+  const folder = newFolder();
+  const env = { REDIS_URL: fleet.redisUrl };
+  const { code, stdout, stderr } = await runCommand([verb, name], { cwd: folder.path, env });
+  folder.remove();
+  return { code, said: stdout + stderr };
+}
+
+journey(
+  "a drained worker finishes what it runs and takes nothing until it is undrained",
+  { posts: [{ slots: 4 }, { slots: 4 }] },
+  async (fleet) => {
+    const { workers } = await readFleet(fleet.probe, fleet.keys, 0);
+    const idle = fleet.post(0);
+    const id = /"worker is ready".*?"worker":"(w\w+)"/.exec(idle.worker.story)?.[1] ?? "";
+    assert.ok(workers.some((worker) => worker.id === id));
+    idle.standIn.behaviour.tokenMs = 20;
+    const running = Array.from({ length: 8 }, () => {
+      return new Asked(fleet.gateway, { way: "ollama-chat", stream: true, tokens: 100 });
+    });
+    await idle.standIn.waitFor("request");
+    assert.deepEqual(await tell(fleet, "drain", id), {
+      code: 0,
+      said: `${id} on ${workers[0]?.host} is told to drain.\n`,
+    });
+    await until("the announcement", async () => (await drainedNow(fleet)).join() === id);
+    await allDone(running);
+    for (const one of running) assertAnswered(one);
+    // The wait that was under way may have brought tasks: from here on there is none.
+    await until("the end of the last wait", async () => {
+      const before = idle.standIn.requests.length;
+      await ask(fleet, 4);
+      return idle.standIn.requests.length === before;
+    });
+    const before = idle.standIn.requests.length;
+    await ask(fleet, 24);
+    assert.equal(idle.standIn.requests.length, before, "it takes nothing");
+    assert.equal(idle.worker.alive, true);
+
+    assert.equal((await tell(fleet, "undrain", id)).code, 0);
+    await until("no draining", async () => (await drainedNow(fleet)).length === 0);
+    await until("a task for it", async () => {
+      await ask(fleet, 8);
+      return idle.standIn.requests.length > before;
+    });
+    const { code, said } = await tell(fleet, "drain", "nobody");
+    assert.deepEqual([code, said], [1, "There is no worker nobody: sgnet status shows them.\n"]);
+  },
+);
+
+journey(
+  "what admins may do needs their key, in a header",
+  { env: { SGNET_ADMIN_KEY: "root", SGNET_API_KEY: "user" } },
+  async ({ gateway }) => {
+    const ask = async (path: string, key: string, body?: object): Promise<readonly [number, string]> => {
+      const request = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
+      const response = await fetch(gateway.url + path, {
+        ...request,
+        headers: key === "" ? {} : { authorization: `Bearer ${key}` },
+      });
+      return [response.status, await response.text()];
+    };
+    assert.equal((await ask("/admin/dead", ""))[0], 401);
+    assert.equal((await ask("/admin/dead?key=root", ""))[0], 401);
+    for (const path of ["/admin/workers/drain", "/admin/dead/retry", "/admin/dead/drop"]) {
+      assert.equal((await ask(path, "user", { worker: "w1", model: "tiny", id: "1-1" }))[0], 403, path);
+    }
+    assert.deepEqual(await ask("/admin/dead", "root"), [200, '{"letters":[]}']);
+    const mistakes: readonly (readonly [string, object, number, RegExp])[] = [
+      ["/admin/workers/drain", { worker: "w1" }, 404, /there is no worker w1/],
+      ["/admin/workers/undrain", {}, 400, /worker must be a text/],
+      ["/admin/dead/retry", { model: "tiny", id: "1-1" }, 404, /there is no dead letter 1-1 of tiny/],
+      ["/admin/dead/drop", { model: "tiny", id: "x" }, 404, /there is no dead letter x/],
+      ["/admin/dead/drop", { model: 5, id: "x" }, 400, /model must be a text/],
+    ];
+    for (const [path, body, status, error] of mistakes) {
+      const [code, text] = await ask(path, "root", body);
+      assert.equal(code, status, text);
+      assert.match(text, error);
+    }
+    assert.equal((await ask("/admin/dead/retry", "root"))[0], 405);
+  },
+);

@@ -78,9 +78,9 @@ journey(
 
 journey(
   "what admins may do needs their key, in a header",
-  { env: { SGNET_ADMIN_KEY: "root", SGNET_API_KEY: "user" } },
+  { posts: [], env: { SGNET_ADMIN_KEY: "root", SGNET_API_KEY: "user" } },
   async ({ gateway }) => {
-    const ask = async (path: string, key: string, body?: object): Promise<readonly [number, string]> => {
+    const knock = async (path: string, key: string, body?: object): Promise<readonly [number, string]> => {
       const request = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
       const response = await fetch(gateway.url + path, {
         ...request,
@@ -88,12 +88,12 @@ journey(
       });
       return [response.status, await response.text()];
     };
-    assert.equal((await ask("/admin/dead", ""))[0], 401);
-    assert.equal((await ask("/admin/dead?key=root", ""))[0], 401);
+    assert.equal((await knock("/admin/dead", ""))[0], 401);
+    assert.equal((await knock("/admin/dead?key=root", ""))[0], 401);
     for (const path of ["/admin/workers/drain", "/admin/dead/retry", "/admin/dead/drop"]) {
-      assert.equal((await ask(path, "user", { worker: "w1", model: "tiny", id: "1-1" }))[0], 403, path);
+      assert.equal((await knock(path, "user", { worker: "w1", model: "tiny", id: "1-1" }))[0], 403, path);
     }
-    assert.deepEqual(await ask("/admin/dead", "root"), [200, '{"letters":[]}']);
+    assert.deepEqual(await knock("/admin/dead", "root"), [200, '{"letters":[]}']);
     const mistakes: readonly (readonly [string, object, number, RegExp])[] = [
       ["/admin/workers/drain", { worker: "w1" }, 404, /there is no worker w1/],
       ["/admin/workers/undrain", {}, 400, /worker must be a text/],
@@ -102,10 +102,10 @@ journey(
       ["/admin/dead/drop", { model: 5, id: "x" }, 400, /model must be a text/],
     ];
     for (const [path, body, status, error] of mistakes) {
-      const [code, text] = await ask(path, "root", body);
+      const [code, text] = await knock(path, "root", body);
       assert.equal(code, status, text);
       assert.match(text, error);
     }
-    assert.equal((await ask("/admin/dead/retry", "root"))[0], 405);
+    assert.equal((await knock("/admin/dead/retry", "root"))[0], 405);
   },
 );

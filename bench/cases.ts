@@ -11,7 +11,7 @@ import {
   TOKENS,
 } from "./metrics.ts";
 import type { Metric } from "./metrics.ts";
-import { BURST, FIRST, INSTANT, SHORT, STREAM, durationMs } from "./profiles.ts";
+import { BURST, FIRST, INSTANT, OPEN, SHORT, STREAM, durationMs } from "./profiles.ts";
 import type { Profile } from "./profiles.ts";
 
 /** One load. */
@@ -21,12 +21,16 @@ export interface BenchCase {
   readonly profile: Profile;
   readonly stream: boolean;
   readonly clients: number;
+  /** Over which the clients start; the length of a reply unless told, so that replies begin and end all the time. */
+  readonly rampMs?: number;
   readonly metrics: readonly Metric[];
 }
 
 /** Which API the load speaks. */
 export type LoadDialect = "ollama" | "openai";
 
+/** All are open long before the first one ends: only tokens are in the window, no new requests. */
+const OPEN_RAMP_MS = 6000;
 const WARM_MS = 300;
 const DRAIN_EXTRA_MS = 4000;
 
@@ -52,6 +56,14 @@ function streams(clients: number, profile: Profile): BenchCase {
   return { name: `m2-${clients}`, title, profile, stream: true, clients, metrics };
 }
 
+/** The same tokens per second over more and more streams; undefined for a number without a pace. */
+function openStreams(clients: number): BenchCase | undefined {
+  const profile = OPEN.get(clients);
+  return profile === undefined
+    ? undefined
+    : { ...streams(clients, profile), name: `open-${clients}`, rampMs: OPEN_RAMP_MS };
+}
+
 /** Time to the first token. */
 function firstToken(clients: number): BenchCase {
   const title = `M3 first token, ${clients} ${clients === 1 ? "client" : "clients"}`;
@@ -59,11 +71,12 @@ function firstToken(clients: number): BenchCase {
 }
 
 /** Makes the case of a kind for a number of clients. */
-const KINDS: Readonly<Record<string, (clients: number) => BenchCase>> = {
+const KINDS: Readonly<Record<string, (clients: number) => BenchCase | undefined>> = {
   m1: whole,
   burst,
   m2: (clients) => streams(clients, STREAM),
   m3: firstToken,
+  open: openStreams,
 };
 
 /** The cases of a full run. */
@@ -142,7 +155,7 @@ export function loadSpec(
     ...chatRequest(dialect, { model: profile.model, stream, text: "Why is the sky blue?" }),
     tokens: profile.tokens,
     clients,
-    rampMs: durationMs(profile),
+    rampMs: benchCase.rampMs ?? durationMs(profile),
     warmMs: WARM_MS,
     windowMs,
     drainMs: durationMs(profile) + DRAIN_EXTRA_MS,

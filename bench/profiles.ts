@@ -29,8 +29,32 @@ export const PATIENT: Profile = { model: "sim-patient", firstMs: 1200, gapMs: 20
 /** A tenth of a second. */
 export const BRIEF: Profile = { model: "sim-brief", firstMs: 20, gapMs: 20, tokens: 5 };
 
+/** Tokens per second of the cases with so many open streams, whatever their number. */
+const OPEN_RATE = 10_000;
+
+/** The pace at which so many streams make 10,000 tokens a second together, for twenty seconds. */
+function sharedPace(streams: number): Profile {
+  const gapMs = (streams * 1000) / OPEN_RATE;
+  return { model: `sim-gap-${gapMs}`, firstMs: 50, gapMs, tokens: 20_000 / gapMs };
+}
+
+/** By the number of open streams: a hundred to ten thousand share the same tokens per second. */
+export const OPEN: ReadonlyMap<number, Profile> = new Map(
+  [100, 1000, 10_000].map((streams) => [streams, sharedPace(streams)]),
+);
+
 /** All models the backend lists. */
-export const PROFILES: readonly Profile[] = [INSTANT, STREAM, SHORT, BURST, FIRST, SLOW, PATIENT, BRIEF];
+export const PROFILES: readonly Profile[] = [
+  INSTANT,
+  STREAM,
+  SHORT,
+  BURST,
+  FIRST,
+  SLOW,
+  PATIENT,
+  BRIEF,
+  ...OPEN.values(),
+];
 
 /** Length of one reply in ms, as the backend paces it. */
 export function durationMs(profile: Profile): number {

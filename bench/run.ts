@@ -21,7 +21,7 @@ import type { Sample } from "./report.ts";
 import { complaints, judgement } from "./verdict.ts";
 
 /** Room for the largest case. */
-const SLOTS = 5000;
+const SLOTS = 10_000;
 const SETTLE_MS = 150;
 /** Per process under test and kind of load. */
 const WARM_S = 0.8;

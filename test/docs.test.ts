@@ -64,6 +64,7 @@ describe("the documents", () => {
       keys.gateway("<tag>"),
       keys.gatewayMetrics("<tag>"),
       keys.gateways(),
+      keys.farewell("<worker>.<n>"),
       keys.worker("<worker>"),
       keys.workerMetrics("<worker>"),
       keys.workers(),

@@ -37,7 +37,7 @@ export function launchOwnProcess(command: "gateway" | "worker", settings: Settin
   return {
     ready,
     exited,
-    stop: () => stopChild(child, exited, settings.drainMs + STOP_GRACE_MS),
+    stop: () => stopChild(child, exited, settings.drainMs + settings.drainGraceMs + STOP_GRACE_MS),
     kill: () => void child.kill("SIGKILL"),
   };
 }

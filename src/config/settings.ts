@@ -29,6 +29,7 @@ export interface Settings extends LimitSettings, RedisSettings, TimeoutSettings,
   readonly busyLimit: number;
   readonly circuitFailures: number;
   readonly drainMs: number;
+  readonly drainGraceMs: number;
   readonly modelMemoryMs: number;
   readonly origins: string;
   readonly apiKeys: string;
@@ -162,6 +163,16 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     max: 3_600_000,
     unit: "ms",
     doc: "How long a stopping process lets running tasks finish.",
+  },
+  drainGraceMs: {
+    env: "SGNET_DRAIN_GRACE_MS",
+    flag: "drain-grace-ms",
+    type: "number",
+    default: 250,
+    min: 0,
+    max: 600_000,
+    unit: "ms",
+    doc: "How long a stopping gateway still takes requests while /readyz already says no: longer than your load balancer's pause between two looks, and nobody is refused.",
   },
   ...LIMIT_SETTINGS,
   modelMemoryMs: {

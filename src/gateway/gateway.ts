@@ -123,7 +123,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     takeTask: (endpoint, request, reply) => {
       board.take(endpoint, request, reply);
     },
-    unready: () => board.unready(),
+    unready: () => board.unavailable(),
     ui: openUi(events),
     metrics: pages,
     metricsType: metrics.contentType,
@@ -261,6 +261,7 @@ function handle(
 ): GatewayHandle {
   const { assembly, keys, commands, board, server, observatory, pages, presence } = running;
   const stop = async (): Promise<void> => {
+    await board.leave(assembly.settings.drainGraceMs);
     server.stopListening();
     await board.drain(assembly.settings.drainMs);
     board.failAll(new Fault("draining", "the gateway is stopping"));

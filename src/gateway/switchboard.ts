@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { systemAmbient } from "../core/ambient.ts";
 import { Fault, toFault } from "../core/fault.ts";
 import { isOver } from "../core/phase.ts";
@@ -58,6 +59,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   readonly #watchers = new Map<string, (outcome: Outcome) => void>();
   #count = 0;
   #draining = false;
+  #leaving = false;
   #onIdle: (() => void) | undefined;
 
   constructor(options: SwitchboardOptions) {
@@ -150,6 +152,17 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     if (this.#draining) return new Fault("draining", "the gateway is stopping");
     if (!commands.ready || !channel.ready) return new Fault("redis_down", "Redis is not reachable");
     return undefined;
+  }
+
+  /** As {@link unready}, and already so while a gateway that is about to stop still takes requests. */
+  unavailable(): Fault | undefined {
+    return this.#leaving ? new Fault("draining", "the gateway is about to stop") : this.unready();
+  }
+
+  /** From now on load balancers are told to go elsewhere; whoever comes is served. Resolves `graceMs` later. */
+  async leave(graceMs: number): Promise<void> {
+    this.#leaving = true;
+    if (graceMs > 0) await delay(graceMs);
   }
 
   take(endpoint: Endpoint, request: HttpRequest, reply: HttpReply): void {

@@ -21,6 +21,11 @@ export class Keys {
     return `${this.prefix}:t:{d}:${escapeTag(model)}:p0`;
   }
 
+  /** LIST that ends the wait of one claimer when its worker stops; shares the tag of the doorbells. */
+  farewell(claimer: string): string {
+    return `${this.prefix}:t:{d}:@${claimer}`;
+  }
+
   /** STREAM of frames; expires at the task's deadline, 60 s after its end frame, or is unlinked by its gateway. */
   reply(task: string): string {
     return `${this.prefix}:r:{${tagOf(task)}}:${task}`;

@@ -14,6 +14,8 @@ export interface Take {
   readonly credits: number;
   /** How long to wait for a doorbell, ms. */
   readonly waitMs: number;
+  /** Key of the bell that ends this wait, see {@link endWait}. */
+  readonly farewell?: string;
   /** On a Redis Cluster each queue is a look of its own: true looks also at those whose doorbell did not ring. */
   readonly all?: boolean;
 }
@@ -60,9 +62,21 @@ async function takeInSteps(connection: Connection, keys: Keys, options: Take): P
   return tasks;
 }
 
+/** A farewell that nobody heard is gone after this, ms. */
+const FAREWELL_MS = 5000;
+
+/** Ends the wait of the `take` with this farewell at once, or the next one's: no wait outlasts its process. */
+export async function endWait(connection: Connection, farewell: string): Promise<void> {
+  await Promise.all([
+    connection.command("RPUSH", farewell, "1"),
+    connection.command("PEXPIRE", farewell, String(FAREWELL_MS)),
+  ]);
+}
+
 async function listen(connection: Connection, keys: Keys, options: Take): Promise<unknown> {
-  const { models, credits, waitMs } = options;
-  const bells = models.map((model) => keys.doorbell(model));
+  const { models, credits, waitMs, farewell } = options;
+  const doorbells = models.map((model) => keys.doorbell(model));
+  const bells = farewell === undefined ? doorbells : [farewell, ...doorbells];
   const wait = (waitMs / 1000).toFixed(3);
   const args = [wait, String(bells.length), ...bells, "LEFT", "COUNT", String(credits)];
   return connection.command("BLMPOP", ...args);

@@ -4,7 +4,7 @@ import { serveOrder } from "../core/placement.ts";
 import { replyErrorCode } from "../redis/connection.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
-import { take } from "../redis/take.ts";
+import { endWait, take } from "../redis/take.ts";
 import { ensureGroup } from "../redis/task-stream.ts";
 import type { QueuedTask } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
@@ -26,6 +26,10 @@ export interface ClaimerOptions {
   readonly station: Station;
   /** Of its own: it blocks. */
   readonly connection: Connection;
+  /** One that does not block: ends the wait of the other. */
+  readonly bells: Connection;
+  /** Key of the bell that does so: this claimer's own. */
+  readonly farewell: string;
   readonly keys: Keys;
   readonly consumer: string;
   readonly log: Log;
@@ -66,11 +70,14 @@ export class Claimer {
     this.#loop ??= this.#run();
   }
 
-  /** Resolves when no further task will be claimed (at most one wait later). Idempotent. */
+  /** Resolves when no further task will be claimed: at once, or with Redis away at most one wait later. Idempotent. */
   async stop(): Promise<void> {
+    const { station, bells, farewell } = this.#options;
     this.#stopped = true;
-    this.#options.station.wake();
+    station.wake();
     this.#onReady?.();
+    if (this.#loop === undefined) return;
+    await endWait(bells, farewell).catch(() => undefined);
     await this.#loop;
   }
 
@@ -83,7 +90,7 @@ export class Claimer {
   }
 
   async #takeSome(): Promise<void> {
-    const { station, connection, keys, consumer, mono, random, run, onLost } = this.#options;
+    const { station, connection, keys, consumer, mono, random, run, onLost, farewell } = this.#options;
     this.#turn += 1;
     const offer = station.offer;
     const models = serveOrder(offer.models, this.#turn);
@@ -93,7 +100,7 @@ export class Claimer {
     const all = askedAt - this.#lookedAt > WAIT_MAX_MS;
     if (all) this.#lookedAt = askedAt;
     try {
-      const tasks = await take(connection, keys, { models, consumer, credits, waitMs, all });
+      const tasks = await take(connection, keys, { models, consumer, credits, waitMs, all, farewell });
       this.#told = false;
       if (mono() - askedAt > waitMs + this.#lateMs) onLost();
       else for (const task of tasks) run(station, task);

@@ -2,6 +2,8 @@ import { tagOf } from "../core/task.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { gatewaysAlive } from "../redis/registry.ts";
+import { dropReplies } from "../redis/reply-stream.ts";
+import { dropBody } from "../redis/body.ts";
 import { HOLD_MS } from "../redis/control.ts";
 import type { Attempt, StopReason } from "./attempt.ts";
 
@@ -122,7 +124,16 @@ export class Roll {
 
   #gatewayGone(tag: string): void {
     this.#gateways.delete(tag);
-    for (const attempt of this.all()) if (tagOf(attempt.id) === tag) attempt.stop("gone");
+    const { connection, keys } = this.#options;
+    const attempts = this.all().filter((attempt) => tagOf(attempt.id) === tag);
+    for (const attempt of attempts) {
+      attempt.stop("gone");
+      // Nobody else would, before the deadline.
+      dropBody(connection, keys, attempt.id).catch(() => undefined);
+    }
+    if (attempts.length === 0) return;
+    const tasks = attempts.map(({ id }) => id);
+    dropReplies(connection, keys, tasks).catch(() => undefined);
   }
 
   #remember(task: string): void {

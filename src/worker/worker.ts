@@ -203,7 +203,7 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
     metrics.claimed(1);
     runner.run(station, task);
   };
-  const claims = { ...common, consumer: worker, onLost: keeper.lookForOrphans, run };
+  const claims = { ...common, consumer: worker, bells: links.leases, onLost: keeper.lookForOrphans, run };
   const claimers = await recruitClaimers(stations, redis, claims);
   for (const connection of redis.connections) connection.onDown(metrics.redisFailed);
   return {
@@ -246,11 +246,13 @@ function recruitStations(
 async function recruitClaimers(
   stations: readonly Station[],
   redis: Connections,
-  options: Omit<ClaimerOptions, "station" | "connection">,
+  options: Omit<ClaimerOptions, "station" | "connection" | "farewell">,
 ): Promise<readonly Claimer[]> {
   const claimers: Claimer[] = [];
-  for (const station of stations) {
-    claimers.push(new Claimer({ ...options, station, connection: await redis.open("claims") }));
+  for (const [index, station] of stations.entries()) {
+    const connection = await redis.open("claims");
+    const farewell = options.keys.farewell(`${options.consumer}.${index}`);
+    claimers.push(new Claimer({ ...options, station, connection, farewell }));
   }
   return claimers;
 }

@@ -72,6 +72,7 @@ export class Fleet {
       PORT: "0",
       REDIS_URL: options.redis.url,
       SGNET_LEASE_MS: String(LEASE_MS),
+      SGNET_DRAIN_GRACE_MS: "0",
       SGNET_STATE_DIR: join(options.dir, "state"),
       ...options.plan.env,
     };

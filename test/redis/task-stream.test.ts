@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { connect } from "../../src/redis/connect.ts";
+import type { Connection } from "../../src/redis/connection.ts";
 import { readQueues } from "../../src/redis/queue-readings.ts";
 import {
   announceWorker,
@@ -9,7 +10,7 @@ import {
   rememberedModels,
   tidyRegistry,
 } from "../../src/redis/registry.ts";
-import { take } from "../../src/redis/take.ts";
+import { endWait, take } from "../../src/redis/take.ts";
 import {
   acknowledge,
   dropIdleConsumers,
@@ -209,5 +210,25 @@ describe("connection", () => {
 
   it("passes Redis's own errors on", async () => {
     await assert.rejects(rig.connection.command("XADD", "nokey"), /wrong number of arguments/);
+  });
+});
+
+describe("a farewell", () => {
+  it("ends the wait of its claimer at once, and no other's", async () => {
+    const [mine, other] = [await rig.connect(), await rig.connect()];
+    await ensureGroup(rig.connection, rig.keys, "farewell");
+    const wait = { models: ["farewell"], credits: 8, waitMs: 4000 };
+    const over: string[] = [];
+    const note = async (name: string, connection: Connection): Promise<void> => {
+      await take(connection, rig.keys, { ...wait, consumer: name, farewell: rig.keys.farewell(name) });
+      over.push(name);
+    };
+    const waits = [note("w1.0", mine), note("w1.1", other)];
+    await endWait(rig.connection, rig.keys.farewell("w1.0"));
+    await Promise.race(waits);
+    assert.deepEqual(over, ["w1.0"]);
+    await endWait(rig.connection, rig.keys.farewell("w1.1"));
+    await Promise.all(waits);
+    assert.equal(await rig.connection.command("EXISTS", rig.keys.farewell("w1.0")), 0);
   });
 });

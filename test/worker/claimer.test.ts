@@ -34,6 +34,8 @@ function rigOf(delayMs: number): Rig {
     claimer: new Claimer({
       station,
       connection,
+      bells: connection,
+      farewell: keys.farewell("w1.0"),
       keys,
       consumer: "w1",
       leaseMs: 1000,

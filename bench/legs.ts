@@ -82,7 +82,8 @@ async function startPeer(name: LegName, context: LegContext): Promise<Leg> {
   const port = await freePort();
   const folder = path.join(context.folder, `${name}-${port}`);
   mkdirSync(folder);
-  const args = peer.args({ port, backendPorts: context.backendPorts, folder });
+  const sparePort = await freePort();
+  const args = peer.args({ port, sparePort, backendPorts: context.backendPorts, folder });
   const env = { ...cleanEnv(), ...peer.env };
   const child = context.children.start({ role: name, command, args, cwd: folder, env });
   await child.until(async () => (await fetchText(port, peer.readyPath)) !== undefined || undefined);

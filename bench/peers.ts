@@ -6,6 +6,8 @@ import { PROFILES } from "./profiles.ts";
 /** Where a peer listens and sends to. */
 export interface PeerPlace {
   readonly port: number;
+  /** For what it has besides: metrics. */
+  readonly sparePort: number;
   readonly backendPorts: readonly number[];
   /** A folder of its own. */
   readonly folder: string;
@@ -136,7 +138,8 @@ function litellmArgs(place: PeerPlace): readonly string[] {
 
 function routerArgs(place: PeerPlace): readonly string[] {
   const where = ["--host", "127.0.0.1", "--port", String(place.port)];
-  return ["--worker-urls", ...urls(place), "--policy", "round_robin", ...where];
+  const metrics = ["--prometheus-host", "127.0.0.1", "--prometheus-port", String(place.sparePort)];
+  return ["--worker-urls", ...urls(place), "--policy", "round_robin", ...where, ...metrics];
 }
 
 function sglangArgs(place: PeerPlace): readonly string[] {

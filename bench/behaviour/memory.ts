@@ -92,6 +92,7 @@ async function queueFindings(rig: Rig): Promise<Finding[]> {
   const worker = pids["worker"];
   if (redisPort === undefined || worker === undefined) return [];
   const queue = `sgnet:q:{${BRIEF.model}}:p0`;
+  await sleep(SETTLE_MS); // until nothing of the streams before is left
   const before = await redisMemory(redisPort);
   process.kill(worker, "SIGSTOP");
   let used = 0;

@@ -7,8 +7,9 @@ import type { Task } from "../core/task.ts";
 import { faultFace } from "../protocols/catalogue.ts";
 import type { Heartbeat } from "../protocols/heartbeats.ts";
 import type { Cursor } from "../redis/reply-stream.ts";
-import { idHeaders, sendFault } from "./fault-reply.ts";
+import { sendFault } from "./fault-reply.ts";
 import type { Headers, HttpReply } from "./http.ts";
+import { idHeaders } from "./request-id.ts";
 
 /** What an exchange needs of its surroundings. */
 export interface ExchangeHost {

@@ -1,8 +1,9 @@
 import { Fault } from "../core/fault.ts";
 import { dialectOf } from "../core/task.ts";
-import type { Dialect, Endpoint } from "../core/task.ts";
+import type { Endpoint } from "../core/task.ts";
 import { faultFace } from "../protocols/catalogue.ts";
 import type { Headers, HttpReply, HttpRequest } from "./http.ts";
+import { dialectOfPath, idHeaders, plainIdHeaders } from "./request-id.ts";
 
 /** Faults told before the first byte of a reply. */
 
@@ -35,20 +36,9 @@ export function sendPathFault(
   fault: Fault,
   more: Headers = [],
 ): void {
-  const { contentType, body } = faultFace(dialectOfPath(request.path)).body(fault, "");
-  reply.send(fault.http, [...faultHeaders(fault, contentType), ...more], body);
-}
-
-/** Anthropic's clients know the paths below /v1/messages, OpenAI's the rest of /v1. */
-function dialectOfPath(path: string): Dialect {
-  if (path.startsWith("/v1/messages")) return "anthropic";
-  return path.startsWith("/v1/") ? "openai" : "ollama";
-}
-
-/** The id of a request, by the names under which clients of the dialect look for it. */
-export function idHeaders(dialect: Dialect, requestId: string): Headers {
-  const id = ["x-request-id", requestId] as const;
-  return dialect === "anthropic" ? [id, ["request-id", requestId]] : [id];
+  const ids = plainIdHeaders(request);
+  const { contentType, body } = faultFace(dialectOfPath(request.path)).body(fault, ids[0]?.[1] ?? "");
+  reply.send(fault.http, [...faultHeaders(fault, contentType), ...ids, ...more], body);
 }
 
 /** Headers of an error reply. */

@@ -9,6 +9,7 @@ import type { Opening } from "../protocols/protocol.ts";
 import { readBody } from "./body.ts";
 import { sendFault } from "./fault-reply.ts";
 import type { HttpReply, HttpRequest } from "./http.ts";
+import { cleanRequestId } from "./request-id.ts";
 import { limitsFrom } from "./timeout-policy.ts";
 import type { Refusal } from "./witness.ts";
 
@@ -84,11 +85,4 @@ function knownModel(host: IntakeHost, endpoint: Endpoint, opening: Opening): str
   const key = host.findModel(opening.model);
   if (key === undefined) throw modelNotFound(opening.model, endpoint);
   return key;
-}
-
-const REQUEST_ID = /^[\w.:@/+=-]{1,128}$/;
-
-/** A client's own request id is kept when it is harmless in headers and logs. */
-function cleanRequestId(id: string): string | undefined {
-  return REQUEST_ID.test(id) ? id : undefined;
 }

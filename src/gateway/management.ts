@@ -13,6 +13,7 @@ import { sendPathFault } from "./fault-reply.ts";
 import type { Handler, Headers, HttpReply, HttpRequest, Route } from "./http.ts";
 import type { Keyring } from "./keyring.ts";
 import { ProgressReply } from "./progress-reply.ts";
+import { plainIdHeaders } from "./request-id.ts";
 import type { ShowView } from "./show-view.ts";
 
 export interface ManagementHost {
@@ -40,7 +41,7 @@ export function managementRoutes(host: ManagementHost): readonly Route[] {
     const { method, path } = ERRANDS[errand];
     const handler = guarded(host, errand, (request, reply) => {
       const order = { errand, model: readDigest(request.path.replace(/\/$/, "")), body: request.body };
-      giveWhole(host, { order, servers: serversOf(host.catalogue.workers) }, reply);
+      giveWhole(host, { order, servers: serversOf(host.catalogue.workers) }, { request, reply });
     });
     return { method, path: `${path}*`, handler };
   });
@@ -48,13 +49,26 @@ export function managementRoutes(host: ManagementHost): readonly Route[] {
     {
       method: "GET",
       path: "/api/ps",
-      handler: (_, reply) => reply.send(200, NATIVE_JSON, psBody(host.catalogue.cards)),
+      handler: (request, reply) => {
+        reply.send(200, [...NATIVE_JSON, ...plainIdHeaders(request)], psBody(host.catalogue.cards));
+      },
     },
-    { method: "GET", path: "/api/status", handler: (_, reply) => reply.send(200, NATIVE_JSON, STATUS_BODY) },
+    {
+      method: "GET",
+      path: "/api/status",
+      handler: (request, reply) => {
+        reply.send(200, [...NATIVE_JSON, ...plainIdHeaders(request)], STATUS_BODY);
+      },
+    },
     { method: "POST", path: "/api/show", handler: (request, reply) => void show(host, request, reply) },
     ...orders,
     ...blobs,
   ];
+}
+
+interface Asked {
+  readonly request: HttpRequest;
+  readonly reply: HttpReply;
 }
 
 type Order = Exclude<ModelErrand, "ollama-show">;
@@ -74,7 +88,7 @@ async function show(host: ManagementHost, request: HttpRequest, reply: HttpReply
     const { model } = readOrder("ollama-show", value);
     const { status, contentType, body } = await host.show.answer(model, value);
     const shown = status === 200 ? shownTo(request.headers.userAgent, model, body) : body;
-    reply.send(status, [["content-type", contentType]], shown);
+    reply.send(status, [["content-type", contentType], ...plainIdHeaders(request)], shown);
   } catch (error) {
     sendPathFault(request, reply, toFault(error));
   }
@@ -103,16 +117,12 @@ function throwIfUnready(host: ManagementHost): void {
   if (unready !== undefined) throw unready;
 }
 
-function give(
-  host: ManagementHost,
-  errand: Order,
-  { request, reply }: { request: HttpRequest; reply: HttpReply },
-): void {
+function give(host: ManagementHost, errand: Order, { request, reply }: Asked): void {
   const { value, bytes } = readBody(request.body);
   const { model, stream } = readOrder(errand, value);
   const servers = chooseServers(serversOf(host.catalogue.workers), errand, model);
   if (!ERRANDS[errand].stream) {
-    giveWhole(host, { order: { errand, model, body: bytes }, servers }, reply);
+    giveWhole(host, { order: { errand, model, body: bytes }, servers }, { request, reply });
     return;
   }
   const body = Buffer.from(JSON.stringify({ ...value, stream: true }));
@@ -141,18 +151,18 @@ function chooseServers(servers: readonly Server[], errand: Order, model: string)
 function giveWhole(
   host: ManagementHost,
   { order, servers }: { readonly order: ErrandOrder; readonly servers: readonly Server[] },
-  reply: HttpReply,
+  asked: Asked,
 ): void {
   if (servers.length === 0) throw new Fault("not_implemented", "no Ollama server is in the fleet");
   const sent = servers.map((server) => host.errands.send(server, order));
-  reply.onAbort(() => {
+  asked.reply.onAbort(() => {
     for (const one of sent) one.cancel();
   });
-  void sendMerged(reply, servers, sent);
+  void sendMerged(asked, servers, sent);
 }
 
 async function sendMerged(
-  reply: HttpReply,
+  { request, reply }: Asked,
   servers: readonly Server[],
   sent: readonly SentErrand[],
 ): Promise<void> {
@@ -162,10 +172,10 @@ async function sendMerged(
   const server = servers[failed];
   if (answer === undefined || server === undefined) {
     // 201 says that a server had to make something.
-    reply.send(Math.max(...answers.map(({ status }) => status)), [], "");
+    reply.send(Math.max(...answers.map(({ status }) => status)), plainIdHeaders(request), "");
     return;
   }
   const text = errorOf(answer.body.toString());
   const error = servers.length === 1 ? text : `${nameOf(server)}: ${text}`;
-  reply.send(answer.status, NATIVE_JSON, JSON.stringify({ error }));
+  reply.send(answer.status, [...NATIVE_JSON, ...plainIdHeaders(request)], JSON.stringify({ error }));
 }

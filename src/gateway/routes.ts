@@ -5,6 +5,7 @@ import { modelBody, modelsBody, tagsBody, versionBody } from "../protocols/listi
 import type { Catalogue } from "./catalogue.ts";
 import { faultHeaders, sendPathFault, sendUnknownPath } from "./fault-reply.ts";
 import type { Handler, Headers, HttpReply, HttpRequest, Route } from "./http.ts";
+import { plainIdHeaders } from "./request-id.ts";
 import { asksForPage } from "./ui.ts";
 import type { Ui } from "./ui.ts";
 
@@ -46,17 +47,17 @@ export function buildRoutes(host: RoutesHost): Route[] {
       if (asksForPage(request)) host.ui.page(request, reply);
       else reply.send(200, [...TEXT, ["vary", "Accept"]], "Ollama is running");
     }),
-    ...readable("/api/version", (_request, reply) => {
-      reply.send(200, NATIVE_JSON, versionBody(host.version));
+    ...readable("/api/version", (request, reply) => {
+      reply.send(200, [...NATIVE_JSON, ...plainIdHeaders(request)], versionBody(host.version));
     }),
-    ...readable("/api/tags", (_request, reply) => {
-      reply.send(200, NATIVE_JSON, tagsBody(host.catalogue.models));
+    ...readable("/api/tags", (request, reply) => {
+      reply.send(200, [...NATIVE_JSON, ...plainIdHeaders(request)], tagsBody(host.catalogue.models));
     }),
     {
       method: "GET",
       path: "/v1/models",
-      handler: (_request, reply) => {
-        reply.send(200, JSON_TYPE, modelsBody(host.catalogue.models));
+      handler: (request, reply) => {
+        reply.send(200, [...JSON_TYPE, ...plainIdHeaders(request)], modelsBody(host.catalogue.models));
       },
     },
     { method: "GET", path: `${MODEL_PREFIX}*`, handler: oneModel(host) },
@@ -81,8 +82,9 @@ function oneModel(host: RoutesHost): Handler {
     const asked = decode(request.path.slice(MODEL_PREFIX.length)).replace(/\/$/, "");
     const key = host.catalogue.find(asked);
     const card = host.catalogue.models.find((model) => model.key === key);
-    if (card !== undefined) reply.send(200, JSON_TYPE, modelBody(card, asked));
-    else sendPathFault(request, reply, new Fault("model_not_found", `model '${asked}' not found`));
+    if (card !== undefined) {
+      reply.send(200, [...JSON_TYPE, ...plainIdHeaders(request)], modelBody(card, asked));
+    } else sendPathFault(request, reply, new Fault("model_not_found", `model '${asked}' not found`));
   };
 }
 

@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { Fault } from "../../src/core/fault.ts";
+import { Opener } from "../../src/gateway/opener.ts";
+import { Keys } from "../../src/redis/keys.ts";
+import { FakeConnection } from "../redis/fake-connection.ts";
+import { exchangeOf } from "./exchange-rig.ts";
+
+/** A connection whose answers come when the test says so, and the names of the commands that arrived. */
+class SlowConnection extends FakeConnection {
+  readonly #waiting: ((value: unknown) => void)[] = [];
+  override answer = (): Promise<unknown> => new Promise((resolve) => this.#waiting.push(resolve));
+
+  get names(): string[] {
+    return this.arrived.map((command) => command.split(" ", 1)[0] ?? "");
+  }
+
+  /** Answers everything that has arrived; resolves when what follows from that has arrived. */
+  async reply(value: unknown): Promise<void> {
+    for (const resolve of this.#waiting.splice(0)) resolve(value);
+    await turn();
+  }
+}
+
+const keys = new Keys("test");
+const now = (): number => 0;
+
+test("on one server a task is opened in one go", async () => {
+  const connection = new SlowConnection();
+  const opener = new Opener({ connection, keys, now });
+  const open = opener.open(exchangeOf("g.1", { body: Buffer.alloc(200_000) }).exchange.task, "tiny");
+  await turn();
+  assert.deepEqual(connection.names, ["EVAL", "SET", "XADD", "RPUSH"]);
+  await connection.reply("5-0");
+  assert.equal(await open, "5-0");
+});
+
+test("on a cluster each step of opening a task waits for the one before", async () => {
+  const connection = new SlowConnection();
+  connection.sharded = true;
+  const opener = new Opener({ connection, keys, now });
+  const large = opener.open(exchangeOf("g.1", { body: Buffer.alloc(200_000) }).exchange.task, "tiny");
+  const small = opener.open(exchangeOf("g.2").exchange.task, "other");
+  await turn();
+  assert.deepEqual(connection.names, ["EVAL", "SET"], "the replies of both, and the body");
+  await connection.reply(null);
+  assert.deepEqual(connection.names.slice(2), ["XADD", "XADD"]);
+  await connection.reply("5-0");
+  assert.deepEqual(await Promise.all([large, small]), ["5-0", "5-0"]);
+  assert.deepEqual(connection.names.slice(4), ["RPUSH", "RPUSH"]);
+});
+
+test("a task of a cluster that is not certain is refused, and its doorbell does not ring", async () => {
+  const connection = new SlowConnection();
+  connection.sharded = true;
+  const opener = new Opener({ connection, keys, now });
+  const open = opener.open(exchangeOf("g.1").exchange.task, "tiny");
+  await turn();
+  connection.answer = () => Promise.reject(new Fault("redis_down", "the node is gone"));
+  await Promise.all([assert.rejects(open, { code: "redis_down" }), connection.reply(null)]);
+  assert.deepEqual(connection.names, ["EVAL", "XADD"]);
+});

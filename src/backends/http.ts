@@ -96,13 +96,13 @@ export class HttpOrigin {
     return this.#exchange(outgoing, receiver, { signal });
   }
 
-  /** The JSON of a 2xx reply. Rejects as `get` does, with `backend_busy` for 503 and `backend_error` for the rest. */
+  /** The JSON of a 2xx reply. Rejects as `get` does, with `backend_busy` for 429 and 503 and `backend_error` for the rest. */
   async getJson(path: string, signal: AbortSignal): Promise<Json> {
     const reply = await this.get(path, signal);
-    if (reply.status === 503) {
+    if (reply.status === 429 || reply.status === 503) {
       const retryAfter = retryAfterOf(reply.headers);
       const wait = retryAfter === undefined ? {} : { retryAfter };
-      throw new Fault("backend_busy", `the backend is not ready: ${path} answered 503`, wait);
+      throw new Fault("backend_busy", `the backend is not ready: ${path} answered ${reply.status}`, wait);
     }
     if (!isOk(reply.status)) {
       throw new Fault("backend_error", `the backend answered ${reply.status} to GET ${path}`);

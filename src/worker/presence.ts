@@ -139,8 +139,10 @@ export class Presence {
   }
 
   async #lookFailed(station: Station, error: unknown): Promise<void> {
+    const { code, message: reason } = toFault(error);
+    // Too busy for the look, and at work: it is there, and its gates follow what it takes.
+    if (code === "backend_busy" && station.busy > 0) return;
     if (!station.failed()) return;
-    const reason = toFault(error).message;
     this.#options.log.warn("backend is not available", { backend: station.backend.name, reason });
     await this.announce(true);
   }

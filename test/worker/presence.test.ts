@@ -1,0 +1,57 @@
+import assert from "node:assert/strict";
+import { afterEach, describe, it } from "node:test";
+import { Fault } from "../../src/core/fault.ts";
+import { Keys } from "../../src/redis/keys.ts";
+import { openLog } from "../../src/telemetry/log.ts";
+import { Presence } from "../../src/worker/presence.ts";
+import type { Station } from "../../src/worker/station.ts";
+import { FakeConnection } from "../redis/fake-connection.ts";
+import { idleStation } from "./station-rig.ts";
+
+let presence: Presence | undefined;
+
+afterEach(async () => {
+  await presence?.stop();
+});
+
+/** Looks at a station whose backend answers the look with this fault. */
+async function look(station: Station, fault: Fault): Promise<void> {
+  station.backend.inspect = () => Promise.reject(fault);
+  presence = new Presence({
+    connection: new FakeConnection(),
+    keys: new Keys("test"),
+    worker: "w1",
+    version: "1",
+    log: openLog({ level: "error", format: "json" }),
+    stations: [station],
+    now: () => 0,
+    mono: () => 0,
+    metrics: { loaded: () => {}, redisAnswered: () => {} },
+    onModel: () => {},
+  });
+  await presence.look(station);
+}
+
+const BUSY = new Fault("backend_busy", "full");
+
+describe("a look at a backend", () => {
+  it("that is too busy for it, and at work for us, does not take it for down", async () => {
+    const station = idleStation(2);
+    station.occupy("tiny");
+    await look(station, BUSY);
+    assert.equal(station.healthy, true);
+  });
+
+  it("that is not ready and does nothing for us takes it for down", async () => {
+    const station = idleStation(2);
+    await look(station, BUSY);
+    assert.equal(station.healthy, false);
+  });
+
+  it("that cannot be reached takes it for down, whatever it ran", async () => {
+    const station = idleStation(2);
+    station.occupy("tiny");
+    await look(station, new Fault("backend_unreachable", "gone"));
+    assert.equal(station.healthy, false);
+  });
+});

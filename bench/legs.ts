@@ -37,6 +37,9 @@ export interface LegContext {
   readonly backendPorts: readonly number[];
   /** Tasks each backend gets at once from a way that keeps count. */
   readonly slots: number;
+  /** Gateway processes on the one port, and workers of each backend. */
+  readonly processes: number;
+  readonly workers: number;
   /** By which API the worker asks the backend. */
   readonly backendDialect: LoadDialect;
 }
@@ -98,14 +101,17 @@ async function startFloor(context: LegContext): Promise<Leg> {
 async function startGateway(context: LegContext): Promise<Leg> {
   const redisPort = await freePort();
   const redis = await startRedis(context, redisPort);
-  const settings = gatewaySettings(context.slots);
+  const settings = { ...gatewaySettings(context.slots), SGNET_PROCESSES: String(context.processes) };
   const env = { ...cleanEnv(), ...settings, REDIS_URL: `redis://127.0.0.1:${redisPort}` };
   const port = await freePort();
   const gateway = startScript(context, "gateway", ["../src/cli.ts", "gateway"], {
     ...env,
     PORT: String(port),
   });
-  const workers = context.backendPorts.map((backendPort, index) =>
+  const posts = context.backendPorts.flatMap((backendPort) =>
+    Array<number>(context.workers).fill(backendPort),
+  );
+  const workers = posts.map((backendPort, index) =>
     startScript(context, index === 0 ? "worker" : `worker ${index + 1}`, ["../src/cli.ts", "worker"], {
       ...env,
       SGNET_BACKENDS: `${context.backendDialect}+http://127.0.0.1:${backendPort}`,

@@ -67,9 +67,17 @@ function byProcess(label: string, digits: number, count: (report: LoadReport) =>
   return [all, ...parts];
 }
 
-/** CPU of one process per unit of work in µs; undefined where there is no such process or work. */
-export function shareOf(report: LoadReport, role: string, count: number): number | undefined {
-  return per(report.expenses[role]?.cpuS, count);
+/** CPU of a part per unit of work in µs, all its processes together; undefined where there is no such part or work. */
+export function shareOf(report: LoadReport, part: string, count: number): number | undefined {
+  const mine = Object.entries(report.expenses).filter(
+    ([role]) => role === part || role.startsWith(`${part} `),
+  );
+  return mine.length === 0
+    ? undefined
+    : per(
+        mine.reduce((sum, [, { cpuS }]) => sum + cpuS, 0),
+        count,
+      );
 }
 
 function cpuOf({ cpuS }: Expense): number {

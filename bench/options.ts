@@ -20,6 +20,9 @@ export interface BenchOptions {
   readonly cases: readonly BenchCase[];
   /** Looks at behaviour, `m4` to `m7`, once after the rounds. */
   readonly looks: readonly string[];
+  /** Gateway processes on one port, and workers, in the rounds. */
+  readonly processes: number;
+  readonly workers: number;
   /** Open streams of the look at memory. */
   readonly streams: number;
   /** The API that the load speaks. */
@@ -60,6 +63,8 @@ export function readOptions(args: readonly string[]): BenchOptions {
       dialect: { type: "string", default: "ollama" },
       backend: { type: "string" },
       streams: { type: "string", default: "1000" },
+      processes: { type: "string", default: "1" },
+      workers: { type: "string", default: "1" },
       out: { type: "string" },
     },
   });
@@ -75,6 +80,8 @@ export function readOptions(args: readonly string[]): BenchOptions {
     cases: quick && values.cases === "" ? quickCases() : casesOf(asked.filter((name) => !isLook(name))),
     looks: quick && values.cases === "" ? [] : asked.filter(isLook),
     streams: positive("streams", values.streams),
+    processes: positive("processes", values.processes),
+    workers: positive("workers", values.workers),
     dialect: dialectOf("dialect", values.dialect),
     backend: dialectOf("backend", values.backend ?? values.dialect),
     limitS: positive("limit", values.limit),

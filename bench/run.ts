@@ -39,6 +39,8 @@ async function startStage(children: Children, folder: string, options: BenchOpti
     folder,
     backendPorts: [],
     slots: SLOTS,
+    processes: options.processes,
+    workers: options.workers,
     backendDialect: options.backend,
   };
   const backend = startScript(start, "backend", ["backend.ts"]);
@@ -115,7 +117,7 @@ function settingsFacts(options: BenchOptions, samples: readonly Sample[]): Facts
   const gateway = Object.entries(gatewaySettings(SLOTS)).map(([name, value]) => `${name}=${value}`);
   return {
     settings: `${options.dialect} API, ${options.backend} backend, ${rounds} interleaved rounds, windows of ${options.seconds} s, median (min–max)`,
-    gateway: `one gateway, one worker, ${gateway.join(" ")}`,
+    gateway: `gateway processes: ${options.processes}, workers: ${options.workers}, ${gateway.join(" ")}`,
     redis: `defaults but ${REDIS_SETTINGS.map((word) => word || '""').join(" ")} (nothing on disk)`,
   };
 }

@@ -77,6 +77,8 @@ async function takeLook(
     folder,
     backendPorts: [],
     slots: look.slots,
+    processes: 1,
+    workers: 1,
     backendDialect: options.backend,
   };
   try {

@@ -47,6 +47,8 @@ test("what is on PATH is found, and only that; one that is missing is no way", a
     children: new Children(),
     folder: os.tmpdir(),
     slots: 1,
+    processes: 1,
+    workers: 1,
     backendDialect: "openai",
   } as const;
   await assert.rejects(

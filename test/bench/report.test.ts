@@ -3,6 +3,7 @@ import test from "node:test";
 import { quickCases } from "../../bench/cases.ts";
 import type { LegName } from "../../bench/legs.ts";
 import type { LoadReport } from "../../bench/load-spec.ts";
+import { shareOf } from "../../bench/metrics.ts";
 import { readOptions } from "../../bench/options.ts";
 import { medians, renderTable, spread } from "../../bench/report.ts";
 import type { Sample } from "../../bench/report.ts";
@@ -123,6 +124,13 @@ test("the best round counts, and a round with other work on the machine does not
   assert.match(judgement(changedRounds("m1-64", disturbed)).join("\n"), /requests\/s: not judged/);
   const costly = { ...disturbed, requests: 100 };
   assert.match(complaints(quick, LEGS, changedRounds("m1-64", costly)).join(), /CPU per request/);
+});
+
+test("the processes of a part count together", () => {
+  const expense = (cpuS: number): { cpuS: number; rssMb: number } => ({ cpuS, rssMb: 1 });
+  const expenses = { worker: expense(1), "worker 2": expense(2), workers: expense(9) };
+  assert.equal(shareOf({ ...report(8), expenses }, "worker", 3), 1e6);
+  assert.equal(shareOf({ ...report(8), expenses }, "gateway", 3), undefined);
 });
 
 test("flags are checked", () => {

@@ -127,8 +127,9 @@ test("the best round counts, and a round with other work on the machine does not
 });
 
 test("the processes of a part count together", () => {
-  const expense = (cpuS: number): { cpuS: number; rssMb: number } => ({ cpuS, rssMb: 1 });
-  const expenses = { worker: expense(1), "worker 2": expense(2), workers: expense(9) };
+  const [one, two, nine] = [1, 2, 9].map((cpuS) => ({ cpuS, rssMb: 1 }));
+  assert.ok(one !== undefined && two !== undefined && nine !== undefined);
+  const expenses = { worker: one, "worker 2": two, workers: nine };
   assert.equal(shareOf({ ...report(8), expenses }, "worker", 3), 1e6);
   assert.equal(shareOf({ ...report(8), expenses }, "gateway", 3), undefined);
 });

@@ -63,22 +63,39 @@ export async function requireSupported(connection: Connection): Promise<void> {
   if (problem !== undefined) throw new Fault("internal", problem);
 }
 
-/** Memory, clients and health of all masters together. @param mono ms, monotonic */
+/**
+ * Redis's memory, clients and health. On a Redis Cluster the memory of the master that is nearest to its limit, the
+ * clients of all, the shortest uptime. @param mono ms, monotonic
+ */
 export async function readRedis(connection: Connection, mono: () => number): Promise<RedisReading> {
   const from = mono();
   await connection.everywhere("PING");
   const roundTripMs = mono() - from;
-  const infos = (await connection.everywhere("INFO")).map(asText);
-  const each = (name: string): string[] =>
-    infos.map((info) => new RegExp(`^${name}:(\\S+)`, "m").exec(info)?.[1] ?? "");
-  const sum = (name: string): number => each(name).reduce((total, value) => total + Number(value), 0);
-  const failed = [...each("aof_last_write_status"), ...each("rdb_last_bgsave_status")].includes("err");
+  const servers = (await connection.everywhere("INFO")).map((info) => readServer(asText(info)));
+  const [fullest] = servers.toSorted((a, b) => fullness(b) - fullness(a));
+  if (fullest === undefined) throw new Fault("redis_down", "Redis is not connected");
   return {
-    usedMemoryBytes: sum("used_memory"),
-    maxMemoryBytes: sum("maxmemory"),
-    clients: sum("connected_clients"),
-    uptimeSeconds: Math.min(...each("uptime_in_seconds").map(Number)),
-    persistent: !failed,
+    usedMemoryBytes: fullest.usedMemoryBytes,
+    maxMemoryBytes: fullest.maxMemoryBytes,
+    clients: servers.reduce((sum, { clients }) => sum + clients, 0),
+    uptimeSeconds: Math.min(...servers.map(({ uptimeSeconds }) => uptimeSeconds)),
+    persistent: servers.every(({ persistent }) => persistent),
     roundTripMs,
   };
+}
+
+function readServer(info: string): Omit<RedisReading, "roundTripMs"> {
+  const field = (name: string): string => new RegExp(`^${name}:(\\S+)`, "m").exec(info)?.[1] ?? "";
+  return {
+    usedMemoryBytes: Number(field("used_memory")),
+    maxMemoryBytes: Number(field("maxmemory")),
+    clients: Number(field("connected_clients")),
+    uptimeSeconds: Number(field("uptime_in_seconds")),
+    persistent: field("aof_last_write_status") !== "err" && field("rdb_last_bgsave_status") !== "err",
+  };
+}
+
+/** Comparable between servers; those without a limit come last, by what they use. */
+function fullness({ usedMemoryBytes, maxMemoryBytes }: Omit<RedisReading, "roundTripMs">): number {
+  return usedMemoryBytes / (maxMemoryBytes === 0 ? Number.MAX_SAFE_INTEGER : maxMemoryBytes);
 }

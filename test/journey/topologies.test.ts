@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Ollama } from "ollama";
 import OpenAI from "openai";
 import { asText } from "../../src/redis/replies.ts";
+import { runCommand } from "../commands/command.ts";
 import { RedisCluster } from "../redis/cluster-rig.ts";
 import { SentinelTrio } from "../redis/sentinel-rig.ts";
 import { standInVector, unitVector } from "../stand-in.ts";
@@ -57,6 +58,31 @@ async function otherRequests(fleet: Fleet): Promise<void> {
     ["/metrics/fleet", "/readyz", "/v1/models"].map(async (path) => (await fetch(url + path)).status),
   );
   assert.deepEqual(pages, [200, 200, 200]);
+}
+
+/** Who only looks finds the way, too. */
+async function seenByPeople(fleet: Fleet): Promise<void> {
+  const body = JSON.stringify({ model: MODEL, messages: [{ role: "user", content: "hello" }] });
+  const headers = { "content-type": "application/json", "x-request-id": "told" };
+  const url = `${fleet.gateway.url}/v1/chat/completions`;
+  await (await fetch(url, { method: "POST", headers, body })).text();
+  const run = async (...args: string[]): ReturnType<typeof runCommand> =>
+    runCommand(args, { cwd: import.meta.dirname, env: { REDIS_URL: fleet.redisUrl, PORT: "0" } });
+  const [status, top, dead, doctor, story] = await Promise.all([
+    run("status"),
+    run("top"),
+    run("dead"),
+    run("doctor"),
+    until("its story", async () => {
+      const trace = await run("trace", "told");
+      return trace.code === 0 ? trace : undefined;
+    }),
+  ]);
+  assert.match(status.stdout, /^ {2}three:7b +2 +24 +0 +0 +0$/m, status.stderr);
+  assert.match(top.stdout, /three:7b/, top.stderr);
+  assert.equal(dead.code, 0, dead.stderr);
+  assert.match(doctor.stdout, /^ok {3}redis +Redis \d|^ok {3}redis +Valkey \d/m, doctor.stderr);
+  assert.match(story.stdout, /^Request told/, story.stderr);
 }
 
 async function leaveBoth(fleet: Fleet): Promise<void> {
@@ -124,6 +150,7 @@ const clusterPlan = planWith(async (dir) => (cluster = await RedisCluster.start(
 journey("a master of a cluster is killed under load", clusterPlan, async (fleet, t) => {
   const key = await replyKey(fleet);
   const answered = await killUnderLoad(fleet, () => cluster.kill(key));
+  await seenByPeople(fleet);
   t.diagnostic(`${answered} of 40 requests were answered`);
 });
 

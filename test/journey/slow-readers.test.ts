@@ -46,16 +46,13 @@ flooded(
   async (fleet, flood) => {
     const reader = new LazyReader(fleet.gateway, EVENTS);
     await until("a backend that is held back", async () => (await gauge(fleet, "sgnet_held_streams")) === 1);
-    await until("a backend that cannot write", () => flood.flows[0]?.blocked === true);
-    assert.ok(flood.bytes < MOST_BYTES, `the backend has written ${flood.bytes} bytes`);
-    assert.ok((await replyBytes(fleet)) < MOST_BYTES / 2);
-    const other = new LazyReader(fleet.gateway, 20);
+    // In the time in which another answer of this length passes whole, this one would have, too.
+    const other = new LazyReader(fleet.gateway, EVENTS);
     await other.read();
-    assert.deepEqual(
-      other.seen,
-      Array.from({ length: 20 }, (_, index) => index),
-    );
-    assert.equal(flood.flows[0]?.blocked, true);
+    assert.equal(other.seen.length, EVENTS);
+    const written = flood.flows[0]?.events ?? 0;
+    assert.ok(written < EVENTS / 2, `the backend has written ${written} events`);
+    assert.ok((await replyBytes(fleet)) < MOST_BYTES / 2);
     await reader.read();
     assert.deepEqual(
       reader.seen,

@@ -228,10 +228,13 @@ export class Keeper {
     const entries = [...placed.keys()];
     const tasks = await takeOver(connection, keys, { model, consumer, idleMs, entries });
     this.#options.onReclaimed(tasks.length);
-    for (const task of tasks) {
-      const place = placed.get(task.entry);
-      if (place !== undefined) await this.#resume(place.station, task, place.deliveries + 1);
-    }
+    // All at once: nobody renews their leases before they run.
+    await Promise.all(
+      tasks.map(async (task) => {
+        const place = placed.get(task.entry);
+        if (place !== undefined) await this.#resume(place.station, task, place.deliveries + 1);
+      }),
+    );
   }
 
   /** Gives each task a station with room that does not leave it to others, the roomiest first. */

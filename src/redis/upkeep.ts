@@ -47,14 +47,15 @@ export class Upkeep {
   /** The first attempt. Rejects with `redis_down`. */
   async open(): Promise<void> {
     await this.look();
+    if (!this.#up) throw new Fault("redis_down", "the connection to Redis broke");
     this.#opened = true;
   }
 
   /** Something does not work any more: it is mended, however long that takes. */
   broke(error: unknown): void {
-    if (!this.#opened || this.#over.signal.aborted) return;
     this.#up = false;
     this.#brokeAgain = true;
+    if (!this.#opened || this.#over.signal.aborted) return;
     for (const listener of this.#onDown) listener(error);
     if (!this.#mending) void this.#mend();
   }

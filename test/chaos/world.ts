@@ -22,6 +22,9 @@ export const LEASE_MS = 1500;
 export const DEADLINE_MS = 60_000;
 /** How long a process that is told to stop lets its requests finish. */
 export const DRAIN_MS = 4000;
+/** What every backend offers. */
+const MODEL = "tiny:latest";
+
 const SLOTS = 4;
 
 const START_TRIES = 20;
@@ -239,12 +242,18 @@ export class World {
     const idle = backends.every(({ healthy, busy }) => healthy && busy === 0);
     if (workers.length !== this.workers.length || !idle) return false;
     for (const { program } of this.gateways) {
-      const response = await fetch(`${program?.url}/readyz`);
-      await response.text();
-      if (response.status !== 200) return false;
+      if (!(await knowsModel(program))) return false;
     }
     return true;
   }
+}
+
+/** True when a gateway is ready and has heard of the workers: before that it answers "no such model", and is right. */
+async function knowsModel(program: Program | undefined): Promise<boolean> {
+  const ready = await fetch(`${program?.url}/readyz`);
+  const tags = await fetch(`${program?.url}/api/tags`);
+  const [, listed] = await Promise.all([ready.text(), tags.text()]);
+  return ready.status === 200 && listed.includes(`"${MODEL}"`);
 }
 
 /** A process that finds no Redis at its start ends; whoever supervises it starts it again. */
@@ -265,7 +274,7 @@ async function startRedis(topology: Topology, dir: string): Promise<World["redis
 }
 
 function startBackend(speaks: "ollama" | "openai"): Promise<StandIn> {
-  return startStandIn({ speaks, models: ["tiny:latest"], script: scriptOf });
+  return startStandIn({ speaks, models: [MODEL], script: scriptOf });
 }
 
 /** The first line of the prompt tells the backend what to say. */

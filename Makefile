@@ -7,7 +7,7 @@ NPM_RUN := npm run --silent
 export NODE_LLAMA_CPP_SKIP_DOWNLOAD := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install redis run test bench bench-micro bench-peers bench-depth chaos lint types format build clean
+.PHONY: help install redis run test bench bench-micro bench-peers bench-depth chaos fuzz lint types format build clean
 
 help: ## List the targets
 	@echo "Stargazer Network Gateway. Targets:"
@@ -55,6 +55,7 @@ bench: install ## Measure on this machine; ARGS="--quick" takes seconds
 
 chaos: install ## Break everything while clients watch; SECONDS=600 SEED=7 TOPOLOGY=cluster
 	@exec $(NODE) test/chaos/run.ts --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(TOPOLOGY),--topology $(TOPOLOGY))
+
 bench-peers: install ## The same through nginx, haproxy, LiteLLM and other routers that are on PATH
 	@exec $(NODE) bench/run.ts --peers --dialect openai --limit 900 --out bench/results/peers $(ARGS)
 
@@ -63,6 +64,9 @@ bench-depth: install ## Time claims from a queue of up to 100,000 requests
 
 bench-micro: $(STAMP) ## Time codecs and translators, in µs
 	@exec $(NODE) bench/micro/run.ts $(ARGS)
+
+fuzz: install ## Hostile input, SECONDS=60 for each of its tests; SEED=7 looks at the same again
+	@FUZZ_SECONDS=$(or $(SECONDS),60) FUZZ_SEED=$(SEED) $(NODE) --test --test-concurrency=1 "test/hostile/*.test.ts"
 
 lint: $(STAMP) ## Find mistakes and broken house rules
 	@$(NPM_RUN) lint

@@ -75,6 +75,9 @@ export class PostReceiver implements Receiver {
   }
 
   #fault({ status, headers, body }: ErrorReply): Fault {
+    if (status < 400 || status > 599) {
+      return new Fault("backend_error", `the backend answered with status ${status}, which it should not`);
+    }
     return this.#options.readError(status, body.bytes(), retryAfterOf(headers));
   }
 }

@@ -1,7 +1,13 @@
 import { Fault } from "../core/fault.ts";
-import { isObject } from "../core/json.ts";
+import { isDeeper, isObject } from "../core/json.ts";
 import type { JsonObject } from "../core/json.ts";
 import { firstJsonValue } from "../wire/json-value.ts";
+
+/**
+ * Most levels of arrays and objects in a body. No honest request has a tenth of them; from about 4,000 on whoever walks
+ * or writes the value runs out of stack, here or in a worker.
+ */
+const MAX_DEPTH = 1024;
 
 /** A body that was read, and the bytes that say it. */
 export interface ReadBody {
@@ -10,12 +16,17 @@ export interface ReadBody {
 }
 
 /**
- * The JSON object of a request's body. Throws `body_missing`, `bad_json`, or `invalid_request` when it is no object.
+ * The JSON object of a request's body. Throws `body_missing`, `bad_json`, or `invalid_request` when it is no
+ * object or too deep.
  */
 export function readBody(body: Buffer): ReadBody {
   if (body.length === 0) throw new Fault("body_missing", "missing request body");
   const read = readJson(body) ?? readFirst(body);
   if (!isObject(read.value)) throw new Fault("invalid_request", "the request body must be a JSON object");
+  // Each level takes two bytes: short bodies need no look.
+  if (read.bytes.length > 2 * MAX_DEPTH && isDeeper(read.value, MAX_DEPTH)) {
+    throw new Fault("invalid_request", `the request body has more than ${MAX_DEPTH} levels of nesting`);
+  }
   return { value: read.value, bytes: read.bytes };
 }
 

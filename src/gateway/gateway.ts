@@ -30,7 +30,7 @@ import { openMetricsPages } from "./metrics-pages.ts";
 import type { MetricsPages } from "./metrics-pages.ts";
 import { Observatory } from "./observatory.ts";
 import { OriginPolicy } from "./origin.ts";
-import { buildFallback, buildNoRoom, buildRoutes, buildTooLarge } from "./routes.ts";
+import { buildFallback, buildNoRoom, buildRefusals, buildRoutes } from "./routes.ts";
 import { ShowView } from "./show-view.ts";
 import { Switchboard } from "./switchboard.ts";
 import { TaskSpans } from "./task-spans.ts";
@@ -136,7 +136,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     maxBodyBytes: settings.maxBodyBytes,
     routes,
     fallback: buildFallback(routes),
-    tooLarge: buildTooLarge(settings.maxBodyBytes),
+    ...buildRefusals(settings.maxBodyBytes),
     bodies: heldBodies(settings, metrics),
     guard: guardOf(settings, keyring, metrics),
   });

@@ -88,11 +88,24 @@ export interface BodyLength {
 
 const NO_BODY: BodyLength = { present: false, bytes: 0 };
 const CHUNKED: BodyLength = { present: true, bytes: undefined };
+const DIGITS = /^\d+$/;
 
-/** The native parser has already refused a length that is no number, and one beside a transfer encoding. */
-export function bodyLength(req: NativeRequest): BodyLength {
-  const length = req.getHeader("content-length");
-  if (length === "") return req.getHeader("transfer-encoding") === "" ? NO_BODY : CHUNKED;
+/**
+ * Undefined when the length is told twice, in two ways, or in no way this server knows: another server may read
+ * another one, and where a body ends is where the next request begins. The native parser takes the first of two
+ * lengths and any transfer encoding for "chunked", and looks at the length only after the handler was called.
+ */
+export function bodyLength(req: NativeRequest): BodyLength | undefined {
+  const told: [name: string, value: string][] = [];
+  req.forEach((name, value) => {
+    if (name === "content-length" || name === "transfer-encoding") told.push([name, value]);
+  });
+  const [first] = told;
+  if (first === undefined) return NO_BODY;
+  const [name, length] = first;
+  if (told.length > 1) return undefined;
+  if (name === "transfer-encoding") return length.toLowerCase() === "chunked" ? CHUNKED : undefined;
+  if (!DIGITS.test(length)) return undefined;
   const bytes = Number(length);
   return bytes === 0 ? NO_BODY : { present: true, bytes };
 }

@@ -49,6 +49,8 @@ export interface HttpOptions {
   readonly fallback: Handler;
   /** Answers, in the place of its handler, a request whose body is larger; it sees an empty body. */
   readonly tooLarge: Handler;
+  /** Answers a request whose body may end at several places; it sees an empty body. The connection is closed. */
+  readonly malformed: Handler;
   /** Lets everything in when absent. */
   readonly guard?: Guard;
   /** Bounds the bodies of all requests that arrive or wait for their reply; without it they are not. */
@@ -158,11 +160,16 @@ class FrontEnd {
       isStopping: () => this.#isStopping,
     });
     const request = new UwsRequest(method, native, () => reply.open);
+    if (length === undefined) {
+      answerAlone({ request, reply }, this.#options.malformed);
+      return;
+    }
     const turnedAway = this.#options.guard?.(request, reply);
     if (turnedAway !== undefined) {
       this.#answerUnread(length, { request, reply }, turnedAway);
     } else if (!length.present) {
-      handler(request, reply);
+      if (method === "POST" || method === "PUT") answerAlone({ request, reply }, handler);
+      else handler(request, reply);
     } else if (length.bytes !== undefined && length.bytes > maxBodyBytes) {
       this.#answerUnread(length, { request, reply }, tooLarge);
     } else if (!this.#hold(reply, length.bytes ?? 0)) {
@@ -185,6 +192,10 @@ class FrontEnd {
       done: (body) => {
         if (Buffer.isBuffer(body)) {
           request.body = body;
+          if (body.length === 0) {
+            answerAlone({ request, reply }, handler);
+            return;
+          }
           this.#inTurn(body.length, { request, reply }, handler);
           return;
         }
@@ -238,6 +249,18 @@ class FrontEnd {
     if (length.present && (length.bytes ?? Infinity) > SWALLOWED_BYTES) reply.closeAfter();
     handler(request, reply);
   }
+}
+
+/**
+ * Answers a request of which it is not sure where it ends (a length that can be read in two ways, or a body where one
+ * is usual and none was found): what follows must not pass for a request. While an answer is owed the native parser
+ * hangs up on whatever comes, so the answer is given after this turn, and the connection closes with it.
+ */
+function answerAlone({ request, reply }: { request: HttpRequest; reply: UwsReply }, handler: Handler): void {
+  reply.closeAfter();
+  setImmediate(() => {
+    if (reply.open) handler(request, reply);
+  });
 }
 
 /** The native code only says no; Node's own listener, tried once on the same address, says why. */

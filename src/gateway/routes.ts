@@ -4,7 +4,7 @@ import { TASK_ROUTES } from "../protocols/catalogue.ts";
 import { modelBody, modelsBody, tagsBody, versionBody } from "../protocols/listings.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { faultHeaders, sendPathFault, sendUnknownPath } from "./fault-reply.ts";
-import type { Handler, Headers, HttpReply, HttpRequest, Route } from "./http.ts";
+import type { Handler, Headers, HttpOptions, HttpReply, HttpRequest, Route } from "./http.ts";
 import { plainIdHeaders } from "./request-id.ts";
 import { asksForPage } from "./ui.ts";
 import type { Ui } from "./ui.ts";
@@ -148,13 +148,24 @@ export function buildFallback(routes: readonly Route[]): Handler {
   };
 }
 
+/** What answers bodies that are not read. */
+export function buildRefusals(maxBytes: number): Pick<HttpOptions, "tooLarge" | "malformed"> {
+  return { tooLarge: buildTooLarge(maxBytes), malformed };
+}
+
 /** Answers a body above the limit. */
-export function buildTooLarge(maxBytes: number): Handler {
+function buildTooLarge(maxBytes: number): Handler {
   return (request, reply) => {
     const fault = new Fault("request_too_large", `the request body is larger than ${maxBytes} bytes`);
     sendPathFault(request, reply, fault);
   };
 }
+
+/** Answers a request that does not tell clearly how long its body is. */
+const malformed: Handler = (request, reply) => {
+  const message = "the request must tell the length of its body once: as digits, or as chunked";
+  sendPathFault(request, reply, new Fault("invalid_request", message));
+};
 
 /** Answers a request whose body has no room beside those that are held already. */
 export function buildNoRoom(onRefused: (code: string) => void): (retryAfter: number) => Handler {

@@ -1,6 +1,6 @@
-import { Packr } from "msgpackr";
 import { Fault } from "../core/fault.ts";
 import type { Frame, FrameEnd, FrameHead } from "../core/frame.ts";
+import { packr } from "./msgpack.ts";
 
 /**
  * A frame on the wire is one msgpack array:
@@ -10,8 +10,6 @@ import type { Frame, FrameEnd, FrameHead } from "../core/frame.ts";
  */
 const VERSION = 1;
 const FIELDS = 7;
-
-const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true, int64AsType: "number" });
 
 export function encodeFrame(frame: Frame): Buffer {
   const head = frame.head === undefined ? null : fromHead(frame.head);
@@ -57,7 +55,7 @@ function isCount(value: unknown): value is number {
 function toHead(value: unknown): FrameHead {
   if (!Array.isArray(value)) throw malformed("its head is of the wrong type");
   const [status, contentType, worker, dropped] = value as unknown[];
-  if (!isCount(status) || typeof contentType !== "string" || typeof worker !== "string") {
+  if (!isStatus(status) || typeof contentType !== "string" || typeof worker !== "string") {
     throw malformed("its head is of the wrong type");
   }
   if (dropped === undefined) return { status, contentType, worker };
@@ -69,9 +67,53 @@ function isTexts(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((item) => typeof item === "string");
 }
 
+/** Members of a newer version are kept as they are. */
 function toEnd(value: unknown): FrameEnd {
-  if (typeof value !== "object" || value === null) throw malformed("its end is of the wrong type");
+  const sound =
+    isRecord(value) &&
+    isAbsentOr(value["fault"], isFault) &&
+    isAbsentOr(value["usage"], isUsage) &&
+    isAbsentOr(value["firstByteMs"], isAmount) &&
+    isAbsentOr(value["totalMs"], isAmount);
+  if (!sound) throw malformed("its end is of the wrong type");
   return value;
+}
+
+function isFault(value: unknown): boolean {
+  return (
+    isRecord(value) &&
+    typeof value["code"] === "string" &&
+    typeof value["message"] === "string" &&
+    isStatus(value["http"]) &&
+    isAbsentOr(value["retryAfter"], isAmount)
+  );
+}
+
+function isUsage(value: unknown): boolean {
+  return (
+    isRecord(value) &&
+    isAmount(value["promptTokens"]) &&
+    isAmount(value["completionTokens"]) &&
+    isAbsentOr(value["cachedTokens"], isAmount) &&
+    isAbsentOr(value["reasoningTokens"], isAmount)
+  );
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null;
+}
+
+function isAbsentOr(value: unknown, is: (value: unknown) => boolean): boolean {
+  return value === undefined || is(value);
+}
+
+function isAmount(value: unknown): boolean {
+  return typeof value === "number" && Number.isFinite(value) && value >= 0;
+}
+
+/** What can be the status of a whole HTTP reply. */
+function isStatus(value: unknown): value is number {
+  return isCount(value) && value >= 200 && value <= 599;
 }
 
 function malformed(why: string): Fault {

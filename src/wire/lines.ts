@@ -11,11 +11,16 @@ function lineTooLong(): Fault {
   return new Fault("backend_lost", "the backend sent a line that is too long");
 }
 
-/** Gathers bytes up to a bound without copying them before they are taken. */
+/** So many pieces are joined into one: a Buffer of one byte takes a hundred times its size. */
+const MOST_LOOSE = 1024;
+
+/** Gathers bytes up to a bound; large pieces are not copied before they are taken. */
 export class Gatherer {
   readonly #max: number;
   readonly #tooMuch: () => Fault;
   #pieces: Buffer[] = [];
+  /** How many of the last pieces were not joined yet. */
+  #loose = 0;
   #length = 0;
 
   /**
@@ -31,11 +36,23 @@ export class Gatherer {
     return this.#length;
   }
 
+  /** The last byte held; undefined when there is none. */
+  get lastByte(): number | undefined {
+    return this.#pieces.at(-1)?.at(-1);
+  }
+
   /** Throws when more than the bound is held. */
   add(piece: Buffer): void {
     this.#length += piece.length;
     if (this.#length > this.#max) throw this.#tooMuch();
     this.#pieces.push(piece);
+    this.#loose += 1;
+    if (this.#loose === MOST_LOOSE) this.#joinLoose();
+  }
+
+  #joinLoose(): void {
+    this.#pieces.push(Buffer.concat(this.#pieces.splice(-this.#loose)));
+    this.#loose = 0;
   }
 
   /** Everything held, as one Buffer; it stays held. */
@@ -45,6 +62,7 @@ export class Gatherer {
     if (this.#pieces.length === 1) return first;
     const joined = Buffer.concat(this.#pieces, this.#length);
     this.#pieces = [joined];
+    this.#loose = 0;
     return joined;
   }
 
@@ -52,8 +70,14 @@ export class Gatherer {
   takeWith(last: Buffer): Buffer {
     if (this.#length === 0 && last.length <= this.#max) return last;
     this.add(last);
+    return this.take();
+  }
+
+  /** Everything held, as one Buffer; nothing is held afterwards. */
+  take(): Buffer {
     const taken = this.peek();
     this.#pieces = [];
+    this.#loose = 0;
     this.#length = 0;
     return taken;
   }

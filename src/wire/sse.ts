@@ -1,4 +1,5 @@
 import { Fault } from "../core/fault.ts";
+import { Gatherer } from "./lines.ts";
 
 /**
  * Server-sent events (WHATWG HTML, section 9.2): lines end with LF, CRLF or CR, a blank line ends an event,
@@ -35,16 +36,19 @@ export function sseComment(text: string): string {
   return `: ${text}\n\n`;
 }
 
-/** Cuts a byte stream after whole events and leaves the bytes as they are. */
+/**
+ * Cuts a byte stream after whole events and leaves the bytes as they are. Each byte is looked at once, whatever the
+ * split: an event of many small pieces must not cost the square of its length.
+ */
 export class SseSplitter {
-  readonly #limit: number;
-  #held: Buffer = NOTHING;
+  readonly #held: Gatherer;
   /** Set by the first CR: until then a blank line is two LF, which Buffer finds without a loop here. */
   #carriage = false;
 
   /** @param limit longest event, in bytes */
   constructor(limit: number = MAX_EVENT_BYTES) {
-    this.#limit = limit;
+    const tooMuch = `the backend sent an event of more than ${limit} bytes`;
+    this.#held = new Gatherer(limit, () => new Fault("backend_lost", tooMuch));
   }
 
   /**
@@ -53,39 +57,47 @@ export class SseSplitter {
    * Throws `backend_lost` when an event grows beyond the limit.
    */
   push(chunk: Buffer): Buffer {
-    const bytes = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
     this.#carriage ||= chunk.includes(CR);
-    const end = this.#carriage ? (blankLineEnds(bytes).at(-1) ?? 0) : lastLineFeedPair(bytes);
-    if (bytes.length - end > this.#limit) {
-      throw new Fault("backend_lost", `the backend sent an event of more than ${this.#limit} bytes`);
+    const before = this.#held.lastByte;
+    const end = this.#carriage
+      ? (blankLineEnds(chunk, before).at(-1) ?? 0)
+      : lastLineFeedPair(chunk, before === LF);
+    if (end === 0) {
+      if (chunk.length > 0) this.#held.add(chunk);
+      return NOTHING;
     }
-    this.#held = end === bytes.length ? NOTHING : bytes.subarray(end);
-    return end === bytes.length ? bytes : bytes.subarray(0, end);
+    const head = end === chunk.length ? chunk : chunk.subarray(0, end);
+    const whole = this.#held.length === 0 ? head : this.#held.takeWith(head);
+    if (end < chunk.length) this.#held.add(chunk.subarray(end));
+    return whole;
   }
 
   /** The bytes of an event that no blank line has ended yet; the splitter is empty afterwards. */
   rest(): Buffer {
-    const rest = this.#held;
-    this.#held = NOTHING;
-    return rest;
+    return this.#held.take();
   }
 }
 
-function lastLineFeedPair(bytes: Buffer): number {
+/** Position just after the last pair of LF; 0 when there is none. `afterLineFeed`: one stands before the bytes. */
+function lastLineFeedPair(bytes: Buffer, afterLineFeed: boolean): number {
   const last = bytes.length - 1;
   if (bytes[last] === LF && bytes[last - 1] === LF) return bytes.length;
   const at = bytes.lastIndexOf("\n\n");
-  return at < 0 ? 0 : at + 2;
+  if (at >= 0) return at + 2;
+  return afterLineFeed && bytes[0] === LF ? 1 : 0;
 }
 
 /**
  * Positions just after each blank line. The LF of a last CR may still be to come: it then stands alone at the
  * start of the next event, where a blank line means nothing.
+ * @param before the byte of the same event that precedes these; absent at the start of an event
  */
-function blankLineEnds(bytes: Buffer): number[] {
+function blankLineEnds(bytes: Buffer, before?: number): number[] {
   const ends: number[] = [];
-  let lineStart = 0;
-  for (let at = 0; at < bytes.length; at++) {
+  // The LF of a CR that came before ends no line of its own.
+  const from = before === CR && bytes[0] === LF ? 1 : 0;
+  let lineStart = before === undefined || before === LF || before === CR ? from : -1;
+  for (let at = from; at < bytes.length; at++) {
     const byte = bytes[at];
     if (byte !== LF && byte !== CR) continue;
     const blank = at === lineStart;

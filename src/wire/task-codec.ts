@@ -1,7 +1,7 @@
-import { Packr } from "msgpackr";
 import { Fault } from "../core/fault.ts";
 import type { Endpoint, Task } from "../core/task.ts";
 import type { PhaseLimits } from "../core/timeouts.ts";
+import { packr } from "./msgpack.ts";
 
 /**
  * A task on the wire is one msgpack array:
@@ -11,8 +11,6 @@ import type { PhaseLimits } from "../core/timeouts.ts";
  */
 const VERSION = 1;
 const FIELDS = 10;
-
-const packr = new Packr({ useRecords: false, int64AsType: "number" });
 
 /** A task whose body may still have to be fetched. */
 export interface TaskEnvelope extends Omit<Task, "body"> {

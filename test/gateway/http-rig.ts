@@ -30,6 +30,7 @@ export async function serve(t: TestContext, options: Partial<HttpOptions> = {}):
     routes: [],
     fallback: (_request, reply) => reply.send(404, [], "no such path"),
     tooLarge: (_request, reply) => reply.send(413, [], "too large"),
+    malformed: (_request, reply) => reply.send(400, [], "malformed"),
     ...options,
   });
   t.after(() => server.close());

@@ -10,6 +10,8 @@ const plain = { noNullPrototype: true };
 
 const bytes = fc.uint8Array({ maxLength: 300 }).map((array) => Buffer.from(array));
 
+const httpStatus = fc.integer({ min: 200, max: 599 });
+
 const frames: fc.Arbitrary<Frame> = fc.record(
   {
     task: fc.string({ minLength: 1 }),
@@ -18,7 +20,7 @@ const frames: fc.Arbitrary<Frame> = fc.record(
     bytes,
     head: fc.record(
       {
-        status: fc.integer({ min: 100, max: 599 }),
+        status: httpStatus,
         contentType: fc.string(),
         worker: fc.string(),
         dropped: fc.array(fc.string(), { maxLength: 3 }),
@@ -29,7 +31,7 @@ const frames: fc.Arbitrary<Frame> = fc.record(
       {
         usage: fc.record({ promptTokens: fc.nat(), completionTokens: fc.nat() }, plain),
         fault: fc.record(
-          { code: fc.constant("backend_lost" as const), message: fc.string(), http: fc.nat() },
+          { code: fc.constant("backend_lost" as const), message: fc.string(), http: httpStatus },
           plain,
         ),
         totalMs: fc.nat(),

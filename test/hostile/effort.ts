@@ -1,0 +1,18 @@
+import type { TestContext } from "node:test";
+import type * as fc from "fast-check";
+
+/** How far hostile input is looked for. A plain run of the tests takes a small sample; `make fuzz` tells more. */
+const SECONDS = Number(process.env["FUZZ_SECONDS"] ?? 0);
+const SEED = process.env["FUZZ_SEED"] ?? "";
+
+/**
+ * Parameters of a property; `runs` is the size of the sample. The seed is told, whatever becomes of the test:
+ * `make fuzz SEED=…` looks at the same inputs again.
+ */
+export function effort(t: TestContext, runs: number): fc.Parameters<unknown> {
+  const seed = SEED === "" ? Math.trunc(Math.random() * 2 ** 31) : Number(SEED);
+  t.diagnostic(`seed ${seed}`);
+  if (SECONDS === 0) return { seed, numRuns: runs };
+  const limit = { interruptAfterTimeLimit: SECONDS * 1000, markInterruptAsFailure: false };
+  return { seed, numRuns: 1e9, ...limit };
+}

@@ -8,31 +8,41 @@ import type { Argument, Connection } from "../../src/redis/connection.ts";
 import { atExit } from "../journey/last-rites.ts";
 import { until } from "../journey/until.ts";
 
+interface Place {
+  readonly port: number;
+  readonly busPort: number;
+  readonly dir: string;
+  readonly args: readonly string[];
+  readonly password: string;
+}
+
 /** One server of several: a Redis with an append-only file, a node of a cluster, or a sentinel. */
 export class RedisNode {
   readonly port: number;
   /** Of a node of a cluster, for the other nodes. */
   readonly busPort: number;
   readonly #args: readonly string[];
+  readonly #login: string;
   readonly #dir: string;
   #child: ChildProcess;
   #exited: Promise<unknown>;
   #connection: Connection | undefined;
 
-  private constructor(options: { port: number; busPort: number; dir: string; args: readonly string[] }) {
+  private constructor(options: Place) {
     this.port = options.port;
     this.busPort = options.busPort;
     this.#dir = options.dir;
     this.#args = options.args;
+    this.#login = options.password === "" ? "" : `:${options.password}@`;
     this.#child = this.#spawn();
     this.#exited = endOf(this.#child);
   }
 
-  /** @param args for redis-server, after its port and folder; a sentinel begins with its file */
-  static async start(dir: string, args: readonly string[]): Promise<RedisNode> {
+  /** @param args for redis-server, after its port and folder; a sentinel begins with its file. @param password it was given there */
+  static async start(dir: string, args: readonly string[], password = ""): Promise<RedisNode> {
     await mkdir(dir, { recursive: true });
     const [port, busPort] = [await freePort("127.0.0.1"), await freePort("127.0.0.1")];
-    const node = new RedisNode({ port, busPort, dir, args });
+    const node = new RedisNode({ port, busPort, dir, args, password });
     await node.#answers();
     return node;
   }
@@ -46,7 +56,7 @@ export class RedisNode {
   }
 
   async ask(...args: Argument[]): Promise<unknown> {
-    this.#connection ??= await connect(`redis://${this.address}`, "test");
+    this.#connection ??= await connect(`redis://${this.#login}${this.address}`, "test");
     return this.#connection.command(...args);
   }
 

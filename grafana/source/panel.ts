@@ -66,7 +66,17 @@ export function toGrafana(dashboard: Dashboard): object {
     time: { from: "now-1h", to: "now" },
     timezone: "browser",
     links: [
-      { type: "dashboards", title: "Stargazer", tags: ["stargazer"], asDropdown: true, keepTime: true },
+      {
+        type: "dashboards",
+        title: "Stargazer",
+        icon: "external link",
+        tooltip: "",
+        tags: ["stargazer"],
+        asDropdown: true,
+        includeVars: false,
+        keepTime: true,
+        targetBlank: false,
+      },
     ],
     templating: { list: [CHOICE_OF_SOURCE, ...dashboard.variables.map(toVariable)] },
     panels: layOut(dashboard.rows),

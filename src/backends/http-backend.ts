@@ -113,7 +113,8 @@ export class HttpBackend implements Backend {
     // Before the end is known to be sound, nothing of an answer in one piece may leave.
     gathered.push(relay.end());
     outlet.write(Buffer.concat(gathered), contentType);
-    return { usage: relay.usage };
+    const { usage, timings } = relay;
+    return timings === undefined ? { usage } : { usage, timings };
   }
 
   /** Exact where the server can count; its older versions cannot, or not everything. */

@@ -2,7 +2,7 @@ import type { NeutralRequest, Part } from "../core/chat.ts";
 import type { Fault } from "../core/fault.ts";
 import type { JsonObject } from "../core/json.ts";
 import type { Dialect, Endpoint } from "../core/task.ts";
-import type { Usage } from "../core/usage.ts";
+import type { Timings, Usage } from "../core/usage.ts";
 
 /**
  * A dialect is written once, with two faces. The server face is what clients see, the client face is what
@@ -98,6 +98,8 @@ export interface Relay {
   end(): Buffer;
   /** Known at the latest after `end`. */
   readonly usage: Usage | undefined;
+  /** Likewise; absent where the backend does not tell. */
+  readonly timings?: Timings | undefined;
 }
 
 /** What a backend of this dialect understands; quirks are data, not branches in callers. */

@@ -1,6 +1,6 @@
 import type { Usage } from "../core/usage.ts";
 import { DURATIONS, openWorkshop, tokenCounter } from "./metrics.ts";
-import type { Metrics, MetricsOptions } from "./metrics.ts";
+import type { Metrics, MetricsOptions, Workshop } from "./metrics.ts";
 
 /** How an attempt ended, as its worker saw it. */
 export interface AttemptOutcome {
@@ -11,7 +11,12 @@ export interface AttemptOutcome {
   readonly code: string;
   readonly totalSeconds: number;
   readonly usage?: Usage;
+  /** How long the backend says it took to get the model ready; absent where it does not tell. */
+  readonly loadSeconds?: number | undefined;
 }
+
+/** A backend that has the model in memory tells a few ms too: less than this is no load. */
+const LEAST_LOAD_SECONDS = 0.5;
 
 export interface WorkerMetrics extends Metrics {
   claimed(count: number): void;
@@ -61,6 +66,7 @@ export function openWorkerMetrics(options: MetricsOptions): WorkerMetrics {
     labels: ["model", "backend"],
     buckets: DURATIONS,
   });
+  const loading = loadHistogram(workshop);
   const count = tokenCounter(workshop, "worker_tokens_total");
   return {
     ...metrics,
@@ -74,6 +80,7 @@ export function openWorkerMetrics(options: MetricsOptions): WorkerMetrics {
       const { model, backend, code } = outcome;
       ended.at(model, backend, code).inc();
       total.at(model, backend).observe(outcome.totalSeconds);
+      loading(outcome);
       count(model, outcome.usage);
     },
     emitted(accepted, size) {
@@ -81,5 +88,14 @@ export function openWorkerMetrics(options: MetricsOptions): WorkerMetrics {
       frames.inc(accepted);
       bytes.inc(size);
     },
+  };
+}
+
+function loadHistogram(workshop: Workshop): (outcome: AttemptOutcome) => void {
+  const help = "Time backends say they took to load a model";
+  const labelled = { labels: ["model", "backend"], buckets: DURATIONS };
+  const seconds = workshop.histogram("worker_model_load_seconds", help, labelled);
+  return ({ model, backend, loadSeconds = 0 }) => {
+    if (loadSeconds >= LEAST_LOAD_SECONDS) seconds.at(model, backend).observe(loadSeconds);
   };
 }

@@ -1,9 +1,9 @@
+import type { Answer } from "../backends/backend.ts";
 import { Fault, faultToRecord, toFault } from "../core/fault.ts";
 import type { FaultCode } from "../core/fault.ts";
 import type { FrameEnd } from "../core/frame.ts";
 import type { Task } from "../core/task.ts";
 import { tagOf } from "../core/task.ts";
-import type { Usage } from "../core/usage.ts";
 import { getBody } from "../redis/body.ts";
 import type { Connection } from "../redis/connection.ts";
 import { bury } from "../redis/dead-letters.ts";
@@ -198,13 +198,13 @@ export class Runner {
       const answer = await station.backend.run(task, name, attempt.outbox, attempt.signal);
       visit.gate.worked(visit.era, station.slots);
       attempt.outbox.end(this.#frameEnd(attempt, answer.usage === undefined ? {} : { usage: answer.usage }));
-      this.#count(station, attempt, { code: "ok", usage: answer.usage });
+      this.#count(station, attempt, { code: "ok", ...answer });
       spans?.end("ok", answer.usage);
     } catch (error) {
       const fault = attempt.lapse ?? toFault(error);
       this.#failed(place, attempt, fault);
       const code = codeOf(attempt.stopReason, fault);
-      this.#count(station, attempt, { code, usage: undefined });
+      this.#count(station, attempt, { code });
       spans?.end(code);
     }
   }
@@ -220,15 +220,16 @@ export class Runner {
   #count(
     station: Station,
     attempt: Attempt,
-    how: { readonly code: string; readonly usage: Usage | undefined },
+    { code, usage, timings }: Partial<Answer> & { readonly code: string },
   ): void {
     this.#options.metrics.ended({
       // The queues of errands are named after this worker: no model of the fleet.
       model: station.announced ? attempt.model : "other",
       backend: station.backend.name,
-      code: how.code,
+      code,
       totalSeconds: (this.#options.mono() - attempt.startedAt) / 1000,
-      ...(how.usage === undefined ? {} : { usage: how.usage }),
+      ...(usage === undefined ? {} : { usage }),
+      loadSeconds: timings?.load === undefined ? undefined : timings.load / 1e9,
     });
   }
 

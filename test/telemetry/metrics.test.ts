@@ -80,6 +80,7 @@ function busyWorker(): WorkerMetrics {
     backend: "b",
     code: "ok",
     totalSeconds: 1,
+    loadSeconds: 1,
     usage: { promptTokens: 1, completionTokens: 1 },
   });
   metrics.handedBack("b", "busy");
@@ -128,6 +129,17 @@ describe("the metrics", () => {
     assert.equal(got.get("sgnet_worker_frame_bytes_total"), 1000);
     const ended = 'sgnet_worker_attempts_ended_total{model="m",backend="ollama@x",code="backend_lost"}';
     assert.equal(got.get(ended), 1);
+  });
+
+  it("count what a backend took to load a model, but not the moment one in memory takes", async () => {
+    const metrics = openWorkerMetrics({ version });
+    const outcome = { model: "m", backend: "ollama@x", code: "ok", totalSeconds: 1 };
+    metrics.ended({ ...outcome, loadSeconds: 0.04 });
+    metrics.ended({ ...outcome, loadSeconds: 12 });
+    metrics.ended(outcome);
+    const got = await samples(metrics);
+    assert.equal(got.get('sgnet_worker_model_load_seconds_count{model="m",backend="ollama@x"}'), 1);
+    assert.equal(got.get('sgnet_worker_model_load_seconds_sum{model="m",backend="ollama@x"}'), 12);
   });
 
   it("ask a gauge at each scrape and name the versions", async () => {

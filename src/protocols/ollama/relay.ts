@@ -1,11 +1,11 @@
 import { Fault, toFault } from "../../core/fault.ts";
 import { modelKey } from "../../core/model.ts";
 import type { JsonObject } from "../../core/json.ts";
-import type { Usage } from "../../core/usage.ts";
+import type { Timings, Usage } from "../../core/usage.ts";
 import { Gatherer, WholeLines } from "../../wire/lines.ts";
 import type { PassthroughOptions, Relay } from "../protocol.ts";
 import { gatherWhole } from "../whole.ts";
-import { incomplete, isLast, parseReply, usageOf } from "./reply.ts";
+import { incomplete, isLast, parseReply, timingsOf, usageOf } from "./reply.ts";
 
 const NEWLINE = 10;
 const NOTHING: Buffer = Buffer.alloc(0);
@@ -50,14 +50,18 @@ class StreamRelay implements Relay {
   /** What was forwarded last: its last line tells whether the reply is complete. */
   #last: Buffer = NOTHING;
   #fault: Fault | undefined;
-  #usage: Usage | undefined;
+  #end: Told | undefined;
 
   constructor(rename: Rename | undefined) {
     this.#rename = rename;
   }
 
   get usage(): Usage | undefined {
-    return this.#usage;
+    return this.#end?.usage;
+  }
+
+  get timings(): Timings | undefined {
+    return this.#end?.timings;
   }
 
   push(chunk: Buffer): Buffer {
@@ -77,7 +81,7 @@ class StreamRelay implements Relay {
   end(): Buffer {
     if (this.#fault !== undefined) throw this.#fault;
     const rest = this.#lines.rest();
-    this.#usage = readLast(isBlank(rest) ? lastLine(this.#last) : rest);
+    this.#end = readLast(isBlank(rest) ? lastLine(this.#last) : rest);
     return renameLines(rest, this.#rename);
   }
 }
@@ -86,7 +90,7 @@ class WholeRelay implements Relay {
   readonly #rename: Rename | undefined;
   readonly #body: Gatherer;
   readonly #isWhole: (reply: JsonObject) => boolean;
-  #usage: Usage | undefined;
+  #end: Told | undefined;
 
   constructor(rename: Rename | undefined, body: Gatherer, isWhole: (reply: JsonObject) => boolean) {
     this.#rename = rename;
@@ -95,7 +99,11 @@ class WholeRelay implements Relay {
   }
 
   get usage(): Usage | undefined {
-    return this.#usage;
+    return this.#end?.usage;
+  }
+
+  get timings(): Timings | undefined {
+    return this.#end?.timings;
   }
 
   push(chunk: Buffer): Buffer {
@@ -105,7 +113,7 @@ class WholeRelay implements Relay {
 
   end(): Buffer {
     const body = this.#body.peek();
-    this.#usage = readLast(body, this.#isWhole);
+    this.#end = readLast(body, this.#isWhole);
     return renameLines(body, this.#rename);
   }
 }
@@ -137,12 +145,18 @@ function faultAt(lines: Buffer, offset: number): Fault {
   return new Fault("backend_error", "the backend reported an error without saying which");
 }
 
+/** What the object that ends a reply tells. */
+interface Told {
+  readonly usage: Usage | undefined;
+  readonly timings: Timings | undefined;
+}
+
 /** Throws the backend's fault, or `backend_lost` when this is not the object that ends a reply. */
-function readLast(line: Buffer, isEnd = isLast): Usage | undefined {
+function readLast(line: Buffer, isEnd = isLast): Told {
   if (isBlank(line)) throw incomplete();
   const reply = parseReply(line);
   if (!isEnd(reply)) throw incomplete();
-  return usageOf(reply);
+  return { usage: usageOf(reply), timings: timingsOf(reply) };
 }
 
 /** True for what can hold no object: nothing, or the end of a line. */

@@ -44,7 +44,8 @@ for (const speaks of ["ollama", "openai"] as const) {
 
   journey(
     `what a backend that speaks ${speaks} refuses is told in the client's dialect`,
-    { posts: [{ speaks }], env: { SGNET_BUSY_LIMIT: "1" } },
+    // A shut gate lets one task through at a time: its wait is not to look like a stream that has begun.
+    { posts: [{ speaks }], env: { SGNET_BUSY_LIMIT: "1", SGNET_HEARTBEAT_MS: "0" } },
     async (fleet, t) => {
       const { standIn } = fleet.post();
       for (const status of [400, 403, 404, 500, 503]) {

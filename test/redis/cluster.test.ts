@@ -161,8 +161,7 @@ describe("a connection to a Redis Cluster", () => {
     const messages: string[] = [];
     await (await opened()).subscribe(CHANNEL, (message) => messages.push(message.toString()));
     const replica = await replicaOf(cluster, await cluster.masterOf(CHANNEL));
-    assert.equal(await replica.tell("CLUSTER", "FAILOVER"), "OK");
-    await until("another master", async () => (await cluster.masterOf(CHANNEL)) === replica);
+    await promote(cluster, replica);
     await connection.command("SET", CHANNEL, "new");
     assert.equal(String(await replica.ask("GET", CHANNEL)), "new");
     await heard(connection, messages);
@@ -198,6 +197,19 @@ async function replicaOf(cluster: RedisCluster, master: RedisNode): Promise<Redi
     if (new RegExp(`^master_port:${master.port}\\b`, "m").test(info)) return node;
   }
   throw new Error("it has no replica");
+}
+
+/** Redis gives a failover up that takes longer than 5 s, as on a busy machine: then it is asked for again. */
+async function promote(cluster: RedisCluster, replica: RedisNode): Promise<void> {
+  await cluster.whole();
+  let askedAt = Number.NEGATIVE_INFINITY;
+  await until("another master", async () => {
+    if (performance.now() - askedAt > 6000) {
+      askedAt = performance.now();
+      await replica.tell("CLUSTER", "FAILOVER");
+    }
+    return (await cluster.masterOf(CHANNEL)) === replica;
+  });
 }
 
 async function keyElsewhere(cluster: RedisCluster, than: RedisNode): Promise<string> {

@@ -13,6 +13,9 @@ const BLOB_STRING = 36;
 /** A frozen Redis is noticed after this many ms without a byte; the longest blocking command is 1.5 s. */
 const SILENCE_MS = 5000;
 
+/** As above, for one of several: another may have taken over by then. */
+const MEMBER_SILENCE_MS = 3000;
+
 /** A server that is one of several gets this long to connect and to shake hands, ms: another may be better. */
 const HANDSHAKE_MS = 1500;
 
@@ -56,7 +59,7 @@ export interface Server {
 export async function openMember(server: Server): Promise<NodeConnection> {
   const { address, tls, access, database = 0, name } = server;
   const limits = {
-    socketTimeout: SILENCE_MS,
+    socketTimeout: MEMBER_SILENCE_MS,
     connectTimeout: HANDSHAKE_MS,
     reconnectStrategy: false as const,
   };

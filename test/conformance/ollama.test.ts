@@ -21,7 +21,7 @@ journey(
     const server = await startOllama();
     const { url } = fleet.gateway;
     try {
-      await fleet.addBareWorker({ SGNET_BACKENDS: `ollama+${server.url}` });
+      await fleet.addBareWorker({ SGNET_BACKENDS: `ollama+${server.url}`, SGNET_BUSY_LIMIT: "1" });
       await fleet.known("smollm2");
       await replay(t, {
         recordings: recordings("ollama"),

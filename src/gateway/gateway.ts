@@ -30,6 +30,7 @@ import { openMetricsPages } from "./metrics-pages.ts";
 import type { MetricsPages } from "./metrics-pages.ts";
 import { Observatory } from "./observatory.ts";
 import { OriginPolicy } from "./origin.ts";
+import { byThePorch, Porch } from "./porch.ts";
 import { buildFallback, buildNoRoom, buildRefusals, buildRoutes } from "./routes.ts";
 import { ShowView } from "./show-view.ts";
 import { Switchboard } from "./switchboard.ts";
@@ -112,6 +113,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     board.stop();
     void observatory.stop();
   });
+  const porch = new Porch([commands, channel]);
   const keyring = new Keyring(settings);
   const { host: listen, port } = settings;
   const own = { tag, metrics, address: { host: hostname(), port, listen } };
@@ -120,9 +122,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     catalogue,
     version,
     management: openManagement({ catalogue, board, keyring, commands, keys }),
-    takeTask: (endpoint, request, reply) => {
-      board.take(endpoint, request, reply);
-    },
+    takeTask: byThePorch(porch, board),
     unready: () => board.unavailable(),
     ui: openUi(events),
     metrics: pages,
@@ -142,7 +142,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
   });
   const presence = startPresence({ assembly, keys, commands, board, server, observatory, version, metrics });
   log.info("gateway is ready", { host: settings.host, port: server.port, tag });
-  return handle({ assembly, keys, commands, board, server, observatory, pages, presence });
+  return handle({ assembly, keys, commands, board, porch, server, observatory, pages, presence });
 }
 
 function spansOf({ tracing }: Assembly): TaskSpans | undefined {
@@ -257,12 +257,17 @@ function startPresence(
 }
 
 function handle(
-  running: Running & { readonly pages: MetricsPages; readonly presence: () => void },
+  running: Running & {
+    readonly porch: Porch;
+    readonly pages: MetricsPages;
+    readonly presence: () => void;
+  },
 ): GatewayHandle {
-  const { assembly, keys, commands, board, server, observatory, pages, presence } = running;
+  const { assembly, keys, commands, board, porch, server, observatory, pages, presence } = running;
   const stop = async (): Promise<void> => {
     await board.leave(assembly.settings.drainGraceMs);
     server.stopListening();
+    porch.close();
     await board.drain(assembly.settings.drainMs);
     board.failAll(new Fault("draining", "the gateway is stopping"));
     await observatory.stop();

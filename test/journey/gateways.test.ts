@@ -87,3 +87,17 @@ journey("a gateway that is told to stop finishes its requests and takes no more"
   assert.equal(await fleet.gateway.exited, 0);
   assert.equal(standIn.requests.length, running.length);
 });
+
+journey("who asks just when a gateway has lost its Redis for a moment is answered", {}, async (fleet) => {
+  // Still, so that what came meanwhile meets a gateway whose connections have broken and are not made again.
+  fleet.gateway.signal("SIGSTOP");
+  const asked = [
+    ...askAll(fleet.gateway, WAYS, { stream: true, tokens: 5 }),
+    ...askAll(fleet.gateway, WAYS, { stream: false, tokens: 5 }),
+  ];
+  await fleet.probe.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+  await fleet.probe.command("CLIENT", "KILL", "TYPE", "pubsub");
+  fleet.gateway.signal("SIGCONT");
+  await allDone(asked);
+  for (const one of asked) assertAnswered(one);
+});

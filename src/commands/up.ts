@@ -59,12 +59,14 @@ async function present(fleet: Fleet, keys: string, signal: AbortSignal): Promise
   if (model !== undefined) process.stdout.write(examples(fleet.gatewayUrl, model, key !== ""));
 }
 
-/** The processes of one machine, in the order in which they are started; they are stopped from the front. */
+/** The processes of one machine. */
 class Fleet {
   readonly #log: Log;
   readonly #ownRedis: boolean;
-  readonly #gateways: number;
-  readonly #members: Supervised[] = [];
+  readonly #gatewayCount: number;
+  #redis: Supervised | undefined;
+  #gateways: readonly Supervised[] = [];
+  #worker: Supervised | undefined;
   #settings: Settings;
   #stopped = false;
 
@@ -72,7 +74,7 @@ class Fleet {
     this.#settings = settings;
     this.#log = log;
     this.#ownRedis = settings.redisUrl === "";
-    this.#gateways = processCount(settings.processes, SHARE_OF_GATEWAYS);
+    this.#gatewayCount = processCount(settings.processes, SHARE_OF_GATEWAYS);
   }
 
   get gatewayUrl(): string {
@@ -92,39 +94,39 @@ class Fleet {
   }
 
   async start(): Promise<void> {
-    if (this.#ownRedis)
-      await this.#add("redis", () =>
+    if (this.#ownRedis) {
+      this.#redis = this.#supervise("redis", () =>
         launchRedis({
           dir: ownRedisDir(this.#settings),
           log: this.#log,
           onUrl: (redisUrl) => (this.#settings = withOwnRedis(this.#settings, redisUrl)),
         }),
       );
+      await this.#redis.start();
+    }
     if (this.#stopped) return;
-    const gateways = Array.from({ length: this.#gateways }, (_, index) =>
-      this.#add(index === 0 ? "gateway" : `gateway ${index + 1}`, () =>
-        launchOwnProcess("gateway", ofSharedPort(this.#settings, this.#gateways)),
+    this.#gateways = Array.from({ length: this.#gatewayCount }, (_, index) =>
+      this.#supervise(index === 0 ? "gateway" : `gateway ${index + 1}`, () =>
+        launchOwnProcess("gateway", ofSharedPort(this.#settings, this.#gatewayCount)),
       ),
     );
-    const worker = this.#add("worker", () => launchOwnProcess("worker", this.#settings));
-    await Promise.all([...gateways, worker]);
+    this.#worker = this.#supervise("worker", () => launchOwnProcess("worker", this.#settings));
+    await Promise.all([...this.#gateways, this.#worker].map(async (member) => member.start()));
   }
 
-  /** Gateways first, so that no new request comes in, then the worker, then Redis. */
+  /** All gateways first, so that no new request comes in, then the worker, then Redis. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    const [redis, ...others] = this.#ownRedis ? this.#members : [undefined, ...this.#members];
-    for (const member of others) await member?.stop();
-    await redis?.stop();
+    await Promise.all(this.#gateways.map(async (gateway) => gateway.stop()));
+    await this.#worker?.stop();
+    await this.#redis?.stop();
   }
 
   kill(): void {
-    for (const member of this.#members) member.kill();
+    for (const member of [...this.#gateways, this.#worker, this.#redis]) member?.kill();
   }
 
-  #add(name: string, launch: () => Run): Promise<void> {
-    const member = new Supervised({ name, launch, log: this.#log, firstDelayMs: FIRST_DELAY_MS });
-    this.#members.push(member);
-    return member.start();
+  #supervise(name: string, launch: () => Run): Supervised {
+    return new Supervised({ name, launch, log: this.#log, firstDelayMs: FIRST_DELAY_MS });
   }
 }

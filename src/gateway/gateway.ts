@@ -104,9 +104,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     board.receive(message);
   });
   await catalogue.start(channel);
-  releases.push(() => {
-    catalogue.stop();
-  });
+  releases.push(() => catalogue.stop());
   board.start();
   const events = observatory.start({ exchanges: () => board.exchanges(), unready: () => board.unready() });
   releases.push(() => {
@@ -115,9 +113,10 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
   });
   const porch = new Porch([commands, channel]);
   const keyring = new Keyring(settings);
-  const { host: listen, port } = settings;
-  const own = { tag, metrics, address: { host: hostname(), port, listen } };
-  const pages = openMetricsPages({ connection: commands, keys, catalogue, ...own, sharePort });
+  const address = { host: hostname(), port: settings.port, listen: settings.host };
+  const own = { tag, metrics, address, sharePort };
+  const pages = openMetricsPages({ connection: commands, keys, catalogue, ...own });
+  releases.push(() => void pages.stop());
   const routes = buildRoutes({
     catalogue,
     version,

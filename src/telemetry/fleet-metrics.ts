@@ -147,25 +147,38 @@ const MODEL_GAUGES: GaugeTable<Resident> = {
   },
 };
 
-interface Offered {
+interface Circuit {
   readonly post: Post;
   readonly model: string;
+  readonly level: number;
 }
 
-const CIRCUITS: Readonly<Record<GateState, number>> = { closed: 0, busy: 0, "half-open": 1, open: 2 };
+const CIRCUIT_LEVELS: ReadonlyMap<string, number> = new Map<GateState, number>([
+  ["closed", 0],
+  ["busy", 0],
+  ["half-open", 1],
+  ["open", 2],
+]);
 
-const CIRCUIT_GAUGES: GaugeTable<Offered> = {
+const CIRCUIT_GAUGES: GaugeTable<Circuit> = {
   labels: ["worker", "host", "backend", "model"],
-  subjects: (picture) =>
-    posts(picture).flatMap((post) => post.backend.models.map(({ key }) => ({ post, model: key }))),
+  subjects: (picture) => posts(picture).flatMap(circuitsOf),
   labelsOf: ({ post, model }) => [post.worker.id, post.worker.host, post.backend.name, model],
   gauges: {
     model_circuit: [
       "0 closed, 1 half-open, 2 open: no task of the model goes to the backend",
-      ({ post, model }) => CIRCUITS[gateStateOf(post.backend, model)],
+      ({ level }) => level,
     ],
   },
 };
+
+/** A state that only newer workers know has no level: it is left out. */
+function circuitsOf(post: Post): Circuit[] {
+  return post.backend.models.flatMap(({ key }) => {
+    const level = CIRCUIT_LEVELS.get(gateStateOf(post.backend, key));
+    return level === undefined ? [] : [{ post, model: key, level }];
+  });
+}
 
 const FLEET_GAUGES: GaugeTable<FleetPicture> = {
   labels: [],

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { startRedis } from "../../src/admin/redis-child.ts";
 import type { RedisChild } from "../../src/admin/redis-child.ts";
+import { ownChildEnvironment } from "../../src/config/environment.ts";
 import { processCount } from "../../src/commands/process-count.ts";
 import type { FleetStatus } from "../../src/redis/fleet-status.ts";
 import { startStandIn } from "../stand-in.ts";
@@ -120,6 +121,30 @@ describe("several gateway processes on one port", LINUX, () => {
     const alone = await runCommand(["gateway", "--processes", "2", "--port", "0"], lost);
     assert.equal(alone.code, 1);
     assert.equal(alone.stderr.match(/There is no Redis/g)?.length, 1);
+  });
+});
+
+describe("one of several gateway processes on a port", LINUX, () => {
+  it("ends when the port is no longer to be had", async () => {
+    const folder = newFolder();
+    const redis = await startRedis({ dir: join(folder.path, "redis"), persistent: false });
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const port = String((server.address() as AddressInfo).port);
+    const env = { ...ownChildEnvironment(), REDIS_URL: redis.url };
+    const { child, ended } = startCommand(["gateway", "--processes", "2", "--port", port], {
+      cwd: folder.path,
+      env,
+    });
+    try {
+      assert.equal(await eventually(() => child.exitCode ?? undefined), 1);
+    } finally {
+      child.kill("SIGKILL");
+      await ended;
+      server.close();
+      await redis.stop();
+      folder.remove();
+    }
   });
 });
 

@@ -11,6 +11,7 @@ import type { StandIn } from "../stand-in.ts";
 import { eventually, isAlive, newFolder, runCommand, startCommand } from "./command.ts";
 import type { Command } from "./command.ts";
 
+const LINUX = { skip: process.platform === "linux" ? false : "processes share a port on Linux only" };
 const PROMPT = { model: "tiny", messages: [{ role: "user", content: "go" }], stream: false };
 
 /** The URL of a gateway that has a model. */
@@ -114,6 +115,18 @@ describe("sgnet up", () => {
     command.child.kill("SIGTERM");
     assert.equal(await command.ended, 0);
     assert.deepEqual(Object.values(after).filter(isAlive), []);
+  });
+
+  it("stops all its gateways at once: while one drains no other takes requests", LINUX, async () => {
+    const command = up("--processes", "2", "--drain-grace-ms", "1000", "--log-format", "json");
+    await urlOf(command);
+    command.child.kill("SIGTERM");
+    assert.equal(await command.ended, 0);
+    const lines = `${command.stdout()}\n${command.stderr()}`.split("\n");
+    const ends = lines
+      .filter((line) => line.includes('"process":"gateway"'))
+      .flatMap((line) => /"(stopping|stopped)"/.exec(line)?.[1] ?? []);
+    assert.deepEqual(ends, ["stopping", "stopping", "stopped", "stopped"]);
   });
 
   it("lets a running request finish on Ctrl-C", async () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { readWorkerAnnouncement } from "../../src/core/announcement.ts";
 import { renderFleetMetrics } from "../../src/telemetry/fleet-metrics.ts";
 import { openWorkerMetrics } from "../../src/telemetry/worker-metrics.ts";
 import { PICTURE } from "./picture.ts";
@@ -39,6 +40,18 @@ describe("the fleet's metrics", () => {
     assert.ok(page.includes(`sgnet_backend_busy_slots{${of("w1")},backend="ollama@a",kind="ollama"} 3`));
     assert.ok(page.includes(`sgnet_model_memory_bytes{${of("w1")},backend="ollama@a",model="tiny"} 7`));
     assert.ok(!page.some((line) => line.startsWith("sgnet_model_resident") && line.includes("cold")));
+  });
+
+  it("are there though a newer worker tells a state of a circuit that is not known here", async () => {
+    const [worker] = PICTURE.workers;
+    const [backend] = worker?.backends ?? [];
+    assert.ok(worker !== undefined && backend !== undefined);
+    const told = { model: "tiny", state: "constructor" };
+    const newer = readWorkerAnnouncement({ ...worker, backends: [{ ...backend, gates: [told] }] });
+    assert.ok(newer !== undefined);
+    const page = await renderFleetMetrics({ ...PICTURE, workers: [newer], reports: new Map() });
+    assert.ok(page.includes(`sgnet_worker_draining{${of("w1")},version="1.2.3"} 0`));
+    assert.ok(!page.includes(`sgnet_model_circuit{${of("w1")},backend="ollama@a",model="tiny"}`));
   });
 
   it("tell each worker's own under its id, each family once", async () => {

@@ -96,7 +96,8 @@ function pem(name: "ca" | "cert" | "key", setting: string, path: string): TlsAcc
 }
 
 function unreadable(setting: string, cause: unknown): Fault {
-  return new Fault("internal", `${setting} cannot be read (${String(cause)}).`, { cause });
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new Fault("internal", `${setting} cannot be read (${reason}).`, { cause });
 }
 
 const USER_IN_URL = /^([\w+]+:\/\/)(?:([^:@/]*)(?::([^@/]*))?@)/;

@@ -6,6 +6,7 @@ const REFUSALS: Readonly<Record<string, string>> = {
   WRONGPASS: "it does not know this user with this password",
   NOAUTH: "it wants a password: set SGNET_REDIS_PASSWORD",
   NOPERM: "its user lacks a right: see docs/redis-setup.md",
+  "ERR AUTH": "it has no password, but one is set for it",
 };
 
 /** What TLS may end with that a setting can mend; the codes are OpenSSL's and Node's. */
@@ -39,6 +40,7 @@ export function refusalOf(error: unknown): string | undefined {
 }
 
 function codeOf(error: Error): string {
-  if (error instanceof ErrorReply) return error.message.split(" ", 1)[0] ?? "";
+  // What has no code of its own begins with ERR, and the command.
+  if (error instanceof ErrorReply) return /^(?:ERR )?\S+/.exec(error.message)?.[0] ?? "";
   return "code" in error && typeof error.code === "string" ? error.code : "";
 }

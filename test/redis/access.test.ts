@@ -110,9 +110,19 @@ describe("user and password of Redis", () => {
     assert.equal(wrong, "it does not know this user with this password (WRONGPASS)");
     const missing = join(dir, "missing");
     const gone = await refusal({ "redis-url": url, "redis-password-file": missing });
-    assert.match(gone ?? "", /^SGNET_REDIS_PASSWORD_FILE cannot be read \(.*ENOENT/);
+    assert.match(gone ?? "", /^SGNET_REDIS_PASSWORD_FILE cannot be read \(ENOENT/);
     const nameless = await refusal({ "redis-url": url });
     assert.match(nameless ?? "", /^it wants a password: .*\(NOAUTH\)$/);
+  });
+
+  it("that a Redis without a password is given are told as such", async () => {
+    const open = await BareServer.start({ dir: join(dir, "open") });
+    try {
+      const why = await refusal({ "redis-url": open.url, "redis-password": "hunter2" });
+      assert.equal(why, "it has no password, but one is set for it (ERR AUTH)");
+    } finally {
+      await open.stop();
+    }
   });
 
   it("are left out of what is shown of a URL", () => {

@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 import yargs from "yargs";
-import type { Argv } from "yargs";
+import type { Argv, Options } from "yargs";
 import { hideBin } from "yargs/helpers";
 import { explain } from "./commands/explain.ts";
 import { loadSettings } from "./config/load.ts";
 import { describeSetting } from "./config/render.ts";
+import { REDIS_SETTINGS } from "./config/redis-settings.ts";
 import { SETTINGS } from "./config/settings.ts";
 import type { Settings } from "./config/settings.ts";
 import { productVersion } from "./config/version.ts";
@@ -17,11 +18,15 @@ interface Command {
   readonly options?: Readonly<
     Record<string, { readonly type: "boolean" | "string"; readonly describe: string }>
   >;
+  /** The settings that matter to it. The others are taken, for the sake of one `.env`, and told by --show-hidden. */
+  readonly settings?: readonly string[];
   /** Lines at the end of its help. */
   readonly more?: string;
   /** Resolves with the exit code. */
   readonly run: (settings: Settings, flags: Readonly<Record<string, unknown>>) => Promise<number>;
 }
+
+const FINDS_REDIS: readonly string[] = [...Object.keys(REDIS_SETTINGS), "stateDir"];
 
 const DEAD_HELP = `sgnet dead list            what was given up, when and why
 sgnet dead show ID         all that is known of one; ID as listed, or the x-request-id
@@ -49,17 +54,20 @@ const COMMANDS: readonly Command[] = [
     name: "status",
     describe: "Show gateways, workers, backends, models and queues",
     options: { json: { type: "boolean", describe: "Print one JSON document" } },
+    settings: FINDS_REDIS,
     run: async (settings, flags) =>
       (await import("./commands/status.ts")).runStatus(settings, flags["json"] === true),
   },
   {
     name: "top",
     describe: "Watch the fleet: models, nodes, running requests and errors, once a second until q is pressed",
+    settings: [...FINDS_REDIS, "modelMemoryMs"],
     run: async (settings) => (await import("./commands/top.ts")).runTop(settings),
   },
   {
     name: "trace [id]",
     describe: "Tell the story of one request with its times; the id is an x-request-id or a task's id",
+    settings: FINDS_REDIS,
     run: async (settings, flags) =>
       (await import("./commands/trace.ts")).runTrace(settings, textOf(flags["id"])),
   },
@@ -72,6 +80,7 @@ const COMMANDS: readonly Command[] = [
       body: { type: "boolean", describe: "show: with the request's body, which may hold a prompt" },
       json: { type: "boolean", describe: "list, show: print one JSON document" },
     },
+    settings: [...FINDS_REDIS, "logFormat"],
     more: DEAD_HELP,
     run: async (settings, flags) =>
       (await import("./commands/dead.ts")).runDead(settings, {
@@ -87,15 +96,16 @@ const COMMANDS: readonly Command[] = [
     name: "bench [url]",
     describe: "Measure a running fleet, or any Ollama or OpenAI server, as its clients see it",
     options: {
-      model: { type: "string", describe: "The model to ask; the first one listed" },
-      dialect: { type: "string", describe: "The API to ask by: ollama or openai; ollama" },
-      clients: { type: "string", describe: "Requests open at once; 4" },
-      requests: { type: "string", describe: "Requests in all; 40" },
-      prompt: { type: "string", describe: "What to ask; for a story" },
-      tokens: { type: "string", describe: "Longest answer, in tokens; 128" },
+      model: { type: "string", describe: "The model to ask. Default: the first one listed." },
+      dialect: { type: "string", describe: "The API to ask by, ollama or openai. Default: ollama." },
+      clients: { type: "string", describe: "Requests open at once. Default: 4." },
+      requests: { type: "string", describe: "Requests in all. Default: 40." },
+      prompt: { type: "string", describe: "What to ask. Default: a story." },
+      tokens: { type: "string", describe: "Longest answer, in tokens. Default: 128." },
       whole: { type: "boolean", describe: "Ask for whole answers, not for streams" },
       json: { type: "boolean", describe: "Print one JSON document; durations in µs" },
     },
+    settings: ["port", "host", "apiKeys"],
     run: async (settings, flags) =>
       (await import("./commands/bench.ts")).runBench(settings, {
         url: textOf(flags["url"]),
@@ -112,12 +122,14 @@ const COMMANDS: readonly Command[] = [
   {
     name: "drain [worker]",
     describe: "Let a worker finish what it runs and take nothing more, until it is undrained or restarted",
+    settings: FINDS_REDIS,
     run: async (settings, flags) =>
       (await import("./commands/drain.ts")).runDrain(settings, "drain", textOf(flags["worker"])),
   },
   {
     name: "undrain [worker]",
     describe: "Let a drained worker take tasks again",
+    settings: FINDS_REDIS,
     run: async (settings, flags) =>
       (await import("./commands/drain.ts")).runDrain(settings, "undrain", textOf(flags["worker"])),
   },
@@ -132,26 +144,32 @@ function textOf(flag: unknown): string | undefined {
   return typeof flag === "string" ? flag : undefined;
 }
 
-function settingFlags(argv: Argv): Argv {
-  for (const setting of Object.values(SETTINGS)) {
+function settingFlags(argv: Argv, told: readonly string[] | undefined): Argv {
+  if (told !== undefined) argv.showHidden("show-hidden", "Show the settings of all commands");
+  for (const [name, setting] of Object.entries(SETTINGS)) {
     argv.option(setting.flag, {
       type: setting.type === "flag" ? "boolean" : "string",
       requiresArg: setting.type !== "flag",
       describe: `${describeSetting(setting)} [${setting.env}]`,
       group: "Settings:",
+      hidden: told !== undefined && !told.includes(name),
     });
   }
   return argv;
+}
+
+/** Its own options; with their group named they are told before the settings. */
+function optionFlags({ options = {} }: Command): Record<string, Options> {
+  return Object.fromEntries(
+    Object.entries(options).map(([name, option]) => [name, { ...option, group: "Options:" }]),
+  );
 }
 
 function addCommand(argv: Argv, command: Command, finish: (code: number) => void): void {
   argv.command(
     command.name,
     command.describe,
-    (its) =>
-      settingFlags(its)
-        .options(command.options ?? {})
-        .epilogue(command.more ?? ""),
+    (its) => settingFlags(its.options(optionFlags(command)), command.settings).epilogue(command.more ?? ""),
     async (flags) => finish(await command.run(loadSettings({ flags }), flags)),
   );
 }
@@ -168,12 +186,13 @@ async function main(): Promise<number> {
       "boolean-negation": false,
       "parse-numbers": false,
     })
-    .demandCommand(1, "A command is missing: try sgnet --help.")
+    .demandCommand(1, "A command is missing")
+    .strictCommands()
     .strict()
     .version(productVersion())
     .completion("completion", "Print a completion script for your shell")
     .fail((message, error) => {
-      throw error ?? new Error(message);
+      throw error ?? new Error(`${message}. Try sgnet --help.`);
     });
   for (const command of COMMANDS) addCommand(argv, command, (its) => (code = its));
   await argv.parseAsync();

@@ -84,7 +84,7 @@ class Fleet {
   /** What runs where, without secrets. */
   get places(): Readonly<Record<string, string>> {
     return {
-      gateway: this.gatewayUrl,
+      gateway: `${this.gatewayUrl}, in a browser the live page`,
       redis: this.#ownRedis
         ? `own, data in ${ownRedisDir(this.#settings)}`
         : withoutUser(this.#settings.redisUrl),

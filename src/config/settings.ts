@@ -210,7 +210,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     type: "text",
     default: "",
     secret: true,
-    doc: "Keys that may also pull, push, create, copy and delete models, a comma list; empty: nobody may.",
+    doc: "Keys of admins, a comma list: they may also pull, push, create, copy and delete models, drain workers, and run dead letters again or remove them; empty: nobody may.",
   },
   heartbeatMs: {
     env: "SGNET_HEARTBEAT_MS",

@@ -11,8 +11,8 @@ describe("the command line", () => {
   const cwd = folder.path;
   after(() => folder.remove());
 
-  it("tells each setting's flag, variable and default in the help of each command", async () => {
-    for (const command of ["up", "gateway", "worker", "status", "doctor"]) {
+  it("tells each setting's flag, variable and default in the help of what they are for", async () => {
+    for (const command of ["up", "gateway", "worker", "doctor"]) {
       const { code, stdout } = await runCommand([command, "--help"], { cwd });
       assert.equal(code, 0);
       const help = stdout.replaceAll(/\s+/g, " ");
@@ -24,15 +24,31 @@ describe("the command line", () => {
     }
   });
 
+  it("tells a command's own options first, and then no setting that means nothing to it", async () => {
+    for (const [command, own, setting] of [
+      ["status", "--json ", "--redis-url "],
+      ["dead", "--body ", "--prefix "],
+      ["bench", "--clients ", "--api-key "],
+    ] as const) {
+      const { stdout } = await runCommand([command, "--help"], { cwd });
+      assert.ok(stdout.includes(own) && stdout.indexOf(own) < stdout.indexOf(setting), `${command} --help`);
+      assert.doesNotMatch(stdout, /--lease-ms|--otlp/);
+    }
+    const { code } = await runCommand(["bench", "nonsense", "--lease-ms", "5000"], { cwd });
+    assert.equal(code, 1, "a setting of others is taken");
+    const all = await runCommand(["status", "--help", "--show-hidden"], { cwd });
+    assert.match(all.stdout, /--lease-ms/);
+  });
+
   it("tells its version", async () => {
     const { stdout } = await runCommand(["--version"], { cwd });
     assert.equal(stdout.trim(), productVersion());
   });
 
   const MISTAKES: readonly (readonly [string, readonly string[], RegExp])[] = [
-    ["a missing command", [], /^A command is missing: try sgnet --help\.\n$/],
-    ["an unknown command", ["serve"], /^Unknown argument: serve\n$/],
-    ["an unknown flag", ["gateway", "--prot", "1"], /^Unknown argument: prot\n$/],
+    ["a missing command", [], /^A command is missing\. Try sgnet --help\.\n$/],
+    ["an unknown command", ["serve"], /^Unknown command: serve\. Try sgnet --help\.\n$/],
+    ["an unknown flag", ["gateway", "--prot", "1"], /^Unknown argument: prot\. Try sgnet --help\.\n$/],
     ["a flag without its value", ["gateway", "--port"], /^Not enough arguments following: port\n$/],
     [
       "a wrong value",

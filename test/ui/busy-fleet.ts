@@ -1,4 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { bury } from "../../src/redis/dead-letters.ts";
+import { encodeTask } from "../../src/wire/task-codec.ts";
 import { Fleet, type PostPlan } from "../journey/fleet.ts";
 
 /** A fleet with something to see. */
@@ -73,4 +75,18 @@ async function askOnAndOn(client: {
       // Hung up: the loop ends.
     }
   }
+}
+
+/** Leaves a dead letter of the model tiny, given up now. */
+export async function layLetter({ probe, keys }: Fleet, requestId: string): Promise<void> {
+  const body = Buffer.from('{"model":"tiny","prompt":"a secret prompt","stream":false}');
+  const task = { id: `g1.${requestId}`, endpoint: "ollama-generate", model: "tiny", stream: false } as const;
+  const times = { createdAt: 1, deadline: 60_001, requestId, trace: "" };
+  await bury(probe, keys, {
+    model: "tiny",
+    payload: encodeTask({ ...task, ...times, body }, true),
+    fault: { code: "delivery_limit", message: "no worker answered", http: 502 },
+    deliveries: 3,
+    worker: "w1",
+  });
 }

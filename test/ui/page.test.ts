@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { bury } from "../../src/redis/dead-letters.ts";
-import { encodeTask } from "../../src/wire/task-codec.ts";
 import type { Fleet } from "../journey/fleet.ts";
 import { until } from "../journey/until.ts";
 import { NO_BROWSER, openPage } from "./browser.ts";
 import type { Visit } from "./browser.ts";
-import { startBusyFleet, startLoad } from "./busy-fleet.ts";
+import { layLetter, startBusyFleet, startLoad } from "./busy-fleet.ts";
 
 /** The live page in a real browser, with a fleet of real processes behind it. */
 
@@ -174,6 +172,10 @@ describe("the live page with an admin key", { skip: NO_BROWSER, timeout: 120_000
       await page.getByRole("button", { name: "Drop useless" }).click();
       await page.locator("#letters").getByText("None.").waitFor();
       assert.equal(await fleet.probe.command("XLEN", fleet.keys.dead("tiny")), 0);
+      await layLetter(fleet, "later");
+      await page.locator("#letters").getByText("later").waitFor();
+      await page.getByRole("button", { name: "Drop later" }).click();
+      await page.locator("#letters").getByText("None.").waitFor();
       assert.doesNotMatch((await page.locator("body").textContent()) ?? "", /a secret prompt/);
 
       await page
@@ -191,19 +193,6 @@ describe("the live page with an admin key", { skip: NO_BROWSER, timeout: 120_000
     });
   });
 });
-
-async function layLetter({ probe, keys }: Fleet, requestId: string): Promise<void> {
-  const body = Buffer.from('{"model":"tiny","prompt":"a secret prompt","stream":false}');
-  const task = { id: `g1.${requestId}`, endpoint: "ollama-generate", model: "tiny", stream: false } as const;
-  const times = { createdAt: 1, deadline: 60_001, requestId, trace: "" };
-  await bury(probe, keys, {
-    model: "tiny",
-    payload: encodeTask({ ...task, ...times, body }, true),
-    fault: { code: "delivery_limit", message: "no worker answered", http: 502 },
-    deliveries: 3,
-    worker: "w1",
-  });
-}
 
 /** Presses Tab until an element has the focus. Gives the ids or classes of all it went through. */
 async function tabUntil(page: Visit["page"], id: string): Promise<string[]> {

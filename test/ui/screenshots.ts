@@ -6,10 +6,12 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Fleet } from "../journey/fleet.ts";
 import { openPage, type Visit } from "./browser.ts";
-import { startBusyFleet, startLoad } from "./busy-fleet.ts";
+import { layLetter, startBusyFleet, startLoad } from "./busy-fleet.ts";
 import { screenPage, watchCommand } from "./terminal.ts";
 
 const IMAGES = join(import.meta.dirname, "../../docs/images");
+const ADMIN_KEY = "k-only-for-pictures";
+
 const CALM = { "qwen3:8b": 2, "mistral-small-24b": 1 };
 const BUSY = { tiny: 2, "llama3.2:3b": 4, "qwen3:8b": 3, "mistral-small-24b": 2 };
 
@@ -25,6 +27,21 @@ async function takePage(visit: Visit, name: string): Promise<void> {
   await page.locator("#chat").screenshot({ path: join(IMAGES, "chat.png") });
   await page.evaluate("scrollTo(0, 0)");
   await page.screenshot({ path: join(IMAGES, name) });
+}
+
+/** One worker drains, two dead letters wait. */
+async function takeManage(fleet: Fleet, { page }: Visit): Promise<void> {
+  await layLetter(fleet, "order-4711");
+  await layLetter(fleet, "order-4712");
+  await page.goto(fleet.gateway.url);
+  await page.getByLabel("Admin key").fill(ADMIN_KEY);
+  await page.getByLabel("Admin key").press("Enter");
+  await page
+    .getByRole("button", { name: /^Drain w/ })
+    .last()
+    .click();
+  await page.getByRole("button", { name: /^Undrain w/ }).waitFor();
+  await page.getByRole("region", { name: "Manage" }).screenshot({ path: join(IMAGES, "manage.png") });
 }
 
 async function takeTerminal(fleet: Fleet, visit: Visit): Promise<void> {
@@ -57,7 +74,9 @@ async function takeAll(fleet: Fleet): Promise<void> {
         await visit.page.locator("#requests .pill", { hasText: "answering" }).first().waitFor();
         await delay(4000);
         await takePage(visit, `page-${colorScheme}.png`);
-        if (colorScheme === "dark") await takeTerminal(fleet, visit);
+        if (colorScheme === "light") continue;
+        await takeTerminal(fleet, visit);
+        await takeManage(fleet, visit);
       } finally {
         await visit.close();
       }
@@ -67,7 +86,7 @@ async function takeAll(fleet: Fleet): Promise<void> {
   }
 }
 
-const fleet = await startBusyFleet();
+const fleet = await startBusyFleet({ SGNET_ADMIN_KEY: ADMIN_KEY });
 try {
   await takeAll(fleet);
 } finally {

@@ -41,16 +41,33 @@ function button(name, label, work) {
   return element;
 }
 
+/** @param {string | { text: string, kind?: string, pill?: string }} given */
+function cellOf(given) {
+  const { text, kind = "", pill } = typeof given === "string" ? { text: given } : given;
+  const cell = Object.assign(document.createElement("td"), { className: kind });
+  const label = document.createElement("span");
+  label.textContent = text;
+  if (pill !== undefined) {
+    label.className = "pill";
+    label.dataset["state"] = pill;
+  }
+  cell.append(label);
+  return cell;
+}
+
 /**
- * @param {string} id @param {readonly { texts: readonly string[], buttons: readonly HTMLButtonElement[] }[]} rows
+ * @param {string} id
+ * @param {readonly { cells: readonly Parameters<typeof cellOf>[0][], buttons: readonly HTMLButtonElement[] }[]} rows
  * @param {string} nothing
  */
 function fill(id, rows, nothing) {
   const fresh = document.createElement("tbody");
-  for (const { texts, buttons } of rows) {
+  for (const { cells, buttons } of rows) {
     const row = fresh.insertRow();
-    for (const text of texts) row.insertCell().textContent = text;
-    row.insertCell().append(...buttons);
+    row.append(...cells.map(cellOf));
+    const last = row.insertCell();
+    last.className = "deeds";
+    last.append(...buttons);
   }
   if (rows.length === 0) {
     const cell = fresh.insertRow().insertCell();
@@ -76,7 +93,11 @@ export function showWorkers(nodes) {
       return `${worker} is told to ${verb}.`;
     };
     return {
-      texts: [worker, host, draining ? "draining" : "running"],
+      cells: [
+        { text: worker, kind: "code" },
+        host,
+        draining ? { text: "draining", pill: "warn" } : { text: "running", pill: "good" },
+      ],
       buttons: [button(name, `${name} ${worker} of ${host}`, tell)],
     };
   });
@@ -97,9 +118,27 @@ function letterRow({ id, model, at, code, deliveries, request = "not a task" }) 
     return `${request} is removed.`;
   };
   return {
-    texts: [request, model, new Date(at).toLocaleString(), code, String(deliveries)],
+    cells: [
+      { text: request, kind: "code" },
+      model,
+      new Date(at).toLocaleString(),
+      { text: code, kind: "code" },
+      { text: String(deliveries), kind: "number" },
+    ],
     buttons: [button("Retry", `Retry ${request}`, retry), button("Drop", `Drop ${request}`, drop)],
   };
+}
+
+let shownCount = 0;
+
+/** Looks again when their number has changed without us. @param {number} count */
+export function showCount(count) {
+  if (adminKey === "" || count === shownCount) return;
+  shownCount = count;
+  void doing(async () => {
+    await showLetters();
+    return note.textContent ?? "";
+  });
 }
 
 async function showLetters() {

@@ -1,7 +1,7 @@
 /** The live page: shows each snapshot of /ui/events (`Snapshot` of src/gateway/live.ts). */
 import { drawChart } from "./chart.js";
 import { find, offerModels } from "./chat.js";
-import { showWorkers } from "./manage.js";
+import { showCount, showWorkers } from "./manage.js";
 import { readEvents, Refusal, useKey } from "./stream.js";
 
 const AGAIN_MS = 2000;
@@ -143,6 +143,7 @@ function showFleet({ totals, models, nodes }) {
   );
   fillTable("nodes", nodeRows, "No node is there.");
   showWorkers(nodes);
+  showCount(totals.deadLetters);
 }
 
 /** @param {any} node @param {any} backend */

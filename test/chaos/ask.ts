@@ -78,6 +78,7 @@ class Asking {
       void this.#read(incoming);
     });
     outgoing.on("error", (error: NodeJS.ErrnoException) => {
+      this.#asked.reused = outgoing.reusedSocket;
       this.#asked.detail ||= error.code ?? error.message;
       this.#resolve(error.code === "ECONNREFUSED" ? "unreachable" : this.#brokenOff());
     });

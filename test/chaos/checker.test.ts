@@ -19,6 +19,7 @@ const GOOD: Asked = {
   wish: WISH,
   seat: 0,
   sentAt: 100_000,
+  reused: false,
   status: 200,
   firstTokenAt: 100_050,
   tokens: 10,
@@ -80,8 +81,28 @@ test("an error needs a cause of its kind", () => {
   assert.deepEqual(rulesOf({ ending: "broken" }, { disturbances: [gateway] }), []);
   const freeze = { disturbances: [{ ...KILL, fault: "gateway-freeze" }] };
   assert.deepEqual(rulesOf({ ending: "broken" }, freeze), uncaused);
-  assert.deepEqual(rulesOf({ ending: "broken", status: 0 }, freeze), []);
+  assert.deepEqual(rulesOf({ ending: "broken", status: 0 }, freeze), uncaused);
+  assert.deepEqual(rulesOf({ ending: "broken", status: 0, reused: true }, freeze), []);
   assert.deepEqual(rulesOf({ ending: "broken", seat: 1 }, { disturbances: [gateway] }), uncaused);
+});
+
+const by = (fault: Partial<Disturbance>): Partial<History> => ({ disturbances: [{ ...KILL, ...fault }] });
+
+test("a refusal is excused by its own words, gateway and time only", () => {
+  const refused = {
+    ending: "error",
+    code: undefined,
+    status: 503,
+    detail: "Redis is not reachable",
+  } as const;
+  const uncaused = ["an error without a cause"];
+  assert.deepEqual(rulesOf(refused, by({ fault: "gateway-cut" })), []);
+  assert.deepEqual(rulesOf(refused, by({ fault: "gateway-cut", target: 1 })), uncaused);
+  assert.deepEqual(rulesOf(refused, by({ fault: "gateway-kill" })), uncaused);
+  assert.deepEqual(rulesOf({ ...refused, detail: "busy" }, by({ fault: "gateway-cut" })), uncaused);
+  assert.deepEqual(rulesOf(refused, by({ fault: "redis-kill", from: 0, to: 99_000 })), []);
+  assert.deepEqual(rulesOf(refused, by({ fault: "redis-kill", from: 0, to: 95_000 })), uncaused);
+  assert.deepEqual(rulesOf(refused, by({ fault: "master-kill", from: 0, to: 95_000 })), []);
 });
 
 test("backends do no more than they must", () => {

@@ -8,9 +8,13 @@ export interface Breach {
   readonly what: string;
 }
 
-/** Which faults explain which ending: the first parts of their names. Anything else has no excuse. */
+/**
+ * Which faults explain which ending: the first parts of their names. Anything else has no excuse, nor has what befell
+ * the other gateway.
+ */
 const EXCUSES: Readonly<Record<string, readonly string[]>> = {
-  redis_down: ["redis", "master", "gateway"],
+  /** A gateway that wakes takes its own silence for that of Redis: what it was just queueing is not certain. */
+  redis_down: ["redis", "master", "gateway-cut", "gateway-stall", "gateway-freeze", "gateway-away"],
   worker_lost: ["worker", "redis-empty", "master", "gateway-away"],
   backend_lost: ["backend"],
   backend_error: ["backend"],
@@ -19,8 +23,9 @@ const EXCUSES: Readonly<Record<string, readonly string[]>> = {
   draining: ["gateway-stop"],
   delivery_limit: ["worker", "backend", "redis", "master"],
   broken: ["gateway-kill"],
-  /** A gateway that wakes hangs up on what has been idle for too long, though a request may have come just then. */
-  unheard: ["gateway-kill", "gateway-freeze", "gateway-away"],
+  /** As when it is killed. On a connection that was used before, also as it hangs up on what has been idle too long. */
+  unheard: ["gateway-kill"],
+  unheard_again: ["gateway-kill", "gateway-freeze", "gateway-away"],
   unreachable: ["gateway-kill", "gateway-stop"],
 };
 
@@ -35,6 +40,9 @@ const DELAYS = /^(?:worker|backend)-(?:freeze|stall|slow)|^master/;
 
 /** For so long after it was mended a fault may still be felt, ms. */
 const AFTERMATH_MS = 12_000;
+
+/** A gateway has Redis again so long after both are well, ms; another master is found within {@link AFTERMATH_MS}. */
+const REDIS_AFTERMATH_MS = 3000;
 
 /** A backend's work for nobody ends within this after the last fault, ms. */
 const ABORT_MS = 6000;
@@ -84,8 +92,10 @@ function endingOf(asked: Asked, felt: readonly Disturbance[]): Breach[] {
   }
   const reason = reasonOf(asked, ending);
   const excuses = EXCUSES[reason] ?? [];
-  const excused = felt.some(({ fault, target }) => {
-    if (ending !== "error" && target !== asked.seat) return false;
+  const excused = felt.some(({ fault, target, to }) => {
+    if (fault.startsWith("gateway") && target !== asked.seat) return false;
+    const isLate = to + REDIS_AFTERMATH_MS < asked.sentAt;
+    if (reason === "redis_down" && isLate && !fault.startsWith("master")) return false;
     return excuses.some((excuse) => fault.startsWith(excuse));
   });
   return excused
@@ -93,9 +103,11 @@ function endingOf(asked: Asked, felt: readonly Disturbance[]): Breach[] {
     : [{ rule: "an error without a cause", what: `${reason} ${asked.status}: ${asked.detail}` }];
 }
 
-function reasonOf({ code, status }: Asked, ending: Ending): string {
-  if (ending === "error") return code ?? (status === 503 ? "redis_down" : "unknown");
-  return ending === "broken" && status === 0 ? "unheard" : ending;
+/** What is refused at the door is not in the log: the client is told why. */
+function reasonOf({ code, status, detail, reused }: Asked, ending: Ending): string {
+  if (ending === "error") return code ?? (detail.includes("Redis is not reachable") ? "redis_down" : detail);
+  if (ending !== "broken" || status !== 0) return ending;
+  return reused ? "unheard_again" : "unheard";
 }
 
 /** A request runs again only when something broke, and never once its client has a part of the answer. */

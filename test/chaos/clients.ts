@@ -66,6 +66,7 @@ export class Clients {
       wish,
       seat: gateway === undefined ? 0 : this.#world.gateways.indexOf(gateway),
       sentAt: performance.now(),
+      reused: false,
       status: 0,
       firstTokenAt: undefined,
       tokens: 0,

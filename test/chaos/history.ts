@@ -40,6 +40,8 @@ export interface Asked {
   /** Which gateway was asked. */
   readonly seat: number;
   readonly sentAt: number;
+  /** By a connection that had served a request before. */
+  reused: boolean;
   /** 0 before a head has come. */
   status: number;
   firstTokenAt: number | undefined;

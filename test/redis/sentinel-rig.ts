@@ -26,12 +26,10 @@ export class SentinelTrio implements FleetRedis {
   }
 
   static async start(dir: string): Promise<SentinelTrio> {
-    const args = [...ARGS.split(" "), "--save", ""];
-    const master = await RedisNode.start(join(dir, "server-0"), args);
-    const replicaOf = ["--replicaof", `127.0.0.1 ${master.port}`];
+    const master = await startServer(join(dir, "server-0"), "");
     const replicas = await Promise.all(
       Array.from({ length: REPLICAS }, async (_, index) =>
-        RedisNode.start(join(dir, `server-${index + 1}`), [...args, ...replicaOf]),
+        startServer(join(dir, `server-${index + 1}`), `replicaof 127.0.0.1 ${master.port}`),
       ),
     );
     const sentinels = await Promise.all(
@@ -107,6 +105,14 @@ export class SentinelTrio implements FleetRedis {
   async stop(): Promise<void> {
     await Promise.all([...this.sentinels, ...this.servers].map(async (node) => node.kill()));
   }
+}
+
+/** Its role is in a file, where the sentinels change it: who was made master comes back as one. */
+async function startServer(dir: string, role: string): Promise<RedisNode> {
+  await mkdir(dir, { recursive: true });
+  const file = join(dir, "redis.conf");
+  await writeFile(file, `${role}\n`);
+  return RedisNode.start(dir, [file, ...ARGS.split(" "), "--save", ""]);
 }
 
 async function startSentinel(dir: string, masterPort: number): Promise<RedisNode> {

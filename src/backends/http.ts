@@ -25,6 +25,8 @@ export interface HttpTarget {
 
 /** Where no setting tells: for the first looks at a server. */
 const CONNECT_TIMEOUT_MS = 5000;
+/** Heads of status 1xx before that of the reply: a server may send some, and none sends many. */
+const MOST_HINTS = 32;
 /** Below the 5 s after which uvicorn and llama.cpp hang up idle connections, so that a request never meets that. */
 const KEEP_ALIVE_MS = 4000;
 
@@ -146,6 +148,7 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
   readonly #options: ExchangeOptions;
   #controller: Dispatcher.DispatchController | undefined;
   #headSeen = false;
+  #hints = 0;
   #failure: Fault | undefined;
   settled = false;
 
@@ -173,7 +176,11 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: ReplyHeaders): void {
-    if (status < 200) return;
+    if (status < 200) {
+      this.#hints += 1;
+      if (this.#hints > MOST_HINTS) throw new Fault("backend_lost", "the backend's reply does not begin");
+      return;
+    }
     this.#headSeen = true;
     this.#options.receiver.onHead(status, headers);
   }

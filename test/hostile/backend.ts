@@ -1,0 +1,77 @@
+import { once } from "node:events";
+import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+
+/** What a hostile backend does with a connection once it has read a request. */
+export type Deed = (socket: Socket) => void;
+
+/** A backend that answers every POST with a deed, and gives nothing else away. */
+export class HostileBackend {
+  /** Of the next request. */
+  deed: Deed = (socket) => socket.destroy();
+  /** Bytes written so far. */
+  written = 0;
+  connections = 0;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  private constructor() {
+    this.#server = createServer((socket) => this.#meet(socket));
+  }
+
+  static async start(): Promise<HostileBackend> {
+    const backend = new HostileBackend();
+    backend.#server.listen(0, "127.0.0.1");
+    await once(backend.#server, "listening");
+    return backend;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  async stop(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    this.#server.close();
+    await once(this.#server, "close");
+  }
+
+  #meet(socket: Socket): void {
+    this.connections += 1;
+    this.#sockets.add(socket);
+    socket.on("error", () => {});
+    socket.on("close", () => {
+      this.written += socket.bytesWritten;
+      this.#sockets.delete(socket);
+    });
+    let heard = "";
+    socket.on("data", (chunk: Buffer) => {
+      heard += chunk.toString("latin1");
+      const end = heard.indexOf("\r\n\r\n");
+      const length = Number(/content-length: (\d+)/i.exec(heard)?.[1] ?? 0);
+      if (end < 0 || heard.length < end + 4 + length) return;
+      heard = "";
+      this.deed(socket);
+    });
+  }
+}
+
+/** Writes pieces, each in a packet of its own where the system allows it, then hangs up. */
+export function sends(...pieces: readonly (string | Buffer)[]): Deed {
+  return (socket) => {
+    socket.setNoDelay(true);
+    for (const piece of pieces) socket.write(piece);
+    socket.end();
+  };
+}
+
+/** Writes a beginning, and then the same again and again until the other side hangs up. */
+export function sendsForEver(begin: string | Buffer, again: string | Buffer): Deed {
+  return (socket) => {
+    const more = (): void => {
+      while (!socket.destroyed && socket.write(again));
+    };
+    socket.on("drain", more);
+    socket.write(begin);
+    more();
+  };
+}

@@ -406,7 +406,7 @@ export function standInText(tokens: number): string {
 
 /** The vector of an input as the model makes it: float32 numbers, not of length 1. */
 export function standInVector(input: unknown): number[] {
-  const seed = Buffer.from(JSON.stringify(input)).reduce((sum, byte) => sum + byte, 0);
+  const seed = Buffer.from(JSON.stringify(input ?? "")).reduce((sum, byte) => sum + byte, 0);
   return Array.from({ length: 8 }, (_, index) => Math.fround(Math.sin(seed + index) * 3));
 }
 
@@ -421,10 +421,13 @@ function inputsOf({ input }: Record<string, unknown>): unknown[] {
   return Array.isArray(input) ? input : [input];
 }
 
+/** Whoever asks for more gets so many. */
+const MOST_TOKENS = 100_000;
+
 function askedTokens(body: Record<string, unknown>): number | undefined {
   const options = body["options"] as Record<string, unknown> | undefined;
   const asked = body["max_completion_tokens"] ?? body["max_tokens"] ?? options?.["num_predict"];
-  return typeof asked === "number" && asked >= 0 ? asked : undefined;
+  return typeof asked === "number" && asked >= 0 ? Math.min(asked, MOST_TOKENS) : undefined;
 }
 
 function json(response: ServerResponse, status: number, document: unknown): void {

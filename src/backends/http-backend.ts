@@ -1,5 +1,5 @@
 import type { NeutralRequest } from "../core/chat.ts";
-import { toFault } from "../core/fault.ts";
+import { Fault, toFault } from "../core/fault.ts";
 import type { ModelCard } from "../core/model.ts";
 import type { Task } from "../core/task.ts";
 import { estimateTokens } from "../protocols/estimate.ts";
@@ -64,9 +64,19 @@ export class HttpBackend implements Backend {
     return { models: this.#dated(state.models), slots };
   }
 
-  run(task: Task, model: string, sink: ReplySink, signal: AbortSignal): Promise<Answer> {
+  async run(task: Task, model: string, sink: ReplySink, signal: AbortSignal): Promise<Answer> {
+    try {
+      return await this.#run({ task, model, sink, signal });
+    } catch (error) {
+      // A reply that is nested beyond the stack, or longer than any text. The request was checked at its gateway.
+      if (!(error instanceof RangeError)) throw error;
+      throw new Fault("backend_lost", "the backend's reply is too deep or too long", { cause: error });
+    }
+  }
+
+  #run(run: Run): Promise<Answer> {
+    const { task } = run;
     const way = this.#face.passthrough(task.endpoint);
-    const run = { task, model, sink, signal };
     const passes = way !== undefined && way.carries?.(task.body) !== false;
     if (!passes) return this.#translate(run);
     return task.endpoint === "anthropic-count-tokens" ? this.#count(run, way) : this.#relay(run, way);

@@ -329,6 +329,19 @@ describe("a hostile backend", () => {
     await fc.assert(look, effort(t, 400));
   });
 
+  // Found by fuzzing: read without a fault, and then too deep to be written again.
+  test("calls a tool with arguments nested beyond the stack", async (t) => {
+    const server = await serverOf(t);
+    const deep = "[".repeat(200_000) + "]".repeat(200_000);
+    const call = `{"function":{"name":"f","arguments":${deep}}}`;
+    const whole = `{"model":"tiny","message":{"role":"assistant","content":"","tool_calls":[${call}]},"done":true}`;
+    server.deed = sends(head("ollama"), whole);
+    for (const asking of ALL.filter(({ kind, stream }) => kind === "ollama" && !stream)) {
+      const { fault } = await askOf(server, asking);
+      if (fault !== undefined) assertForeseen(fault, JSON.stringify(asking));
+    }
+  });
+
   test("sends its clients elsewhere: nobody goes there", async (t) => {
     const [server, elsewhere] = [await serverOf(t), await serverOf(t)];
     for (const status of [

@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import * as fc from "fast-check";
+import { isObject } from "../../src/core/json.ts";
+import { journey } from "../journey/fleet.ts";
+import { BODIES } from "./bodies.ts";
+import { effort } from "./effort.ts";
+import { spoiled, twisted } from "./json.ts";
+import { whileHarmed } from "./watch.ts";
+
+/** What is told before an answer begins must have the form of the path's dialect. */
+function assertRefusal(path: string, text: string): void {
+  const body: unknown = JSON.parse(text);
+  assert.ok(isObject(body), text);
+  const { error } = body;
+  if (path.startsWith("/v1/")) assert.ok(isObject(error) && typeof error["message"] === "string", text);
+  else assert.equal(typeof error, "string", text);
+}
+
+interface Hostile {
+  readonly path: string;
+  readonly body: Buffer;
+}
+
+const hostile: fc.Arbitrary<Hostile> = fc.constantFrom(...Object.entries(BODIES)).chain(([path, sound]) => {
+  return spoiled(twisted(sound)).map((body) => ({ path, body }));
+});
+
+for (const speaks of ["ollama", "openai"] as const) {
+  journey(
+    `bodies of every wrong kind, before a backend that speaks ${speaks}`,
+    { posts: [{ speaks }] },
+    async (fleet, t) => {
+      const { gateway } = fleet;
+      const ask = async ({ path, body }: Hostile): Promise<void> => {
+        const response = await fetch(gateway.url + path, { method: "POST", body });
+        const text = await response.text();
+        const about = `${path} ${response.status} ${text.slice(0, 300)}`;
+        assert.ok(response.status < 500, about);
+        if (response.status >= 400) assertRefusal(path, text);
+      };
+      const programs = [gateway, fleet.post().worker];
+      const harm = async (): Promise<void> => fc.assert(fc.asyncProperty(hostile, ask), effort(t, 150));
+      t.diagnostic(await whileHarmed(gateway, { programs, mostMiB: 200, harm }));
+    },
+  );
+}

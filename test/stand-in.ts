@@ -222,7 +222,11 @@ class ScriptedServer implements StandIn {
       return;
     }
     const raw = exchange.raw.toString();
-    const body = JSON.parse(raw) as Record<string, unknown>;
+    const body = parsed(raw);
+    if (body === undefined) {
+      json(response, 400, { error: "invalid JSON" });
+      return;
+    }
     const recorded: Recorded = {
       path,
       headers: request.headers,
@@ -241,6 +245,14 @@ class ScriptedServer implements StandIn {
       response.on("close", () => this.end(recorded, response.writableFinished ? "finished" : "aborted"));
       response.writeHead(200, { "content-type": answer.contentType }).end(answer.body);
     } else if (form !== undefined) new Generation({ standIn: this, recorded, response, form }).start();
+  }
+}
+
+function parsed(text: string): Record<string, unknown> | undefined {
+  try {
+    return JSON.parse(text) as Record<string, unknown>;
+  } catch {
+    return undefined;
   }
 }
 

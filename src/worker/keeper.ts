@@ -1,8 +1,16 @@
 import { Fault, toFault } from "../core/fault.ts";
+import { replyErrorCode } from "../redis/connection.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { claimReply, openAmong } from "../redis/reply-stream.ts";
-import { dropIdleConsumers, heldBy, renew, silentTasks, takeOver } from "../redis/task-stream.ts";
+import {
+  dropIdleConsumers,
+  ensureGroup,
+  heldBy,
+  renew,
+  silentTasks,
+  takeOver,
+} from "../redis/task-stream.ts";
 import type { QueuedTask, SilentTask } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Acknowledger } from "./acknowledger.ts";
@@ -212,7 +220,14 @@ export class Keeper {
       // The next planned sweep, or the look after the reconnect, searches again.
       const { connection, log } = this.#options;
       if (connection.ready) log.warn("taking over failed", { reason: toFault(error).message });
+      // A queue that somebody removed: a worker of several models would look past the new one for ever.
+      if (replyErrorCode(error) === "NOGROUP") await this.#mend(search.model);
     }
+  }
+
+  async #mend(model: string): Promise<void> {
+    const { connection, keys } = this.#options;
+    await ensureGroup(connection, keys, model).catch(() => undefined);
   }
 
   async #takeOverSilent(search: Search): Promise<void> {

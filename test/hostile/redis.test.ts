@@ -6,6 +6,7 @@ import { listGateways } from "../../src/redis/registry.ts";
 import { encodeFrame } from "../../src/wire/frame-codec.ts";
 import { encodeTask } from "../../src/wire/task-codec.ts";
 import { type Fleet, journey } from "../journey/fleet.ts";
+import type { Program } from "../journey/program.ts";
 import { effort } from "./effort.ts";
 import { twisted } from "./json.ts";
 import { msgpack, mutated } from "./msgpack.ts";
@@ -155,6 +156,11 @@ journey("anything in Redis: who reads it lives, and serves others meanwhile", {}
   t.diagnostic(await whileHarmed(gateway, { programs, mostMiB: 150, harm }));
 });
 
+function ask(gateway: Program, model: string): Promise<Response> {
+  const body = JSON.stringify({ model, stream: false, messages: [] });
+  return fetch(`${gateway.url}/api/chat`, { method: "POST", body });
+}
+
 const TWO = { posts: [{ models: ["tiny:latest", "other:latest"] }] };
 
 journey("a queue that is no stream keeps no other queue from its workers", TWO, async (fleet, t) => {
@@ -162,17 +168,14 @@ journey("a queue that is no stream keeps no other queue from its workers", TWO, 
   const harm = async (): Promise<void> => {
     await probe.command("UNLINK", keys.queue("other"));
     await probe.command("SET", keys.queue("other"), "no stream");
-    const body = (model: string): string => JSON.stringify({ model, stream: false, messages: [] });
-    const ask = (model: string): Promise<Response> =>
-      fetch(`${gateway.url}/api/chat`, { method: "POST", body: body(model) });
-    const refused = await ask("other");
+    const refused = await ask(gateway, "other");
     assert.ok(refused.status >= 500, await refused.text());
     for (let count = 0; count < 3; count += 1) {
-      const answered = await ask("tiny");
+      const answered = await ask(gateway, "tiny");
       assert.equal(answered.status, 200, await answered.text());
     }
     await probe.command("UNLINK", keys.queue("other"));
-    const mended = await ask("other");
+    const mended = await ask(gateway, "other");
     assert.equal(mended.status, 200, await mended.text());
   };
   const programs = [gateway, fleet.post().worker];

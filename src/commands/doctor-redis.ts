@@ -7,6 +7,7 @@ import { connect } from "../redis/connect.ts";
 import { Keys } from "../redis/keys.ts";
 import { refusalOf } from "../redis/refusal.ts";
 import { problemOf, programOf } from "../redis/server.ts";
+import { checkModels } from "./doctor-models.ts";
 import { checkRights } from "./doctor-rights.ts";
 import type { Finding } from "./finding.ts";
 import { withRedis } from "./redis-url.ts";
@@ -23,8 +24,10 @@ export async function checkRedis(settings: Settings): Promise<readonly Finding[]
     const connection = await connect(used.redisUrl, "sgnet-doctor", accessOf(used));
     try {
       const infos = (await connection.everywhere("INFO")).map(String);
-      const rights = await checkRights(connection, new Keys(settings.prefix));
-      return [...judgeServers(infos, connection.sharded), ...rights];
+      const keys = new Keys(settings.prefix);
+      const rights = await checkRights(connection, keys);
+      const models = await checkModels(connection, keys, settings);
+      return [...judgeServers(infos, connection.sharded), ...rights, ...models];
     } finally {
       connection.close();
     }

@@ -6,6 +6,8 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { startRedis } from "../../src/admin/redis-child.ts";
 import { checkFolder } from "../../src/commands/doctor-folders.ts";
+import { connect } from "../../src/redis/connect.ts";
+import { Keys } from "../../src/redis/keys.ts";
 import { judgeRedis } from "../../src/commands/doctor-redis.ts";
 import { checkNode } from "../../src/commands/doctor.ts";
 import { localUrl } from "../../src/commands/listening.ts";
@@ -60,6 +62,24 @@ describe("sgnet doctor", () => {
     assert.match(stdout, /^fix {2}port +Port \d+ of 127\.0\.0\.1 is taken/m);
     assert.doesNotMatch(stdout, /hunter2/);
     assert.equal(code, 1);
+  });
+
+  it("tells models with timeouts that no worker has offered", async () => {
+    const redis = await startRedis({ dir: join(cwd, "redis-of-models"), port: 0 });
+    try {
+      const connection = await connect(redis.url, "test");
+      await connection.command("ZADD", new Keys("sgnet").models(), "1", "llama3:70b");
+      connection.close();
+      const told = async (timeouts: string): Promise<string> => {
+        const env = { REDIS_URL: redis.url, SGNET_MODEL_TIMEOUTS: timeouts, PORT: "0" };
+        return (await runCommand(["doctor"], { cwd, env })).stdout;
+      };
+      assert.match(await told("llama3:70b idle=5000; lama3 idle=5000"), /^ok {3}models .* offered: lama3;/m);
+      assert.match(await told("llama3:70b idle=5000"), /^ok {3}models .* are all known$/m);
+      assert.doesNotMatch(await told(""), / models /);
+    } finally {
+      await redis.stop();
+    }
   });
 
   it("takes a port that a running gateway has for right", async () => {

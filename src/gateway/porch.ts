@@ -2,8 +2,8 @@ import type { Endpoint } from "../core/task.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { HttpReply, HttpRequest } from "./http.ts";
 
-/** A broken connection to a Redis that is there is made again within this, ms: four attempts. */
-const PATIENCE_MS = 300;
+/** A broken connection to a Redis that is there is made again within this, ms; with a cluster, to all its masters. */
+const PATIENCE_MS = 1000;
 
 /**
  * Where new requests wait in the first moment of an outage, in place of a refusal that would be out of date at once: a

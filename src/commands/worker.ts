@@ -1,8 +1,9 @@
+import { parseBackends } from "../backends/address.ts";
 import { openBackends } from "../backends/open.ts";
 import type { Settings } from "../config/settings.ts";
 import { openLog } from "../telemetry/log.ts";
 import { startWorker } from "../worker/worker.ts";
-import { startWithRedis, withRedis } from "./redis-url.ts";
+import { startWithRedis, withConnection, withRedis } from "./redis-url.ts";
 import { runService } from "./service.ts";
 import { startWithSpans } from "./spans.ts";
 
@@ -13,6 +14,9 @@ export async function runWorker(given: Settings): Promise<number> {
   return runService({
     log,
     start: async () => {
+      // A wrong list is told first, then a Redis that is away: before backends are waited for or a model is fetched.
+      parseBackends(settings.backends);
+      await withConnection(given, "worker", async () => Promise.resolve());
       const backends = await openBackends({ settings, log });
       return startWithSpans({ settings, log, name: "sgnet-worker" }, (tracing) =>
         startWithRedis(given, settings.redisUrl, () => startWorker({ settings, log, backends, tracing })),

@@ -72,6 +72,16 @@ describe("the command line", () => {
     });
   }
 
+  it("tells of a missing Redis before a worker waits for its backends or fetches a model", async () => {
+    const args = ["worker", "--redis-url", "redis://127.0.0.1:1", "--backends", "ollama+http://127.0.0.1:1"];
+    const { code, stderr } = await runCommand(args, { cwd });
+    assert.equal(
+      stderr,
+      "There is no Redis at redis://127.0.0.1:1: check REDIS_URL, and that Redis runs there.\n",
+    );
+    assert.equal(code, 1);
+  });
+
   it("tells all that is wrong in environment and .env at once", async () => {
     const own = newFolder();
     writeFileSync(join(own.path, ".env"), "SGNET_SLOTS=-1\n");

@@ -430,7 +430,8 @@ export function unitVector(vector: readonly number[], dimensions: number = vecto
 }
 
 function inputsOf({ input }: Record<string, unknown>): unknown[] {
-  return Array.isArray(input) ? input : [input];
+  // Numbers are the tokens of one input.
+  return Array.isArray(input) && typeof input[0] !== "number" ? input : [input];
 }
 
 /** Whoever asks for more gets so many. */

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import test from "node:test";
 import * as fc from "fast-check";
 import { isObject } from "../../src/core/json.ts";
+import { serverEndpoint } from "../../src/protocols/catalogue.ts";
 import { journey } from "../journey/fleet.ts";
 import { BODIES } from "./bodies.ts";
-import { effort } from "./effort.ts";
+import { effort, LIMIT_MS } from "./effort.ts";
 import { spoiled, twisted } from "./json.ts";
 import { whileHarmed } from "./watch.ts";
 
@@ -28,7 +30,7 @@ const hostile: fc.Arbitrary<Hostile> = fc.constantFrom(...Object.entries(BODIES)
 for (const speaks of ["ollama", "openai"] as const) {
   journey(
     `bodies of every wrong kind, before a backend that speaks ${speaks}`,
-    { posts: [{ speaks }] },
+    { posts: [{ speaks }], limitMs: LIMIT_MS },
     async (fleet, t) => {
       const { gateway } = fleet;
       const ask = async ({ path, body }: Hostile): Promise<void> => {
@@ -40,7 +42,16 @@ for (const speaks of ["ollama", "openai"] as const) {
       };
       const programs = [gateway, fleet.post().worker];
       const harm = async (): Promise<void> => fc.assert(fc.asyncProperty(hostile, ask), effort(t, 150));
-      t.diagnostic(await whileHarmed(gateway, { programs, mostMiB: 200, harm }));
+      t.diagnostic(await whileHarmed(gateway, { programs, mostMiB: 350, harm }));
     },
   );
 }
+
+// Found by fuzzing: passed on as the tokens of one input.
+test("numbers that are no tokens are no input", () => {
+  const { open } = serverEndpoint("openai-embeddings");
+  assert.equal(open({ model: "tiny", input: [1, 2] }).model, "tiny");
+  for (const input of [[1e308], [-1], [0.5], [[1], [2 ** 60]]]) {
+    assert.throws(() => open({ model: "tiny", input }), { http: 400 });
+  }
+});

@@ -5,6 +5,9 @@ import type * as fc from "fast-check";
 const SECONDS = Number(process.env["FUZZ_SECONDS"] ?? 0);
 const SEED = process.env["FUZZ_SEED"] ?? "";
 
+/** Longest life of a journey that looks once, ms. */
+export const LIMIT_MS: number = 90_000 + SECONDS * 1000;
+
 /**
  * Parameters of a property; `runs` is the size of the sample. The seed is told, whatever becomes of the test:
  * `make fuzz SEED=…` looks at the same inputs again.

@@ -7,7 +7,7 @@ import { serve } from "../gateway/http-rig.ts";
 import { journey } from "../journey/fleet.ts";
 import { HostileBackend } from "./backend.ts";
 import { BODIES } from "./bodies.ts";
-import { effort } from "./effort.ts";
+import { effort, LIMIT_MS } from "./effort.ts";
 import { talk } from "./heads.ts";
 import { say } from "./raw.ts";
 import { whileHarmed } from "./watch.ts";
@@ -18,7 +18,7 @@ const TOGETHER = 12;
 /** The native parser's word for HTTP it does not speak. */
 const NOT_SPOKEN = 505;
 
-journey("bytes of every kind on a gateway's socket", {}, async (fleet, t) => {
+journey("bytes of every kind on a gateway's socket", { limitMs: LIMIT_MS }, async (fleet, t) => {
   const port = Number(new URL(fleet.gateway.url).port);
   const look = fc.asyncProperty(
     fc.array(talk, { minLength: TOGETHER, maxLength: TOGETHER }),

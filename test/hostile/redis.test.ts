@@ -7,7 +7,7 @@ import { encodeFrame } from "../../src/wire/frame-codec.ts";
 import { encodeTask } from "../../src/wire/task-codec.ts";
 import { type Fleet, journey } from "../journey/fleet.ts";
 import type { Program } from "../journey/program.ts";
-import { effort } from "./effort.ts";
+import { effort, LIMIT_MS } from "./effort.ts";
 import { twisted } from "./json.ts";
 import { msgpack, mutated } from "./msgpack.ts";
 import { whileHarmed } from "./watch.ts";
@@ -139,22 +139,26 @@ async function tagOf(fleet: Fleet): Promise<string> {
   return gateway.tag;
 }
 
-journey("anything in Redis: who reads it lives, and serves others meanwhile", {}, async (fleet, t) => {
-  const { probe, keys, gateway } = fleet;
-  const tag = await tagOf(fleet);
-  const look = fc.asyncProperty(harms, async (harm) => {
-    await harm(probe, keys, tag);
-  });
-  const harm = async (): Promise<void> => {
-    await fc.assert(look, effort(t, 300));
-    for (const path of ["/api/tags", "/v1/models", "/api/ps", "/metrics", "/metrics/fleet"]) {
-      const response = await fetch(gateway.url + path);
-      assert.equal(response.status, 200, `${path} ${await response.text()}`);
-    }
-  };
-  const programs = [gateway, fleet.post().worker];
-  t.diagnostic(await whileHarmed(gateway, { programs, mostMiB: 150, harm }));
-});
+journey(
+  "anything in Redis: who reads it lives, and serves others meanwhile",
+  { limitMs: LIMIT_MS },
+  async (fleet, t) => {
+    const { probe, keys, gateway } = fleet;
+    const tag = await tagOf(fleet);
+    const look = fc.asyncProperty(harms, async (harm) => {
+      await harm(probe, keys, tag);
+    });
+    const harm = async (): Promise<void> => {
+      await fc.assert(look, effort(t, 300));
+      for (const path of ["/api/tags", "/v1/models", "/api/ps", "/metrics", "/metrics/fleet"]) {
+        const response = await fetch(gateway.url + path);
+        assert.equal(response.status, 200, `${path} ${await response.text()}`);
+      }
+    };
+    const programs = [gateway, fleet.post().worker];
+    t.diagnostic(await whileHarmed(gateway, { programs, mostMiB: 150, harm }));
+  },
+);
 
 function ask(gateway: Program, model: string): Promise<Response> {
   const body = JSON.stringify({ model, stream: false, messages: [] });

@@ -14,5 +14,9 @@ export function checkInputs(list: Json, fault: () => Error): readonly EmbedInput
 }
 
 function isTokens(value: Json): value is number[] {
-  return Array.isArray(value) && value.length > 0 && value.every((item) => Number.isInteger(item));
+  return Array.isArray(value) && value.length > 0 && value.every(isToken);
+}
+
+function isToken(value: Json): boolean {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }

@@ -49,9 +49,9 @@ for (const speaks of ["ollama", "openai"] as const) {
 
 // Found by fuzzing: passed on as the tokens of one input.
 test("numbers that are no tokens are no input", () => {
-  const { open } = serverEndpoint("openai-embeddings");
-  assert.equal(open({ model: "tiny", input: [1, 2] }).model, "tiny");
+  const endpoint = serverEndpoint("openai-embeddings");
+  assert.equal(endpoint.open({ model: "tiny", input: [1, 2] }).model, "tiny");
   for (const input of [[1e308], [-1], [0.5], [[1], [2 ** 60]]]) {
-    assert.throws(() => open({ model: "tiny", input }), { http: 400 });
+    assert.throws(() => endpoint.open({ model: "tiny", input }), { http: 400 });
   }
 });

@@ -62,10 +62,10 @@ export class BenchTarget {
   async firstModel(): Promise<string> {
     const { path, field, name } = this.#api.list;
     const response = await this.#request({ path, body: "" }, "GET");
-    const text = (await response.toArray()).join("");
+    const text = Buffer.concat(await response.toArray()).toString();
     if (response.statusCode !== 200)
       throw new Error(`${this.#options.url} answers ${path} with ${response.statusCode}.`);
-    const list: unknown = JSON.parse(text);
+    const list = parsed(text);
     const models = isObject(list) ? list[field] : undefined;
     const [first] = Array.isArray(models) ? models : [];
     const found = isObject(first) ? first[name] : undefined;
@@ -127,5 +127,14 @@ export class BenchTarget {
       );
       sent.end(body);
     });
+  }
+}
+
+/** Undefined for what is no JSON. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }

@@ -1,7 +1,7 @@
 import type { Settings } from "../config/settings.ts";
 import { openLoneBoard } from "../gateway/lone-board.ts";
 import type { LoneBoard } from "../gateway/lone-board.ts";
-import { rerun } from "../gateway/rerun.ts";
+import { isSettled, rerun } from "../gateway/rerun.ts";
 import type { Rerun } from "../gateway/rerun.ts";
 import type { Connection } from "../redis/connection.ts";
 import { bodyOfLetter, dropLetter } from "../redis/dead-letters.ts";
@@ -103,10 +103,10 @@ async function judge(
   letter: DeadLetter,
   { run, stopped }: { readonly run: Rerun; readonly stopped: boolean },
 ): Promise<Verdict> {
-  const { fault, totalMs, end } = await run.outcome;
+  const outcome = await run.outcome;
+  const { fault, totalMs, end } = outcome;
   if (stopped) return { answered: false, says: "given up by you; the letter stays", stopped };
-  // Given up once more it lies there as a letter of its own.
-  const isDone = fault === undefined || fault.code === "delivery_limit";
+  const isDone = isSettled(outcome);
   if (isDone) await dropLetter(connection, keys, letter);
   if (printAnswer) process.stdout.write("\n");
   if (fault !== undefined) {

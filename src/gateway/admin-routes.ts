@@ -12,7 +12,7 @@ import type { Catalogue } from "./catalogue.ts";
 import { sendPathFault } from "./fault-reply.ts";
 import type { Handler, Headers, HttpReply, HttpRequest, Route } from "./http.ts";
 import type { Keyring } from "./keyring.ts";
-import { rerun } from "./rerun.ts";
+import { isSettled, rerun } from "./rerun.ts";
 import type { RerunHost } from "./rerun.ts";
 
 export interface AdminHost {
@@ -26,7 +26,7 @@ export interface AdminHost {
 /** One act: what it answers is sent as JSON, what it throws in Ollama's form. */
 type Act = (host: AdminHost, asked: JsonObject, reply: HttpReply) => Promise<object>;
 
-/** Letters listed at most, of all models. */
+/** Letters listed at most, of each model and in all. */
 const MOST_LISTED = 100;
 
 const JSON_TYPE: Headers = [
@@ -42,8 +42,8 @@ const ACTS: Readonly<Record<string, Act>> = {
 };
 
 /**
- * What the live page lets holders of an admin key do. The key comes in a header, which no page of another origin can
- * send, and never in a URL or a cookie.
+ * What the live page lets holders of an admin key do. The key comes in a header, which pages of other origins can send
+ * only when SGNET_ORIGINS lets them, and never in a URL or a cookie.
  */
 export function adminRoutes(host: AdminHost): readonly Route[] {
   const acts = Object.entries(ACTS).map(([path, act]): Route => {
@@ -114,13 +114,14 @@ async function retry(host: AdminHost, asked: JsonObject, reply: HttpReply): Prom
     throw new Fault("unsupported", "it cannot run: it is no task, or its body is no longer kept");
   }
   if (!catalogue.serves(model)) throw new Fault("model_not_found", `no worker offers ${model} now`);
-  const run = rerun(board, { model, task, body });
+  // Nobody reads the answer here: its pieces are not gathered.
+  const run = rerun(board, { model, task, body }, () => {});
   reply.onAbort(() => run.cancel());
   // Whoever left before that was not heard.
   if (reply.aborted) run.cancel();
-  const { fault, totalMs, status } = await run.outcome;
-  const isDone = fault === undefined || fault.code === "delivery_limit";
-  if (isDone) await dropLetter(connection, keys, letter);
+  const outcome = await run.outcome;
+  if (isSettled(outcome)) await dropLetter(connection, keys, letter);
+  const { fault, totalMs, status } = outcome;
   const how = { task: run.task, code: fault?.code ?? "ok", status, totalMs: Math.round(totalMs) };
   return fault === undefined ? how : { ...how, message: fault.message };
 }

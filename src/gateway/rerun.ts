@@ -52,6 +52,11 @@ export function rerun(
   };
 }
 
+/** True when the letter may go: it was answered, or given up once more and so lies there as a letter of its own. */
+export function isSettled({ fault }: Outcome): boolean {
+  return fault === undefined || fault.code === "delivery_limit";
+}
+
 /** The task's times as if it had been accepted now, ms since 1970. */
 function timesFrom(
   now: number,

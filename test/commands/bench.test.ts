@@ -126,3 +126,16 @@ it("an answer that breaks off is a failure, not a short answer", async () => {
   server.close();
   assert.deepEqual([figures.answered, figures.errors], [0, { backend_lost: 2 }]);
 });
+
+it("a server of something else lists no model, and is not taken for one", async () => {
+  const server = createServer((_request, response) => response.end("<html>hello</html>"));
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const target = new BenchTarget({ url, dialect: "ollama", key: "", connections: 1 });
+  try {
+    await assert.rejects(target.firstModel(), /lists no model: name one with --model/);
+  } finally {
+    target.close();
+    server.close();
+  }
+});

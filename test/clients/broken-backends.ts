@@ -22,7 +22,7 @@ export const CALM: Partial<Behaviour> = {
 };
 
 /** Every way of the fault table (issue 4) in which an answer breaks on its own. */
-export const BREAKAGES: readonly Breakage[] = [
+const BREAKAGES: readonly Breakage[] = [
   { name: "dies before the first byte", of: "all", tokens: 0, behave: () => ({ dieAfter: 0 }) },
   {
     name: "dies in the middle of a stream",
@@ -62,13 +62,31 @@ export const BREAKAGES: readonly Breakage[] = [
       answers: whole(kind, JSON.stringify({ error: kind === "ollama" ? "boom" : { message: "boom" } })),
     }),
   },
-  {
-    name: "is busy, and says when to come back",
-    of: "all",
-    tokens: 0,
-    behave: () => ({ refuse: { status: 503, message: "come back later", retryAfter: 1 } }),
-  },
 ];
+
+/** The gateway waits for a busy backend, longer each time: one way of each library has to do. */
+const BUSY: Breakage = {
+  name: "is busy, and says when to come back",
+  of: "all",
+  tokens: 0,
+  behave: () => ({ refuse: { status: 503, message: "come back later", retryAfter: 1 } }),
+};
+
+const ASK_THE_BUSY: ReadonlySet<string> = new Set([
+  "ollama chat",
+  "openai chat",
+  "anthropic messages",
+  "ai with openai-compatible",
+]);
+
+/** A busy backend is then asked once for each request, and not until it has time. */
+export const IMPATIENT = { SGNET_BUSY_LIMIT: "1" };
+
+/** The breakages that one way of a client library is to tell as errors. */
+export function breakagesFor(client: string, stream: boolean): readonly Breakage[] {
+  const fits = BREAKAGES.filter(({ of }) => of === "all" || of === (stream ? "streams" : "whole"));
+  return stream && ASK_THE_BUSY.has(client) ? [...fits, BUSY] : fits;
+}
 
 const PATHS: Readonly<Record<Kind, readonly string[]>> = {
   ollama: ["/api/chat", "/api/generate"],

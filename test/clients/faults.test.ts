@@ -5,7 +5,7 @@ import { statusOf } from "../journey/asked.ts";
 import { type Fleet, journey, MODEL as model } from "../journey/fleet.ts";
 import { until } from "../journey/until.ts";
 import { standInText } from "../stand-in.ts";
-import { BREAKAGES, type Breakage, CALM, type Kind } from "./broken-backends.ts";
+import { type Breakage, breakagesFor, CALM, IMPATIENT, type Kind } from "./broken-backends.ts";
 import { type Client, outcomeOf, SDK_CLIENTS } from "./sdk-clients.ts";
 
 /** A broken answer is an error for every client library, never a success. */
@@ -61,7 +61,7 @@ async function assertLeaves({ fleet, client }: Trial): Promise<void> {
 for (const kind of ["ollama", "openai"] as const) {
   journey(
     `broken answers of a backend that speaks ${kind}`,
-    { posts: [{ speaks: kind }] },
+    { posts: [{ speaks: kind }], env: IMPATIENT },
     async (fleet, t) => {
       for (const [name, client] of Object.entries(SDK_CLIENTS)) {
         await t.test(name, async (inner) => {
@@ -70,8 +70,7 @@ for (const kind of ["ollama", "openai"] as const) {
             const trial = { fleet, kind, client, stream };
             const way = stream ? "stream" : "whole";
             await inner.test(`${way}: is answered`, () => assertAnswers(trial));
-            const fits = BREAKAGES.filter(({ of }) => of === "all" || of === (stream ? "streams" : "whole"));
-            for (const breakage of fits) {
+            for (const breakage of breakagesFor(name, stream)) {
               await inner.test(`${way}: ${breakage.name}`, () => assertRaises(trial, breakage));
             }
             await inner.test(`${way}: is answered after all that`, () => assertAnswers(trial));

@@ -3,7 +3,7 @@ import { type Fleet, journey, MODEL } from "../journey/fleet.ts";
 import { until } from "../journey/until.ts";
 import { pythonWith } from "../python.ts";
 import { standInText } from "../stand-in.ts";
-import { BREAKAGES, type Breakage, CALM, type Kind } from "./broken-backends.ts";
+import { type Breakage, breakagesFor, CALM, IMPATIENT, type Kind } from "./broken-backends.ts";
 import { PYTHON_LIBRARIES, type PythonCall, PythonClients } from "./python-clients.ts";
 
 /** A broken answer is an error for every client library of Python's, never a success. */
@@ -50,7 +50,7 @@ async function assertLeaves(trial: Trial): Promise<void> {
 for (const kind of ["ollama", "openai"] as const) {
   journey(
     `broken answers of a backend that speaks ${kind}, told to Python`,
-    { posts: [{ speaks: kind }], limitMs: 300_000 },
+    { posts: [{ speaks: kind }], env: IMPATIENT, limitMs: 300_000 },
     async (fleet, t) => {
       const python = await pythonWith(...PYTHON_LIBRARIES);
       if (typeof python === "string") {
@@ -65,8 +65,7 @@ for (const kind of ["ollama", "openai"] as const) {
             const trial = { fleet, kind, clients, client, stream };
             const way = `${client}, ${stream ? "stream" : "whole"}`;
             await t.test(`${way}: is answered`, () => assertAnswers(trial));
-            const fits = BREAKAGES.filter(({ of }) => of === "all" || of === (stream ? "streams" : "whole"));
-            for (const breakage of fits) {
+            for (const breakage of breakagesFor(client, stream)) {
               await t.test(`${way}: ${breakage.name}`, () => assertRaises(trial, breakage));
             }
             await t.test(`${way}: is answered after all that`, () => assertAnswers(trial));

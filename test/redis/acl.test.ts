@@ -72,7 +72,7 @@ const FORBIDDEN_TO: Readonly<Record<string, readonly Sample[]>> = {
     ["XRANGE", keys.dead("m"), "-", "+"],
     ["SET", keys.body("g1.1"), ""],
     ["SET", keys.gateway("g1"), ""],
-    ["GET", keys.worker("w1")],
+    ["GET", keys.workerMetrics("w1")],
     ["RPUSH", keys.doorbell("m"), "1"],
   ],
   observer: [

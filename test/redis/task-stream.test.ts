@@ -77,6 +77,16 @@ describe("take", () => {
     );
   });
 
+  it("finds the tasks of queues that lost their groups, as when somebody empties Redis", async () => {
+    await put("bare1", "a");
+    await put("bare2", "b");
+    const found = await take(await rig.connect(), rig.keys, { ...read, models: ["bare1", "bare2"] });
+    assert.deepEqual(
+      found.map((task) => task.payload.toString()),
+      ["a", "b"],
+    );
+  });
+
   it("hands each task to one of several workers", async () => {
     await ensureGroup(rig.connection, rig.keys, "race");
     const texts = Array.from({ length: 40 }, (_one, index) => String(index));

@@ -130,8 +130,10 @@ export class Keeper {
   }
 
   async #sweepOne(model: string): Promise<void> {
-    // After an outage leases that are kept look like those of tasks that were handed back.
-    if (this.trusted()) await this.#search({ model, idleMs: this.#options.leaseMs });
+    // After an outage leases that are kept look like those of tasks that were handed back. So they do while a part of
+    // a cluster is away, and with it those who keep them.
+    if (this.#options.connection.ready && this.trusted())
+      await this.#search({ model, idleMs: this.#options.leaseMs });
   }
 
   #planSweep(): void {
@@ -148,9 +150,9 @@ export class Keeper {
   }
 
   async #sweepAll(): Promise<void> {
-    if (!this.#options.connection.ready) return;
     for (const model of this.#models()) await this.#sweepOne(model);
-    if (this.#options.mono() >= this.#tidyAt) await this.#tidy();
+    const { connection, mono } = this.#options;
+    if (connection.ready && mono() >= this.#tidyAt) await this.#tidy();
   }
 
   async #tidy(): Promise<void> {
@@ -165,21 +167,21 @@ export class Keeper {
     return new Set(this.#options.stations.flatMap((one) => one.models.map((model) => model.key)));
   }
 
-  /** Never sent through a queue of commands: a heartbeat that runs after a reconnect would steal. */
+  /**
+   * Never sent through a queue of commands: a heartbeat that runs after a reconnect would steal. With a part of a
+   * cluster away the leases in the others are kept.
+   */
   async #heartbeat(): Promise<void> {
     const { connection, roll, mono, leaseMs } = this.#options;
-    if (!connection.ready) return;
-    try {
-      const late = mono() - this.#beatAt > leaseMs;
-      for (const [model, attempts] of byModel(roll.all())) {
-        const held = late ? await this.#dropLost(model, attempts) : attempts;
-        await this.#renew(model, held);
-      }
-      this.#beatAt = mono();
-      await this.#dropUnwanted();
-    } catch {
-      // Redis is away: leases do not run out without it.
-    }
+    const late = mono() - this.#beatAt > leaseMs;
+    const keeping = [...byModel(roll.all())].map(async ([model, attempts]) => {
+      await this.#renew(model, late ? await this.#dropLost(model, attempts) : attempts);
+    });
+    const kept = await Promise.allSettled(keeping);
+    // Redis is away: without it leases do not run out. The next heartbeat that reaches all of it asks what is held.
+    if (!connection.ready || kept.some(({ status }) => status === "rejected")) return;
+    this.#beatAt = mono();
+    await this.#dropUnwanted().catch(() => undefined);
   }
 
   /** This process was frozen for longer than a lease: what others have taken meanwhile is theirs. */

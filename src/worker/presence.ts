@@ -131,6 +131,8 @@ export class Presence {
   }
 
   #planLook(station: Station): void {
+    // Looks may overlap, since a backend that fails is looked at for each attempt: one of them goes on.
+    clearTimeout(this.#looks.get(station));
     const delay = station.healthy ? LOOK_MS : LOOK_AGAIN_MS;
     const timer = setTimeout(() => {
       void this.look(station);

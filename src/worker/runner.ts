@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Answer } from "../backends/backend.ts";
 import { Fault, faultToRecord, toFault } from "../core/fault.ts";
 import type { FaultCode } from "../core/fault.ts";
@@ -52,6 +53,9 @@ export interface Delivery {
   /** Given by the claim that fenced earlier attempts; a first delivery makes its own. */
   readonly attempt?: number;
 }
+
+/** A Redis that does not give a body is asked again after this, ms. */
+const BODY_RETRY_MS = 200;
 
 const FIRST: Delivery = { deliveries: 1, ordinal: 1 };
 
@@ -233,11 +237,20 @@ export class Runner {
     });
   }
 
-  /** A large body lies under its own key; when that is gone, so is the client. */
+  /** A large body lies under its own key; when that is gone, so is the client. A Redis that is away is waited for. */
   async #fetchBody(attempt: Attempt): Promise<Buffer | undefined> {
-    const body = await getBody(this.#options.connection, this.#options.keys, attempt.id);
-    if (body === undefined) attempt.stop("gone");
-    return body;
+    const { connection, keys } = this.#options;
+    for (;;) {
+      try {
+        const body = await getBody(connection, keys, attempt.id);
+        if (body === undefined) attempt.stop("gone");
+        return body;
+      } catch (error) {
+        if (attempt.stopReason !== undefined || toFault(error).code !== "redis_down") throw error;
+        // Whoever stops the attempt ends the pause.
+        await delay(BODY_RETRY_MS, undefined, { signal: attempt.signal }).catch(() => undefined);
+      }
+    }
   }
 
   #failed(place: Place, attempt: Attempt, fault: Fault): void {

@@ -107,9 +107,9 @@ export class Station implements SlotLender {
     return !this.#troubled.has(model) || this.#roomBehind(model) > 0;
   }
 
-  /** True when the station has the model and its circuit is not open. */
+  /** True when the station has the model, its circuit is not open, and it is not held. */
   serves(model: string): boolean {
-    return this.nameOf(model) !== undefined && this.#gates.get(model)?.state !== "open";
+    return !this.#held && this.nameOf(model) !== undefined && this.#gates.get(model)?.state !== "open";
   }
 
   #roomBehind(model: string): number {
@@ -172,8 +172,9 @@ export class Station implements SlotLender {
     this.wake();
   }
 
+  /** None while a gate bounds what the backend is given: a borrowed slot passes no gate. */
   borrow(): boolean {
-    if (this.free === 0) return false;
+    if (this.free === 0 || this.#troubled.size > 0) return false;
     this.#busy += 1;
     return true;
   }

@@ -281,6 +281,7 @@ function recruitEmitter(links: Links & { readonly keys: Keys }, metrics: WorkerM
 async function stop(options: WorkerOptions, crew: Crew, connections: readonly Connection[]): Promise<void> {
   const { roll, presence, keeper, acknowledger, emitter, stations, claimers } = crew;
   keeper.drain();
+  for (const station of stations) station.hold(true);
   await presence.drain();
   await Promise.all(claimers.map(async (claimer) => claimer.stop()));
   await roll.empty(options.settings.drainMs);

@@ -1,18 +1,22 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import { systemAmbient } from "../../src/core/ambient.ts";
+import { Fault } from "../../src/core/fault.ts";
+import type { Argument, Connection } from "../../src/redis/connection.ts";
 import { openReplies } from "../../src/redis/reply-stream.ts";
 import { take } from "../../src/redis/take.ts";
 import { enqueue, ensureGroup, handBack, dropQueue, silentTasks } from "../../src/redis/task-stream.ts";
 import type { QueuedTask } from "../../src/redis/task-stream.ts";
 import { openLog } from "../../src/telemetry/log.ts";
 import { Acknowledger } from "../../src/worker/acknowledger.ts";
+import type { Attempt } from "../../src/worker/attempt.ts";
 import { Keeper } from "../../src/worker/keeper.ts";
 import { Resting } from "../../src/worker/resting.ts";
 import { Roll } from "../../src/worker/roll.ts";
 import type { Runner } from "../../src/worker/runner.ts";
 import type { Station } from "../../src/worker/station.ts";
 import { until } from "../journey/until.ts";
+import { FakeConnection } from "../redis/fake-connection.ts";
 import { openRedisRig, type RedisRig } from "../redis/rig.ts";
 import { idleStation } from "./station-rig.ts";
 
@@ -34,6 +38,9 @@ interface Plan {
   readonly station?: Station;
   readonly sweepDelayMs?: number;
   readonly resting?: Resting;
+  readonly connection?: Connection;
+  readonly leaseMs?: number;
+  readonly inHand?: readonly Attempt[];
 }
 
 /** Nothing rests. */
@@ -42,10 +49,12 @@ function restless(): Resting {
 }
 
 function keeperOf(worker: string, ran: string[], plan: Plan = {}): Keeper {
-  const { station = idleStation(4), sweepDelayMs = 0, resting = restless() } = plan;
-  const { connection, keys } = redis;
+  const { station = idleStation(4), sweepDelayMs = 0, resting = restless(), leaseMs = LEASE_MS } = plan;
+  const { keys } = redis;
+  const { connection = redis.connection } = plan;
   const { mono, now, random } = systemAmbient;
   const roll = new Roll({ connection, keys, mono, trusted: () => true });
+  for (const attempt of plan.inHand ?? []) roll.add(attempt);
   const runner = {
     idOf: ({ payload }: QueuedTask) => payload.toString(),
     run: (_station: unknown, { payload }: QueuedTask) => void ran.push(payload.toString()),
@@ -60,7 +69,7 @@ function keeperOf(worker: string, ran: string[], plan: Plan = {}): Keeper {
     acknowledger: new Acknowledger({ connection, keys }),
     stations: [station],
     resting,
-    leaseMs: LEASE_MS,
+    leaseMs,
     deliveryLimit: 3,
     now,
     mono,
@@ -130,6 +139,38 @@ test("a hint to sweep is not followed while leases cannot be judged", async () =
   await silent("g.5");
   await keeperOf("new", ran, { sweepDelayMs: 10_000 }).sweepModel("tiny");
   assert.deepEqual(ran, []);
+});
+
+/** A Redis Cluster one of whose masters is away. */
+class HalfConnection extends FakeConnection {
+  override ready = false;
+  override sharded = true;
+  override async command(...args: Argument[]): Promise<unknown> {
+    const text = args.join(" ");
+    this.arrived.push(text);
+    if (text.includes("{gone}")) throw new Fault("redis_down", "its master is away");
+    return redis.connection.command(...args);
+  }
+}
+
+test("nothing is taken over while a part of Redis is away: those who keep their leases may not reach it", async () => {
+  const ran: string[] = [];
+  await silent("g.8");
+  await keeperOf("partly", ran, { connection: new HalfConnection() }).sweepModel("tiny");
+  assert.deepEqual(ran, []);
+  await keeperOf("whole", ran).sweepModel("tiny");
+  assert.deepEqual(ran, ["g.8"]);
+});
+
+test("leases are kept in what is there of Redis", async (t) => {
+  const connection = new HalfConnection();
+  const inHand = ["gone", "tiny"].map((model) => ({ id: `g.${model}`, model, entry: "5-0" }) as Attempt);
+  const keeper = keeperOf("partly", [], { connection, leaseMs: 60, inHand });
+  t.after(() => {
+    keeper.stop();
+  });
+  keeper.start();
+  await until("a heartbeat", () => connection.arrived.some((text) => /^XCLAIM \S+{tiny}/.test(text)));
 });
 
 test("a task that rests is left to others, and is taken by its own station when the rest is over", async () => {

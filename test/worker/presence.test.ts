@@ -48,6 +48,17 @@ describe("a look at a backend", () => {
     assert.equal(station.healthy, false);
   });
 
+  it("goes on as one look, however many are asked for at once", async (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const station = idleStation(2);
+    await look(station, BUSY);
+    const inspected = t.mock.method(station.backend, "inspect");
+    await Promise.all([1, 2, 3].map(async () => presence?.look(station)));
+    assert.equal(inspected.mock.callCount(), 3);
+    t.mock.timers.tick(1000);
+    assert.equal(inspected.mock.callCount(), 4);
+  });
+
   it("that cannot be reached takes it for down, whatever it ran", async () => {
     const station = idleStation(2);
     station.occupy("tiny");

@@ -22,6 +22,13 @@ describe("the slots of a station", () => {
     assert.equal(station.borrow(), true);
   });
 
+  it("are not lent while a busy backend bounds what it takes", () => {
+    const station = idleStation(4);
+    const { gate, era } = station.occupy("tiny");
+    gate.busy(era, 0);
+    assert.equal(station.borrow(), false);
+  });
+
   it("given back wake who waits for one", async () => {
     const station = idleStation(1);
     assert.ok(station.borrow());

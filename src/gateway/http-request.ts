@@ -116,7 +116,7 @@ export type BodyRefusal = "too-large" | "no-room";
 export interface CollectOptions {
   readonly maxBytes: number;
   /** Asked about each piece; false when there is no room for it. */
-  readonly takes?: ((bytes: number) => boolean) | undefined;
+  readonly takes: (bytes: number) => boolean;
   readonly done: (body: Buffer | BodyRefusal) => void;
 }
 
@@ -141,7 +141,7 @@ export function collectBody(
     const bytes = new Uint8Array(chunk);
     if ((gathered?.size ?? 0) + bytes.length > maxBytes) {
       refuse("too-large");
-    } else if (takes?.(bytes.length) === false) {
+    } else if (!takes(bytes.length)) {
       refuse("no-room");
     } else if (isLast && gathered === undefined) {
       done(Buffer.from(bytes));

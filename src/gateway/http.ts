@@ -172,7 +172,7 @@ class FrontEnd {
       else handler(request, reply);
     } else if (length.bytes !== undefined && length.bytes > maxBodyBytes) {
       this.#answerUnread(length, { request, reply }, tooLarge);
-    } else if (!this.#hold(reply, length.bytes ?? 0)) {
+    } else if (!this.#fits(length.bytes ?? 0)) {
       this.#answerUnread(length, { request, reply }, this.#noRoom(length.bytes ?? 0));
     } else {
       this.#collect(length, { request, reply }, handler);
@@ -187,8 +187,8 @@ class FrontEnd {
     const { maxBodyBytes: maxBytes, tooLarge } = this.#options;
     collectBody(reply.native, length.bytes, {
       maxBytes,
-      // A body that does not tell its length is counted as it comes.
-      takes: length.bytes === undefined ? (bytes) => this.#hold(reply, bytes) : undefined,
+      // Counted as it comes, not as it was told: else sixteen clients that tell 64 MiB and send none shut out all others.
+      takes: (bytes) => this.#hold(reply, bytes),
       done: (body) => {
         if (Buffer.isBuffer(body)) {
           request.body = body;
@@ -203,6 +203,11 @@ class FrontEnd {
         (body === "too-large" ? tooLarge : this.#noRoom(LARGE_BYTES))(request, reply);
       },
     });
+  }
+
+  /** False when there is no room for so many bytes more. */
+  #fits(bytes: number): boolean {
+    return this.#options.bodies?.allowance.fits(bytes) ?? true;
   }
 
   /** Counts bytes of a body until its reply is over; false when there is no room for them. */

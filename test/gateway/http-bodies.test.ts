@@ -69,11 +69,21 @@ describe("the bodies in memory", () => {
   it("count while they arrive, and no longer when their client leaves", async (t) => {
     const { server, allowance } = await holding(t, 1000);
     const slow = new RawClient(t, server.port);
-    slow.send("POST /h HTTP/1.1\r\nhost: a\r\ncontent-length: 900\r\n\r\nx");
+    slow.send(`POST /h HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n${"x".repeat(900)}`);
     await until(() => allowance.used === 900);
     assert.match(await upload(t, server.port, 200).receives("no room"), / 503 /);
     slow.socket.destroy();
     await until(() => allowance.used === 0);
+  });
+
+  it("take no room before they come: a length that is only told shuts nobody out", async (t) => {
+    const { server, allowance, waiting } = await holding(t, 1000);
+    const idle = new RawClient(t, server.port);
+    idle.send("POST /h HTTP/1.1\r\nhost: a\r\ncontent-length: 900\r\n\r\nx");
+    await until(() => allowance.used === 1);
+    upload(t, server.port, 900);
+    await until(() => waiting.length === 1);
+    assert.equal(allowance.used, 901);
   });
 
   it("count as they come when they do not tell their length", async (t) => {

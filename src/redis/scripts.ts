@@ -19,6 +19,7 @@ export const EMIT: Script = load("emit");
 export const CLAIM: Script = load("claim");
 export const TAKE: Script = load("take");
 export const TIDY: Script = load("tidy");
+export const HAND_BACK: Script = load("hand-back");
 export const LOG: Script = load("log");
 
 /**
@@ -41,8 +42,8 @@ export async function run(
 }
 
 /**
- * Runs a script by its source, for scripts that commands sent after them rely on: Redis runs it in its place in the
- * pipeline, whatever it has forgotten.
+ * Runs a script by its source, for scripts that commands sent after them rely on, and for the last words of a process:
+ * Redis runs it in its place in the pipeline, whatever it has forgotten.
  */
 export async function runInOrder(
   connection: Connection,

@@ -4,7 +4,7 @@ import { GROUP } from "./keys.ts";
 import type { Keys } from "./keys.ts";
 import { asArray, asEntries, asText } from "./replies.ts";
 import type { StreamEntry } from "./replies.ts";
-import { run, TIDY } from "./scripts.ts";
+import { HAND_BACK, run, runInOrder, TIDY } from "./scripts.ts";
 
 /** A task as it lies in its model's queue. */
 export interface QueuedTask {
@@ -158,7 +158,8 @@ export async function takeOver(
 }
 
 /**
- * Gives a task up for others: makes it look silent for `idleMs`, so that the next sweep takes it.
+ * Gives a task up for others: makes it look silent for `idleMs`, so that the next sweep takes it. Resolves with false
+ * when the consumer no longer holds it: then it is another's, or over, and nothing changes.
  * @param hold.deliveries the delivery count that is left to it; as it is when absent
  */
 export async function handBack(
@@ -171,11 +172,11 @@ export async function handBack(
     readonly idleMs: number;
     readonly deliveries?: number;
   },
-): Promise<void> {
+): Promise<boolean> {
   const { model, entry, consumer, idleMs, deliveries } = hold;
-  const count = deliveries === undefined ? [] : ["RETRYCOUNT", String(deliveries)];
-  const how = ["IDLE", String(idleMs + 1), ...count, "JUSTID"];
-  await connection.command("XCLAIM", keys.queue(model), GROUP, consumer, "0", entry, ...how);
+  const count = deliveries === undefined ? [] : [String(deliveries)];
+  const args = [GROUP, consumer, entry, String(idleMs + 1), ...count];
+  return (await runInOrder(connection, HAND_BACK, [keys.queue(model)], args)) === 1;
 }
 
 /** Removes a consumer that has nothing pending. */

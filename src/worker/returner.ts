@@ -107,10 +107,7 @@ export class Returner {
   }
 
   /** Hands a task back that was claimed when the gate was open, and came when it was shut. */
-  turnAway(
-    station: Station,
-    task: { readonly model: string; readonly entry: string; readonly deliveries: number },
-  ): void {
+  turnAway(station: Station, task: Claimed): void {
     this.#options.resting.add(task, station, REST_MIN_MS);
     this.#send(station, task, "shut");
   }
@@ -126,18 +123,25 @@ export class Returner {
     return Math.max(grown, Math.min(MOST_ASKED_MS, 1000 * (fault.askedToWait ?? 0)));
   }
 
-  #send(
-    station: Station,
-    task: { readonly model: string; readonly entry: string; readonly deliveries: number },
-    reason: ReturnReason,
-  ): void {
-    const { connection, keys, worker: consumer, leaseMs: idleMs, metrics } = this.#options;
-    const { model, entry, deliveries } = task;
-    metrics.handedBack(station.backend.name, reason);
-    const count = FAILURES.has(reason) ? deliveries : deliveries - 1;
-    handBack(connection, keys, { model, entry, consumer, idleMs, deliveries: count })
-      .then(async () => publishSweep(connection, keys, model))
-      // With Redis away the lease runs out by itself.
-      .catch(() => undefined);
+  #send(station: Station, task: Claimed, reason: ReturnReason): void {
+    // With Redis away the lease runs out by itself.
+    this.#handBack(station, task, reason).catch(() => undefined);
   }
+
+  async #handBack(station: Station, task: Claimed, reason: ReturnReason): Promise<void> {
+    const { connection, keys, worker: consumer, leaseMs: idleMs, metrics } = this.#options;
+    const { model, entry } = task;
+    const deliveries = FAILURES.has(reason) ? task.deliveries : task.deliveries - 1;
+    // When this worker was frozen beyond its lease, the task is another's, who needs no hint.
+    if (!(await handBack(connection, keys, { model, entry, consumer, idleMs, deliveries }))) return;
+    metrics.handedBack(station.backend.name, reason);
+    await publishSweep(connection, keys, model);
+  }
+}
+
+/** A task in this worker's hands. */
+interface Claimed {
+  readonly model: string;
+  readonly entry: string;
+  readonly deliveries: number;
 }

@@ -106,6 +106,31 @@ describe("take", () => {
   });
 });
 
+describe("a task in hand", () => {
+  it("is handed back with its delivery count, and only by the worker that holds it", async () => {
+    const model = "returned";
+    await ensureGroup(rig.connection, rig.keys, model);
+    const [entry = ""] = await put(model, "x");
+    await take(await rig.connect(), rig.keys, { ...read, models: [model], consumer: "frozen" });
+    const hold = { model, entry, consumer: "frozen", idleMs: 5000 };
+    const silent = async (): Promise<unknown> => silentTasks(rig.connection, rig.keys, hold);
+    const back = async (deliveries?: number): Promise<boolean> =>
+      handBack(rig.connection, rig.keys, { ...hold, ...(deliveries === undefined ? {} : { deliveries }) });
+    assert.equal(await back(), true);
+    assert.deepEqual(await silent(), [{ entry, consumer: "frozen", deliveries: 1 }]);
+    assert.equal(await back(0), true);
+    assert.deepEqual(await silent(), [{ entry, consumer: "frozen", deliveries: 0 }]);
+
+    await takeOver(rig.connection, rig.keys, { model, consumer: "other", idleMs: 5000, entries: [entry] });
+    assert.equal(await back(0), false, "another worker runs it");
+    const held = await heldBy(rig.connection, rig.keys, { model, consumer: "other", count: 9 });
+    assert.deepEqual([...held], [entry]);
+    assert.deepEqual(await silentTasks(rig.connection, rig.keys, { model, idleMs: 4000 }), [], "nor silent");
+    await acknowledge(rig.connection, rig.keys, model, [entry]);
+    assert.equal(await back(), false, "it was answered");
+  });
+});
+
 describe("leases", () => {
   it("pass a silent worker's task on, once, and leave a renewed one alone", async () => {
     const model = "lease";

@@ -28,6 +28,7 @@ beforeEach(() => {
   closed = [];
   counted = [];
   connection = new FakeConnection();
+  connection.answer = (command) => (command.startsWith("EVAL ") ? 1 : null);
   resting = new Resting({ mono: () => clock, onOver: () => {} });
   returner = new Returner({
     connection,
@@ -78,7 +79,7 @@ const BROKEN = fault("backend_error", { http: 500 });
 
 async function handedBack(): Promise<string> {
   await until("a hint to sweep", () => connection.arrived.some((command) => command.startsWith("PUBLISH")));
-  return connection.arrived.find((command) => command.startsWith("XCLAIM")) ?? "";
+  return connection.arrived.find((command) => command.startsWith("EVAL ")) ?? "";
 }
 
 /** How often a task is run that is handed back as long as it may. */
@@ -128,7 +129,7 @@ describe("a task that is handed back", () => {
   it("is left to others for long after a failure, and the failure counts as a delivery", async () => {
     const attempt = attemptOf();
     assert.equal(await returner.retry(station, attempt, "failing", BROKEN), true);
-    assert.match(await handedBack(), /IDLE 1001 RETRYCOUNT 1 JUSTID$/);
+    assert.match(await handedBack(), / w w1 5-0 1001 1$/);
     assert.equal(restOf(attempt), 20_000);
     assert.deepEqual([closed, counted], [["fenced"], ["failing"]]);
   });
@@ -154,7 +155,7 @@ describe("a task that is handed back", () => {
     const attempt = attemptOf();
     const met = fault("backend_busy", { http: 429, retryAfter: 7 });
     assert.equal(await returner.retry(station, attempt, "busy", met), true);
-    assert.match(await handedBack(), /RETRYCOUNT 0 JUSTID$/);
+    assert.match(await handedBack(), / w w1 5-0 1001 0$/);
     assert.equal(restOf(attempt), 7000);
   });
 
@@ -174,15 +175,23 @@ describe("a task that is handed back", () => {
     const drained = attemptOf();
     drained.stop("draining");
     assert.equal(await returner.retry(station, drained, "busy", BUSY), true);
-    assert.match(await handedBack(), /JUSTID$/);
+    assert.match(await handedBack(), / w w1 5-0 1001 0$/);
   });
 
   it("does not pay for a worker that leaves, nor for a gate that was shut when it came", async () => {
     returner.leave(station, attemptOf(2, 2));
-    assert.match(await handedBack(), /RETRYCOUNT 1 JUSTID$/);
+    assert.match(await handedBack(), / w w1 5-0 1001 1$/);
     connection.arrived.length = 0;
     returner.turnAway(station, { model: "tiny", entry: "6-0", deliveries: 1 });
-    assert.match(await handedBack(), /RETRYCOUNT 0 JUSTID$/);
+    assert.match(await handedBack(), / w w1 6-0 1001 0$/);
     assert.deepEqual(counted, ["draining", "shut"]);
+  });
+
+  it("is another worker's when this one was frozen beyond its lease: nothing is told or counted", async () => {
+    connection.answer = () => 0;
+    assert.equal(await returner.retry(station, attemptOf(), "timed-out", fault("first_token_timeout")), true);
+    await new Promise(setImmediate);
+    assert.equal(connection.arrived.length, 1, "no hint to sweep");
+    assert.deepEqual([closed, counted], [["fenced"], []]);
   });
 });

@@ -129,7 +129,7 @@ journey("Ollama's recorded answers through every dialect", { posts: [] }, async 
   const server = await startOllama();
   const one = { server, kind: "ollama" as const, url: fleet.gateway.url };
   try {
-    await fleet.addBareWorker({ SGNET_BACKENDS: `ollama+${server.url}` });
+    await fleet.addBareWorker({ SGNET_BACKENDS: `ollama+${server.url}`, SGNET_BUSY_LIMIT: "1" });
     await fleet.known("smollm2");
     // Text, a call, thinking, JSON; streams and whole answers.
     for (const number of ["092", "093", "106", "107", "301", "302", "111", "112", "114", "115"]) {
@@ -147,7 +147,7 @@ journey("llama-server's recorded answers through every dialect", { posts: [] }, 
   const server = await startLlamacpp("chat");
   const one = { server, kind: "llamacpp" as const, url: fleet.gateway.url };
   try {
-    await fleet.addBareWorker({ SGNET_BACKENDS: `llamacpp+${server.url}` });
+    await fleet.addBareWorker({ SGNET_BACKENDS: `llamacpp+${server.url}`, SGNET_BUSY_LIMIT: "1" });
     await fleet.known("smollm2");
     for (const number of ["018", "019", "020", "022", "036", "043", "045", "047", "049", "133", "134"]) {
       await sameFor(t, CLIENTS, { ...one, number });

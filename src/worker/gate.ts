@@ -35,7 +35,8 @@ export interface GateWatch {
  * Lets tasks of one model through to one backend. It learns from how attempts end:
  *
  * - A backend that fails (cannot be reached, breaks off, answers 5xx) several times in a row opens the circuit: no
- *   task passes for a while, then a single one as a probe. A success closes it, a failed probe opens it for longer.
+ *   task passes for a while, then a single one as a probe. The first bytes of a streamed answer close it, and so does
+ *   any other success; a failed probe opens it for longer.
  * - A backend that is busy (429, 503) works: it is given no more tasks than those it has taken, and none at all
  *   while it takes none or has asked to wait. That never opens the circuit.
  *
@@ -95,6 +96,16 @@ export class Gate {
   leave(era: number): void {
     this.#running -= 1;
     if (this.#openings > 0 && era === this.#era) this.#probes -= 1;
+  }
+
+  /** True while the circuit is not closed: a task that passes is a probe. */
+  get probing(): boolean {
+    return this.#openings > 0;
+  }
+
+  /** An answer has begun: proof enough for a probe, whose rest may take minutes. */
+  begun(era: number): void {
+    if (this.#openings > 0 && era === this.#era) this.#close();
   }
 
   /** The backend has answered: with an answer, or with a refusal that is about the request. @param slots its slots */

@@ -33,6 +33,7 @@ export class Outbox implements ReplySink {
   readonly #ready: (outbox: Outbox) => void;
   readonly #mono: () => number;
   #firstByteAt: number | undefined;
+  #onBegun: (() => void) | undefined;
   #head: FrameHead | undefined;
   #chunks: Buffer[] = [];
   /** Bytes in {@link #chunks}. */
@@ -76,6 +77,11 @@ export class Outbox implements ReplySink {
     return this.#firstByteAt;
   }
 
+  /** Calls once, when the first bytes of a stream come. An answer in one piece may still break off then. */
+  onBegun(listener: () => void): void {
+    this.#onBegun = listener;
+  }
+
   head(status: number, contentType: string, dropped: readonly string[] = []): void {
     const head = { status, contentType, worker: this.worker };
     this.#head = dropped.length === 0 ? head : { ...head, dropped };
@@ -83,7 +89,7 @@ export class Outbox implements ReplySink {
 
   write(bytes: Buffer): void {
     if (this.#closed || this.#end !== undefined || bytes.length === 0) return;
-    this.#firstByteAt ??= this.#mono();
+    if (this.#firstByteAt === undefined) this.#begin();
     this.#chunks.push(bytes);
     this.#gathered += bytes.length;
     if (!this.#stream) return;
@@ -126,6 +132,11 @@ export class Outbox implements ReplySink {
     this.#chunks = [];
     this.brake.end();
     this.#settle.resolve(result);
+  }
+
+  #begin(): void {
+    this.#firstByteAt = this.#mono();
+    if (this.#stream) this.#onBegun?.();
   }
 
   #announce(): void {

@@ -199,6 +199,7 @@ export class Runner {
       const body = envelope.body ?? (await this.#fetchBody(attempt));
       if (body === undefined) return spans?.end("cancelled");
       const task: Task = { ...envelope, body, trace: spans?.trace ?? envelope.trace };
+      if (visit.gate.probing) attempt.outbox.onBegun(() => visit.gate.begun(visit.era));
       const answer = await station.backend.run(task, name, attempt.outbox, attempt.signal);
       visit.gate.worked(visit.era, station.slots);
       attempt.outbox.end(this.#frameEnd(attempt, answer.usage === undefined ? {} : { usage: answer.usage }));

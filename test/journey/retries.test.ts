@@ -52,6 +52,29 @@ journey(
 );
 
 journey(
+  "a backend that is back is used as soon as its probe begins to answer, not when that ends",
+  { posts: [{ slots: 4 }], env: CALM },
+  async (fleet, t) => {
+    const { standIn } = fleet.post(0);
+    standIn.behaviour.refuse = BROKEN;
+    await allDone(ask(fleet, 5));
+    assert.match(fleet.story, /fails again and again/);
+    standIn.behaviour.refuse = undefined;
+    standIn.behaviour.tokenMs = 20;
+    const probe = new Asked(fleet.gateway, { way: "openai-chat", stream: true, tokens: 400 });
+    await until("the probe", () => standIn.requests.length === 6, MENDED_MS);
+    const others = ask(fleet, 3);
+    await allDone(others);
+    for (const one of others) assertAnswered(one);
+    const longest = Math.max(...others.map(({ totalMs }) => totalMs));
+    t.diagnostic(`others took ${Math.round(longest)} ms beside a probe of 8 s`);
+    assert.equal(standIn.requests[5]?.outcome, "open");
+    probe.leave();
+    await probe.done;
+  },
+);
+
+journey(
   "full backends are given what they take: nobody is refused, and no circuit opens",
   { posts: [{ slots: 16 }, { slots: 16 }] },
   async (fleet, t) => {

@@ -68,6 +68,22 @@ function outboxOf(stream: boolean): Outbox {
   return new Outbox({ task: "g.1", attempt: 1, worker: "w", stream, ready: () => {}, mono: () => 0 });
 }
 
+describe("an outbox whose answer begins", () => {
+  it("tells so once for a stream, and never for an answer in one piece", () => {
+    const told: string[] = [];
+    for (const stream of [true, false]) {
+      const outbox = outboxOf(stream);
+      outbox.onBegun(() => told.push(stream ? "stream" : "piece"));
+      outbox.head(200, "application/json");
+      outbox.write(Buffer.alloc(0));
+      assert.equal(told.includes("stream"), !stream, "a head and nothing are no answer");
+      outbox.write(Buffer.from("a"));
+      outbox.write(Buffer.from("b"));
+    }
+    assert.deepEqual(told, ["stream"]);
+  });
+});
+
 describe("an outbox that Redis does not empty", () => {
   it("holds the backend of a stream until the bytes leave", () => {
     const outbox = outboxOf(true);

@@ -66,6 +66,23 @@ describe("the gate of a backend that fails", () => {
     assert.deepEqual(states, ["open", "closed"]);
   });
 
+  it("closes when the answer of its probe begins, and what becomes of that is no news", () => {
+    together(3, fail);
+    clock = 1001;
+    const probe = gate.enter();
+    assert.equal(gate.probing, true);
+    gate.begun(probe);
+    assert.deepEqual([gate.state, gate.probing, gate.room], ["closed", false, Infinity]);
+    together(2, fail);
+    gate.failed(probe);
+    gate.leave(probe);
+    assert.equal(gate.state, "closed", "the probe counts among no later failures");
+    together(1, fail);
+    assert.equal(gate.state, "open");
+    gate.begun(probe);
+    assert.deepEqual(states, ["open", "closed", "open"]);
+  });
+
   it("waits longer after each failed probe, and never much longer than ten seconds", () => {
     together(3, fail);
     const waits: number[] = [];

@@ -6,7 +6,7 @@ import { isQueued, pendingMs } from "../redis/task-stream.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Replies } from "./replies.ts";
 
-/** A task that a worker has is looked at again after this, ms: it may be handed back. */
+/** A task that is not to end yet is looked at again after this at the earliest, ms. */
 const AGAIN_MS = 1000;
 
 export interface QueueWatchOptions {
@@ -41,16 +41,23 @@ export class QueueWatch {
   }
 
   async #waits(exchange: Exchange): Promise<boolean> {
-    const { connection, keys, replies, leaseMs } = this.#options;
+    const { connection, keys, replies } = this.#options;
     const { entry, model } = exchange;
     if (entry === undefined) return true;
-    const [heldMs, queued] = await Promise.all([
-      pendingMs(connection, keys, model, entry),
-      isQueued(connection, keys, model, entry),
-    ]);
-    // Nobody took it over in the lease after it was handed back, or after its worker was lost.
-    if (heldMs !== undefined) return heldMs >= 2 * leaseMs;
+    // In this order: a claim between the two is seen. The other way round its task would look as if it still waited.
+    const queued = await isQueued(connection, keys, model, entry);
+    const heldMs = await pendingMs(connection, keys, model, entry);
+    if (heldMs !== undefined) return this.#isLost(exchange, heldMs);
     // Between its acknowledgement and its deletion an entry looks unclaimed: its answer is there by then.
     return queued && !(await replies.hasNews(exchange));
+  }
+
+  /** True when nobody took it over in the lease after it was handed back, or after its worker was lost. */
+  #isLost(exchange: Exchange, heldMs: number): boolean {
+    const { leaseMs, now } = this.#options;
+    const leftMs = 2 * leaseMs - heldMs;
+    // Handed back at once it would look silent for one lease: before another has passed there is nothing to see.
+    exchange.queueLookAt = now() + Math.max(AGAIN_MS, Math.min(leaseMs, leftMs));
+    return leftMs <= 0;
   }
 }

@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { QueueWatch } from "../../src/gateway/queue-watch.ts";
+import type { Argument, Connection } from "../../src/redis/connection.ts";
 import { take } from "../../src/redis/take.ts";
 import { acknowledge, enqueue, ensureGroup, handBack } from "../../src/redis/task-stream.ts";
 import { until } from "../journey/until.ts";
 import { openRedisRig, type RedisRig } from "../redis/rig.ts";
 import { exchangeOf, type ExchangeRig } from "./exchange-rig.ts";
 
-const LEASE_MS = 1000;
+const LEASE_MS = 5000;
 
 let redis: RedisRig;
 let count = 0;
@@ -27,8 +28,11 @@ interface Case extends ExchangeRig {
   readonly look: () => Promise<void>;
 }
 
-async function caseOf(news: (rig: ExchangeRig) => boolean = () => false): Promise<Case> {
-  const { connection, keys } = redis;
+async function caseOf(
+  news: (rig: ExchangeRig) => boolean = () => false,
+  connection: Connection = redis.connection,
+): Promise<Case> {
+  const { keys } = redis;
   const rig = exchangeOf(`g.${(count += 1)}`);
   let looks = 0;
   const replies = {
@@ -40,7 +44,8 @@ async function caseOf(news: (rig: ExchangeRig) => boolean = () => false): Promis
   const watch = new QueueWatch({ connection, keys, replies, leaseMs: LEASE_MS, now: () => 5 });
   const look = async (): Promise<void> => {
     watch.overdue(rig.exchange);
-    // Redis answers in order; what follows in this process takes some turns of the loop.
+    // Redis answers in order, and is asked twice; what follows in this process takes some turns of the loop.
+    await connection.command("PING");
     await connection.command("PING");
     await new Promise((resolve) => setImmediate(resolve));
   };
@@ -57,6 +62,18 @@ async function claim(): Promise<void> {
   const options = { models: ["tiny"], consumer: "w1", credits: 9, waitMs: 10 };
   const connection = await redis.connect();
   assert.equal((await take(connection, redis.keys, options)).length, 1);
+}
+
+/** A connection on which `act` happens after the first command has been answered, before the next is sent. */
+function between(connection: Connection, act: () => Promise<void>): Connection {
+  let turn: Promise<unknown> | undefined;
+  const command = (...args: Argument[]): Promise<unknown> => {
+    const answer =
+      turn === undefined ? connection.command(...args) : turn.then(() => connection.command(...args));
+    turn ??= answer.then(act);
+    return answer;
+  };
+  return { ...connection, command };
 }
 
 function codes({ outcomes }: Case): readonly (string | undefined)[] {
@@ -89,16 +106,28 @@ describe("a task whose time to wait is up", () => {
     await claim();
     await rig.look();
     assert.deepEqual(codes(rig), []);
-    assert.equal(rig.exchange.queueLookAt, 1005, "it is looked at again");
+    assert.equal(rig.exchange.queueLookAt, 5 + LEASE_MS, "nothing can be seen before a lease has passed");
     const hold = { model: "tiny", entry, consumer: "w1" };
     await handBack(redis.connection, redis.keys, { ...hold, idleMs: LEASE_MS });
     await rig.look();
     assert.deepEqual(codes(rig), [], "another worker may be about to take it");
+    const { queueLookAt } = rig.exchange;
+    assert.ok(queueLookAt < 5 + LEASE_MS && queueLookAt > LEASE_MS - 1000, `looks again at ${queueLookAt}`);
     await handBack(redis.connection, redis.keys, { ...hold, idleMs: 2 * LEASE_MS });
     await rig.look();
     await until("an end", () => rig.outcomes.length > 0);
     assert.deepEqual(codes(rig), ["queue_timeout"]);
     await acknowledge(redis.connection, redis.keys, "tiny", [entry]);
+  });
+
+  it("is seen to be taken when a worker claims it between the two questions", async () => {
+    const { connection, keys } = redis;
+    const rig = await caseOf(() => false, between(connection, claim));
+    const entry = await queued(rig);
+    await rig.look();
+    await until("an answer to the second question", () => rig.exchange.queueLookAt === 5 + LEASE_MS);
+    assert.deepEqual(codes(rig), []);
+    await acknowledge(connection, keys, "tiny", [entry]);
   });
 
   it("goes on when it has been answered just now", async () => {

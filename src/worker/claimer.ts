@@ -70,14 +70,19 @@ export class Claimer {
     this.#loop ??= this.#run();
   }
 
+  /** Ends a wait under way, which would bring tasks to a station that is held by now. Never rejects. */
+  async interrupt(): Promise<void> {
+    const { bells, farewell } = this.#options;
+    await endWait(bells, farewell).catch(() => undefined);
+  }
+
   /** Resolves when no further task will be claimed: at once, or with Redis away at most one wait later. Idempotent. */
   async stop(): Promise<void> {
-    const { station, bells, farewell } = this.#options;
     this.#stopped = true;
-    station.wake();
+    this.#options.station.wake();
     this.#onReady?.();
     if (this.#loop === undefined) return;
-    await endWait(bells, farewell).catch(() => undefined);
+    await this.interrupt();
     await this.#loop;
   }
 

@@ -129,11 +129,13 @@ async function assemble(options: WorkerOptions, worker: string, redis: Connectio
 }
 
 /** Takes no more tasks, or takes them again; errands for its servers are still done. */
-function holdBack({ keeper, presence, stations, log }: Crew, isHeld: boolean): void {
+function holdBack(crew: Crew, isHeld: boolean): void {
+  const { keeper, presence, stations, claimers, log } = crew;
   log.info(isHeld ? "draining: told to take no more tasks" : "undrained: told to take tasks again");
   if (isHeld) keeper.drain();
   else keeper.undrain();
   for (const station of stations) if (station.announced) station.hold(isHeld);
+  if (isHeld) for (const claimer of claimers) void claimer.interrupt();
   void (isHeld ? presence.drain() : presence.undrain());
 }
 

@@ -54,12 +54,6 @@ journey(
     await until("the announcement", async () => (await drainedNow(fleet)).join() === id);
     await allDone(running);
     for (const one of running) assertAnswered(one);
-    // The wait that was under way may have brought tasks: from here on there is none.
-    await until("the end of the last wait", async () => {
-      const before = idle.standIn.requests.length;
-      await ask(fleet, 4);
-      return idle.standIn.requests.length === before;
-    });
     const before = idle.standIn.requests.length;
     await ask(fleet, 24);
     assert.equal(idle.standIn.requests.length, before, "it takes nothing");
@@ -71,6 +65,11 @@ journey(
       await ask(fleet, 8);
       return idle.standIn.requests.length > before;
     });
+    const used = idle.standIn.requests.length;
+    assert.equal((await tell(fleet, "drain", id)).code, 0);
+    await until("the announcement", async () => (await drainedNow(fleet)).join() === id);
+    await ask(fleet, 24);
+    assert.equal(idle.standIn.requests.length, used, "the wait that was under way brings nothing");
     const { code, said } = await tell(fleet, "drain", "nobody");
     assert.deepEqual([code, said], [1, "There is no worker nobody: sgnet status shows them.\n"]);
   },

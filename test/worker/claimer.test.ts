@@ -2,11 +2,15 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { Fault } from "../../src/core/fault.ts";
 import { Keys } from "../../src/redis/keys.ts";
+import { enqueue, ensureGroup, ring } from "../../src/redis/task-stream.ts";
 import { openLog } from "../../src/telemetry/log.ts";
 import { Claimer } from "../../src/worker/claimer.ts";
 import { until } from "../journey/until.ts";
 import { FakeConnection } from "../redis/fake-connection.ts";
+import { openRedisRig } from "../redis/rig.ts";
 import { idleStation } from "./station-rig.ts";
+
+const log = openLog({ level: "error", format: "json" });
 
 interface Rig {
   readonly claimer: Claimer;
@@ -39,7 +43,7 @@ function rigOf(delayMs: number): Rig {
       keys,
       consumer: "w1",
       leaseMs: 1000,
-      log: openLog({ level: "error", format: "json" }),
+      log,
       mono: () => clock,
       random: () => 0.5,
       onLost: () => {
@@ -77,6 +81,39 @@ test("after a cut connection the answer to a claim may be lost", () => {
   rig.connection.cut();
   rig.connection.mend();
   assert.equal(rig.lost, 1);
+});
+
+test("a station that is held while its claimer waits gets nothing that comes then", async (t) => {
+  const redis = await openRedisRig();
+  t.after(() => redis.close());
+  const { keys, connection: bells } = redis;
+  const ran: string[] = [];
+  const station = idleStation(1);
+  const run = (_station: unknown, task: { readonly entry: string }): unknown => ran.push(task.entry);
+  const claimer = new Claimer({
+    station,
+    connection: await redis.connect(),
+    bells,
+    farewell: keys.farewell("w1.0"),
+    keys,
+    consumer: "w1",
+    leaseMs: 1000,
+    log,
+    mono: () => 0,
+    random: () => 1,
+    onLost: () => {},
+    run,
+  });
+  await ensureGroup(bells, keys, "tiny");
+  claimer.start();
+  await until("a wait", async () => /blocked_clients:1/.test(String(await bells.command("INFO", "clients"))));
+  station.hold(true);
+  await claimer.interrupt();
+  await enqueue(bells, keys, "tiny", Buffer.from("x"));
+  await ring(bells, keys, "tiny", 1);
+  await claimer.stop();
+  assert.deepEqual(ran, []);
+  assert.equal(await bells.command("LLEN", keys.doorbell("tiny")), 1, "the token is left to others");
 });
 
 test("a Redis that refuses is not asked in a hurry", async () => {

@@ -1,7 +1,6 @@
 import { isOwnChild } from "../config/environment.ts";
 import type { Log } from "../telemetry/log.ts";
 import { explain } from "./explain.ts";
-import { releaseStartMemory } from "./start-memory.ts";
 import { listenForStop } from "./stop-request.ts";
 
 /** What a started gateway or worker offers. */
@@ -32,7 +31,6 @@ export async function runService<Started extends Service>(options: ServiceOption
   try {
     const started = await Promise.race([starting, stop.requested]);
     if (started !== undefined) {
-      releaseStartMemory();
       await tell(options.portOf === undefined ? {} : { port: options.portOf(started) });
       await stop.requested;
     }

@@ -6,7 +6,7 @@ import type { Tracing } from "../telemetry/tracing.ts";
 import type { Service } from "./service.ts";
 
 /**
- * Starts a service that leaves spans, if a collector is configured; they are sent before it has stopped.
+ * Starts a service that leaves spans, if a collector is configured; they are sent before it has stopped, or failed to.
  * @param name of the process in spans, unless the settings have one
  * Rejects with a sentence when spans are wanted and the SDK is not installed, else as `start` does.
  */
@@ -25,10 +25,23 @@ export async function startWithSpans<Started extends Service>(
     ratio: Number(tracesSamplerArg),
     log,
   });
-  const started = await start(tracing);
+  const started = await orStop(tracing, () => start(tracing));
   const stop = async (): Promise<void> => {
-    await started.stop();
-    await tracing.stop();
+    try {
+      await started.stop();
+    } finally {
+      await tracing.stop();
+    }
   };
   return { ...started, stop };
+}
+
+/** A service that does not start has left spans, too. */
+async function orStop<Started>(tracing: Tracing, start: () => Promise<Started>): Promise<Started> {
+  try {
+    return await start();
+  } catch (error) {
+    await tracing.stop();
+    throw error;
+  }
 }

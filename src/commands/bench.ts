@@ -89,10 +89,18 @@ function spread({ count, p50, p99, max }: Percentiles): string {
   return `half within ${half}, 99 % within ${most}, the longest ${longest}`;
 }
 
+/** The base URL of a server, with or without the path of its API. */
 function checkedUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
     throw new Error(`${text} is no URL of a server: write http://host:port.`);
+  }
+  // Not repeated: it may hold a password.
+  if (url.username !== "" || url.password !== "") {
+    throw new Error("The URL must not name a user: write http://host:port, and the key as SGNET_API_KEY.");
+  }
+  if (!/^(?:\/v1|\/api)?\/?$/.test(url.pathname) || url.search !== "" || url.hash !== "") {
+    throw new Error(`${text} has a path or a query that cannot be used: write ${url.origin}.`);
   }
   return url.origin;
 }

@@ -59,6 +59,10 @@ describe("sgnet bench", () => {
     return runCommand(["bench", url, ...args], { cwd: folder.path, env });
   }
 
+  async function benchOne(given: string): ReturnType<typeof runCommand> {
+    return runCommand(["bench", given, "--requests", "1", "--model", "tiny"], { cwd: folder.path, env });
+  }
+
   it("measures streams of a gateway through both APIs, with real token counts", async () => {
     standIn.behaviour.tokenMs = 20;
     for (const dialect of ["ollama", "openai"]) {
@@ -109,6 +113,25 @@ describe("sgnet bench", () => {
       assert.equal(code, 1);
       assert.match(stderr, message);
     }
+  });
+
+  it("takes a URL with the path of an API, and says what else of one it cannot use", async () => {
+    for (const path of ["/v1", "/api/"]) {
+      const { code, stderr } = await benchOne(url + path);
+      assert.equal(code, 0, stderr);
+    }
+    for (const rest of ["/proxy", "/proxy/v1", "/v1/models", "/?a=b"]) {
+      const { code, stderr } = await benchOne(url + rest);
+      assert.equal(code, 1, rest);
+      assert.ok(
+        stderr.includes(`${url + rest} has a path or a query that cannot be used: write ${url}.`),
+        stderr,
+      );
+    }
+    const { code, stderr } = await benchOne(url.replace("//", "//me:hidden@"));
+    assert.equal(code, 1);
+    assert.match(stderr, /must not name a user: write http:\/\/host:port/);
+    assert.doesNotMatch(stderr, /hidden/);
   });
 });
 

@@ -12,6 +12,7 @@ import type { Catalogue } from "./catalogue.ts";
 import { sendPathFault } from "./fault-reply.ts";
 import type { Handler, Headers, HttpReply, HttpRequest, Route } from "./http.ts";
 import type { Keyring } from "./keyring.ts";
+import { plainIdHeaders } from "./request-id.ts";
 import { isSettled, rerun } from "./rerun.ts";
 import type { RerunHost } from "./rerun.ts";
 
@@ -74,7 +75,8 @@ async function answer(
   }
   const unready = host.board.unready();
   if (unready !== undefined) throw unready;
-  reply.send(200, JSON_TYPE, JSON.stringify(await work(request, reply)));
+  const done = await work(request, reply);
+  reply.send(200, [...JSON_TYPE, ...plainIdHeaders(request)], JSON.stringify(done));
 }
 
 async function tellWorker(

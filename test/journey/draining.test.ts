@@ -93,6 +93,11 @@ journey(
       assert.equal((await knock(path, "user", { worker: "w1", model: "tiny", id: "1-1" }))[0], 403, path);
     }
     assert.deepEqual(await knock("/admin/dead", "root"), [200, '{"letters":[]}']);
+    const named = await fetch(`${gateway.url}/admin/dead`, {
+      headers: { authorization: "Bearer root", "x-request-id": "mine-1" },
+    });
+    await named.text();
+    assert.deepEqual([named.status, named.headers.get("x-request-id")], [200, "mine-1"]);
     const mistakes: readonly (readonly [string, object, number, RegExp])[] = [
       ["/admin/workers/drain", { worker: "w1" }, 404, /there is no worker w1/],
       ["/admin/workers/undrain", {}, 400, /worker must be a text/],

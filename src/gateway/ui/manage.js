@@ -137,6 +137,8 @@ export function showCount(count) {
   shownCount = count;
   void doing(async () => {
     await showLetters();
+    // More than are listed there may be.
+    shownCount = count;
     return note.textContent ?? "";
   });
 }
@@ -144,6 +146,8 @@ export function showCount(count) {
 async function showLetters() {
   const { letters } = await ask("/admin/dead");
   fill("letters", letters.map(letterRow), "None.");
+  // What is removed here and what comes meanwhile may leave the number as it was.
+  shownCount = letters.length;
 }
 
 form.addEventListener("submit", (event) => {

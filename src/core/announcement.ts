@@ -32,7 +32,8 @@ const BACKEND: Omit<BackendAnnouncement, "name"> = {
   models: [],
 };
 
-const CARD: Omit<ModelCard, "key" | "name"> = {
+/** A model of which nothing is known but its name. */
+export const BLANK_CARD: Omit<ModelCard, "key" | "name"> = {
   modifiedAt: 0,
   size: 0,
   digest: "",
@@ -103,7 +104,7 @@ function readGate(value: unknown): GateAnnouncement | undefined {
 function readCard(value: unknown): ModelCard | undefined {
   if (!isObject(value) || typeof value["key"] !== "string") return undefined;
   const { key, name, load, embeddingLength, ...rest } = value;
-  const card = conform(rest, CARD);
+  const card = conform(rest, BLANK_CARD);
   return {
     ...card,
     key,

@@ -1,4 +1,5 @@
 import type { Answer, Backend, BackendState, ReplySink } from "../backends/backend.ts";
+import { BLANK_CARD } from "../core/announcement.ts";
 import { errandKey, ERRANDS, isErrand } from "../core/errand.ts";
 import { Fault, toFault } from "../core/fault.ts";
 import type { ModelCard } from "../core/model.ts";
@@ -74,19 +75,5 @@ function finalFault(error: unknown): Fault {
 }
 
 function cardOf(worker: string, backend: string): ModelCard {
-  return {
-    key: errandKey(worker, backend),
-    name: backend,
-    modifiedAt: 0,
-    size: 0,
-    digest: "",
-    format: "",
-    family: "",
-    parameterSize: "",
-    quantization: "",
-    contextLength: 0,
-    capabilities: [],
-    ownedBy: "",
-    resident: true,
-  };
+  return { ...BLANK_CARD, key: errandKey(worker, backend), name: backend, resident: true };
 }

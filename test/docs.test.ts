@@ -74,6 +74,7 @@ describe("the documents", () => {
       keys.fleet(),
       keys.dead("<model>"),
       keys.deadBody("<model>", "<task>"),
+      keys.deadHold("<model>", "<id>"),
       keys.deads(),
       keys.log(),
     ];

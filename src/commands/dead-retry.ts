@@ -1,10 +1,11 @@
 import type { Settings } from "../config/settings.ts";
+import { Fault } from "../core/fault.ts";
 import { openLoneBoard } from "../gateway/lone-board.ts";
 import type { LoneBoard } from "../gateway/lone-board.ts";
-import { isSettled, rerun } from "../gateway/rerun.ts";
 import type { Rerun } from "../gateway/rerun.ts";
+import { retryLetter } from "../gateway/retry.ts";
+import type { Retried } from "../gateway/retry.ts";
 import type { Connection } from "../redis/connection.ts";
-import { bodyOfLetter, dropLetter } from "../redis/dead-letters.ts";
 import type { DeadLetter } from "../redis/dead-letters.ts";
 import type { Keys } from "../redis/keys.ts";
 import { openLog } from "../telemetry/log.ts";
@@ -74,46 +75,39 @@ interface Verdict {
   readonly stopped?: boolean;
 }
 
-async function retryOne(bench: Bench, letter: DeadLetter): Promise<Verdict> {
-  const { connection, keys, board, printAnswer } = bench;
-  const { task, model } = letter;
-  if (task === undefined)
-    return { answered: false, says: "what lay in the queue was no task: it cannot run" };
-  const body = await bodyOfLetter(connection, keys, letter);
-  if (body === undefined) return { answered: false, says: "its body was large and is no longer kept" };
-  if (!board.serves(model)) return { answered: false, says: "no worker offers this model now" };
+async function retryOne(bench: Bench, { model, id }: DeadLetter): Promise<Verdict> {
+  const { connection, keys, board, stopped, printAnswer } = bench;
   const print = (bytes: Buffer): void => {
     if (printAnswer) process.stdout.write(bytes);
   };
-  const run = rerun(board.host, { model, task, body }, print);
-  const stopped = await watched(bench, run);
-  print((await run.answer).body);
-  return judge(bench, letter, { run, stopped });
+  let gaveUp = false;
+  const onRun = async (run: Rerun): Promise<void> => {
+    await stopped;
+    gaveUp = true;
+    run.cancel();
+  };
+  const host = { connection, keys, board: board.host, serves: (key: string) => board.serves(key) };
+  try {
+    const retried = await retryLetter(host, { model, id, onBytes: print, onRun: (run) => void onRun(run) });
+    print((await retried.run.answer).body);
+    if (gaveUp && !retried.removed)
+      return { answered: false, says: "given up by you; the letter stays", stopped: true };
+    print(NEW_LINE);
+    return judge(retried);
+  } catch (error) {
+    if (!(error instanceof Fault) || error.code === "redis_down") throw error;
+    return { answered: false, says: error.message };
+  }
 }
 
-/** Resolves with true when the person gave up before the end. */
-async function watched({ stopped }: Bench, run: Rerun): Promise<boolean> {
-  const gaveUp = await Promise.race([run.outcome.then(() => false), stopped.then(() => true)]);
-  if (gaveUp) run.cancel();
-  return gaveUp;
-}
-
-async function judge(
-  { connection, keys, printAnswer }: Bench,
-  letter: DeadLetter,
-  { run, stopped }: { readonly run: Rerun; readonly stopped: boolean },
-): Promise<Verdict> {
-  const outcome = await run.outcome;
-  const { fault, totalMs, end } = outcome;
-  if (stopped) return { answered: false, says: "given up by you; the letter stays", stopped };
-  const isDone = isSettled(outcome);
-  if (isDone) await dropLetter(connection, keys, letter);
-  if (printAnswer) process.stdout.write("\n");
+function judge({ run, outcome: { fault, totalMs, end }, removed }: Retried): Verdict {
   if (fault !== undefined) {
-    const rest = isDone ? "it is a new dead letter now" : "the letter stays";
+    const rest = removed ? "it is a new dead letter now" : "the letter stays";
     return { answered: false, says: `${fault.code}: ${fault.message}; ${rest}` };
   }
   const tokens = end?.usage === undefined ? "" : `, ${end.usage.completionTokens} tokens`;
   const says = `answered in ${duration(totalMs)}${tokens}, as task ${run.task}; the letter is removed`;
   return { answered: true, says };
 }
+
+const NEW_LINE = Buffer.from("\n");

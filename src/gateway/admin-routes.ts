@@ -2,8 +2,8 @@ import { Fault, toFault } from "../core/fault.ts";
 import type { JsonObject } from "../core/json.ts";
 import type { Connection } from "../redis/connection.ts";
 import { publishDrain } from "../redis/control.ts";
-import { bodyOfLetter, dropLetter, lettersOf, modelsWithLetters, readLetter } from "../redis/dead-letters.ts";
-import type { DeadLetter } from "../redis/dead-letters.ts";
+import { dropLetter, lettersOf, modelsWithLetters, readLetter } from "../redis/dead-letters.ts";
+import type { LetterName } from "../redis/dead-letters.ts";
 import type { Keys } from "../redis/keys.ts";
 import { factsOf } from "../redis/letter-facts.ts";
 import type { LetterFacts } from "../redis/letter-facts.ts";
@@ -13,8 +13,8 @@ import { sendPathFault } from "./fault-reply.ts";
 import type { Handler, Headers, HttpReply, HttpRequest, Route } from "./http.ts";
 import type { Keyring } from "./keyring.ts";
 import { plainIdHeaders } from "./request-id.ts";
-import { isSettled, rerun } from "./rerun.ts";
 import type { RerunHost } from "./rerun.ts";
+import { noLetter, retryLetter } from "./retry.ts";
 
 export interface AdminHost {
   readonly connection: Connection;
@@ -108,38 +108,34 @@ async function list({ connection, keys }: AdminHost): Promise<{ readonly letters
 
 /** Answers when the task that was run again is over; the letter goes as with `sgnet dead retry`. */
 async function retry(host: AdminHost, asked: JsonObject, reply: HttpReply): Promise<object> {
-  const { connection, keys, catalogue, board } = host;
-  const letter = await letterOf(host, asked);
-  const { model, task } = letter;
-  const body = await bodyOfLetter(connection, keys, letter);
-  if (task === undefined || body === undefined) {
-    throw new Fault("unsupported", "it cannot run: it is no task, or its body is no longer kept");
-  }
-  if (!catalogue.serves(model)) throw new Fault("model_not_found", `no worker offers ${model} now`);
-  // Nobody reads the answer here: its pieces are not gathered.
-  const run = rerun(board, { model, task, body }, () => {});
-  reply.onAbort(() => run.cancel());
-  // Whoever left before that was not heard.
-  if (reply.aborted) run.cancel();
-  const outcome = await run.outcome;
-  if (isSettled(outcome)) await dropLetter(connection, keys, letter);
+  const { catalogue } = host;
+  const desk = { ...host, serves: (model: string): boolean => catalogue.serves(model) };
+  const { run, outcome } = await retryLetter(desk, {
+    ...letterOf(asked),
+    // Nobody reads the answer here: its pieces are not gathered.
+    onBytes: () => {},
+    onRun: (again) => {
+      reply.onAbort(() => again.cancel());
+      // Whoever left before that was not heard.
+      if (reply.aborted) again.cancel();
+    },
+  });
   const { fault, totalMs, status } = outcome;
   const how = { task: run.task, code: fault?.code ?? "ok", status, totalMs: Math.round(totalMs) };
   return fault === undefined ? how : { ...how, message: fault.message };
 }
 
-async function drop(host: AdminHost, asked: JsonObject): Promise<object> {
-  return { dropped: await dropLetter(host.connection, host.keys, await letterOf(host, asked)) };
+async function drop({ connection, keys }: AdminHost, asked: JsonObject): Promise<object> {
+  const name = letterOf(asked);
+  const letter = await readLetter(connection, keys, name);
+  if (letter === undefined) throw noLetter(name);
+  return { dropped: await dropLetter(connection, keys, letter) };
 }
 
-async function letterOf({ connection, keys }: AdminHost, asked: JsonObject): Promise<DeadLetter> {
-  const model = textOf(asked, "model");
-  const id = textOf(asked, "id");
-  const letter = /^\d+-\d+$/.test(id) ? await readLetter(connection, keys, model, id) : undefined;
-  if (letter === undefined) {
-    throw new Fault("invalid_request", `there is no dead letter ${id} of ${model}`, { http: 404 });
-  }
-  return letter;
+function letterOf(asked: JsonObject): LetterName {
+  const name = { model: textOf(asked, "model"), id: textOf(asked, "id") };
+  if (!/^\d+-\d+$/.test(name.id)) throw noLetter(name);
+  return name;
 }
 
 function textOf(asked: JsonObject, name: string): string {

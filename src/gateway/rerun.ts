@@ -6,7 +6,7 @@ import type { Outcome } from "./exchange.ts";
 import type { IntakeHost } from "./intake.ts";
 
 /** What running a task again needs of its gateway. */
-export interface RerunHost extends Pick<IntakeHost, "now" | "newTaskId" | "accept"> {
+export interface RerunHost extends Pick<IntakeHost, "now" | "newTaskId" | "admit" | "accept"> {
   watch(task: string, onOver: (outcome: Outcome) => void): void;
 }
 
@@ -31,7 +31,7 @@ export interface Rerun {
 
 /**
  * Sends a task that was given up through its queue once more, as a new task with as long a life as the old one had.
- * Its client is gone: the reply is for whoever asks here.
+ * Its client is gone: the reply is for whoever asks here. Throws `overloaded` or `queue_full`, like the intake.
  * @param onBytes takes a streamed reply in pieces as it comes
  */
 export function rerun(
@@ -39,6 +39,7 @@ export function rerun(
   { model, task, body }: Revived,
   onBytes?: (bytes: Buffer) => void,
 ): Rerun {
+  host.admit(model, body.length);
   const reply = new ErrandReply(onBytes);
   const over = Promise.withResolvers<Outcome>();
   const again: Task = { ...task, ...timesFrom(host.now(), task), id: host.newTaskId(), body };

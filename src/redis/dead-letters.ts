@@ -6,6 +6,7 @@ import type { Connection } from "./connection.ts";
 import type { Keys } from "./keys.ts";
 import { asArray, asEntries, asText } from "./replies.ts";
 import type { StreamEntry } from "./replies.ts";
+import { HOLD, run } from "./scripts.ts";
 
 /** Dead letters: tasks that were given up, with the reason, kept for people to look at and to run again. */
 
@@ -89,12 +90,11 @@ export async function* lettersOf(
   }
 }
 
-/** One letter; undefined when there is none (any more). @param id its entry id */
+/** One letter; undefined when there is none (any more). */
 export async function readLetter(
   connection: Connection,
   keys: Keys,
-  model: string,
-  id: string,
+  { model, id }: LetterName,
 ): Promise<DeadLetter | undefined> {
   const [entry] = asEntries(await connection.command("XRANGE", keys.dead(model), id, id));
   return entry === undefined ? undefined : toLetter(model, entry);
@@ -134,6 +134,32 @@ export async function bodyOfLetter(
   if (task === undefined || task.body !== undefined) return task?.body;
   const body = await connection.command("GET", keys.deadBody(model, task.id));
   return Buffer.isBuffer(body) ? body : undefined;
+}
+
+/** Which letter. */
+export type LetterName = Pick<DeadLetter, "model" | "id">;
+
+/** Whoever runs a letter again holds it for so long, ms, unless it holds it again: then others may. */
+export const LETTER_HOLD_MS = 15_000;
+
+/** Takes a letter for {@link LETTER_HOLD_MS}, or for so long again. Resolves with false when another holder has it. */
+export async function holdLetter(
+  connection: Connection,
+  keys: Keys,
+  { model, id }: LetterName,
+  holder: string,
+): Promise<boolean> {
+  return (await run(connection, HOLD, [keys.deadHold(model, id)], [holder, String(LETTER_HOLD_MS)])) === 1;
+}
+
+/** Gives a letter back; does nothing when another holder has it by now. */
+export async function releaseLetter(
+  connection: Connection,
+  keys: Keys,
+  { model, id }: LetterName,
+  holder: string,
+): Promise<void> {
+  await run(connection, HOLD, [keys.deadHold(model, id)], [holder, "0"]);
 }
 
 /** Removes a dead letter with its body. Returns false when it was gone already. */

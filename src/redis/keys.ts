@@ -106,6 +106,11 @@ export class Keys {
     return `${this.prefix}:db:{${escapeTag(model)}}:${task}`;
   }
 
+  /** STRING, 15 s, renewed: who runs a dead letter again. */
+  deadHold(model: string, letter: string): string {
+    return `${this.prefix}:dh:{${escapeTag(model)}}:${letter}`;
+  }
+
   /** ZSET model key -> ms of the last dead letter: the models that have any. */
   deads(): string {
     return `${this.prefix}:deads`;

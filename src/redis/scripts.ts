@@ -21,6 +21,7 @@ export const TAKE: Script = load("take");
 export const TIDY: Script = load("tidy");
 export const HAND_BACK: Script = load("hand-back");
 export const LOG: Script = load("log");
+export const HOLD: Script = load("hold");
 
 /**
  * Runs a script by its hash; a Redis that forgot it (restart, failover) gets the source again, after commands that

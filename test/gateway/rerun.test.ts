@@ -21,11 +21,18 @@ const OLD: Task = {
 };
 
 function host() {
-  const seen: { task?: Task; model?: string; reply?: HttpReply; onOver?: (outcome: Outcome) => void } = {};
+  const seen: {
+    task?: Task;
+    model?: string;
+    admitted?: string;
+    reply?: HttpReply;
+    onOver?: (outcome: Outcome) => void;
+  } = {};
   return {
     seen,
     now: () => NOW,
     newTaskId: () => "g2.1",
+    admit: (model: string, bytes: number) => Object.assign(seen, { admitted: `${model} ${bytes}` }),
     accept: (task: Task, model: string, reply: HttpReply) => Object.assign(seen, { task, model, reply }),
     watch: (_task: string, onOver: (outcome: Outcome) => void) => Object.assign(seen, { onOver }),
   };
@@ -36,6 +43,7 @@ describe("running a dead letter again", () => {
     const its = host();
     assert.equal(rerun(its, { model: "tiny", task: OLD, body: OLD.body }).task, "g2.1");
     assert.equal(its.seen.model, "tiny");
+    assert.equal(its.seen.admitted, "tiny 2", "like any other request");
     assert.deepEqual(its.seen.task, {
       ...OLD,
       id: "g2.1",

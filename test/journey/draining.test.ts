@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { bury, lettersOf } from "../../src/redis/dead-letters.ts";
 import { readFleet } from "../../src/redis/fleet-status.ts";
+import { encodeTask } from "../../src/wire/task-codec.ts";
 import { newFolder, runCommand } from "../commands/command.ts";
 import { allDone, Asked, assertAnswered } from "./asked.ts";
-import { type Fleet, journey } from "./fleet.ts";
+import { type Fleet, journey, MODEL } from "./fleet.ts";
 import { until } from "./until.ts";
 
 const SHORT = 5;
@@ -111,5 +113,75 @@ journey(
       assert.match(text, error);
     }
     assert.equal((await knock("/admin/dead/retry", "root"))[0], 405);
+  },
+);
+
+/** Lays a dead letter as a worker does, and gives its name. */
+async function layLetter({ probe, keys }: Fleet): Promise<{ model: string; id: string }> {
+  const now = Date.now();
+  const payload = encodeTask(
+    {
+      id: "gone.1",
+      endpoint: "ollama-generate",
+      model: MODEL,
+      stream: false,
+      createdAt: now,
+      deadline: now + 60_000,
+      requestId: "r1",
+      trace: "",
+      body: Buffer.from(JSON.stringify({ model: MODEL, prompt: "again", stream: false })),
+    },
+    true,
+  );
+  const fault = { code: "delivery_limit", message: "no worker answered", http: 502 } as const;
+  await bury(probe, keys, { model: MODEL, payload, fault, deliveries: 3, worker: "w1" });
+  const [letter = assert.fail()] = await Array.fromAsync(lettersOf(probe, keys, MODEL));
+  return { model: MODEL, id: letter.id };
+}
+
+journey(
+  "a dead letter runs once, whoever retries it, and only where one more request is taken",
+  { gateways: 2, env: { SGNET_ADMIN_KEY: "root", SGNET_MAX_OPEN: "1" } },
+  async (fleet) => {
+    const { standIn } = fleet.post(0);
+    const name = await layLetter(fleet);
+    const leave = new AbortController();
+    const retry = async (index: number, signal?: AbortSignal): Promise<readonly [number, string]> => {
+      const response = await fetch(`${fleet.gateways[index]?.url}/admin/dead/retry`, {
+        method: "POST",
+        headers: { authorization: "Bearer root" },
+        body: JSON.stringify(name),
+        ...(signal === undefined ? {} : { signal }),
+      });
+      return [response.status, await response.text()];
+    };
+    standIn.behaviour.firstTokenMs = 60_000;
+    const other = new Asked(fleet.gateway, { way: "ollama-chat", stream: true, tokens: SHORT });
+    await standIn.waitFor("request");
+    const [status, said] = await retry(0);
+    assert.deepEqual([status, /server busy/.test(said)], [503, true], said);
+    other.leave();
+    await standIn.waitFor("aborted");
+
+    const refused: string[] = [];
+    const crowd = [0, 1, 1, 0].map(async (index) => {
+      const [code, text] = await retry(index, leave.signal);
+      refused.push(`${code} ${text}`);
+    });
+    await standIn.waitFor("request", 2);
+    await until("all others", () => refused.length === 3);
+    for (const one of refused) assert.match(one, /^409 .*it is being run again already/);
+    leave.abort();
+    await Promise.allSettled(crowd);
+    await standIn.waitFor("aborted", 2);
+
+    standIn.behaviour.firstTokenMs = 0;
+    const [code, text] = await until("the letter to be free", async () => {
+      const told = await retry(1);
+      return told[0] !== 409 && told;
+    });
+    assert.deepEqual([code, /"code":"ok"/.test(text)], [200, true], text);
+    assert.equal(standIn.requests.length, 3);
+    assert.equal((await retry(1))[0], 404);
   },
 );

@@ -194,7 +194,7 @@ async function retryAll({ redisUrl, probe, keys }: Fleet, standIn: StandIn): Pro
   const { code, stdout, stderr } = await runCommand(["dead", "retry", letters[0]?.id ?? ""], options);
   folder.remove();
   assert.equal(code, 0, stderr);
-  assert.match(stderr, /: answered in .* tokens, as task g\w+\.1; the letter is removed\n$/);
+  assert.match(stderr, /: answered in .* tokens, as task g\w+\.\w+; the letter is removed\n$/);
   assert.equal((JSON.parse(stdout) as { object: string }).object, "chat.completion");
   assert.equal(standIn.requests.length, before + 1);
   assert.equal(await probe.command("XLEN", keys.dead(MODEL)), 0);

@@ -8,7 +8,7 @@ import type { Connection } from "../../src/redis/connection.ts";
 import { Keys } from "../../src/redis/keys.ts";
 import { missingRights, ROLES, samplesOf } from "../../src/redis/rights.ts";
 import type { Role, Sample } from "../../src/redis/rights.ts";
-import { CLAIM, EMIT, LOG, OPEN, type Script, TAKE, TIDY } from "../../src/redis/scripts.ts";
+import { CLAIM, EMIT, HOLD, LOG, OPEN, type Script, TAKE, TIDY } from "../../src/redis/scripts.ts";
 import { runCommand } from "../commands/command.ts";
 import { SHIPPED_USERS, urlFor, writeUsers } from "./acl.ts";
 import { BareServer } from "./bare-server.ts";
@@ -27,7 +27,7 @@ function rightTo([command, subcommand = ""]: Sample): string {
 }
 
 const SCRIPTS: Readonly<Record<Exclude<Role, "observer">, readonly Script[]>> = {
-  gateway: [OPEN, LOG],
+  gateway: [OPEN, LOG, HOLD],
   worker: [EMIT, CLAIM, TAKE, TIDY],
 };
 

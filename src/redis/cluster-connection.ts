@@ -38,6 +38,8 @@ export class ClusterConnection implements Connection {
   readonly #nodes = new Map<string, NodeConnection>();
   readonly #opening = new Map<string, Promise<NodeConnection>>();
   readonly #subscriptions: Subscription[] = [];
+  /** Masters that took the cluster for broken: they say that it is in order before it counts as up again. */
+  readonly #doubted = new WeakSet<NodeConnection>();
   /** Nodes that may know the map of the cluster. */
   #known: readonly Address[];
   /** Master of each slot; one that was lost stays here, closed, until it is replaced. */
@@ -62,17 +64,14 @@ export class ClusterConnection implements Connection {
 
   async command(...args: Argument[]): Promise<unknown> {
     const slot = slotOf(keyOf(args));
+    let sentTo: NodeConnection | undefined;
     for (let redirections = 0; redirections < MOST_REDIRECTIONS; redirections += 1) {
-      const node = this.#owners[slot];
+      const node = sentTo ?? this.#owners[slot];
       if (node === undefined) break;
       try {
-        return await node.command(...args);
+        return await (sentTo === undefined ? node.command(...args) : askOnce(node, args));
       } catch (error) {
-        if (outageCode(error) === "CLUSTERDOWN") this.#upkeep.broke(error);
-        const code = isReplyError(error) ? replyErrorCode(error) : "";
-        if (code === "ASK") return this.#ask(error, args);
-        if (code !== "MOVED") throw error;
-        await this.#moved(error);
+        sentTo = await this.#redirected(node, error);
       }
     }
     throw new Fault("redis_down", "no master of the Redis Cluster takes this command");
@@ -87,7 +86,13 @@ export class ClusterConnection implements Connection {
     const subscription = { channel, listener, node: undefined };
     this.#subscriptions.push(subscription);
     this.#upkeep.lookNowAndThen();
-    await hear(subscription, this.#owners);
+    try {
+      await hear(subscription, this.#owners);
+    } catch (error) {
+      if (replyErrorCode(error) !== "MOVED") throw error;
+      // The look that follows hears it where it is now.
+      await this.#moved(redirection(error));
+    }
   }
 
   onReconnect(listener: () => void): void {
@@ -104,9 +109,28 @@ export class ClusterConnection implements Connection {
     this.#nodes.clear();
   }
 
-  /** The slot has another master: whoever has it is found out first. */
-  async #moved(cause: unknown): Promise<void> {
-    const address = redirection(cause);
+  /**
+   * Whom to ask for this one command, when the key is already at the new master of a slot that is being moved; undefined
+   * for the slot's master, who is found out first. Rejects with the error when it is no redirection.
+   */
+  async #redirected(node: NodeConnection, error: unknown): Promise<NodeConnection | undefined> {
+    if (outageCode(error) === "CLUSTERDOWN") {
+      this.#doubted.add(node);
+      this.#upkeep.broke(error);
+    }
+    const code = isReplyError(error) ? replyErrorCode(error) : "";
+    if (code !== "ASK" && code !== "MOVED") throw error;
+    const address = redirection(error);
+    if (code === "ASK") {
+      if (address === undefined) throw new Fault("redis_down", "the slot is on the move", { cause: error });
+      return this.#node(address);
+    }
+    await this.#moved(address);
+    return undefined;
+  }
+
+  /** A slot has another master: whoever has it is found out first. */
+  async #moved(address: Address | undefined): Promise<void> {
     if (address !== undefined) this.#askFirst(address);
     await this.#upkeep.look();
   }
@@ -114,15 +138,6 @@ export class ClusterConnection implements Connection {
   #askFirst(address: Address): void {
     const name = shownAddress(address);
     this.#known = [address, ...this.#known.filter((other) => shownAddress(other) !== name)];
-  }
-
-  /** The key is already at the new master of a slot that is being moved: for this one command it is asked. */
-  async #ask(cause: unknown, args: readonly Argument[]): Promise<unknown> {
-    const address = redirection(cause);
-    if (address === undefined) throw new Fault("redis_down", "the slot is on the move", { cause });
-    const node = await this.#node(address);
-    const [, reply] = await Promise.all([node.command("ASKING"), node.command(...args)]);
-    return reply;
   }
 
   async #restore(): Promise<boolean> {
@@ -181,13 +196,20 @@ export class ClusterConnection implements Connection {
   async #node(address: Address): Promise<NodeConnection> {
     const name = shownAddress(address);
     const node = this.#nodes.get(name);
-    if (node !== undefined) return node;
+    if (node !== undefined) return this.#trusted(node);
     let opening = this.#opening.get(name);
     if (opening === undefined) {
       opening = this.#open(name, address).finally(() => this.#opening.delete(name));
       this.#opening.set(name, opening);
     }
     return opening;
+  }
+
+  async #trusted(node: NodeConnection): Promise<NodeConnection> {
+    if (!this.#doubted.has(node)) return node;
+    await assertServing(node);
+    this.#doubted.delete(node);
+    return node;
   }
 
   async #open(name: string, address: Address): Promise<NodeConnection> {
@@ -233,6 +255,12 @@ async function hear(
 
 function distinct(addresses: readonly Address[]): readonly Address[] {
   return [...new Map(addresses.map((address) => [shownAddress(address), address])).values()];
+}
+
+/** Asks a node that is about to become the master of a slot. */
+async function askOnce(node: NodeConnection, args: readonly Argument[]): Promise<unknown> {
+  const [, reply] = await Promise.all([node.command("ASKING"), node.command(...args)]);
+  return reply;
 }
 
 function redirection(error: unknown): Address | undefined {

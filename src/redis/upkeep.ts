@@ -1,8 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { systemAmbient } from "../core/ambient.ts";
 import { Fault } from "../core/fault.ts";
 
 const PAUSE_MIN_MS = 20;
 const PAUSE_MAX_MS = 500;
+
+/** What breaks again sooner than this, ms, was not mended: the pauses go on growing. */
+const STEADY_MS = 2000;
 
 /** How often a connection that hears nothing of a change by itself looks for one, ms. */
 const LOOK_MS = 5000;
@@ -21,6 +25,9 @@ export class Upkeep {
   #opened = false;
   #up = false;
   #mending = false;
+  /** Attempts to mend it since it was steady. */
+  #tries = 0;
+  #upSince = Number.NEGATIVE_INFINITY;
   /** Something broke during the attempt under way. */
   #brokeAgain = false;
 
@@ -89,9 +96,10 @@ export class Upkeep {
   async #mend(): Promise<void> {
     this.#mending = true;
     const { signal } = this.#over;
-    for (let tries = 0; !this.#up && !signal.aborted; tries += 1) {
+    if (systemAmbient.mono() - this.#upSince > STEADY_MS) this.#tries = 0;
+    for (; !this.#up && !signal.aborted; this.#tries += 1) {
       // Whoever closes it ends the pause.
-      if (tries > 0) await delay(pause(tries), undefined, { signal }).catch(() => undefined);
+      if (this.#tries > 0) await delay(pause(this.#tries), undefined, { signal }).catch(() => undefined);
       await this.look().catch(() => undefined);
     }
     this.#mending = false;
@@ -108,6 +116,7 @@ export class Upkeep {
     }
     if (this.#over.signal.aborted || this.#brokeAgain) return;
     const news = this.#opened && (!this.#up || changed);
+    if (!this.#up) this.#upSince = systemAmbient.mono();
     this.#up = true;
     if (news) for (const listener of this.#onReconnect) listener();
   }

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { connect } from "../../src/redis/connect.ts";
+import { outageCode } from "../../src/redis/connection.ts";
 import type { Connection } from "../../src/redis/connection.ts";
 import { Keys } from "../../src/redis/keys.ts";
 import { emit, openReplies, readReplies } from "../../src/redis/reply-stream.ts";
@@ -154,6 +155,38 @@ describe("a connection to a Redis Cluster", () => {
     assert.equal(connection.ready, true);
     assert.equal(reconnects, 1, "somebody else has the slot now");
     await heard(connection, messages);
+  });
+
+  it("tells nobody of redirections: those that lead in a circle are an outage", async () => {
+    const connection = await opened();
+    const key = `{${TAG}}:circle`;
+    const from = await cluster.masterOf(key);
+    const to = await otherMaster(from);
+    const slot = String(slotOf(key));
+    const toId = await to.tell("CLUSTER", "MYID");
+    // One that moves the slot to somebody who knows nothing of it: ASK there, MOVED back.
+    await from.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", toId);
+    await assert.rejects(connection.command("SET", key, "1"), { name: "Fault", code: "redis_down" });
+    assert.equal(connection.ready, true, "others are served meanwhile");
+    await from.ask("CLUSTER", "SETSLOT", slot, "STABLE");
+    await connection.command("SET", key, "1");
+  });
+
+  it("is not up again before a master that took the cluster for broken says that it is not", async () => {
+    const connection = await opened();
+    const doubting = await cluster.masterOf(CHANNEL);
+    const elsewhere = String(slotOf(await keyElsewhere(cluster, doubting)));
+    // Its owner tells it of the slot again within a second. Till then the others take all for well.
+    await doubting.ask("CLUSTER", "DELSLOTS", elsewhere);
+    await until("a doubt", () =>
+      connection.command("SET", CHANNEL, "1").then(
+        () => false,
+        (error: unknown) => outageCode(error) === "CLUSTERDOWN",
+      ),
+    );
+    assert.equal(connection.ready, false);
+    await until("up", () => connection.ready);
+    await connection.command("SET", CHANNEL, "1");
   });
 
   it("hears on when a replica is made the master", async () => {

@@ -97,3 +97,21 @@ test("a closed one mends nothing and tells nothing", async () => {
     { code: "redis_down" },
   );
 });
+
+test("what breaks each time it was mended is mended ever more seldom, until it is closed", async () => {
+  const rig = rigOf(works);
+  await rig.upkeep.open();
+  // As on a Redis Cluster of which one node says CLUSTERDOWN and the one that is asked for the map is well.
+  rig.upkeep.onReconnect(() => {
+    setImmediate(() => {
+      rig.upkeep.broke(new Error("CLUSTERDOWN"));
+    });
+  });
+  const began = performance.now();
+  rig.upkeep.broke(new Error("CLUSTERDOWN"));
+  await until("attempts", () => rig.attempts >= 7);
+  const tookMs = performance.now() - began;
+  rig.upkeep.close();
+  // Pauses of 40, 80, 160 and 320 ms, each a quarter shorter at most.
+  assert.ok(tookMs > 400, `7 attempts in ${tookMs} ms`);
+});

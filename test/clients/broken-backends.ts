@@ -1,4 +1,5 @@
-import type { Behaviour } from "../stand-in.ts";
+import { modelKey } from "../../src/core/model.ts";
+import type { Behaviour, StandIn } from "../stand-in.ts";
 
 export type Kind = "ollama" | "openai";
 
@@ -64,28 +65,41 @@ const BREAKAGES: readonly Breakage[] = [
   },
 ];
 
-/** The gateway waits for a busy backend, longer each time: one way of each library has to do. */
-const BUSY: Breakage = {
-  name: "is busy, and says when to come back",
-  of: "all",
-  tokens: 0,
-  behave: () => ({ refuse: { status: 503, message: "come back later", retryAfter: 1 } }),
+/** The breakages that one way of a client library is to tell as errors. */
+export function breakagesFor(stream: boolean): readonly Breakage[] {
+  return BREAKAGES.filter(({ of }) => of === "all" || of === (stream ? "streams" : "whole"));
+}
+
+/** Whether a client library asks for streams, for whole answers, or for both. */
+export function waysOf(client: string): readonly boolean[] {
+  return client.includes("helper") ? [true] : [true, false];
+}
+
+/** A backend that is full, and says when to come back: s. */
+export const BUSY: Partial<Behaviour> = {
+  refuse: { status: 503, message: "come back later", retryAfter: 1 },
 };
 
-const ASK_THE_BUSY: ReadonlySet<string> = new Set([
-  "ollama chat",
-  "openai chat",
-  "anthropic messages",
-  "ai with openai-compatible",
-]);
+/** A request waits for a busy backend: twice is enough to see it, and that it comes to an end. */
+export const IMPATIENT = { SGNET_BUSY_LIMIT: "2" };
 
-/** A busy backend is then asked once for each request, and not until it has time. */
-export const IMPATIENT = { SGNET_BUSY_LIMIT: "1" };
+/** One way of a client library that is to ask a busy backend. */
+export interface BusyWay {
+  readonly client: string;
+  readonly stream: boolean;
+  /** Of its own: what a backend is too busy for is counted by model, and no way is to wait for another. */
+  readonly model: string;
+}
 
-/** The breakages that one way of a client library is to tell as errors. */
-export function breakagesFor(client: string, stream: boolean): readonly Breakage[] {
-  const fits = BREAKAGES.filter(({ of }) => of === "all" || of === (stream ? "streams" : "whole"));
-  return stream && ASK_THE_BUSY.has(client) ? [...fits, BUSY] : fits;
+export function busyWays(clients: readonly string[]): readonly BusyWay[] {
+  return clients
+    .flatMap((client) => waysOf(client).map((stream) => ({ client, stream })))
+    .map(({ client, stream }, index) => ({ client, stream, model: `busy-${index}` }));
+}
+
+/** How often a backend was asked for a model. */
+export function triesOf({ requests }: StandIn, model: string): number {
+  return requests.filter(({ body }) => modelKey(String(body["model"])) === model).length;
 }
 
 const PATHS: Readonly<Record<Kind, readonly string[]>> = {

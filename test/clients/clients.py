@@ -1,9 +1,11 @@
-"""Asks through the public client libraries for Python. One call per line of stdin, as JSON; its outcome, or what was
-heard so far, per line of stdout. A call with "leave" is closed by the client when it has heard that text."""
+"""Asks through the public client libraries for Python. One call per line of stdin, as JSON, or a list of calls that are
+made at once; its outcome, or the list of theirs, per line of stdout. A call with "leave" is closed by the client when it
+has heard that text."""
 
 import functools
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import anthropic
 import ollama
@@ -168,6 +170,13 @@ def run(call):
     return {"text": text, "error": error, "status": status}
 
 
+def answer(asked):
+    if not isinstance(asked, list):
+        return run(asked)
+    with ThreadPoolExecutor(len(asked)) as pool:
+        return list(pool.map(run, asked))
+
+
 print(json.dumps(list(CLIENTS)), flush=True)
 for line in sys.stdin:
-    print(json.dumps(run(json.loads(line))), flush=True)
+    print(json.dumps(answer(json.loads(line))), flush=True)

@@ -5,8 +5,18 @@ import { statusOf } from "../journey/asked.ts";
 import { type Fleet, journey, MODEL as model } from "../journey/fleet.ts";
 import { until } from "../journey/until.ts";
 import { standInText } from "../stand-in.ts";
-import { type Breakage, breakagesFor, CALM, IMPATIENT, type Kind } from "./broken-backends.ts";
-import { type Client, outcomeOf, SDK_CLIENTS } from "./sdk-clients.ts";
+import {
+  type Breakage,
+  breakagesFor,
+  BUSY,
+  busyWays,
+  CALM,
+  IMPATIENT,
+  type Kind,
+  triesOf,
+  waysOf,
+} from "./broken-backends.ts";
+import { type Client, type Outcome, outcomeOf, SDK_CLIENTS } from "./sdk-clients.ts";
 
 /** A broken answer is an error for every client library, never a success. */
 
@@ -27,7 +37,6 @@ async function assertRaises({ fleet, kind, client, stream }: Trial, breakage: Br
   assert.ok(error instanceof Error, `no error, but ${JSON.stringify(text)}`);
   // Tokens that come in one piece with the error may be lost, none may be made up.
   assert.ok(standInText(stream ? breakage.tokens : 0).startsWith(text), text);
-  if (breakage.name.startsWith("is busy")) assert.equal(statusIn(error), 503);
   Object.assign(behaviour, CALM);
 }
 
@@ -61,16 +70,15 @@ async function assertLeaves({ fleet, client }: Trial): Promise<void> {
 for (const kind of ["ollama", "openai"] as const) {
   journey(
     `broken answers of a backend that speaks ${kind}`,
-    { posts: [{ speaks: kind }], env: IMPATIENT },
+    { posts: [{ speaks: kind }] },
     async (fleet, t) => {
       for (const [name, client] of Object.entries(SDK_CLIENTS)) {
         await t.test(name, async (inner) => {
-          const ways = name.includes("helper") ? [true] : [true, false];
-          for (const stream of ways) {
+          for (const stream of waysOf(name)) {
             const trial = { fleet, kind, client, stream };
             const way = stream ? "stream" : "whole";
             await inner.test(`${way}: is answered`, () => assertAnswers(trial));
-            for (const breakage of breakagesFor(name, stream)) {
+            for (const breakage of breakagesFor(stream)) {
               await inner.test(`${way}: ${breakage.name}`, () => assertRaises(trial, breakage));
             }
             await inner.test(`${way}: is answered after all that`, () => assertAnswers(trial));
@@ -80,6 +88,42 @@ for (const kind of ["ollama", "openai"] as const) {
           );
         });
       }
+    },
+  );
+}
+
+/** All at once, each with a model of its own: they wait side by side. */
+const BUSY_WAYS = busyWays(Object.keys(SDK_CLIENTS));
+
+for (const kind of ["ollama", "openai"] as const) {
+  const models = [model, ...BUSY_WAYS.map((way) => way.model)].map((name) => `${name}:latest`);
+  journey(
+    `a busy backend that speaks ${kind}`,
+    { posts: [{ speaks: kind, models, slots: BUSY_WAYS.length }], env: IMPATIENT },
+    async (fleet, t) => {
+      const { standIn } = fleet.post();
+      const askAll = () =>
+        BUSY_WAYS.map(({ client, stream, model: of }) => {
+          const call = { url: fleet.gateway.url, stream, tokens: 5, signal: STAYS, model: of };
+          return outcomeOf(SDK_CLIENTS[client] ?? assert.fail(), call);
+        });
+      const tellAll = async (tell: (outcome: Outcome, asked: string) => void): Promise<void> => {
+        const asked = askAll();
+        for (const [index, { client, stream, model: of }] of BUSY_WAYS.entries()) {
+          await t.test(`${client}, ${stream ? "stream" : "whole"}`, async () => {
+            tell((await asked[index]) ?? assert.fail(), of);
+          });
+        }
+      };
+      Object.assign(standIn.behaviour, BUSY);
+      await tellAll(({ text, error }, asked) => {
+        assert.ok(error instanceof Error, `no error, but ${JSON.stringify(text)}`);
+        assert.equal(text, "");
+        assert.equal(statusIn(error), 503);
+        assert.equal(triesOf(standIn, asked), Number(IMPATIENT.SGNET_BUSY_LIMIT));
+      });
+      Object.assign(standIn.behaviour, CALM);
+      await tellAll((outcome) => assert.deepEqual(outcome, { text: standInText(5), error: undefined }));
     },
   );
 }

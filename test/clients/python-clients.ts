@@ -28,7 +28,18 @@ export interface PythonOutcome {
 /** The versions that were read and run for this: the newest of their kind in November 2026. */
 export const PYTHON_LIBRARIES = ["ollama==0.6.2", "openai==3.3.0", "anthropic==2.12.0"] as const;
 
-/** A Python process that asks one question after the other. */
+/** The clients of clients.py. */
+export const PYTHON_NAMES: readonly string[] = [
+  "ollama chat",
+  "ollama generate",
+  "openai chat",
+  "openai completions",
+  "openai responses",
+  "anthropic messages",
+  "anthropic messages, stream helper",
+];
+
+/** A Python process that asks one question after the other, or several at once. */
 export class PythonClients {
   /** The names of its clients. */
   readonly names: readonly string[];
@@ -60,8 +71,17 @@ export class PythonClients {
   }
 
   async ask(call: PythonCall): Promise<PythonOutcome> {
-    this.#child.stdin?.write(`${JSON.stringify(call)}\n`);
-    return JSON.parse(await next(this.#lines)) as PythonOutcome;
+    return (await this.#tell(call)) as PythonOutcome;
+  }
+
+  /** Asks all at once; resolves when all have ended, in the order of the calls. */
+  async askAll(calls: readonly PythonCall[]): Promise<readonly PythonOutcome[]> {
+    return (await this.#tell(calls)) as readonly PythonOutcome[];
+  }
+
+  async #tell(what: object): Promise<unknown> {
+    this.#child.stdin?.write(`${JSON.stringify(what)}\n`);
+    return JSON.parse(await next(this.#lines));
   }
 
   async stop(): Promise<void> {

@@ -3,8 +3,18 @@ import { type Fleet, journey, MODEL } from "../journey/fleet.ts";
 import { until } from "../journey/until.ts";
 import { pythonWith } from "../python.ts";
 import { standInText } from "../stand-in.ts";
-import { type Breakage, breakagesFor, CALM, IMPATIENT, type Kind } from "./broken-backends.ts";
-import { PYTHON_LIBRARIES, type PythonCall, PythonClients } from "./python-clients.ts";
+import {
+  type Breakage,
+  breakagesFor,
+  BUSY,
+  busyWays,
+  CALM,
+  IMPATIENT,
+  type Kind,
+  triesOf,
+  waysOf,
+} from "./broken-backends.ts";
+import { PYTHON_LIBRARIES, PYTHON_NAMES, type PythonCall, PythonClients } from "./python-clients.ts";
 
 /** A broken answer is an error for every client library of Python's, never a success. */
 
@@ -23,11 +33,10 @@ function callOf({ fleet, client, stream }: Trial, tokens: number): PythonCall {
 async function assertRaises(trial: Trial, breakage: Breakage): Promise<void> {
   const { behaviour } = trial.fleet.post().standIn;
   Object.assign(behaviour, breakage.behave(trial.kind));
-  const { text, error, status } = await trial.clients.ask(callOf(trial, 20));
+  const { text, error } = await trial.clients.ask(callOf(trial, 20));
   assert.notEqual(error, null, `no error, but ${JSON.stringify(text)}`);
   // Tokens that come in one piece with the error may be lost, none may be made up.
   assert.ok(standInText(trial.stream ? breakage.tokens : 0).startsWith(text), text);
-  if (breakage.name.startsWith("is busy")) assert.equal(status, 503);
   Object.assign(behaviour, CALM);
 }
 
@@ -50,7 +59,7 @@ async function assertLeaves(trial: Trial): Promise<void> {
 for (const kind of ["ollama", "openai"] as const) {
   journey(
     `broken answers of a backend that speaks ${kind}, told to Python`,
-    { posts: [{ speaks: kind }], env: IMPATIENT, limitMs: 300_000 },
+    { posts: [{ speaks: kind }], limitMs: 300_000 },
     async (fleet, t) => {
       const python = await pythonWith(...PYTHON_LIBRARIES);
       if (typeof python === "string") {
@@ -60,12 +69,11 @@ for (const kind of ["ollama", "openai"] as const) {
       const clients = await PythonClients.start(python);
       try {
         for (const client of clients.names) {
-          const ways = client.includes("helper") ? [true] : [true, false];
-          for (const stream of ways) {
+          for (const stream of waysOf(client)) {
             const trial = { fleet, kind, clients, client, stream };
             const way = `${client}, ${stream ? "stream" : "whole"}`;
             await t.test(`${way}: is answered`, () => assertAnswers(trial));
-            for (const breakage of breakagesFor(client, stream)) {
+            for (const breakage of breakagesFor(stream)) {
               await t.test(`${way}: ${breakage.name}`, () => assertRaises(trial, breakage));
             }
             await t.test(`${way}: is answered after all that`, () => assertAnswers(trial));
@@ -73,6 +81,48 @@ for (const kind of ["ollama", "openai"] as const) {
           const trial = { fleet, kind, clients, client, stream: true };
           await t.test(`${client}: hangs until the client leaves`, () => assertLeaves(trial));
         }
+      } finally {
+        await clients.stop();
+      }
+    },
+  );
+}
+
+/** All at once, each with a model of its own: they wait side by side. */
+const BUSY_WAYS = busyWays(PYTHON_NAMES);
+
+for (const kind of ["ollama", "openai"] as const) {
+  const models = [MODEL, ...BUSY_WAYS.map(({ model }) => model)].map((name) => `${name}:latest`);
+  journey(
+    `a busy backend that speaks ${kind}, told to Python`,
+    { posts: [{ speaks: kind, models, slots: BUSY_WAYS.length }], env: IMPATIENT, limitMs: 300_000 },
+    async (fleet, t) => {
+      const python = await pythonWith(...PYTHON_LIBRARIES);
+      if (typeof python === "string") {
+        t.skip(python);
+        return;
+      }
+      const { standIn } = fleet.post();
+      const { url } = fleet.gateway;
+      const calls = BUSY_WAYS.map((way) => ({ ...way, url, tokens: 5, prompt: "hello" }));
+      const clients = await PythonClients.start(python);
+      try {
+        assert.deepEqual(clients.names, PYTHON_NAMES);
+        Object.assign(standIn.behaviour, BUSY);
+        for (const [index, { text, error, status }] of (await clients.askAll(calls)).entries()) {
+          const { client, stream, model } = BUSY_WAYS[index] ?? assert.fail();
+          await t.test(`${client}, ${stream ? "stream" : "whole"}`, () => {
+            assert.notEqual(error, null, `no error, but ${JSON.stringify(text)}`);
+            assert.deepEqual([text, status], ["", 503]);
+            assert.equal(triesOf(standIn, model), Number(IMPATIENT.SGNET_BUSY_LIMIT));
+          });
+        }
+        Object.assign(standIn.behaviour, CALM);
+        const answered = { text: standInText(5), error: null, status: null };
+        assert.deepEqual(
+          await clients.askAll(calls),
+          calls.map(() => answered),
+        );
       } finally {
         await clients.stop();
       }

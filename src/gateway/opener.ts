@@ -1,28 +1,35 @@
 import type { Task } from "../core/task.ts";
 import { INLINE_BYTES, putBody } from "../redis/body.ts";
 import type { Connection } from "../redis/connection.ts";
+import { enqueueTogether } from "../redis/enqueue.ts";
+import type { NewTask } from "../redis/enqueue.ts";
 import type { Keys } from "../redis/keys.ts";
+import { asText } from "../redis/replies.ts";
 import { openReplies } from "../redis/reply-stream.ts";
 import { enqueue, ring } from "../redis/task-stream.ts";
 import { encodeTask } from "../wire/task-codec.ts";
 
-interface Opening {
-  readonly task: Task;
-  readonly model: string;
-  readonly life: number;
+interface Opening extends NewTask {
+  /** A body that does not travel in the record. */
+  readonly large: Task | undefined;
   readonly settle: PromiseWithResolvers<string>;
 }
 
+/** One call keeps Redis below a millisecond. */
+const TASKS_PER_CALL = 64;
+const BYTES_PER_CALL = 1024 * 1024;
+
 /**
- * Makes tasks durable. All tasks of one event-loop turn share one script call for their reply streams and one
- * push per doorbell; nothing waits for more to come. Order on the connection: reply stream, body, queue, doorbell,
- * so that a worker that is woken finds everything.
+ * Makes tasks durable. All tasks of one event-loop turn share a call; nothing waits for more to come. Large bodies go
+ * before it, so that a worker that is woken finds everything.
  */
 export class Opener {
   readonly #connection: Connection;
   readonly #keys: Keys;
   readonly #now: () => number;
   #waiting: Opening[] = [];
+  #bytes = 0;
+  #scheduled = false;
 
   constructor(options: { connection: Connection; keys: Keys; now: () => number }) {
     this.#connection = options.connection;
@@ -33,64 +40,74 @@ export class Opener {
   /** Resolves with the queue entry when Redis has the task; rejects with `redis_down` when that is not certain. */
   async open(task: Task, model: string): Promise<string> {
     const settle = Promise.withResolvers<string>();
-    this.#waiting.push({ task, model, life: task.deadline - this.#now(), settle });
-    if (this.#waiting.length === 1) {
-      setImmediate(() => {
-        this.#flush();
-      });
-    }
+    const inline = task.body.length <= INLINE_BYTES;
+    const record = encodeTask(task, inline);
+    const life = task.deadline - this.#now();
+    this.#waiting.push({ id: task.id, model, life, record, large: inline ? undefined : task, settle });
+    this.#bytes += record.length;
+    if (this.#waiting.length >= TASKS_PER_CALL || this.#bytes >= BYTES_PER_CALL) this.#flush();
+    else this.#schedule();
     return settle.promise;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#flush();
+    });
   }
 
   #flush(): void {
     const openings = this.#waiting;
+    if (openings.length === 0) return;
     this.#waiting = [];
-    const replies = openReplies(
-      this.#connection,
-      this.#keys,
-      openings.map((opening) => ({ id: opening.task.id, life: opening.life })),
-    );
-    if (this.#connection.sharded) {
-      for (const opening of openings) void settleWith(opening.settle, this.#sendInSteps(opening, replies));
-      return;
+    this.#bytes = 0;
+    if (this.#connection.sharded) this.#sendInSteps(openings);
+    else void this.#sendTogether(openings);
+  }
+
+  async #sendTogether(openings: readonly Opening[]): Promise<void> {
+    const bodies = openings.map((opening) => this.#putBody(opening));
+    try {
+      const entries = await enqueueTogether(this.#connection, this.#keys, openings);
+      for (const [index, { settle }] of openings.entries()) {
+        // A task counts as queued when its body is there as well.
+        const conclude = (): void => settleWith(settle, entries[index]);
+        const body = bodies[index];
+        if (body === undefined) conclude();
+        else body.then(conclude, settle.reject);
+      }
+    } catch (error) {
+      for (const { settle } of openings) settle.reject(error);
+      await Promise.allSettled(bodies.filter((body) => body !== undefined));
     }
-    const bells = new Map<string, number>();
-    for (const opening of openings) {
-      void settleWith(opening.settle, this.#send(opening, replies));
-      bells.set(opening.model, (bells.get(opening.model) ?? 0) + 1);
-    }
-    for (const [model, count] of bells) this.#ring(model, count);
+  }
+
+  #putBody({ large, life }: Opening): Promise<void> | undefined {
+    return large === undefined ? undefined : putBody(this.#connection, this.#keys, large, life);
   }
 
   /** On a Redis Cluster the keys are on different nodes: each step waits for the one before. */
-  async #sendInSteps({ task, model, life }: Opening, replies: Promise<void>): Promise<string> {
-    const inline = task.body.length <= INLINE_BYTES;
-    const body = inline ? undefined : putBody(this.#connection, this.#keys, task, life);
-    await Promise.all([replies, body]);
-    const entry = await enqueue(this.#connection, this.#keys, model, encodeTask(task, inline));
-    this.#ring(model, 1);
-    return entry;
+  #sendInSteps(openings: readonly Opening[]): void {
+    const replies = openReplies(this.#connection, this.#keys, openings);
+    for (const opening of openings) {
+      this.#sendStepped(opening, replies).then(opening.settle.resolve, opening.settle.reject);
+    }
   }
 
-  #ring(model: string, count: number): void {
+  async #sendStepped(opening: Opening, replies: Promise<void>): Promise<string> {
+    const { model, record } = opening;
+    await Promise.all([replies, this.#putBody(opening)]);
+    const entry = await enqueue(this.#connection, this.#keys, model, record);
     // A lost token is healed by the workers' own looks at the queue.
-    ring(this.#connection, this.#keys, model, count).catch(() => undefined);
-  }
-
-  async #send(opening: Opening, replies: Promise<void>): Promise<string> {
-    const { task, model, life } = opening;
-    const inline = task.body.length <= INLINE_BYTES;
-    const body = inline ? undefined : putBody(this.#connection, this.#keys, task, life);
-    const entry = enqueue(this.#connection, this.#keys, model, encodeTask(task, inline));
-    const [id] = await Promise.all([entry, replies, body]);
-    return id;
+    ring(this.#connection, this.#keys, model, 1).catch(() => undefined);
+    return entry;
   }
 }
 
-async function settleWith(settle: PromiseWithResolvers<string>, work: Promise<string>): Promise<void> {
-  try {
-    settle.resolve(await work);
-  } catch (error) {
-    settle.reject(error);
-  }
+function settleWith(settle: PromiseWithResolvers<string>, entry: unknown): void {
+  if (entry instanceof Error) settle.reject(entry);
+  else settle.resolve(asText(entry));
 }

@@ -1,4 +1,5 @@
 import type { Connection } from "./connection.ts";
+import { lifeOf } from "./enqueue.ts";
 import type { Keys } from "./keys.ts";
 
 /**
@@ -14,8 +15,7 @@ export async function putBody(
   task: { readonly id: string; readonly body: Buffer },
   lifeMs: number,
 ): Promise<void> {
-  const life = String(Math.max(1, Math.ceil(lifeMs)));
-  await connection.command("SET", keys.body(task.id), task.body, "PX", life);
+  await connection.command("SET", keys.body(task.id), task.body, "PX", lifeOf(lifeMs));
 }
 
 /** The body of a task, or undefined when nobody waits for its answer any more. */

@@ -107,7 +107,8 @@ function toHold(item: unknown): Hold {
 async function readReply(connection: Connection, keys: Keys, task: string): Promise<ReplyState | undefined> {
   const reply = await connection.command("XRANGE", keys.reply(task), "-", "+", "COUNT", REPLY_RECORDS);
   const entries = asEntries(reply);
-  if (entries.length === 0) return undefined;
+  // A reply of which nothing has come is an empty stream.
+  if (entries.length === 0 && (await connection.command("EXISTS", keys.reply(task))) !== 1) return undefined;
   const workers: string[] = [];
   let bytes = 0;
   let frames = 0;

@@ -1,5 +1,6 @@
 import { encodeFrame } from "../wire/frame-codec.ts";
 import type { Argument, Connection } from "./connection.ts";
+import { lifeOf } from "./enqueue.ts";
 import type { Keys } from "./keys.ts";
 import { asArray, asStreams, asText } from "./replies.ts";
 import { CLAIM, EMIT, OPEN, run, runInOrder } from "./scripts.ts";
@@ -14,7 +15,7 @@ export async function openReplies(
   tasks: readonly { readonly id: string; readonly life: number }[],
 ): Promise<void> {
   const replies = tasks.map((task) => keys.reply(task.id));
-  const lives = tasks.map((task) => String(Math.max(1, Math.ceil(task.life))));
+  const lives = tasks.map((task) => lifeOf(task.life));
   // A task that is queued before its reply stream exists looks abandoned to the worker that is woken by it.
   await runInOrder(connection, OPEN, replies, lives);
 }

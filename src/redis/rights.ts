@@ -159,7 +159,7 @@ function worker(keys: Keys): readonly Sample[] {
 
 function observer(keys: Keys): readonly Sample[] {
   const { queue, reply } = keysOfTask(keys);
-  return [...fleet(keys), ["XREVRANGE", queue, "+", "-"], ["XRANGE", reply, "-", "+"]];
+  return [...fleet(keys), ["XREVRANGE", queue, "+", "-"], ["XRANGE", reply, "-", "+"], ["EXISTS", reply]];
 }
 
 /** What it takes to see the state of the fleet. */

@@ -15,6 +15,7 @@ function load(name: string): Script {
 }
 
 export const OPEN: Script = load("open");
+export const ENQUEUE: Script = load("enqueue");
 export const EMIT: Script = load("emit");
 export const CLAIM: Script = load("claim");
 export const TAKE: Script = load("take");

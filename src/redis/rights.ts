@@ -115,6 +115,7 @@ function worker(keys: Keys): readonly Sample[] {
     ["XINFO", "CONSUMERS", queue, "w"],
     ["XREADGROUP", "GROUP", "w", WORKER, "STREAMS", queue, ">"],
     ["EVAL", "", "1", queue],
+    ["XLEN", queue],
     ["XPENDING", queue, "w"],
     ["XCLAIM", queue, "w", WORKER, "0", "1"],
     ["XACK", queue, "w", "1"],

@@ -19,7 +19,7 @@ for i = 1, #KEYS do
   if left <= 0 then
     break
   end
-  -- Most queues are empty: to ask costs 1.0 us, a read that finds nothing 3.6.
+  -- Most queues are empty: to ask costs 0.5 us, a read that finds nothing 1.0.
   local length = redis.pcall('XLEN', KEYS[i])
   if type(length) == 'number' and length > 0 then
     local entries = read(KEYS[i], left)

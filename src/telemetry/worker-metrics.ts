@@ -1,3 +1,4 @@
+import type { GateState } from "../core/fleet.ts";
 import type { Usage } from "../core/usage.ts";
 import { DURATIONS, openWorkshop, tokenCounter } from "./metrics.ts";
 import type { Metrics, MetricsOptions, Workshop } from "./metrics.ts";
@@ -25,6 +26,8 @@ export interface WorkerMetrics extends Metrics {
   readonly reclaimed: (count: number) => void;
   /** A task was given back to be run again, by another worker first. */
   handedBack(backend: string, reason: string): void;
+  /** A backend serves a model otherwise than before. */
+  gateChanged(backend: string, model: string, state: GateState): void;
   /** A task was given up as a dead letter. */
   buried(): void;
   /** A backend has got a model into its memory. */
@@ -44,19 +47,16 @@ export function openWorkerMetrics(options: MetricsOptions): WorkerMetrics {
     "backend",
     "reason",
   ]);
+  const gates = counter("worker_gate_changes_total", "Changes of how a backend serves a model", [
+    "backend",
+    "model",
+    "state",
+  ]);
   const buried = counter("worker_dead_letters_total", "Tasks given up as dead letters", []).at();
   const loaded = counter("worker_model_loads_total", "Models a backend was seen to have loaded", [
     "backend",
     "model",
   ]);
-  const fenced = counter(
-    "worker_fenced_total",
-    "Frames refused because another worker has the task",
-    [],
-  ).at();
-  const flushes = counter("worker_flushes_total", "Batches of frames accepted by Redis", []).at();
-  const frames = counter("worker_frames_total", "Frames accepted by Redis", []).at();
-  const bytes = counter("worker_frame_bytes_total", "Bytes of frames accepted by Redis", []).at();
   const ended = counter("worker_attempts_ended_total", "Attempts ended, by how", [
     "model",
     "backend",
@@ -73,9 +73,10 @@ export function openWorkerMetrics(options: MetricsOptions): WorkerMetrics {
     claimed: (tasks) => claimed.inc(tasks),
     reclaimed: (tasks) => reclaimed.inc(tasks),
     handedBack: (backend, reason) => handedBack.at(backend, reason).inc(),
+    gateChanged: (backend, model, state) => gates.at(backend, model, state).inc(),
     buried: () => buried.inc(),
     loaded: (backend, model) => loaded.at(backend, model).inc(),
-    fenced: () => fenced.inc(),
+    ...frameCounters(workshop),
     ended(outcome) {
       const { model, backend, code } = outcome;
       ended.at(model, backend, code).inc();
@@ -83,6 +84,20 @@ export function openWorkerMetrics(options: MetricsOptions): WorkerMetrics {
       loading(outcome);
       count(model, outcome.usage);
     },
+  };
+}
+
+function frameCounters({ counter }: Workshop): Pick<WorkerMetrics, "fenced" | "emitted"> {
+  const fenced = counter(
+    "worker_fenced_total",
+    "Frames refused because another worker has the task",
+    [],
+  ).at();
+  const flushes = counter("worker_flushes_total", "Batches of frames accepted by Redis", []).at();
+  const frames = counter("worker_frames_total", "Frames accepted by Redis", []).at();
+  const bytes = counter("worker_frame_bytes_total", "Bytes of frames accepted by Redis", []).at();
+  return {
+    fenced: () => fenced.inc(),
     emitted(accepted, size) {
       flushes.inc();
       frames.inc(accepted);

@@ -28,6 +28,7 @@ export interface GateOptions {
 export interface GateWatch {
   /** Tasks may pass again, or it is time to look whether they may. */
   readonly onRoom: () => void;
+  /** Each change, once. */
   readonly onState: (state: GateState) => void;
 }
 
@@ -59,6 +60,7 @@ export class Gate {
   #busyAt: number = -Infinity;
   #quietMs = 0;
   #timer: NodeJS.Timeout | undefined;
+  #told: GateState = "closed";
 
   constructor(options: GateOptions, watch: GateWatch) {
     this.#options = options;
@@ -88,7 +90,11 @@ export class Gate {
   /** A task passes. Returns the era, which belongs to all that is said of this attempt later. */
   enter(): number {
     this.#running += 1;
-    if (this.#openings > 0) this.#probes += 1;
+    if (this.#openings > 0) {
+      // The probe may come before the timer has told that it may.
+      this.#tell();
+      this.#probes += 1;
+    }
     return this.#era;
   }
 
@@ -129,7 +135,7 @@ export class Gate {
     this.#era += 1;
     this.#probes = 0;
     this.#shutFor(waitMs);
-    this.#watch.onState("open");
+    this.#tell();
   }
 
   /** The backend is full or not ready. @param askedMs how long it asked to be left alone; 0 when it did not say */
@@ -137,7 +143,7 @@ export class Gate {
     const news = era === this.#era;
     if (this.#openings > 0) {
       if (!news) return;
-      this.#close();
+      this.#mend();
     }
     this.#failures = 0;
     const { mono, random } = this.#options;
@@ -147,27 +153,40 @@ export class Gate {
       this.#quietMs = Math.min(QUIET_MAX_MS, Math.max(QUIET_MIN_MS, 2 * this.#quietMs));
       this.#busyAt = mono();
       this.#era += 1;
-      this.#watch.onState("busy");
     }
     // While it works on others of ours, the end of one of them is the time to ask again.
     const pauseMs = Math.min(PAUSE_MAX_MS, this.#quietMs) * (0.75 + random() / 2);
     this.#shutFor(Math.max(others > 0 ? 0 : pauseMs, Math.min(askedMs, MOST_ASKED_MS)));
+    this.#tell();
   }
 
   /** The backend came back: an open circuit takes a probe at once. */
   revive(): void {
     if (this.#openings === 0) return;
     this.#shutUntil = -Infinity;
+    this.#tell();
     this.#watch.onRoom();
   }
 
+  /** Told once: the state may come by itself, with time. */
+  #tell(): void {
+    const { state } = this;
+    if (state === this.#told) return;
+    this.#told = state;
+    this.#watch.onState(state);
+  }
+
   #close(): void {
+    this.#mend();
+    this.#tell();
+    this.#watch.onRoom();
+  }
+
+  #mend(): void {
     this.#openings = 0;
     this.#failures = 0;
     this.#shutUntil = -Infinity;
     this.#era += 1;
-    this.#watch.onState(this.state);
-    this.#watch.onRoom();
   }
 
   /** After a quiet time each success lets one task more through: twice as many with each round. */
@@ -177,7 +196,7 @@ export class Gate {
     if (this.#limit >= slots) {
       this.#limit = Infinity;
       this.#quietMs = 0;
-      this.#watch.onState(this.state);
+      this.#tell();
     }
     this.#watch.onRoom();
   }
@@ -191,6 +210,7 @@ export class Gate {
     // A timer may be early by a fraction of a millisecond.
     this.#timer = setTimeout(
       () => {
+        this.#tell();
         this.#watch.onRoom();
       },
       Math.ceil(this.#shutUntil - now) + 1,

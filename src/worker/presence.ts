@@ -29,7 +29,7 @@ export interface PresenceOptions {
   readonly log: Log;
   readonly stations: readonly Station[];
   readonly now: () => number;
-  readonly metrics: Pick<WorkerMetrics, "loaded" | "redisAnswered">;
+  readonly metrics: Pick<WorkerMetrics, "loaded" | "gateChanged" | "redisAnswered">;
   readonly mono: () => number;
   /** A backend with this model has come (back): tasks may be waiting for it. */
   readonly onModel: (model: string) => void;
@@ -106,6 +106,7 @@ export class Presence {
   /** A backend serves a model otherwise than before. */
   gateChanged({ backend }: Station, model: string, state: GateState): void {
     const level = state === "open" ? "warn" : "info";
+    this.#options.metrics.gateChanged(backend.name, model, state);
     this.#options.log[level](TOLD[state], { backend: backend.name, model });
     void this.announce(true);
   }

@@ -71,6 +71,12 @@ journey(
     assert.equal(standIn.requests[5]?.outcome, "open");
     probe.leave();
     await probe.done;
+    const messages = fleet.post(0).worker.story.matchAll(/"message":"backend (fails again|gets one|serves)/g);
+    assert.deepEqual(
+      Array.from(messages, ([, told]) => told),
+      ["fails again", "gets one", "serves"],
+      "each change of its circuit is told once",
+    );
   },
 );
 

@@ -84,6 +84,7 @@ function busyWorker(): WorkerMetrics {
     usage: { promptTokens: 1, completionTokens: 1 },
   });
   metrics.handedBack("b", "busy");
+  metrics.gateChanged("b", "m", "open");
   metrics.loaded("b", "m");
   return metrics;
 }

@@ -63,7 +63,36 @@ describe("the gate of a backend that fails", () => {
     gate.leave(probe);
     assert.equal(gate.state, "closed");
     assert.equal(gate.room, Infinity);
-    assert.deepEqual(states, ["open", "closed"]);
+    assert.deepEqual(states, ["open", "half-open", "closed"]);
+  });
+
+  it("tells each change once, also those that come with time", (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const later = (ms: number): void => {
+      clock += ms;
+      t.mock.timers.tick(ms);
+    };
+    together(3, fail);
+    later(2000);
+    assert.deepEqual(states, ["open", "half-open"], "before any task comes");
+    together(1, fail);
+    later(4000);
+    assert.deepEqual(states, ["open", "half-open", "open", "half-open"]);
+    const probe = gate.enter();
+    gate.begun(probe);
+    gate.worked(probe, SLOTS);
+    gate.leave(probe);
+    together(4, work);
+    later(60_000);
+    assert.deepEqual(states, ["open", "half-open", "open", "half-open", "closed"]);
+  });
+
+  it("tells that its backend is back, and a busy answer to the probe, without a word between", () => {
+    together(3, fail);
+    gate.revive();
+    gate.revive();
+    together(1, (era) => gate.busy(era, 0));
+    assert.deepEqual(states, ["open", "half-open", "busy"]);
   });
 
   it("closes when the answer of its probe begins, and what becomes of that is no news", () => {
@@ -80,7 +109,7 @@ describe("the gate of a backend that fails", () => {
     together(1, fail);
     assert.equal(gate.state, "open");
     gate.begun(probe);
-    assert.deepEqual(states, ["open", "closed", "open"]);
+    assert.deepEqual(states, ["open", "half-open", "closed", "open"]);
   });
 
   it("waits longer after each failed probe, and never much longer than ten seconds", () => {
@@ -147,6 +176,23 @@ describe("the gate of a backend that is busy", () => {
     together(8, work);
     assert.equal(gate.limit, Infinity);
     assert.equal(gate.state, "closed");
+  });
+
+  it("tells that it is over when it grew back while it was to be left alone", (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const taken = Array.from({ length: SLOTS }, () => gate.enter());
+    together(1, (era) => gate.busy(era, 5000));
+    clock = 2000;
+    for (const era of taken) {
+      gate.worked(era, SLOTS);
+      gate.leave(era);
+    }
+    assert.equal(gate.room, 0);
+    assert.deepEqual(states, ["busy"]);
+    clock = 5001;
+    t.mock.timers.tick(5001);
+    assert.equal(gate.room, Infinity);
+    assert.deepEqual(states, ["busy", "closed"]);
   });
 
   it("stays quiet for longer each time that it was too much", () => {

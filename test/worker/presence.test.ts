@@ -4,7 +4,7 @@ import { Fault } from "../../src/core/fault.ts";
 import { Keys } from "../../src/redis/keys.ts";
 import { openLog } from "../../src/telemetry/log.ts";
 import { Presence } from "../../src/worker/presence.ts";
-import type { Station } from "../../src/worker/station.ts";
+import type { Station, Visit } from "../../src/worker/station.ts";
 import { FakeConnection } from "../redis/fake-connection.ts";
 import { idleStation } from "./station-rig.ts";
 
@@ -14,22 +14,34 @@ afterEach(async () => {
   await presence?.stop();
 });
 
-/** Looks at a station whose backend answers the look with this fault. */
-async function look(station: Station, fault: Fault): Promise<void> {
-  station.backend.inspect = () => Promise.reject(fault);
+/** What was logged and metered. */
+let told: string[] = [];
+
+function watch(station: Station): Presence {
+  told = [];
   presence = new Presence({
     connection: new FakeConnection(),
     keys: new Keys("test"),
     worker: "w1",
     version: "1",
-    log: openLog({ level: "error", format: "json" }),
+    log: openLog({ level: "info", format: "pretty", write: (line) => told.push(line) }),
     stations: [station],
     now: () => 0,
     mono: () => 0,
-    metrics: { loaded: () => {}, redisAnswered: () => {} },
+    metrics: {
+      loaded: () => {},
+      gateChanged: (...change) => told.push(change.join(" ")),
+      redisAnswered: () => {},
+    },
     onModel: () => {},
   });
-  await presence.look(station);
+  return presence;
+}
+
+/** Looks at a station whose backend answers the look with this fault. */
+async function look(station: Station, fault: Fault): Promise<void> {
+  station.backend.inspect = () => Promise.reject(fault);
+  await watch(station).look(station);
 }
 
 const BUSY = new Fault("backend_busy", "full");
@@ -64,5 +76,32 @@ describe("a look at a backend", () => {
     station.occupy("tiny");
     await look(station, new Fault("backend_unreachable", "gone"));
     assert.equal(station.healthy, false);
+  });
+});
+
+describe("a circuit", () => {
+  it("is told in the log and the metrics, each change once", () => {
+    let clock = 0;
+    const station = idleStation(2, {
+      gates: { failures: 1, mono: () => clock, random: () => 0.5 },
+      onGate: (where, model, state) => presence?.gateChanged(where, model, state),
+    });
+    watch(station);
+    const run = (end: (visit: Visit) => void): void => {
+      const visit = station.occupy("tiny");
+      end(visit);
+      station.release(visit);
+    };
+    run(({ gate, era }) => gate.failed(era));
+    clock = 1001;
+    run(({ gate, era }) => gate.worked(era, 2));
+    run(({ gate, era }) => gate.worked(era, 2));
+    const [open = "", halfOpen = "", closed = ""] = told.filter((line) => line.startsWith("idle "));
+    assert.deepEqual([open, halfOpen, closed], ["idle tiny open", "idle tiny half-open", "idle tiny closed"]);
+    const logged = told.filter((line) => !line.startsWith("idle "));
+    assert.equal(logged.length, 3);
+    assert.match(logged[0] ?? "", /warn.*fails again and again.*model=tiny/);
+    assert.match(logged[1] ?? "", /info.*one task of the model as a probe/);
+    assert.match(logged[2] ?? "", /info.*as it should again/);
   });
 });

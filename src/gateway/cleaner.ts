@@ -3,7 +3,8 @@ import type { Connection } from "../redis/connection.ts";
 import { publishCancel } from "../redis/control.ts";
 import type { Keys } from "../redis/keys.ts";
 import { dropReplies } from "../redis/reply-stream.ts";
-import { withdraw } from "../redis/task-stream.ts";
+import { withdraw, withdrawAgain } from "../redis/task-stream.ts";
+import type { EndedTask } from "../redis/task-stream.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** Reply streams of answered tasks are unlinked together, this often (ms). */
@@ -74,7 +75,7 @@ export class Cleaner {
     const keys = this.#keys;
     const work = [this.#removeReplies([id]), publishCancel(connection, keys, id, worker)];
     if (hasBody(exchange)) work.push(this.#removeBody(id));
-    if (entry !== undefined && worker === undefined) work.push(withdraw(connection, keys, model, entry));
+    if (entry !== undefined && worker === undefined) work.push(this.#withdraw(model, { entry, task: id }));
     await Promise.all(work);
   }
 
@@ -93,10 +94,20 @@ export class Cleaner {
     return this.#remove(async () => dropBody(this.#connection, this.#keys, task));
   }
 
-  async #remove(remove: () => Promise<void>): Promise<void> {
+  async #withdraw(model: string, ended: EndedTask): Promise<void> {
+    const connection = this.#connection;
+    const keys = this.#keys;
+    await this.#remove(
+      async () => withdraw(connection, keys, model, ended.entry),
+      async () => withdrawAgain(connection, keys, model, ended),
+    );
+  }
+
+  /** @param again how it is repeated, where a new master may have something else in its place */
+  async #remove(remove: () => Promise<void>, again: () => Promise<void> = remove): Promise<void> {
     await remove();
     this.#forgetRemovals();
-    this.#removals.push({ at: this.#mono(), remove });
+    this.#removals.push({ at: this.#mono(), remove: again });
   }
 
   #forgetRemovals(): void {

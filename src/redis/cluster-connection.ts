@@ -44,6 +44,8 @@ export class ClusterConnection implements Connection {
   #known: readonly Address[];
   /** Master of each slot; one that was lost stays here, closed, until it is replaced. */
   #owners: readonly (NodeConnection | undefined)[] = [];
+  /** Their addresses. */
+  #names: readonly (string | undefined)[] = [];
 
   constructor(place: ClusterPlace, name: string, access: RedisAccess) {
     this.#place = place;
@@ -95,7 +97,7 @@ export class ClusterConnection implements Connection {
     }
   }
 
-  onReconnect(listener: () => void): void {
+  onReconnect(listener: (moved: boolean) => void): void {
     this.#upkeep.onReconnect(listener);
   }
 
@@ -163,11 +165,12 @@ export class ClusterConnection implements Connection {
     if (owners.includes(undefined))
       throw new Fault("redis_down", "a slot of the Redis Cluster has no master");
     for (const subscription of this.#subscriptions) await hear(subscription, owners);
-    const changed = owners.some((node, slot) => node !== this.#owners[slot]);
+    const moved = map.owners.some((name, slot) => name !== this.#names[slot]);
     this.#owners = owners;
+    this.#names = map.owners;
     this.#known = distinct([...map.members, ...this.#place.addresses]);
     for (const [name, node] of this.#nodes) if (!masters.has(name)) this.#drop(name, node);
-    return changed;
+    return moved;
   }
 
   /** The first node that answers tells. A new connection each: those of masters may be blocked, or only listen. */

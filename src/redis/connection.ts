@@ -27,9 +27,9 @@ export interface Connection {
   subscribe(channel: string, listener: (message: Buffer) => void): Promise<void>;
   /**
    * Called at every (re)connect after the first, and when another server has taken over: what was written last may be
-   * lost then.
+   * lost then. `moved` is true when it is another server, which may have been asked before this is known here.
    */
-  onReconnect(listener: () => void): void;
+  onReconnect(listener: (moved: boolean) => void): void;
   /** Called with what went wrong when the connection breaks, and at each try to make it again that fails. */
   onDown(listener: (error: unknown) => void): void;
   /** Idempotent; what is under way is rejected. */

@@ -113,7 +113,7 @@ type Client = ReturnType<typeof template.duplicate>;
 class ClientConnection implements NodeConnection {
   readonly sharded = false;
   readonly #client: Client;
-  readonly #onReconnect: (() => void)[] = [];
+  readonly #onReconnect: ((moved: boolean) => void)[] = [];
   readonly #onDown: ((error: unknown) => void)[] = [];
   #opened = false;
   #closed = false;
@@ -128,7 +128,7 @@ class ClientConnection implements NodeConnection {
       this.#down(new Fault("redis_down", "a channel has moved to another node"));
     });
     client.on("ready", () => {
-      if (this.#opened) for (const listener of this.#onReconnect) listener();
+      if (this.#opened) for (const listener of this.#onReconnect) listener(false);
     });
   }
 
@@ -176,7 +176,7 @@ class ClientConnection implements NodeConnection {
     else await this.#client.sSubscribe(channel, listener, true);
   }
 
-  onReconnect(listener: () => void): void {
+  onReconnect(listener: (moved: boolean) => void): void {
     this.#onReconnect.push(listener);
   }
 

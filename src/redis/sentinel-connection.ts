@@ -38,6 +38,8 @@ export class SentinelConnection implements Connection {
   #master: NodeConnection | undefined;
   /** Of the master; empty when it is not connected. */
   #address = "";
+  /** Of the last master that was connected. */
+  #lastAddress = "";
   /** To a sentinel, to hear of a new master: after a planned failover the old one goes on as if it were one. */
   #watch: NodeConnection | undefined;
 
@@ -83,7 +85,7 @@ export class SentinelConnection implements Connection {
     await this.#master?.subscribe(channel, listener);
   }
 
-  onReconnect(listener: () => void): void {
+  onReconnect(listener: (moved: boolean) => void): void {
     this.#upkeep.onReconnect(listener);
   }
 
@@ -129,17 +131,20 @@ export class SentinelConnection implements Connection {
       master.close();
       throw error;
     }
-    this.#take(master, shownAddress(address));
-    return true;
+    return this.#take(master, shownAddress(address));
   }
 
-  #take(master: NodeConnection, address: string): void {
+  /** True when it is another server than before. */
+  #take(master: NodeConnection, address: string): boolean {
+    const moved = address !== this.#lastAddress;
     this.#master?.close();
     this.#master = master;
     this.#address = address;
+    this.#lastAddress = address;
     master.onDown((error) => {
       this.#lost(master, error);
     });
+    return moved;
   }
 
   /** The first sentinel that knows the master tells where it is. */

@@ -5,6 +5,7 @@ import type { Keys } from "./keys.ts";
 import { asArray, asEntries, asText } from "./replies.ts";
 import type { StreamEntry } from "./replies.ts";
 import { HAND_BACK, run, runInOrder, TIDY } from "./scripts.ts";
+import { taskIdOf } from "../wire/task-codec.ts";
 
 /** A task as it lies in its model's queue. */
 export interface QueuedTask {
@@ -22,6 +23,15 @@ export interface SilentTask {
   /** Times the task was delivered so far. */
   readonly deliveries: number;
 }
+
+/** A task that is over, and where it lay in its queue. */
+export interface EndedTask {
+  readonly entry: string;
+  readonly task: string;
+}
+
+/** Entries looked at at once: their bodies come with them. */
+const ENTRIES_PER_LOOK = 100;
 
 const NOTHING = Buffer.alloc(0);
 
@@ -72,6 +82,17 @@ export async function withdraw(
   ]);
 }
 
+/** As {@link withdraw}, after another master has taken over: it may not have heard of it. */
+export async function withdrawAgain(
+  connection: Connection,
+  keys: Keys,
+  model: string,
+  ended: EndedTask,
+): Promise<void> {
+  const entries = await stillQueued(connection, keys, model, [ended]);
+  if (entries.length > 0) await connection.command("XDEL", keys.queue(model), ...entries);
+}
+
 /** The tasks in entries of a model's queue. */
 export function toTasks(model: string, entries: readonly StreamEntry[]): QueuedTask[] {
   return entries.map((entry) => ({ model, entry: entry.id, payload: entry.fields[1] ?? NOTHING }));
@@ -89,6 +110,30 @@ export async function acknowledge(
     connection.command("XACK", key, GROUP, ...entries),
     connection.command("XDEL", key, ...entries),
   ]);
+}
+
+/**
+ * Of tasks that are over, the entries that are in the queue (again): a new master may never have heard of their removal.
+ * It may also have given their ids to other tasks, which are left out.
+ */
+export async function stillQueued(
+  connection: Connection,
+  keys: Keys,
+  model: string,
+  ended: readonly EndedTask[],
+): Promise<string[]> {
+  const key = keys.queue(model);
+  const found: string[] = [];
+  for (let from = 0; from < ended.length; from += ENTRIES_PER_LOOK) {
+    const some = ended.slice(from, from + ENTRIES_PER_LOOK);
+    const looks = some.map(async ({ entry }) => connection.command("XREVRANGE", key, entry, entry));
+    for (const [index, reply] of (await Promise.all(looks)).entries()) {
+      const [queued] = toTasks(model, asEntries(reply));
+      const wanted = some[index]?.task;
+      if (queued !== undefined && taskIdOf(queued.payload) === wanted) found.push(queued.entry);
+    }
+  }
+  return found;
 }
 
 /** Renews the lease of tasks in hand: their idle time starts again, their delivery count stays. */

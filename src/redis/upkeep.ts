@@ -17,7 +17,7 @@ const LOOK_MS = 5000;
  */
 export class Upkeep {
   readonly #restore: () => Promise<boolean>;
-  readonly #onReconnect: (() => void)[] = [];
+  readonly #onReconnect: ((moved: boolean) => void)[] = [];
   readonly #onDown: ((error: unknown) => void)[] = [];
   readonly #over: AbortController = new AbortController();
   #attempt: Promise<void> | undefined;
@@ -25,6 +25,8 @@ export class Upkeep {
   #opened = false;
   #up = false;
   #mending = false;
+  /** A server was replaced, and nobody was told yet. */
+  #moved = false;
   /** Attempts to mend it since it was steady. */
   #tries = 0;
   #upSince = Number.NEGATIVE_INFINITY;
@@ -32,8 +34,8 @@ export class Upkeep {
   #brokeAgain = false;
 
   /**
-   * @param restore connects what is missing; resolves when everything is there, with true when a server was replaced;
-   * rejects when something is missing still
+   * @param restore connects what is missing; resolves when everything is there, with true when another server has
+   * taken over since the last time; rejects when something is missing still
    */
   constructor(restore: () => Promise<boolean>) {
     this.#restore = restore;
@@ -43,7 +45,7 @@ export class Upkeep {
     return this.#up;
   }
 
-  onReconnect(listener: () => void): void {
+  onReconnect(listener: (moved: boolean) => void): void {
     this.#onReconnect.push(listener);
   }
 
@@ -107,18 +109,19 @@ export class Upkeep {
 
   async #try(): Promise<void> {
     this.#brokeAgain = false;
-    let changed: boolean;
     try {
-      changed = await this.#restore();
+      if (await this.#restore()) this.#moved = true;
     } catch (error) {
       this.broke(error);
       throw new Fault("redis_down", "Redis cannot be reached", { cause: error });
     }
     if (this.#over.signal.aborted || this.#brokeAgain) return;
-    const news = this.#opened && (!this.#up || changed);
+    const moved = this.#moved && this.#opened;
+    const news = this.#opened && (!this.#up || moved);
+    this.#moved = false;
     if (!this.#up) this.#upSince = systemAmbient.mono();
     this.#up = true;
-    if (news) for (const listener of this.#onReconnect) listener();
+    if (news) for (const listener of this.#onReconnect) listener(moved);
   }
 }
 

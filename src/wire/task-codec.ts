@@ -48,10 +48,10 @@ export function decodeTask(payload: Buffer): TaskEnvelope {
 }
 
 /**
- * The id of a task that {@link decodeTask} cannot read, so that whoever waits for it can be told: whatever the version,
- * the id is the second element. Undefined when there is none.
+ * The id of a task, also of one that {@link decodeTask} cannot read, so that whoever waits for it can be told: whatever
+ * the version, the id is the second element. Undefined when there is none.
  */
-export function idOfUnreadable(payload: Buffer): string | undefined {
+export function taskIdOf(payload: Buffer): string | undefined {
   try {
     const value: unknown = packr.unpack(payload);
     const id: unknown = Array.isArray(value) ? value[1] : undefined;

@@ -8,6 +8,8 @@ import { endWait, take } from "../redis/take.ts";
 import { ensureGroup } from "../redis/task-stream.ts";
 import type { QueuedTask } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
+import type { Acknowledger } from "./acknowledger.ts";
+import { Doubts } from "./doubts.ts";
 import type { Station } from "./station.ts";
 
 /** Tasks claimed by one look: bounds the answer of Redis to some megabytes. */
@@ -38,6 +40,7 @@ export interface ClaimerOptions {
   readonly random: () => number;
   /** Redis may have given this worker tasks that it does not know of. */
   readonly onLost: () => void;
+  readonly acknowledger: Pick<Acknowledger, "add" | "hasEnded">;
   readonly run: (station: Station, task: QueuedTask) => void;
 }
 
@@ -47,6 +50,7 @@ export interface ClaimerOptions {
  */
 export class Claimer {
   readonly #options: ClaimerOptions;
+  readonly #doubts: Doubts;
   #loop: Promise<void> | undefined;
   /** An answer that takes so much longer than its wait, ms, counts as lost: others may have taken its tasks over. */
   readonly #lateMs: number;
@@ -59,6 +63,7 @@ export class Claimer {
 
   constructor(options: ClaimerOptions) {
     this.#options = options;
+    this.#doubts = new Doubts(options);
     this.#lateMs = Math.max(LATE_MIN_MS, options.leaseMs / 4);
     options.connection.onReconnect(() => {
       options.onLost();
@@ -89,8 +94,9 @@ export class Claimer {
   async #run(): Promise<void> {
     while (!this.#stopped) {
       if (this.#options.station.offer.credits === 0) await this.#options.station.changed();
-      else if (this.#options.connection.ready) await this.#takeSome();
-      else await this.#reconnect();
+      else if (!this.#options.connection.ready) await this.#reconnect();
+      else if (this.#doubts.settleMs > 0) await this.#settle();
+      else await this.#takeSome();
     }
   }
 
@@ -108,7 +114,7 @@ export class Claimer {
       const tasks = await take(connection, keys, { models, consumer, credits, waitMs, all, farewell });
       this.#told = false;
       if (mono() - askedAt > waitMs + this.#lateMs) onLost();
-      else for (const task of tasks) run(station, task);
+      else for (const task of await this.#doubts.sift(tasks)) run(station, task);
     } catch (error) {
       await this.#mend(error, models);
     }
@@ -137,8 +143,20 @@ export class Claimer {
     log.warn("claiming failed", { reason: toFault(error).message });
   }
 
+  /** Another master has taken over: who ended tasks removes them there before they are claimed again. */
+  async #settle(): Promise<void> {
+    const timer = setTimeout(() => this.#onReady?.(), this.#doubts.settleMs);
+    await this.#awaited();
+    clearTimeout(timer);
+  }
+
   async #reconnect(): Promise<void> {
-    if (this.#options.connection.ready || this.#stopped) return;
+    if (!this.#options.connection.ready) await this.#awaited();
+  }
+
+  /** Resolves when the connection is there, or this stops. */
+  async #awaited(): Promise<void> {
+    if (this.#stopped) return;
     await new Promise<void>((resolve) => {
       this.#onReady = resolve;
     });

@@ -290,12 +290,17 @@ export class Keeper {
     const { connection, keys, worker, acknowledger, runner, deliveryLimit, log } = this.#options;
     const task = runner.idOf(queued);
     if (task === undefined) return;
+    // Another master has taken over, and does not know that it ended here.
+    if (acknowledger.hasEnded({ task, entry: queued.entry })) {
+      acknowledger.add(queued.model, queued.entry, task);
+      return;
+    }
     const proposed = newAttemptNumber(this.#options.now(), this.#options.random());
     const claim = { task, attempt: proposed, worker };
     const { state, attempt, ordinal } = await claimReply(connection, keys, claim);
     log.info("task taken over", { task, model: queued.model, state, deliveries });
     if (state === "gone" || state === "answered") {
-      acknowledger.add(queued.model, queued.entry);
+      acknowledger.add(queued.model, queued.entry, task);
     } else if (state === "begun") {
       const fault = new Fault("worker_lost", "the worker was lost during the answer");
       void runner.refuse(queued, fault, { deliveries, ordinal, attempt });

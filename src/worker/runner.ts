@@ -13,7 +13,7 @@ import type { QueuedTask } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import type { WorkerMetrics } from "../telemetry/worker-metrics.ts";
-import { decodeTask, idOfUnreadable } from "../wire/task-codec.ts";
+import { decodeTask, taskIdOf } from "../wire/task-codec.ts";
 import type { TaskEnvelope } from "../wire/task-codec.ts";
 import type { Acknowledger } from "./acknowledger.ts";
 import { AttemptSpans } from "./attempt-spans.ts";
@@ -101,7 +101,8 @@ export class Runner {
 
   async #end(outbox: Outbox, queued: QueuedTask, fault: Fault): Promise<void> {
     outbox.end({ fault: faultToRecord(fault) });
-    if ((await outbox.result) !== "fenced") this.#options.acknowledger.add(queued.model, queued.entry);
+    const { model, entry } = queued;
+    if ((await outbox.result) !== "fenced") this.#options.acknowledger.add(model, entry, outbox.task);
   }
 
   /** Its gateway has given it up, or is about to. */
@@ -123,8 +124,8 @@ export class Runner {
   /** An entry that cannot be read: a newer gateway's perhaps, whose client is told. */
   async #giveUp(queued: QueuedTask, fault: Fault): Promise<void> {
     await this.#bury(queued, fault, FIRST);
-    const id = idOfUnreadable(queued.payload);
-    if (id === undefined) this.#options.acknowledger.add(queued.model, queued.entry);
+    const id = taskIdOf(queued.payload);
+    if (id === undefined) this.#options.acknowledger.add(queued.model, queued.entry, "");
     else await this.#end(this.#outbox({ id, stream: false }, undefined), queued, fault);
   }
 
@@ -162,7 +163,7 @@ export class Runner {
     const { envelope, delivery } = claim;
     const { model, entry } = queued;
     if (envelope.deadline <= this.#options.now()) {
-      this.#options.acknowledger.add(model, entry);
+      this.#options.acknowledger.add(model, entry, envelope.id);
       return;
     }
     const outbox = this.#outbox(envelope, delivery.attempt);
@@ -302,7 +303,7 @@ export class Runner {
     this.#options.roll.remove(attempt);
     if (result === "gone") attempt.stop("gone");
     if (result === "fenced") attempt.stop("fenced");
-    else this.#options.acknowledger.add(queued.model, queued.entry);
+    else this.#options.acknowledger.add(queued.model, queued.entry, attempt.id);
   }
 }
 

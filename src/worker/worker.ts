@@ -177,7 +177,7 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
     },
   });
   const metrics = openWorkerMetrics({ version: productVersion() });
-  const acknowledger = new Acknowledger({ connection: links.writes, keys });
+  const acknowledger = new Acknowledger({ connection: links.writes, keys, mono });
   const emitter = recruitEmitter(links, metrics);
   // The roll asks the keeper, which is made after it: both exist before the first question.
   const trust = { trusted: (): boolean => true };

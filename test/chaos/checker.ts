@@ -32,11 +32,11 @@ const EXCUSES: Readonly<Record<string, readonly string[]>> = {
 /** Which faults may make a task run again. */
 const RERUN_EXCUSES: readonly string[] = ["worker", "backend", "redis-empty", "master", "gateway-away"];
 
-/**
- * After these a run that was fenced long ago may still reach its backend, and is stopped there. So may one of a task
- * that a new master takes for unclaimed, since it never heard of the last claims and acknowledgements.
- */
-const DELAYS = /^(?:worker|backend)-(?:freeze|stall|slow)|^master/;
+/** After these a run that was fenced long ago may still reach its backend, and is stopped there. */
+const DELAYS = /^(?:worker|backend)-(?:freeze|stall|slow)/;
+
+/** A new master that never heard of the last claims takes a task for unclaimed that runs. */
+const DOUBLES = /^master/;
 
 /** For so long after it was mended a fault may still be felt, ms. */
 const AFTERMATH_MS = 12_000;
@@ -121,10 +121,22 @@ function rerunsOf(asked: Asked, runs: readonly BackendRun[], felt: readonly Dist
   }
   const first = asked.firstTokenAt;
   const late = first === undefined ? undefined : worked.find(({ startedAt }) => startedAt > first);
-  if (late !== undefined && asked.wish.stream && !felt.some(({ fault }) => DELAYS.test(fault))) {
+  const delayed = felt.some(({ fault }) => DELAYS.test(fault));
+  const doubled = felt.some(({ fault }) => DOUBLES.test(fault));
+  if (late !== undefined && asked.wish.stream && !delayed && !doubled) {
     breaches.push({ rule: "run again after its answer had begun", what: `${worked.length} runs` });
   }
+  const idle = runsForNobody(asked, runs);
+  if (idle.length > 0 && !delayed) {
+    breaches.push({ rule: "run again after its answer", what: `${worked.length} runs` });
+  }
   return breaches;
+}
+
+/** Those that began when the client had its whole answer. */
+export function runsForNobody({ ending, endedAt }: Asked, runs: readonly BackendRun[]): BackendRun[] {
+  if (ending !== "complete") return [];
+  return runs.filter(({ startedAt, outcome }) => outcome !== "refused" && startedAt > endedAt);
 }
 
 /** When nobody waits any more, the work for it ends soon. */

@@ -4,6 +4,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { Fault } from "../../src/core/fault.ts";
 import { Cleaner } from "../../src/gateway/cleaner.ts";
 import { Keys } from "../../src/redis/keys.ts";
+import { encodeTask } from "../../src/wire/task-codec.ts";
 import { until } from "../journey/until.ts";
 import { FakeConnection } from "../redis/fake-connection.ts";
 import { exchangeOf } from "./exchange-rig.ts";
@@ -32,7 +33,8 @@ test("what was abandoned while Redis was away is given up when it is back", asyn
   ]);
   connection.mend();
   await turn();
-  assert.deepEqual(connection.arrived.slice(4), ["UNLINK test:r:{g}:g.1"], "the worker is told once");
+  const again = ["UNLINK test:r:{g}:g.1", "XREVRANGE test:q:{tiny}:p0 5-0 5-0"];
+  assert.deepEqual(connection.arrived.slice(4), again, "the worker is told once");
 });
 
 test("what was removed a moment before a reconnect is removed again: a new master may not know", async () => {
@@ -58,6 +60,34 @@ test("what was removed a moment before a reconnect is removed again: a new maste
   connection.mend();
   await turn();
   assert.equal(connection.arrived.length, before + 4, "not for ever");
+});
+
+test("a task that was taken back is so again where a new master has it still, but not another in its place", async () => {
+  const connection = new FakeConnection();
+  const cleaner = cleanerOf(connection);
+  const { exchange } = exchangeOf("g.1");
+  const queue = new Map([["5-0", "g.1"]]);
+  connection.answer = (command) => {
+    if (!command.startsWith("XREVRANGE")) return null;
+    return [
+      [
+        Buffer.from("5-0"),
+        [Buffer.from("t"), encodeTask({ ...exchange.task, id: queue.get("5-0") ?? "" }, true)],
+      ],
+    ];
+  };
+  exchange.queued("5-0");
+  cleaner.abandoned(exchange);
+  await turn();
+  const removals = (): number => connection.arrived.filter((command) => command.startsWith("XDEL")).length;
+  assert.equal(removals(), 1);
+  connection.mend(true);
+  await turn();
+  assert.equal(removals(), 2);
+  queue.set("5-0", "g.2");
+  connection.mend(true);
+  await turn();
+  assert.equal(removals(), 2);
 });
 
 test("a large body goes with its task, also when it was answered", async () => {

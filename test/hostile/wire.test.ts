@@ -5,7 +5,7 @@ import { Fault } from "../../src/core/fault.ts";
 import { Gatherer, LineSplitter } from "../../src/wire/lines.ts";
 import { decodeFrames, encodeFrame } from "../../src/wire/frame-codec.ts";
 import { SseSplitter } from "../../src/wire/sse.ts";
-import { decodeTask, encodeTask, idOfUnreadable } from "../../src/wire/task-codec.ts";
+import { decodeTask, encodeTask, taskIdOf } from "../../src/wire/task-codec.ts";
 import { effort } from "./effort.ts";
 import { msgpack, mutated } from "./msgpack.ts";
 
@@ -65,7 +65,7 @@ describe("msgpack out of a hostile Redis", () => {
         }
       });
       endsWell(() => decodeTask(bytes));
-      endsWell(() => idOfUnreadable(bytes));
+      endsWell(() => taskIdOf(bytes));
     });
     fc.assert(look, effort(t, 2000));
   });
@@ -79,7 +79,7 @@ describe("msgpack out of a hostile Redis", () => {
   test("no value of a known extension is made", () => {
     for (let type = 0; type < 256; type += 1) {
       const extension = Buffer.from([0xd6, type, 0x92, 0xa1, 0x61, 0xc0]);
-      assert.equal(idOfUnreadable(Buffer.concat([Buffer.from([0x92, 0x01]), extension])), undefined);
+      assert.equal(taskIdOf(Buffer.concat([Buffer.from([0x92, 0x01]), extension])), undefined);
     }
   });
 

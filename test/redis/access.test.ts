@@ -95,7 +95,7 @@ describe("user and password of Redis", () => {
       "redis-username": "ann",
       "redis-password": "pass/@ann",
     });
-    const back = new Promise<void>((resolve) => connection.onReconnect(resolve));
+    const back = new Promise<void>((resolve) => connection.onReconnect(() => resolve()));
     writeFileSync(password, "b3");
     await admin.command("ACL", "SETUSER", "bob", "<b2");
     await admin.command("CLIENT", "KILL", "USER", "bob");
@@ -168,7 +168,7 @@ describe("TLS to Redis", { skip: NO_OPENSSL }, () => {
 
   it("is spoken again after the connection broke", async () => {
     const connection = await enter(flags({}));
-    const back = new Promise<void>((resolve) => connection.onReconnect(resolve));
+    const back = new Promise<void>((resolve) => connection.onReconnect(() => resolve()));
     await server.kill();
     await server.startAgain();
     await back;
@@ -217,7 +217,7 @@ describe("the log of outages", () => {
       connection.onDown(() => (failed += 1));
       await server.kill();
       await eventually(() => (failed > 2 ? true : undefined));
-      const back = new Promise<void>((resolve) => connection.onReconnect(resolve));
+      const back = new Promise<void>((resolve) => connection.onReconnect(() => resolve()));
       await server.startAgain();
       await back;
     }

@@ -10,7 +10,7 @@ export class FakeConnection implements Connection {
   readonly arrived: string[] = [];
   /** What a command is answered with. */
   answer: (command: string) => unknown = () => null;
-  readonly #onReconnect: (() => void)[] = [];
+  readonly #onReconnect: ((moved: boolean) => void)[] = [];
   readonly #onDown: ((error: unknown) => void)[] = [];
 
   command(...args: Argument[]): Promise<unknown> {
@@ -28,7 +28,7 @@ export class FakeConnection implements Connection {
     return Promise.resolve();
   }
 
-  onReconnect(listener: () => void): void {
+  onReconnect(listener: (moved: boolean) => void): void {
     this.#onReconnect.push(listener);
   }
 
@@ -45,8 +45,9 @@ export class FakeConnection implements Connection {
     for (const listener of this.#onDown) listener(new Error("cut"));
   }
 
-  mend(): void {
+  /** @param moved as when another server has taken over */
+  mend(moved = false): void {
     this.ready = true;
-    for (const listener of this.#onReconnect) listener();
+    for (const listener of this.#onReconnect) listener(moved);
   }
 }

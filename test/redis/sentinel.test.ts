@@ -65,13 +65,14 @@ describe("a connection by way of Sentinel", () => {
     const connection = await opened();
     const messages: string[] = [];
     await (await opened()).subscribe(CHANNEL, (message) => messages.push(message.toString()));
-    let reconnects = 0;
-    connection.onReconnect(() => (reconnects += 1));
+    const moves: boolean[] = [];
+    connection.onReconnect((moved) => moves.push(moved));
     const old = await trio.master();
     assert.equal(await trio.sentinels[1]?.tell("SENTINEL", "FAILOVER", "mymaster"), "OK");
     await until("another name", async () => (await trio.master()) !== old);
     // Sooner than it would look by itself; the old one goes on as a master for some seconds.
-    await until("a connection to it", () => reconnects === 1, 2500);
+    await until("a connection to it", () => moves.length === 1, 2500);
+    assert.deepEqual(moves, [true]);
     await connection.command("SET", "key", "new");
     assert.equal(String(await (await trio.master()).ask("GET", "key")), "new");
     await heard(connection, messages);
@@ -89,12 +90,14 @@ describe("a connection by way of Sentinel", () => {
     const connection = await opened();
     const master = await trio.master();
     assert.notEqual(master, trio.servers[0]);
+    const moved = new Promise((resolve) => connection.onReconnect(resolve));
     await trio.kill();
     await until("down", () => !connection.ready);
     await master.startAgain();
     // As the replica that it once was it would not be replaced for half a minute.
     assert.match(await master.tell("INFO", "replication"), /role:master/);
     await until("up", () => connection.ready);
+    assert.equal(await moved, false);
     await connection.command("SET", "key", "2");
   });
 

@@ -4,6 +4,7 @@ import { Fault } from "../../src/core/fault.ts";
 import { Keys } from "../../src/redis/keys.ts";
 import { enqueue, ensureGroup, ring } from "../../src/redis/task-stream.ts";
 import { openLog } from "../../src/telemetry/log.ts";
+import { Acknowledger } from "../../src/worker/acknowledger.ts";
 import { Claimer } from "../../src/worker/claimer.ts";
 import { until } from "../journey/until.ts";
 import { FakeConnection } from "../redis/fake-connection.ts";
@@ -46,6 +47,7 @@ function rigOf(delayMs: number): Rig {
       log,
       mono: () => clock,
       random: () => 0.5,
+      acknowledger: new Acknowledger({ connection, keys, mono: () => clock }),
       onLost: () => {
         rig.lost += 1;
         station.failed();
@@ -101,6 +103,7 @@ test("a station that is held while its claimer waits gets nothing that comes the
     log,
     mono: () => 0,
     random: () => 1,
+    acknowledger: new Acknowledger({ connection: bells, keys, mono: () => 0 }),
     onLost: () => {},
     run,
   });

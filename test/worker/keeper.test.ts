@@ -66,7 +66,7 @@ function keeperOf(worker: string, ran: string[], plan: Plan = {}): Keeper {
     log: openLog({ level: "error", format: "json" }),
     roll,
     runner: runner as unknown as Runner,
-    acknowledger: new Acknowledger({ connection, keys }),
+    acknowledger: new Acknowledger({ connection, keys, mono }),
     stations: [station],
     resting,
     leaseMs,

@@ -1,0 +1,170 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import type { Task } from "../../src/core/task.ts";
+import { openReplies } from "../../src/redis/reply-stream.ts";
+import { enqueue, ensureGroup, isQueued, stillQueued } from "../../src/redis/task-stream.ts";
+import type { QueuedTask } from "../../src/redis/task-stream.ts";
+import { encodeTask } from "../../src/wire/task-codec.ts";
+import { Acknowledger } from "../../src/worker/acknowledger.ts";
+import { Doubts } from "../../src/worker/doubts.ts";
+import { RecentlyEnded } from "../../src/worker/recently-ended.ts";
+import { until } from "../journey/until.ts";
+import { FakeConnection } from "../redis/fake-connection.ts";
+import { openRedisRig } from "../redis/rig.ts";
+import type { RedisRig } from "../redis/rig.ts";
+
+const MODEL = "tiny";
+
+/** A record as a gateway writes it. */
+function recordOf(id: string): Buffer {
+  const task: Task = {
+    id,
+    endpoint: "openai-chat",
+    model: MODEL,
+    stream: true,
+    createdAt: 0,
+    deadline: 9e12,
+    requestId: "r",
+    trace: "",
+    body: Buffer.from("{}"),
+  };
+  return encodeTask(task, true);
+}
+
+/**
+ * A connection to a real Redis that can be told that another master has taken over. That this one has entries that were
+ * removed is done by putting them there.
+ */
+class MovedConnection extends FakeConnection {
+  readonly #rig: RedisRig;
+
+  constructor(rig: RedisRig) {
+    super();
+    this.#rig = rig;
+  }
+
+  override async command(...args: (string | Buffer)[]): Promise<unknown> {
+    return this.#rig.connection.command(...args);
+  }
+}
+
+describe("after another master has taken over", () => {
+  let rig: RedisRig;
+  before(async () => {
+    rig = await openRedisRig();
+    await ensureGroup(rig.connection, rig.keys, MODEL);
+  });
+  after(() => rig.close());
+
+  const put = async (task: string): Promise<QueuedTask> => {
+    const payload = recordOf(task);
+    return { model: MODEL, entry: await enqueue(rig.connection, rig.keys, MODEL, payload), payload };
+  };
+  const isThere = async (entry: string): Promise<boolean> => isQueued(rig.connection, rig.keys, MODEL, entry);
+  /** As it was before it was acknowledged. */
+  const putBack = async (entry: string, task: string): Promise<unknown> =>
+    rig.connection.command("XADD", rig.keys.queue(MODEL), entry, "t", recordOf(task));
+
+  it("what was acknowledged a moment before is so again, but for another task in its place", async () => {
+    const connection = new MovedConnection(rig);
+    const acknowledger = new Acknowledger({ connection, keys: rig.keys, mono: () => 0 });
+    for (const [entry, task] of [
+      ["9999999999990-0", "g.1"],
+      ["9999999999990-1", "g.2"],
+    ] as const)
+      acknowledger.add(MODEL, entry, task);
+    await acknowledger.flush();
+    await putBack("9999999999990-0", "g.1");
+    await putBack("9999999999990-1", "g.other");
+    connection.mend(false);
+    await turn();
+    assert.equal(await isThere("9999999999990-0"), true, "the same server knows");
+    connection.mend(true);
+    await until("a repetition", async () => !(await isThere("9999999999990-0")));
+    assert.equal(await isThere("9999999999990-1"), true);
+    await rig.connection.command("XTRIM", rig.keys.queue(MODEL), "MAXLEN", "0");
+  });
+
+  it("what is over is found by its task, however many there are", async () => {
+    await rig.connection.command("DEL", rig.keys.queue("many"));
+    const ended = await Promise.all(
+      Array.from({ length: 250 }, async (_, index) => {
+        const task = `g.${index}`;
+        const entry = await enqueue(rig.connection, rig.keys, "many", recordOf(task));
+        return { entry, task: index % 2 === 0 ? task : "g.else" };
+      }),
+    );
+    const found = await stillQueued(rig.connection, rig.keys, "many", [
+      ...ended,
+      { entry: "5-0", task: "g.gone" },
+    ]);
+    assert.equal(found.length, 125);
+  });
+
+  it("nothing is claimed for a moment, and what is over is not run", async () => {
+    let clock = 0;
+    const connection = new MovedConnection(rig);
+    const mono = (): number => clock;
+    const acknowledger = new Acknowledger({ connection, keys: rig.keys, mono });
+    const doubts = new Doubts({ connection, keys: rig.keys, mono, acknowledger });
+    const waited = await put("g.1");
+    const [left, ended] = [await put("g.2"), await put("g.3")];
+    const strange = { model: MODEL, entry: "5-0", payload: Buffer.from("x") };
+    const all = [waited, left, ended, strange];
+    await openReplies(rig.connection, rig.keys, [
+      { id: "g.1", life: 60_000 },
+      { id: "g.3", life: 60_000 },
+    ]);
+    acknowledger.add(MODEL, ended.entry, "g.3");
+    await acknowledger.flush();
+    assert.deepEqual([doubts.settleMs, await doubts.sift(all)], [0, all], "without a cause nobody looks");
+    connection.mend(false);
+    assert.deepEqual([doubts.settleMs, await doubts.sift(all)], [0, all]);
+    await putBack("9999999999991-0", "g.3");
+    connection.mend(true);
+    assert.ok(doubts.settleMs > 100);
+    clock = 2000;
+    assert.equal(doubts.settleMs, 0);
+    assert.deepEqual(await doubts.sift(all), [waited, strange]);
+    await until("its removal", async () => !(await isThere(left.entry)));
+    assert.equal(await isThere(waited.entry), true);
+    // Queued again under the same id, as what its gateway did not hear of.
+    const again = { ...ended, entry: "9999999999991-0" };
+    assert.deepEqual(await doubts.sift([again]), [again]);
+    clock = 60_000;
+    assert.deepEqual(await doubts.sift(all), all);
+  });
+
+  it("on a cluster a reply that is missing may be about to come back", async () => {
+    const connection = new MovedConnection(rig);
+    connection.sharded = true;
+    const acknowledger = new Acknowledger({ connection, keys: rig.keys, mono: () => 0 });
+    const doubts = new Doubts({ connection, keys: rig.keys, mono: () => 0, acknowledger });
+    const queued = await put("g.9");
+    connection.mend(true);
+    assert.deepEqual(await doubts.sift([queued]), [queued]);
+  });
+});
+
+it("what ended is remembered for some seconds, and not without bound", () => {
+  let clock = 0;
+  const recent = new RecentlyEnded(() => clock);
+  recent.add(MODEL, [{ entry: "1-0", task: "g.1" }]);
+  recent.add("other", [{ entry: "2-0", task: "g.2" }]);
+  assert.equal(recent.has({ entry: "1-0", task: "g.1" }), true);
+  assert.equal(recent.has({ entry: "1-1", task: "g.1" }), false, "another delivery");
+  assert.deepEqual([...recent.byModel().keys()], [MODEL, "other"]);
+  clock = 9000;
+  recent.add(MODEL, [{ entry: "3-0", task: "g.1" }]);
+  clock = 11_000;
+  assert.deepEqual(
+    [...recent.byModel()].map(([model, ended]) => [model, ended.map(({ entry }) => entry)]),
+    [[MODEL, ["3-0"]]],
+  );
+  recent.add(
+    MODEL,
+    Array.from({ length: 25_000 }, (_, index) => ({ entry: `${index}-0`, task: `g.x${index}` })),
+  );
+  assert.equal(recent.byModel().get(MODEL)?.length, 20_000);
+});

@@ -59,12 +59,17 @@ export class Claimer {
   /** Mono ms when all queues were looked at, not only those that rang. */
   #lookedAt = Number.NEGATIVE_INFINITY;
   #told = false;
+  /** Most tasks that the wait under way may bring; 0 when there is none. */
+  #asked = 0;
   #onReady: (() => void) | undefined;
 
   constructor(options: ClaimerOptions) {
     this.#options = options;
     this.#doubts = new Doubts(options);
     this.#lateMs = Math.max(LATE_MIN_MS, options.leaseMs / 4);
+    options.station.onLend = () => {
+      this.#lent();
+    };
     options.connection.onReconnect(() => {
       options.onLost();
       this.#onReady?.();
@@ -111,13 +116,23 @@ export class Claimer {
     const all = askedAt - this.#lookedAt > WAIT_MAX_MS;
     if (all) this.#lookedAt = askedAt;
     try {
+      this.#asked = credits;
       const tasks = await take(connection, keys, { models, consumer, credits, waitMs, all, farewell });
+      this.#asked = 0;
       this.#told = false;
       if (mono() - askedAt > waitMs + this.#lateMs) onLost();
       else for (const task of await this.#doubts.sift(tasks)) run(station, task);
     } catch (error) {
+      this.#asked = 0;
       await this.#mend(error, models);
     }
+  }
+
+  /** Slots that were lent are no longer there for what a wait brings: it ends, and the next one asks for fewer. */
+  #lent(): void {
+    if (this.#asked <= this.#options.station.offer.credits) return;
+    this.#asked = 0;
+    void this.interrupt();
   }
 
   /** A queue without its group (a Redis that lost its data) gets it again; a Redis that is away is waited for. */

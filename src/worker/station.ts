@@ -29,10 +29,14 @@ export interface Visit {
 /** A backend with its slots: how many tasks it runs, what models it has, whether it is well. */
 export class Station implements SlotLender {
   readonly backend: Backend;
+  /** Set by whoever claims for it: slots were lent that a claim under way may have counted as free. */
+  onLend?: () => void;
   readonly #fixedSlots: number;
   #state: BackendState = { models: [], slots: undefined };
   #healthy = false;
   #busy = 0;
+  /** Of these, those lent to tasks that have slots of their own. */
+  #lent = 0;
   #held = false;
   #waiters: (() => void)[] = [];
   /** Models of which a task is to be taken over as soon as there is room. */
@@ -102,8 +106,12 @@ export class Station implements SlotLender {
     return Math.min(this.room, this.#roomBehind(model));
   }
 
-  /** False when the circuit of a model is open, or its backend has enough of it, since the task was claimed. */
+  /**
+   * False when the circuit of a model is open, or its backend has enough of it, or slots were lent, since the task was
+   * claimed.
+   */
   admits(model: string): boolean {
+    if (this.#lent > 0 && this.#busy >= this.slots) return false;
     return !this.#troubled.has(model) || this.#roomBehind(model) > 0;
   }
 
@@ -176,11 +184,14 @@ export class Station implements SlotLender {
   borrow(): boolean {
     if (this.free === 0 || this.#troubled.size > 0) return false;
     this.#busy += 1;
+    this.#lent += 1;
+    this.onLend?.();
     return true;
   }
 
   giveBack(): void {
     this.#busy -= 1;
+    this.#lent -= 1;
     this.wake();
   }
 

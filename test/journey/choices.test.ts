@@ -110,3 +110,30 @@ journey(
     assert.equal(standIn.peak, 2);
   },
 );
+
+journey(
+  "slots that choices take while the worker waits for tasks are no slots for those",
+  { posts: [{ slots: 4 }] },
+  async (fleet) => {
+    const { standIn } = fleet.post();
+    const client = new OpenAI({ baseURL: `${fleet.gateway.url}/v1`, apiKey: "none", maxRetries: 0 });
+    const ask = async (n: number, seed: number): Promise<void> => {
+      const reply = await client.chat.completions.create({ model, messages, n, seed, max_tokens: 5 });
+      assert.equal(reply.choices.length, n);
+      for (const { message } of reply.choices) assert.equal(message.content, standInText(5));
+    };
+    // The first choice, on the task's own slot, outlasts those on lent ones: the worker waits with three free slots.
+    standIn.behaviour.script = ({ options }) => {
+      const { seed } = options as { seed: number };
+      return { firstTokenMs: seed === 100 ? 200 : 50, tokenMs: 0, word: (index) => `t${index} ` };
+    };
+    const several = ask(12, 100);
+    await standIn.waitFor("finished", 3);
+    // When its own choice ends, the next one takes three others beside it.
+    await standIn.waitFor("request", 8);
+    const others = Array.from({ length: 6 }, (_, index) => ask(1, index));
+    await Promise.all([several, ...others]);
+    assert.equal(standIn.peak, 4);
+    assert.equal(standIn.requests.length, 12 + others.length);
+  },
+);

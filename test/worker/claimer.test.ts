@@ -119,6 +119,46 @@ test("a station that is held while its claimer waits gets nothing that comes the
   assert.equal(await bells.command("LLEN", keys.doorbell("tiny")), 1, "the token is left to others");
 });
 
+test("slots that are lent while a claimer waits bring no tasks", async (t) => {
+  const redis = await openRedisRig();
+  t.after(() => redis.close());
+  const { keys, connection: bells } = redis;
+  const station = idleStation(4);
+  let ran = 0;
+  const claimer = new Claimer({
+    station,
+    connection: await redis.connect(),
+    bells,
+    farewell: keys.farewell("w1.0"),
+    keys,
+    consumer: "w1",
+    acknowledger: new Acknowledger({ connection: bells, keys, mono: () => 0 }),
+    leaseMs: 1000,
+    log,
+    mono: () => 0,
+    random: () => 1,
+    onLost: () => {},
+    run: () => {
+      ran += 1;
+      station.occupy("tiny");
+    },
+  });
+  await ensureGroup(bells, keys, "tiny");
+  station.occupy("tiny");
+  claimer.start();
+  await until("a wait", async () => /blocked_clients:1/.test(String(await bells.command("INFO", "clients"))));
+  assert.ok(station.borrow());
+  assert.ok(station.borrow());
+  for (let n = 0; n < 3; n += 1) await enqueue(bells, keys, "tiny", Buffer.from("x"));
+  await ring(bells, keys, "tiny", 3);
+  await until("a task", () => ran > 0);
+  assert.deepEqual([ran, station.busy], [1, 4]);
+  station.giveBack();
+  await until("another task", () => ran > 1);
+  await claimer.stop();
+  assert.deepEqual([ran, station.busy], [2, 4]);
+});
+
 test("a Redis that refuses is not asked in a hurry", async () => {
   const rig = rigOf(0);
   rig.connection.answer = () => Promise.reject(new Fault("redis_down", "LOADING"));

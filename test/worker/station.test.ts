@@ -29,6 +29,15 @@ describe("the slots of a station", () => {
     assert.equal(station.borrow(), false);
   });
 
+  it("that were lent since a task was claimed are not there for it", () => {
+    const station = idleStation(2);
+    station.occupy("tiny");
+    station.borrow();
+    assert.equal(station.admits("tiny"), false);
+    station.giveBack();
+    assert.equal(station.admits("tiny"), true);
+  });
+
   it("given back wake who waits for one", async () => {
     const station = idleStation(1);
     assert.ok(station.borrow());

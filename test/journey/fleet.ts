@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
+import type { RedisAccess } from "../../src/redis/access.ts";
 import { connect } from "../../src/redis/connect.ts";
 import type { Connection } from "../../src/redis/connection.ts";
 import { Keys } from "../../src/redis/keys.ts";
@@ -28,6 +29,8 @@ export interface PostPlan extends StandInOptions {
 export interface FleetRedis {
   /** For the test's own looks. */
   readonly url: string;
+  /** Certificates for them. */
+  readonly access?: RedisAccess;
   /** Settings of a process that is to use it; the URL when absent. */
   readonly settingsOf?: (command: "gateway" | "worker") => Readonly<Record<string, string>>;
   kill(): Promise<void>;
@@ -81,8 +84,8 @@ export class Fleet {
   static async start(plan: FleetPlan): Promise<Fleet> {
     const dir = await mkdtemp(join(tmpdir(), "sgnet-journey-"));
     const startRedis = plan.redis ?? (async (folder: string) => RedisServer.start(folder));
-    const redis = await startRedis(join(dir, "redis"));
-    const fleet = new Fleet({ dir, redis, probe: await connect(redis.url, "journey"), plan });
+    const redis: FleetRedis = await startRedis(join(dir, "redis"));
+    const fleet = new Fleet({ dir, redis, probe: await connect(redis.url, "journey", redis.access), plan });
     try {
       await Promise.all([
         ...Array.from({ length: plan.gateways ?? 1 }, () => fleet.addGateway()),

@@ -1,19 +1,28 @@
 import assert from "node:assert/strict";
+import { join } from "node:path";
+import { findProgram } from "../../src/config/environment.ts";
 import { asArray, asText } from "../../src/redis/replies.ts";
 import { guardedRedis } from "../redis/acl.ts";
+import { RedisCluster } from "../redis/cluster-rig.ts";
+import { fleetUnder, withTls, withUsers } from "../redis/guard.ts";
 import { redisPrograms } from "../redis/programs.ts";
-import { allDone, askAll, Asked, assertAnswered, WAYS } from "./asked.ts";
+import { SentinelTrio } from "../redis/sentinel-rig.ts";
+import { allDone, askAll, Asked, assertAnswered, assertDefinite, WAYS } from "./asked.ts";
 import { type Fleet, type FleetPlan, journey, MODEL } from "./fleet.ts";
 import { until } from "./until.ts";
 
 /** Commands that Redis has refused anybody. */
 async function refusals(fleet: Fleet): Promise<string[]> {
-  const log = asArray(await fleet.probe.command("ACL", "LOG"));
-  return log.map((entry) => asArray(entry).map(asText).join(" "));
+  const logs = await fleet.probe.everywhere("ACL", "LOG");
+  return logs.flatMap((log) => asArray(log).map((entry) => asArray(entry).map(asText).join(" ")));
+}
+
+function guardedBy(redis: NonNullable<FleetPlan["redis"]>): FleetPlan {
+  return { redis, posts: [{ slots: 8 }, { slots: 8 }], limitMs: 120_000 };
 }
 
 function guarded(program?: string): FleetPlan {
-  return { redis: async (dir) => guardedRedis(dir, program), posts: [{ slots: 8 }, { slots: 8 }] };
+  return guardedBy(async (dir) => guardedRedis(dir, program));
 }
 
 /** Streams, whole answers, a large body, an errand, a client that leaves, a worker that is killed, and leaving. */
@@ -76,3 +85,37 @@ journey(
     for (const one of again) assertAnswered(one);
   },
 );
+
+journey(
+  "on a Redis Cluster under users with least rights everything works",
+  guardedBy(async (dir) => {
+    const guard = withUsers(dir);
+    return fleetUnder(await RedisCluster.start(dir, guard), guard);
+  }),
+  everything,
+);
+
+/** A master that is lost under load, and what follows. */
+async function anotherMaster(fleet: Fleet): Promise<void> {
+  for (const { standIn } of fleet.posts) standIn.behaviour.tokenMs = 20;
+  const asked = askAll(fleet.gateway, WAYS, { stream: true, tokens: 60 });
+  await until("tokens", () => asked.every((one) => one.tokens > 2));
+  await fleet.redis.kill();
+  await allDone(asked);
+  for (const one of asked) assertDefinite(one);
+  await until("a ready gateway", async () => (await fetch(`${fleet.gateway.url}/readyz`)).status === 200);
+  await everything(fleet);
+}
+
+if (findProgram(["openssl"]) === undefined) {
+  process.stdout.write("no journey with sentinels over TLS: there is no openssl on PATH\n");
+} else {
+  journey(
+    "a master with Sentinel, all over TLS and under users with least rights: everything works, with another master too",
+    guardedBy(async (dir) => {
+      const { guard, settings } = withTls(withUsers(dir), join(dir, "tls"));
+      return fleetUnder(await SentinelTrio.start(dir, guard), guard, settings);
+    }),
+    anotherMaster,
+  );
+}

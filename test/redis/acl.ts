@@ -8,11 +8,28 @@ const FILE = join(import.meta.dirname, "../../docs/redis-users.acl");
 /** The users that are shipped, as an operator gets them: without a password nobody can come in as one. */
 export const SHIPPED_USERS: string = readFileSync(FILE, "utf8");
 
+const SETUP = readFileSync(join(import.meta.dirname, "../../docs/redis-setup.md"), "utf8");
+
+/** Users that the documents tell to add: to the servers, and to the sentinels. */
+export const DOCUMENTED_USERS: Readonly<Record<"servers" | "sentinels", string>> = {
+  servers: documented(/^user (?:replica|sentinel) .+$/gm),
+  sentinels: documented(/^user sgnet .+$/gm),
+};
+
+function documented(lines: RegExp): string {
+  return Array.from(SETUP.matchAll(lines), ([line]) => `${line}\n`).join("");
+}
+
+/** Users, each with the password `secret-<user>`. */
+export function withPasswords(users: string): string {
+  return users.replaceAll(/^user (?!default)(\S+) on/gm, "$& >secret-$1");
+}
+
 /** Writes the shipped users, each with the password `secret-<user>`. The folder is created when absent. Returns the path. */
 export function writeUsers(dir: string): string {
   mkdirSync(dir, { recursive: true });
   const path = join(dir, "users.acl");
-  writeFileSync(path, SHIPPED_USERS.replaceAll(/^user (sgnet-\w+) on/gm, "$& >secret-$1"));
+  writeFileSync(path, withPasswords(SHIPPED_USERS));
   return path;
 }
 

@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import type { FleetRedis } from "../journey/fleet.ts";
 import { until } from "../journey/until.ts";
-import { RedisNode } from "./redis-node.ts";
+import { type Guard, loginIn, schemeOf, UNGUARDED } from "./guard.ts";
+import { DURABLE, RedisNode } from "./redis-node.ts";
 
 const MASTERS = 3;
 
@@ -9,25 +10,29 @@ const MASTERS = 3;
 const NODE_TIMEOUT_MS = 2000;
 
 const ARGS =
-  `--cluster-enabled yes --cluster-config-file nodes.conf --cluster-node-timeout ${NODE_TIMEOUT_MS} ` +
-  "--appendonly yes --appendfsync everysec --maxmemory-policy noeviction --stream-node-max-bytes 512 " +
-  "--repl-diskless-sync-delay 0 --loglevel warning";
+  `--cluster-enabled yes --cluster-config-file nodes.conf --cluster-node-timeout ${NODE_TIMEOUT_MS}`.split(
+    " ",
+  );
 
 /** A Redis Cluster of three masters with a replica each, on loopback. */
 export class RedisCluster implements FleetRedis {
   readonly nodes: readonly RedisNode[];
 
-  private constructor(nodes: readonly RedisNode[]) {
+  readonly #guard: Guard;
+
+  private constructor(nodes: readonly RedisNode[], guard: Guard) {
     this.nodes = nodes;
+    this.#guard = guard;
   }
 
-  static async start(dir: string): Promise<RedisCluster> {
+  static async start(dir: string, guard: Guard = UNGUARDED): Promise<RedisCluster> {
+    const args = [...ARGS, ...DURABLE, "--save", "", ...guard.args, ...guard.serverArgs];
     const nodes = await Promise.all(
       Array.from({ length: 2 * MASTERS }, async (_, index) =>
-        RedisNode.start(join(dir, `node-${index}`), [...ARGS.split(" "), "--save", ""]),
+        RedisNode.start(join(dir, `node-${index}`), args, guard),
       ),
     );
-    const cluster = new RedisCluster(nodes);
+    const cluster = new RedisCluster(nodes, guard);
     try {
       await cluster.#join();
     } catch (error) {
@@ -38,7 +43,8 @@ export class RedisCluster implements FleetRedis {
   }
 
   get url(): string {
-    return `redis+cluster://${this.nodes.map(({ address }) => address).join(",")}`;
+    const { login } = this.#guard;
+    return `${schemeOf(this.#guard)}+cluster://${loginIn(login)}${this.nodes.map(({ address }) => address).join(",")}`;
   }
 
   /** The nodes that are masters now, in the order of their slots. */

@@ -12,6 +12,7 @@ import { makeAuthority, makeCertificate } from "./certificates.ts";
 import { RedisNode } from "./redis-node.ts";
 
 const NO_OPENSSL = findProgram(["openssl"]) === undefined && "there is no openssl on PATH";
+const DATA = { login: ":data", access: {} };
 const QUIET = ["--save", "", "--loglevel", "warning"];
 
 const dir = mkdtempSync(join(tmpdir(), "sgnet-many-"));
@@ -37,7 +38,7 @@ describe("passwords and certificates", () => {
     const tls = ["--tls-port", String(tlsPort), "--tls-cert-file", pair.cert, "--tls-key-file", pair.key];
     const more = ["--tls-ca-cert-file", authority.cert, "--tls-cluster", "yes"];
     const cluster = ["--cluster-enabled", "yes", "--requirepass", "data"];
-    const node = await RedisNode.start(join(dir, "node"), [...QUIET, ...cluster, ...tls, ...more], "data");
+    const node = await RedisNode.start(join(dir, "node"), [...QUIET, ...cluster, ...tls, ...more], DATA);
     try {
       await node.ask("CLUSTER", "ADDSLOTSRANGE", "0", "16383");
       await until("a cluster", async () => (await node.tell("CLUSTER", "INFO")).includes("state:ok"));
@@ -57,13 +58,16 @@ describe("passwords and certificates", () => {
   });
 
   it("of sentinels are their own", async () => {
-    const master = await RedisNode.start(join(dir, "master"), [...QUIET, "--requirepass", "data"], "data");
+    const master = await RedisNode.start(join(dir, "master"), [...QUIET, "--requirepass", "data"], DATA);
     const sentinelDir = join(dir, "sentinel");
     mkdirSync(sentinelDir);
     const file = join(sentinelDir, "sentinel.conf");
     const watched = `sentinel monitor mymaster 127.0.0.1 ${master.port} 1\nsentinel auth-pass mymaster data\n`;
     writeFileSync(file, `${watched}requirepass watch\n`);
-    const sentinel = await RedisNode.start(sentinelDir, [file, "--sentinel"], "watch");
+    const sentinel = await RedisNode.start(sentinelDir, [file, "--sentinel"], {
+      login: ":watch",
+      access: {},
+    });
     try {
       const url = `redis+sentinel://:data@${sentinel.address}/mymaster/3?password=watch`;
       const connection = await connect(url, "test");

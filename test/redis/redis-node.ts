@@ -3,6 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { freePort } from "../../src/admin/free-port.ts";
 import { REDIS_PROGRAMS } from "../../src/admin/redis-child.ts";
 import { findProgram } from "../../src/config/environment.ts";
+import type { RedisAccess } from "../../src/redis/access.ts";
 import { connect } from "../../src/redis/connect.ts";
 import type { Argument, Connection } from "../../src/redis/connection.ts";
 import { atExit } from "../journey/last-rites.ts";
@@ -13,8 +14,24 @@ interface Place {
   readonly busPort: number;
   readonly dir: string;
   readonly args: readonly string[];
-  readonly password: string;
+  readonly way: Way;
 }
+
+/** How the test comes in. */
+export interface Way {
+  /** `user:password`, or "" for nobody's. */
+  readonly login: string;
+  /** With certificates: then it speaks TLS only. */
+  readonly access: RedisAccess;
+}
+
+const OPEN: Way = { login: "", access: {} };
+
+/** Options of a server that keeps what it has, and is copied soon. */
+export const DURABLE: readonly string[] = (
+  "--appendonly yes --appendfsync everysec --maxmemory-policy noeviction --stream-node-max-bytes 512 " +
+  "--repl-diskless-sync-delay 0 --loglevel warning"
+).split(" ");
 
 /** One server of several: a Redis with an append-only file, a node of a cluster, or a sentinel. */
 export class RedisNode {
@@ -22,7 +39,7 @@ export class RedisNode {
   /** Of a node of a cluster, for the other nodes. */
   readonly busPort: number;
   readonly #args: readonly string[];
-  readonly #login: string;
+  readonly #way: Way;
   readonly #dir: string;
   #child: ChildProcess;
   #exited: Promise<unknown>;
@@ -33,16 +50,16 @@ export class RedisNode {
     this.busPort = options.busPort;
     this.#dir = options.dir;
     this.#args = options.args;
-    this.#login = options.password === "" ? "" : `:${options.password}@`;
+    this.#way = options.way;
     this.#child = this.#spawn();
     this.#exited = endOf(this.#child);
   }
 
-  /** @param args for redis-server, after its port and folder; a sentinel begins with its file. @param password it was given there */
-  static async start(dir: string, args: readonly string[], password = ""): Promise<RedisNode> {
+  /** @param args for redis-server, after its port and folder; a sentinel begins with its file. @param way as they say */
+  static async start(dir: string, args: readonly string[], way: Way = OPEN): Promise<RedisNode> {
     await mkdir(dir, { recursive: true });
     const [port, busPort] = [await freePort("127.0.0.1"), await freePort("127.0.0.1")];
-    const node = new RedisNode({ port, busPort, dir, args, password });
+    const node = new RedisNode({ port, busPort, dir, args, way });
     await node.#answers();
     return node;
   }
@@ -56,7 +73,10 @@ export class RedisNode {
   }
 
   async ask(...args: Argument[]): Promise<unknown> {
-    this.#connection ??= await connect(`redis://${this.#login}${this.address}`, "test");
+    const { login, access } = this.#way;
+    const scheme = access.tls === undefined ? "redis" : "rediss";
+    const url = `${scheme}://${login === "" ? "" : `${login}@`}${this.address}`;
+    this.#connection ??= await connect(url, "test", access);
     return this.#connection.command(...args);
   }
 
@@ -87,7 +107,10 @@ export class RedisNode {
     const program = findProgram(REDIS_PROGRAMS);
     if (program === undefined) throw new Error("there is no redis-server on PATH");
     const bus = this.#args.includes("--cluster-enabled") ? ["--cluster-port", String(this.busPort)] : [];
-    const own = ["--port", String(this.port), "--bind", "127.0.0.1", "--dir", this.#dir];
+    const plain = ["--port", String(this.port)];
+    const port =
+      this.#way.access.tls === undefined ? plain : ["--port", "0", "--tls-port", String(this.port)];
+    const own = [...port, "--bind", "127.0.0.1", "--dir", this.#dir];
     return spawn(program, [...this.#args, ...own, ...bus], { cwd: this.#dir, stdio: "ignore" });
   }
 

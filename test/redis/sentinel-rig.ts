@@ -2,7 +2,8 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { FleetRedis } from "../journey/fleet.ts";
 import { until } from "../journey/until.ts";
-import { RedisNode } from "./redis-node.ts";
+import { type Guard, loginIn, schemeOf, UNGUARDED } from "./guard.ts";
+import { DURABLE, RedisNode } from "./redis-node.ts";
 
 const MASTER_NAME = "mymaster";
 const REPLICAS = 2;
@@ -11,33 +12,31 @@ const SENTINELS = 3;
 /** A master that does not answer for so long is taken for dead, ms. */
 const DOWN_AFTER_MS = 2000;
 
-const ARGS =
-  "--appendonly yes --appendfsync everysec --maxmemory-policy noeviction --stream-node-max-bytes 512 " +
-  "--repl-diskless-sync-delay 0 --loglevel warning";
-
 /** A master with two replicas, and three sentinels, on loopback. */
 export class SentinelTrio implements FleetRedis {
   readonly servers: readonly RedisNode[];
   readonly sentinels: readonly RedisNode[];
+  readonly #guard: Guard;
 
-  private constructor(servers: readonly RedisNode[], sentinels: readonly RedisNode[]) {
+  private constructor(servers: readonly RedisNode[], sentinels: readonly RedisNode[], guard: Guard) {
     this.servers = servers;
     this.sentinels = sentinels;
+    this.#guard = guard;
   }
 
-  static async start(dir: string): Promise<SentinelTrio> {
-    const master = await startServer(join(dir, "server-0"), "");
+  static async start(dir: string, guard: Guard = UNGUARDED): Promise<SentinelTrio> {
+    const master = await startServer(join(dir, "server-0"), "", guard);
     const replicas = await Promise.all(
       Array.from({ length: REPLICAS }, async (_, index) =>
-        startServer(join(dir, `server-${index + 1}`), `replicaof 127.0.0.1 ${master.port}`),
+        startServer(join(dir, `server-${index + 1}`), `replicaof 127.0.0.1 ${master.port}`, guard),
       ),
     );
     const sentinels = await Promise.all(
       Array.from({ length: SENTINELS }, async (_, index) =>
-        startSentinel(join(dir, `sentinel-${index}`), master.port),
+        startSentinel(join(dir, `sentinel-${index}`), master.port, guard),
       ),
     );
-    const trio = new SentinelTrio([master, ...replicas], sentinels);
+    const trio = new SentinelTrio([master, ...replicas], sentinels, guard);
     try {
       await trio.whole();
     } catch (error) {
@@ -48,7 +47,11 @@ export class SentinelTrio implements FleetRedis {
   }
 
   get url(): string {
-    return `redis+sentinel://${this.sentinels.map(({ address }) => address).join(",")}/${MASTER_NAME}`;
+    const { login, sentinelLogin } = this.#guard;
+    const hosts = this.sentinels.map(({ address }) => address).join(",");
+    const [username = "", password = ""] = sentinelLogin.split(":");
+    const query = sentinelLogin === "" ? "" : `?username=${username}&password=${password}`;
+    return `${schemeOf(this.#guard)}+sentinel://${loginIn(login)}${hosts}/${MASTER_NAME}${query}`;
   }
 
   /** The server that the sentinels name. */
@@ -108,21 +111,24 @@ export class SentinelTrio implements FleetRedis {
 }
 
 /** Its role is in a file, where the sentinels change it: who was made master comes back as one. */
-async function startServer(dir: string, role: string): Promise<RedisNode> {
+async function startServer(dir: string, role: string, guard: Guard): Promise<RedisNode> {
   await mkdir(dir, { recursive: true });
   const file = join(dir, "redis.conf");
   await writeFile(file, `${role}\n`);
-  return RedisNode.start(dir, [file, ...ARGS.split(" "), "--save", ""]);
+  const args = [file, ...DURABLE, "--save", "", ...guard.args, ...guard.serverArgs];
+  return RedisNode.start(dir, args, guard);
 }
 
-async function startSentinel(dir: string, masterPort: number): Promise<RedisNode> {
+async function startSentinel(dir: string, masterPort: number, guard: Guard): Promise<RedisNode> {
   await mkdir(dir, { recursive: true });
   const file = join(dir, "sentinel.conf");
   const lines = [
     `sentinel monitor ${MASTER_NAME} 127.0.0.1 ${masterPort} 2`,
     `sentinel down-after-milliseconds ${MASTER_NAME} ${DOWN_AFTER_MS}`,
     `sentinel failover-timeout ${MASTER_NAME} 4000`,
+    ...guard.sentinelLines,
   ];
   await writeFile(file, `${lines.join("\n")}\n`);
-  return RedisNode.start(dir, [file, "--sentinel", "--loglevel", "warning"]);
+  const { args, sentinelLogin: login, access } = guard;
+  return RedisNode.start(dir, [file, "--sentinel", "--loglevel", "warning", ...args], { login, access });
 }

@@ -212,8 +212,11 @@ const OUTAGES: ReadonlySet<string> = new Set([
   "NOPERM",
 ]);
 
+/** How Redis 7.0 begins when a user lacks a right that a script needs: it is no NOPERM there. */
+const DENIED_IN_SCRIPT = "ERR The user executing the script can't run this";
+
 function refusal(error: Error): Fault | undefined {
-  const code = replyErrorCode(error);
+  const code = error.message.startsWith(DENIED_IN_SCRIPT) ? "NOPERM" : replyErrorCode(error);
   if (!OUTAGES.has(code)) return undefined;
   return new Fault("redis_down", `Redis refuses commands now (${code})`, { cause: error });
 }

@@ -15,7 +15,7 @@ export interface Breach {
 const EXCUSES: Readonly<Record<string, readonly string[]>> = {
   /** A gateway that wakes takes its own silence for that of Redis: what it was just queueing is not certain. */
   redis_down: ["redis", "master", "gateway-cut", "gateway-stall", "gateway-freeze", "gateway-away"],
-  worker_lost: ["worker", "redis-empty", "master", "gateway-away"],
+  worker_lost: ["worker", "redis-empty", "redis-power", "master", "gateway-away"],
   backend_lost: ["backend"],
   backend_error: ["backend"],
   backend_unreachable: ["backend"],
@@ -30,13 +30,20 @@ const EXCUSES: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Which faults may make a task run again. */
-const RERUN_EXCUSES: readonly string[] = ["worker", "backend", "redis-empty", "master", "gateway-away"];
+const RERUN_EXCUSES: readonly string[] = [
+  "worker",
+  "backend",
+  "redis-empty",
+  "redis-power",
+  "master",
+  "gateway-away",
+];
 
 /** After these a run that was fenced long ago may still reach its backend, and is stopped there. */
 const DELAYS = /^(?:worker|backend)-(?:freeze|stall|slow)/;
 
-/** A new master that never heard of the last claims takes a task for unclaimed that runs. */
-const DOUBLES = /^master/;
+/** A Redis that lost, or never heard of, the last claims takes a task for unclaimed that runs. */
+const DOUBLES = /^(?:master|redis-power)/;
 
 /** For so long after it was mended a fault may still be felt, ms. */
 const AFTERMATH_MS = 12_000;
@@ -96,11 +103,16 @@ function endingOf(asked: Asked, felt: readonly Disturbance[]): Breach[] {
     if (fault.startsWith("gateway") && target !== asked.seat) return false;
     const isLate = to + REDIS_AFTERMATH_MS < asked.sentAt;
     if (reason === "redis_down" && isLate && !fault.startsWith("master")) return false;
-    return excuses.some((excuse) => fault.startsWith(excuse));
+    return explains(fault, excuses);
   });
   return excused
     ? []
     : [{ rule: "an error without a cause", what: `${reason} ${asked.status}: ${asked.detail}` }];
+}
+
+/** A clock that is wrong excuses nothing, but where it is named. */
+function explains(fault: string, excuses: readonly string[]): boolean {
+  return excuses.some((excuse) => fault === excuse || (fault.startsWith(excuse) && !fault.endsWith("-clock")));
 }
 
 /** What is refused at the door is not in the log: the client is told why. */
@@ -114,7 +126,7 @@ function reasonOf({ code, status, detail, reused }: Asked, ending: Ending): stri
 function rerunsOf(asked: Asked, runs: readonly BackendRun[], felt: readonly Disturbance[]): Breach[] {
   const worked = runs.filter(({ outcome }) => outcome !== "refused");
   const breaches: Breach[] = [];
-  const causes = felt.filter(({ fault }) => RERUN_EXCUSES.some((excuse) => fault.startsWith(excuse)));
+  const causes = felt.filter(({ fault }) => explains(fault, RERUN_EXCUSES));
   if (worked.length > 1 + causes.length) {
     const what = `${worked.length} runs, ${causes.length} faults that excuse one`;
     breaches.push({ rule: "more runs than faults", what });

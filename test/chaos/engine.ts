@@ -1,9 +1,10 @@
 import { type Breach, judge } from "./checker.ts";
 import { Clients } from "./clients.ts";
 import { Dice } from "./dice.ts";
-import { type FaultName, faultsOf } from "./faults.ts";
+import { type FaultName, faultsOf, toolOf } from "./faults.ts";
 import type { Asked, History } from "./history.ts";
 import { Nemesis } from "./nemesis.ts";
+import { findTools } from "./tools.ts";
 import { addCodes, lifeOf, storyOf } from "./story.ts";
 import { type Topology, World } from "./world.ts";
 
@@ -44,7 +45,7 @@ export async function run(options: RunOptions): Promise<Verdict> {
   try {
     clients.start(options.clients, dice.fork());
     const { tell } = options;
-    const faults = options.faults.length > 0 ? options.faults : faultsOf(topology);
+    const faults = await possible(options.faults.length > 0 ? options.faults : faultsOf(topology), tell);
     const nemesis = new Nemesis({ world, dice: dice.fork(), faults, tell });
     await nemesis.rage(options.seconds * 1000);
     tell("all is mended");
@@ -60,6 +61,17 @@ export async function run(options: RunOptions): Promise<Verdict> {
     await world.stop();
     await clients.stop(LAST_END_MS);
   }
+}
+
+/** What this machine cannot do is left out, and told. */
+async function possible(faults: readonly FaultName[], tell: RunOptions["tell"]): Promise<FaultName[]> {
+  const tools = await findTools();
+  return faults.filter((name) => {
+    const tool = toolOf(name);
+    if (tool === undefined || tools.has(tool)) return true;
+    tell(`${name} is left out: ${tool} is missing, or not allowed`);
+    return false;
+  });
 }
 
 function longestOf({ asked }: History): Asked | undefined {

@@ -2,6 +2,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Program } from "../journey/program.ts";
 import type { RedisNode } from "../redis/redis-node.ts";
 import type { Dice } from "./dice.ts";
+import type { Tool } from "./tools.ts";
+import type { WallClock } from "./wall-clock.ts";
 import type { GatewaySeat, Topology, WorkerSeat, World } from "./world.ts";
 
 /** What a fault is done with. */
@@ -24,6 +26,8 @@ interface FaultKind {
     | "gateway-link"
     | "worker-link"
     | "backend-link";
+  /** What it cannot be done without. */
+  readonly needs?: Tool;
   /** How long it may last, ms. */
   readonly hold: readonly [number, number];
   /** Waits until it can be done, and felt. */
@@ -31,6 +35,12 @@ interface FaultKind {
   /** Breaks something, waits, mends it. */
   run(stage: Stage): Promise<void>;
 }
+
+/** How wrong a clock may be, ms: longer than any request lives. */
+const CLOCK_MS = 300_000;
+
+/** How wrong that of Redis may be, ms: longer than any lease or announcement, shorter than a request may live. */
+const REDIS_CLOCK_MS = 30_000;
 
 const gatewayOf = ({ world, target }: Stage): GatewaySeat => seatAt(world.gateways, target);
 const workerOf = ({ world, target }: Stage): WorkerSeat => seatAt(world.workers, target);
@@ -68,6 +78,32 @@ async function restartRedis({ world, holdMs }: Stage, empty: boolean): Promise<v
   await world.server.startAgain({ empty });
 }
 
+/** The machine loses its power: with `appendfsync everysec` what was written last was not on its disk yet. */
+async function cutPower({ world: { server }, holdMs, dice }: Stage): Promise<void> {
+  const written = await server.written();
+  await delay(dice.between(1000, 2000));
+  await server.kill();
+  await server.lose(written, dice.pick([0, dice.between(1, 200)]));
+  await delay(holdMs);
+  await server.startAgain({ empty: false });
+}
+
+/** Redis syncs beside its work, or, when it is told so, before each answer. */
+async function slowDisk({ world: { server }, holdMs, dice }: Stage): Promise<void> {
+  const mend = await server.slowSyncs(dice.between(200, 2500));
+  if (dice.chance(0.5)) await server.set("appendfsync", "always");
+  await delay(holdMs);
+  await mend();
+  await server.set("appendfsync", "everysec");
+}
+
+/** Forwards or backwards, then back to what is right. */
+async function jump(clock: WallClock | undefined, { dice, holdMs }: Stage, mostMs: number): Promise<void> {
+  clock?.set(dice.pick([-1, 1]) * dice.between(1000, mostMs));
+  await delay(holdMs);
+  clock?.set(0);
+}
+
 /** A master that is gone for long enough is replaced. */
 const mastering = {
   party: "master",
@@ -92,6 +128,13 @@ export type FaultName =
   | "redis-kill"
   | "redis-empty"
   | "redis-freeze"
+  | "redis-power"
+  | "redis-slow-disk"
+  | "redis-full-disk"
+  | "redis-full-memory"
+  | "gateway-clock"
+  | "worker-clock"
+  | "redis-clock"
   | "master-kill"
   | "master-freeze"
   | "master-change"
@@ -176,6 +219,45 @@ export const FAULTS: Readonly<Record<FaultName, FaultKind>> = {
       await delay(holdMs);
       world.server.signal("SIGCONT");
     },
+  },
+  "redis-power": { party: "redis", hold: [0, 2500], run: cutPower },
+  "redis-slow-disk": { party: "redis", needs: "strace", hold: [1000, 7000], run: slowDisk },
+  "redis-full-disk": {
+    party: "redis",
+    needs: "strace",
+    hold: [500, 4000],
+    run: async ({ world: { server }, holdMs }) => {
+      const mend = await server.fillDisk();
+      await delay(holdMs);
+      await mend();
+    },
+  },
+  "redis-full-memory": {
+    party: "redis",
+    hold: [500, 4000],
+    run: async ({ world: { server }, holdMs }) => {
+      await server.set("maxmemory", "1");
+      await delay(holdMs);
+      await server.set("maxmemory", "0");
+    },
+  },
+  "gateway-clock": {
+    party: "gateway",
+    needs: "cc",
+    hold: [500, 5000],
+    run: (stage) => jump(gatewayOf(stage).clock, stage, CLOCK_MS),
+  },
+  "worker-clock": {
+    party: "worker",
+    needs: "cc",
+    hold: [500, 5000],
+    run: (stage) => jump(workerOf(stage).clock, stage, CLOCK_MS),
+  },
+  "redis-clock": {
+    party: "redis",
+    needs: "cc",
+    hold: [500, 5000],
+    run: (stage) => jump(stage.world.server.clock, stage, REDIS_CLOCK_MS),
   },
   "master-kill": {
     ...mastering,
@@ -298,6 +380,11 @@ export function faultsOf(topology: Topology): readonly FaultName[] {
     const { party } = FAULTS[name];
     return topology === "one" ? party !== "master" : !OF_ONE_SERVER.has(party);
   });
+}
+
+/** What a fault cannot be done without. */
+export function toolOf(name: FaultName): Tool | undefined {
+  return FAULTS[name].needs;
 }
 
 /** How many parties there are of a kind. */

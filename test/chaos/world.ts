@@ -9,13 +9,15 @@ import { Keys } from "../../src/redis/keys.ts";
 import { listWorkers } from "../../src/redis/registry.ts";
 import { findLeaks } from "../journey/leaks.ts";
 import { Program, type ProgramOptions } from "../journey/program.ts";
-import { RedisServer } from "../journey/redis-server.ts";
 import { until } from "../journey/until.ts";
 import { RedisCluster } from "../redis/cluster-rig.ts";
 import { SentinelTrio } from "../redis/sentinel-rig.ts";
 import { type Recorded, type Script, type StandIn, startStandIn } from "../stand-in.ts";
 import { type BackendRun, type Wish, wordOf } from "./history.ts";
 import { Link } from "./link.ts";
+import { RedisHost } from "./redis-host.ts";
+import { buildClock } from "./tools.ts";
+import { WallClock } from "./wall-clock.ts";
 
 export const LEASE_MS = 1500;
 /** Longest life of a request: no disturbance lasts that long, so none may end by it. */
@@ -35,6 +37,8 @@ const SPEAKS = ["ollama", "openai", "ollama"] as const;
 /** A place for a gateway, which may change, with its way to Redis. */
 export interface GatewaySeat {
   readonly toRedis: Link;
+  /** Absent where clocks cannot be set. */
+  readonly clock: WallClock | undefined;
   /** Absent while it is down. */
   program: Program | undefined;
 }
@@ -43,6 +47,8 @@ export interface GatewaySeat {
 export interface WorkerSeat {
   readonly toRedis: Link;
   readonly toBackend: Link;
+  /** Absent where clocks cannot be set. */
+  readonly clock: WallClock | undefined;
   readonly speaks: "ollama" | "openai";
   program: Program | undefined;
   standIn: StandIn;
@@ -61,19 +67,23 @@ export type Topology = (typeof TOPOLOGIES)[number];
 export class World {
   readonly gateways: GatewaySeat[] = [];
   readonly workers: WorkerSeat[] = [];
-  readonly redis: RedisServer | RedisCluster | SentinelTrio;
+  readonly redis: RedisHost | RedisCluster | SentinelTrio;
   readonly #dir: string;
   readonly #keys: Keys = new Keys("sgnet");
   readonly #programs: Program[] = [];
 
-  private constructor(dir: string, redis: World["redis"]) {
+  readonly #newClock: NewClock;
+
+  private constructor(dir: string, redis: World["redis"], newClock: NewClock) {
     this.#dir = dir;
     this.redis = redis;
+    this.#newClock = newClock;
   }
 
   static async start(topology: Topology): Promise<World> {
     const dir = await mkdtemp(join(tmpdir(), "sgnet-chaos-"));
-    const world = new World(dir, await startRedis(topology, join(dir, "redis")));
+    const newClock = await clocksIn(dir);
+    const world = new World(dir, await startRedis(topology, join(dir, "redis"), newClock), newClock);
     try {
       for (let seat = 0; seat < 2; seat += 1) await world.#addGateway();
       for (const speaks of SPEAKS) await world.#addWorker(speaks);
@@ -90,11 +100,11 @@ export class World {
   }
 
   async startGateway(seat: GatewaySeat): Promise<void> {
-    seat.program = await this.#launch("gateway", seat.toRedis, {});
+    seat.program = await this.#launch("gateway", seat, {});
   }
 
   async startWorker(seat: WorkerSeat): Promise<void> {
-    seat.program = await this.#launch("worker", seat.toRedis, {
+    seat.program = await this.#launch("worker", seat, {
       SGNET_BACKENDS: `${seat.speaks}+http://127.0.0.1:${seat.toBackend.port}`,
       SGNET_SLOTS: String(SLOTS),
     });
@@ -176,25 +186,26 @@ export class World {
   }
 
   /** The one server. */
-  get server(): RedisServer {
-    if (this.redis instanceof RedisServer) return this.redis;
+  get server(): RedisHost {
+    if (this.redis instanceof RedisHost) return this.redis;
     throw new Error("there is more than one server");
   }
 
   /** Masters that others can take over from. */
   get masters(): RedisCluster | SentinelTrio {
-    if (this.redis instanceof RedisServer) throw new Error("there is one server only");
+    if (this.redis instanceof RedisHost) throw new Error("there is one server only");
     return this.redis;
   }
 
   /** Of several servers clients are told the addresses: no link can stand between. */
   #redisUrl(toRedis: Link): string {
-    return this.redis instanceof RedisServer ? `redis://127.0.0.1:${toRedis.port}` : this.redis.url;
+    return this.redis instanceof RedisHost ? `redis://127.0.0.1:${toRedis.port}` : this.redis.url;
   }
 
   async #addGateway(): Promise<void> {
     const toRedis = await Link.open(() => this.server.port);
-    this.gateways.push({ toRedis, program: undefined });
+    const clock = this.#newClock(`gateway-${this.gateways.length}`);
+    this.gateways.push({ toRedis, clock, program: undefined });
   }
 
   async #addWorker(speaks: "ollama" | "openai"): Promise<void> {
@@ -204,6 +215,7 @@ export class World {
     const seat: WorkerSeat = {
       toRedis,
       toBackend,
+      clock: this.#newClock(`worker-${this.workers.length}`),
       speaks,
       program: undefined,
       standIn,
@@ -215,7 +227,7 @@ export class World {
 
   async #launch(
     command: "gateway" | "worker",
-    toRedis: Link,
+    { toRedis, clock }: Pick<GatewaySeat, "toRedis" | "clock">,
     env: Readonly<Record<string, string>>,
   ): Promise<Program> {
     const program = await persistently({
@@ -228,6 +240,7 @@ export class World {
         SGNET_TASK_TIMEOUT_MS: String(DEADLINE_MS),
         SGNET_STATE_DIR: join(this.#dir, "state"),
         SGNET_LOG_LEVEL: "info",
+        ...clock?.env,
         ...env,
       },
       cwd: this.#dir,
@@ -268,9 +281,17 @@ async function persistently(options: ProgramOptions): Promise<Program> {
   }
 }
 
-async function startRedis(topology: Topology, dir: string): Promise<World["redis"]> {
+async function startRedis(topology: Topology, dir: string, newClock: NewClock): Promise<World["redis"]> {
   if (topology === "cluster") return RedisCluster.start(dir);
-  return topology === "sentinel" ? SentinelTrio.start(dir) : RedisServer.start(dir);
+  return topology === "sentinel" ? SentinelTrio.start(dir) : RedisHost.start(dir, newClock("redis"));
+}
+
+/** Makes the clock of a seat; undefined where clocks cannot be set. */
+type NewClock = (seat: string) => WallClock | undefined;
+
+async function clocksIn(dir: string): Promise<NewClock> {
+  const library = await buildClock(join(dir, "clock.so"));
+  return (seat) => (library === undefined ? undefined : new WallClock(library, join(dir, `${seat}.clock`)));
 }
 
 function startBackend(speaks: "ollama" | "openai"): Promise<StandIn> {

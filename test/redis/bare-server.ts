@@ -19,6 +19,8 @@ export interface BareServerOptions {
   readonly program?: string;
   /** Beside the port (of plain TCP) and a unix socket, through which the test asks whether it is ready. */
   readonly args?: readonly string[];
+  /** Added to its environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A Redis of any version and with any options, on a free port of loopback. */
@@ -44,6 +46,10 @@ export class BareServer {
 
   get url(): string {
     return `redis://127.0.0.1:${this.port}`;
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
   }
 
   /** Ends it as `kill -9` does. */
@@ -74,11 +80,14 @@ export class BareServer {
   }
 
   #spawn(): ChildProcess {
-    const { dir, args = [], program = findProgram(REDIS_PROGRAMS) } = this.#options;
+    const { dir, args = [], env = {}, program = findProgram(REDIS_PROGRAMS) } = this.#options;
     if (program === undefined) throw new Error("there is no redis-server on PATH");
     const own = ["--port", String(this.port), "--bind", "127.0.0.1", "--unixsocket", this.#socket];
     const quiet = ["--dir", dir, "--save", "", "--loglevel", "warning", "--daemonize", "no"];
-    return spawn(program, [...own, ...quiet, ...args], { stdio: ["ignore", "ignore", "inherit"] });
+    return spawn(program, [...own, ...quiet, ...args], {
+      env: { ...process.env, ...env },
+      stdio: ["ignore", "ignore", "inherit"],
+    });
   }
 
   /** An answer that it wants a password is one, too. */

@@ -1,0 +1,111 @@
+import { readdir, stat, truncate } from "node:fs/promises";
+import { join } from "node:path";
+import { connect } from "../../src/redis/connect.ts";
+import type { Connection } from "../../src/redis/connection.ts";
+import { BareServer } from "../redis/bare-server.ts";
+import { meddle } from "./tools.ts";
+import type { WallClock } from "./wall-clock.ts";
+
+/** As `sgnet up` runs it. */
+const SETTINGS =
+  "--appendonly yes --appendfsync everysec --maxmemory-policy noeviction --stream-node-max-bytes 512";
+
+/** How long the append-only file was at some moment. */
+export interface Written {
+  readonly file: string;
+  readonly bytes: number;
+}
+
+/** One Redis with the machine it is on, whose power, disk, memory and clock can fail. */
+export class RedisHost {
+  readonly clock: WallClock | undefined;
+  readonly #server: BareServer;
+  readonly #dir: string;
+  readonly #probe: Connection;
+
+  private constructor(options: {
+    dir: string;
+    server: BareServer;
+    probe: Connection;
+    clock: WallClock | undefined;
+  }) {
+    this.#dir = options.dir;
+    this.#server = options.server;
+    this.#probe = options.probe;
+    this.clock = options.clock;
+  }
+
+  /** @param clock absent where clocks cannot be set */
+  static async start(dir: string, clock?: WallClock): Promise<RedisHost> {
+    const server = await BareServer.start({ dir, args: SETTINGS.split(" "), env: clock?.env ?? {} });
+    return new RedisHost({ dir, server, probe: await connect(server.url, "chaos-host"), clock });
+  }
+
+  get url(): string {
+    return this.#server.url;
+  }
+
+  get port(): number {
+    return this.#server.port;
+  }
+
+  signal(signal: "SIGSTOP" | "SIGCONT"): void {
+    process.kill(this.#server.pid, signal);
+  }
+
+  async kill(): Promise<void> {
+    await this.#server.kill();
+  }
+
+  /** After a kill. */
+  async startAgain(options: { readonly empty: boolean }): Promise<void> {
+    await this.#server.startAgain(options);
+  }
+
+  async stop(): Promise<void> {
+    this.#probe.close();
+    await this.#server.stop();
+  }
+
+  async set(name: string, value: string): Promise<void> {
+    await this.#probe.command("CONFIG", "SET", name, value);
+  }
+
+  /** What Redis has handed to the kernel by now. Synced a second later, or two. */
+  async written(): Promise<Written> {
+    const dir = join(this.#dir, "appendonlydir");
+    const files = (await readdir(dir)).filter((name) => name.endsWith(".incr.aof")).toSorted(byNumber);
+    const file = join(dir, files.at(-1) ?? "");
+    return { file, bytes: (await stat(file)).size };
+  }
+
+  /**
+   * To be called when the server is dead: what it has written since is gone with the power, but for the first
+   * `extraBytes`, which may end in the middle of a command. Returns how many bytes were lost.
+   */
+  async lose({ file, bytes }: Written, extraBytes: number): Promise<number> {
+    const { size } = await stat(file);
+    const kept = Math.min(size, bytes + extraBytes);
+    await truncate(file, kept);
+    return size - kept;
+  }
+
+  /** Each sync of the append-only file takes so long. Resolves with what ends it. */
+  async slowSyncs(ms: number): Promise<() => Promise<void>> {
+    return this.#meddle("fdatasync", `delay_enter=${ms * 1000}`);
+  }
+
+  /** The append-only file cannot grow. Resolves with what ends it. */
+  async fillDisk(): Promise<() => Promise<void>> {
+    return this.#meddle("write", "error=ENOSPC");
+  }
+
+  async #meddle(call: string, how: string): Promise<() => Promise<void>> {
+    const { file } = await this.written();
+    return meddle(this.#server.pid, ["-P", file, "-e", `trace=${call}`, "-e", `inject=${call}:${how}`]);
+  }
+}
+
+function byNumber(a: string, b: string): number {
+  return a.localeCompare(b, "en", { numeric: true });
+}

@@ -62,7 +62,9 @@ export class Exchange {
   /** Mono ms of the last look for one, and how long the next silence may be before another. */
   askedAt = 0;
   patienceMs: number = FIRST_PATIENCE_MS;
-  /** Wall clock, ms, of the next look whether a worker has it; Infinity: none is to be. */
+  /** Mono ms of its deadline: the wall clock may be set while it is open. */
+  readonly endsAt: number;
+  /** Mono ms of the next look whether a worker has it; Infinity: none is to be. */
   queueLookAt: number;
   /** See Metered. */
   metered = 0;
@@ -89,10 +91,12 @@ export class Exchange {
   constructor(options: { task: Task; model: string; reply: HttpReply; host: ExchangeHost }) {
     this.task = options.task;
     this.model = options.model;
-    this.queueLookAt = options.task.limits?.queueUntil || Infinity;
     this.#reply = options.reply;
     this.#host = options.host;
     this.startedAt = options.host.mono();
+    const { createdAt, deadline, limits } = options.task;
+    this.endsAt = this.startedAt + deadline - createdAt;
+    this.queueLookAt = this.startedAt + ((limits?.queueUntil || Infinity) - createdAt);
     this.heardAt = this.startedAt;
     this.#wroteAt = this.startedAt;
     this.#reply.onAbort(() => {

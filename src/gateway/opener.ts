@@ -26,23 +26,23 @@ const BYTES_PER_CALL = 1024 * 1024;
 export class Opener {
   readonly #connection: Connection;
   readonly #keys: Keys;
-  readonly #now: () => number;
   #waiting: Opening[] = [];
   #bytes = 0;
   #scheduled = false;
 
-  constructor(options: { connection: Connection; keys: Keys; now: () => number }) {
+  constructor(options: { connection: Connection; keys: Keys }) {
     this.#connection = options.connection;
     this.#keys = options.keys;
-    this.#now = options.now;
   }
 
-  /** Resolves with the queue entry when Redis has the task; rejects with `redis_down` when that is not certain. */
-  async open(task: Task, model: string): Promise<string> {
+  /**
+   * Resolves with the queue entry when Redis has the task; rejects with `redis_down` when that is not certain.
+   * @param life ms until its deadline
+   */
+  async open(task: Task, model: string, life: number = task.deadline - task.createdAt): Promise<string> {
     const settle = Promise.withResolvers<string>();
     const inline = task.body.length <= INLINE_BYTES;
     const record = encodeTask(task, inline);
-    const life = task.deadline - this.#now();
     this.#waiting.push({ id: task.id, model, life, record, large: inline ? undefined : task, settle });
     this.#bytes += record.length;
     if (this.#waiting.length >= TASKS_PER_CALL || this.#bytes >= BYTES_PER_CALL) this.#flush();

@@ -14,7 +14,7 @@ export interface QueueWatchOptions {
   readonly keys: Keys;
   readonly replies: Pick<Replies, "hasNews">;
   readonly leaseMs: number;
-  readonly now: () => number;
+  readonly mono: () => number;
 }
 
 /**
@@ -30,7 +30,7 @@ export class QueueWatch {
 
   /** To be called when the time of a task that has not begun is up. */
   overdue(exchange: Exchange): void {
-    exchange.queueLookAt = this.#options.now() + AGAIN_MS;
+    exchange.queueLookAt = this.#options.mono() + AGAIN_MS;
     // With Redis away the next look asks again, until the deadline.
     this.#check(exchange).catch(() => undefined);
   }
@@ -54,10 +54,10 @@ export class QueueWatch {
 
   /** True when nobody took it over in the lease after it was handed back, or after its worker was lost. */
   #isLost(exchange: Exchange, heldMs: number): boolean {
-    const { leaseMs, now } = this.#options;
+    const { leaseMs, mono } = this.#options;
     const leftMs = 2 * leaseMs - heldMs;
     // Handed back at once it would look silent for one lease: before another has passed there is nothing to see.
-    exchange.queueLookAt = now() + Math.max(AGAIN_MS, Math.min(leaseMs, leftMs));
+    exchange.queueLookAt = mono() + Math.max(AGAIN_MS, Math.min(leaseMs, leftMs));
     return leftMs <= 0;
   }
 }

@@ -21,7 +21,6 @@ export interface RecoveryOptions {
   readonly keys: Keys;
   readonly replies: Replies;
   readonly opener: Opener;
-  readonly now: () => number;
   readonly mono: () => number;
   /** A task was queued again for a client that left meanwhile. */
   readonly onUnwanted: (exchange: Exchange) => void;
@@ -62,10 +61,10 @@ export class Recovery {
   }
 
   async #reopen(exchanges: readonly Exchange[]): Promise<void> {
-    const { connection, keys, now } = this.#options;
+    const { connection, keys, mono } = this.#options;
     for (let from = 0; from < exchanges.length; from += TASKS_PER_CALL) {
-      const tasks = exchanges.slice(from, from + TASKS_PER_CALL).map((exchange) => exchange.task);
-      const lives = tasks.map((task) => ({ id: task.id, life: task.deadline - now() }));
+      const some = exchanges.slice(from, from + TASKS_PER_CALL);
+      const lives = some.map(({ task, endsAt }) => ({ id: task.id, life: endsAt - mono() }));
       await openReplies(connection, keys, lives);
     }
   }
@@ -111,7 +110,8 @@ export class Recovery {
     if (exchange.begun || requeues > MOST_REQUEUES) {
       exchange.fail(new Fault("worker_lost", "the answer was lost with a part of Redis's data"));
     } else {
-      exchange.entry = await this.#options.opener.open(exchange.task, exchange.model);
+      const { opener, mono } = this.#options;
+      exchange.entry = await opener.open(exchange.task, exchange.model, exchange.endsAt - mono());
       if (isOver(exchange.phase)) this.#options.onUnwanted(exchange);
     }
   }

@@ -23,7 +23,6 @@ export interface RepliesOptions {
   readonly connection: Connection;
   readonly keys: Keys;
   readonly mono: () => number;
-  readonly now: () => number;
   readonly onGapFilled: () => void;
   readonly onFrames: (count: number, bytes: number) => void;
   /** Called for every open exchange, every {@link LOOK_MS}. */
@@ -192,12 +191,11 @@ export class Replies {
     this.#looks += 1;
     if (this.#looks % LOOKS_PER_KEEP === 0) this.#keepStalled();
     const mono = this.#options.mono();
-    const now = this.#options.now();
     for (const exchange of this.#exchanges.values()) {
-      if (now >= exchange.task.deadline) {
+      if (mono >= exchange.endsAt) {
         exchange.fail(new Fault("deadline_exceeded", "the request was not answered in time"));
       } else {
-        if (now >= exchange.queueLookAt && !exchange.begun) this.#options.onOverdue(exchange);
+        if (mono >= exchange.queueLookAt && !exchange.begun) this.#options.onOverdue(exchange);
         this.#lookForSilence(exchange, mono);
       }
       this.#options.onLook(exchange);

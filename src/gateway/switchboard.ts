@@ -64,14 +64,13 @@ export class Switchboard implements ExchangeHost, IntakeHost {
 
   constructor(options: SwitchboardOptions) {
     const { commands: connection, keys, metrics, log } = options;
-    const { now, mono } = systemAmbient;
+    const { mono } = systemAmbient;
     this.#options = options;
     this.#admission = new Admission(options.settings, mono);
     this.#replies = new Replies({
       connection,
       keys,
       mono,
-      now,
       onGapFilled: () => {
         metrics.gapFilled();
       },
@@ -94,19 +93,18 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     });
     const { settings } = options;
     const { leaseMs } = settings;
-    this.#queueWatch = new QueueWatch({ connection, keys, replies: this.#replies, leaseMs, now });
+    this.#queueWatch = new QueueWatch({ connection, keys, replies: this.#replies, leaseMs, mono });
     this.#slowClients = new SlowClients({ connection, keys, patienceMs: settings.slowClientMs, mono });
     this.#timeouts = new TimeoutPolicy(settings);
     const serves = (model: string): boolean => options.catalogue.serves(model);
     this.#reporter = new Reporter({ log, metrics, spans: options.spans, serves });
-    this.#opener = new Opener({ connection, keys, now });
+    this.#opener = new Opener({ connection, keys });
     this.#cleaner = new Cleaner({ connection, keys, mono });
     this.#recovery = new Recovery({
       connection,
       keys,
       replies: this.#replies,
       opener: this.#opener,
-      now,
       mono,
       onUnwanted: (exchange) => {
         this.#cleaner.abandoned(exchange);

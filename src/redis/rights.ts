@@ -19,6 +19,7 @@ const WORKER = "wdoctor";
 const EVERYBODY: readonly Sample[] = [
   ["PING"],
   ["INFO"],
+  ["TIME"],
   ["CLIENT", "SETNAME", "doctor"],
   ["ROLE"],
   ["ASKING"],
@@ -176,7 +177,6 @@ function fleet(keys: Keys): readonly Sample[] {
     ["XINFO", "GROUPS", queue],
     ["XPENDING", queue, "w"],
     ["XRANGE", queue, "-", "+"],
-    ["TIME"],
     ["XLEN", keys.dead(MODEL)],
     ["ZRANGE", keys.deads(), "0", "-1"],
     ["XRANGE", keys.log(), "-", "+"],

@@ -13,8 +13,8 @@ export type StopReason = "gone" | "fenced" | "lease-lost" | "draining";
 export class Attempt {
   /** Task id. */
   readonly id: string;
-  /** Wall clock, ms since 1970. */
-  readonly deadline: number;
+  /** Mono ms of its deadline, as well as this worker's wall clock tells. */
+  readonly endsAt: number;
   /** Model key: names the queue. */
   readonly model: string;
   readonly entry: string;
@@ -36,11 +36,12 @@ export class Attempt {
     entry: string;
     outbox: Outbox;
     startedAt: number;
+    endsAt: number;
     deliveries: number;
     ordinal: number;
   }) {
     this.id = options.envelope.id;
-    this.deadline = options.envelope.deadline;
+    this.endsAt = options.endsAt;
     this.#limits = options.envelope.limits;
     this.model = options.model;
     this.entry = options.entry;
@@ -89,5 +90,6 @@ const EPOCH = Date.UTC(2026, 0, 1);
  * would not do: after a failover that lost data two workers can both be the first to get a task.
  */
 export function newAttemptNumber(now: number, random: number): number {
-  return (now - EPOCH) * 4096 + Math.floor(random * 4096);
+  // A clock that was never set says 1970.
+  return Math.max(1, now - EPOCH) * 4096 + Math.floor(random * 4096);
 }

@@ -20,6 +20,7 @@ import type { Resting } from "./resting.ts";
 import type { Roll } from "./roll.ts";
 import type { Runner } from "./runner.ts";
 import type { Station } from "./station.ts";
+import type { Trust } from "./trust.ts";
 
 /** Entries renewed by one command (1.1 us of Redis each). */
 const ENTRIES_PER_RENEW = 100;
@@ -41,6 +42,7 @@ export interface KeeperOptions {
   readonly acknowledger: Acknowledger;
   readonly stations: readonly Station[];
   readonly resting: Resting;
+  readonly trust: Trust;
   readonly leaseMs: number;
   readonly deliveryLimit: number;
   readonly now: () => number;
@@ -53,7 +55,7 @@ export interface KeeperOptions {
  * Keeps the leases of this worker's tasks and takes over those of silent workers.
  *
  * A lease is the idle time of the pending entry in Redis; a heartbeat resets it. After an outage of Redis every lease
- * looks old although its holder lives, so nobody sweeps for one and a half leases after a (re)connect.
+ * looks old although its holder lives: nobody sweeps then, see {@link Trust}.
  */
 export class Keeper {
   readonly #options: KeeperOptions;
@@ -65,19 +67,16 @@ export class Keeper {
   readonly #hinted = new Map<string, boolean>();
   #orphanLook: NodeJS.Timeout | undefined;
   #beatAt: number;
-  #sweepFrom: number;
   #tidyAt: number;
   #stopped = false;
   #draining = false;
 
-  /** @param options.sweepDelayMs how long after the start leases are not judged */
-  constructor(options: KeeperOptions & { readonly sweepDelayMs: number }) {
+  constructor(options: KeeperOptions) {
     this.#options = options;
     this.#beatAt = options.mono();
-    this.#sweepFrom = this.#beatAt + options.sweepDelayMs;
     this.#tidyAt = this.#beatAt + TIDY_MS;
     options.connection.onReconnect(() => {
-      this.#sweepFrom = options.mono() + 1.5 * options.leaseMs;
+      options.trust.reconnected();
       this.lookForOrphans();
     });
   }
@@ -132,7 +131,7 @@ export class Keeper {
   async #sweepOne(model: string): Promise<void> {
     // After an outage leases that are kept look like those of tasks that were handed back. So they do while a part of
     // a cluster is away, and with it those who keep them.
-    if (this.#options.connection.ready && this.trusted())
+    if (this.#options.connection.ready && this.#options.trust.holds)
       await this.#search({ model, idleMs: this.#options.leaseMs });
   }
 
@@ -172,7 +171,8 @@ export class Keeper {
    * cluster away the leases in the others are kept.
    */
   async #heartbeat(): Promise<void> {
-    const { connection, roll, mono, leaseMs } = this.#options;
+    const { connection, roll, mono, leaseMs, trust } = this.#options;
+    void trust.look();
     const late = mono() - this.#beatAt > leaseMs;
     const keeping = [...byModel(roll.all())].map(async ([model, attempts]) => {
       await this.#renew(model, late ? await this.#dropLost(model, attempts) : attempts);
@@ -202,17 +202,15 @@ export class Keeper {
 
   /** Tasks whose reply stream or gateway is gone run for nobody. */
   async #dropUnwanted(): Promise<void> {
-    const { connection, keys, roll } = this.#options;
+    const { connection, keys, roll, trust } = this.#options;
     const attempts = roll.all();
     await roll.checkAllGateways();
-    if (!this.trusted()) return;
     const ids = attempts.map((attempt) => attempt.id);
     const open = await openAmong(connection, keys, ids);
-    for (const attempt of attempts) if (!open.has(attempt.id)) attempt.stop("gone");
+    const unwanted = attempts.filter((attempt) => !open.has(attempt.id));
+    if (unwanted.length === 0 || !(await trust.look())) return;
+    for (const attempt of unwanted) attempt.stop("gone");
   }
-
-  /** False for a while after a reconnect, when keys may be missing that their owners are about to write again. */
-  readonly trusted = (): boolean => this.#options.mono() >= this.#sweepFrom;
 
   async #search(search: Search): Promise<void> {
     if (this.#ableTo(search.model).length === 0 || this.#stopped || this.#draining) return;
@@ -233,15 +231,19 @@ export class Keeper {
   }
 
   async #takeOverSilent(search: Search): Promise<void> {
-    const { connection, keys, roll, worker: consumer } = this.#options;
+    const { connection, keys, roll, worker: consumer, mono, trust } = this.#options;
     const { model, idleMs } = search;
+    const askedAt = mono();
     const silent = await silentTasks(connection, keys, search);
+    const slow = trust.isSlow(askedAt);
     const { placed, short } = this.#place(
       model,
       silent.filter((task) => !roll.has(model, task.entry)),
     );
     this.#reserve(short, search);
     if (placed.size === 0) return;
+    // This worker's own are judged by nobody's clock.
+    if (search.consumer === undefined && (slow || !(await trust.look()))) return;
     const entries = [...placed.keys()];
     const tasks = await takeOver(connection, keys, { model, consumer, idleMs, entries });
     this.#options.onReclaimed(tasks.length);

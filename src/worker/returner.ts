@@ -46,7 +46,7 @@ export interface ReturnerOptions {
   readonly deliveryLimit: number;
   /** Most attempts of a task when backends are busy. */
   readonly busyLimit: number;
-  readonly now: () => number;
+  readonly mono: () => number;
   readonly random: () => number;
   readonly metrics: Pick<WorkerMetrics, "handedBack">;
   readonly peers: Pick<Peers, "serve">;
@@ -92,11 +92,11 @@ export class Returner {
    * not run it again, or could only after its deadline.
    */
   async retry(station: Station, attempt: Attempt, reason: ReturnReason, fault: Fault): Promise<boolean> {
-    const { peers, resting, now } = this.#options;
-    const { model, deadline } = attempt;
+    const { peers, resting, mono } = this.#options;
+    const { model, endsAt } = attempt;
     const elsewhere = await peers.serve(model, station);
     const restMs = this.#restMs(attempt, { reason, fault, elsewhere });
-    const here = (reason === "busy" || reason === "unreachable") && now() + restMs < deadline;
+    const here = (reason === "busy" || reason === "unreachable") && mono() + restMs < endsAt;
     if (!elsewhere && !here) return false;
     // It may have been cancelled or fenced meanwhile.
     if (attempt.stopReason !== undefined && attempt.stopReason !== "draining") return true;

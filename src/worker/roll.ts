@@ -6,6 +6,7 @@ import { dropReplies } from "../redis/reply-stream.ts";
 import { dropBody } from "../redis/body.ts";
 import { HOLD_MS } from "../redis/control.ts";
 import type { Attempt, StopReason } from "./attempt.ts";
+import type { Trust } from "./trust.ts";
 
 /** How long a gateway that was seen counts as alive, ms. */
 const GATEWAY_TRUST_MS = 5000;
@@ -17,8 +18,8 @@ export interface RollOptions {
   readonly connection: Connection;
   readonly keys: Keys;
   readonly mono: () => number;
-  /** False while Redis may be missing keys that their owners are about to write again. */
-  readonly trusted: () => boolean;
+  /** Whether what Redis shows of gateways may be believed. */
+  readonly trust: Pick<Trust, "look">;
 }
 
 /** All attempts in this worker's hands, and who waits for them. */
@@ -116,10 +117,10 @@ export class Roll {
     if (tags.length === 0) return;
     const alive = await gatewaysAlive(this.#options.connection, this.#options.keys, tags);
     const until = this.#options.mono() + GATEWAY_TRUST_MS;
-    for (const tag of tags) {
-      if (alive.has(tag)) this.#gateways.set(tag, until);
-      else if (this.#options.trusted()) this.#gatewayGone(tag);
-    }
+    for (const tag of alive) this.#gateways.set(tag, until);
+    const gone = tags.filter((tag) => !alive.has(tag));
+    if (gone.length === 0 || !(await this.#options.trust.look())) return;
+    for (const tag of gone) this.#gatewayGone(tag);
   }
 
   #gatewayGone(tag: string): void {

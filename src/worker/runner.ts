@@ -6,6 +6,7 @@ import type { FrameEnd } from "../core/frame.ts";
 import type { Task } from "../core/task.ts";
 import { tagOf } from "../core/task.ts";
 import { getBody } from "../redis/body.ts";
+import { ageOf } from "../redis/clock.ts";
 import type { Connection } from "../redis/connection.ts";
 import { bury } from "../redis/dead-letters.ts";
 import type { Keys } from "../redis/keys.ts";
@@ -105,11 +106,6 @@ export class Runner {
     if ((await outbox.result) !== "fenced") this.#options.acknowledger.add(model, entry, outbox.task);
   }
 
-  /** Its gateway has given it up, or is about to. */
-  #waitedTooLong({ limits }: TaskEnvelope): boolean {
-    return limits !== undefined && limits.queueUntil > 0 && limits.queueUntil <= this.#options.now();
-  }
-
   #decode(queued: QueuedTask): TaskEnvelope | undefined {
     try {
       return decodeTask(queued.payload);
@@ -162,12 +158,18 @@ export class Runner {
   ): Promise<void> {
     const { envelope, delivery } = claim;
     const { model, entry } = queued;
-    if (envelope.deadline <= this.#options.now()) {
+    const { connection, now } = this.#options;
+    let left = timeLeft(envelope, delivery.ordinal, now() - envelope.createdAt);
+    // The gateway's wall clock may differ from this one by any amount: Redis tells how long it has really been queued.
+    // With Redis away the task runs: its frames wait, too.
+    if (isTooLate(left))
+      left = timeLeft(envelope, delivery.ordinal, await ageOf(connection, entry).catch(() => 0));
+    if (left.ms <= 0) {
       this.#options.acknowledger.add(model, entry, envelope.id);
       return;
     }
     const outbox = this.#outbox(envelope, delivery.attempt);
-    if (delivery.ordinal === 1 && this.#waitedTooLong(envelope)) {
+    if (left.queueMs <= 0) {
       void this.#end(
         outbox,
         queued,
@@ -175,12 +177,14 @@ export class Runner {
       );
       return;
     }
+    const startedAt = this.#options.mono();
     const attempt = new Attempt({
       envelope,
       model,
       entry,
       outbox,
-      startedAt: this.#options.mono(),
+      startedAt,
+      endsAt: startedAt + left.ms,
       deliveries: delivery.deliveries,
       ordinal: delivery.ordinal,
     });
@@ -305,6 +309,23 @@ export class Runner {
     if (result === "fenced") attempt.stop("fenced");
     else this.#options.acknowledger.add(queued.model, queued.entry, attempt.id);
   }
+}
+
+/** How long a task may take to its deadline, and to wait for its first worker; ms. */
+interface TimeLeft {
+  readonly ms: number;
+  readonly queueMs: number;
+}
+
+function timeLeft({ createdAt, deadline, limits }: TaskEnvelope, ordinal: number, ageMs: number): TimeLeft {
+  const queueUntil = ordinal === 1 ? limits?.queueUntil || Infinity : Infinity;
+  const now = createdAt + Math.max(0, ageMs);
+  return { ms: deadline - now, queueMs: queueUntil - now };
+}
+
+/** Its gateway has given it up, or is about to. */
+function isTooLate({ ms, queueMs }: TimeLeft): boolean {
+  return ms <= 0 || queueMs <= 0;
 }
 
 /** Where an attempt runs. */

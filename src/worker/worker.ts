@@ -32,6 +32,7 @@ import { Roll } from "./roll.ts";
 import { Runner } from "./runner.ts";
 import { Station } from "./station.ts";
 import type { StationOptions } from "./station.ts";
+import { Trust } from "./trust.ts";
 
 /** A running worker. */
 export interface WorkerHandle {
@@ -179,9 +180,11 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
   const metrics = openWorkerMetrics({ version: productVersion() });
   const acknowledger = new Acknowledger({ connection: links.writes, keys, mono });
   const emitter = recruitEmitter(links, metrics);
-  // The roll asks the keeper, which is made after it: both exist before the first question.
-  const trust = { trusted: (): boolean => true };
-  const roll = new Roll({ connection: links.leases, keys, mono, trusted: () => trust.trusted() });
+  const delayMs = Math.max(0, 1.5 * leaseMs - (await uptimeMs(links.leases)));
+  const trust = new Trust({ connection: links.leases, mono, leaseMs, delayMs });
+  // What later looks are compared with.
+  await trust.look();
+  const roll = new Roll({ connection: links.leases, keys, mono, trust });
   const common = { ...systemAmbient, keys, worker, log, roll, acknowledger, leaseMs, deliveryLimit, tracing };
   const onUnreachable = (station: Station): void => {
     station.failed();
@@ -195,10 +198,8 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
   const writing = { ...common, connection: links.writes, metrics };
   const returner = new Returner({ ...writing, busyLimit, peers: new Peers(reading), resting });
   const runner = new Runner({ ...writing, emitter, returner, onUnreachable });
-  const sweepDelayMs = Math.max(0, 1.5 * leaseMs - (await uptimeMs(links.leases)));
   const onReclaimed = metrics.reclaimed;
-  const keeper = new Keeper({ ...reading, runner, resting, sweepDelayMs, onReclaimed });
-  trust.trusted = keeper.trusted;
+  const keeper = new Keeper({ ...reading, runner, resting, trust, onReclaimed });
   const offer = { version: productVersion(), stations, metrics, onModel: sweep };
   const presence = new Presence({ ...common, ...offer, connection: links.leases });
   const run = (station: Station, task: QueuedTask): void => {

@@ -112,7 +112,9 @@ function endingOf(asked: Asked, felt: readonly Disturbance[]): Breach[] {
 
 /** A clock that is wrong excuses nothing, but where it is named. */
 function explains(fault: string, excuses: readonly string[]): boolean {
-  return excuses.some((excuse) => fault === excuse || (fault.startsWith(excuse) && !fault.endsWith("-clock")));
+  return excuses.some(
+    (excuse) => fault === excuse || (fault.startsWith(excuse) && !fault.endsWith("-clock")),
+  );
 }
 
 /** What is refused at the door is not in the log: the client is told why. */

@@ -19,7 +19,7 @@ export function exchangeOf(id: string, more: Partial<Task> = {}): ExchangeRig {
     model: "tiny",
     stream: true,
     createdAt: 0,
-    deadline: Date.now() + 60_000,
+    deadline: 60_000,
     requestId: "req-1",
     trace: "",
     body: Buffer.from("{}"),

@@ -24,11 +24,10 @@ class SlowConnection extends FakeConnection {
 }
 
 const keys = new Keys("test");
-const now = (): number => 0;
 
 test("on one server a task is opened in one go", async () => {
   const connection = new SlowConnection();
-  const opener = new Opener({ connection, keys, now });
+  const opener = new Opener({ connection, keys });
   const open = opener.open(exchangeOf("g.1", { body: Buffer.alloc(200_000) }).exchange.task, "tiny");
   await turn();
   assert.deepEqual(connection.names, ["SET", "EVALSHA"]);
@@ -39,7 +38,7 @@ test("on one server a task is opened in one go", async () => {
 test("on a cluster each step of opening a task waits for the one before", async () => {
   const connection = new SlowConnection();
   connection.sharded = true;
-  const opener = new Opener({ connection, keys, now });
+  const opener = new Opener({ connection, keys });
   const large = opener.open(exchangeOf("g.1", { body: Buffer.alloc(200_000) }).exchange.task, "tiny");
   const small = opener.open(exchangeOf("g.2").exchange.task, "other");
   await turn();
@@ -54,7 +53,7 @@ test("on a cluster each step of opening a task waits for the one before", async 
 test("a task of a cluster that is not certain is refused, and its doorbell does not ring", async () => {
   const connection = new SlowConnection();
   connection.sharded = true;
-  const opener = new Opener({ connection, keys, now });
+  const opener = new Opener({ connection, keys });
   const open = opener.open(exchangeOf("g.1").exchange.task, "tiny");
   await turn();
   connection.answer = () => Promise.reject(new Fault("redis_down", "the node is gone"));

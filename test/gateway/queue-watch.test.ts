@@ -41,7 +41,7 @@ async function caseOf(
       return Promise.resolve(news(rig));
     },
   };
-  const watch = new QueueWatch({ connection, keys, replies, leaseMs: LEASE_MS, now: () => 5 });
+  const watch = new QueueWatch({ connection, keys, replies, leaseMs: LEASE_MS, mono: () => 5 });
   const look = async (): Promise<void> => {
     watch.overdue(rig.exchange);
     // Redis answers in order, and is asked twice; what follows in this process takes some turns of the loop.

@@ -36,7 +36,7 @@ interface Desk {
 
 function openDesk(): Desk {
   const { connection, keys } = redis;
-  const { now, mono } = systemAmbient;
+  const { mono } = systemAmbient;
   const hooks = {
     onGapFilled: ignore,
     onFrames: ignore,
@@ -45,17 +45,17 @@ function openDesk(): Desk {
     onSilent: ignore,
     onBadPayload: ignore,
   };
-  const replies = new Replies({ connection, keys, mono, now, ...hooks });
-  const opener = new Opener({ connection, keys, now });
+  const replies = new Replies({ connection, keys, mono, ...hooks });
+  const opener = new Opener({ connection, keys });
   const unwanted: string[] = [];
   const onUnwanted = ({ entry }: Exchange): void => void unwanted.push(entry ?? "");
   const watched = {
-    open: (task: Task, model: string) => {
+    open: (task: Task, model: string, life: number) => {
       desk.beforeOpen();
-      return opener.open(task, model);
+      return opener.open(task, model, life);
     },
   } as unknown as Opener;
-  const recovery = new Recovery({ connection, keys, replies, opener: watched, now, mono, onUnwanted });
+  const recovery = new Recovery({ connection, keys, replies, opener: watched, mono, onUnwanted });
   const desk: Desk = { replies, opener, recovery, unwanted, beforeOpen: ignore };
   return desk;
 }

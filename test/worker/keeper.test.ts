@@ -15,6 +15,7 @@ import { Resting } from "../../src/worker/resting.ts";
 import { Roll } from "../../src/worker/roll.ts";
 import type { Runner } from "../../src/worker/runner.ts";
 import type { Station } from "../../src/worker/station.ts";
+import { Trust } from "../../src/worker/trust.ts";
 import { until } from "../journey/until.ts";
 import { FakeConnection } from "../redis/fake-connection.ts";
 import { openRedisRig, type RedisRig } from "../redis/rig.ts";
@@ -53,7 +54,8 @@ function keeperOf(worker: string, ran: string[], plan: Plan = {}): Keeper {
   const { keys } = redis;
   const { connection = redis.connection } = plan;
   const { mono, now, random } = systemAmbient;
-  const roll = new Roll({ connection, keys, mono, trusted: () => true });
+  const trust = new Trust({ connection, mono, leaseMs, delayMs: sweepDelayMs });
+  const roll = new Roll({ connection, keys, mono, trust });
   for (const attempt of plan.inHand ?? []) roll.add(attempt);
   const runner = {
     idOf: ({ payload }: QueuedTask) => payload.toString(),
@@ -75,7 +77,7 @@ function keeperOf(worker: string, ran: string[], plan: Plan = {}): Keeper {
     mono,
     random,
     onReclaimed: () => {},
-    sweepDelayMs,
+    trust,
   });
 }
 

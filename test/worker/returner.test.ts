@@ -37,7 +37,7 @@ beforeEach(() => {
     leaseMs: 1000,
     deliveryLimit: 3,
     busyLimit: 4,
-    now: () => clock,
+    mono: () => clock,
     random: () => 0.5,
     metrics: { handedBack: (_backend, reason) => counted.push(reason) },
     peers: { serve: () => Promise.resolve(others) },
@@ -59,8 +59,9 @@ function attemptOf(deliveries = 1, ordinal = 1): Attempt {
     mono: () => clock,
   });
   void outbox.result.then((result) => closed.push(result));
-  const envelope = { id: "g.1", deadline: DEADLINE } as ConstructorParameters<typeof Attempt>[0]["envelope"];
-  return new Attempt({ envelope, model: "tiny", entry: "5-0", outbox, startedAt: 0, deliveries, ordinal });
+  const envelope = { id: "g.1" } as ConstructorParameters<typeof Attempt>[0]["envelope"];
+  const times = { startedAt: 0, endsAt: DEADLINE };
+  return new Attempt({ envelope, model: "tiny", entry: "5-0", outbox, ...times, deliveries, ordinal });
 }
 
 /** For how long the station leaves the task to others, in steps of 10 ms. */

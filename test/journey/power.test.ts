@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { RedisHost } from "../chaos/redis-host.ts";
+import { allDone, askAll, type Asked, assertAnswered, assertDefinite, WAYS } from "./asked.ts";
+import { type Fleet, journey } from "./fleet.ts";
+import { until } from "./until.ts";
+
+const SLOTS = 6;
+
+async function inQueue(fleet: Fleet, count: number): Promise<void> {
+  await until(`${count} tasks in Redis`, async () => {
+    return Number(await fleet.probe.command("XLEN", fleet.keys.queue("tiny"))) === count;
+  });
+}
+
+let host: RedisHost | undefined;
+
+const plan = {
+  posts: [{ slots: SLOTS }],
+  redis: async (dir: string): Promise<RedisHost> => (host = await RedisHost.start(dir)),
+};
+
+journey(
+  "power that fails before Redis's disk has all: what was lost is asked for again",
+  plan,
+  async (fleet, t) => {
+    const { standIn } = fleet.post();
+    standIn.behaviour.tokenMs = 20;
+    const streams = askAll(fleet.gateway, WAYS, { stream: true, tokens: 100 });
+    await until("tokens", () => streams.every((one) => one.tokens > 2));
+    const written = await host?.written();
+    assert.ok(host !== undefined && written !== undefined);
+    const whole = askAll(fleet.gateway, WAYS, { stream: false, tokens: 100 });
+    await standIn.waitFor("request", SLOTS);
+    const queued = askAll(fleet.gateway, WAYS, { stream: true, tokens: 10 });
+    const all: readonly Asked[] = [...streams, ...whole, ...queued];
+    await inQueue(fleet, all.length);
+    await until("more tokens", () => streams.every((one) => one.tokens > 20));
+    await host.kill();
+    const lost = await host.lose(written, 0);
+    assert.ok(lost > 1000, `only ${lost} bytes were lost`);
+    await host.startAgain({ empty: false });
+    await allDone(all);
+    for (const one of streams) assertDefinite(one);
+    for (const one of [...whole, ...queued]) assertAnswered(one);
+    const begun = streams.filter((one) => one.error === undefined).length;
+    t.diagnostic(`${lost} bytes were lost, ${begun} of ${streams.length} streams were answered`);
+    const again = askAll(fleet.gateway, WAYS, { stream: true, tokens: 5 });
+    await allDone(again);
+    for (const one of again) assertAnswered(one);
+  },
+);

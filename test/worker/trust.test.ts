@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { Fault } from "../../src/core/fault.ts";
+import { Trust } from "../../src/worker/trust.ts";
+import { FakeConnection } from "../redis/fake-connection.ts";
+
+const LEASE_MS = 10_000;
+
+/** A Redis whose clock, and pace, are the test's; its process's monotonic clock begins at 0. */
+class Rig {
+  readonly connection: FakeConnection = new FakeConnection();
+  clock = 0;
+  /** How much Redis's clocks are ahead of the monotonic one, ms. */
+  ahead: number[] = [1_800_000_000_000];
+  /** How long an answer takes, ms: the clock is read half-way. */
+  tripMs = 1;
+  readonly trust: Trust;
+
+  constructor(delayMs = 0) {
+    this.connection.everywhere = () => {
+      this.clock += this.tripMs / 2;
+      const times = this.ahead.map((ahead) => timeOf(this.clock + ahead));
+      this.clock += this.tripMs / 2;
+      return Promise.resolve(times);
+    };
+    this.trust = new Trust({
+      connection: this.connection,
+      mono: () => this.clock,
+      leaseMs: LEASE_MS,
+      delayMs,
+    });
+  }
+
+  /** Looks `ms` later. */
+  async lookAfter(ms: number): Promise<boolean> {
+    this.clock += ms;
+    return this.trust.look();
+  }
+}
+
+/** As TIME answers. */
+function timeOf(ms: number): string[] {
+  return [String(Math.floor(ms / 1000)), String(Math.round((ms % 1000) * 1000))];
+}
+
+describe("trust in what Redis shows of others", () => {
+  it("holds while its clock goes as it should, however long nobody looked", async () => {
+    const rig = new Rig();
+    assert.equal(await rig.trust.look(), true);
+    assert.equal(await rig.lookAfter(3333), true);
+    assert.equal(await rig.lookAfter(3_600_000), true);
+  });
+
+  it("is suspended when the clock was put forward, until all have renewed what they hold", async () => {
+    const rig = new Rig();
+    await rig.trust.look();
+    rig.ahead = [rig.ahead[0] ?? 0].map((ahead) => ahead + 300_000);
+    assert.equal(await rig.lookAfter(100), false);
+    assert.equal(await rig.lookAfter(14_000), false);
+    assert.equal(await rig.lookAfter(1500), true);
+  });
+
+  it("bears small jumps, and any backwards", async () => {
+    const rig = new Rig();
+    await rig.trust.look();
+    for (const by of [2000, -2000, -300_000]) {
+      rig.ahead = rig.ahead.map((ahead) => ahead + by);
+      assert.equal(await rig.lookAfter(100), true, String(by));
+    }
+  });
+
+  it("is suspended when one of several masters has a new time", async () => {
+    const rig = new Rig();
+    rig.ahead = [5, 5000, 9000];
+    await rig.trust.look();
+    rig.ahead = [9000, 65_000, 5];
+    assert.equal(await rig.lookAfter(100), false);
+  });
+
+  it("takes a slow answer for no jump", async () => {
+    const rig = new Rig();
+    await rig.trust.look();
+    rig.tripMs = 20_000;
+    assert.equal(await rig.lookAfter(100), true, "its answer has come");
+    rig.tripMs = 1;
+    assert.equal(await rig.lookAfter(100), true);
+  });
+
+  it("does not hold while an answer is overdue", async () => {
+    const rig = new Rig();
+    const answer = Promise.withResolvers<unknown[]>();
+    rig.connection.everywhere = () => answer.promise;
+    const looked = rig.trust.look();
+    assert.equal(rig.trust.holds, true);
+    rig.clock += LEASE_MS / 4;
+    assert.equal(rig.trust.holds, false);
+    answer.resolve([timeOf(5)]);
+    assert.equal(await looked, true);
+  });
+
+  it("does not hold without an answer, for a while after a start, and for one after a reconnect", async () => {
+    const rig = new Rig(3000);
+    assert.equal(await rig.lookAfter(0), false);
+    assert.equal(await rig.lookAfter(3000), true);
+    rig.trust.reconnected();
+    // Perhaps to another server.
+    rig.ahead = [5];
+    assert.equal(await rig.lookAfter(0), false);
+    assert.equal(await rig.lookAfter(1.5 * LEASE_MS), true);
+    rig.connection.everywhere = () => Promise.reject(new Fault("redis_down", "away"));
+    assert.equal(await rig.lookAfter(10), false);
+    assert.equal(rig.trust.holds, true, "leases are judged as before");
+  });
+});

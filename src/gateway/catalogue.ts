@@ -1,6 +1,7 @@
 import type { WorkerAnnouncement } from "../core/fleet.ts";
 import { modelKey } from "../core/model.ts";
 import type { ModelCard } from "../core/model.ts";
+import { dropAbandoned } from "../redis/abandoned.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { ANNOUNCE_MS, listWorkers, rememberedModels, tidyRegistry } from "../redis/registry.ts";
@@ -42,7 +43,8 @@ export class Catalogue {
       this.#refreshSoon();
     }, ANNOUNCE_MS);
     this.#tidying = setInterval(() => {
-      this.#tidy();
+      // While Redis is away nothing needs to be removed.
+      this.tidy().catch(() => undefined);
     }, TIDY_MS);
   }
 
@@ -57,6 +59,19 @@ export class Catalogue {
       this.#refreshing = undefined;
     });
     return this.#refreshing;
+  }
+
+  /** Removes what fell silent from Redis, and what waits for nobody in queues that no worker reads. */
+  async tidy(): Promise<void> {
+    const connection = this.#connection;
+    const keys = this.#keys;
+    const now = this.#now();
+    await this.refresh();
+    const models = await rememberedModels(connection, keys, 0);
+    for (const model of models.difference(new Set(this.served))) {
+      await dropAbandoned(connection, keys, model, now);
+    }
+    await tidyRegistry(connection, keys, now - this.#memoryMs);
   }
 
   get workers(): readonly WorkerAnnouncement[] {
@@ -103,11 +118,6 @@ export class Catalogue {
   #refreshSoon(): void {
     // While Redis is away the last view stands.
     this.refresh().catch(() => undefined);
-  }
-
-  #tidy(): void {
-    // While Redis is away nothing needs to be removed.
-    tidyRegistry(this.#connection, this.#keys, this.#now() - this.#memoryMs).catch(() => undefined);
   }
 
   async #load(): Promise<void> {

@@ -97,14 +97,23 @@ export async function rememberedModels(
 
 /**
  * Removes from the indexes what reading skips: workers and gateways that fell silent, models that nobody served at or
- * after `since` (ms since 1970). Apart from reading, which then needs no right to write.
+ * after `since` (ms since 1970) and whose queues are empty. Apart from reading, which then needs no right to write.
  */
 export async function tidyRegistry(connection: Connection, keys: Keys, since: number): Promise<void> {
   await Promise.all([
     dropSilent(connection, keys.workers(), (id) => keys.worker(id)),
     dropSilent(connection, keys.gateways(), (tag) => keys.gateway(tag)),
-    connection.command("ZREMRANGEBYSCORE", keys.models(), "-inf", `(${since}`),
+    dropOldModels(connection, keys, since),
   ]);
+}
+
+/** One whose queue is not empty is still looked after. A worker that comes back just now enters its models again. */
+async function dropOldModels(connection: Connection, keys: Keys, since: number): Promise<void> {
+  const reply = await connection.command("ZRANGEBYSCORE", keys.models(), "-inf", `(${since}`);
+  const old = asArray(reply).map(asText);
+  const lengths = await Promise.all(old.map(async (model) => connection.command("XLEN", keys.queue(model))));
+  const empty = old.filter((_model, position) => lengths[position] === 0);
+  if (empty.length > 0) await connection.command("ZREM", keys.models(), ...empty);
 }
 
 async function dropSilent(

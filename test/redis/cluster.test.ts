@@ -1,9 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { after, before, describe, it } from "node:test";
-import { connect } from "../../src/redis/connect.ts";
+import { describe, it } from "node:test";
 import { outageCode } from "../../src/redis/connection.ts";
 import type { Connection } from "../../src/redis/connection.ts";
 import { Keys } from "../../src/redis/keys.ts";
@@ -14,6 +10,7 @@ import { take } from "../../src/redis/take.ts";
 import { enqueue, ensureGroup, ring } from "../../src/redis/task-stream.ts";
 import { until } from "../journey/until.ts";
 import { RedisCluster } from "./cluster-rig.ts";
+import { CHANNEL, heard, Many, movesOf } from "./many.ts";
 import type { RedisNode } from "./redis-node.ts";
 
 const keys = new Keys("test");
@@ -22,51 +19,23 @@ const keys = new Keys("test");
 const MODELS = ["a", "b", "c", "d", "e"];
 const TAG = "g0";
 const TASK = `${TAG}.1`;
-const CHANNEL = keys.channel(TAG);
-
-/** Sends until it is heard. */
-async function heard(from: Connection, messages: readonly string[]): Promise<void> {
-  const count = messages.length;
-  await until("a message", async () => {
-    await from.command("SPUBLISH", CHANNEL, "news").catch(() => undefined);
-    return messages.length > count;
-  });
-}
 
 describe("a connection to a Redis Cluster", () => {
-  let dir: string;
-  let cluster: RedisCluster;
-  const open: Connection[] = [];
-
-  const opened = async (): Promise<Connection> => {
-    const connection = await connect(cluster.url, "test");
-    open.push(connection);
-    return connection;
-  };
+  const many = new Many((dir) => RedisCluster.start(dir));
+  const opened = async (): Promise<Connection> => many.connect();
 
   const otherMaster = async (than: RedisNode): Promise<RedisNode> => {
-    const other = (await cluster.allMasters()).find((node) => node !== than);
+    const other = (await many.rig.allMasters()).find((node) => node !== than);
     if (other === undefined) throw new Error("there is one master only");
     return other;
   };
-
-  before(async () => {
-    dir = await mkdtemp(join(tmpdir(), "sgnet-cluster-"));
-    cluster = await RedisCluster.start(dir);
-  });
-
-  after(async () => {
-    for (const connection of open) connection.close();
-    await cluster.stop();
-    await rm(dir, { recursive: true, force: true });
-  });
 
   it("sends each command to the master of its key, and some to all", async () => {
     const connection = await opened();
     assert.equal(connection.sharded, true);
     assert.equal(connection.ready, true);
     for (const key of ["a", "{b}c", "test:q:{ä}:p0", "x{}y", "\u{1F600}", CHANNEL]) {
-      assert.equal(slotOf(key), Number(await cluster.nodes[0]?.ask("CLUSTER", "KEYSLOT", key)), key);
+      assert.equal(slotOf(key), Number(await many.rig.nodes[0]?.ask("CLUSTER", "KEYSLOT", key)), key);
       await connection.command("SET", key, key);
       assert.equal(String(await connection.command("GET", key)), key);
     }
@@ -75,7 +44,7 @@ describe("a connection to a Redis Cluster", () => {
     const reading = await readRedis(connection, () => performance.now());
     assert.ok(reading.clients >= 6 && reading.usedMemoryBytes > 1_000_000 && reading.persistent);
     assert.match(
-      problemOf((await cluster.nodes[0]?.tell("INFO", "server")) ?? "", false) ?? "",
+      problemOf((await many.rig.nodes[0]?.tell("INFO", "server")) ?? "", false) ?? "",
       /cluster:\/\//,
     );
   });
@@ -132,11 +101,9 @@ describe("a connection to a Redis Cluster", () => {
 
   it("follows a slot that is moved to another master, and one that has been moved", async () => {
     const connection = await opened();
-    const messages: string[] = [];
-    const channel = await opened();
-    await channel.subscribe(CHANNEL, (message) => messages.push(message.toString()));
+    const messages = await many.listen();
     await heard(connection, messages);
-    const from = await cluster.masterOf(CHANNEL);
+    const from = await many.rig.masterOf(CHANNEL);
     const to = await otherMaster(from);
     const slot = String(slotOf(CHANNEL));
     const [fromId, toId] = [await from.tell("CLUSTER", "MYID"), await to.tell("CLUSTER", "MYID")];
@@ -148,8 +115,7 @@ describe("a connection to a Redis Cluster", () => {
     assert.equal(await from.ask("EXISTS", CHANNEL), 1, "what is not moved yet is where it was");
     const moving = (await from.ask("CLUSTER", "GETKEYSINSLOT", slot, "100")) as Buffer[];
     await from.ask("MIGRATE", "127.0.0.1", String(to.port), "", "0", "5000", "KEYS", ...moving);
-    const moves: boolean[] = [];
-    connection.onReconnect((moved) => moves.push(moved));
+    const moves = movesOf(connection);
     for (const node of [to, from]) await node.ask("CLUSTER", "SETSLOT", slot, "NODE", toId);
     assert.equal(String(await connection.command("GET", CHANNEL)), CHANNEL);
     assert.equal(connection.ready, true);
@@ -160,7 +126,7 @@ describe("a connection to a Redis Cluster", () => {
   it("tells nobody of redirections: those that lead in a circle are an outage", async () => {
     const connection = await opened();
     const key = `{${TAG}}:circle`;
-    const from = await cluster.masterOf(key);
+    const from = await many.rig.masterOf(key);
     const to = await otherMaster(from);
     const slot = String(slotOf(key));
     const toId = await to.tell("CLUSTER", "MYID");
@@ -174,8 +140,8 @@ describe("a connection to a Redis Cluster", () => {
 
   it("is not up again before a master that took the cluster for broken says that it is not", async () => {
     const connection = await opened();
-    const doubting = await cluster.masterOf(CHANNEL);
-    const elsewhere = String(slotOf(await keyElsewhere(cluster, doubting)));
+    const doubting = await many.rig.masterOf(CHANNEL);
+    const elsewhere = String(slotOf(await keyElsewhere(many.rig, doubting)));
     // Its owner tells it of the slot again within a second. Till then the others take all for well.
     await doubting.ask("CLUSTER", "DELSLOTS", elsewhere);
     await until("a doubt", () =>
@@ -191,10 +157,9 @@ describe("a connection to a Redis Cluster", () => {
 
   it("hears on when a replica is made the master", async () => {
     const connection = await opened();
-    const messages: string[] = [];
-    await (await opened()).subscribe(CHANNEL, (message) => messages.push(message.toString()));
-    const replica = await replicaOf(cluster, await cluster.masterOf(CHANNEL));
-    await promote(cluster, replica);
+    const messages = await many.listen();
+    const replica = await replicaOf(many.rig, await many.rig.masterOf(CHANNEL));
+    await promote(many.rig, replica);
     await connection.command("SET", CHANNEL, "new");
     assert.equal(String(await replica.ask("GET", CHANNEL)), "new");
     await heard(connection, messages);
@@ -202,25 +167,16 @@ describe("a connection to a Redis Cluster", () => {
   });
 
   it("is down while a master is lost, and up with another; one may start meanwhile", async () => {
-    await cluster.whole();
-    const connection = await opened();
-    const messages: string[] = [];
-    await (await opened()).subscribe(CHANNEL, (message) => messages.push(message.toString()));
-    const events: string[] = [];
-    connection.onDown(() => events.push("down"));
-    connection.onReconnect(() => events.push("up"));
-    const lost = await cluster.masterOf(CHANNEL);
-    const other = await keyElsewhere(cluster, lost);
-    await lost.kill();
-    await until("down", () => !connection.ready);
-    await assert.rejects(connection.command("SET", CHANNEL, "1"), { code: "redis_down" });
-    await connection.command("SET", other, "others serve on");
-    await assert.rejects(connect(cluster.url, "early"), { code: "redis_down" });
-    await until("up", () => connection.ready);
-    assert.deepEqual([events.at(0), events.at(-1), events.indexOf("up")], ["down", "up", events.length - 1]);
-    await connection.command("SET", CHANNEL, "1");
-    await heard(connection, messages);
-    await cluster.startAgain();
+    await many.rig.whole();
+    const lost = await many.rig.masterOf(CHANNEL);
+    const other = await keyElsewhere(many.rig, lost);
+    await many.survives(
+      () => lost.kill(),
+      async (connection) => {
+        await connection.command("SET", other, "others serve on");
+      },
+    );
+    await many.rig.startAgain();
   });
 });
 

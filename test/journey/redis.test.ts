@@ -37,31 +37,37 @@ async function readiness(gateway: Program): Promise<number> {
   return response.status;
 }
 
-/** New requests wait for a Redis that is away for its first second; longer than this, ms, none is kept. */
-const TURNED_AWAY_MS = 3000;
+/** Requests that were refused because Redis is away. */
+async function refusals(gateway: Program): Promise<number> {
+  const page = await (await fetch(`${gateway.url}/metrics`)).text();
+  const counts = page.matchAll(/^sgnet_requests_rejected_total\{.*code="redis_down".*\} (\d+)$/gm);
+  return Array.from(counts, ([, count]) => Number(count)).reduce((sum, count) => sum + count, 0);
+}
 
-/** What new requests are told while Redis is away: soon, and when to try again. */
+/**
+ * What new requests are told while Redis is away: that it is, and when to try again. Redis comes back only when all of
+ * them have been told: nobody waits for it. How long the first ones stand in the porch is told by its own test.
+ */
 async function assertTurnedAway(gateway: Program): Promise<void> {
   await until("not ready", async () => (await readiness(gateway)) === 503);
+  const before = await refusals(gateway);
   for (const way of WAYS) {
     const asked = new Asked(gateway, { way, stream: true, tokens: 5 });
     await asked.done;
     assertRefused(asked, 503);
-    assert.ok(asked.totalMs < TURNED_AWAY_MS, `${way} was told after ${asked.totalMs} ms`);
   }
   for (const path of ["/api/chat", "/v1/chat/completions"]) {
     const messages = [{ role: "user", content: "hello" }];
-    const askedAt = performance.now();
     const response = await fetch(gateway.url + path, {
       method: "POST",
       body: JSON.stringify({ model: "tiny", messages }),
     });
     const body = (await response.json()) as { error: unknown };
-    assert.ok(performance.now() - askedAt < TURNED_AWAY_MS);
     assert.equal(response.status, 503);
     assert.match(response.headers.get("retry-after") ?? "", /^\d+$/);
     assert.equal(typeof body.error, path.startsWith("/v1") ? "object" : "string");
   }
+  assert.equal((await refusals(gateway)) - before, WAYS.length + 2, "at the door, not as tasks");
 }
 
 /** Both dialects are served again, by the processes that were there before. */

@@ -10,6 +10,12 @@ export const OLLAMA_LEFT_OUT: readonly LeftOut[] = [
   { cases: ["255"], why: "the profiler of Ollama's own process" },
 ];
 
+/** Also in what is said of a server that is full. */
+export const OPENAI_CODES: Difference = {
+  what: /^error error\.code null > string$/,
+  why: "OpenAI's own codes, e.g. model_not_found, on which its clients switch",
+};
+
 /** Where the gateway does not do as Ollama does, and why. */
 export const OLLAMA_DIFFERENCES: readonly Difference[] = [
   {
@@ -18,9 +24,9 @@ export const OLLAMA_DIFFERENCES: readonly Difference[] = [
     why: "a slash too many is served at once: some clients do not follow redirects",
   },
   {
-    what: /^(?:status 307 > 502|header location|type {2}> |order {2}> error)/,
+    what: /^(?:status 307 > 200|header location|type {2}> application\/json|order {2}> last)/,
     cases: ["009"],
-    why: "a slash too many is served at once: some clients lose the body on a redirect; here the backend is asked, and the recorded redirect is none of its answers",
+    why: "the redirect is the work of Ollama's router, not of a model: a slash too many is served at once, as some clients lose the body on a redirect; the answer is that of the path without it (093)",
   },
   {
     what: /^(?:type text\/plain > application\/json|order {2}> error)$/,
@@ -51,10 +57,7 @@ export const OLLAMA_DIFFERENCES: readonly Difference[] = [
     cases: ["043"],
     why: "the stand-in has a model in memory all the time",
   },
-  {
-    what: /^error error\.code null > string$/,
-    why: "OpenAI's own codes, e.g. model_not_found, on which its clients switch",
-  },
+  OPENAI_CODES,
   {
     what: /^object \+ choices\[\]\.(?:message\.refusal|logprobs)$/,
     why: "required by OpenAI's specification",

@@ -12,6 +12,7 @@ import { trimReply } from "../redis/reply-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { GatewayMetrics } from "../telemetry/gateway-metrics.ts";
 import { Admission } from "./admission.ts";
+import { observeBoard } from "./board-gauges.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { Cleaner } from "./cleaner.ts";
 import { Exchange } from "./exchange.ts";
@@ -116,7 +117,11 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     options.channel.onReconnect(() => {
       this.#replies.fillAll();
     });
-    this.#observe();
+    observeBoard({
+      ...options,
+      exchanges: () => this.#replies.all(),
+      held: () => this.#slowClients.held,
+    });
   }
 
   /** Open tasks. */
@@ -280,44 +285,5 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     const { heartbeatMs, ndjsonHeartbeat: ndjson } = this.#options.settings;
     if (heartbeatMs === 0) return;
     exchange.beat(heartbeatMs, () => heartbeatOf(exchange.task, { ndjson, now: this.now() }));
-  }
-
-  #observe(): void {
-    const { metrics, commands, channel, catalogue } = this.#options;
-    metrics.observeEach("open_tasks", "Tasks accepted and not ended", {
-      label: "phase",
-      read: () => this.#openByPhase(),
-    });
-    const exchanges = (): Exchange[] => [...this.#replies.all()];
-    metrics.observe(
-      "open_streams",
-      "Streams whose first byte has left",
-      () => exchanges().filter(({ task, phase }) => task.stream && phase === "answering").length,
-    );
-    metrics.observe(
-      "stalled_streams",
-      "Streams that wait for a slow client",
-      () => exchanges().filter(({ stalled }) => stalled).length,
-    );
-    metrics.observe(
-      "held_streams",
-      "Streams whose backend is held back for a slow client",
-      () => this.#slowClients.held,
-    );
-    metrics.observe("redis_up", "1 when both Redis connections are up", () =>
-      commands.ready && channel.ready ? 1 : 0,
-    );
-    metrics.observe("workers", "Workers that announce themselves", () => catalogue.workers.length);
-    metrics.observe("models", "Models that some worker serves", () => catalogue.served.length);
-  }
-
-  #openByPhase(): Map<string, number> {
-    const count = new Map([
-      ["opening", 0],
-      ["queued", 0],
-      ["answering", 0],
-    ]);
-    for (const { phase } of this.#replies.all()) count.set(phase, (count.get(phase) ?? 0) + 1);
-    return count;
   }
 }

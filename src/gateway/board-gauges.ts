@@ -1,0 +1,52 @@
+import type { Connection } from "../redis/connection.ts";
+import type { GatewayMetrics } from "../telemetry/gateway-metrics.ts";
+import type { Catalogue } from "./catalogue.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** What the gauges of a gateway are read from, at each scrape. */
+export interface BoardGauges {
+  readonly metrics: GatewayMetrics;
+  readonly commands: Pick<Connection, "ready">;
+  readonly channel: Pick<Connection, "ready">;
+  readonly catalogue: Pick<Catalogue, "workers" | "served">;
+  /** The open ones. */
+  readonly exchanges: () => Iterable<Exchange>;
+  /** Streams whose backend is held back. */
+  readonly held: () => number;
+}
+
+/** Registers the gauges of open tasks, of Redis and of the fleet. */
+export function observeBoard({ metrics, commands, channel, catalogue, exchanges, held }: BoardGauges): void {
+  metrics.observeEach("open_tasks", "Tasks accepted and not ended", {
+    label: "phase",
+    read: () => openByPhase(exchanges()),
+  });
+  metrics.observe("open_streams", "Streams whose first byte has left", () =>
+    count(exchanges(), ({ task, phase }) => task.stream && phase === "answering"),
+  );
+  metrics.observe("stalled_streams", "Streams that wait for a slow client", () =>
+    count(exchanges(), ({ stalled }) => stalled),
+  );
+  metrics.observe("held_streams", "Streams whose backend is held back for a slow client", held);
+  metrics.observe("redis_up", "1 when both Redis connections are up", () =>
+    commands.ready && channel.ready ? 1 : 0,
+  );
+  metrics.observe("workers", "Workers that announce themselves", () => catalogue.workers.length);
+  metrics.observe("models", "Models that some worker serves", () => catalogue.served.length);
+}
+
+function count(exchanges: Iterable<Exchange>, counts: (exchange: Exchange) => boolean): number {
+  let found = 0;
+  for (const exchange of exchanges) if (counts(exchange)) found += 1;
+  return found;
+}
+
+function openByPhase(exchanges: Iterable<Exchange>): Map<string, number> {
+  const phases = new Map([
+    ["opening", 0],
+    ["queued", 0],
+    ["answering", 0],
+  ]);
+  for (const { phase } of exchanges) phases.set(phase, (phases.get(phase) ?? 0) + 1);
+  return phases;
+}

@@ -126,7 +126,12 @@ function give(host: ManagementHost, errand: Order, { request, reply }: Asked): v
     return;
   }
   const body = Buffer.from(JSON.stringify({ ...value, stream: true }));
-  const progress = new ProgressReply({ reply, stream, names: servers.map(nameOf) });
+  const progress = new ProgressReply({
+    reply,
+    ids: plainIdHeaders(request),
+    stream,
+    names: servers.map(nameOf),
+  });
   const sent = servers.map((server, index) => {
     const one = host.errands.send(server, { errand, model, body }, (chunk) => progress.bytes(index, chunk));
     void one.answer.then((answer) => progress.ended(index, answer));

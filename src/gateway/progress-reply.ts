@@ -3,10 +3,19 @@ import type { JsonObject } from "../core/json.ts";
 import { ProgressMerger } from "../protocols/ollama/progress.ts";
 import { LineSplitter } from "../wire/lines.ts";
 import type { ErrandAnswer } from "./errand-reply.ts";
-import type { HttpReply } from "./http.ts";
+import type { Headers, HttpReply } from "./http.ts";
 
 const NDJSON = "application/x-ndjson";
 const JSON_TYPE = "application/json";
+
+export interface ProgressReplyOptions {
+  readonly reply: HttpReply;
+  /** Those of the request. */
+  readonly ids: Headers;
+  readonly stream: boolean;
+  /** Of the servers. */
+  readonly names: readonly string[];
+}
 
 /**
  * Tells a client the progress of an order that several servers carry out. The status is held back until the first
@@ -14,6 +23,7 @@ const JSON_TYPE = "application/json";
  */
 export class ProgressReply {
   readonly #reply: HttpReply;
+  readonly #ids: Headers;
   readonly #stream: boolean;
   readonly #merger: ProgressMerger;
   readonly #splitters: readonly LineSplitter[];
@@ -22,8 +32,9 @@ export class ProgressReply {
   /** Steps that wait for room. */
   #held = "";
 
-  constructor(options: { reply: HttpReply; stream: boolean; names: readonly string[] }) {
+  constructor(options: ProgressReplyOptions) {
     this.#reply = options.reply;
+    this.#ids = options.ids;
     this.#stream = options.stream;
     this.#merger = new ProgressMerger(options.names);
     this.#splitters = options.names.map(() => new LineSplitter());
@@ -62,8 +73,12 @@ export class ProgressReply {
     const last = JSON.stringify(end.error === undefined ? { status: "success" } : { error: end.error });
     if (this.#started) this.#reply.end(Buffer.from(`${this.#held}${last}\n`));
     else if (this.#stream && end.error === undefined)
-      this.#reply.send(200, [["content-type", NDJSON]], `${last}\n`);
-    else this.#reply.send(end.status, [["content-type", JSON_TYPE]], last);
+      this.#reply.send(200, this.#headers(NDJSON), `${last}\n`);
+    else this.#reply.send(end.status, this.#headers(JSON_TYPE), last);
+  }
+
+  #headers(type: string): Headers {
+    return [["content-type", type], ...this.#ids];
   }
 
   #tell(step: JsonObject): void {
@@ -76,7 +91,7 @@ export class ProgressReply {
     const bytes = Buffer.from(text);
     const hasRoom = this.#started
       ? this.#reply.write(bytes)
-      : this.#reply.start(200, [["content-type", NDJSON]], bytes);
+      : this.#reply.start(200, this.#headers(NDJSON), bytes);
     this.#started = true;
     this.#full = !hasRoom;
   }

@@ -218,10 +218,12 @@ function layer(completed: number): Buffer {
   return Buffer.from(`{"status":"pulling aa","digest":"sha256:aa","total":9,"completed":${completed}}\n`);
 }
 
+const IDS = [["x-request-id", "mine-1"]] as const;
+
 describe("progress to a client that reads slowly", () => {
   it("leaves amounts out, keeps steps, and ends", () => {
     const reply = new FakeReply();
-    const progress = new ProgressReply({ reply, stream: true, names: ["a"] });
+    const progress = new ProgressReply({ reply, ids: IDS, stream: true, names: ["a"] });
     progress.bytes(0, Buffer.from('{"status":"pulling manifest"}\n'));
     reply.full = true;
     progress.bytes(0, layer(1));
@@ -243,11 +245,26 @@ describe("progress to a client that reads slowly", () => {
       { status: "success" },
     ]);
     assert.equal(reply.state, "ended");
+    assert.equal(reply.headers.get("x-request-id"), "mine-1");
+  });
+
+  it("has the request's id also when nothing was told before its end", () => {
+    for (const [stream, status] of [
+      [true, 200],
+      [false, 200],
+      [true, 500],
+    ] as const) {
+      const reply = new FakeReply();
+      const progress = new ProgressReply({ reply, ids: IDS, stream, names: ["a"] });
+      const body = Buffer.from(status === 200 ? '{"status":"success"}' : '{"error":"no"}');
+      progress.ended(0, { status, contentType: "", body });
+      assert.deepEqual([reply.status, reply.headers.get("x-request-id")], [status, "mine-1"]);
+    }
   });
 
   it("ends a server that sends an endless line", () => {
     const reply = new FakeReply();
-    const progress = new ProgressReply({ reply, stream: true, names: ["a"] });
+    const progress = new ProgressReply({ reply, ids: IDS, stream: true, names: ["a"] });
     const piece = Buffer.alloc(1024 * 1024, "x");
     for (let sent = 0; sent < 18; sent += 1) progress.bytes(0, piece);
     assert.equal(reply.status, 502);

@@ -166,6 +166,16 @@ journey("a pull reaches every server and tells their progress as one", PLAN, asy
     const whole = await asks("POST /api/pull", { model: "fresh", stream: false }, ADMIN);
     assert.deepEqual([whole.status, whole.text], [200, '{"status":"success"}']);
 
+    for (const stream of [true, false]) {
+      const named = await fetch(`${fleet.gateway.url}/api/pull`, {
+        method: "POST",
+        headers: { ...ADMIN, "x-request-id": "mine-1" },
+        body: JSON.stringify({ model: "fresh", stream }),
+      });
+      await named.text();
+      assert.equal(named.headers.get("x-request-id"), "mine-1");
+    }
+
     const [, second] = managers;
     assert.ok(second);
     second.pullLines = [{ status: "pulling manifest" }, { error: "no space left" }];

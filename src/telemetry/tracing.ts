@@ -1,5 +1,7 @@
 import type { Attributes, Span, SpanContext, SpanStatusCode, Tracer } from "@opentelemetry/api";
 import type * as Api from "@opentelemetry/api";
+import type * as Core from "@opentelemetry/core";
+import type { ExportResult, ExportResultCode } from "@opentelemetry/core";
 import type * as Exporter from "@opentelemetry/exporter-trace-otlp-http";
 import type * as Resources from "@opentelemetry/resources";
 import type * as Trace from "@opentelemetry/sdk-trace";
@@ -60,10 +62,14 @@ const STOP_MS = 2000;
 
 /** Rejects with an `internal` fault, a sentence for people, when the SDK is not installed. */
 export async function openTracing(options: TracingOptions): Promise<Tracing> {
-  const { api, sdk, exporter, resources } = await loadSdk();
+  const { api, core, sdk, exporter, resources } = await loadSdk();
   const url = `${options.endpoint.replace(/\/+$/, "")}/v1/traces`;
   const headers = headersOf(options.headers);
-  const sink = new TellingExporter(new exporter.OTLPTraceExporter({ url, headers }), options.log);
+  const sink = new TellingExporter({
+    exporter: new exporter.OTLPTraceExporter({ url, headers }),
+    success: core.ExportResultCode.SUCCESS,
+    log: options.log,
+  });
   const provider = new sdk.TracerProvider({
     resource: resources.detectResources({ detectors: [resources.envDetector, resources.hostDetector] }).merge(
       resources.resourceFromAttributes({
@@ -80,6 +86,7 @@ export async function openTracing(options: TracingOptions): Promise<Tracing> {
 
 interface Sdk {
   readonly api: typeof Api;
+  readonly core: typeof Core;
   readonly sdk: typeof Trace;
   readonly exporter: typeof Exporter;
   readonly resources: typeof Resources;
@@ -87,13 +94,14 @@ interface Sdk {
 
 async function loadSdk(): Promise<Sdk> {
   try {
-    const [api, sdk, exporter, resources] = await Promise.all([
+    const [api, core, sdk, exporter, resources] = await Promise.all([
       import("@opentelemetry/api"),
+      import("@opentelemetry/core"),
       import("@opentelemetry/sdk-trace"),
       import("@opentelemetry/exporter-trace-otlp-http"),
       import("@opentelemetry/resources"),
     ]);
-    return { api, sdk, exporter, resources };
+    return { api, core, sdk, exporter, resources };
   } catch (cause) {
     throw new Fault(
       "internal",
@@ -130,22 +138,27 @@ function decoded(value: string): string {
   }
 }
 
-type Export = SpanExporter["export"];
-
 /** Tells the log, once, when the collector stops taking spans, and when it takes them again. */
-class TellingExporter implements SpanExporter {
+export class TellingExporter implements SpanExporter {
   readonly #exporter: SpanExporter;
+  readonly #success: ExportResultCode;
   readonly #log: Log;
   #isWell = true;
 
-  constructor(exporter: SpanExporter, log: Log) {
-    this.#exporter = exporter;
-    this.#log = log;
+  /** @param options.success the code of a good end: a bad one may come without an error */
+  constructor(options: {
+    readonly exporter: SpanExporter;
+    readonly success: ExportResultCode;
+    readonly log: Log;
+  }) {
+    this.#exporter = options.exporter;
+    this.#success = options.success;
+    this.#log = options.log;
   }
 
-  export(spans: ReadableSpan[], callback: Parameters<Export>[1]): void {
+  export(spans: ReadableSpan[], callback: (result: ExportResult) => void): void {
     this.#exporter.export(spans, (result) => {
-      const isWell = result.error === undefined;
+      const isWell = result.code === this.#success;
       if (isWell !== this.#isWell) this.#tell(isWell, result.error);
       this.#isWell = isWell;
       callback(result);

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
+import { type ExportResult, ExportResultCode } from "@opentelemetry/core";
 import { cleanTraceparent, operationOf } from "../../src/core/trace.ts";
 import type { LogFields } from "../../src/telemetry/log.ts";
-import { openTracing, usageAttributes } from "../../src/telemetry/tracing.ts";
+import { openTracing, TellingExporter, usageAttributes } from "../../src/telemetry/tracing.ts";
 import type { Tracing, TracingOptions } from "../../src/telemetry/tracing.ts";
 import { startCollector } from "./collector.ts";
 import type { Collector } from "./collector.ts";
@@ -153,6 +154,36 @@ describe("spans", () => {
     const from = performance.now();
     await tracing.stop();
     assert.ok(performance.now() - from < 3000);
+  });
+
+  it("that the collector does not take are told once, by the code of the result", async () => {
+    const results: ExportResult[] = [
+      { code: ExportResultCode.FAILED },
+      { code: ExportResultCode.FAILED, error: new Error("no") },
+      { code: ExportResultCode.SUCCESS, error: new Error("partly") },
+      { code: ExportResultCode.SUCCESS },
+    ];
+    const seen: ExportResult[] = [];
+    const sink = new TellingExporter({
+      exporter: {
+        export: (_spans, callback) => callback(results[seen.length] ?? assert.fail()),
+        shutdown: () => Promise.resolve(),
+      },
+      success: ExportResultCode.SUCCESS,
+      log,
+    });
+    const told: number[] = [];
+    for (const _ of results) {
+      sink.export([], (result) => seen.push(result));
+      told.push(lines.length);
+    }
+    assert.deepEqual(seen, results);
+    assert.deepEqual(told, [1, 1, 2, 2]);
+    assert.deepEqual(
+      lines.map(({ message }) => message),
+      ["the collector does not take spans: they are lost", "the collector takes spans again"],
+    );
+    await sink.shutdown();
   });
 
   it("have usage by the names of the GenAI conventions", () => {

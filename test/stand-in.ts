@@ -17,6 +17,8 @@ export interface Behaviour {
   tokens: number;
   /** The socket is destroyed after this many tokens; 0 is before the head of the reply. */
   dieAfter: number | undefined;
+  /** Ms that Ollama's counts say its model took to load; no time passes by it. */
+  loadMs: number;
   /** After this many tokens nothing more comes, and the connection stays open; 0 is before the head. */
   hangAfter: number | undefined;
   /** What a POST at a path is answered with, byte for byte, instead of tokens. */
@@ -87,6 +89,7 @@ const CALM: Behaviour = {
   firstTokenMs: 0,
   tokenMs: 0,
   tokens: 4,
+  loadMs: 1,
   dieAfter: undefined,
   hangAfter: undefined,
   answers: {},
@@ -261,7 +264,7 @@ interface Form {
   readonly dialect: "ollama" | "openai";
   readonly type: { readonly stream: string; readonly whole: string };
   chunk(model: string, text: string): string;
-  last(model: string, tokens: number, usage: boolean): string;
+  last(model: string, tokens: number, more: { readonly usage: boolean; readonly loadMs: number }): string;
   whole(model: string, text: string, tokens: number, body: Record<string, unknown>): string;
   /** True for what is never streamed, whatever the request says. */
   readonly alwaysWhole?: boolean;
@@ -276,6 +279,7 @@ class Generation {
   readonly #stream: boolean;
   readonly #limit: number;
   readonly #script: Script;
+  readonly #loadMs: number;
   #timer: NodeJS.Timeout | undefined;
   /** Written, but not sent yet. */
   #due = "";
@@ -296,6 +300,7 @@ class Generation {
     this.#stream = asked && options.form.alwaysWhole !== true;
     const { behaviour } = options.standIn;
     this.#limit = askedTokens(body) ?? behaviour.tokens;
+    this.#loadMs = behaviour.loadMs;
     this.#script = behaviour.script?.(body) ?? new CountingScript(behaviour);
     this.#response.on("close", () => {
       clearTimeout(this.#timer);
@@ -363,7 +368,11 @@ class Generation {
     this.#head(this.#stream ? this.#form.type.stream : this.#form.type.whole);
     this.#response.end(
       this.#stream
-        ? this.#due + this.#form.last(this.#model, tokens, options?.include_usage === true)
+        ? this.#due +
+            this.#form.last(this.#model, tokens, {
+              usage: options?.include_usage === true,
+              loadMs: this.#loadMs,
+            })
         : this.#form.whole(this.#model, textOf(this.#script, tokens), tokens, body),
     );
     this.#due = "";
@@ -493,11 +502,11 @@ function formOf(path: string, speaks: string): Form | undefined {
   return undefined;
 }
 
-const ollamaEnd = (tokens: number): object => ({
+const ollamaEnd = (tokens: number, loadMs = 1): object => ({
   done: true,
   done_reason: "stop",
   total_duration: 9_000_000,
-  load_duration: 1_000_000,
+  load_duration: loadMs * 1_000_000,
   prompt_eval_count: 7,
   prompt_eval_duration: 3_000_000,
   eval_count: tokens,
@@ -512,7 +521,7 @@ function ollamaForm(carry: (text: string) => object): Form {
     dialect: "ollama",
     type: { stream: "application/x-ndjson", whole: "application/json; charset=utf-8" },
     chunk: (model, text) => line(model, text, { done: false }),
-    last: (model, tokens) => line(model, "", ollamaEnd(tokens)),
+    last: (model, tokens, { loadMs }) => line(model, "", ollamaEnd(tokens, loadMs)),
     whole: (model, text, tokens) => line(model, text, ollamaEnd(tokens)).trimEnd(),
   };
 }
@@ -580,7 +589,7 @@ const OPENAI_TEXT: Form = {
   dialect: "openai",
   type: { stream: "text/event-stream", whole: "application/json" },
   chunk: (model, text) => textEvent(model, [{ index: 0, text, logprobs: null, finish_reason: null }]),
-  last: (model, tokens, usage) => {
+  last: (model, tokens, { usage }) => {
     const finish = textEvent(model, [{ index: 0, text: "", logprobs: null, finish_reason: "stop" }]);
     const counted = usage ? textEvent(model, [], { usage: usageOf(tokens) }) : "";
     return `${finish}${counted}data: [DONE]\n\n`;
@@ -597,7 +606,7 @@ const OPENAI_CHAT: Form = {
   chunk: (model, content) => {
     return openaiEvent(model, [{ index: 0, delta: { role: "assistant", content }, finish_reason: null }]);
   },
-  last: (model, tokens, usage) => {
+  last: (model, tokens, { usage }) => {
     const finish = openaiEvent(model, [{ index: 0, delta: {}, finish_reason: "stop" }]);
     const counted = usage ? openaiEvent(model, [], { usage: usageOf(tokens) }) : "";
     return `${finish}${counted}data: [DONE]\n\n`;

@@ -19,7 +19,7 @@ export const INTERNALS: Dashboard = {
           width: 8,
           queries: [
             { expr: "max(sgnet_redis_used_memory_bytes)", legend: "used" },
-            { expr: "max(sgnet_redis_max_memory_bytes) > 0", legend: "limit" },
+            { expr: "max(sgnet_redis_max_memory_bytes) > 0", legend: "limit", dashed: true },
           ],
         },
         {
@@ -40,11 +40,11 @@ export const INTERNALS: Dashboard = {
           title: "Connections, and how often they break",
           description: "Errors: broken connections and failed attempts, per second.",
           kind: "timeseries",
-          unit: "short",
+          unit: "none",
           width: 8,
           queries: [
             { expr: "max(sgnet_redis_clients)", legend: "connections" },
-            { expr: rate("sgnet_redis_errors_total"), legend: "errors per second" },
+            { expr: rate("sgnet_redis_errors_total"), legend: "errors per second", unit: "suffix: /s" },
           ],
         },
       ],
@@ -93,7 +93,7 @@ export const INTERNALS: Dashboard = {
           title: "In flight, by phase",
           description: "queued: accepted, nothing written yet. answering: bytes were written.",
           kind: "timeseries",
-          unit: "short",
+          unit: "none",
           width: 8,
           stacked: true,
           queries: [{ expr: "sum by (phase) (sgnet_open_tasks)", legend: "{{phase}}" }],
@@ -103,7 +103,7 @@ export const INTERNALS: Dashboard = {
           description:
             "Open streams, and those that wait for a slow client; these stay in Redis until it reads.",
           kind: "timeseries",
-          unit: "short",
+          unit: "none",
           width: 8,
           queries: [
             { expr: "sum(sgnet_open_streams)", legend: "open" },
@@ -130,7 +130,7 @@ export const INTERNALS: Dashboard = {
           description:
             "Frames gateways received, per second, and gaps filled from reply streams: those grow when a gateway or its network is overloaded.",
           kind: "timeseries",
-          unit: "cps",
+          unit: "suffix: /s",
           width: 8,
           queries: [
             { expr: rate("sgnet_reply_frames_total"), legend: "frames" },
@@ -165,7 +165,7 @@ export const INTERNALS: Dashboard = {
           description:
             "Requests taken over from silent workers, and frames of workers that were taken for lost and came back, per second.",
           kind: "timeseries",
-          unit: "cps",
+          unit: "suffix: /s",
           width: 12,
           queries: [
             { expr: rate("sgnet_worker_reclaims_total"), legend: "taken over" },
@@ -180,7 +180,7 @@ export const INTERNALS: Dashboard = {
           title: "Versions",
           description: "Processes by version: more than one during an upgrade only.",
           kind: "timeseries",
-          unit: "short",
+          unit: "none",
           width: 12,
           stacked: true,
           queries: [

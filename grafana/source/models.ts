@@ -2,6 +2,10 @@ import type { Dashboard } from "./panel.ts";
 import { once, quantile, rate } from "./promql.ts";
 
 const MODEL = '{model=~"$model"}';
+const FAILED = '{model=~"$model", code!~"ok|cancelled"}';
+
+const tokens = (kind: string): string =>
+  rate("sgnet_tokens_total", `{model=~"$model", kind="${kind}"}`, "model");
 
 /** Which model is slow or crowded. */
 export const MODELS: Dashboard = {
@@ -17,7 +21,7 @@ export const MODELS: Dashboard = {
           title: "Waiting",
           description: "Requests queued and not claimed.",
           kind: "timeseries",
-          unit: "short",
+          unit: "none",
           width: 8,
           queries: [{ expr: once("sgnet_queue_waiting_tasks", "model", MODEL), legend: "{{model}}" }],
         },
@@ -91,18 +95,18 @@ export const MODELS: Dashboard = {
           description:
             "Requests in workers' hands, and slots of healthy backends that have the model. A slot serves all models of its backend.",
           kind: "timeseries",
-          unit: "short",
+          unit: "none",
           width: 8,
           queries: [
             { expr: once("sgnet_queue_claimed_tasks", "model", MODEL), legend: "{{model}} running" },
-            { expr: once("sgnet_model_slots", "model", MODEL), legend: "{{model}} slots" },
+            { expr: once("sgnet_model_slots", "model", MODEL), legend: "{{model}} slots", dashed: true },
           ],
         },
         {
           title: "Workers that serve it",
           description: "Zero: requests wait until one comes, or their deadline.",
           kind: "timeseries",
-          unit: "short",
+          unit: "none",
           width: 8,
           floors: [1, 2],
           queries: [{ expr: once("sgnet_model_workers", "model", MODEL), legend: "{{model}}" }],
@@ -112,7 +116,7 @@ export const MODELS: Dashboard = {
           description:
             "A request elsewhere waits for a load first. Zero is normal for a model that nobody has asked for lately.",
           kind: "timeseries",
-          unit: "short",
+          unit: "none",
           width: 8,
           queries: [
             {
@@ -127,22 +131,40 @@ export const MODELS: Dashboard = {
       title: "What is made, and what fails?",
       panels: [
         {
-          title: "Tokens per second",
-          description: "Prompt tokens were read, completion tokens were made.",
+          title: "Tokens made",
+          description: "Completion tokens per second, as backends count them when an answer is over.",
           kind: "timeseries",
-          unit: "cps",
+          unit: "suffix: tokens/s",
           width: 8,
-          queries: [{ expr: rate("sgnet_tokens_total", MODEL, "model, kind"), legend: "{{model}} {{kind}}" }],
+          queries: [{ expr: tokens("completion"), legend: "{{model}}" }],
         },
         {
-          title: "Requests by outcome",
-          description: "Fault codes are explained in docs/operations.md.",
+          title: "Tokens read",
+          description:
+            "Prompt tokens per second. Far above those made: long prompts, which delay the first token.",
+          kind: "timeseries",
+          unit: "suffix: tokens/s",
+          width: 8,
+          queries: [{ expr: tokens("prompt"), legend: "{{model}}" }],
+        },
+        {
+          title: "Requests",
+          description: "Requests that ended, however they did.",
           kind: "timeseries",
           unit: "reqps",
           width: 8,
           stacked: true,
+          queries: [{ expr: rate("sgnet_tasks_ended_total", MODEL, "model"), legend: "{{model}}" }],
+        },
+        {
+          title: "Failing",
+          description:
+            "Requests that neither got a whole answer nor were left by their client. Fault codes are explained in docs/operations.md.",
+          kind: "timeseries",
+          unit: "reqps",
+          width: 12,
           queries: [
-            { expr: rate("sgnet_tasks_ended_total", MODEL, "model, code"), legend: "{{model}} {{code}}" },
+            { expr: rate("sgnet_tasks_ended_total", FAILED, "model, code"), legend: "{{model}} {{code}}" },
           ],
         },
         {
@@ -150,8 +172,8 @@ export const MODELS: Dashboard = {
           description:
             "Requests given up after too many deliveries. Each one is worth a look: it may be what kills workers.",
           kind: "timeseries",
-          unit: "short",
-          width: 8,
+          unit: "none",
+          width: 12,
           limits: [1, 10],
           queries: [{ expr: once("sgnet_dead_letters", "model", MODEL), legend: "{{model}}" }],
         },

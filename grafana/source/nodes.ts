@@ -6,6 +6,11 @@ const HERE = '{host=~"$host"}';
 /** Adds the host to series that have the worker only. */
 const HOST = `* on (worker) group_left (host) ${once("sgnet_worker_up", "worker, host", HERE)}`;
 
+/** Loads are too rare for a rate: all since the worker started. */
+const LOAD_TIME = ["sum", "count"]
+  .map((part) => `sum by (worker, backend, model) (sgnet_worker_model_load_seconds_${part})`)
+  .join(" / ");
+
 /** Which node is bad. */
 export const NODES: Dashboard = {
   uid: "sgnet-nodes",
@@ -19,11 +24,12 @@ export const NODES: Dashboard = {
         {
           title: "Backends that are up",
           description:
-            "1 when the backend answers its worker. No request goes to one at 0; its worker's log says why.",
+            "Does the backend answer its worker? No request goes to one that is down; its worker's log says why.",
           kind: "timeseries",
-          unit: "short",
+          unit: "none",
           width: 6,
           floors: [1, 1],
+          words: { 0: { text: "down" }, 1: { text: "up" } },
           queries: [
             { expr: once("sgnet_backend_up", "host, backend", HERE), legend: "{{host}} {{backend}}" },
           ],
@@ -31,11 +37,12 @@ export const NODES: Dashboard = {
         {
           title: "Circuits",
           description:
-            "2 (open): the backend failed with the model again and again and gets none of its requests. 1: it gets one as a probe. 0: all is well.",
+            "Open: the backend failed with the model again and again and gets none of its requests. Probing: it gets one. Closed: all is well.",
           kind: "timeseries",
-          unit: "short",
+          unit: "none",
           width: 6,
-          floors: [1, 2],
+          limits: [1, 2],
+          words: { 0: { text: "closed" }, 1: { text: "probing" }, 2: { text: "open" } },
           queries: [
             {
               expr: once("sgnet_model_circuit", "host, backend, model", HERE),
@@ -66,8 +73,8 @@ export const NODES: Dashboard = {
           width: 6,
           queries: [
             {
-              expr: quantile(0.95, "sgnet_worker_attempt_duration_seconds", "", "backend"),
-              legend: "{{backend}}",
+              expr: `${quantile(0.95, "sgnet_worker_attempt_duration_seconds", "", "worker, backend")} ${HOST}`,
+              legend: "{{host}} {{backend}}",
             },
           ],
         },
@@ -93,7 +100,7 @@ export const NODES: Dashboard = {
           title: "Tokens per second",
           description: "Completion tokens, by host, when an answer is over.",
           kind: "timeseries",
-          unit: "cps",
+          unit: "suffix: tokens/s",
           width: 8,
           stacked: true,
           queries: [
@@ -131,7 +138,7 @@ export const NODES: Dashboard = {
           description: "What each model takes, where the backend tells.",
           kind: "timeseries",
           unit: "bytes",
-          width: 12,
+          width: 8,
           stacked: true,
           queries: [
             {
@@ -145,13 +152,27 @@ export const NODES: Dashboard = {
           description:
             "How often a model came into memory. Many: models push each other out; spread them over nodes.",
           kind: "timeseries",
-          unit: "short",
-          width: 12,
+          unit: "none",
+          width: 8,
           limits: [10, 30],
           queries: [
             {
-              expr: "sum by (backend, model) (increase(sgnet_worker_model_loads_total[1h]))",
-              legend: "{{backend}} {{model}}",
+              expr: `round(sum by (worker, backend, model) (increase(sgnet_worker_model_loads_total[1h])) ${HOST})`,
+              legend: "{{host}} {{backend}} {{model}}",
+            },
+          ],
+        },
+        {
+          title: "Model load, mean",
+          description:
+            "How long requests waited for their model to be loaded, since the worker started, where it took half a second or more. Ollama tells it, others do not. Long: a slow disk, or a model too large for the node.",
+          kind: "timeseries",
+          unit: "s",
+          width: 8,
+          queries: [
+            {
+              expr: `(${LOAD_TIME}) ${HOST}`,
+              legend: "{{host}} {{backend}} {{model}}",
             },
           ],
         },
@@ -162,11 +183,13 @@ export const NODES: Dashboard = {
       panels: [
         {
           title: "Workers",
-          description: "1 in the last column: it drains, it takes no more requests.",
+          description: "A worker that drains takes no more requests.",
           kind: "table",
-          unit: "short",
+          unit: "none",
           width: 8,
           queries: [{ expr: once("sgnet_worker_draining", "worker, host, version", HERE), legend: "" }],
+          words: { 0: { text: "no", color: "green" }, 1: { text: "yes", color: "yellow" } },
+          columns: { host: "Host", worker: "Worker", version: "Version", Value: "Drains" },
         },
         {
           title: "Event-loop lag, p99",

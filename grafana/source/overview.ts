@@ -1,6 +1,7 @@
 import type { Dashboard } from "./panel.ts";
 import { mean, once, quantile, rate } from "./promql.ts";
 
+const IS_UP = { 0: { text: "down" }, 1: { text: "up" } } as const;
 const FAILED = '{code!~"ok|cancelled"}';
 
 /** Is all well, and if not, where to look. */
@@ -50,7 +51,7 @@ export const OVERVIEW: Dashboard = {
           description:
             "Requests in the queues that no worker has taken. All slots of their models are in use, or nobody serves them.",
           kind: "stat",
-          unit: "short",
+          unit: "none",
           width: 4,
           limits: [10, 100],
           queries: [{ expr: `sum(${once("sgnet_queue_waiting_tasks", "model")})`, legend: "waiting" }],
@@ -73,15 +74,15 @@ export const OVERVIEW: Dashboard = {
         {
           title: "Alive",
           description:
-            "Workers and gateways that announce themselves, and 1 when every gateway reaches Redis.",
+            "Workers and gateways that announce themselves, and whether every gateway reaches Redis.",
           kind: "stat",
-          unit: "short",
+          unit: "none",
           width: 4,
           floors: [1, 1],
           queries: [
             { expr: `count(${once("sgnet_worker_up", "worker")})`, legend: "workers" },
             { expr: "max(sgnet_gateways)", legend: "gateways" },
-            { expr: "min(sgnet_redis_up)", legend: "Redis" },
+            { expr: "min(sgnet_redis_up)", legend: "Redis", words: IS_UP },
           ],
         },
       ],
@@ -127,6 +128,7 @@ export const OVERVIEW: Dashboard = {
           unit: "reqps",
           width: 8,
           stacked: true,
+          colors: { ok: "green", cancelled: "blue" },
           queries: [{ expr: rate("sgnet_tasks_ended_total", "", "code"), legend: "{{code}}" }],
         },
         {
@@ -158,7 +160,7 @@ export const OVERVIEW: Dashboard = {
           title: "Waiting, by model",
           description: "Depth of each queue.",
           kind: "timeseries",
-          unit: "short",
+          unit: "none",
           width: 12,
           stacked: true,
           queries: [{ expr: once("sgnet_queue_waiting_tasks", "model"), legend: "{{model}}" }],
@@ -167,7 +169,7 @@ export const OVERVIEW: Dashboard = {
           title: "Tokens per second",
           description: "As backends count them, when an answer is over; a long answer shows late.",
           kind: "timeseries",
-          unit: "cps",
+          unit: "suffix: tokens/s",
           width: 12,
           queries: [{ expr: rate("sgnet_tokens_total", "", "kind"), legend: "{{kind}}" }],
         },

@@ -5,15 +5,38 @@ export interface Query {
   readonly expr: string;
   /** Names each line, e.g. `{{model}}`. */
   readonly legend: string;
+  /** Drawn as a limit: dashed, with nothing below it. */
+  readonly dashed?: boolean;
+  /** Of what is measured in something else than the rest of the panel: it has an axis at the right. */
+  readonly unit?: Unit;
+  readonly words?: Words;
 }
+
+/**
+ * Grafana's id of a unit. `none` is for whole numbers, `short` for others; what follows `suffix:` stands behind the
+ * number.
+ */
+export type Unit =
+  | "s"
+  | "percentunit"
+  | "reqps"
+  | "none"
+  | "short"
+  | "bytes"
+  | "suffix: tokens/s"
+  | "suffix: /s";
+
+type Color = "green" | "yellow" | "red" | "blue";
+
+/** What numbers stand for, by number. */
+export type Words = Readonly<Record<number, { readonly text: string; readonly color?: Color }>>;
 
 export interface Panel {
   readonly title: string;
   /** The question it answers and what to think of the answer. */
   readonly description: string;
   readonly kind: "timeseries" | "stat" | "table";
-  /** Grafana's id of a unit. */
-  readonly unit: "s" | "percentunit" | "reqps" | "short" | "bytes" | "Bps" | "cps";
+  readonly unit: Unit;
   readonly queries: readonly Query[];
   /** Columns of 24. */
   readonly width: number;
@@ -23,6 +46,11 @@ export interface Panel {
   readonly limits?: readonly [number, number];
   /** Below the first of these values it is red, below the second yellow. */
   readonly floors?: readonly [number, number];
+  /** Of lines whose name says how good they are. */
+  readonly colors?: Readonly<Record<string, Color>>;
+  readonly words?: Words;
+  /** The columns of a table by the labels they show, from left to right; `Value` is the number. */
+  readonly columns?: Readonly<Record<string, string>>;
 }
 
 /** A choice at the top of a dashboard. */
@@ -48,7 +76,7 @@ export interface Row {
 }
 
 const DATASOURCE = { type: "prometheus", uid: "${datasource}" } as const;
-const HEIGHTS: Readonly<Record<Panel["kind"], number>> = { timeseries: 8, stat: 4, table: 8 };
+const HEIGHTS: Readonly<Record<Panel["kind"], number>> = { timeseries: 9, stat: 4, table: 9 };
 const COLUMNS = 24;
 
 /** The dashboard as Grafana reads it from a file. */
@@ -139,33 +167,99 @@ function toPanel(panel: Panel): object {
     description,
     datasource: DATASOURCE,
     targets: panel.queries.map((query, index) => toTarget(panel, query, index)),
-    fieldConfig: { defaults: defaultsOf(panel), overrides: [] },
-    options: OPTIONS[kind],
-    ...(kind === "table" ? { transformations: TABLE_COLUMNS } : {}),
+    fieldConfig: { defaults: defaultsOf(panel), overrides: overridesOf(panel) },
+    options: optionsOf(panel),
+    ...(panel.columns === undefined ? {} : { transformations: [arrangement(panel.columns)] }),
   };
 }
 
 function toTarget({ kind }: Panel, { expr, legend }: Query, index: number): object {
-  const refId = String.fromCharCode("A".charCodeAt(0) + index);
+  const refId = refIdOf(index);
   const now = kind === "table" ? { instant: true, format: "table" } : { range: true };
   return { refId, datasource: DATASOURCE, expr, legendFormat: legend, ...now };
 }
 
 function defaultsOf(panel: Panel): object {
-  const { unit, kind } = panel;
-  const common = { unit, min: 0, noValue: "none", thresholds: { mode: "absolute", steps: stepsOf(panel) } };
-  if (kind !== "timeseries") return common;
+  const { unit, kind, words } = panel;
+  const common = {
+    unit,
+    ...(unit === "none" ? { decimals: 0 } : {}),
+    min: 0,
+    noValue: "none",
+    thresholds: { mode: "absolute", steps: stepsOf(panel) },
+    ...(words === undefined
+      ? {}
+      : { mappings: mappingsOf(words), max: Math.max(...Object.keys(words).map(Number)) }),
+  };
+  if (kind === "stat") return common;
+  if (kind === "table") return { ...common, custom: { minWidth: 80 } };
   const stacking = { mode: panel.stacked === true ? "normal" : "none", group: "A" };
   const limited = panel.limits === undefined && panel.floors === undefined ? "off" : "dashed";
-  const fillOpacity = panel.stacked === true ? 40 : 10;
   return {
     ...common,
-    custom: { lineWidth: 1, fillOpacity, showPoints: "never", stacking, thresholdsStyle: { mode: limited } },
+    custom: {
+      lineWidth: 1,
+      fillOpacity: fillOf(panel),
+      showPoints: "never",
+      stacking,
+      thresholdsStyle: { mode: limited },
+    },
   };
 }
 
+/** Per cent. What lies below many lines that cross would be mud. */
+function fillOf({ stacked, queries }: Panel): number {
+  if (stacked === true) return 40;
+  return queries.some(({ legend }) => legend.includes("{{")) ? 0 : 10;
+}
+
+function mappingsOf(words: Words): object[] {
+  const options = Object.fromEntries(
+    Object.entries(words).map(([value, word], index) => [value, { ...word, index }]),
+  );
+  return [{ type: "value", options }];
+}
+
+function overridesOf({ kind, queries, colors = {} }: Panel): object[] {
+  if (kind === "table") return [COLORED_NUMBERS];
+  const byQuery = queries.map((query, index) => ({
+    matcher: { id: "byFrameRefID", options: refIdOf(index) },
+    properties: [
+      ...(query.dashed === true ? DASHED : []),
+      ...(query.unit === undefined ? [] : ownAxis(query.unit)),
+      ...(query.words === undefined ? [] : [{ id: "mappings", value: mappingsOf(query.words) }]),
+    ],
+  }));
+  const byName = Object.entries(colors).map(([name, fixedColor]) => ({
+    matcher: { id: "byName", options: name },
+    properties: [{ id: "color", value: { mode: "fixed", fixedColor } }],
+  }));
+  return [...byQuery.filter(({ properties }) => properties.length > 0), ...byName];
+}
+
+const COLORED_NUMBERS = {
+  matcher: { id: "byType", options: "number" },
+  properties: [{ id: "custom.cellOptions", value: { type: "color-text" } }],
+} as const;
+
+const DASHED = [
+  { id: "custom.lineStyle", value: { fill: "dash", dash: [8, 8] } },
+  { id: "custom.fillOpacity", value: 0 },
+] as const;
+
+function ownAxis(unit: Unit): object[] {
+  return [
+    { id: "unit", value: unit },
+    { id: "custom.axisPlacement", value: "right" },
+  ];
+}
+
+function refIdOf(index: number): string {
+  return String.fromCharCode("A".charCodeAt(0) + index);
+}
+
 interface Step {
-  readonly color: "green" | "yellow" | "red";
+  readonly color: Color;
   /** Null for the first: from below. */
   readonly value: number | null;
 }
@@ -183,9 +277,22 @@ function stepsOf({ limits, floors }: Panel): Step[] {
   return [{ color: "red", value: null }, ...between, { color: "green", value: floors[1] }];
 }
 
+/** Several numbers in one panel leave no room for their curves. */
+function optionsOf({ kind, queries }: Panel): object {
+  return { ...OPTIONS[kind], ...(kind === "stat" && queries.length > 1 ? { graphMode: "none" } : {}) };
+}
+
 const OPTIONS: Readonly<Record<Panel["kind"], object>> = {
   timeseries: {
-    legend: { displayMode: "table", placement: "bottom", calcs: ["lastNotNull", "max"] },
+    legend: {
+      displayMode: "table",
+      placement: "bottom",
+      showLegend: true,
+      calcs: ["lastNotNull", "max"],
+      // The legend shows few lines before it scrolls: those that matter come first.
+      sortBy: "Max",
+      sortDesc: true,
+    },
     tooltip: { mode: "multi", sort: "desc" },
   },
   stat: {
@@ -196,10 +303,15 @@ const OPTIONS: Readonly<Record<Panel["kind"], object>> = {
   table: { showHeader: true, cellHeight: "sm" },
 };
 
-const TABLE_COLUMNS = [
-  { id: "merge", options: {} },
-  {
+/** Columns in their order under names for people; nothing else is shown. */
+function arrangement(columns: Readonly<Record<string, string>>): object {
+  const labels = Object.keys(columns);
+  return {
     id: "organize",
-    options: { excludeByName: { Time: true, instance: true, job: true, __name__: true } },
-  },
-];
+    options: {
+      excludeByName: { Time: true },
+      indexByName: Object.fromEntries(labels.map((label, index) => [label, index])),
+      renameByName: columns,
+    },
+  };
+}

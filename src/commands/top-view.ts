@@ -43,6 +43,7 @@ export function describe(picture: Picture): ToneLine[] {
     counted(totals.gateways, "gateway"),
     counted(totals.nodes, "node"),
     `${totals.busy} of ${totals.slots} slots busy`,
+    ...(totals.finishing > 0 ? [`${totals.finishing} finishing`] : []),
     `${totals.waiting} waiting`,
     `${totals.claimed} running`,
     `${rate(totals.tokensPerSecond)} tokens/s`,

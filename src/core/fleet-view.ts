@@ -15,8 +15,11 @@ export interface Totals {
   readonly gateways: number;
   readonly nodes: number;
   readonly backends: number;
+  /** Of the backends that take tasks: they are healthy, and their worker does not drain. */
   readonly slots: number;
   readonly busy: number;
+  /** Tasks that the other backends still run. */
+  readonly finishing: number;
   readonly waiting: number;
   readonly claimed: number;
   readonly deadLetters: number;
@@ -32,11 +35,11 @@ export interface ModelView {
   readonly deadLetters: number;
   /** Through all gateways. */
   readonly tokensPerSecond: number;
-  /** Slots of the healthy backends that have it. */
+  /** Slots of the backends that take its tasks. */
   readonly slots: number;
-  /** Hosts of the nodes that offer it. */
+  /** Hosts of the nodes with such a backend. */
   readonly nodes: readonly string[];
-  /** Backends that have it, and of these those that have it loaded. */
+  /** How many such backends there are, and how many of these have it loaded. */
   readonly backends: number;
   readonly resident: number;
 }
@@ -83,7 +86,8 @@ export function viewFleet({ gateways, workers, models, now }: FleetParts): Fleet
   const nodes = workers
     .map((worker) => viewNode(worker, now))
     .toSorted((a, b) => compare(a.host, b.host) || compare(a.worker, b.worker));
-  const views = models.map((reading) => viewModel(reading, workers, rates.get(reading.model) ?? 0));
+  const taking = workers.filter(({ draining }) => !draining);
+  const views = models.map((reading) => viewModel(reading, taking, rates.get(reading.model) ?? 0));
   const totals = sumUp({ gateways, nodes, models: views, rates });
   return { problems: findProblems(views, nodes), totals, models: views, nodes };
 }
@@ -154,12 +158,17 @@ function sumUp(parts: {
   readonly rates: ReadonlyMap<string, number>;
 }): Totals {
   const backends = parts.nodes.flatMap((node) => node.backends);
+  const taking = parts.nodes
+    .filter(({ draining }) => !draining)
+    .flatMap((node) => node.backends.filter(({ healthy }) => healthy));
+  const busy = sum(taking.map((it) => it.busy));
   return {
     gateways: parts.gateways.length,
     nodes: parts.nodes.length,
     backends: backends.length,
-    slots: sum(backends.map(({ slots }) => slots)),
-    busy: sum(backends.map(({ busy }) => busy)),
+    slots: sum(taking.map(({ slots }) => slots)),
+    busy,
+    finishing: sum(backends.map((it) => it.busy)) - busy,
     waiting: sum(parts.models.map(({ waiting }) => waiting)),
     claimed: sum(parts.models.map(({ claimed }) => claimed)),
     deadLetters: sum(parts.models.map(({ deadLetters }) => deadLetters)),

@@ -93,7 +93,7 @@ export class Presence {
       const state = await station.backend.inspect(AbortSignal.timeout(LOOK_LIMIT_MS));
       if (this.#stopped) return;
       await this.#ensureGroups(state.models.map((model) => model.key));
-      const before = residents(station);
+      const before = station.resident;
       const changed = station.update(state);
       this.#countLoads(station, before);
       if (changed) await this.#changed(station);
@@ -125,8 +125,9 @@ export class Presence {
 
   /** A model that comes and goes is found between two looks only: loads in between are not seen. */
   #countLoads(station: Station, before: ReadonlySet<string>): void {
+    if (!station.announced) return;
     const { metrics } = this.#options;
-    for (const model of residents(station)) {
+    for (const model of station.resident) {
       if (!before.has(model)) metrics.loaded(station.backend.name, model);
     }
   }
@@ -193,10 +194,4 @@ export class Presence {
       backends: stations.filter((one) => one.announced).map((one) => one.announcement()),
     };
   }
-}
-
-/** Models in the memory of an LLM server. */
-function residents(station: Station): ReadonlySet<string> {
-  const models = station.announced ? station.models : [];
-  return new Set(models.filter(({ resident }) => resident).map(({ key }) => key));
 }

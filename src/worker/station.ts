@@ -67,6 +67,11 @@ export class Station implements SlotLender {
     return this.#healthy ? this.#state.models : [];
   }
 
+  /** Keys of the models that were in the backend's memory when it last told. */
+  get resident(): ReadonlySet<string> {
+    return new Set(this.#state.models.filter(({ resident }) => resident).map(({ key }) => key));
+  }
+
   get slots(): number {
     return this.#fixedSlots > 0 ? this.#fixedSlots : (this.#state.slots ?? 1);
   }

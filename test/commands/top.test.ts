@@ -20,6 +20,7 @@ const PICTURE: Picture = {
       backends: 2,
       slots: 6,
       busy: 1,
+      finishing: 0,
       waiting: 2,
       claimed: 1,
       deadLetters: 0,

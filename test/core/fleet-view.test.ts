@@ -70,6 +70,7 @@ describe("the view of the fleet", () => {
       backends: 2,
       slots: 8,
       busy: 2,
+      finishing: 0,
       waiting: 3,
       claimed: 2,
       deadLetters: 0,
@@ -97,6 +98,21 @@ describe("the view of the fleet", () => {
       ],
     );
     assert.deepEqual(fleet.problems, []);
+  });
+
+  it("counts the slots of backends that take tasks, and apart what the others still run", () => {
+    const leaving = worker({ id: "w2", host: "two", draining: true, backends: [backend({ busy: 3 })] });
+    const down = worker({
+      id: "w3",
+      host: "three",
+      backends: [backend({ healthy: false, busy: 2, models: [] })],
+    });
+    const { totals, models, problems } = view([worker(), leaving, down], [queue()]);
+    assert.deepEqual([totals.busy, totals.slots, totals.finishing, totals.backends], [1, 4, 5, 3]);
+    assert.deepEqual([models[0]?.slots, models[0]?.nodes, models[0]?.backends], [4, ["one"], 1]);
+    assert.equal(problems.length, 2);
+    const last = view([leaving], [queue({ waiting: 1 })]);
+    assert.match(last.problems[0] ?? "", /^1 wait for tiny, which no node offers now/);
   });
 
   it("says in a sentence what is wrong", () => {

@@ -16,9 +16,9 @@ export interface RuleState {
   readonly lastError?: string;
 }
 
-/** A real Prometheus on loopback that scrapes gateways twice a second and evaluates our rules. */
+/** A real Prometheus on loopback that scrapes gateways, twice a second unless told otherwise, and evaluates our rules. */
 export class Prometheus {
-  readonly #url: string;
+  readonly url: string;
   readonly #dir: string;
   readonly #child: ChildProcess;
   readonly #spare: () => void;
@@ -26,7 +26,7 @@ export class Prometheus {
   #complaints = "";
 
   private constructor(url: string, dir: string, child: ChildProcess) {
-    this.#url = url;
+    this.url = url;
     this.#dir = dir;
     this.#child = child;
     this.#exited = once(child, "exit").catch(() => undefined);
@@ -36,11 +36,17 @@ export class Prometheus {
     });
   }
 
-  /** @param gateways URLs of gateways; the first tells of the fleet */
-  static async start(gateways: readonly string[]): Promise<Prometheus> {
+  /** @param gateways URLs of gateways; the first tells of the fleet @param everyS between two scrapes */
+  static async start(gateways: readonly string[], everyS = 0.5): Promise<Prometheus> {
     const dir = await mkdtemp(join(tmpdir(), "sgnet-prometheus-"));
     const config = join(dir, "prometheus.yml");
-    await writeFile(config, configFor(gateways.map((url) => new URL(url).host)));
+    await writeFile(
+      config,
+      configFor(
+        gateways.map((url) => new URL(url).host),
+        everyS,
+      ),
+    );
     const address = `127.0.0.1:${await freePort()}`;
     const args = [
       `--config.file=${config}`,
@@ -61,14 +67,14 @@ export class Prometheus {
 
   async #isReady(): Promise<boolean> {
     if (this.#child.exitCode !== null) throw new Error(`Prometheus ended: ${this.#complaints}`);
-    const response = await fetch(`${this.#url}/-/ready`).catch(() => undefined);
+    const response = await fetch(`${this.url}/-/ready`).catch(() => undefined);
     return response?.ok === true;
   }
 
   /** Values of an instant query, one per series; those that are no number are left out. Rejects with Prometheus' error. */
   async query(expr: string): Promise<number[]> {
     const response = await fetch(
-      `${this.#url}/api/v1/query?${new URLSearchParams({ query: expr }).toString()}`,
+      `${this.url}/api/v1/query?${new URLSearchParams({ query: expr }).toString()}`,
     );
     const answer = (await response.json()) as {
       status: string;
@@ -80,7 +86,7 @@ export class Prometheus {
   }
 
   async rules(): Promise<RuleState[]> {
-    const response = await fetch(`${this.#url}/api/v1/rules`);
+    const response = await fetch(`${this.url}/api/v1/rules`);
     const answer = (await response.json()) as { data: { groups: { rules: RuleState[] }[] } };
     return answer.data.groups.flatMap(({ rules }) => rules);
   }
@@ -93,9 +99,10 @@ export class Prometheus {
   }
 }
 
-function configFor(targets: readonly string[]): string {
+function configFor(targets: readonly string[], everyS: number): string {
+  const every = `${everyS * 1000}ms`;
   return JSON.stringify({
-    global: { scrape_interval: "500ms", scrape_timeout: "500ms", evaluation_interval: "1s" },
+    global: { scrape_interval: every, scrape_timeout: every, evaluation_interval: "1s" },
     rule_files: [RULES],
     scrape_configs: [
       { job_name: "sgnet-gateway", static_configs: [{ targets }] },

@@ -106,7 +106,7 @@ test(
   "every query of every dashboard and rule finds something in a real Prometheus beside a fleet at work",
   needs("prometheus", "promtool"),
   async (t) => {
-    const posts = [1, 2].map(() => ({ slots: 1, tokens: 8, tokenMs: 10, firstTokenMs: 30 }));
+    const posts = [1, 2].map(() => ({ slots: 1, tokens: 8, tokenMs: 10, firstTokenMs: 30, loadMs: 600 }));
     const fleet = await Fleet.start({ gateways: 2, posts });
     const load = new Load(fleet);
     const prometheus = await Prometheus.start(fleet.gateways.map(({ url }) => url));

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { listWorkers } from "../../src/redis/registry.ts";
 import type { Fleet } from "../journey/fleet.ts";
 import { until } from "../journey/until.ts";
 import { NO_BROWSER, openPage } from "./browser.ts";
@@ -151,6 +152,22 @@ describe("the live page", { skip: NO_BROWSER, timeout: 120_000 }, () => {
   });
 });
 
+/** Drains the only worker of a model, while it runs two requests. */
+async function drainWhileItWorks(fleet: Fleet, page: Visit["page"]): Promise<void> {
+  const totals = page.locator("#totals");
+  const load = startLoad(fleet.gateway.url, { "mistral-small-24b": 2 });
+  try {
+    await totals.filter({ hasText: /Slots busy[12] \/ 14Waiting/ }).waitFor({ timeout: 10_000 });
+    const workers = await listWorkers(fleet.probe, fleet.keys);
+    const leaving = workers.find(({ backends }) => backends.some(({ kind }) => kind === "openai"));
+    await page.getByRole("button", { name: `Drain ${leaving?.id}`, exact: true }).click();
+    await page.locator("#nodes .pill", { hasText: "draining" }).waitFor();
+    await totals.filter({ hasText: /Slots busy0 \/ 6Finishing[12]Waiting/ }).waitFor({ timeout: 10_000 });
+  } finally {
+    await load.stop();
+  }
+}
+
 describe("the live page with an admin key", { skip: NO_BROWSER, timeout: 120_000 }, () => {
   it("drains workers and runs dead letters again, and does neither with a wrong key", async () => {
     await visiting({ env: { SGNET_ADMIN_KEY: SECRET } }, async (fleet, { page }) => {
@@ -178,11 +195,7 @@ describe("the live page with an admin key", { skip: NO_BROWSER, timeout: 120_000
       await page.locator("#letters").getByText("None.").waitFor();
       assert.doesNotMatch((await page.locator("body").textContent()) ?? "", /a secret prompt/);
 
-      await page
-        .getByRole("button", { name: /^Drain w/ })
-        .first()
-        .click();
-      await page.locator("#nodes .pill", { hasText: "draining" }).waitFor();
+      await drainWhileItWorks(fleet, page);
       await page.getByRole("button", { name: /^Undrain w/ }).click();
       await page.getByRole("heading", { name: "All is well" }).waitFor();
       assert.deepEqual(await page.evaluate(FAINT), [], "contrast AA");

@@ -6,7 +6,7 @@ import { openLog } from "../../src/telemetry/log.ts";
 import { Presence } from "../../src/worker/presence.ts";
 import type { Station, Visit } from "../../src/worker/station.ts";
 import { FakeConnection } from "../redis/fake-connection.ts";
-import { idleStation } from "./station-rig.ts";
+import { idleStation, TINY_CARD } from "./station-rig.ts";
 
 let presence: Presence | undefined;
 
@@ -29,7 +29,7 @@ function watch(station: Station): Presence {
     now: () => 0,
     mono: () => 0,
     metrics: {
-      loaded: () => {},
+      loaded: (_backend, model) => told.push(`loaded ${model}`),
       gateChanged: (...change) => told.push(change.join(" ")),
       redisAnswered: () => {},
     },
@@ -69,6 +69,24 @@ describe("a look at a backend", () => {
     assert.equal(inspected.mock.callCount(), 3);
     t.mock.timers.tick(1000);
     assert.equal(inspected.mock.callCount(), 4);
+  });
+
+  it("counts a model that came into memory, and not the backend's return with what it had", async () => {
+    const station = idleStation(2);
+    const holding = async (...resident: string[]): Promise<void> => {
+      const models = [
+        { ...TINY_CARD, resident: resident.includes("tiny") },
+        { ...TINY_CARD, key: "small", resident: resident.includes("small") },
+      ];
+      station.backend.inspect = async () => ({ models, slots: 1 });
+      await presence?.look(station);
+    };
+    await look(station, new Fault("backend_unreachable", "gone"));
+    await holding("tiny");
+    assert.deepEqual(told, []);
+    await holding("small");
+    await holding("tiny", "small");
+    assert.deepEqual(told, ["loaded small", "loaded tiny"]);
   });
 
   it("that cannot be reached takes it for down, whatever it ran", async () => {

@@ -98,6 +98,7 @@ function showTotals(totals) {
   const numbers = [
     ["Nodes", totals.nodes],
     ["Slots busy", `${totals.busy} / ${totals.slots}`],
+    ...(totals.finishing > 0 ? [["Finishing", totals.finishing]] : []),
     ["Waiting", totals.waiting],
     ["Running", totals.claimed],
     ["Tokens/s", rounded(totals.tokensPerSecond)],

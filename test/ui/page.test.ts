@@ -160,7 +160,7 @@ async function drainWhileItWorks(fleet: Fleet, page: Visit["page"]): Promise<voi
     await totals.filter({ hasText: /Slots busy[12] \/ 14Waiting/ }).waitFor({ timeout: 10_000 });
     const workers = await listWorkers(fleet.probe, fleet.keys);
     const leaving = workers.find(({ backends }) => backends.some(({ kind }) => kind === "openai"));
-    await page.getByRole("button", { name: `Drain ${leaving?.id}`, exact: true }).click();
+    await page.getByRole("button", { name: `Drain ${leaving?.id}` }).click();
     await page.locator("#nodes .pill", { hasText: "draining" }).waitFor();
     await totals.filter({ hasText: /Slots busy0 \/ 6Finishing[12]Waiting/ }).waitFor({ timeout: 10_000 });
   } finally {

@@ -117,9 +117,14 @@ function explains(fault: string, excuses: readonly string[]): boolean {
   );
 }
 
-/** What is refused at the door is not in the log: the client is told why. */
-function reasonOf({ code, status, detail, reused }: Asked, ending: Ending): string {
-  if (ending === "error") return code ?? (detail.includes("Redis is not reachable") ? "redis_down" : detail);
+/** The code of an error. What is refused at the door is not in the log: the client is told why. */
+export function codeOf({ code, detail }: Asked): string | undefined {
+  return code ?? (detail.includes("Redis is not reachable") ? "redis_down" : undefined);
+}
+
+function reasonOf(asked: Asked, ending: Ending): string {
+  const { status, detail, reused } = asked;
+  if (ending === "error") return codeOf(asked) ?? detail;
   if (ending !== "broken" || status !== 0) return ending;
   return reused ? "unheard_again" : "unheard";
 }

@@ -1,31 +1,98 @@
+import { codeOf } from "./checker.ts";
 import type { Verdict } from "./engine.ts";
 import type { Asked, Disturbance, History } from "./history.ts";
 
+/** What befell the requests that were open while one kind of fault lasted. */
+export interface Tally {
+  readonly fault: string;
+  readonly times: number;
+  readonly requests: number;
+  readonly answered: number;
+  readonly left: number;
+  readonly reruns: number;
+  /** Longest time from the end of the fault to the next answer of a gateway, ms. */
+  readonly recoveryMs: number;
+  /** Longest time without an answer of a gateway that began while the fault lasted, ms. */
+  readonly silenceMs: number;
+  /** How many, by code. */
+  readonly errors: ReadonlyMap<string, number>;
+}
+
 /** What a run did, as a table of the faults and one line of sums. */
 export function reportOf({ history, breaches }: Verdict): string {
-  const names = [...new Set(history.disturbances.map(({ fault }) => fault))].toSorted();
-  const rows = names.map((name) => rowOf(name, history));
-  const head = ["fault", "times", "requests", "answered", "left", "reruns", "recovery ms", "errors"];
+  const head = [
+    "fault",
+    "times",
+    "requests",
+    "answered",
+    "left",
+    "reruns",
+    "recovery ms",
+    "silence ms",
+    "errors",
+  ];
+  const rows = talliesOf(history).map((tally) => [
+    tally.fault,
+    ...[tally.times, tally.requests, tally.answered, tally.left, tally.reruns].map(String),
+    ...[tally.recoveryMs, tally.silenceMs].map((ms) => String(Math.round(ms))),
+    told(tally.errors),
+  ]);
   return [table([head, ...rows]), sumsOf(history), `breaches: ${breaches.length}`].join("\n");
 }
 
+/** One for each kind of fault that there was, by name. */
+export function talliesOf(history: History): Tally[] {
+  const names = [...new Set(history.disturbances.map(({ fault }) => fault))].toSorted();
+  return names.map((name) => tallyOf(name, history));
+}
+
+/** The table of several runs, as docs/guarantees.md has it. */
+export function summaryOf(tallies: readonly Tally[]): string {
+  const byFault = Map.groupBy(
+    tallies.toSorted((a, b) => a.fault.localeCompare(b.fault)),
+    ({ fault }) => fault,
+  );
+  const rows = [...byFault].map(([fault, some]) => [
+    `\`${fault}\``,
+    ...(["times", "requests", "reruns"] as const).map((name) => String(sum(some, name))),
+    ...(["silenceMs", "recoveryMs"] as const).map((name) => most(some, name)),
+    told(merged(some.map(({ errors }) => errors)), "`"),
+  ]);
+  const head = ["fault", "times", "requests", "run again", "no answer for, s", "recovery, s", "errors"];
+  return [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
+
+function sum(tallies: readonly Tally[], name: "times" | "requests" | "reruns"): number {
+  return tallies.reduce((total, tally) => total + tally[name], 0);
+}
+
+function most(tallies: readonly Tally[], name: "silenceMs" | "recoveryMs"): string {
+  return (Math.max(...tallies.map((tally) => tally[name])) / 1000).toFixed(1);
+}
+
+function merged(counts: readonly ReadonlyMap<string, number>[]): Map<string, number> {
+  const all = new Map<string, number>();
+  for (const [name, times] of counts.flatMap((one) => [...one])) all.set(name, (all.get(name) ?? 0) + times);
+  return new Map([...all].toSorted(([, a], [, b]) => b - a));
+}
+
 /** The requests that were open during faults of this name. */
-function rowOf(name: string, history: History): string[] {
+function tallyOf(name: string, history: History): Tally {
   const faults = history.disturbances.filter(({ fault }) => fault === name);
   const met = history.asked.filter((asked) =>
     faults.some(({ from, to }) => from <= asked.endedAt && to >= asked.sentAt),
   );
-  const recovery = Math.max(0, ...faults.map((fault) => recoveryOf(fault, history.asked)));
-  return [
-    name,
-    String(faults.length),
-    String(met.length),
-    String(count(met, "complete")),
-    String(count(met, "left")),
-    String(rerunsOf(met, history)),
-    String(Math.round(recovery)),
-    errorsOf(met),
-  ];
+  return {
+    fault: name,
+    times: faults.length,
+    requests: met.length,
+    answered: count(met, "complete"),
+    left: count(met, "left"),
+    reruns: rerunsOf(met, history),
+    recoveryMs: Math.max(0, ...faults.map((fault) => recoveryOf(fault, history.asked))),
+    silenceMs: Math.max(0, ...faults.map((fault) => silenceOf(fault, history.asked))),
+    errors: errorsOf(met),
+  };
 }
 
 function count(asked: readonly Asked[], ending: Asked["ending"]): number {
@@ -41,38 +108,46 @@ function rerunsOf(asked: readonly Asked[], { runs }: History): number {
 /** So long after a master is lost its loss is felt at most, ms. */
 const MASTER_FELT_MS = 20_000;
 
-/**
- * From the end of the fault to the first answer of the gateway that is answered last, ms. For a lost master, whose own
- * return nobody waits for, the longest time in which a gateway gave no answer.
- */
-function recoveryOf({ fault, from, to }: Disturbance, asked: readonly Asked[]): number {
-  if (fault.startsWith("master")) return Math.max(...[0, 1].map((seat) => longestGap(seat, from, asked)));
-  const first = [0, 1].map((seat) => {
-    const ends = asked
-      .filter((one) => one.seat === seat && one.ending === "complete" && one.endedAt > to)
-      .map(({ endedAt }) => endedAt);
-    return ends.length === 0 ? 0 : Math.min(...ends) - to;
+const SEATS = [0, 1];
+
+/** When a gateway answered, in ascending order. */
+function answersOf(seat: number, asked: readonly Asked[]): number[] {
+  const answered = asked.filter((one) => one.seat === seat && one.ending === "complete");
+  return answered.map(({ endedAt }) => endedAt).toSorted((a, b) => a - b);
+}
+
+/** From the end of the fault to the first answer of the gateway that is answered last, ms. */
+function recoveryOf(fault: Disturbance, asked: readonly Asked[]): number {
+  // Nobody waits for the return of a master itself.
+  if (fault.fault.startsWith("master")) return silenceOf(fault, asked);
+  const first = SEATS.map((seat) => answersOf(seat, asked).find((endedAt) => endedAt > fault.to) ?? fault.to);
+  return Math.max(...first) - fault.to;
+}
+
+/** The longest time in which a gateway gave no answer, of those that began while the fault was felt, ms. */
+function silenceOf({ fault, from, to }: Disturbance, asked: readonly Asked[]): number {
+  const until = fault.startsWith("master") ? from + MASTER_FELT_MS : to;
+  const gaps = SEATS.flatMap((seat) => {
+    const ends = answersOf(seat, asked).filter((endedAt) => endedAt >= from);
+    return ends.map((endedAt, index) => ({ since: ends[index - 1] ?? from, endedAt }));
   });
-  return Math.max(...first);
+  const begun = gaps.filter(({ since }) => since <= until);
+  return Math.max(0, ...begun.map(({ since, endedAt }) => endedAt - since));
 }
 
-function longestGap(seat: number, from: number, asked: readonly Asked[]): number {
-  const ends = asked
-    .filter((one) => one.seat === seat && one.ending === "complete")
-    .map(({ endedAt }) => endedAt)
-    .filter((endedAt) => endedAt >= from && endedAt <= from + MASTER_FELT_MS)
-    .toSorted((a, b) => a - b);
-  return Math.max(...ends.map((endedAt, index) => endedAt - (ends[index - 1] ?? from)));
-}
-
-function errorsOf(asked: readonly Asked[]): string {
+function errorsOf(asked: readonly Asked[]): Map<string, number> {
   const counts = new Map<string, number>();
-  for (const { ending, code, status } of asked) {
+  for (const one of asked) {
+    const { ending, status } = one;
     if (ending === undefined || ending === "complete" || ending === "left") continue;
-    const name = ending === "error" ? (code ?? String(status)) : ending;
+    const name = ending === "error" ? (codeOf(one) ?? String(status)) : ending;
     counts.set(name, (counts.get(name) ?? 0) + 1);
   }
-  return [...counts].map(([name, times]) => `${name} ${times}`).join(", ");
+  return counts;
+}
+
+function told(errors: ReadonlyMap<string, number>, quote = ""): string {
+  return [...errors].map(([name, times]) => `${quote}${name}${quote} ${times}`).join(", ");
 }
 
 function sumsOf(history: History): string {
@@ -87,7 +162,7 @@ function sumsOf(history: History): string {
     `${count(asked, "complete")} answered`,
     `${count(asked, "left")} left by their clients`,
     `${rerunsOf(asked, history)} reruns`,
-    `errors: ${errorsOf(asked)}`,
+    `errors: ${told(errorsOf(asked))}`,
     `longest ${Math.round(longest)} ms`,
     `largest process ${Math.round(largest / 2 ** 20)} MB`,
   ];

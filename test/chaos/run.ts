@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import { run } from "./engine.ts";
 import { type FaultName, faultsOf } from "./faults.ts";
-import { reportOf } from "./report.ts";
+import { reportOf, summaryOf, talliesOf, type Tally } from "./report.ts";
 import { TOPOLOGIES, type Topology } from "./world.ts";
 
 /** `make chaos SECONDS=600 SEED=7 FAULTS=redis-kill,worker-freeze TOPOLOGY=cluster`: as long as wanted, over as many seeds. */
@@ -35,6 +35,8 @@ function faultsNamed(text: string, known: readonly FaultName[]): FaultName[] {
   return asked as FaultName[];
 }
 
+const tallies: Tally[] = [];
+
 const topology = topologyNamed(values.topology);
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
@@ -51,6 +53,7 @@ async function runSeed(seed: number, seconds: number): Promise<boolean> {
     tell: (text) => print(`${((performance.now() - began) / 1000).toFixed(1).padStart(7)} s ${text}`),
   });
   print(reportOf(verdict));
+  tallies.push(...talliesOf(verdict.history));
   print(`\nthe longest request:\n${verdict.longest}`);
   for (const story of verdict.stories) print(`\n${story}`);
   return verdict.breaches.length === 0;
@@ -65,6 +68,7 @@ while (left > 0) {
   left -= seconds;
   seed += 1;
 }
+print(`\n${summaryOf(tallies)}`);
 print(
   failed.length === 0 ? "\nEvery promise was kept." : `\nPromises were broken by seeds ${failed.join(" ")}.`,
 );

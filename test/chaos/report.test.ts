@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import type { Asked, Disturbance, History } from "./history.ts";
+import { summaryOf, talliesOf } from "./report.ts";
+
+const GOOD: Asked = {
+  wish: {
+    id: "c1-1",
+    dialect: "openai-chat",
+    stream: true,
+    tokens: 10,
+    firstTokenMs: 0,
+    tokenMs: 10,
+    padding: 0,
+    ballast: 0,
+    readPauseMs: 0,
+  },
+  seat: 0,
+  sentAt: 0,
+  reused: false,
+  status: 200,
+  firstTokenAt: 50,
+  tokens: 10,
+  deviation: undefined,
+  ending: "complete",
+  endedAt: 100,
+  detail: "",
+  code: "ok",
+};
+
+/** Both gateways answer at these moments, ms. */
+function answered(...at: readonly number[]): Asked[] {
+  return at.flatMap((endedAt) => [0, 1].map((seat) => ({ ...GOOD, seat, sentAt: endedAt - 50, endedAt })));
+}
+
+function historyOf(asked: readonly Asked[], ...disturbances: readonly Disturbance[]): History {
+  return { asked, runs: [], disturbances, calmAt: 9999, leaks: [], memory: [] };
+}
+
+const KILL: Disturbance = { fault: "redis-kill", target: 0, from: 1000, to: 3000 };
+
+test("the longest time without an answer began while the fault lasted, and may end after it", () => {
+  const [tally] = talliesOf(historyOf(answered(900, 1100, 3700, 9000), KILL));
+  assert.equal(tally?.silenceMs, 2600);
+  assert.equal(tally?.recoveryMs, 700);
+});
+
+test("nobody waits for the return of a master: all that follows its loss is its recovery", () => {
+  const master = { ...KILL, fault: "master-kill", to: 1500 };
+  const [tally] = talliesOf(historyOf(answered(1100, 2000, 6500, 6600), master));
+  assert.equal(tally?.recoveryMs, 4500);
+});
+
+test("runs are summed up: times and requests, the longest of the times, errors by code", () => {
+  const refused: Asked = {
+    ...GOOD,
+    sentAt: 1500,
+    endedAt: 1600,
+    ending: "error",
+    code: undefined,
+    status: 503,
+    detail: "Redis is not reachable",
+  };
+  const one = talliesOf(historyOf([...answered(2000, 4000), refused], KILL));
+  const two = talliesOf(
+    historyOf([...answered(3100), refused, { ...refused, code: "worker_lost" }], KILL, {
+      ...KILL,
+      fault: "redis-clock",
+    }),
+  );
+  assert.deepEqual(summaryOf([...one, ...two]).split("\n"), [
+    "| fault | times | requests | run again | no answer for, s | recovery, s | errors |",
+    "| --- | --- | --- | --- | --- | --- | --- |",
+    "| `redis-clock` | 1 | 2 | 0 | 2.1 | 0.1 | `redis_down` 1, `worker_lost` 1 |",
+    "| `redis-kill` | 2 | 5 | 0 | 2.1 | 1.0 | `redis_down` 2, `worker_lost` 1 |",
+  ]);
+});

@@ -31,7 +31,9 @@ export class Cleaner {
   readonly #owed = new Map<string, () => Promise<unknown>>();
   readonly #mono: () => number;
   /** The latest removals, the oldest first. */
-  readonly #removals: { readonly at: number; readonly remove: () => Promise<void> }[] = [];
+  readonly #removals: { readonly at: number; readonly name: string; readonly remove: () => Promise<void> }[] =
+    [];
+  #count = 0;
 
   constructor(options: { connection: Connection; keys: Keys; mono: () => number }) {
     this.#connection = options.connection;
@@ -107,7 +109,8 @@ export class Cleaner {
   async #remove(remove: () => Promise<void>, again: () => Promise<void> = remove): Promise<void> {
     await remove();
     this.#forgetRemovals();
-    this.#removals.push({ at: this.#mono(), remove: again });
+    this.#count += 1;
+    this.#removals.push({ at: this.#mono(), name: `again ${this.#count}`, remove: again });
   }
 
   #forgetRemovals(): void {
@@ -118,8 +121,7 @@ export class Cleaner {
 
   #removeAgain(): void {
     this.#forgetRemovals();
-    // When Redis is away again already, the next reconnect comes back to them.
-    for (const { remove } of this.#removals) remove().catch(() => undefined);
+    for (const { name, remove } of this.#removals) this.#do(name, remove);
   }
 
   #do(name: string, work: () => Promise<unknown>): void {

@@ -13,6 +13,9 @@ const SUSPECT_MS = 3000;
 
 const TASKS_PER_CALL = 256;
 
+/** A Redis that refuses to open replies after a reconnect, since it loads its data, is asked again after this, ms. */
+const RETRY_MS = 200;
+
 /** A task that is lost again and again is given up: something eats it. */
 const MOST_REQUEUES = 3;
 
@@ -43,12 +46,19 @@ export class Recovery {
     this.#options = options;
   }
 
-  /** To be called at each reconnect of the command connection. */
+  /** To be called at each reconnect of the command connection. Never rejects. */
   async reconnected(): Promise<void> {
-    const { replies, mono } = this.#options;
+    const { replies, mono, connection } = this.#options;
+    clearTimeout(this.#timer);
     const since = mono();
     const exchanges = [...replies.all()];
-    await this.#reopen(exchanges);
+    try {
+      await this.#reopen(exchanges);
+    } catch {
+      // When it is away again the next reconnect starts over.
+      if (connection.ready) this.#timer = setTimeout(() => void this.reconnected(), RETRY_MS);
+      return;
+    }
     replies.fillAll();
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {

@@ -112,7 +112,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
       },
     });
     connection.onReconnect(() => {
-      this.#recovery.reconnected().catch(() => undefined);
+      void this.#recovery.reconnected();
     });
     options.channel.onReconnect(() => {
       this.#replies.fillAll();

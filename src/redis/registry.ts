@@ -32,6 +32,11 @@ export async function announceWorker(
   await Promise.all(commands);
 }
 
+/** Renews what a worker has announced, if it is there still. */
+export async function prolongWorker(connection: Connection, keys: Keys, id: string): Promise<void> {
+  await connection.command("PEXPIRE", keys.worker(id), String(PRESENCE_MS));
+}
+
 export async function forgetWorker(connection: Connection, keys: Keys, id: string): Promise<void> {
   await Promise.all([
     connection.command("DEL", keys.worker(id)),

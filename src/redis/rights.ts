@@ -141,6 +141,7 @@ function worker(keys: Keys): readonly Sample[] {
     ["XADD", keys.dead(MODEL), "*", "t", ""],
     ["SET", keys.deadBody(MODEL, TASK), ""],
     ["ZADD", keys.deads(), "0", MODEL],
+    ["PEXPIRE", keys.worker(WORKER), "1"],
     ["SET", keys.worker(WORKER), ""],
     ["GET", keys.worker(WORKER)],
     ["DEL", keys.worker(WORKER)],

@@ -2,6 +2,7 @@ import { Fault, toFault } from "../core/fault.ts";
 import { replyErrorCode } from "../redis/connection.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
+import { prolongWorker } from "../redis/registry.ts";
 import { claimReply, openAmong } from "../redis/reply-stream.ts";
 import {
   dropIdleConsumers,
@@ -171,15 +172,19 @@ export class Keeper {
    * cluster away the leases in the others are kept.
    */
   async #heartbeat(): Promise<void> {
-    const { connection, roll, mono, leaseMs, trust } = this.#options;
+    const { connection, keys, worker, roll, mono, leaseMs, trust } = this.#options;
     void trust.look();
     const late = mono() - this.#beatAt > leaseMs;
     const keeping = [...byModel(roll.all())].map(async ([model, attempts]) => {
       await this.#renew(model, late ? await this.#dropLost(model, attempts) : attempts);
     });
+    // Whoever holds nothing finds out, too, whether others could renew what they hold.
+    if (keeping.length === 0) keeping.push(prolongWorker(connection, keys, worker));
     const kept = await Promise.allSettled(keeping);
-    // Redis is away: without it leases do not run out. The next heartbeat that reaches all of it asks what is held.
-    if (!connection.ready || kept.some(({ status }) => status === "rejected")) return;
+    // Redis is away, or takes nothing: the next heartbeat that reaches all of it asks what is held.
+    const errors = kept.flatMap((one) => (one.status === "rejected" ? [toFault(one.reason)] : []));
+    if (errors.some(({ code }) => code === "redis_down")) trust.refused();
+    if (errors.length > 0 || !connection.ready) return;
     this.#beatAt = mono();
     await this.#dropUnwanted().catch(() => undefined);
   }

@@ -16,7 +16,8 @@ export interface TrustOptions {
 
 /**
  * Whether what Redis shows of others may be believed. Leases and announcements live by the clock of Redis, and die
- * while those who renew them are well: when Redis was away, when it stands still, and when its clock is put forward.
+ * while those who renew them are well: when Redis was away, refuses what is written, stands still, and when its clock
+ * is put forward.
  * For a while after that nobody is taken for silent, so that all can renew what they have.
  */
 export class Trust {
@@ -36,6 +37,11 @@ export class Trust {
   reconnected(): void {
     this.#ahead = [];
     this.#askedAt = undefined;
+    this.#suspend(1.5 * this.#options.leaseMs);
+  }
+
+  /** To be called when a lease could not be renewed: nor could those of others, and all look old when they can be. */
+  refused(): void {
     this.#suspend(1.5 * this.#options.leaseMs);
   }
 

@@ -119,3 +119,19 @@ test("what Redis refuses without a cut is tried again", async () => {
   assert.equal(connection.arrived[refused], "UNLINK test:r:{g}:g.3");
   cleaner.stop();
 });
+
+test("what was removed lately is removed again also where Redis loads its data first", async () => {
+  const connection = new FakeConnection();
+  const cleaner = cleanerOf(connection);
+  cleaner.abandoned(exchangeOf("g.1").exchange);
+  await turn();
+  connection.cut();
+  connection.answer = () => Promise.reject(new Fault("redis_down", "LOADING"));
+  connection.mend();
+  await turn();
+  connection.answer = () => null;
+  const refused = connection.arrived.length;
+  await until("another try", () => connection.arrived.length > refused);
+  assert.equal(connection.arrived[refused], "UNLINK test:r:{g}:g.1");
+  cleaner.stop();
+});

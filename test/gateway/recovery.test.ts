@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { systemAmbient } from "../../src/core/ambient.ts";
+import { Fault } from "../../src/core/fault.ts";
 import type { Task } from "../../src/core/task.ts";
 import type { Exchange } from "../../src/gateway/exchange.ts";
 import { Opener } from "../../src/gateway/opener.ts";
@@ -10,6 +11,7 @@ import { emit } from "../../src/redis/reply-stream.ts";
 import { acknowledge } from "../../src/redis/task-stream.ts";
 import { encodeFrame } from "../../src/wire/frame-codec.ts";
 import { until } from "../journey/until.ts";
+import { FakeConnection } from "../redis/fake-connection.ts";
 import { openRedisRig, type RedisRig } from "../redis/rig.ts";
 import { exchangeOf, type ExchangeRig } from "./exchange-rig.ts";
 
@@ -156,4 +158,21 @@ describe("a reply stream that lost its beginning", () => {
     assert.equal(rig.outcomes[0]?.fault?.code, "worker_lost");
     assert.match(rig.reply.text, /^ab\{"error"/);
   });
+});
+
+it("replies are opened again as soon as a Redis that loads its data takes them", async () => {
+  const connection = new FakeConnection();
+  const { keys } = redis;
+  let filled = 0;
+  const { exchange } = exchangeOf("g.9");
+  const replies = { all: () => [exchange].values(), fillAll: () => (filled += 1) } as unknown as Replies;
+  const opener = new Opener({ connection, keys });
+  const { mono } = systemAmbient;
+  const recovery = new Recovery({ connection, keys, replies, opener, mono, onUnwanted: ignore });
+  connection.answer = () => Promise.reject(new Fault("redis_down", "LOADING"));
+  await recovery.reconnected();
+  assert.equal(filled, 0);
+  connection.answer = () => 1;
+  await until("replies that were opened", () => filled === 1);
+  recovery.stop();
 });

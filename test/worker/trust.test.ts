@@ -60,6 +60,16 @@ describe("trust in what Redis shows of others", () => {
     assert.equal(await rig.lookAfter(1500), true);
   });
 
+  it("is suspended when a lease could not be renewed, until it can be for long enough", async () => {
+    const rig = new Rig();
+    await rig.trust.look();
+    rig.trust.refused();
+    assert.equal(await rig.lookAfter(14_000), false);
+    rig.trust.refused();
+    assert.equal(await rig.lookAfter(14_000), false);
+    assert.equal(await rig.lookAfter(1500), true);
+  });
+
   it("bears small jumps, and any backwards", async () => {
     const rig = new Rig();
     await rig.trust.look();

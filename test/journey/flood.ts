@@ -133,6 +133,20 @@ export class LazyReader {
     await over.promise;
   }
 
+  /** Reads on at a slow pace, until the end of the answer or the connection: at most so many bytes, so often. */
+  async readSteadily(pace: { readonly bytes: number; readonly everyMs: number }): Promise<void> {
+    const over = Promise.withResolvers<void>();
+    this.socket.setEncoding("latin1");
+    this.socket.once("close", () => over.resolve());
+    const clock = setInterval(() => {
+      const text: unknown = this.socket.read(Math.min(pace.bytes, this.socket.readableLength));
+      if (typeof text === "string") this.#hear(text);
+      if (this.isDone) over.resolve();
+    }, pace.everyMs);
+    await over.promise;
+    clearInterval(clock);
+  }
+
   leave(): void {
     this.socket.destroy();
   }

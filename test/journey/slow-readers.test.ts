@@ -1,21 +1,23 @@
 import assert from "node:assert/strict";
+import type { TestContext } from "node:test";
 import { asArray, asText } from "../../src/redis/replies.ts";
 import { type Fleet, journey, MODEL } from "./fleet.ts";
 import { Flood, LazyReader } from "./flood.ts";
+import type { Program } from "./program.ts";
 import { until } from "./until.ts";
 
 /** A journey with one worker beside a flood. */
 function flooded(
   name: string,
   env: Readonly<Record<string, string>>,
-  run: (fleet: Fleet, flood: Flood) => Promise<void>,
+  run: (fleet: Fleet, flood: Flood, t: TestContext) => Promise<void>,
 ): void {
-  journey(name, { posts: [], env }, async (fleet) => {
+  journey(name, { posts: [], env }, async (fleet, t) => {
     const flood = await Flood.start();
     try {
       await fleet.addBareWorker({ SGNET_BACKENDS: `openai+${flood.url}`, SGNET_SLOTS: "300" });
       await fleet.known(MODEL);
-      await run(fleet, flood);
+      await run(fleet, flood, t);
     } finally {
       await flood.stop();
     }
@@ -36,6 +38,16 @@ async function replyBytes(fleet: Fleet): Promise<number> {
 }
 
 const EVENTS = 1000;
+
+function numbersBelow(count: number): number[] {
+  return Array.from({ length: count }, (_, index) => index);
+}
+
+/** Resident memory of a process, bytes. */
+async function memoryOf(gateway: Program): Promise<number> {
+  const text = await (await fetch(`${gateway.url}/metrics`)).text();
+  return Number(/^process_resident_memory_bytes (\S+)$/m.exec(text)?.[1]);
+}
 
 /** More than the sockets on the way take, and what may lie in Redis; far less than the answer of 64 MB. */
 const MOST_BYTES = 40_000_000;
@@ -97,3 +109,55 @@ flooded("many readers that do not read keep nobody waiting", {}, async (fleet, f
   quick.leave();
   await until("stopped backends", () => flood.flows.every(({ outcome }) => outcome !== "open"));
 });
+
+/** So many readers never read, and as many read steadily. */
+const CROWD = 100;
+
+const STEADY_EVENTS = 40;
+
+/** What lies in wait for the crowd is in Redis and in the system's buffers; bytes. */
+const MOST_MEMORY = 400_000_000;
+
+flooded(
+  "200 slow readers: the quick are served meanwhile, the steady get all, those that never read are cut",
+  { SGNET_SLOW_CLIENT_MS: "5000" },
+  async (fleet, flood, t) => {
+    const never = Array.from({ length: CROWD }, () => new LazyReader(fleet.gateway, 1000));
+    const steady = Array.from({ length: CROWD }, () => new LazyReader(fleet.gateway, STEADY_EVENTS));
+    const pace = { bytes: 32 * 1024, everyMs: 100 };
+    const read = Promise.all(steady.map((reader) => reader.readSteadily(pace)));
+    const behind = (): number =>
+      flood.flows.filter(({ blocked, outcome }) => blocked || outcome === "aborted").length;
+    await until("a crowd that is behind", () => behind() >= CROWD, 60_000);
+    const waits: number[] = [];
+    for (let n = 0; n < 20; n += 1) {
+      const quick = new LazyReader(fleet.gateway, 5);
+      const askedAt = performance.now();
+      await quick.read();
+      waits.push(Math.round(performance.now() - askedAt));
+      assert.deepEqual(quick.seen, numbersBelow(5));
+      quick.leave();
+    }
+    t.diagnostic(`ms that quick readers took: ${waits.join(" ")}`);
+    assert.ok(
+      steady.some(({ isDone }) => !isDone),
+      "the quick did not wait for the slow",
+    );
+    pace.bytes = 1024 * 1024;
+    await read;
+    for (const { isDone, seen } of steady) {
+      assert.equal(isDone, true);
+      assert.deepEqual(seen, numbersBelow(STEADY_EVENTS));
+    }
+    const aborted = (): number => flood.flows.filter(({ outcome }) => outcome === "aborted").length;
+    await until("cuts", () => aborted() === CROWD, 60_000);
+    const memory = await memoryOf(fleet.gateway);
+    assert.ok(memory < MOST_MEMORY, `the gateway takes ${memory} bytes`);
+    for (const reader of never) {
+      await reader.read();
+      assert.equal(reader.isDone, false);
+      assert.deepEqual(reader.seen, numbersBelow(reader.seen.length));
+    }
+    for (const reader of steady) reader.leave();
+  },
+);

@@ -30,7 +30,8 @@ const GOOD: Asked = {
 
 /** Both gateways answer at these moments, ms. */
 function answered(...at: readonly number[]): Asked[] {
-  return at.flatMap((endedAt) => [0, 1].map((seat) => ({ ...GOOD, seat, sentAt: endedAt - 50, endedAt })));
+  const answer = (seat: number, endedAt: number): Asked => ({ ...GOOD, seat, sentAt: endedAt - 50, endedAt });
+  return at.flatMap((endedAt) => [answer(0, endedAt), answer(1, endedAt)]);
 }
 
 function historyOf(asked: readonly Asked[], ...disturbances: readonly Disturbance[]): History {

@@ -31,13 +31,14 @@ export function reportOf({ history, breaches }: Verdict): string {
     "silence ms",
     "errors",
   ];
-  const rows = talliesOf(history).map((tally) => [
-    tally.fault,
-    ...[tally.times, tally.requests, tally.answered, tally.left, tally.reruns].map(String),
-    ...[tally.recoveryMs, tally.silenceMs].map((ms) => String(Math.round(ms))),
-    told(tally.errors),
-  ]);
+  const rows = talliesOf(history).map(cellsOf);
   return [table([head, ...rows]), sumsOf(history), `breaches: ${breaches.length}`].join("\n");
+}
+
+function cellsOf(tally: Tally): string[] {
+  const { fault, times, requests, answered, left, reruns, recoveryMs, silenceMs, errors } = tally;
+  const numbers = [times, requests, answered, left, reruns, Math.round(recoveryMs), Math.round(silenceMs)];
+  return [fault, ...numbers.map(String), told(errors)];
 }
 
 /** One for each kind of fault that there was, by name. */
@@ -54,8 +55,11 @@ export function summaryOf(tallies: readonly Tally[]): string {
   );
   const rows = [...byFault].map(([fault, some]) => [
     `\`${fault}\``,
-    ...(["times", "requests", "reruns"] as const).map((name) => String(sum(some, name))),
-    ...(["silenceMs", "recoveryMs"] as const).map((name) => most(some, name)),
+    sum(some, "times"),
+    sum(some, "requests"),
+    sum(some, "reruns"),
+    most(some, "silenceMs"),
+    most(some, "recoveryMs"),
     told(merged(some.map(({ errors }) => errors)), "`"),
   ]);
   const head = ["fault", "times", "requests", "run again", "no answer for, s", "recovery, s", "errors"];

@@ -28,9 +28,12 @@ const GOOD: Asked = {
   code: "ok",
 };
 
+function answer(seat: number, endedAt: number): Asked {
+  return { ...GOOD, seat, sentAt: endedAt - 50, endedAt };
+}
+
 /** Both gateways answer at these moments, ms. */
 function answered(...at: readonly number[]): Asked[] {
-  const answer = (seat: number, endedAt: number): Asked => ({ ...GOOD, seat, sentAt: endedAt - 50, endedAt });
   return at.flatMap((endedAt) => [answer(0, endedAt), answer(1, endedAt)]);
 }
 

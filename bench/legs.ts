@@ -10,6 +10,7 @@ import type { LoadDialect } from "./cases.ts";
 import { PEERS, findProgram } from "./peers.ts";
 import { PROFILES } from "./profiles.ts";
 import { askRedis } from "./redis-wire.ts";
+import { NODE_FLAGS, compileCache } from "../src/commands/own-process.ts";
 
 /**
  * `direct`: to the backend; `floor`: through a bare reverse proxy; `gateway`: through gateway, Redis and worker; else the
@@ -70,6 +71,22 @@ export function startScript(
   });
 }
 
+/** Starts a gateway or worker with the flags and the compile cache that `sgnet up` gives them. */
+function startService(
+  context: LegContext,
+  role: string,
+  command: "gateway" | "worker",
+  settings: NodeJS.ProcessEnv,
+): Child {
+  const env = {
+    ...cleanEnv(),
+    ...compileCache({ cacheDir: process.env["SGNET_CACHE_DIR"] ?? "" }),
+    NODE_OPTIONS: NODE_FLAGS.join(" "),
+    ...settings,
+  };
+  return startScript(context, role, ["../src/cli.ts", command], env);
+}
+
 /** Starts the processes of a way and waits until it answers. Throws when one does not start. */
 export async function startLeg(name: LegName, context: LegContext): Promise<Leg> {
   if (name === "direct") return { name, port: context.backendPorts[0] ?? 0, pids: {} };
@@ -102,17 +119,14 @@ async function startGateway(context: LegContext): Promise<Leg> {
   const redisPort = await freePort();
   const redis = await startRedis(context, redisPort);
   const settings = { ...gatewaySettings(context.slots), SGNET_PROCESSES: String(context.processes) };
-  const env = { ...cleanEnv(), ...settings, REDIS_URL: `redis://127.0.0.1:${redisPort}` };
+  const env = { ...settings, REDIS_URL: `redis://127.0.0.1:${redisPort}` };
   const port = await freePort();
-  const gateway = startScript(context, "gateway", ["../src/cli.ts", "gateway"], {
-    ...env,
-    PORT: String(port),
-  });
+  const gateway = startService(context, "gateway", "gateway", { ...env, PORT: String(port) });
   const posts = context.backendPorts.flatMap((backendPort) =>
     Array<number>(context.workers).fill(backendPort),
   );
   const workers = posts.map((backendPort, index) =>
-    startScript(context, index === 0 ? "worker" : `worker ${index + 1}`, ["../src/cli.ts", "worker"], {
+    startService(context, index === 0 ? "worker" : `worker ${index + 1}`, "worker", {
       ...env,
       SGNET_BACKENDS: `${context.backendDialect}+http://127.0.0.1:${backendPort}`,
     }),

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import type { Command } from "./commands/command-line.ts";
 import { explain } from "./commands/explain.ts";
+import { holdYoungGeneration } from "./commands/young-generation.ts";
 import { loadSettings } from "./config/load.ts";
 import { REDIS_SETTINGS } from "./config/redis-settings.ts";
 
@@ -23,12 +24,18 @@ const COMMANDS: readonly Command[] = [
   {
     name: "gateway",
     describe: "Run a gateway: the HTTP front end",
-    run: async (settings) => (await import("./commands/gateway.ts")).runGateway(settings),
+    run: async (settings) => {
+      holdYoungGeneration();
+      return (await import("./commands/gateway.ts")).runGateway(settings);
+    },
   },
   {
     name: "worker",
     describe: "Run a worker: it takes tasks from Redis to the LLM servers it can reach",
-    run: async (settings) => (await import("./commands/worker.ts")).runWorker(settings),
+    run: async (settings) => {
+      holdYoungGeneration();
+      return (await import("./commands/worker.ts")).runWorker(settings);
+    },
   },
   {
     name: "status",

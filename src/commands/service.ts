@@ -2,6 +2,7 @@ import { isOwnChild } from "../config/environment.ts";
 import type { Log } from "../telemetry/log.ts";
 import { explain } from "./explain.ts";
 import { listenForStop } from "./stop-request.ts";
+import { freeYoungGeneration } from "./young-generation.ts";
 
 /** What a started gateway or worker offers. */
 export interface Service {
@@ -30,6 +31,7 @@ export async function runService<Started extends Service>(options: ServiceOption
   const starting = options.start();
   try {
     const started = await Promise.race([starting, stop.requested]);
+    freeYoungGeneration();
     if (started !== undefined) {
       await tell(options.portOf === undefined ? {} : { port: options.portOf(started) });
       await stop.requested;

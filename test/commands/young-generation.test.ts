@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { describe, it } from "node:test";
+import { promisify } from "node:util";
+
+const FOLDER = new URL("../../src/", import.meta.url);
+
+/** A process of its own: what is tried concerns all of a process. Prints MB of its young generation, held and freed. */
+const SCRIPT = `
+import { getHeapSpaceStatistics } from "node:v8";
+import { setImmediate } from "node:timers/promises";
+import { runService } from "${new URL("commands/service.ts", FOLDER).href}";
+import { holdYoungGeneration } from "${new URL("commands/young-generation.ts", FOLDER).href}";
+import { openLog } from "${new URL("telemetry/log.ts", FOLDER).href}";
+
+function loadedMb() {
+  const kept = [];
+  while (kept.length < 400_000) kept.push({ at: kept.length });
+  const space = getHeapSpaceStatistics().find((its) => its.space_name === "new_space");
+  return space.space_size / 1e6;
+}
+holdYoungGeneration();
+const held = loadedMb();
+const log = openLog({ level: "error", format: "json" });
+void runService({ log, start: async () => ({ stop: async () => {} }) });
+await setImmediate();
+console.log(JSON.stringify({ held, freed: loadedMb() }));
+`;
+
+describe("the young generation of a service", () => {
+  it("stays small while the service starts, and grows afterwards", async () => {
+    const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", SCRIPT]);
+    const { held, freed } = JSON.parse(stdout) as { held: number; freed: number };
+    assert.ok(held < 8, `held: ${held} MB`);
+    assert.ok(freed > 12, `freed: ${freed} MB`);
+  });
+});

@@ -132,7 +132,7 @@ function textOf(flag: unknown): string | undefined {
 }
 
 /**
- * A command alone, without flags, needs no command line to be read: what services run spare themselves the reader, 7 MB
+ * A command alone, without flags, needs no command line to be read: what services run spare themselves the reader, 8 MB
  * of memory and a tenth of a second.
  */
 async function main(): Promise<number> {

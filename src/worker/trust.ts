@@ -65,6 +65,8 @@ export class Trust {
     this.#askedAt ??= askedAt;
     try {
       const clocks = (await readClocks(connection)).toSorted((a, b) => a - b);
+      // Who waited for Redis as long renews what it holds with its next heartbeat.
+      if (this.isSlow(askedAt)) this.#suspend(this.#options.leaseMs / 2);
       this.#compare(clocks, { askedAt, answeredAt: mono() });
     } catch {
       return false;

@@ -218,3 +218,30 @@ test("a task waits where the circuit of its model is open, and no slot is kept f
   await until("a probe", () => ran.length > 0);
   assert.deepEqual(ran, ["g.7"]);
 });
+
+/** The real Redis, where nothing can be written. */
+class ReadOnlyConnection extends FakeConnection {
+  override async command(...args: Argument[]): Promise<unknown> {
+    const name = String(args[0]);
+    this.arrived.push(name);
+    if (name === "PEXPIRE") throw new Fault("redis_down", "MISCONF");
+    return redis.connection.command(...args);
+  }
+}
+
+test("leases that nobody could renew are not judged as soon as Redis takes writes again", async (t) => {
+  const ran: string[] = [];
+  await silent("g.10");
+  const connection = new ReadOnlyConnection();
+  // Holds nothing: it is told by a write of its own.
+  const keeper = keeperOf("idle", ran, { connection, leaseMs: 3000 });
+  t.after(() => {
+    keeper.stop();
+  });
+  keeper.start();
+  await until("a heartbeat", () => connection.arrived.includes("PEXPIRE"));
+  await keeper.sweepModel("tiny");
+  assert.deepEqual(ran, []);
+  await keeperOf("elsewhere", ran).sweepModel("tiny");
+  assert.deepEqual(ran, ["g.10"]);
+});

@@ -146,5 +146,5 @@ export class Cleaner {
 
 /** True when the body of the request lies under its own key. */
 function hasBody(exchange: Exchange): boolean {
-  return exchange.task.body.length > INLINE_BYTES;
+  return exchange.bodyBytes > INLINE_BYTES;
 }

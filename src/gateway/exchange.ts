@@ -51,7 +51,8 @@ export interface Outcome {
  * frame or a heartbeat, commits status and headers: from then on a fault is told within the stream.
  */
 export class Exchange {
-  readonly task: Task;
+  /** Bytes of the request's body. */
+  readonly bodyBytes: number;
   readonly model: string;
   readonly startedAt: number;
   /** Entry id in the queue once Redis has confirmed it, and ms from accepting the request until then. */
@@ -70,6 +71,7 @@ export class Exchange {
   metered = 0;
   readonly #reply: HttpReply;
   readonly #host: ExchangeHost;
+  #task: Task;
   #phase: Phase = "opening";
   #attempt = 0;
   #seq = 0;
@@ -89,7 +91,8 @@ export class Exchange {
   #held = false;
 
   constructor(options: { task: Task; model: string; reply: HttpReply; host: ExchangeHost }) {
-    this.task = options.task;
+    this.#task = options.task;
+    this.bodyBytes = options.task.body.length;
     this.model = options.model;
     this.#reply = options.reply;
     this.#host = options.host;
@@ -105,6 +108,11 @@ export class Exchange {
     this.#reply.onDrain(() => {
       this.#drained();
     });
+  }
+
+  /** Its body is dropped when the answer begins: from then on it cannot run again. */
+  get task(): Task {
+    return this.#task;
   }
 
   get phase(): Phase {
@@ -274,7 +282,10 @@ export class Exchange {
   }
 
   #write({ bytes, head }: Frame): void {
-    this.#begun = true;
+    if (!this.#begun) {
+      this.#begun = true;
+      this.#task = { ...this.#task, body: NO_BYTES };
+    }
     this.#firstByteAt ??= this.#host.mono();
     this.#writeBytes(bytes, {
       status: head?.status ?? 200,

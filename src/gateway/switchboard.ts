@@ -226,7 +226,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     const task = spans === undefined ? given : spans.begin(given);
     const exchange = new Exchange({ task, model, reply, host: this });
     this.#replies.add(exchange);
-    this.#admission.opened(model, task.body.length);
+    this.#admission.opened(model, exchange.bodyBytes);
     this.#options.metrics.opened(task.endpoint);
     void this.#open(exchange);
   }
@@ -267,7 +267,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   over(exchange: Exchange, outcome: Outcome): void {
     this.#slowClients.forget(exchange);
     this.#replies.remove(exchange);
-    this.#admission.ended(exchange.model, exchange.task.body.length);
+    this.#admission.ended(exchange.model, exchange.bodyBytes);
     if (outcome.abandon) this.#cleaner.abandoned(exchange);
     else this.#cleaner.answered(exchange);
     this.#reporter.ended(exchange, outcome);

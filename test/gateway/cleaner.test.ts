@@ -96,6 +96,10 @@ test("a large body goes with its task, also when it was answered", async () => {
   const body = Buffer.alloc(200_000);
   cleaner.abandoned(exchangeOf("g.2", { body }).exchange);
   assert.ok(connection.arrived.includes("UNLINK test:b:{g}:g.2"));
+  const { exchange: begun } = exchangeOf("g.4", { body });
+  begun.receive({ task: "g.4", attempt: 1, seq: 1, bytes: Buffer.from("a") });
+  cleaner.abandoned(begun);
+  assert.ok(connection.arrived.includes("UNLINK test:b:{g}:g.4"));
   connection.cut();
   cleaner.answered(exchangeOf("g.3", { body }).exchange);
   await turn();

@@ -112,6 +112,19 @@ function textOf(frames: readonly Frame[]): string {
 
 const BUSY: FrameEnd = { fault: faultToRecord(new Fault("backend_busy", "busy")) };
 
+describe("the body of a request", () => {
+  it("is kept as long as the task can run again, and no longer", () => {
+    const rig = new Rig();
+    rig.exchange.queued("1-1");
+    rig.pass(BEAT_MS);
+    assert.equal(rig.exchange.task.body.toString(), "{}");
+    rig.exchange.receive(frame(5, 1, "a"));
+    assert.equal(rig.exchange.task.body.length, 0);
+    assert.equal(rig.exchange.bodyBytes, 2);
+    assert.equal(rig.exchange.task.id, "g.1");
+  });
+});
+
 describe("frames", () => {
   it("reach the client once and in order, however they come", () => {
     const arrivals = fc

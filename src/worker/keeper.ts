@@ -66,6 +66,8 @@ export class Keeper {
   readonly #waiting = new Set<string>();
   /** Models that are being swept after a hint; true when another one came meanwhile. */
   readonly #hinted = new Map<string, boolean>();
+  /** Queue entries, with their models, that are being taken over. */
+  readonly #taking = new Set<string>();
   #orphanLook: NodeJS.Timeout | undefined;
   #beatAt: number;
   #tidyAt: number;
@@ -236,29 +238,41 @@ export class Keeper {
   }
 
   async #takeOverSilent(search: Search): Promise<void> {
-    const { connection, keys, roll, worker: consumer, mono, trust } = this.#options;
+    const { connection, keys, worker: consumer, mono, trust } = this.#options;
     const { model, idleMs } = search;
     const askedAt = mono();
     const silent = await silentTasks(connection, keys, search);
     const slow = trust.isSlow(askedAt);
     const { placed, short } = this.#place(
       model,
-      silent.filter((task) => !roll.has(model, task.entry)),
+      silent.filter((task) => !this.#inHand(model, task.entry)),
     );
     this.#reserve(short, search);
     if (placed.size === 0) return;
     // This worker's own are judged by nobody's clock.
     if (search.consumer === undefined && (slow || !(await trust.look()))) return;
-    const entries = [...placed.keys()];
-    const tasks = await takeOver(connection, keys, { model, consumer, idleMs, entries });
-    this.#options.onReclaimed(tasks.length);
-    // All at once: nobody renews their leases before they run.
-    await Promise.all(
-      tasks.map(async (task) => {
-        const place = placed.get(task.entry);
-        if (place !== undefined) await this.#resume(place.station, task, place.deliveries + 1);
-      }),
-    );
+    const entries = [...placed.keys()].filter((entry) => !this.#inHand(model, entry));
+    if (entries.length === 0) return;
+    const taking = entries.map((entry) => `${model} ${entry}`);
+    for (const one of taking) this.#taking.add(one);
+    try {
+      const tasks = await takeOver(connection, keys, { model, consumer, idleMs, entries });
+      this.#options.onReclaimed(tasks.length);
+      // All at once: nobody renews their leases before they run.
+      await Promise.all(
+        tasks.map(async (task) => {
+          const place = placed.get(task.entry);
+          if (place !== undefined) await this.#resume(place.station, task, place.deliveries + 1);
+        }),
+      );
+    } finally {
+      for (const one of taking) this.#taking.delete(one);
+    }
+  }
+
+  /** A Redis that answers slowly makes a task look silent that another search is just taking over. */
+  #inHand(model: string, entry: string): boolean {
+    return this.#options.roll.has(model, entry) || this.#taking.has(`${model} ${entry}`);
   }
 
   /** Gives each task a station with room that does not leave it to others, the roomiest first. */

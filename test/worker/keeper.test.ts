@@ -245,3 +245,37 @@ test("leases that nobody could renew are not judged as soon as Redis takes write
   await keeperOf("elsewhere", ran).sweepModel("tiny");
   assert.deepEqual(ran, ["g.10"]);
 });
+
+/** The real Redis, whose answer to the first take-over is held back. */
+class LateConnection extends FakeConnection {
+  readonly late: PromiseWithResolvers<void> = Promise.withResolvers();
+  taken = 0;
+  override async command(...args: Argument[]): Promise<unknown> {
+    const reply = await redis.connection.command(...args);
+    if (args[0] !== "XCLAIM") return reply;
+    this.taken += 1;
+    if (this.taken === 1) await this.late.promise;
+    return reply;
+  }
+}
+
+test("a task that is being taken over is not taken over once more, however slowly Redis answers", async (t) => {
+  const ran: string[] = [];
+  const entry = await claimed("g.11", "slow");
+  const connection = new LateConnection();
+  const keeper = keeperOf("slow", ran, { connection });
+  t.after(() => {
+    keeper.stop();
+  });
+  await handBack(redis.connection, redis.keys, { model: "tiny", entry, consumer: "slow", idleMs: LEASE_MS });
+  keeper.lookForOrphans();
+  await until("a take-over", () => connection.taken === 1);
+  // It looks silent again before the answer has come.
+  await handBack(redis.connection, redis.keys, { model: "tiny", entry, consumer: "slow", idleMs: LEASE_MS });
+  await keeper.sweepModel("tiny");
+  connection.late.resolve();
+  await until("a run", () => ran.length > 0);
+  // Redis answers in order: by the last, whatever was claimed has run.
+  for (let n = 0; n < 3; n += 1) await redis.connection.command("PING");
+  assert.deepEqual(ran, ["g.11"]);
+});

@@ -46,7 +46,7 @@ export interface Panel {
   readonly limits?: readonly [number, number];
   /** Below the first of these values it is red, below the second yellow. */
   readonly floors?: readonly [number, number];
-  /** Of lines whose name says how good they are. */
+  /** Of lines whose name says that they are well; the others are red, each in its own shade. */
   readonly colors?: Readonly<Record<string, Color>>;
   readonly words?: Words;
   /** The columns of a table by the labels they show, from left to right; `Value` is the number. */
@@ -187,6 +187,7 @@ function defaultsOf(panel: Panel): object {
     min: 0,
     noValue: "none",
     thresholds: { mode: "absolute", steps: stepsOf(panel) },
+    ...(panel.colors === undefined ? {} : { color: { mode: "shades", fixedColor: "red" } }),
     ...(words === undefined
       ? {}
       : { mappings: mappingsOf(words), max: Math.max(...Object.keys(words).map(Number)) }),

@@ -9,6 +9,7 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { findProgram } from "../../src/config/environment.ts";
 import { Prometheus } from "../grafana/prometheus.ts";
 import { openPage, type Visit } from "./browser.ts";
@@ -23,6 +24,9 @@ const WIDTH_PX = 1600;
 /** A table that lies outside the window is not painted. */
 const HIGHEST_PX = 2400;
 const SCRAPE_S = 3;
+
+/** Icons are fetched when their panels are there. */
+const ICONS_MS = 2000;
 
 /** Nobody answers here but what is routed below. */
 const ORIGIN = "http://dashboards.test";
@@ -79,7 +83,7 @@ async function take({ page }: Visit, filled: Filled, path: string): Promise<void
   );
   const sheet = page.locator("#dashboard");
   await sheet.waitFor({ timeout: 10_000 });
-  await page.waitForLoadState("networkidle");
+  await delay(ICONS_MS);
   if (filled.panels.some(({ panel }) => panel.type === "table")) {
     await sheet.getByRole("gridcell").first().waitFor();
   }

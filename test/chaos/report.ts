@@ -93,8 +93,8 @@ function tallyOf(name: string, history: History): Tally {
     answered: count(met, "complete"),
     left: count(met, "left"),
     reruns: rerunsOf(met, history),
-    recoveryMs: Math.max(0, ...faults.map((fault) => recoveryOf(fault, history.asked))),
-    silenceMs: Math.max(0, ...faults.map((fault) => silenceOf(fault, history.asked))),
+    recoveryMs: Math.max(0, ...faults.map((fault) => recoveryOf(fault, history))),
+    silenceMs: Math.max(0, ...faults.map((fault) => silenceOf(fault, history))),
     errors: errorsOf(met),
   };
 }
@@ -112,7 +112,13 @@ function rerunsOf(asked: readonly Asked[], { runs }: History): number {
 /** So long after a master is lost its loss is felt at most, ms. */
 const MASTER_FELT_MS = 20_000;
 
-const SEATS = [0, 1];
+/** The gateways that no other fault befell meanwhile. */
+function seatsIn(felt: Disturbance, { disturbances }: History): number[] {
+  const others = disturbances.filter(
+    (one) => one !== felt && one.fault.startsWith("gateway") && one.from <= felt.to && one.to >= felt.from,
+  );
+  return [0, 1].filter((seat) => others.every(({ target }) => target !== seat));
+}
 
 /** When a gateway answered, in ascending order. */
 function answersOf(seat: number, asked: readonly Asked[]): number[] {
@@ -121,18 +127,22 @@ function answersOf(seat: number, asked: readonly Asked[]): number[] {
 }
 
 /** From the end of the fault to the first answer of the gateway that is answered last, ms. */
-function recoveryOf(fault: Disturbance, asked: readonly Asked[]): number {
+function recoveryOf(fault: Disturbance, history: History): number {
   // Nobody waits for the return of a master itself.
-  if (fault.fault.startsWith("master")) return silenceOf(fault, asked);
-  const first = SEATS.map((seat) => answersOf(seat, asked).find((endedAt) => endedAt > fault.to) ?? fault.to);
-  return Math.max(...first) - fault.to;
+  if (fault.fault.startsWith("master")) return silenceOf(fault, history);
+  const { to } = fault;
+  const first = seatsIn(fault, history).map((seat) => {
+    return answersOf(seat, history.asked).find((endedAt) => endedAt > to) ?? to;
+  });
+  return Math.max(to, ...first) - to;
 }
 
 /** The longest time in which a gateway gave no answer, of those that began while the fault was felt, ms. */
-function silenceOf({ fault, from, to }: Disturbance, asked: readonly Asked[]): number {
+function silenceOf(felt: Disturbance, history: History): number {
+  const { fault, from, to } = felt;
   const until = fault.startsWith("master") ? from + MASTER_FELT_MS : to;
-  const gaps = SEATS.flatMap((seat) => {
-    const ends = answersOf(seat, asked).filter((endedAt) => endedAt >= from);
+  const gaps = seatsIn(felt, history).flatMap((seat) => {
+    const ends = answersOf(seat, history.asked).filter((endedAt) => endedAt >= from);
     return ends.map((endedAt, index) => ({ since: ends[index - 1] ?? from, endedAt }));
   });
   const begun = gaps.filter(({ since }) => since <= until);

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { hostname, networkInterfaces } from "node:os";
 import { resolvedCacheDir } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
-import { productVersion } from "../config/version.ts";
+import { productBuild, productVersion } from "../config/version.ts";
 import { systemAmbient } from "../core/ambient.ts";
 import { Fault } from "../core/fault.ts";
 import { accessOf } from "../redis/access.ts";
@@ -92,7 +92,8 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
   await requireSupported(commands);
   const channel = await openConnection(assembly, "channel");
   const version = productVersion();
-  const metrics = openGatewayMetrics({ version });
+  const build = productBuild();
+  const metrics = openGatewayMetrics({ version, build });
   for (const connection of [commands, channel]) connection.onDown(metrics.redisFailed);
   const memoryMs = settings.modelMemoryMs;
   const catalogue = new Catalogue({ connection: commands, keys, now: systemAmbient.now, memoryMs });
@@ -120,6 +121,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
   const routes = buildRoutes({
     catalogue,
     version,
+    build,
     management: openManagement({ catalogue, board, keyring, commands, keys }),
     takeTask: byThePorch(porch, board),
     unready: () => board.unavailable(),

@@ -13,6 +13,8 @@ import type { Ui } from "./ui.ts";
 export interface RoutesHost {
   readonly catalogue: Catalogue;
   readonly version: string;
+  /** The commit it is of; empty when that is not known. */
+  readonly build: string;
   takeTask(endpoint: Endpoint, request: HttpRequest, reply: HttpReply): void;
   /** Why requests cannot be served now; undefined when they can. */
   unready(): Fault | undefined;
@@ -61,7 +63,7 @@ export function buildRoutes(host: RoutesHost): Route[] {
       },
     },
     { method: "GET", path: `${MODEL_PREFIX}*`, handler: oneModel(host) },
-    { method: "GET", path: "/healthz", handler: (_request, reply) => reply.send(200, TEXT, "ok") },
+    ...readable("/healthz", health(host)),
     { method: "GET", path: "/readyz", handler: readiness(host) },
     { method: "GET", path: "/metrics", handler: metrics(host, "gateway") },
     { method: "GET", path: "/metrics/fleet", handler: metrics(host, "fleet") },
@@ -94,6 +96,12 @@ function decode(text: string): string {
   } catch {
     return text;
   }
+}
+
+/** That the process is alive, and what it is. */
+function health({ version, build }: RoutesHost): Handler {
+  const body = Buffer.from(JSON.stringify({ status: "ok", version, ...(build === "" ? {} : { build }) }));
+  return (_request, reply) => reply.send(200, JSON_TYPE, body);
 }
 
 function readiness(host: RoutesHost): Handler {

@@ -31,6 +31,8 @@ export interface Metrics {
 export interface MetricsOptions {
   /** Of this product; shown in `sgnet_build_info`. */
   readonly version: string;
+  /** Its commit; empty when it is not known. */
+  readonly build?: string;
 }
 
 /** A metric with its labelled children kept, so that the hot path neither builds nor checks label objects. */
@@ -92,16 +94,16 @@ const REPORTED: ReadonlySet<string> = new Set([
 ]);
 
 /** Opens the registry of one process, with what every process has. */
-export function openWorkshop({ version }: MetricsOptions): Workshop {
+export function openWorkshop({ version, build = "" }: MetricsOptions): Workshop {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LOOP_PRECISION_MS });
   for (const name of MISNAMED) registry.removeSingleMetric(name);
-  const build = gauge(registry, {
+  const info = gauge(registry, {
     name: "build_info",
     help: "Always 1; the labels name the versions",
-    labels: ["version", "node"],
+    labels: ["version", "build", "node"],
   });
-  build.labels(version, process.version).set(1);
+  info.labels(version, build, process.version).set(1);
   const { counter, histogram } = makers(registry);
   const failed = counter("redis_errors_total", "Broken connections to Redis and failed attempts at one", []);
   const trips = { labels: [], buckets: ROUND_TRIPS };

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Backend } from "../backends/backend.ts";
 import type { Settings } from "../config/settings.ts";
-import { productVersion } from "../config/version.ts";
+import { productBuild, productVersion } from "../config/version.ts";
 import { systemAmbient } from "../core/ambient.ts";
 import { accessOf } from "../redis/access.ts";
 import { connect } from "../redis/connect.ts";
@@ -177,7 +177,7 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
       presence.gateChanged(station, model, state);
     },
   });
-  const metrics = openWorkerMetrics({ version: productVersion() });
+  const metrics = openWorkerMetrics({ version: productVersion(), build: productBuild() });
   const acknowledger = new Acknowledger({ connection: links.writes, keys, mono });
   const emitter = recruitEmitter(links, metrics);
   const delayMs = Math.max(0, 1.5 * leaseMs - (await uptimeMs(links.leases)));

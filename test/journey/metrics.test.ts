@@ -38,6 +38,10 @@ journey(
       assert.equal(sumOf(page, "sgnet_backend_slots"), 16);
     }
     const own = await pageOf(fleet.gateway.url, "/metrics");
+    const health = (await (await fetch(`${fleet.gateway.url}/healthz`)).json()) as Record<string, string>;
+    assert.equal(health["status"], "ok");
+    const { version, build = "" } = health;
+    assert.ok(own.includes(`sgnet_build_info{version="${version}",build="${build}"`), "what /healthz says");
     assert.equal(sumOf(own, "sgnet_task_queue_seconds_count"), 4);
     assert.equal(sumOf(own, "sgnet_task_token_gap_seconds_count"), 4);
     assert.equal(sumOf(own, "sgnet_task_enqueue_seconds_count"), 4);

@@ -151,7 +151,7 @@ describe("the metrics", () => {
     open = 5;
     const got = await samples(metrics);
     assert.equal(got.get("sgnet_tasks_open"), 5);
-    assert.equal(got.get(`sgnet_build_info{version="1.2.3",node="${process.version}"}`), 1);
+    assert.equal(got.get(`sgnet_build_info{version="1.2.3",build="",node="${process.version}"}`), 1);
     assert.match(metrics.contentType, /^text\/plain/);
     assert.match(await metrics.render(), /^nodejs_eventloop_lag_p99_seconds /m);
   });

@@ -27,7 +27,7 @@ export function observeBoard({ metrics, commands, channel, catalogue, exchanges,
   metrics.observe("stalled_streams", "Streams that wait for a slow client", () =>
     count(exchanges(), ({ stalled }) => stalled),
   );
-  metrics.observe("held_streams", "Streams whose backend is held back for a slow client", held);
+  metrics.observe("held_streams", "Streams whose backend is held back for a slow client", () => held());
   metrics.observe("redis_up", "1 when both Redis connections are up", () =>
     commands.ready && channel.ready ? 1 : 0,
   );

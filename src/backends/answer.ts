@@ -2,12 +2,13 @@ import type { ChatRequest, End, NeutralRequest, Part } from "../core/chat.ts";
 import { Fault } from "../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../core/json.ts";
 import type { Task } from "../core/task.ts";
-import { joinUsage } from "../core/usage.ts";
+import { type Timings, UsageTally } from "../core/usage.ts";
 import { serverEndpoint } from "../protocols/catalogue.ts";
 import { toldNames } from "../protocols/dropped.ts";
 import type { ReplyWriter, ServerEndpoint } from "../protocols/protocol.ts";
 import { MOST_REPLY_BYTES, replyTooLarge } from "../protocols/whole.ts";
 import type { Answer, ReplySink } from "./backend.ts";
+import { choicesOf, choicesPerPrompt } from "./choices.ts";
 
 /** A task read for a backend that does not speak its client's dialect. */
 export interface OpenedTask {
@@ -76,12 +77,17 @@ export interface AnswerOptions {
 export class AnswerWriter {
   readonly #writer: ReplyWriter;
   readonly #outlet: Outlet;
+  readonly #tally: UsageTally;
+  readonly #choices: number;
   #open: number;
-  #answer: Answer | undefined;
+  #timings: Timings | undefined;
 
   constructor({ task, endpoint, body, request }: OpenedTask, sink: ReplySink, options: AnswerOptions = {}) {
     const { now = Date.now, dropped } = options;
-    this.#open = choicesOf(request);
+    const perPrompt = choicesPerPrompt(request);
+    this.#choices = choicesOf(request);
+    this.#open = this.#choices;
+    this.#tally = new UsageTally(perPrompt);
     this.#writer = endpoint.reply({
       model: task.model,
       stream: task.stream,
@@ -89,7 +95,8 @@ export class AnswerWriter {
       now,
       startedAt: task.createdAt,
       body,
-      choices: this.#open,
+      choices: this.#choices,
+      perPrompt,
     });
     this.#outlet = new Outlet(sink, dropped);
   }
@@ -103,24 +110,25 @@ export class AnswerWriter {
     try {
       for (const part of parts) {
         text += this.#writer.write(part, choice);
-        if (part.type === "end") this.#end(part);
+        if (part.type === "end") this.#end(part, choice);
       }
     } finally {
       if (text !== "") this.#outlet.write(Buffer.from(text), this.#writer.contentType);
     }
   }
 
-  #end(part: End): void {
+  #end({ usage, timings }: End, choice: number): void {
     this.#open -= 1;
-    this.#answer = this.#answer === undefined ? answerOf(part) : joined(this.#answer, part);
+    this.#tally.add(usage, choice);
+    // Runs beside each other have no common durations.
+    if (this.#choices === 1) this.#timings = timings;
   }
 
   /** What is known of the answer. Throws `backend_lost` when an end part has not been written. */
   finish(): Answer {
-    if (this.#answer === undefined || this.#open > 0) {
-      throw new Fault("backend_lost", "the backend's reply ended before its end");
-    }
-    return this.#answer;
+    if (this.#open > 0) throw new Fault("backend_lost", "the backend's reply ended before its end");
+    const usage = this.#tally.total;
+    return this.#timings === undefined ? { usage } : { usage, timings: this.#timings };
   }
 }
 
@@ -133,18 +141,4 @@ export function answerCount(writer: AnswerWriter, tokens: number): Answer {
 /** The chat without its wish to think. */
 export function withoutThinking({ think: _think, thinkIfAble: _wish, ...rest }: ChatRequest): ChatRequest {
   return rest;
-}
-
-/** How many answers a request wants. */
-export function choicesOf(request: NeutralRequest): number {
-  return "choices" in request ? (request.choices ?? 1) : 1;
-}
-
-function answerOf(end: End): Answer {
-  return end.timings === undefined ? { usage: end.usage } : { usage: end.usage, timings: end.timings };
-}
-
-/** Runs beside each other have no common durations. */
-function joined(answer: Answer, { usage }: End): Answer {
-  return { usage: joinUsage(answer.usage, usage) };
 }

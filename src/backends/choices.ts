@@ -1,8 +1,33 @@
 import type { NeutralRequest } from "../core/chat.ts";
 import type { SlotLender } from "./backend.ts";
 
-/** The request for one of its choices. Where it has a seed each choice has its own, else all would be the same. */
+/** How many answers a request wants to each of its prompts. */
+export function choicesPerPrompt(request: NeutralRequest): number {
+  return "choices" in request ? (request.choices ?? 1) : 1;
+}
+
+/** How many answers a request wants in all. */
+export function choicesOf(request: NeutralRequest): number {
+  const further = "morePrompts" in request ? (request.morePrompts ?? []).length : 0;
+  return (1 + further) * choicesPerPrompt(request);
+}
+
+/**
+ * The request for one of its choices, counted prompt by prompt. Where it has a seed each choice of a prompt has its
+ * own, else all would be the same.
+ */
 export function requestOfChoice<T extends NeutralRequest>(request: T, choice: number): T {
+  if (choice === 0) return request;
+  const perPrompt = choicesPerPrompt(request);
+  return withSeedOf(withPrompt(request, Math.floor(choice / perPrompt)), choice % perPrompt);
+}
+
+function withPrompt<T extends NeutralRequest>(request: T, index: number): T {
+  const prompt = "morePrompts" in request ? request.morePrompts?.[index - 1] : undefined;
+  return prompt === undefined ? request : { ...request, prompt };
+}
+
+function withSeedOf<T extends NeutralRequest>(request: T, choice: number): T {
   if (choice === 0 || !("sampling" in request)) return request;
   const { seed } = request.sampling;
   if (seed === undefined || seed < 0) return request;

@@ -67,7 +67,7 @@ export interface Sampling {
 
 interface Common {
   readonly sampling: Sampling;
-  /** How many answers are wanted, 2 to 16; absent = 1. */
+  /** How many answers are wanted, to each prompt where there are several: 2 to 16; absent = 1. */
   readonly choices?: number;
   readonly format?: Format;
   readonly think?: Think;
@@ -96,6 +96,8 @@ export interface ChatRequest extends Common {
 export interface GenerateRequest extends Common {
   readonly kind: "generate";
   readonly prompt: string;
+  /** Prompts beside the first, each answered by itself: at most 16 answers in all. Absent = none. */
+  readonly morePrompts?: readonly string[];
   readonly suffix?: string;
   readonly system?: string;
   readonly template?: string;

@@ -29,8 +29,10 @@ export interface ReplyContext {
   readonly startedAt: number;
   /** The client's body, already checked by `open`. */
   readonly body: JsonObject;
-  /** How many answers are wanted; absent = 1. */
+  /** How many answers are wanted in all; absent = 1. */
   readonly choices?: number;
+  /** How many of them belong to each prompt, those of the first prompt first; absent = all to one. */
+  readonly perPrompt?: number;
 }
 
 /** Writes parts as the bytes of a client's reply. One writer per reply. */

@@ -6,7 +6,7 @@ import { Fault, toFault } from "../../core/fault.ts";
 import { modelKey, type ModelCard } from "../../core/model.ts";
 import type { Task } from "../../core/task.ts";
 import type { Log } from "../../telemetry/log.ts";
-import { answerCount, AnswerWriter, choicesOf, openTask } from "../answer.ts";
+import { answerCount, AnswerWriter, openTask } from "../answer.ts";
 import type {
   Answer,
   Backend,
@@ -17,11 +17,11 @@ import type {
   SlotLender,
   Source,
 } from "../backend.ts";
-import { requestOfChoice, runChoices } from "../choices.ts";
+import { choicesOf, runChoices } from "../choices.ts";
 import { cardOf } from "./card.ts";
 import { droppedFields } from "./dropped.ts";
 import { embed, openEmbedder, readInputs } from "./embed.ts";
-import { generate, planOf } from "./generate.ts";
+import { generate, plansOf } from "./generate.ts";
 import { promptTokens, refuseUnsupported } from "./prompt.ts";
 import { loadRuntime, type Runtime } from "./runtime.ts";
 import { SlotPool } from "./slots.ts";
@@ -144,10 +144,11 @@ class EmbeddedBackend implements Backend {
     const ambient = this.#ambient;
     if (request.kind !== "embed") {
       refuseUnsupported(request, task.model);
-      const plan = await planOf(runtime, request);
+      const plans = await plansOf(runtime, request);
       return (slot, { choice, signal }) => {
-        const own = { ...plan, request: requestOfChoice(request, choice) };
-        return generate({ runtime, slot, plan: own, signal, ambient });
+        const plan = plans[choice];
+        if (plan === undefined) throw new TypeError(`the request has no choice ${choice}`);
+        return generate({ runtime, slot, plan, signal, ambient });
       };
     }
     const inputs = readInputs(runtime, request);

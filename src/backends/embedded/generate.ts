@@ -1,7 +1,9 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { LlamaContextSequence, LlamaGrammar, SequenceEvaluateOptions, Token } from "node-llama-cpp";
 import type { Ambient } from "../../core/ambient.ts";
 import type { EndReason, Format, Part } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
+import { choicesOf, choicesPerPrompt, requestOfChoice } from "../choices.ts";
 import { promptTokens, type TextRequest } from "./prompt.ts";
 import { BATCH_SIZE, type Runtime } from "./runtime.ts";
 import { samplerOf } from "./sampler.ts";
@@ -22,13 +24,36 @@ export interface Plan {
 const GRAMMAR_END = "\n\n\n\n";
 const NS_PER_MS = 1e6;
 
-/** Reads a request. Throws what promptTokens says of the prompt, and `unsupported` for a format. */
-export async function planOf(runtime: Runtime, request: TextRequest): Promise<Plan> {
-  const prompt = promptTokens(runtime, request);
-  const room = runtime.contextSize - prompt.length;
-  const asked = request.sampling.maxTokens ?? 0;
-  const limit = asked > 0 ? Math.min(asked, room) : room;
-  return { request, prompt, limit, grammar: await grammarOf(runtime, request.format) };
+/**
+ * Reads a request into a plan for each of its choices. Throws what promptTokens says of a prompt, and `unsupported`
+ * for a format.
+ */
+export async function plansOf(runtime: Runtime, request: TextRequest): Promise<readonly Plan[]> {
+  const prompts = await readPrompts(runtime, request);
+  const grammar = await grammarOf(runtime, request.format);
+  const perPrompt = choicesPerPrompt(request);
+  return prompts.flatMap((prompt, index) => {
+    const limit = limitOf(runtime, request, prompt);
+    return Array.from({ length: perPrompt }, (_, choice) => {
+      return { request: requestOfChoice(request, index * perPrompt + choice), prompt, limit, grammar };
+    });
+  });
+}
+
+/** The tokenizer blocks the process: others get their turn between two prompts. */
+async function readPrompts(runtime: Runtime, request: TextRequest): Promise<readonly Token[][]> {
+  const prompts: Token[][] = [];
+  for (let choice = 0; choice < choicesOf(request); choice += choicesPerPrompt(request)) {
+    if (choice > 0) await nextTurn();
+    prompts.push(promptTokens(runtime, requestOfChoice(request, choice)));
+  }
+  return prompts;
+}
+
+function limitOf({ contextSize }: Runtime, { sampling }: TextRequest, prompt: readonly Token[]): number {
+  const room = contextSize - prompt.length;
+  const asked = sampling.maxTokens ?? 0;
+  return asked > 0 ? Math.min(asked, room) : room;
 }
 
 async function grammarOf({ llama }: Runtime, format: Format | undefined): Promise<LlamaGrammar | undefined> {

@@ -1,7 +1,7 @@
 import type { End, EndReason, Part } from "../../core/chat.ts";
 import { isObject } from "../../core/json.ts";
 import type { JsonObject } from "../../core/json.ts";
-import { joinUsage, type Usage } from "../../core/usage.ts";
+import { type Usage, UsageTally } from "../../core/usage.ts";
 import { sseData } from "../../wire/sse.ts";
 import type { Delta } from "../blocks.ts";
 import { misplaced } from "../misplaced.ts";
@@ -54,11 +54,12 @@ function opening(context: ReplyContext, object: string, prefix: string): string 
 /** The choices of a reply: it is complete when each of them has ended. */
 class Choices {
   readonly #writers: readonly ChoiceWriter[];
+  readonly #tally: UsageTally;
   #open: number;
-  #usage: Usage | undefined;
 
   constructor(context: ReplyContext, form: ChoicesForm) {
     this.#open = context.choices ?? 1;
+    this.#tally = new UsageTally(context.perPrompt);
     this.#writers = Array.from({ length: this.#open }, (_, index) => form.choice(context, index));
   }
 
@@ -68,7 +69,7 @@ class Choices {
 
   /** Of the choices that have ended, together. */
   get usage(): Usage | undefined {
-    return this.#usage;
+    return this.#tally.total;
   }
 
   add(delta: Delta, index: number): string {
@@ -77,7 +78,7 @@ class Choices {
 
   end(end: End, index: number): string {
     this.#open -= 1;
-    this.#usage = joinUsage(this.#usage, end.usage);
+    this.#tally.add(end.usage, index);
     return this.#writer(index).end(end.reason);
   }
 

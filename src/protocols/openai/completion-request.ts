@@ -3,7 +3,7 @@ import type { Json, JsonObject } from "../../core/json.ts";
 import { present, refusal } from "../fields.ts";
 import { flagField, mismatch, numberField, objectField, textField } from "./fields.ts";
 import { checkInputs } from "./inputs.ts";
-import { type Read, readChoices, readFormat } from "./request.ts";
+import { MOST_CHOICES, type Read, readChoices, readFormat } from "./request.ts";
 import { readKeepAlive, readOptions, readSampling, rest } from "./sampling.ts";
 
 /** Fields that become something neutral; all others are kept in `extra`. */
@@ -22,11 +22,14 @@ const KNOWN = new Set(
 export function readCompletion(body: JsonObject): Read<GenerateRequest | LoadRequest> {
   const obstacles: string[] = [];
   const choices = readTextChoices(body, obstacles);
-  const prompt = readPrompt(body["prompt"] ?? "", obstacles);
+  const [prompt = "", ...more] = readPrompts(body["prompt"] ?? "", obstacles);
+  const morePrompts = more.length === 0 ? undefined : more;
+  checkAnswers(1 + more.length, choices ?? 1, obstacles);
   const { inner, runner } = readOptions(objectField(body, "options"));
   const fields = {
     sampling: { temperature: 1, topP: 1, ...inner, ...readSampling(body) },
     ...present({
+      morePrompts,
       choices,
       suffix: textField(body, "suffix") || undefined,
       format: readFormat(objectField(body, "response_format"), obstacles),
@@ -52,13 +55,23 @@ function readTextChoices(body: JsonObject, obstacles: string[]): number | undefi
   return choices;
 }
 
-/** One text, alone or as the only one of a list; more of them and token ids are obstacles. */
-function readPrompt(prompt: Json, obstacles: string[]): string {
-  if (typeof prompt === "string") return prompt;
-  const [first] = checkInputs(prompt, () => mismatch("prompt", prompt, "string"));
-  if (typeof first === "string" && (prompt as Json[]).length === 1) return first;
-  obstacles.push(typeof first === "string" ? "a list of prompts" : "a prompt of token ids");
-  return "";
+/**
+ * One text, or the texts of a list. Token ids are an obstacle; an empty text is one among others: alone it is a load,
+ * which has no answer.
+ */
+function readPrompts(prompt: Json, obstacles: string[]): readonly string[] {
+  if (typeof prompt === "string") return [prompt];
+  const inputs = checkInputs(prompt, () => mismatch("prompt", prompt, "string"));
+  const texts = inputs.filter((input) => typeof input === "string");
+  if (texts.length < inputs.length) obstacles.push("a prompt of token ids");
+  if (texts.length > 1 && texts.includes("")) obstacles.push("an empty prompt in a list");
+  return texts;
+}
+
+/** Each answer to each prompt is a run of the model of its own. */
+function checkAnswers(prompts: number, choices: number, obstacles: string[]): void {
+  if (prompts === 1 || prompts * choices <= MOST_CHOICES) return;
+  obstacles.push(`more than ${MOST_CHOICES} answers (${prompts} prompts, n=${choices})`);
 }
 
 const MOST_ALTERNATIVES = 20;

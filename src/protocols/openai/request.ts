@@ -59,7 +59,8 @@ function checkModalities(body: JsonObject, obstacles: string[]): void {
   if (other !== undefined) obstacles.push(`modality ${JSON.stringify(other)}`);
 }
 
-const MOST_CHOICES = 16;
+/** The most answers that are made one by one where a backend makes one only. */
+export const MOST_CHOICES = 16;
 
 /**
  * How many answers are wanted; undefined for one. Each is a run of the model of its own, so more than 16 are told as

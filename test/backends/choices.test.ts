@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import * as fc from "fast-check";
 import type { Answer, Pulse, ReplySink, SlotLender } from "../../src/backends/backend.ts";
-import { requestOfChoice, runChoices } from "../../src/backends/choices.ts";
+import { choicesOf, requestOfChoice, runChoices } from "../../src/backends/choices.ts";
 import { HttpBackend } from "../../src/backends/http-backend.ts";
-import type { Sampling } from "../../src/core/chat.ts";
+import type { GenerateRequest, Sampling } from "../../src/core/chat.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { Endpoint, Task } from "../../src/core/task.ts";
 import { startStandIn, type StandIn, type StandInOptions } from "../stand-in.ts";
@@ -58,7 +58,24 @@ class Runs {
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const seedOfChoice = (sampling: Sampling, choice: number): number | undefined =>
-  requestOfChoice({ kind: "chat", messages: [], sampling }, choice).sampling.seed;
+  requestOfChoice({ kind: "chat", messages: [], choices: 3, sampling }, choice).sampling.seed;
+
+/** The prompts and seeds of the runs of a request with two choices per prompt. */
+const runsOf = (fields: Partial<GenerateRequest>): (readonly [string, number | undefined])[] => {
+  const request: GenerateRequest = {
+    kind: "generate",
+    prompt: "a",
+    raw: false,
+    images: [],
+    sampling: {},
+    choices: 2,
+    ...fields,
+  };
+  return Array.from({ length: choicesOf(request) }, (_, choice) => {
+    const { prompt, sampling } = requestOfChoice(request, choice);
+    return [prompt, sampling.seed];
+  });
+};
 
 const never = new AbortController().signal;
 
@@ -145,6 +162,20 @@ describe("the choices of a task", () => {
     );
     assert.deepEqual([seedOfChoice({ seed: -1 }, 2), seedOfChoice({}, 2)], [-1, undefined]);
   });
+
+  it("of several prompts are counted prompt by prompt, and have the seeds of each alone", () => {
+    const more = { morePrompts: ["b", "c"] };
+    const prompts = ["a", "a", "b", "b", "c", "c"];
+    const told = (seeds: readonly (number | undefined)[]): unknown[] =>
+      prompts.map((prompt, index) => [prompt, seeds[index % 2]]);
+    assert.deepEqual(runsOf({ ...more, sampling: { seed: 7 } }), told([7, 8]));
+    assert.deepEqual(runsOf({ ...more, sampling: { seed: -1 } }), told([-1, -1]));
+    assert.deepEqual(runsOf(more), told([undefined, undefined]));
+    assert.deepEqual(runsOf({}), [
+      ["a", undefined],
+      ["a", undefined],
+    ]);
+  });
 });
 
 /** Keeps what it is given. */
@@ -199,11 +230,21 @@ const seedIn = (body: Record<string, unknown>): number => {
   return options.seed ?? -1;
 };
 
+const promptIn = (body: Record<string, unknown>): string => {
+  const { prompt, messages } = body as { prompt?: string; messages?: readonly { content: string }[] };
+  return prompt ?? messages?.[0]?.content ?? "";
+};
+
 /** Says its seed, so that choices can be told apart. */
 const bySeed: Pick<StandInOptions, "script"> = {
   script: (body) => {
     return { firstTokenMs: 0, tokenMs: 1, word: (index) => `s${seedIn(body)}-${index} ` };
   },
+};
+
+/** Says its prompt and its seed. */
+const byPromptAndSeed: Pick<StandInOptions, "script"> = {
+  script: (body) => ({ firstTokenMs: 0, tokenMs: 1, word: () => `${promptIn(body)}${seedIn(body)} ` }),
 };
 
 interface Choice {
@@ -282,6 +323,39 @@ describe("n answers of a backend that gives one", () => {
       });
     }
   }
+
+  for (const kind of ["ollama", "exo"] as const) {
+    for (const stream of [true, false]) {
+      it(`to each of several prompts ${stream ? "streamed" : "whole"} from ${kind}`, async (t) => {
+        const { standIn, backend } = await sceneOf(t, kind, { tokens: 3, ...byPromptAndSeed });
+        backend.lender = new Slots(8);
+        const sink = new Kept();
+        const more = stream ? { stream_options: { include_usage: true } } : {};
+        const asked = { prompt: ["red", "blue"], n: 2, seed: 7, stream, ...more };
+        const answer = await backend.run(taskOf("openai-completion", asked), "tiny:latest", sink, never);
+        const documents = documentsOf(sink.text, stream);
+        assert.deepEqual(
+          [0, 1, 2, 3, 4].map((index) => textOfChoice(documents, index)),
+          ["red7 red7 red7 ", "red8 red8 red8 ", "blue7 blue7 blue7 ", "blue8 blue8 blue8 ", ""],
+        );
+        assert.deepEqual(documents.at(-1)?.usage, {
+          prompt_tokens: 14,
+          completion_tokens: 12,
+          total_tokens: 26,
+        });
+        assert.deepEqual(answer satisfies Answer, { usage: { promptTokens: 14, completionTokens: 12 } });
+        assert.deepEqual([standIn.requests.length, standIn.peak], [4, 4]);
+      });
+    }
+  }
+
+  it("more answers than can be made are refused before the backend is asked", async (t) => {
+    const { standIn, backend } = await sceneOf(t, "ollama", {});
+    const sink = new Kept();
+    const task = taskOf("openai-completion", { prompt: ["a", "b", "c"], n: 6, stream: true });
+    await assert.rejects(backend.run(task, "tiny", sink, never), { code: "unsupported", http: 400 });
+    assert.deepEqual([standIn.requests.length, sink.status], [0, 0]);
+  });
 
   it("without slots to lend the backend never gets two at once", async (t) => {
     const { standIn, backend } = await sceneOf(t, "ollama", { tokens: 3, ...bySeed });

@@ -71,6 +71,11 @@ const linesOf = ({ pieces }: Outcome): JsonObject[] =>
     .split("\n")
     .map((line) => JSON.parse(line) as JsonObject);
 
+interface Completion {
+  readonly choices: readonly { readonly index: number; readonly text: string }[];
+  readonly usage: { readonly prompt_tokens: number; readonly completion_tokens: number };
+}
+
 /** The texts of a chat completion's choices. */
 const choicesOf = ({ pieces }: Outcome): string[] => {
   const reply = JSON.parse(pieces.join("")) as { choices: { message: { content: string } }[] };
@@ -238,6 +243,35 @@ describe("embedded backend with real weights", { timeout: 120_000 }, () => {
     assert.equal(new Set(alone).size, 3);
     assert.ok(borrowed > 1);
     assert.equal(outcome.answer.usage?.completionTokens, 36);
+  });
+
+  it("answers several prompts, each as if it were alone, and counts each prompt once", async () => {
+    const body = { max_tokens: 8, seed: 7, stream: false };
+    const complete = async (fields: JsonObject): Promise<Completion> => {
+      const { pieces } = await run(backend, { endpoint: "openai-completion", body: { ...body, ...fields } });
+      return JSON.parse(pieces.join("")) as Completion;
+    };
+    const prompts = ["Write a poem about the sea.", "Name a colour."];
+    const alone: Completion[] = [];
+    for (const prompt of prompts) alone.push(await complete({ prompt, n: 2 }));
+    const { choices, usage } = await complete({ prompt: prompts, n: 2 });
+    assert.deepEqual(
+      choices.map(({ index, text }) => [index, text]),
+      alone.flatMap((one) => one.choices).map(({ text }, index) => [index, text]),
+    );
+    assert.equal(new Set(choices.map(({ text }) => text)).size, 4);
+    for (const key of ["prompt_tokens", "completion_tokens"] as const) {
+      assert.equal(
+        usage[key],
+        alone.reduce((sum, one) => sum + one.usage[key], 0),
+      );
+    }
+  });
+
+  it("refuses several prompts before the first is answered when one of them is too long", async () => {
+    const prompt = ["Hi", "word ".repeat(5000)];
+    const asked = run(backend, { endpoint: "openai-completion", body: { prompt, stream: true } });
+    await assert.rejects(asked, { code: "invalid_request", message: /exceeds the context length/ });
   });
 
   it("reads the whole history, and goes on with an open message of the assistant", async () => {

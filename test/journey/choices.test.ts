@@ -72,11 +72,43 @@ for (const speaks of ["ollama", "openai"] as const) {
         );
       });
 
+      await t.test("two answers to each of two prompts, in one piece and streamed", async () => {
+        standIn.behaviour.script = ({ prompt, options }) => {
+          const { seed } = options as { seed: number };
+          return { firstTokenMs: 0, tokenMs: 1, word: () => `${String(prompt)}${seed} ` };
+        };
+        const asked = { model, prompt: ["red", "blue"], n: 2, seed: 7, max_tokens: 2 };
+        const texts = ["red7 red7 ", "red8 red8 ", "blue7 blue7 ", "blue8 blue8 "];
+        const usage = { prompt_tokens: 14, completion_tokens: 8, total_tokens: 22 };
+        const whole = await client.completions.create(asked);
+        assert.deepEqual(
+          whole.choices.map(({ index, text, finish_reason: reason }) => [index, text, reason]),
+          texts.map((text, index) => [index, text, "stop"]),
+        );
+        assert.deepEqual(whole.usage, usage);
+        const streamed = ["", "", "", ""];
+        const counted: unknown[] = [];
+        const counts = { stream: true as const, stream_options: { include_usage: true } };
+        for await (const chunk of await client.completions.create({ ...asked, ...counts })) {
+          for (const { index, text } of chunk.choices) streamed[index] += text;
+          if (chunk.usage) counted.push(chunk.usage);
+        }
+        assert.deepEqual(streamed, texts);
+        assert.deepEqual(counted, [usage]);
+        standIn.behaviour.script = undefined;
+      });
+
       await t.test("more than can be made is refused", async () => {
         for (const n of [0, 1.5, 17]) {
           const refused = client.chat.completions.create({ model, messages, n });
           await assert.rejects(refused, BadRequestError);
         }
+        const many = client.completions.create({ model, prompt: ["a", "b", "c"], n: 6 });
+        await assert.rejects(many, (error: unknown) => {
+          assert.ok(error instanceof BadRequestError);
+          assert.match(error.message, /more than 16 answers \(3 prompts, n=6\) is not supported/);
+          return error.type === "invalid_request_error";
+        });
       });
 
       await t.test("a client that leaves stops them all", async () => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import OpenAI from "openai";
 import { allDone, askAll, WAYS } from "./asked.ts";
 import { journey } from "./fleet.ts";
 
@@ -33,5 +34,23 @@ journey(
       );
     }
     t.diagnostic(`${MODEL} says: ${asked[0]?.text}`);
+
+    await t.test("two answers to each of two prompts, the same in one piece and streamed", async () => {
+      const client = new OpenAI({ baseURL: `${fleet.gateway.url}/v1`, apiKey: "none", maxRetries: 0 });
+      const prompt = ["Write a poem about the sea.", "Name a colour."];
+      const several = { model: MODEL, prompt, n: 2, seed: 7, max_tokens: 8 };
+      const reply = await client.completions.create(several);
+      const texts = reply.choices.map(({ text }) => text);
+      assert.deepEqual(
+        reply.choices.map(({ index }) => index),
+        [0, 1, 2, 3],
+      );
+      assert.equal(new Set(texts).size, 4);
+      const streamed = ["", "", "", ""];
+      for await (const { choices } of await client.completions.create({ ...several, stream: true })) {
+        for (const { index, text } of choices) streamed[index] += text;
+      }
+      assert.deepEqual(streamed, texts);
+    });
   },
 );

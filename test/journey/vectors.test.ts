@@ -103,8 +103,8 @@ for (const speaks of ["ollama", "openai"] as const) {
 
       await t.test("what the backend cannot do is refused, what is unknown is not found", async () => {
         if (speaks === "ollama") {
-          const list = openai.completions.create({ model, prompt: ["a", "b"] });
-          await assert.rejects(list, { status: 400, message: /a list of prompts is not supported/ });
+          const tokens = openai.completions.create({ model, prompt: [[1, 2], [3]] });
+          await assert.rejects(tokens, { status: 400, message: /a prompt of token ids is not supported/ });
         }
         const unknown = openai.embeddings.create({ model: "nope", input: "a" });
         await assert.rejects(unknown, {

@@ -25,6 +25,9 @@ function bodyOf({ request }: Transcript): JsonObject {
   return JSON.parse(request) as JsonObject;
 }
 
+/** The parts of a choice, by its index. */
+type PartOfChoice = readonly [number, Part];
+
 function write(body: JsonObject, parts: readonly Part[]): string {
   const stream = body["stream"] === true;
   const context = { model: "Asked", stream, id: "1", now: () => 5000, startedAt: 0, body };
@@ -56,6 +59,9 @@ function faultOf(run: () => unknown): Fault {
 }
 
 const end: Part = { type: "end", reason: "length", usage: { promptTokens: 11, completionTokens: 4 } };
+const endOf = (promptTokens: number, completionTokens: number): Part => {
+  return { type: "end", reason: "stop", usage: { promptTokens, completionTokens } };
+};
 const text = (said: string): Part => ({ type: "text-delta", text: said });
 
 const token = (said: string): Part => ({
@@ -122,19 +128,43 @@ describe("requests", () => {
     }
   });
 
-  test("with one prompt in a list are that prompt", () => {
-    const request = endpoint.decode({ model: "m", prompt: ["one"] });
-    assert.ok(request.kind === "generate");
-    assert.equal(request.prompt, "one");
-  });
+  const lists: readonly (readonly [JsonObject, object])[] = [
+    [{ prompt: ["one"] }, { prompt: "one", morePrompts: undefined, choices: undefined, suffix: undefined }],
+    [
+      { prompt: ["a", "b", "a"] },
+      { prompt: "a", morePrompts: ["b", "a"], choices: undefined, suffix: undefined },
+    ],
+    [
+      { prompt: ["a", "b"], n: 8 },
+      { prompt: "a", morePrompts: ["b"], choices: 8, suffix: undefined },
+    ],
+    [
+      { prompt: ["a", "b"], n: 2, best_of: 2, suffix: "z" },
+      { prompt: "a", morePrompts: ["b"], choices: 2, suffix: "z" },
+    ],
+  ];
+  for (const [body, read] of lists) {
+    test(`with a list of prompts are all of them: ${JSON.stringify(body)}`, () => {
+      const request = endpoint.decode({ model: "m", ...body });
+      assert.ok(request.kind === "generate");
+      const { prompt, morePrompts, choices, suffix } = request;
+      assert.deepEqual({ prompt, morePrompts, choices, suffix }, read);
+    });
+  }
 
   const untranslatable: readonly [JsonObject, string][] = [
-    [{ prompt: ["a", "b"] }, "a list of prompts"],
     [{ prompt: [1, 2] }, "a prompt of token ids"],
     [{ prompt: [[1], [2]] }, "a prompt of token ids"],
     [{ prompt: "a", echo: true }, "echo"],
     [{ prompt: "a", n: 2, best_of: 3 }, "best_of>n"],
     [{ prompt: "a", n: 17 }, "n>16"],
+    [{ prompt: ["a", "b"], n: 17 }, "n>16"],
+    [{ prompt: Array.from({ length: 17 }, () => "a") }, "more than 16 answers (17 prompts, n=1)"],
+    [{ prompt: ["a", "b", "c"], n: 6 }, "more than 16 answers (3 prompts, n=6)"],
+    [{ prompt: ["a", ""] }, "an empty prompt beside others"],
+    [{ prompt: ["", "a"] }, "an empty prompt beside others"],
+    [{ prompt: ["a", "b"], echo: true }, "echo"],
+    [{ prompt: ["a", "b"], n: 2, best_of: 3 }, "best_of>n"],
     [{ prompt: "a", logprobs: 30 }, "logprobs=30"],
     [{ prompt: "a", response_format: { type: "grammar" } }, 'response_format of type "grammar"'],
   ];
@@ -198,6 +228,56 @@ describe("replies", () => {
     assert.deepEqual(asked.at(-1)?.["choices"], []);
     const like = eventsOf(recorded("205").body.toString()).at(-1);
     assert.deepEqual(Object.keys(asked.at(-1) ?? {}).toSorted(), Object.keys(like ?? {}).toSorted());
+  });
+
+  /** Two answers to each of two prompts, as they may come: the choices of the first prompt are 0 and 1. */
+  const mixed: readonly PartOfChoice[] = [
+    [2, text("c")],
+    [0, text("a")],
+    [3, text("d")],
+    [3, endOf(20, 1)],
+    [0, endOf(10, 2)],
+    [1, text("b")],
+    [1, endOf(10, 4)],
+    [2, endOf(20, 8)],
+  ];
+  const openMixed = (body: JsonObject): string => {
+    const context = {
+      model: "m",
+      stream: body["stream"] === true,
+      id: "1",
+      now: () => 5000,
+      startedAt: 0,
+      body,
+    };
+    const writer = endpoint.reply({ ...context, choices: 4, perPrompt: 2 });
+    return mixed.map(([choice, part]) => writer.write(part, choice)).join("");
+  };
+  const usageOfMixed = { prompt_tokens: 30, completion_tokens: 15, total_tokens: 45 };
+
+  test("to several prompts, whole: the choices in order, each prompt counted once", () => {
+    const { choices, usage } = JSON.parse(openMixed({})) as JsonObject;
+    assert.deepEqual(
+      (choices as JsonObject[]).map((choice) => [choice["index"], choice["text"]]),
+      ["a", "b", "c", "d"].map((said, index) => [index, said]),
+    );
+    assert.deepEqual(usage, usageOfMixed);
+  });
+
+  test("to several prompts, streamed: as they come, the usage once", () => {
+    const events = eventsOf(openMixed({ stream: true, stream_options: { include_usage: true } }));
+    const last = events.pop();
+    assert.deepEqual([last?.["choices"], last?.["usage"]], [[], usageOfMixed]);
+    assert.deepEqual(
+      events.map((event) => [
+        choiceOf(event)["index"],
+        choiceOf(event)["text"],
+        choiceOf(event)["finish_reason"],
+      ]),
+      mixed.map(([index, part]) => {
+        return part.type === "text-delta" ? [index, part.text, null] : [index, "", "stop"];
+      }),
+    );
   });
 
   test("never end in a load", () => {

@@ -56,7 +56,7 @@ function readTextChoices(body: JsonObject, obstacles: string[]): number | undefi
 }
 
 /**
- * One text, or the texts of a list. Token ids are an obstacle; an empty text is one among others: alone it is a load,
+ * One text, or the texts of a list. Token ids are an obstacle; an empty text is one beside others: alone it is a load,
  * which has no answer.
  */
 function readPrompts(prompt: Json, obstacles: string[]): readonly string[] {
@@ -64,7 +64,7 @@ function readPrompts(prompt: Json, obstacles: string[]): readonly string[] {
   const inputs = checkInputs(prompt, () => mismatch("prompt", prompt, "string"));
   const texts = inputs.filter((input) => typeof input === "string");
   if (texts.length < inputs.length) obstacles.push("a prompt of token ids");
-  if (texts.length > 1 && texts.includes("")) obstacles.push("an empty prompt in a list");
+  if (texts.length > 1 && texts.includes("")) obstacles.push("an empty prompt beside others");
   return texts;
 }
 

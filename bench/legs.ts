@@ -10,7 +10,7 @@ import type { LoadDialect } from "./cases.ts";
 import { PEERS, findProgram } from "./peers.ts";
 import { PROFILES } from "./profiles.ts";
 import { askRedis } from "./redis-wire.ts";
-import { NODE_FLAGS, compileCache } from "../src/commands/own-process.ts";
+import { compileCache } from "../src/commands/own-process.ts";
 
 /**
  * `direct`: to the backend; `floor`: through a bare reverse proxy; `gateway`: through gateway, Redis and worker; else the
@@ -81,7 +81,6 @@ function startService(
   const env = {
     ...cleanEnv(),
     ...compileCache({ cacheDir: process.env["SGNET_CACHE_DIR"] ?? "" }),
-    NODE_OPTIONS: NODE_FLAGS.join(" "),
     ...settings,
   };
   return startScript(context, role, ["../src/cli.ts", command], env);

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { NODE_FLAGS } from "../src/commands/own-process.ts";
 import { SETTINGS } from "../src/config/settings.ts";
 
 const DEPLOY = join(import.meta.dirname, "../docs/deploy");
@@ -22,11 +21,6 @@ describe("the files to deploy with", () => {
     }
     const grace = Number(/stop_grace_period: (\d+)s/.exec(read("compose.yaml"))?.[1]);
     assert.ok(grace * 1000 > Number(SETTINGS.drainMs.default));
-  });
-
-  it("start Node as the program starts its own processes", () => {
-    for (const [name, unit] of units) assert.ok(unit.includes(`NODE_OPTIONS=${NODE_FLAGS.join(" ")} `), name);
-    assert.ok(read("compose.yaml").includes(`NODE_OPTIONS: ${NODE_FLAGS.join(" ")}\n`));
   });
 
   it("name settings that exist, and set no key to nothing", () => {

@@ -13,15 +13,9 @@ const STOP_GRACE_MS = 5000;
 /** The program's entry beside this folder: cli.ts in the sources, cli.js in the published package. */
 const CLI = join(import.meta.dirname, `../cli${extname(import.meta.filename)}`);
 
-/**
- * Flags of Node for a gateway or a worker, which spare memory and cost nothing that shows: the young generation of the
- * heap grows to 34 MB instead of 67, most of it garbage that waits to be found (docs/performance.md).
- */
-export const NODE_FLAGS: readonly string[] = ["--max-semi-space-size=16"];
-
 /** Runs a command of this program as a child process that shares standard output and error. */
 export function launchOwnProcess(command: "gateway" | "worker", settings: Settings): Run {
-  const child = spawn(process.execPath, [...NODE_FLAGS, CLI, command], {
+  const child = spawn(process.execPath, [CLI, command], {
     env: { ...compileCache(settings), ...ownChildEnvironment(), ...settingsToEnvironment(settings) },
     stdio: ["ignore", "inherit", "inherit", "ipc"],
     // Its own process group: Ctrl-C reaches this process only, which stops the others in order.

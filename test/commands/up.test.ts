@@ -1,11 +1,9 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { ask, shutDown } from "../../src/admin/redis-probe.ts";
-import { NODE_FLAGS } from "../../src/commands/own-process.ts";
 import { connect } from "../../src/redis/connect.ts";
 import type { FleetStatus } from "../../src/redis/fleet-status.ts";
 import { startStandIn } from "../stand-in.ts";
@@ -77,15 +75,6 @@ describe("sgnet up", () => {
     const redis = Number(/process_id:(\d+)/.exec(info)?.[1]);
     return { gateway: newestPid(gateways), worker: newestPid(workers), redis };
   }
-
-  it("starts Node with the flags that spare memory", LINUX, async () => {
-    await urlOf(up());
-    const { gateway, worker } = await pids();
-    for (const pid of [gateway, worker]) {
-      const line = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-      assert.deepEqual(line.slice(1, 1 + NODE_FLAGS.length), NODE_FLAGS);
-    }
-  });
 
   it("runs all of it, says how to use it, and ends all of it on Ctrl-C", async () => {
     const command = up();

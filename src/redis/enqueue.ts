@@ -1,5 +1,6 @@
 import type { Argument, Connection } from "./connection.ts";
 import type { Keys } from "./keys.ts";
+import { outageOf } from "./outages.ts";
 import { asArray } from "./replies.ts";
 import { ENQUEUE, run } from "./scripts.ts";
 
@@ -45,5 +46,6 @@ export async function enqueueTogether(
   }
   args[RECORDS_AT] = Buffer.concat(tasks.map(({ record }) => record));
   const queues = [...models.keys()].flatMap((model) => [keys.queue(model), keys.doorbell(model)]);
-  return asArray(await run(connection, ENQUEUE, [...replies, ...queues], args));
+  const entries = asArray(await run(connection, ENQUEUE, [...replies, ...queues], args));
+  return entries.map((entry) => (entry instanceof Error ? (outageOf(entry) ?? entry) : entry));
 }

@@ -3,8 +3,9 @@ import type { RedisClientOptions, RedisFunctions, RedisModules, RedisScripts } f
 import { Fault } from "../core/fault.ts";
 import { withoutUser } from "./access.ts";
 import type { RedisAccess } from "./access.ts";
-import { isReplyError, replyErrorCode } from "./connection.ts";
+import { isReplyError } from "./connection.ts";
 import type { Argument, Connection } from "./connection.ts";
+import { outageOf } from "./outages.ts";
 import { hashTag } from "./slots.ts";
 import type { Address } from "./place.ts";
 
@@ -158,7 +159,7 @@ class ClientConnection implements NodeConnection {
     try {
       return await this.#client.sendCommand(args);
     } catch (error) {
-      if (isReplyError(error)) throw refusal(error) ?? error;
+      if (isReplyError(error)) throw outageOf(error) ?? error;
       throw new Fault("redis_down", "the connection to Redis broke", { cause: error });
     }
   }
@@ -194,29 +195,4 @@ class ClientConnection implements NodeConnection {
     if (this.#closed || !this.#opened) return;
     for (const listener of this.#onDown) listener(error);
   }
-}
-
-/** States of Redis that pass, or that its operator has to end: for whoever sent the command they are an outage. */
-const OUTAGES: ReadonlySet<string> = new Set([
-  "OOM",
-  "LOADING",
-  "READONLY",
-  "MASTERDOWN",
-  "CLUSTERDOWN",
-  "TRYAGAIN",
-  "BUSY",
-  "MISCONF",
-  "NOREPLICAS",
-  "UNBLOCKED",
-  "NOAUTH",
-  "NOPERM",
-]);
-
-/** How Redis 7.0 begins when a user lacks a right that a script needs: it is no NOPERM there. */
-const DENIED_IN_SCRIPT = "ERR The user executing the script can't run this";
-
-function refusal(error: Error): Fault | undefined {
-  const code = error.message.startsWith(DENIED_IN_SCRIPT) ? "NOPERM" : replyErrorCode(error);
-  if (!OUTAGES.has(code)) return undefined;
-  return new Fault("redis_down", `Redis refuses commands now (${code})`, { cause: error });
 }

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
+import { Fault } from "../../src/core/fault.ts";
+import { connect } from "../../src/redis/connect.ts";
 import { isReplyError, replyErrorCode } from "../../src/redis/connection.ts";
 import { enqueueTogether } from "../../src/redis/enqueue.ts";
 import type { NewTask } from "../../src/redis/enqueue.ts";
@@ -53,6 +55,20 @@ it("tells which queue cannot be written, and queues the others", async () => {
   assert.equal(replyErrorCode(bad), "WRONGTYPE");
   assert.deepEqual(await recordsOf("fine"), [[asText(good), "t", "record of g.5"]]);
   assert.equal(await rig.connection.command("LLEN", rig.keys.doorbell("spoilt")), 0);
+});
+
+it("tells a queue that its user may not write as an outage", async () => {
+  const acl = ["on", ">word", "+@all", "~*", "&*", "-xadd", `(+xadd ~${rig.keys.reply("g.10")})`];
+  await rig.connection.command("ACL", "SETUSER", "narrow", ...acl);
+  const url = Object.assign(new URL(rig.server.url), { username: "narrow", password: "word" });
+  const narrow = await connect(url.href, "test");
+  try {
+    const [refused] = await enqueueTogether(narrow, rig.keys, [task("g.10", "forbidden")]);
+    assert.ok(refused instanceof Fault, String(refused));
+    assert.equal(refused.code, "redis_down");
+  } finally {
+    narrow.close();
+  }
 });
 
 it("keeps nothing when Redis takes nothing", async () => {

@@ -70,6 +70,8 @@ export class Opener {
 
   async #sendTogether(openings: readonly Opening[]): Promise<void> {
     const bodies = openings.map((opening) => this.#putBody(opening));
+    // Redis may refuse one long before the call is answered.
+    for (const body of bodies) body?.catch(() => undefined);
     try {
       const entries = await enqueueTogether(this.#connection, this.#keys, openings);
       for (const [index, { settle }] of openings.entries()) {
@@ -81,7 +83,6 @@ export class Opener {
       }
     } catch (error) {
       for (const { settle } of openings) settle.reject(error);
-      await Promise.allSettled(bodies.filter((body) => body !== undefined));
     }
   }
 

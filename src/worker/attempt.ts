@@ -88,6 +88,8 @@ const EPOCH = Date.UTC(2026, 0, 1);
 /**
  * A number for a new attempt: unique per run and growing with time, below 2^53 until the year 2095. Counting 1, 2, 3
  * would not do: after a failover that lost data two workers can both be the first to get a task.
+ * @param now ms since 1970 by the clock that all workers share: a later attempt must have the greater number, and the
+ * first leaves no mark in Redis before its first frame
  */
 export function newAttemptNumber(now: number, random: number): number {
   // A clock that was never set says 1970.

@@ -41,7 +41,8 @@ export interface ClaimerOptions {
   /** Redis may have given this worker tasks that it does not know of. */
   readonly onLost: () => void;
   readonly acknowledger: Pick<Acknowledger, "add" | "hasEnded">;
-  readonly run: (station: Station, task: QueuedTask) => void;
+  /** @param askedAt mono ms, before Redis gave the task to this worker */
+  readonly run: (station: Station, task: QueuedTask, askedAt: number) => void;
 }
 
 /**
@@ -121,7 +122,7 @@ export class Claimer {
       this.#asked = 0;
       this.#told = false;
       if (mono() - askedAt > waitMs + this.#lateMs) onLost();
-      else for (const task of await this.#doubts.sift(tasks)) run(station, task);
+      else for (const task of await this.#doubts.sift(tasks)) run(station, task, askedAt);
     } catch (error) {
       this.#asked = 0;
       await this.#mend(error, models);

@@ -316,7 +316,10 @@ export class Keeper {
       acknowledger.add(queued.model, queued.entry, task);
       return;
     }
-    const proposed = newAttemptNumber(this.#options.now(), this.#options.random());
+    const proposed = newAttemptNumber(
+      this.#options.trust.clock(this.#options.mono()),
+      this.#options.random(),
+    );
     const claim = { task, attempt: proposed, worker };
     const { state, attempt, ordinal } = await claimReply(connection, keys, claim);
     log.info("task taken over", { task, model: queued.model, state, deliveries });

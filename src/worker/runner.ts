@@ -26,6 +26,7 @@ import { returnReasonOf } from "./returner.ts";
 import type { Returner, ReturnReason } from "./returner.ts";
 import type { Roll } from "./roll.ts";
 import type { Station, Visit } from "./station.ts";
+import type { Trust } from "./trust.ts";
 
 export interface RunnerOptions {
   readonly connection: Connection;
@@ -38,6 +39,7 @@ export interface RunnerOptions {
   readonly returner: Returner;
   readonly now: () => number;
   readonly mono: () => number;
+  readonly trust: Pick<Trust, "clock">;
   readonly random: () => number;
   readonly metrics: Pick<WorkerMetrics, "ended" | "buried">;
   /** Absent when nobody collects spans. */
@@ -51,14 +53,19 @@ export interface Delivery {
   readonly deliveries: number;
   /** The how-manieth attempt this is. */
   readonly ordinal: number;
-  /** Given by the claim that fenced earlier attempts; a first delivery makes its own. */
-  readonly attempt?: number;
+  /** Its number, see {@link newAttemptNumber}: by the claim that fenced earlier attempts, if there was any. */
+  readonly attempt: number;
+}
+
+interface Claim {
+  readonly envelope: TaskEnvelope;
+  readonly delivery: Delivery;
 }
 
 /** A Redis that does not give a body is asked again after this, ms. */
 const BODY_RETRY_MS = 200;
 
-const FIRST: Delivery = { deliveries: 1, ordinal: 1 };
+const FIRST: Omit<Delivery, "attempt"> = { deliveries: 1, ordinal: 1 };
 
 /** Runs claimed tasks: one attempt each, from the claim to the acknowledgement. */
 export class Runner {
@@ -68,22 +75,32 @@ export class Runner {
     this.#options = options;
   }
 
-  /** Starts an attempt on a slot of the station. Never throws. */
-  readonly run = (station: Station, queued: QueuedTask, delivery: Delivery = FIRST): void => {
+  /** Starts an attempt of a first delivery, see {@link run}. @param askedAt mono ms, before Redis gave it to this worker */
+  first(station: Station, queued: QueuedTask, askedAt: number): void {
+    // Whoever takes it over claims it later than that, however long this process stands still from here on.
     const envelope = this.#decode(queued);
-    if (envelope === undefined) return;
     // Taken for an orphan when its delivery was on the way: it runs already.
-    if (delivery === FIRST && this.#options.roll.runs(envelope.id, queued.entry)) return;
+    if (envelope === undefined || this.#options.roll.runs(envelope.id, queued.entry)) return;
+    this.#start(station, queued, { envelope, delivery: { ...FIRST, attempt: this.#newAttempt(askedAt) } });
+  }
+
+  /** Starts an attempt on a slot of the station. Never throws. */
+  run(station: Station, queued: QueuedTask, delivery: Delivery): void {
+    const envelope = this.#decode(queued);
+    if (envelope !== undefined) this.#start(station, queued, { envelope, delivery });
+  }
+
+  #start(station: Station, queued: QueuedTask, claim: Claim): void {
     if (!station.admits(queued.model)) {
       const { model, entry } = queued;
-      this.#options.returner.turnAway(station, { model, entry, deliveries: delivery.deliveries });
+      this.#options.returner.turnAway(station, { model, entry, deliveries: claim.delivery.deliveries });
       return;
     }
     const visit = station.occupy(queued.model);
-    void this.#attempt({ station, visit }, queued, { envelope, delivery }).finally(() => {
+    void this.#attempt({ station, visit }, queued, claim).finally(() => {
       station.release(visit);
     });
-  };
+  }
 
   /** The id of a queued task; undefined when the entry is no task (it is then buried). */
   idOf(queued: QueuedTask): string | undefined {
@@ -91,7 +108,7 @@ export class Runner {
   }
 
   /** Ends a task without running it. */
-  async refuse(queued: QueuedTask, fault: Fault, delivery: Required<Delivery>): Promise<void> {
+  async refuse(queued: QueuedTask, fault: Fault, delivery: Delivery): Promise<void> {
     const envelope = this.#decode(queued);
     if (envelope === undefined) return;
     const outbox = this.#outbox(envelope, delivery.attempt);
@@ -122,14 +139,17 @@ export class Runner {
     await this.#bury(queued, fault, FIRST);
     const id = taskIdOf(queued.payload);
     if (id === undefined) this.#options.acknowledger.add(queued.model, queued.entry, "");
-    else await this.#end(this.#outbox({ id, stream: false }, undefined), queued, fault);
+    else {
+      const attempt = this.#newAttempt(this.#options.mono());
+      await this.#end(this.#outbox({ id, stream: false }, attempt), queued, fault);
+    }
   }
 
   /** Never rejects: with Redis away the letter is lost, the task is not (it is another worker's to give up). */
   async #bury(
     queued: QueuedTask,
     fault: Fault,
-    { deliveries, envelope }: Delivery & { readonly envelope?: TaskEnvelope },
+    { deliveries, envelope }: Pick<Delivery, "deliveries"> & { readonly envelope?: TaskEnvelope },
   ): Promise<void> {
     const { connection, keys, worker } = this.#options;
     const { model, payload } = queued;
@@ -139,24 +159,17 @@ export class Runner {
     await bury(connection, keys, { ...burial, ...bodyOf }).catch(() => undefined);
   }
 
-  #outbox(envelope: Pick<TaskEnvelope, "id" | "stream">, attempt: number | undefined): Outbox {
-    const { worker, emitter, now, mono, random } = this.#options;
-    return new Outbox({
-      task: envelope.id,
-      stream: envelope.stream,
-      attempt: attempt ?? newAttemptNumber(now(), random()),
-      worker,
-      ready: emitter.ready,
-      mono,
-    });
+  #newAttempt(mono: number): number {
+    const { trust, random } = this.#options;
+    return newAttemptNumber(trust.clock(mono), random());
   }
 
-  async #attempt(
-    place: Place,
-    queued: QueuedTask,
-    claim: { envelope: TaskEnvelope; delivery: Delivery },
-  ): Promise<void> {
-    const { envelope, delivery } = claim;
+  #outbox({ id, stream }: Pick<TaskEnvelope, "id" | "stream">, attempt: number): Outbox {
+    const { worker, emitter, mono } = this.#options;
+    return new Outbox({ task: id, stream, attempt, worker, ready: emitter.ready, mono });
+  }
+
+  async #attempt(place: Place, queued: QueuedTask, { envelope, delivery }: Claim): Promise<void> {
     const { model, entry } = queued;
     const { connection, now } = this.#options;
     let left = timeLeft(envelope, delivery.ordinal, now() - envelope.createdAt);

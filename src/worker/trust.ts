@@ -25,6 +25,8 @@ export class Trust {
   #from: number;
   /** How far the clocks of Redis are ahead of the monotonic one at the most, ms, in ascending order. */
   #ahead: readonly number[] = [];
+  /** The greatest of them when it was last known. */
+  #most: number | undefined;
   /** Mono ms of the oldest question without an answer. */
   #askedAt: number | undefined;
 
@@ -56,6 +58,14 @@ export class Trust {
   }
 
   /**
+   * The wall clock of Redis, ms since 1970, at a moment of the monotonic one, as it was last seen. Workers' own may
+   * differ by any amount; this one they share.
+   */
+  clock(mono: number): number {
+    return mono + (this.#most ?? 0);
+  }
+
+  /**
    * Looks at the clock of Redis; to be called a few times in each lease, and after something was seen, before it is
    * acted upon. False when it must not be. Never rejects.
    */
@@ -83,6 +93,7 @@ export class Trust {
     const { leaseMs } = this.#options;
     const before = this.#ahead;
     this.#ahead = clocks.map((clock) => clock - askedAt);
+    this.#most = this.#ahead.at(-1) ?? this.#most;
     const most = Math.min(MOST_JUMP_MS, leaseMs / 4);
     const jumped =
       before.length === clocks.length &&

@@ -197,14 +197,14 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
   const reading = { ...common, connection: links.leases, stations };
   const writing = { ...common, connection: links.writes, metrics };
   const returner = new Returner({ ...writing, busyLimit, peers: new Peers(reading), resting });
-  const runner = new Runner({ ...writing, emitter, returner, onUnreachable });
+  const runner = new Runner({ ...writing, emitter, returner, trust, onUnreachable });
   const onReclaimed = metrics.reclaimed;
   const keeper = new Keeper({ ...reading, runner, resting, trust, onReclaimed });
   const offer = { version: productVersion(), stations, metrics, onModel: sweep };
   const presence = new Presence({ ...common, ...offer, connection: links.leases });
-  const run = (station: Station, task: QueuedTask): void => {
+  const run = (station: Station, task: QueuedTask, askedAt: number): void => {
     metrics.claimed(1);
-    runner.run(station, task);
+    runner.first(station, task, askedAt);
   };
   const claims = { ...common, consumer: worker, bells: links.leases, onLost: keeper.lookForOrphans, run };
   const claimers = await recruitClaimers(stations, redis, claims);

@@ -35,6 +35,22 @@ test("on one server a task is opened in one go", async () => {
   assert.equal(await open, "5-0");
 });
 
+test("a body that Redis refuses, before it answers for the task, refuses the task and nothing else", async () => {
+  const connection = new SlowConnection();
+  const slow = connection.answer;
+  const refused = new Fault("redis_down", "full");
+  connection.answer = (command?: string) => (command?.startsWith("SET") ? Promise.reject(refused) : slow());
+  const opener = new Opener({ connection, keys });
+  const large = opener.open(exchangeOf("g.1", { body: Buffer.alloc(200_000) }).exchange.task, "tiny");
+  const failed = assert.rejects(large, refused);
+  const small = opener.open(exchangeOf("g.2").exchange.task, "tiny");
+  // A rejection that nobody hears of would end the process by now.
+  await turn();
+  await connection.reply(["5-0", "5-1"]);
+  await failed;
+  assert.equal(await small, "5-1");
+});
+
 test("on a cluster each step of opening a task waits for the one before", async () => {
   const connection = new SlowConnection();
   connection.sharded = true;

@@ -51,6 +51,17 @@ describe("trust in what Redis shows of others", () => {
     assert.equal(await rig.lookAfter(3_600_000), true);
   });
 
+  it("tells the clock of Redis at any moment, also while Redis is away", async () => {
+    const rig = new Rig();
+    await rig.trust.look();
+    assert.equal(rig.trust.clock(5000), 1_800_000_005_000.5);
+    rig.trust.reconnected();
+    assert.equal(rig.trust.clock(6000), 1_800_000_006_000.5);
+    rig.ahead = [1_800_000_100_000, 1_800_000_200_000];
+    await rig.trust.look();
+    assert.equal(rig.trust.clock(0), 1_800_000_200_000.5);
+  });
+
   it("is suspended when the clock was put forward, until all have renewed what they hold", async () => {
     const rig = new Rig();
     await rig.trust.look();

@@ -26,6 +26,7 @@ import { returnReasonOf } from "./returner.ts";
 import type { Returner, ReturnReason } from "./returner.ts";
 import type { Roll } from "./roll.ts";
 import type { Station, Visit } from "./station.ts";
+import { isTooLate, timeLeft } from "./time-left.ts";
 import type { Trust } from "./trust.ts";
 
 export interface RunnerOptions {
@@ -322,23 +323,6 @@ export class Runner {
     if (result === "fenced") attempt.stop("fenced");
     else this.#options.acknowledger.add(queued.model, queued.entry, attempt.id);
   }
-}
-
-/** How long a task may take to its deadline, and to wait for its first worker; ms. */
-interface TimeLeft {
-  readonly ms: number;
-  readonly queueMs: number;
-}
-
-function timeLeft({ createdAt, deadline, limits }: TaskEnvelope, ordinal: number, ageMs: number): TimeLeft {
-  const queueUntil = ordinal === 1 ? limits?.queueUntil || Infinity : Infinity;
-  const now = createdAt + Math.max(0, ageMs);
-  return { ms: deadline - now, queueMs: queueUntil - now };
-}
-
-/** Its gateway has given it up, or is about to. */
-function isTooLate({ ms, queueMs }: TimeLeft): boolean {
-  return ms <= 0 || queueMs <= 0;
 }
 
 /** Where an attempt runs. */

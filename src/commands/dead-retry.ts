@@ -90,7 +90,7 @@ async function retryOne(bench: Bench, { model, id }: DeadLetter): Promise<Verdic
   try {
     const retried = await retryLetter(host, { model, id, onBytes: print, onRun: (run) => void onRun(run) });
     print((await retried.run.answer).body);
-    if (gaveUp && !retried.removed)
+    if (gaveUp && retried.outcome.fault !== undefined && !retried.removed)
       return { answered: false, says: "given up by you; the letter stays", stopped: true };
     print(NEW_LINE);
     return judge(retried);
@@ -106,8 +106,10 @@ function judge({ run, outcome: { fault, totalMs, end }, removed }: Retried): Ver
     return { answered: false, says: `${fault.code}: ${fault.message}; ${rest}` };
   }
   const tokens = end?.usage === undefined ? "" : `, ${end.usage.completionTokens} tokens`;
-  const says = `answered in ${duration(totalMs)}${tokens}, as task ${run.task}; the letter is removed`;
-  return { answered: true, says };
+  const rest = removed
+    ? "the letter is removed"
+    : "Redis broke just then, so that the letter may still lie there: remove it";
+  return { answered: true, says: `answered in ${duration(totalMs)}${tokens}, as task ${run.task}; ${rest}` };
 }
 
 const NEW_LINE = Buffer.from("\n");

@@ -110,7 +110,7 @@ async function list({ connection, keys }: AdminHost): Promise<{ readonly letters
 async function retry(host: AdminHost, asked: JsonObject, reply: HttpReply): Promise<object> {
   const { catalogue } = host;
   const desk = { ...host, serves: (model: string): boolean => catalogue.serves(model) };
-  const { run, outcome } = await retryLetter(desk, {
+  const { run, outcome, removed } = await retryLetter(desk, {
     ...letterOf(asked),
     // Nobody reads the answer here: its pieces are not gathered.
     onBytes: () => {},
@@ -121,7 +121,8 @@ async function retry(host: AdminHost, asked: JsonObject, reply: HttpReply): Prom
     },
   });
   const { fault, totalMs, status } = outcome;
-  const how = { task: run.task, code: fault?.code ?? "ok", status, totalMs: Math.round(totalMs) };
+  const code = fault?.code ?? "ok";
+  const how = { task: run.task, code, status, totalMs: Math.round(totalMs), removed };
   return fault === undefined ? how : { ...how, message: fault.message };
 }
 

@@ -23,9 +23,15 @@ export interface QueueWatchOptions {
  */
 export class QueueWatch {
   readonly #options: QueueWatchOptions;
+  /** Mono ms when a claimed task first looked lost, and did at each look since. */
+  #lostAt = new WeakMap<Exchange, number>();
 
   constructor(options: QueueWatchOptions) {
     this.#options = options;
+    // Nobody could renew a lease meanwhile.
+    options.connection.onReconnect(() => {
+      this.#lostAt = new WeakMap();
+    });
   }
 
   /** To be called when the time of a task that has not begun is up. */
@@ -52,12 +58,24 @@ export class QueueWatch {
     return queued && !(await replies.hasNews(exchange));
   }
 
-  /** True when nobody took it over in the lease after it was handed back, or after its worker was lost. */
+  /**
+   * True when nobody took it over in the lease after it was handed back, or after its worker was lost. It must look so
+   * twice, a lease apart: after Redis's clock was put forward, or after an outage, a lease that is kept looks old until
+   * its worker renews it.
+   */
   #isLost(exchange: Exchange, heldMs: number): boolean {
     const { leaseMs, mono } = this.#options;
+    const now = mono();
     const leftMs = 2 * leaseMs - heldMs;
-    // Handed back at once it would look silent for one lease: before another has passed there is nothing to see.
-    exchange.queueLookAt = mono() + Math.max(AGAIN_MS, Math.min(leaseMs, leftMs));
-    return leftMs <= 0;
+    if (leftMs > 0) {
+      this.#lostAt.delete(exchange);
+      // Handed back at once it would look silent for one lease: before another has passed there is nothing to see.
+      exchange.queueLookAt = now + Math.max(AGAIN_MS, Math.min(leaseMs, leftMs));
+      return false;
+    }
+    const since = this.#lostAt.get(exchange) ?? now;
+    this.#lostAt.set(exchange, since);
+    exchange.queueLookAt = since + leaseMs;
+    return now >= since + leaseMs;
   }
 }

@@ -35,7 +35,10 @@ export interface RetryOrder extends LetterName {
 export interface Retried {
   readonly run: Rerun;
   readonly outcome: Outcome;
-  /** The letter is gone: the task was answered, or given up anew and has another letter. */
+  /**
+   * The letter is gone: the task was answered, or given up anew and has another letter. False for such a task when
+   * Redis broke just then: its letter may still lie there, and should be removed, not retried.
+   */
   readonly removed: boolean;
 }
 
@@ -74,8 +77,12 @@ async function runHeld({ connection, keys, board, serves }: RetryHost, order: Re
   const run = rerun(board, runnable({ model, task, body }, serves), order.onBytes);
   order.onRun(run);
   const outcome = await run.outcome;
-  const removed = isSettled(outcome);
-  if (removed) await dropLetter(connection, keys, letter);
+  const removed =
+    isSettled(outcome) &&
+    (await dropLetter(connection, keys, letter).then(
+      () => true,
+      () => false,
+    ));
   return { run, outcome, removed };
 }
 

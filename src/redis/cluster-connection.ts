@@ -15,7 +15,7 @@ import { Upkeep } from "./upkeep.ts";
 
 export type ClusterPlace = Extract<Place, { kind: "cluster" }>;
 
-/** A command is redirected at most so often: a slot that moves on and on is an outage. */
+/** A command follows at most so many redirections in a row: a slot that moves on and on is an outage. */
 const MOST_REDIRECTIONS = 5;
 
 interface Subscription {
@@ -67,7 +67,7 @@ export class ClusterConnection implements Connection {
   async command(...args: Argument[]): Promise<unknown> {
     const slot = slotOf(keyOf(args));
     let sentTo: NodeConnection | undefined;
-    for (let redirections = 0; redirections < MOST_REDIRECTIONS; redirections += 1) {
+    for (let redirections = 0; redirections <= MOST_REDIRECTIONS; redirections += 1) {
       const node = sentTo ?? this.#owners[slot];
       if (node === undefined) break;
       try {

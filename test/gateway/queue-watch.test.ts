@@ -3,8 +3,9 @@ import { after, before, describe, it } from "node:test";
 import { QueueWatch } from "../../src/gateway/queue-watch.ts";
 import type { Argument, Connection } from "../../src/redis/connection.ts";
 import { take } from "../../src/redis/take.ts";
-import { acknowledge, enqueue, ensureGroup, handBack } from "../../src/redis/task-stream.ts";
+import { acknowledge, enqueue, ensureGroup, handBack, renew } from "../../src/redis/task-stream.ts";
 import { until } from "../journey/until.ts";
+import { FakeConnection } from "../redis/fake-connection.ts";
 import { openRedisRig, type RedisRig } from "../redis/rig.ts";
 import { exchangeOf, type ExchangeRig } from "./exchange-rig.ts";
 
@@ -24,8 +25,8 @@ after(async () => {
 interface Case extends ExchangeRig {
   /** How often the reply stream was looked at before a verdict. */
   readonly looks: () => number;
-  /** Looks now; resolves when the watch has its answers from Redis. */
-  readonly look: () => Promise<void>;
+  /** Looks `afterMs` later; resolves when the watch has its answers from Redis. */
+  readonly look: (afterMs?: number) => Promise<void>;
 }
 
 async function caseOf(
@@ -41,8 +42,10 @@ async function caseOf(
       return Promise.resolve(news(rig));
     },
   };
-  const watch = new QueueWatch({ connection, keys, replies, leaseMs: LEASE_MS, mono: () => 5 });
-  const look = async (): Promise<void> => {
+  let clock = 5;
+  const watch = new QueueWatch({ connection, keys, replies, leaseMs: LEASE_MS, mono: () => clock });
+  const look = async (afterMs = 0): Promise<void> => {
+    clock += afterMs;
     watch.overdue(rig.exchange);
     // Redis answers in order, and is asked twice; what follows in this process takes some turns of the loop.
     await connection.command("PING");
@@ -64,16 +67,24 @@ async function claim(): Promise<void> {
   assert.equal((await take(connection, redis.keys, options)).length, 1);
 }
 
-/** A connection on which `act` happens after the first command has been answered, before the next is sent. */
-function between(connection: Connection, act: () => Promise<void>): Connection {
-  let turn: Promise<unknown> | undefined;
-  const command = (...args: Argument[]): Promise<unknown> => {
+/** Passes commands on to Redis; on one with an `act` it happens after the first was answered, before the next is sent. */
+class Relay extends FakeConnection {
+  #turn: Promise<unknown> | undefined;
+  readonly #to: Connection;
+  readonly #act: (() => Promise<void>) | undefined;
+
+  constructor(to: Connection, act?: () => Promise<void>) {
+    super();
+    this.#to = to;
+    this.#act = act;
+  }
+
+  override command(...args: Argument[]): Promise<unknown> {
     const answer =
-      turn === undefined ? connection.command(...args) : turn.then(() => connection.command(...args));
-    turn ??= answer.then(act);
+      this.#turn === undefined ? this.#to.command(...args) : this.#turn.then(() => this.#to.command(...args));
+    if (this.#act !== undefined) this.#turn ??= answer.then(this.#act);
     return answer;
-  };
-  return { ...connection, command };
+  }
 }
 
 function codes({ outcomes }: Case): readonly (string | undefined)[] {
@@ -115,14 +126,40 @@ describe("a task whose time to wait is up", () => {
     assert.ok(queueLookAt < 5 + LEASE_MS && queueLookAt > LEASE_MS - 1000, `looks again at ${queueLookAt}`);
     await handBack(redis.connection, redis.keys, { ...hold, idleMs: 2 * LEASE_MS });
     await rig.look();
+    assert.equal(rig.exchange.queueLookAt, 5 + LEASE_MS);
+    await rig.look(LEASE_MS - 1);
+    assert.deepEqual(codes(rig), [], "it may look lost because Redis's clock was set");
+    await rig.look(1);
     await until("an end", () => rig.outcomes.length > 0);
     assert.deepEqual(codes(rig), ["queue_timeout"]);
     await acknowledge(redis.connection, redis.keys, "tiny", [entry]);
   });
 
+  it("goes on when its worker gives a sign of life after Redis's clock was put forward, or Redis was away", async () => {
+    const { keys } = redis;
+    const connection = new Relay(redis.connection);
+    const rig = await caseOf(() => false, connection);
+    const entry = await queued(rig);
+    await claim();
+    const hold = { model: "tiny", entry, consumer: "w1", idleMs: 3 * LEASE_MS };
+    const renewal = { model: "tiny", consumer: "w1", entries: [entry] };
+    for (const wellAgain of [
+      async () => renew(redis.connection, keys, renewal).then(async () => rig.look(LEASE_MS)),
+      async () => Promise.resolve(connection.mend()),
+    ]) {
+      await handBack(redis.connection, keys, hold);
+      await rig.look();
+      await wellAgain();
+      await handBack(redis.connection, keys, hold);
+      await rig.look(LEASE_MS);
+      assert.deepEqual(codes(rig), [], "a lease begins anew");
+    }
+    await acknowledge(redis.connection, keys, "tiny", [entry]);
+  });
+
   it("is seen to be taken when a worker claims it between the two questions", async () => {
     const { connection, keys } = redis;
-    const rig = await caseOf(() => false, between(connection, claim));
+    const rig = await caseOf(() => false, new Relay(connection, claim));
     const entry = await queued(rig);
     await rig.look();
     await until("an answer to the second question", () => rig.exchange.queueLookAt === 5 + LEASE_MS);

@@ -6,6 +6,7 @@ import type { Task } from "../../src/core/task.ts";
 import type { Outcome } from "../../src/gateway/exchange.ts";
 import { retryLetter } from "../../src/gateway/retry.ts";
 import type { RetryHost } from "../../src/gateway/retry.ts";
+import type { Argument, Connection } from "../../src/redis/connection.ts";
 import { bury, LETTER_HOLD_MS, lettersOf } from "../../src/redis/dead-letters.ts";
 import { encodeTask } from "../../src/wire/task-codec.ts";
 import { openRedisRig } from "../redis/rig.ts";
@@ -62,6 +63,11 @@ describe("a dead letter that is to run again", () => {
   };
   const letters = (model = "m") => Array.fromAsync(lettersOf(rig.connection, rig.keys, model));
   const quietly = { onBytes: () => {}, onRun: () => {} };
+  /** Redis breaks when a letter is to be removed. */
+  const untilRemoval = async (...args: Argument[]): Promise<unknown> => {
+    if (args[0] === "XDEL") throw new Fault("redis_down", "away");
+    return rig.connection.command(...args);
+  };
   const holds = async (): Promise<unknown> => rig.connection.command("KEYS", `${rig.keys.prefix}:dh:*`);
 
   it("runs once, whoever else wants it, and is gone when it was answered", async () => {
@@ -103,6 +109,20 @@ describe("a dead letter that is to run again", () => {
       assert.equal((await retryLetter(host, { ...name, onBytes: () => {}, onRun })).removed, false);
     }
     assert.equal((await letters()).length, 1);
+  });
+
+  it("was answered although Redis broke before it could be removed", async () => {
+    const name = await lay();
+    const { host, runs } = gateway("g1");
+    const connection = {
+      ready: true,
+      sharded: false,
+      command: untilRemoval,
+    } as Partial<Connection> as Connection;
+    const onRun = (): void => void turn().then(() => runs[0]?.());
+    const retried = await retryLetter({ ...host, connection }, { ...name, onBytes: () => {}, onRun });
+    assert.deepEqual([retried.outcome.fault, retried.removed], [undefined, false]);
+    assert.equal((await letters()).length, 1, "for its operator to remove");
   });
 
   it("is refused, and stays, when its gateway has as many requests as it takes", async () => {

@@ -20,6 +20,13 @@ const MODELS = ["a", "b", "c", "d", "e"];
 const TAG = "g0";
 const TASK = `${TAG}.1`;
 
+/** How often these nodes have redirected somebody. */
+async function redirectionsOf(nodes: readonly RedisNode[]): Promise<number> {
+  const infos = await Promise.all(nodes.map(async (node) => node.tell("INFO", "errorstats")));
+  const counts = [...infos.join("\n").matchAll(/^errorstat_(?:ASK|MOVED):count=(\d+)/gm)];
+  return counts.reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
 describe("a connection to a Redis Cluster", () => {
   const many = new Many((dir) => RedisCluster.start(dir));
   const opened = async (): Promise<Connection> => many.connect();
@@ -132,7 +139,9 @@ describe("a connection to a Redis Cluster", () => {
     const toId = await to.tell("CLUSTER", "MYID");
     // One that moves the slot to somebody who knows nothing of it: ASK there, MOVED back.
     await from.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", toId);
+    const before = await redirectionsOf([from, to]);
     await assert.rejects(connection.command("SET", key, "1"), { name: "Fault", code: "redis_down" });
+    assert.equal((await redirectionsOf([from, to])) - before, 6, "five are followed");
     assert.equal(connection.ready, true, "others are served meanwhile");
     await from.ask("CLUSTER", "SETSLOT", slot, "STABLE");
     await connection.command("SET", key, "1");

@@ -108,9 +108,12 @@ export function showWorkers(nodes) {
 function letterRow({ id, model, at, code, deliveries, request = "not a task" }) {
   const retry = async () => {
     note.textContent = `${request} runs again …`;
-    const { code: how, message, totalMs } = await ask("/admin/dead/retry", { id, model });
-    await showLetters();
-    return how === "ok" ? `${request} was answered in ${totalMs} ms.` : `${request}: ${how}: ${message}`;
+    const { code: how, message, totalMs, removed } = await ask("/admin/dead/retry", { id, model });
+    // How it ended is told also when Redis is away by now.
+    await showLetters().catch(() => undefined);
+    if (how !== "ok") return `${request}: ${how}: ${message}`;
+    const rest = removed ? "" : " Redis broke just then: if its letter is still there, drop it.";
+    return `${request} was answered in ${totalMs} ms.${rest}`;
   };
   const drop = async () => {
     await ask("/admin/dead/drop", { id, model });

@@ -1,10 +1,11 @@
 import type { WorkerAnnouncement } from "../core/fleet.ts";
 import { modelKey } from "../core/model.ts";
 import type { ModelCard } from "../core/model.ts";
-import { dropAbandoned } from "../redis/abandoned.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
-import { ANNOUNCE_MS, listWorkers, rememberedModels, tidyRegistry } from "../redis/registry.ts";
+import { ANNOUNCE_MS, listWorkers, rememberedModels } from "../redis/registry.ts";
+import { Tidier } from "./tidier.ts";
+import type { TidierOptions } from "./tidier.ts";
 
 /** How often what fell silent is removed from Redis, ms. */
 const TIDY_MS = 60_000;
@@ -15,6 +16,7 @@ export class Catalogue {
   readonly #keys: Keys;
   readonly #now: () => number;
   readonly #memoryMs: number;
+  readonly #tidier: Tidier;
   #workers: readonly WorkerAnnouncement[] = [];
   #cards = new Map<string, ModelCard[]>();
   #remembered = new Set<string>();
@@ -25,12 +27,12 @@ export class Catalogue {
   #refreshing: Promise<void> | undefined;
   #onRefresh: (() => void) | undefined;
 
-  /** @param options.memoryMs how long a model without workers is still known */
-  constructor(options: { connection: Connection; keys: Keys; now: () => number; memoryMs: number }) {
+  constructor(options: TidierOptions) {
     this.#connection = options.connection;
     this.#keys = options.keys;
     this.#now = options.now;
     this.#memoryMs = options.memoryMs;
+    this.#tidier = new Tidier(options);
   }
 
   /** Loads once, then keeps itself fresh; `channel` is a connection for subscriptions. Rejects with `redis_down` when the first load fails. */
@@ -63,15 +65,8 @@ export class Catalogue {
 
   /** Removes what fell silent from Redis, and what waits for nobody in queues that no worker reads. */
   async tidy(): Promise<void> {
-    const connection = this.#connection;
-    const keys = this.#keys;
-    const now = this.#now();
     await this.refresh();
-    const models = await rememberedModels(connection, keys, 0);
-    for (const model of models.difference(new Set(this.served))) {
-      await dropAbandoned(connection, keys, model, now);
-    }
-    await tidyRegistry(connection, keys, now - this.#memoryMs);
+    await this.#tidier.tidy(new Set(this.served));
   }
 
   get workers(): readonly WorkerAnnouncement[] {

@@ -96,7 +96,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
   const metrics = openGatewayMetrics({ version, build });
   for (const connection of [commands, channel]) connection.onDown(metrics.redisFailed);
   const memoryMs = settings.modelMemoryMs;
-  const catalogue = new Catalogue({ connection: commands, keys, now: systemAmbient.now, memoryMs });
+  const catalogue = new Catalogue({ connection: commands, keys, tag, now: systemAmbient.now, memoryMs });
   const observatory = new Observatory({ connection: commands, keys, gateway: { tag, version }, memoryMs });
   const { witness } = observatory;
   const parts = { settings, log, tag, keys, commands, channel, catalogue, metrics, witness };

@@ -37,6 +37,7 @@ export async function openLoneBoard(options: {
   const catalogue = new Catalogue({
     connection: commands,
     keys,
+    tag,
     now: systemAmbient.now,
     memoryMs: settings.modelMemoryMs,
   });

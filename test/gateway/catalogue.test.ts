@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before, beforeEach, describe, it, test } from "node:test";
 import type { WorkerAnnouncement } from "../../src/core/fleet.ts";
+import type { Task } from "../../src/core/task.ts";
 import { Catalogue } from "../../src/gateway/catalogue.ts";
+import type { Connection } from "../../src/redis/connection.ts";
+import type { Keys } from "../../src/redis/keys.ts";
 import { announceWorker, holdTag } from "../../src/redis/registry.ts";
-import { enqueue } from "../../src/redis/task-stream.ts";
+import { take } from "../../src/redis/take.ts";
+import { enqueue, ensureGroup } from "../../src/redis/task-stream.ts";
+import { encodeTask } from "../../src/wire/task-codec.ts";
 import { openRedisRig, type RedisRig } from "../redis/rig.ts";
 import { idleStation } from "../worker/station-rig.ts";
 
@@ -12,6 +17,19 @@ let redis: RedisRig;
 /** `[9, id]` in msgpack: all that counts of a task here. */
 function record(id: string): Buffer {
   return Buffer.concat([Buffer.from([0x92, 9, 0xa0 + id.length]), Buffer.from(id)]);
+}
+
+function workerAt(seenAt: number): WorkerAnnouncement {
+  return {
+    id: "w1",
+    version: "0",
+    host: "h",
+    pid: 1,
+    startedAt: 0,
+    seenAt,
+    draining: false,
+    backends: [idleStation(1).announcement()],
+  };
 }
 
 before(async () => {
@@ -24,18 +42,8 @@ after(async () => {
 test("a model that was seen a moment ago is still known when Redis has lost its data", async () => {
   const { connection, keys } = redis;
   let clock = 1000;
-  const catalogue = new Catalogue({ connection, keys, now: () => clock, memoryMs: 500 });
-  const worker: WorkerAnnouncement = {
-    id: "w1",
-    version: "0",
-    host: "h",
-    pid: 1,
-    startedAt: 0,
-    seenAt: clock,
-    draining: false,
-    backends: [idleStation(1).announcement()],
-  };
-  await announceWorker(connection, keys, worker, false);
+  const catalogue = new Catalogue({ connection, keys, tag: "g1", now: () => clock, memoryMs: 500 });
+  await announceWorker(connection, keys, workerAt(clock), false);
   await catalogue.refresh();
   assert.equal(catalogue.find("tiny"), "tiny");
   await connection.command("FLUSHALL");
@@ -48,30 +56,100 @@ test("a model that was seen a moment ago is still known when Redis has lost its 
   assert.equal(catalogue.find("tiny"), undefined);
 });
 
-test("queues that no worker reads are tidied, and their models remembered as long as something waits there", async () => {
-  const { connection, keys } = redis;
-  await connection.command("FLUSHALL");
-  const now = 100_000;
-  const catalogue = new Catalogue({ connection, keys, now: () => now, memoryMs: 500 });
-  const worker: WorkerAnnouncement = {
-    id: "w1",
-    version: "0",
-    host: "h",
-    pid: 1,
-    startedAt: 0,
-    seenAt: now,
-    draining: false,
-    backends: [idleStation(1).announcement()],
-  };
-  await announceWorker(connection, keys, worker, false);
-  await connection.command("ZADD", keys.models(), "1", "gone", "1", "wanted");
-  await holdTag(connection, keys, "galive");
-  for (const model of ["tiny", "gone"]) await enqueue(connection, keys, model, record("gdead.1"));
-  await enqueue(connection, keys, "wanted", record("galive.1"));
-  await catalogue.tidy();
-  const lengths = ["tiny", "gone", "wanted"].map(async (model) =>
-    connection.command("XLEN", keys.queue(model)),
-  );
-  assert.deepEqual(await Promise.all(lengths), [1, 0, 1], "what has a worker is its worker's");
-  assert.equal(String(await connection.command("ZRANGE", keys.models(), "0", "-1")), "wanted,tiny");
+describe("queues that no worker reads", () => {
+  let clock = 0;
+  let connection: Connection;
+  let keys: Keys;
+
+  beforeEach(async () => {
+    ({ connection, keys } = redis);
+    clock = Date.now();
+    await connection.command("FLUSHALL");
+    await connection.command("ZADD", keys.models(), "1", "gone", "1", "wanted");
+    for (const tag of ["gown", "galive"]) await holdTag(connection, keys, tag);
+  });
+
+  function catalogueOf(now: () => number = () => clock): Catalogue {
+    return new Catalogue({ connection, keys, tag: "gown", now, memoryMs: 500 });
+  }
+
+  async function lengths(...models: readonly string[]): Promise<unknown[]> {
+    return Promise.all(models.map(async (model) => connection.command("XLEN", keys.queue(model))));
+  }
+
+  it("are tidied, and their models remembered as long as something waits there", async () => {
+    const catalogue = catalogueOf();
+    await announceWorker(connection, keys, workerAt(clock), false);
+    for (const model of ["tiny", "gone"]) await enqueue(connection, keys, model, record("gdead.1"));
+    await enqueue(connection, keys, "wanted", record("galive.1"));
+    await catalogue.tidy();
+    assert.deepEqual(
+      await lengths("tiny", "gone", "wanted"),
+      [1, 1, 1],
+      "its gateway may be there again soon",
+    );
+    await catalogue.tidy();
+    assert.deepEqual(await lengths("tiny", "gone", "wanted"), [1, 0, 1], "what has a worker is its worker's");
+    assert.equal(String(await connection.command("ZRANGE", keys.models(), "0", "-1")), "wanted,tiny");
+  });
+
+  it("keep what they have when all announcements have expired, also those of who tidies", async () => {
+    const catalogue = catalogueOf();
+    await announceWorker(connection, keys, workerAt(clock), false);
+    for (const tag of ["gown", "galive", "gdead"])
+      for (const model of ["tiny", "wanted"]) await enqueue(connection, keys, model, record(`${tag}.1`));
+    await catalogue.tidy();
+    // Redis's clock was put forward.
+    await connection.command("DEL", keys.gateway("galive"), keys.worker("w1"));
+    await catalogue.tidy();
+    assert.deepEqual(await lengths("tiny", "wanted"), [3, 2], "one was gone before, and where nobody read");
+    await connection.command("DEL", keys.gateway("gown"));
+    await catalogue.tidy();
+    await catalogue.tidy();
+    assert.deepEqual(await lengths("tiny", "wanted"), [3, 2], "Redis keeps no announcement now");
+    await holdTag(connection, keys, "gown");
+    await catalogue.tidy();
+    assert.deepEqual(await lengths("tiny", "wanted"), [3, 2]);
+    await catalogue.tidy();
+    assert.deepEqual(await lengths("tiny", "wanted"), [1, 1], "its own stay");
+  });
+
+  it("keep what a worker holds, which may only seem to be gone", async () => {
+    const catalogue = catalogueOf();
+    await ensureGroup(connection, keys, "wanted");
+    await enqueue(connection, keys, "wanted", record("gdead.1"));
+    const options = { models: ["wanted"], consumer: "w1", credits: 1, waitMs: 10 };
+    assert.equal((await take(await redis.connect(), keys, options)).length, 1);
+    await enqueue(connection, keys, "wanted", record("gdead.2"));
+    for (let looks = 0; looks < 2; looks += 1) await catalogue.tidy();
+    assert.deepEqual(await lengths("wanted"), [1]);
+  });
+
+  it("keep what is late by the clock of one gateway, or of Redis, alone", async () => {
+    const task: Task = {
+      id: "galive.1",
+      endpoint: "openai-chat",
+      model: "wanted",
+      stream: true,
+      createdAt: clock,
+      deadline: clock + 60_000,
+      requestId: "r",
+      trace: "",
+      body: Buffer.from("{}"),
+    };
+    await enqueue(connection, keys, "wanted", encodeTask(task, true));
+    // In Redis for an hour by its clock.
+    await connection.command(
+      "XADD",
+      keys.queue("gone"),
+      `${clock - 3_600_000}-0`,
+      "t",
+      encodeTask(task, true),
+    );
+    const ahead = catalogueOf(() => clock + 60_000);
+    await catalogueOf().tidy();
+    assert.deepEqual(await lengths("wanted", "gone"), [1, 1]);
+    await ahead.tidy();
+    assert.deepEqual(await lengths("wanted", "gone"), [1, 0]);
+  });
 });

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Task } from "../../src/core/task.ts";
 import { dropAbandoned } from "../../src/redis/abandoned.ts";
+import type { Verdicts } from "../../src/redis/abandoned.ts";
 import { putBody } from "../../src/redis/body.ts";
-import { holdTag } from "../../src/redis/registry.ts";
 import { openAmong, openReplies } from "../../src/redis/reply-stream.ts";
 import { enqueue, ring } from "../../src/redis/task-stream.ts";
 import { encodeTask } from "../../src/wire/task-codec.ts";
@@ -12,6 +12,11 @@ import type { RedisRig } from "./rig.ts";
 
 const NOW = 1000;
 const MODEL = "lonely";
+
+const isGone = (tags: readonly string[]): Promise<ReadonlySet<string>> =>
+  Promise.resolve(new Set(tags.filter((tag) => tag === "gdead")));
+/** All are in Redis for a million years by its clock. */
+const VERDICTS: Verdicts = { own: "gown", now: NOW, clock: Number.MAX_SAFE_INTEGER, gone: isGone };
 
 let rig: RedisRig;
 
@@ -51,23 +56,23 @@ async function counts(): Promise<unknown[]> {
 
 test("what nobody waits for leaves the queue, whatever is before it, and when several remove it at once", async () => {
   const { connection, keys } = rig;
-  await holdTag(connection, keys, "galive");
   const waiting = Array.from({ length: 45 }, (_, index) => `galive.${index}`);
   for (const id of waiting) await put(id, NOW + 1);
   await put("galive.late", NOW);
+  await put("gown.late", NOW);
   for (let index = 0; index < 30; index += 1) await put(`gdead.${index}`, NOW + 9000);
   await enqueue(connection, keys, MODEL, Buffer.from("no task"));
-  assert.deepEqual(await counts(), [77, 76]);
+  assert.deepEqual(await counts(), [78, 77]);
   const several = await Promise.all([
-    dropAbandoned(connection, keys, MODEL, NOW),
-    dropAbandoned(await rig.connect(), keys, MODEL, NOW),
+    dropAbandoned(connection, keys, MODEL, VERDICTS),
+    dropAbandoned(await rig.connect(), keys, MODEL, VERDICTS),
   ]);
   assert.equal((several[0] ?? 0) + (several[1] ?? 0), 31);
-  assert.deepEqual(await counts(), [46, 45]);
+  assert.deepEqual(await counts(), [47, 46]);
   const ids = [...waiting, "galive.late", "gdead.0", "gdead.29"];
   assert.deepEqual([...(await openAmong(connection, keys, ids))], waiting);
   assert.equal(await connection.command("EXISTS", keys.body("gdead.3"), keys.body("galive.3")), 1);
-  assert.equal(await dropAbandoned(connection, keys, MODEL, NOW), 0);
+  assert.equal(await dropAbandoned(connection, keys, MODEL, VERDICTS), 0);
 });
 
 test("of a task of a later version it is known whose it is", async () => {
@@ -81,9 +86,21 @@ test("of a task of a later version it is known whose it is", async () => {
       Buffer.concat([Buffer.from([0x92, 9, 0xa0 + id.length]), Buffer.from(id)]),
     );
   }
-  assert.equal(await dropAbandoned(connection, keys, "later", NOW), 1);
+  assert.equal(await dropAbandoned(connection, keys, "later", VERDICTS), 1);
 });
 
 test("a queue that is not there has nothing", async () => {
-  assert.equal(await dropAbandoned(rig.connection, rig.keys, "none", NOW), 0);
+  assert.equal(await dropAbandoned(rig.connection, rig.keys, "none", VERDICTS), 0);
+});
+
+test("how long a task has waited is told by Redis's clock, and its deadline by that of who asks as well", async () => {
+  const { connection, keys } = rig;
+  await connection.command("DEL", keys.queue(MODEL), keys.doorbell(MODEL));
+  const entry = await put("galive.1", NOW);
+  const since = Number.parseInt(entry, 10);
+  const drop = async (now: number, clock: number): Promise<number> =>
+    dropAbandoned(connection, keys, MODEL, { ...VERDICTS, now, clock });
+  assert.equal(await drop(NOW - 1, since + NOW + 1), 0);
+  assert.equal(await drop(NOW, since + NOW), 0);
+  assert.equal(await drop(NOW, since + NOW + 1), 1);
 });

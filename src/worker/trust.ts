@@ -1,6 +1,8 @@
 import { readClocks } from "../redis/clock.ts";
 import type { Connection } from "../redis/connection.ts";
+import { refusalOf } from "../redis/refusal.ts";
 import { ANNOUNCE_MS } from "../redis/registry.ts";
+import type { Log } from "../telemetry/log.ts";
 
 /** A jump of Redis's clock by less than this, ms, makes no lease and no announcement look old; nor does half a lease. */
 const MOST_JUMP_MS = 3000;
@@ -12,6 +14,7 @@ export interface TrustOptions {
   readonly leaseMs: number;
   /** How long after the start nothing is judged, ms. */
   readonly delayMs: number;
+  readonly log: Pick<Log, "warn">;
 }
 
 /**
@@ -29,6 +32,8 @@ export class Trust {
   #most: number | undefined;
   /** Mono ms of the oldest question without an answer. */
   #askedAt: number | undefined;
+  /** It is logged that Redis refuses to tell the time. */
+  #told = false;
 
   constructor(options: TrustOptions) {
     this.#options = options;
@@ -75,10 +80,12 @@ export class Trust {
     this.#askedAt ??= askedAt;
     try {
       const clocks = (await readClocks(connection)).toSorted((a, b) => a - b);
+      this.#told = false;
       // Who waited for Redis as long renews what it holds with its next heartbeat.
       if (this.isSlow(askedAt)) this.#suspend(this.#options.leaseMs / 2);
       this.#compare(clocks, { askedAt, answeredAt: mono() });
-    } catch {
+    } catch (error) {
+      this.#complain(error);
       return false;
     } finally {
       this.#askedAt = undefined;
@@ -100,6 +107,14 @@ export class Trust {
       clocks.some((clock, index) => clock - answeredAt - (before[index] ?? 0) > most);
     // By then every lease has been renewed, and every process has announced itself.
     if (jumped) this.#suspend(Math.max(1.5 * leaseMs, 2 * ANNOUNCE_MS));
+  }
+
+  /** Somebody has to grant the right; of a Redis that is away others tell. */
+  #complain(error: unknown): void {
+    const reason = refusalOf(error);
+    if (reason === undefined || this.#told) return;
+    this.#told = true;
+    this.#options.log.warn("Redis refuses TIME: no task of a lost worker is taken over", { reason });
   }
 
   #suspend(ms: number): void {

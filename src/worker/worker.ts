@@ -181,7 +181,7 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
   const acknowledger = new Acknowledger({ connection: links.writes, keys, mono });
   const emitter = recruitEmitter(links, metrics);
   const delayMs = Math.max(0, 1.5 * leaseMs - (await uptimeMs(links.leases)));
-  const trust = new Trust({ connection: links.leases, mono, leaseMs, delayMs });
+  const trust = new Trust({ connection: links.leases, mono, leaseMs, delayMs, log });
   // What later looks are compared with.
   await trust.look();
   const roll = new Roll({ connection: links.leases, keys, mono, trust });

@@ -54,7 +54,8 @@ function keeperOf(worker: string, ran: string[], plan: Plan = {}): Keeper {
   const { keys } = redis;
   const { connection = redis.connection } = plan;
   const { mono, now, random } = systemAmbient;
-  const trust = new Trust({ connection, mono, leaseMs, delayMs: sweepDelayMs });
+  const log = openLog({ level: "error", format: "json" });
+  const trust = new Trust({ connection, mono, leaseMs, delayMs: sweepDelayMs, log });
   const roll = new Roll({ connection, keys, mono, trust });
   for (const attempt of plan.inHand ?? []) roll.add(attempt);
   const runner = {
@@ -65,7 +66,7 @@ function keeperOf(worker: string, ran: string[], plan: Plan = {}): Keeper {
     connection,
     keys,
     worker,
-    log: openLog({ level: "error", format: "json" }),
+    log,
     roll,
     runner: runner as unknown as Runner,
     acknowledger: new Acknowledger({ connection, keys, mono }),

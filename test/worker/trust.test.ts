@@ -1,10 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Fault } from "../../src/core/fault.ts";
+import { openLog } from "../../src/telemetry/log.ts";
+import type { Log } from "../../src/telemetry/log.ts";
 import { Trust } from "../../src/worker/trust.ts";
 import { FakeConnection } from "../redis/fake-connection.ts";
+import { openRedisRig } from "../redis/rig.ts";
 
 const LEASE_MS = 10_000;
+
+const silent = openLog({ level: "error", format: "json" });
 
 /** A Redis whose clock, and pace, are the test's; its process's monotonic clock begins at 0. */
 class Rig {
@@ -16,7 +21,7 @@ class Rig {
   tripMs = 1;
   readonly trust: Trust;
 
-  constructor(delayMs = 0) {
+  constructor(delayMs = 0, log: Log = silent) {
     this.connection.everywhere = () => {
       this.clock += this.tripMs / 2;
       const times = this.ahead.map((ahead) => timeOf(this.clock + ahead));
@@ -28,6 +33,7 @@ class Rig {
       mono: () => this.clock,
       leaseMs: LEASE_MS,
       delayMs,
+      log,
     });
   }
 
@@ -132,5 +138,32 @@ describe("trust in what Redis shows of others", () => {
     rig.connection.everywhere = () => Promise.reject(new Fault("redis_down", "away"));
     assert.equal(await rig.lookAfter(10), false);
     assert.equal(rig.trust.holds, true, "leases are judged as before");
+  });
+
+  it("says once why it never holds when its user may not ask for the time", async () => {
+    const lines: string[] = [];
+    const log = openLog({ level: "warn", format: "json", write: (line) => lines.push(line) });
+    const redis = await openRedisRig();
+    try {
+      const rig = new Rig(0, log);
+      rig.connection.everywhere = (...args) => redis.connection.everywhere(...args);
+      const grant = async (right: string): Promise<unknown> =>
+        redis.connection.command("ACL", "SETUSER", "default", right);
+      await grant("-time");
+      assert.deepEqual([await rig.trust.look(), await rig.trust.look(), lines.length], [false, false, 1]);
+      const { level, reason } = JSON.parse(lines[0] ?? "") as Record<string, unknown>;
+      assert.equal(level, "warn");
+      assert.match(String(reason), /lacks a right: see docs\/redis-setup.md \(NOPERM\)/);
+      await grant("+time");
+      assert.equal(await rig.trust.look(), true);
+      await grant("-time");
+      await rig.trust.look();
+      assert.equal(lines.length, 2, "lost anew");
+      redis.connection.close();
+      await rig.trust.look();
+      assert.equal(lines.length, 2, "others tell of a Redis that is away");
+    } finally {
+      await redis.close();
+    }
   });
 });

@@ -10,6 +10,7 @@ import type { NodeConnection } from "./node-connection.ts";
 import { shownAddress } from "./place.ts";
 import type { Address, Place } from "./place.ts";
 import { asText } from "./replies.ts";
+import { runOf } from "./server.ts";
 import { hashTag, keyOf, slotOf } from "./slots.ts";
 import { Upkeep } from "./upkeep.ts";
 
@@ -44,8 +45,8 @@ export class ClusterConnection implements Connection {
   #known: readonly Address[];
   /** Master of each slot; one that was lost stays here, closed, until it is replaced. */
   #owners: readonly (NodeConnection | undefined)[] = [];
-  /** Their addresses. */
-  #names: readonly (string | undefined)[] = [];
+  /** Which run of its server each leads to, where that told. */
+  readonly #runs = new WeakMap<NodeConnection, string>();
 
   constructor(place: ClusterPlace, name: string, access: RedisAccess) {
     this.#place = place;
@@ -165,12 +166,18 @@ export class ClusterConnection implements Connection {
     if (owners.includes(undefined))
       throw new Fault("redis_down", "a slot of the Redis Cluster has no master");
     for (const subscription of this.#subscriptions) await hear(subscription, owners);
-    const moved = map.owners.some((name, slot) => name !== this.#names[slot]);
+    const moved = owners.some((node, slot) => !this.#isSame(node, this.#owners[slot]));
     this.#owners = owners;
-    this.#names = map.owners;
     this.#known = distinct([...map.members, ...this.#place.addresses]);
     for (const [name, node] of this.#nodes) if (!masters.has(name)) this.#drop(name, node);
     return moved;
+  }
+
+  /** One that was started again under its address is another one. */
+  #isSame(node: NodeConnection | undefined, before: NodeConnection | undefined): boolean {
+    if (node === before || node === undefined || before === undefined) return node === before;
+    const run = this.#runs.get(node);
+    return run !== undefined && run === this.#runs.get(before);
   }
 
   /** The first node that answers tells. A new connection each: those of masters may be blocked, or only listen. */
@@ -218,7 +225,8 @@ export class ClusterConnection implements Connection {
   async #open(name: string, address: Address): Promise<NodeConnection> {
     const node = await this.#connect(address);
     try {
-      await assertServing(node);
+      const [run] = await Promise.all([runOf(node), assertServing(node)]);
+      if (run !== undefined) this.#runs.set(node, run);
       this.#upkeep.assertOpen();
     } catch (error) {
       node.close();

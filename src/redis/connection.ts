@@ -27,7 +27,8 @@ export interface Connection {
   subscribe(channel: string, listener: (message: Buffer) => void): Promise<void>;
   /**
    * Called at every (re)connect after the first, and when another server has taken over: what was written last may be
-   * lost then. `moved` is true when it is another server, which may have been asked before this is known here.
+   * lost then. `moved` is true when it is another server, or was started again, and others may have asked it before
+   * this is known here; also when it does not tell.
    */
   onReconnect(listener: (moved: boolean) => void): void;
   /** Called with what went wrong when the connection breaks, and at each try to make it again that fails. */

@@ -1,13 +1,15 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { createClient } from "redis";
 import type { RedisClientOptions, RedisFunctions, RedisModules, RedisScripts } from "redis";
 import { Fault } from "../core/fault.ts";
 import { withoutUser } from "./access.ts";
 import type { RedisAccess } from "./access.ts";
-import { isReplyError } from "./connection.ts";
+import { isReplyError, outageCode } from "./connection.ts";
 import type { Argument, Connection } from "./connection.ts";
 import { outageOf } from "./outages.ts";
-import { hashTag } from "./slots.ts";
 import type { Address } from "./place.ts";
+import { runOf } from "./server.ts";
+import { hashTag } from "./slots.ts";
 
 const BLOB_STRING = 36;
 
@@ -19,6 +21,9 @@ const MEMBER_SILENCE_MS = 3000;
 
 /** A server that is one of several gets this long to connect and to shake hands, ms: another may be better. */
 const HANDSHAKE_MS = 1500;
+
+/** A Redis that loads its data is asked again after this, ms. */
+const LOADING_PAUSE_MS = 100;
 
 /** A connection to one server. */
 export interface NodeConnection extends Connection {
@@ -37,11 +42,17 @@ export async function openOne(url: string, name: string, access: RedisAccess): P
   const common = commonOptions(name, access);
   const socket = { socketTimeout: SILENCE_MS, connectTimeout: SILENCE_MS, reconnectStrategy };
   if (url.startsWith("unix://")) {
-    return opened({ ...common, socket: { ...socket, path: url.slice(7), tls: false } });
+    return remembered({ ...common, socket: { ...socket, path: url.slice(7), tls: false } });
   }
   // A URL's own user and password would win over those that are set.
   const place = access.credentials === undefined ? url : withoutUser(url);
-  return opened({ ...common, url: place, socket: { ...socket, ...access.tls, noDelay: true } });
+  return remembered({ ...common, url: place, socket: { ...socket, ...access.tls, noDelay: true } });
+}
+
+async function remembered(options: Options): Promise<NodeConnection> {
+  const connection = await opened(options);
+  void connection.rememberRun();
+  return connection;
 }
 
 /** One server of several, and how to come in. */
@@ -98,7 +109,7 @@ function reconnectStrategy(retries: number): number {
   return Math.min(20 * 2 ** retries, 500) * (0.75 + Math.random() / 2);
 }
 
-async function opened(options: Options, limitMs?: number): Promise<NodeConnection> {
+async function opened(options: Options, limitMs?: number): Promise<ClientConnection> {
   const connection = new ClientConnection(template.duplicate(options));
   try {
     await connection.open(limitMs);
@@ -118,6 +129,12 @@ class ClientConnection implements NodeConnection {
   readonly #onDown: ((error: unknown) => void)[] = [];
   #opened = false;
   #closed = false;
+  /** One that listens can ask nothing (RESP 2). */
+  #listens = false;
+  /** Of the server it leads to; undefined when nobody knows. */
+  #run: string | undefined;
+  /** The search that began at the latest reconnect, while it lasts. */
+  #search: symbol | undefined;
 
   constructor(client: Client) {
     this.#client = client;
@@ -129,7 +146,7 @@ class ClientConnection implements NodeConnection {
       this.#down(new Fault("redis_down", "a channel has moved to another node"));
     });
     client.on("ready", () => {
-      if (this.#opened) for (const listener of this.#onReconnect) listener(false);
+      if (this.#opened) void this.#find();
     });
   }
 
@@ -150,12 +167,22 @@ class ClientConnection implements NodeConnection {
     this.#opened = true;
   }
 
+  /** Asks which run of the server it is, for the next reconnect. Never rejects. */
+  async rememberRun(): Promise<void> {
+    const run = await runOf(this);
+    this.#run ??= run;
+  }
+
   get ready(): boolean {
-    return this.#client.isReady;
+    return this.#client.isReady && this.#search === undefined;
   }
 
   async command(...args: Argument[]): Promise<unknown> {
-    if (!this.#client.isReady) throw new Fault("redis_down", "Redis is not connected");
+    if (!this.ready) throw new Fault("redis_down", "Redis is not connected");
+    return this.#send(args);
+  }
+
+  async #send(args: Argument[]): Promise<unknown> {
     try {
       return await this.#client.sendCommand(args);
     } catch (error) {
@@ -169,10 +196,12 @@ class ClientConnection implements NodeConnection {
   }
 
   async subscribe(channel: string, listener: (message: Buffer) => void): Promise<void> {
+    this.#listens = true;
     await this.#client.subscribe(channel, listener, true);
   }
 
   async subscribeInCluster(channel: string, listener: (message: Buffer) => void): Promise<void> {
+    this.#listens = true;
     if (hashTag(channel) === undefined) await this.#client.subscribe(channel, listener, true);
     else await this.#client.sSubscribe(channel, listener, true);
   }
@@ -189,6 +218,39 @@ class ClientConnection implements NodeConnection {
     if (this.#closed) return;
     this.#closed = true;
     this.#client.destroy();
+  }
+
+  /**
+   * After a reconnect: it is up when the server has its data and says which run it is. Before that nothing may be
+   * claimed: a server that was started again may have lost what was removed last.
+   */
+  async #find(): Promise<void> {
+    const search = Symbol();
+    this.#search = search;
+    let run: string | undefined;
+    if (!this.#listens) {
+      const asked = { command: async (...args: Argument[]) => this.#send(args) };
+      run = await runOf(asked);
+      while (this.#search === search && (await this.#loads())) await delay(LOADING_PAUSE_MS);
+    }
+    // Else it broke again, and a later search tells, or the next one will.
+    if (this.#search !== search || !this.#client.isReady) return;
+    this.#search = undefined;
+    const moved = run === undefined || run !== this.#run;
+    this.#run = run;
+    for (const listener of this.#onReconnect) listener(moved);
+  }
+
+  /** False also when the connection broke. */
+  async #loads(): Promise<boolean> {
+    try {
+      await this.#send(["PING"]);
+      return false;
+    } catch (error) {
+      const loads = outageCode(error) === "LOADING";
+      if (loads) this.#down(error);
+      return loads;
+    }
   }
 
   #down(error: unknown): void {

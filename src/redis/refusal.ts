@@ -1,11 +1,12 @@
 import { ErrorReply } from "redis";
 import { Fault } from "../core/fault.ts";
 
-/** Words of Redis for a user that it does not let in, or not as far as that. */
+/** Words of Redis when it does not let a user in, or not as far as that, or nobody yet. */
 const REFUSALS: Readonly<Record<string, string>> = {
   WRONGPASS: "it does not know this user with this password",
   NOAUTH: "it wants a password: set SGNET_REDIS_PASSWORD",
   NOPERM: "its user lacks a right: see docs/redis-setup.md",
+  LOADING: "it is loading its data",
   "ERR AUTH": "it has no password, but one is set for it",
 };
 

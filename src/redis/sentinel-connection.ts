@@ -8,6 +8,7 @@ import type { NodeConnection } from "./node-connection.ts";
 import { shownAddress } from "./place.ts";
 import type { Address, Place } from "./place.ts";
 import { asArray, asText } from "./replies.ts";
+import { runOf } from "./server.ts";
 import { Upkeep } from "./upkeep.ts";
 
 export type SentinelPlace = Extract<Place, { kind: "sentinel" }>;
@@ -38,8 +39,8 @@ export class SentinelConnection implements Connection {
   #master: NodeConnection | undefined;
   /** Of the master; empty when it is not connected. */
   #address = "";
-  /** Of the last master that was connected. */
-  #lastAddress = "";
+  /** Of the last master that was connected; undefined when it did not tell. */
+  #run: string | undefined;
   /** To a sentinel, to hear of a new master: after a planned failover the old one goes on as if it were one. */
   #watch: NodeConnection | undefined;
 
@@ -123,24 +124,25 @@ export class SentinelConnection implements Connection {
   async #goTo(address: Address): Promise<boolean> {
     const { tls, database } = this.#place;
     const master = await openMember({ address, tls, access: this.#access, database, name: this.#name });
+    let run: string | undefined;
     try {
-      await assertMaster(master);
+      [run] = await Promise.all([runOf(master), assertMaster(master)]);
       for (const { channel, listener } of this.#subscriptions) await master.subscribe(channel, listener);
       this.#upkeep.assertOpen();
     } catch (error) {
       master.close();
       throw error;
     }
-    return this.#take(master, shownAddress(address));
+    return this.#take(master, shownAddress(address), run);
   }
 
-  /** True when it is another server than before. */
-  #take(master: NodeConnection, address: string): boolean {
-    const moved = address !== this.#lastAddress;
+  /** True when it is another server than before, or was started again. */
+  #take(master: NodeConnection, address: string, run: string | undefined): boolean {
+    const moved = run === undefined || run !== this.#run;
     this.#master?.close();
     this.#master = master;
     this.#address = address;
-    this.#lastAddress = address;
+    this.#run = run;
     master.onDown((error) => {
       this.#lost(master, error);
     });

@@ -16,6 +16,15 @@ export async function uptimeMs(connection: Connection): Promise<number> {
   return Math.min(...replies.map((info) => steadyMs(asText(info))));
 }
 
+/**
+ * Names the run of the server that answers: another after each start of it, and at each server. Undefined when it does
+ * not tell, or the connection breaks. Never rejects.
+ */
+export async function runOf(connection: Pick<Connection, "command">): Promise<string | undefined> {
+  const info = await connection.command("INFO", "server").catch(() => "");
+  return /^run_id:(\w+)/m.exec(asText(info))?.[1];
+}
+
 function steadyMs(info: string): number {
   if (!NEVER_TOOK_OVER.test(info)) return 0;
   return Number(/^uptime_in_seconds:(\d+)/m.exec(info)?.[1] ?? 0) * 1000;

@@ -6,7 +6,7 @@ import { RecentlyEnded } from "./recently-ended.ts";
 
 /**
  * Acknowledges ended tasks, those of one event-loop turn together (1.4 instead of 3 us of Redis each). When another
- * master has taken over those of the last seconds are looked for there, and acknowledged again.
+ * master has taken over, or Redis was started again, those of the last seconds are looked for, and acknowledged again.
  */
 export class Acknowledger {
   readonly #connection: Connection;

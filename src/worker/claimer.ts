@@ -159,7 +159,7 @@ export class Claimer {
     log.warn("claiming failed", { reason: toFault(error).message });
   }
 
-  /** Another master has taken over: who ended tasks removes them there before they are claimed again. */
+  /** Redis may have lost what was removed last: who ended tasks removes them again before they are claimed. */
   async #settle(): Promise<void> {
     const timer = setTimeout(() => this.#onReady?.(), this.#doubts.settleMs);
     await this.#awaited();

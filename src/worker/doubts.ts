@@ -5,8 +5,11 @@ import type { QueuedTask } from "../redis/task-stream.ts";
 import { taskIdOf } from "../wire/task-codec.ts";
 import type { Acknowledger } from "./acknowledger.ts";
 
-/** Those that move to another master do so within this of each other, as a rule; ms. */
-const SETTLE_MS = 500;
+/**
+ * Those that find another master, or a server that was started again, do so within this of each other, as a rule, ms:
+ * no pause between attempts to connect is longer than 625.
+ */
+const SETTLE_MS = 750;
 
 /** What is claimed so long after it took over is looked at, ms. */
 const DOUBT_MS = 10_000;
@@ -20,8 +23,8 @@ export interface DoubtsOptions {
 }
 
 /**
- * Keeps tasks from backends that are over, though another master that has just taken over does not know it: it never
- * heard of their last removals. Whoever removed them does so again when it has found the new master.
+ * Keeps tasks from backends that are over, though Redis does not know it: a master that has just taken over never heard
+ * of their last removals, a server that lost its power forgot them. Whoever removed them does so again when it is back.
  */
 export class Doubts {
   readonly #options: DoubtsOptions;

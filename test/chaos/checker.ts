@@ -146,8 +146,7 @@ function rerunsOf(asked: Asked, runs: readonly BackendRun[], felt: readonly Dist
     breaches.push({ rule: "run again after its answer had begun", what: `${worked.length} runs` });
   }
   const idle = runsForNobody(asked, runs);
-  const forgotten = felt.some(({ fault }) => fault === "redis-power");
-  if (idle.length > 0 && !delayed && !forgotten) {
+  if (idle.length > 0 && !delayed) {
     breaches.push({ rule: "run again after its answer", what: `${worked.length} runs` });
   }
   return breaches;

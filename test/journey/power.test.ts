@@ -8,7 +8,7 @@ const SLOTS = 6;
 
 async function inQueue(fleet: Fleet, count: number): Promise<void> {
   await until(`${count} tasks in Redis`, async () => {
-    return Number(await fleet.probe.command("XLEN", fleet.keys.queue("tiny"))) === count;
+    return fleet.probe.ready && Number(await fleet.probe.command("XLEN", fleet.keys.queue("tiny"))) === count;
   });
 }
 
@@ -47,5 +47,33 @@ journey(
     const again = askAll(fleet.gateway, WAYS, { stream: true, tokens: 5 });
     await allDone(again);
     for (const one of again) assertAnswered(one);
+  },
+);
+
+journey(
+  "power that fails after an answer: what Redis does not know any more is not run again",
+  { ...plan, posts: [{ slots: SLOTS }, { slots: SLOTS }] },
+  async (fleet) => {
+    const standIns = [fleet.post(0).standIn, fleet.post(1).standIn];
+    const runs = (): number => standIns.reduce((sum, { requests }) => sum + requests.length, 0);
+    for (const { behaviour } of standIns) behaviour.tokenMs = 20;
+    const busy = Array.from({ length: 2 * SLOTS }, () => "ollama-chat" as const);
+    const running = askAll(fleet.gateway, busy, { stream: true, tokens: 30 });
+    await until("no free slot", () => runs() === running.length);
+    const queued = askAll(fleet.gateway, busy, { stream: true, tokens: 10 });
+    await inQueue(fleet, running.length + queued.length);
+    const written = await host?.written();
+    assert.ok(host !== undefined && written !== undefined);
+    const all = [...running, ...queued];
+    await allDone(all);
+    for (const one of all) assertAnswered(one);
+    await inQueue(fleet, 0);
+    assert.equal(runs(), all.length);
+    await host.kill();
+    const lost = await host.lose(written, 0);
+    assert.ok(lost > 1000, `only ${lost} bytes were lost`);
+    await host.startAgain({ empty: false });
+    await inQueue(fleet, 0);
+    assert.equal(runs(), all.length, "runs for nobody");
   },
 );

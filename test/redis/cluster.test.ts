@@ -147,6 +147,21 @@ describe("a connection to a Redis Cluster", () => {
     await connection.command("SET", key, "1");
   });
 
+  it("tells a master that was started again from one to which the connection was cut", async () => {
+    await many.rig.whole();
+    const connection = await opened();
+    const moves = movesOf(connection);
+    const master = await many.rig.masterOf(CHANNEL);
+    await master.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+    await until("down and up", () => moves.length > 0);
+    await master.kill();
+    await master.startAgain();
+    assert.match(await master.tell("INFO", "replication"), /role:master/, "before it was replaced");
+    await until("up again", () => moves.length > 1);
+    assert.deepEqual(moves, [false, true]);
+    await many.rig.whole();
+  });
+
   it("is not up again before a master that took the cluster for broken says that it is not", async () => {
     const connection = await opened();
     const doubting = await many.rig.masterOf(CHANNEL);

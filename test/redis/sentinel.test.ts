@@ -64,8 +64,17 @@ describe("a connection by way of Sentinel", () => {
     // As the replica that it once was it would not be replaced for half a minute.
     assert.match(await master.tell("INFO", "replication"), /role:master/);
     await until("up", () => connection.ready);
-    assert.deepEqual(moves, [false]);
+    assert.deepEqual(moves, [true], "it may have lost what it was told last");
     await connection.command("SET", "key", "2");
+  });
+
+  it("is the same again when only the connection was cut", async () => {
+    await many.rig.whole();
+    const connection = await opened();
+    const moves = movesOf(connection);
+    await (await many.rig.master()).ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+    await until("down and up", () => moves.length > 0);
+    assert.deepEqual(moves, [false]);
   });
 
   it("is down while the master is lost, and up with another", async () => {

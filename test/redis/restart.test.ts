@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, afterEach, before, describe, it } from "node:test";
+import { connect } from "../../src/redis/connect.ts";
+import type { Connection } from "../../src/redis/connection.ts";
+import { refusalOf } from "../../src/redis/refusal.ts";
+import { until } from "../journey/until.ts";
+import { BareServer } from "./bare-server.ts";
+import { movesOf } from "./many.ts";
+
+/** Loads 400 keys in a second, and answers meanwhile. */
+const SLOW_TO_LOAD = "--key-load-delay 2500 --loading-process-events-interval-bytes 1024";
+
+describe("a connection to one server", () => {
+  const dir = mkdtempSync(join(tmpdir(), "sgnet-restart-"));
+  const open: Connection[] = [];
+  let server: BareServer;
+  before(async () => {
+    const settings = `--appendonly yes --rdbcompression no ${SLOW_TO_LOAD}`;
+    server = await BareServer.start({ dir, args: settings.split(" ") });
+  });
+  afterEach(() => {
+    for (const connection of open.splice(0)) connection.close();
+  });
+  after(async () => {
+    await server.stop();
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  const opened = async (): Promise<Connection> => {
+    const connection = await connect(server.url, "test");
+    open.push(connection);
+    return connection;
+  };
+  const cut = async (): Promise<void> => {
+    await (await opened()).command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+  };
+  const restart = async (): Promise<void> => {
+    await server.kill();
+    await server.startAgain();
+  };
+
+  it("tells whether the server was started again", async () => {
+    const connection = await opened();
+    const moves = movesOf(connection);
+    for (const [count, breaks] of [cut, restart, cut, restart].entries()) {
+      await breaks();
+      await until("its return", () => moves.length > count);
+    }
+    assert.deepEqual(moves, [false, true, false, true]);
+  });
+
+  it("is not ready, and lets nothing through, before that is told", async () => {
+    const connection = await opened();
+    let told = false;
+    let early = 0;
+    connection.onReconnect(() => (told = true));
+    await server.kill();
+    const back = server.startAgain();
+    await until("its return", async () => {
+      const passed = await connection.command("GET", "key").then(
+        () => true,
+        () => false,
+      );
+      if ((passed || connection.ready) && !told) early += 1;
+      return told;
+    });
+    assert.equal(early, 0);
+    await back;
+  });
+
+  it("that only listens cannot ask, and says so", async () => {
+    const connection = await opened();
+    const moves = movesOf(connection);
+    await connection.subscribe("news", () => undefined);
+    await (await opened()).command("CLIENT", "KILL", "TYPE", "pubsub");
+    await until("its return", () => moves.length > 0);
+    assert.deepEqual(moves, [true]);
+  });
+
+  it("comes back when the server has loaded its data, and is told of that meanwhile", async () => {
+    const connection = await opened();
+    const keys = Array.from({ length: 400 }, (_, index) => [`key ${index}`, "x".repeat(1024)]);
+    await connection.command("MSET", ...keys.flat());
+    await connection.command("BGREWRITEAOF");
+    const persistence = async (): Promise<string> => String(await connection.command("INFO", "persistence"));
+    await until("a file that is loaded slowly", async () =>
+      /aof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0/.test(await persistence()),
+    );
+    const reasons: (string | undefined)[] = [];
+    const atReturn: Promise<unknown>[] = [];
+    connection.onDown((error) => reasons.push(refusalOf(error)));
+    connection.onReconnect(() => atReturn.push(connection.command("STRLEN", "key 399")));
+    await restart();
+    await until("its return", () => atReturn.length > 0);
+    assert.ok(reasons.includes("it is loading its data (LOADING)"), String(reasons));
+    assert.deepEqual(await Promise.all(atReturn), [1024]);
+  });
+});

@@ -185,21 +185,43 @@ export async function pendingMs(
   return pending === undefined ? undefined : Number(asArray(pending)[2]);
 }
 
+/** Silent tasks, and who takes them over. */
+interface TakeOver {
+  readonly model: string;
+  readonly consumer: string;
+  readonly idleMs: number;
+  readonly entries: readonly string[];
+}
+
 /** Takes silent tasks over; those another worker was quicker with, or that ended, are left out. */
-export async function takeOver(
+export async function takeOver(connection: Connection, keys: Keys, claim: TakeOver): Promise<QueuedTask[]> {
+  return claimSilent(connection, keys, claim, []);
+}
+
+/**
+ * Takes what the consumer was given and never heard of. No worker was lost, so that counts as no delivery.
+ * @param countOf the delivery count that is left to an entry
+ */
+export async function takeBack(
   connection: Connection,
   keys: Keys,
-  claim: {
-    readonly model: string;
-    readonly consumer: string;
-    readonly idleMs: number;
-    readonly entries: readonly string[];
-  },
+  claim: TakeOver,
+  countOf: (entry: string) => number,
 ): Promise<QueuedTask[]> {
-  const key = keys.queue(claim.model);
-  const idle = String(claim.idleMs);
-  const reply = await connection.command("XCLAIM", key, GROUP, claim.consumer, idle, ...claim.entries);
-  return toTasks(claim.model, asEntries(reply));
+  const taken = [...Map.groupBy(claim.entries, countOf)].map(async ([count, entries]) =>
+    claimSilent(connection, keys, { ...claim, entries }, ["RETRYCOUNT", String(count)]),
+  );
+  return (await Promise.all(taken)).flat();
+}
+
+async function claimSilent(
+  connection: Connection,
+  keys: Keys,
+  { model, consumer, idleMs, entries }: TakeOver,
+  options: readonly string[],
+): Promise<QueuedTask[]> {
+  const args = [GROUP, consumer, String(idleMs), ...entries, ...options];
+  return toTasks(model, asEntries(await connection.command("XCLAIM", keys.queue(model), ...args)));
 }
 
 /**

@@ -10,6 +10,7 @@ import {
   heldBy,
   renew,
   silentTasks,
+  takeBack,
   takeOver,
 } from "../redis/task-stream.ts";
 import type { QueuedTask, SilentTask } from "../redis/task-stream.ts";
@@ -244,7 +245,7 @@ export class Keeper {
     const silent = await silentTasks(connection, keys, search);
     const slow = trust.isSlow(askedAt);
     const { placed, short } = this.#place(
-      model,
+      search,
       silent.filter((task) => !this.#inHand(model, task.entry)),
     );
     this.#reserve(short, search);
@@ -256,13 +257,18 @@ export class Keeper {
     const taking = entries.map((entry) => `${model} ${entry}`);
     for (const one of taking) this.#taking.add(one);
     try {
-      const tasks = await takeOver(connection, keys, { model, consumer, idleMs, entries });
+      const claim = { model, consumer, idleMs, entries };
+      const countOf = (entry: string): number => placed.get(entry)?.deliveries ?? 1;
+      const tasks =
+        search.consumer === undefined
+          ? await takeOver(connection, keys, claim)
+          : await takeBack(connection, keys, claim, countOf);
       this.#options.onReclaimed(tasks.length);
       // All at once: nobody renews their leases before they run.
       await Promise.all(
         tasks.map(async (task) => {
           const place = placed.get(task.entry);
-          if (place !== undefined) await this.#resume(place.station, task, place.deliveries + 1);
+          if (place !== undefined) await this.#resume(place.station, task, place.deliveries);
         }),
       );
     } finally {
@@ -276,7 +282,7 @@ export class Keeper {
   }
 
   /** Gives each task a station with room that does not leave it to others, the roomiest first. */
-  #place(model: string, tasks: readonly SilentTask[]): Places {
+  #place({ model, consumer }: Search, tasks: readonly SilentTask[]): Places {
     const stations = this.#ableTo(model);
     const rooms = new Map(stations.map((station) => [station, station.roomFor(model)]));
     const roomOf = (station: Station): number => rooms.get(station) ?? 0;
@@ -288,7 +294,9 @@ export class Keeper {
       if (station === undefined) continue;
       if (roomOf(station) > 0) {
         rooms.set(station, roomOf(station) - 1);
-        placed.set(entry, { station, deliveries });
+        // One that was handed back without having counted has 0.
+        const counted = consumer === undefined ? deliveries + 1 : Math.max(1, deliveries);
+        placed.set(entry, { station, deliveries: counted });
       } else short ??= station;
     }
     return { placed, short };
@@ -349,7 +357,7 @@ export class Keeper {
 
 /** Where tasks are to run that are taken over. */
 interface Places {
-  /** By queue entry; how often the task was delivered before. */
+  /** By queue entry; how often the task was delivered, this time included. */
   readonly placed: ReadonlyMap<string, { readonly station: Station; readonly deliveries: number }>;
   /** A station whose slots another task waits for. */
   readonly short: Station | undefined;

@@ -13,7 +13,7 @@ import type { Attempt } from "../../src/worker/attempt.ts";
 import { Keeper } from "../../src/worker/keeper.ts";
 import { Resting } from "../../src/worker/resting.ts";
 import { Roll } from "../../src/worker/roll.ts";
-import type { Runner } from "../../src/worker/runner.ts";
+import type { Delivery, Runner } from "../../src/worker/runner.ts";
 import type { Station } from "../../src/worker/station.ts";
 import { Trust } from "../../src/worker/trust.ts";
 import { until } from "../journey/until.ts";
@@ -42,6 +42,7 @@ interface Plan {
   readonly connection?: Connection;
   readonly leaseMs?: number;
   readonly inHand?: readonly Attempt[];
+  readonly onRun?: (delivery: Delivery) => void;
 }
 
 /** Nothing rests. */
@@ -60,7 +61,10 @@ function keeperOf(worker: string, ran: string[], plan: Plan = {}): Keeper {
   for (const attempt of plan.inHand ?? []) roll.add(attempt);
   const runner = {
     idOf: ({ payload }: QueuedTask) => payload.toString(),
-    run: (_station: unknown, { payload }: QueuedTask) => void ran.push(payload.toString()),
+    run: (_station: unknown, { payload }: QueuedTask, delivery: Delivery) => {
+      ran.push(payload.toString());
+      plan.onRun?.(delivery);
+    },
   };
   return new Keeper({
     connection,
@@ -101,6 +105,28 @@ test("a task that Redis gave to this worker, which was never told, is run long b
   await until("a run", () => ran.length > 0);
   keeper.stop();
   assert.deepEqual(ran, ["g.2"], "what another worker holds is left alone");
+});
+
+test("what this worker was never told of counts as no delivery, what another one lost does", async () => {
+  const deliveries: number[] = [];
+  const ran: string[] = [];
+  const onRun = (delivery: Delivery): void => void deliveries.push(delivery.deliveries);
+  const entry = await claimed("g.20", "careless");
+  for (const count of [1, 2]) {
+    // Forgets what it has each time, as when the answer to its claim was lost.
+    const keeper = keeperOf("careless", ran, { onRun });
+    keeper.lookForOrphans();
+    await until("a run", () => ran.length === count);
+    keeper.stop();
+  }
+  await handBack(redis.connection, redis.keys, {
+    model: "tiny",
+    entry,
+    consumer: "careless",
+    idleMs: LEASE_MS,
+  });
+  await keeperOf("next", ran, { onRun }).sweepModel("tiny");
+  assert.deepEqual(deliveries, [1, 1, 2]);
 });
 
 test("a worker that leaves takes nothing over, not even what it has just handed back", async () => {

@@ -52,25 +52,6 @@ describe("a connection to one server", () => {
     assert.deepEqual(moves, [false, true, false, true]);
   });
 
-  it("is not ready, and lets nothing through, before that is told", async () => {
-    const connection = await opened();
-    let told = false;
-    let early = 0;
-    connection.onReconnect(() => (told = true));
-    await server.kill();
-    const back = server.startAgain();
-    await until("its return", async () => {
-      const passed = await connection.command("GET", "key").then(
-        () => true,
-        () => false,
-      );
-      if ((passed || connection.ready) && !told) early += 1;
-      return told;
-    });
-    assert.equal(early, 0);
-    await back;
-  });
-
   it("that only listens cannot ask, and says so", async () => {
     const connection = await opened();
     const moves = movesOf(connection);
@@ -80,7 +61,7 @@ describe("a connection to one server", () => {
     assert.deepEqual(moves, [true]);
   });
 
-  it("comes back when the server has loaded its data, and is told of that meanwhile", async () => {
+  it("comes back when the server has loaded its data; before that it is not ready", async () => {
     const connection = await opened();
     const keys = Array.from({ length: 400 }, (_, index) => [`key ${index}`, "x".repeat(1024)]);
     await connection.command("MSET", ...keys.flat());
@@ -90,12 +71,17 @@ describe("a connection to one server", () => {
       /aof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0/.test(await persistence()),
     );
     const reasons: (string | undefined)[] = [];
+    const early: unknown[] = [];
     const atReturn: Promise<unknown>[] = [];
-    connection.onDown((error) => reasons.push(refusalOf(error)));
+    connection.onDown((error) => {
+      reasons.push(refusalOf(error));
+      early.push(connection.ready);
+    });
     connection.onReconnect(() => atReturn.push(connection.command("STRLEN", "key 399")));
     await restart();
     await until("its return", () => atReturn.length > 0);
     assert.ok(reasons.includes("it is loading its data (LOADING)"), String(reasons));
     assert.deepEqual(await Promise.all(atReturn), [1024]);
+    assert.ok(!early.includes(true));
   });
 });

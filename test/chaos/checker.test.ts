@@ -112,11 +112,13 @@ test("backends do no more than they must", () => {
   assert.deepEqual(rulesOf({}, { runs: [RUN, { ...again, startedAt: 100_060 }], disturbances: [KILL] }), [
     "run again after its answer had begun",
   ]);
-  const master = { disturbances: [{ ...KILL, fault: "master-change" }] };
-  assert.deepEqual(rulesOf({}, { runs: [RUN, { ...again, startedAt: 100_060 }], ...master }), []);
-  assert.deepEqual(rulesOf({}, { runs: [RUN, { ...again, startedAt: 100_201 }], ...master }), [
-    "run again after its answer",
-  ]);
+  for (const fault of ["master-change", "redis-power"]) {
+    const lossy = { disturbances: [{ ...KILL, fault }] };
+    assert.deepEqual(rulesOf({}, { runs: [RUN, { ...again, startedAt: 100_060 }], ...lossy }), []);
+    assert.deepEqual(rulesOf({}, { runs: [RUN, { ...again, startedAt: 100_201 }], ...lossy }), [
+      "run again after its answer",
+    ]);
+  }
   const left = { ending: "left" } as const;
   assert.deepEqual(rulesOf(left, { runs: [{ ...RUN, endedAt: 109_000 }] }), ["work for nobody"]);
   assert.deepEqual(rulesOf(left, { runs: [{ ...RUN, endedAt: Number.POSITIVE_INFINITY }] }), [

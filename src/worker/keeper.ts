@@ -1,9 +1,9 @@
-import { Fault, toFault } from "../core/fault.ts";
+import { toFault } from "../core/fault.ts";
 import { replyErrorCode } from "../redis/connection.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { prolongWorker } from "../redis/registry.ts";
-import { claimReply, openAmong } from "../redis/reply-stream.ts";
+import { openAmong } from "../redis/reply-stream.ts";
 import {
   dropIdleConsumers,
   ensureGroup,
@@ -13,11 +13,12 @@ import {
   takeBack,
   takeOver,
 } from "../redis/task-stream.ts";
-import type { QueuedTask, SilentTask } from "../redis/task-stream.ts";
+import type { SilentTask } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Acknowledger } from "./acknowledger.ts";
-import { newAttemptNumber } from "./attempt.ts";
 import type { Attempt } from "./attempt.ts";
+import { resumerOf } from "./resumer.ts";
+import type { Resume } from "./resumer.ts";
 import type { Resting } from "./resting.ts";
 import type { Roll } from "./roll.ts";
 import type { Runner } from "./runner.ts";
@@ -61,6 +62,7 @@ export interface KeeperOptions {
  */
 export class Keeper {
   readonly #options: KeeperOptions;
+  readonly #resume: Resume;
   #beat: NodeJS.Timeout | undefined;
   #sweep: NodeJS.Timeout | undefined;
   /** Models of which a task waits for a slot. */
@@ -77,6 +79,7 @@ export class Keeper {
 
   constructor(options: KeeperOptions) {
     this.#options = options;
+    this.#resume = resumerOf(options);
     this.#beatAt = options.mono();
     this.#tidyAt = this.#beatAt + TIDY_MS;
     options.connection.onReconnect(() => {
@@ -239,8 +242,8 @@ export class Keeper {
   }
 
   async #takeOverSilent(search: Search): Promise<void> {
-    const { connection, keys, worker: consumer, mono, trust } = this.#options;
-    const { model, idleMs } = search;
+    const { connection, keys, mono, trust } = this.#options;
+    const { model } = search;
     const askedAt = mono();
     const silent = await silentTasks(connection, keys, search);
     const slow = trust.isSlow(askedAt);
@@ -248,8 +251,19 @@ export class Keeper {
       search,
       silent.filter((task) => !this.#inHand(model, task.entry)),
     );
+    // At once: a slot that is free for a moment is lent, or claimed for.
+    for (const [entry, { station }] of placed) station.keep({ model, entry });
     this.#reserve(short, search);
-    if (placed.size === 0) return;
+    try {
+      if (placed.size > 0) await this.#takePlaced(search, placed, slow);
+    } finally {
+      for (const [entry, { station }] of placed) station.letGo({ model, entry });
+    }
+  }
+
+  async #takePlaced(search: Search, placed: Places["placed"], slow: boolean): Promise<void> {
+    const { connection, keys, worker: consumer, trust } = this.#options;
+    const { model, idleMs } = search;
     // This worker's own are judged by nobody's clock.
     if (search.consumer === undefined && (slow || !(await trust.look()))) return;
     const entries = [...placed.keys()].filter((entry) => !this.#inHand(model, entry));
@@ -312,36 +326,6 @@ export class Keeper {
       this.#waiting.delete(model);
       return this.#search(search);
     });
-  }
-
-  /** Fences the earlier attempts, then runs the task again, ends it, or forgets it. */
-  async #resume(station: Station, queued: QueuedTask, deliveries: number): Promise<void> {
-    const { connection, keys, worker, acknowledger, runner, deliveryLimit, log } = this.#options;
-    const task = runner.idOf(queued);
-    if (task === undefined) return;
-    // Another master has taken over, and does not know that it ended here.
-    if (acknowledger.hasEnded({ task, entry: queued.entry })) {
-      acknowledger.add(queued.model, queued.entry, task);
-      return;
-    }
-    const proposed = newAttemptNumber(
-      this.#options.trust.clock(this.#options.mono()),
-      this.#options.random(),
-    );
-    const claim = { task, attempt: proposed, worker };
-    const { state, attempt, ordinal } = await claimReply(connection, keys, claim);
-    log.info("task taken over", { task, model: queued.model, state, deliveries });
-    if (state === "gone" || state === "answered") {
-      acknowledger.add(queued.model, queued.entry, task);
-    } else if (state === "begun") {
-      const fault = new Fault("worker_lost", "the worker was lost during the answer");
-      void runner.refuse(queued, fault, { deliveries, ordinal, attempt });
-    } else if (deliveries > deliveryLimit) {
-      const fault = new Fault("delivery_limit", `no worker answered in ${deliveryLimit} deliveries`);
-      void runner.refuse(queued, fault, { deliveries, ordinal, attempt });
-    } else {
-      runner.run(station, queued, { deliveries, ordinal, attempt });
-    }
   }
 
   /** Needs no trust in leases: nobody else holds these. */

@@ -13,8 +13,8 @@ import type { Station } from "./station.ts";
 type Failure = "unreachable" | "failing" | "broken-off" | "timed-out";
 
 /**
- * Why a task is handed back. `busy` (429, 503) is no failure of the backend; `shut`: its gate was shut when the task
- * came; `draining`: the worker leaves.
+ * Why a task is handed back. `busy` (429, 503) is no failure of the backend; `shut`: its gate was shut, or the slot for
+ * it lent, when the task came; `draining`: the worker leaves.
  */
 export type ReturnReason = Failure | "busy" | "shut" | "draining";
 
@@ -106,7 +106,11 @@ export class Returner {
     return true;
   }
 
-  /** Hands a task back that was claimed when the gate was open, and came when it was shut. */
+  /**
+   * Hands a task back that was claimed when the gate was open and came when it was shut, or when a slot was free and
+   * came when it was lent. It counts as no delivery, but CLAIM takes it for an attempt: for lent slots only first
+   * deliveries are turned away, so that this happens once in the life of a task.
+   */
   turnAway(station: Station, task: Claimed): void {
     this.#options.resting.add(task, station, REST_MIN_MS);
     this.#send(station, task, "shut");

@@ -41,6 +41,8 @@ export class Station implements SlotLender {
   #waiters: (() => void)[] = [];
   /** Models of which a task is to be taken over as soon as there is room. */
   readonly #reserved = new Set<string>();
+  /** Tasks that are being taken over, by model and queue entry: each has a slot, which no other takes. */
+  readonly #kept = new Set<string>();
 
   readonly #options: StationOptions;
   readonly #gates = new Map<string, Gate>();
@@ -80,9 +82,13 @@ export class Station implements SlotLender {
     return this.#busy;
   }
 
+  get #taken(): number {
+    return this.#busy + this.#kept.size;
+  }
+
   /** Slots without a task; 0 when the backend is not healthy or has no model, and while it is held back. */
   get room(): number {
-    return this.#held || this.models.length === 0 ? 0 : Math.max(0, this.slots - this.#busy);
+    return this.#held || this.models.length === 0 ? 0 : Math.max(0, this.slots - this.#taken);
   }
 
   /** Slots for new tasks: a reserved one is not. */
@@ -116,7 +122,7 @@ export class Station implements SlotLender {
    * claimed.
    */
   admits(model: string): boolean {
-    if (this.#lent > 0 && this.#busy >= this.slots) return false;
+    if (this.#lent > 0 && this.#taken >= this.slots) return false;
     return !this.#troubled.has(model) || this.#roomBehind(model) > 0;
   }
 
@@ -138,6 +144,19 @@ export class Station implements SlotLender {
     if (wanted) this.#reserved.add(model);
     else this.#reserved.delete(model);
     if (this.#reserved.size < before) this.wake();
+  }
+
+  /**
+   * Keeps a slot for a task that is being taken over, until {@link letGo}: each CLAIM counts as an attempt, so one that
+   * was claimed must not find its slot lent, again and again on a station that lends all the time.
+   */
+  keep({ model, entry }: { readonly model: string; readonly entry: string }): void {
+    this.#kept.add(`${model} ${entry}`);
+  }
+
+  /** To be called just before the task runs, and when it does not. Does nothing the second time. */
+  letGo({ model, entry }: { readonly model: string; readonly entry: string }): void {
+    if (this.#kept.delete(`${model} ${entry}`)) this.wake();
   }
 
   /** Gets no more tasks, or does again. */

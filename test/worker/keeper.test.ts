@@ -306,3 +306,37 @@ test("a task that is being taken over is not taken over once more, however slowl
   for (let n = 0; n < 3; n += 1) await redis.connection.command("PING");
   assert.deepEqual(ran, ["g.11"]);
 });
+
+test("a task that is being taken over has a slot, which is not lent, nor a first delivery's where slots are lent", async (t) => {
+  const ran: string[] = [];
+  await silent("g.12");
+  const connection = new LateConnection();
+  const station = idleStation(2);
+  assert.ok(station.borrow());
+  const admitted: boolean[] = [];
+  const onRun = (): void => void admitted.push(station.admits("tiny"));
+  const keeper = keeperOf("lending", ran, { connection, station, onRun });
+  t.after(() => {
+    keeper.stop();
+  });
+  const swept = keeper.sweepModel("tiny");
+  await until("a take-over", () => connection.taken === 1);
+  assert.deepEqual([station.borrow(), station.free, station.admits("tiny")], [false, 0, false]);
+  connection.late.resolve();
+  await swept;
+  assert.deepEqual([ran, admitted], [["g.12"], [true]], "turned away it would count as an attempt");
+  assert.equal(station.free, 1);
+});
+
+test("the slot of a task whose take-over failed is free again", async () => {
+  const ran: string[] = [];
+  await silent("g.13");
+  const connection = new LateConnection();
+  const station = idleStation(1);
+  const swept = keeperOf("slower", ran, { connection, station }).sweepModel("tiny");
+  await until("a take-over", () => connection.taken === 1);
+  assert.equal(station.free, 0);
+  connection.late.reject(new Fault("redis_down", "away"));
+  await swept;
+  assert.deepEqual([ran, station.free], [[], 1]);
+});

@@ -38,6 +38,19 @@ describe("the slots of a station", () => {
     assert.equal(station.admits("tiny"), true);
   });
 
+  it("that are kept for tasks being taken over are no others', and wake who waits when they are let go", async () => {
+    const station = idleStation(3);
+    station.borrow();
+    const [one, two] = ["5-0", "6-0"].map((entry) => ({ model: "tiny", entry }));
+    assert.ok(one !== undefined && two !== undefined);
+    for (const task of [one, two, { ...two }]) station.keep(task);
+    assert.deepEqual([station.free, station.borrow(), station.admits("tiny")], [0, false, false]);
+    const changed = station.changed();
+    for (const task of [one, { ...one }]) station.letGo(task);
+    await changed;
+    assert.deepEqual([station.free, station.admits("tiny")], [1, true]);
+  });
+
   it("given back wake who waits for one", async () => {
     const station = idleStation(1);
     assert.ok(station.borrow());

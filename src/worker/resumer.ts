@@ -1,0 +1,62 @@
+import { Fault } from "../core/fault.ts";
+import type { Connection } from "../redis/connection.ts";
+import type { Keys } from "../redis/keys.ts";
+import { claimReply } from "../redis/reply-stream.ts";
+import type { QueuedTask } from "../redis/task-stream.ts";
+import type { Log } from "../telemetry/log.ts";
+import type { Acknowledger } from "./acknowledger.ts";
+import { newAttemptNumber } from "./attempt.ts";
+import type { Runner } from "./runner.ts";
+import type { Station } from "./station.ts";
+import type { Trust } from "./trust.ts";
+
+export interface ResumerOptions {
+  readonly connection: Connection;
+  readonly keys: Keys;
+  readonly worker: string;
+  readonly log: Log;
+  readonly runner: Pick<Runner, "idOf" | "refuse" | "run">;
+  readonly acknowledger: Pick<Acknowledger, "add" | "hasEnded">;
+  readonly trust: Pick<Trust, "clock">;
+  readonly deliveryLimit: number;
+  readonly mono: () => number;
+  readonly random: () => number;
+}
+
+/**
+ * Goes on with a task that was taken over and for which the station keeps a slot. Rejects with `redis_down`.
+ * @param deliveries how often it was delivered, this time included
+ */
+export type Resume = (station: Station, queued: QueuedTask, deliveries: number) => Promise<void>;
+
+/** Fences the earlier attempts, then runs the task again, ends it, or forgets it. */
+export function resumerOf(options: ResumerOptions): Resume {
+  const { connection, keys, worker, acknowledger, runner, deliveryLimit, log } = options;
+  const { trust, mono, random } = options;
+  return async (station, queued, deliveries) => {
+    const task = runner.idOf(queued);
+    if (task === undefined) return;
+    // Another master has taken over, and does not know that it ended here.
+    if (acknowledger.hasEnded({ task, entry: queued.entry })) {
+      acknowledger.add(queued.model, queued.entry, task);
+      return;
+    }
+    const proposed = newAttemptNumber(trust.clock(mono()), random());
+    const claim = { task, attempt: proposed, worker };
+    const { state, attempt, ordinal } = await claimReply(connection, keys, claim);
+    log.info("task taken over", { task, model: queued.model, state, deliveries });
+    if (state === "gone" || state === "answered") {
+      acknowledger.add(queued.model, queued.entry, task);
+    } else if (state === "begun") {
+      const fault = new Fault("worker_lost", "the worker was lost during the answer");
+      void runner.refuse(queued, fault, { deliveries, ordinal, attempt });
+    } else if (deliveries > deliveryLimit) {
+      const fault = new Fault("delivery_limit", `no worker answered in ${deliveryLimit} deliveries`);
+      void runner.refuse(queued, fault, { deliveries, ordinal, attempt });
+    } else {
+      // Nothing else comes between: who waits for the slot is woken, but later.
+      station.letGo(queued);
+      runner.run(station, queued, { deliveries, ordinal, attempt });
+    }
+  };
+}

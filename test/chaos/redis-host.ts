@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { readdir, stat, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { connect } from "../../src/redis/connect.ts";
@@ -81,9 +82,11 @@ export class RedisHost {
 
   /**
    * To be called when the server is dead: what it has written since is gone with the power, but for the first
-   * `extraBytes`, which may end in the middle of a command. Returns how many bytes were lost.
+   * `extraBytes`, which may end in the middle of a command. Returns how many bytes were lost: none of a file that was
+   * rewritten meanwhile, as what takes its place is synced.
    */
   async lose({ file, bytes }: Written, extraBytes: number): Promise<number> {
+    if (!existsSync(file)) return 0;
     const { size } = await stat(file);
     const kept = Math.min(size, bytes + extraBytes);
     await truncate(file, kept);

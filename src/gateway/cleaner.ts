@@ -34,13 +34,19 @@ export class Cleaner {
   readonly #removals: { readonly at: number; readonly name: string; readonly remove: () => Promise<void> }[] =
     [];
   #count = 0;
+  /** Mono ms since when Redis has been away: what it was told last is remembered until it is back. */
+  #awaySince: number | undefined;
 
   constructor(options: { connection: Connection; keys: Keys; mono: () => number }) {
     this.#connection = options.connection;
     this.#keys = options.keys;
     this.#mono = options.mono;
+    options.connection.onDown(() => {
+      this.#awaySince ??= this.#mono();
+    });
     options.connection.onReconnect(() => {
       this.#removeAgain();
+      this.#awaySince = undefined;
       this.#settle();
     });
   }
@@ -114,7 +120,7 @@ export class Cleaner {
   }
 
   #forgetRemovals(): void {
-    const since = this.#mono() - MEMORY_MS;
+    const since = (this.#awaySince ?? this.#mono()) - MEMORY_MS;
     const young = this.#removals.findIndex(({ at }) => at >= since);
     this.#removals.splice(0, young === -1 ? this.#removals.length : young);
   }

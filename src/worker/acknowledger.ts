@@ -19,8 +19,12 @@ export class Acknowledger {
     this.#connection = options.connection;
     this.#keys = options.keys;
     this.#recent = new RecentlyEnded(options.mono);
+    this.#connection.onDown(() => {
+      this.#recent.away();
+    });
     this.#connection.onReconnect((moved) => {
       if (moved) void this.#repeat();
+      this.#recent.back();
       this.#schedule();
     });
   }

@@ -11,8 +11,20 @@ export class RecentlyEnded {
   readonly #mono: () => number;
   readonly #ends = new Map<string, EndedTask & { readonly model: string; readonly at: number }>();
 
+  /** Mono ms since when Redis has been away. */
+  #awaySince: number | undefined;
+
   constructor(mono: () => number) {
     this.#mono = mono;
+  }
+
+  /** Redis is away: what it was told last is remembered until it is {@link back}, however long that takes. */
+  away(): void {
+    this.#awaySince ??= this.#mono();
+  }
+
+  back(): void {
+    this.#awaySince = undefined;
   }
 
   add(model: string, ended: readonly EndedTask[]): void {
@@ -22,7 +34,7 @@ export class RecentlyEnded {
       this.#ends.delete(task);
       this.#ends.set(task, { task, entry, model, at });
     }
-    this.#forget(at - MEMORY_MS);
+    this.#forget();
   }
 
   /** True when this very delivery of the task ended here. */
@@ -31,11 +43,12 @@ export class RecentlyEnded {
   }
 
   byModel(): Map<string, EndedTask[]> {
-    this.#forget(this.#mono() - MEMORY_MS);
+    this.#forget();
     return Map.groupBy(this.#ends.values(), ({ model }) => model);
   }
 
-  #forget(before: number): void {
+  #forget(): void {
+    const before = (this.#awaySince ?? this.#mono()) - MEMORY_MS;
     for (const [task, { at }] of this.#ends) {
       if (at >= before && this.#ends.size <= MOST) break;
       this.#ends.delete(task);

@@ -62,6 +62,20 @@ test("what was removed a moment before a reconnect is removed again: a new maste
   assert.equal(connection.arrived.length, before + 4, "not for ever");
 });
 
+test("what was removed just before Redis went away is removed again however late it is back", async () => {
+  const connection = new FakeConnection();
+  const clock = { now: 0 };
+  const cleaner = cleanerOf(connection, clock);
+  cleaner.abandoned(exchangeOf("g.1").exchange);
+  await turn();
+  const before = connection.arrived.length;
+  connection.cut();
+  clock.now = 60_000;
+  connection.mend();
+  await turn();
+  assert.deepEqual(connection.arrived.slice(before), ["UNLINK test:r:{g}:g.1"]);
+});
+
 test("a task that was taken back is so again where a new master has it still, but not another in its place", async () => {
   const connection = new FakeConnection();
   const cleaner = cleanerOf(connection);

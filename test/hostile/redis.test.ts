@@ -156,8 +156,7 @@ journey(
       }
     };
     const programs = [gateway, fleet.post().worker];
-    // The young generation starts small and may grow by 67 MB: 158 MiB after 45 s, 161 after 90.
-    t.diagnostic(await whileHarmed(gateway, { programs, mostMiB: 200, harm }));
+    t.diagnostic(await whileHarmed(gateway, { programs, mostMiB: 150, harm }));
   },
 );
 

@@ -10,7 +10,6 @@ import type { LoadDialect } from "./cases.ts";
 import { PEERS, findProgram } from "./peers.ts";
 import { PROFILES } from "./profiles.ts";
 import { askRedis } from "./redis-wire.ts";
-import { compileCache } from "../src/commands/own-process.ts";
 
 /**
  * `direct`: to the backend; `floor`: through a bare reverse proxy; `gateway`: through gateway, Redis and worker; else the
@@ -71,18 +70,14 @@ export function startScript(
   });
 }
 
-/** Starts a gateway or worker with the flags and the compile cache that `sgnet up` gives them. */
+/** Starts a gateway or worker as a user would. */
 function startService(
   context: LegContext,
   role: string,
   command: "gateway" | "worker",
   settings: NodeJS.ProcessEnv,
 ): Child {
-  const env = {
-    ...cleanEnv(),
-    ...compileCache({ cacheDir: process.env["SGNET_CACHE_DIR"] ?? "" }),
-    ...settings,
-  };
+  const env = { ...cleanEnv(), ...settings };
   return startScript(context, role, ["../src/cli.ts", command], env);
 }
 

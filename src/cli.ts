@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import type { Command } from "./commands/command-line.ts";
 import { explain } from "./commands/explain.ts";
+import { startLean } from "./commands/lean-start.ts";
 import { holdYoungGeneration } from "./commands/young-generation.ts";
 import { loadSettings } from "./config/load.ts";
 import { REDIS_SETTINGS } from "./config/redis-settings.ts";
@@ -25,6 +26,7 @@ const COMMANDS: readonly Command[] = [
     name: "gateway",
     describe: "Run a gateway: the HTTP front end",
     run: async (settings) => {
+      startLean(settings);
       holdYoungGeneration();
       return (await import("./commands/gateway.ts")).runGateway(settings);
     },
@@ -33,6 +35,7 @@ const COMMANDS: readonly Command[] = [
     name: "worker",
     describe: "Run a worker: it takes tasks from Redis to the LLM servers it can reach",
     run: async (settings) => {
+      startLean(settings);
       holdYoungGeneration();
       return (await import("./commands/worker.ts")).runWorker(settings);
     },

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { leanArguments, leanEnvironment } from "../../src/commands/lean-start.ts";
 import { atExit } from "./last-rites.ts";
 import { until } from "./until.ts";
 
@@ -29,8 +30,13 @@ export class Program {
 
   private constructor({ command, env, cwd }: ProgramOptions) {
     this.command = command;
-    const ours = { SGNET_LOG_FORMAT: "json", SGNET_LOG_LEVEL: "debug", ...env };
-    this.#child = spawn(process.execPath, [CLI, command], {
+    const ours = {
+      ...leanEnvironment({ cacheDir: "" }),
+      SGNET_LOG_FORMAT: "json",
+      SGNET_LOG_LEVEL: "debug",
+      ...env,
+    };
+    this.#child = spawn(process.execPath, [...leanArguments(), CLI, command], {
       cwd,
       env: { ...outerEnvironment(), ...ours },
       // The channel is not used: its end tells the process that this one is gone.

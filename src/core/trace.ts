@@ -11,6 +11,11 @@ export function cleanTraceparent(text: string): string {
   return TRACEPARENT.test(text) ? text : "";
 }
 
+/** The id of the trace that a clean traceparent belongs to; undefined for empty text. */
+export function traceIdOf(traceparent: string): string | undefined {
+  return traceparent === "" ? undefined : traceparent.slice(3, 35);
+}
+
 const OPERATIONS: Readonly<Record<Exclude<Endpoint, Errand>, string>> = {
   "ollama-chat": "chat",
   "ollama-generate": "text_completion",

@@ -11,7 +11,23 @@ import { sendFault } from "./fault-reply.ts";
 import type { HttpReply, HttpRequest } from "./http.ts";
 import { cleanRequestId } from "./request-id.ts";
 import { limitsFrom } from "./timeout-policy.ts";
-import type { Refusal } from "./witness.ts";
+
+/** A request that was refused before it became a task. */
+export interface Refusal {
+  readonly task: string;
+  readonly request: string;
+  /** A traceparent; empty without one. */
+  readonly trace: string;
+  readonly endpoint: Endpoint;
+  /** As the client wrote it, at most {@link MOST_NAMED}; empty when the request was refused before it was read. */
+  readonly model: string;
+  /** Ms since 1970. */
+  readonly at: number;
+  readonly fault: Fault;
+}
+
+/** Of a model's name that nobody knows so much is kept, characters. */
+const MOST_NAMED = 200;
 
 /** What the intake needs of its gateway. */
 export interface IntakeHost {
@@ -38,6 +54,7 @@ export function takeRequest(
 ): void {
   const id = host.newTaskId();
   const requestId = cleanRequestId(request.headers.requestId) ?? id;
+  const trace = cleanTraceparent(request.headers.traceparent);
   let named = "";
   try {
     const unready = host.unready();
@@ -49,10 +66,11 @@ export function takeRequest(
     host.admit(model, bytes.length);
     const timeouts = host.timeoutsOf(model, request.headers.timeouts);
     const asked = { id, endpoint, requestId, opening, timeouts, body: bytes };
-    host.accept(toTask(host.now(), asked, cleanTraceparent(request.headers.traceparent)), model, reply);
+    host.accept(toTask(host.now(), asked, trace), model, reply);
   } catch (error) {
     const fault = toFault(error);
-    host.rejected({ task: id, request: requestId, endpoint, model: named, at: host.now(), fault });
+    const model = named.slice(0, MOST_NAMED);
+    host.rejected({ task: id, request: requestId, trace, endpoint, model, at: host.now(), fault });
     sendFault(reply, fault, { endpoint, requestId });
   }
 }

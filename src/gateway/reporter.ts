@@ -1,6 +1,8 @@
+import { traceIdOf } from "../core/trace.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { GatewayMetrics, TaskOutcome } from "../telemetry/gateway-metrics.ts";
 import type { Exchange, Outcome } from "./exchange.ts";
+import type { Refusal } from "./intake.ts";
 import type { TaskSpans } from "./task-spans.ts";
 
 export interface ReporterOptions {
@@ -11,7 +13,7 @@ export interface ReporterOptions {
   readonly spans?: TaskSpans | undefined;
 }
 
-/** Tells metrics and log how exchanges ended. */
+/** Tells metrics and log how exchanges ended, and which requests became none. */
 export class Reporter {
   readonly #options: ReporterOptions;
 
@@ -41,6 +43,7 @@ export class Reporter {
     log.info("request", {
       request: task.requestId,
       task: task.id,
+      traceId: traceIdOf(task.trace),
       endpoint: task.endpoint,
       model: exchange.model,
       worker: exchange.worker,
@@ -51,6 +54,21 @@ export class Reporter {
       totalMs: Math.round(outcome.totalMs),
       promptTokens: outcome.end?.usage?.promptTokens,
       completionTokens: outcome.end?.usage?.completionTokens,
+    });
+  }
+
+  refused({ request, task, trace, endpoint, model, fault }: Refusal): void {
+    const { log, metrics } = this.#options;
+    metrics.rejected(endpoint, fault.code);
+    log.info("request", {
+      request,
+      task,
+      traceId: traceIdOf(trace),
+      endpoint,
+      model,
+      status: fault.http,
+      code: fault.code,
+      totalMs: 0,
     });
   }
 }

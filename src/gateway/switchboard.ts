@@ -19,7 +19,7 @@ import { Exchange } from "./exchange.ts";
 import type { ExchangeHost, Outcome } from "./exchange.ts";
 import type { HttpReply, HttpRequest } from "./http.ts";
 import { takeRequest } from "./intake.ts";
-import type { IntakeHost } from "./intake.ts";
+import type { IntakeHost, Refusal } from "./intake.ts";
 import { Opener } from "./opener.ts";
 import { Recovery } from "./recovery.ts";
 import { Replies } from "./replies.ts";
@@ -28,7 +28,7 @@ import { SlowClients } from "./slow-clients.ts";
 import { QueueWatch } from "./queue-watch.ts";
 import type { TaskSpans } from "./task-spans.ts";
 import { TimeoutPolicy } from "./timeout-policy.ts";
-import type { Refusal, Witness } from "./witness.ts";
+import type { Witness } from "./witness.ts";
 
 export interface SwitchboardOptions {
   readonly settings: Settings;
@@ -217,7 +217,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   }
 
   rejected(refusal: Refusal): void {
-    this.#options.metrics.rejected(refusal.endpoint, refusal.fault.code);
+    this.#reporter.refused(refusal);
     this.#options.witness.refused(refusal);
   }
 

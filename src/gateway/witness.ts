@@ -1,25 +1,9 @@
-import type { Fault } from "../core/fault.ts";
 import type { TaskSummary } from "../core/summary.ts";
-import type { Endpoint } from "../core/task.ts";
 import type { Exchange, Outcome } from "./exchange.ts";
+import type { Refusal } from "./intake.ts";
 import type { Meter } from "./meter.ts";
 import { queueWaitMs } from "./reporter.ts";
 import type { TaskLog } from "./task-log.ts";
-
-/** A request that was refused before it became a task. */
-export interface Refusal {
-  readonly task: string;
-  readonly request: string;
-  readonly endpoint: Endpoint;
-  /** As the client wrote it; empty when the request was refused before it was read. */
-  readonly model: string;
-  /** Ms since 1970. */
-  readonly at: number;
-  readonly fault: Fault;
-}
-
-/** Of a model's name that nobody knows so much is kept, characters. */
-const MOST_NAMED = 200;
 
 /** Sees every request end, and remembers it for people: in the meter and in the log of tasks. */
 export class Witness {
@@ -36,9 +20,9 @@ export class Witness {
     this.#log.add(summaryOf(exchange, outcome));
   }
 
-  refused({ fault, model, ...ids }: Refusal): void {
+  refused({ task, request, endpoint, model, at, fault }: Refusal): void {
     const outcome = { code: fault.code, status: fault.http, totalMs: 0 };
-    this.#log.add({ ...ids, model: model.slice(0, MOST_NAMED), ...outcome });
+    this.#log.add({ task, request, endpoint, model, at, ...outcome });
   }
 }
 

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Outcome } from "../../src/gateway/exchange.ts";
-import { queueWaitMs } from "../../src/gateway/reporter.ts";
+import { Fault } from "../../src/core/fault.ts";
+import { queueWaitMs, Reporter } from "../../src/gateway/reporter.ts";
+import { openGatewayMetrics } from "../../src/telemetry/gateway-metrics.ts";
+import { openLog } from "../../src/telemetry/log.ts";
+import { exchangeOf } from "./exchange-rig.ts";
 
 const OUTCOME: Outcome = {
   status: 200,
@@ -31,5 +35,54 @@ describe("the wait in the queue", () => {
     assert.equal(queueWaitMs(true, { ...OUTCOME, end: undefined }), undefined);
     assert.equal(queueWaitMs(false, { ...OUTCOME, end: {} }), undefined);
     assert.equal(queueWaitMs(false, { ...OUTCOME, totalMs: 999.6 }), 0);
+  });
+});
+
+/** What the reporter writes, each line parsed. */
+function linesOf(use: (reporter: Reporter) => void): Record<string, unknown>[] {
+  const lines: string[] = [];
+  const log = openLog({ level: "info", format: "json", write: (line) => void lines.push(line) });
+  const metrics = openGatewayMetrics({ version: "1.2.3" });
+  use(new Reporter({ log, metrics, serves: () => true }));
+  return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+describe("the log line of a request", () => {
+  const TRACE_ID = "0af7651916cd43dd8448eb211c80319c";
+  const TRACEPARENT = `00-${TRACE_ID}-b7ad6b7169203331-01`;
+
+  it("names the trace that a traceparent told, and none without one", () => {
+    const [traced, plain] = linesOf((reporter) => {
+      reporter.ended(exchangeOf("g.1", { trace: TRACEPARENT }).exchange, OUTCOME);
+      reporter.ended(exchangeOf("g.2").exchange, OUTCOME);
+    });
+    assert.equal(traced?.["traceId"], TRACE_ID);
+    assert.equal(traced["task"], "g.1");
+    assert.ok(plain !== undefined && !("traceId" in plain));
+  });
+
+  it("is written for one that was refused, too", () => {
+    const fault = new Fault("model_not_found", "model 'none' not found");
+    const ids = { task: "g.3", request: "mine", endpoint: "openai-chat" } as const;
+    const lines = linesOf((reporter) => {
+      reporter.refused({ ...ids, trace: TRACEPARENT, model: "none", at: 5, fault });
+    });
+    assert.deepEqual(
+      lines.map(({ time: _time, ...line }) => line),
+      [
+        {
+          level: "info",
+          message: "request",
+          request: "mine",
+          task: "g.3",
+          traceId: TRACE_ID,
+          endpoint: "openai-chat",
+          model: "none",
+          status: 404,
+          code: "model_not_found",
+          totalMs: 0,
+        },
+      ],
+    );
   });
 });

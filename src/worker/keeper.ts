@@ -13,7 +13,7 @@ import {
   takeBack,
   takeOver,
 } from "../redis/task-stream.ts";
-import type { SilentTask } from "../redis/task-stream.ts";
+import type { QueuedTask, SilentTask } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Acknowledger } from "./acknowledger.ts";
 import type { Attempt } from "./attempt.ts";
@@ -21,7 +21,7 @@ import { resumerOf } from "./resumer.ts";
 import type { Resume } from "./resumer.ts";
 import type { Resting } from "./resting.ts";
 import type { Roll } from "./roll.ts";
-import type { Runner } from "./runner.ts";
+import type { Place, Runner } from "./runner.ts";
 import type { Station } from "./station.ts";
 import type { Trust } from "./trust.ts";
 
@@ -247,47 +247,46 @@ export class Keeper {
     const askedAt = mono();
     const silent = await silentTasks(connection, keys, search);
     const slow = trust.isSlow(askedAt);
+    // At once: a slot that is free for a moment is lent, or claimed for, and another search would place them, too.
     const { placed, short } = this.#place(
       search,
       silent.filter((task) => !this.#inHand(model, task.entry)),
     );
-    // At once: a slot that is free for a moment is lent, or claimed for.
-    for (const [entry, { station }] of placed) station.keep({ model, entry });
+    const taking = [...placed.keys()].map((entry) => `${model} ${entry}`);
+    for (const one of taking) this.#taking.add(one);
     this.#reserve(short, search);
     try {
       if (placed.size > 0) await this.#takePlaced(search, placed, slow);
     } finally {
-      for (const [entry, { station }] of placed) station.letGo({ model, entry });
+      for (const one of taking) this.#taking.delete(one);
+      for (const { station, visit } of placed.values()) station.release(visit);
     }
   }
 
+  /** What runs is no longer among the `placed` when this is over. */
   async #takePlaced(search: Search, placed: Places["placed"], slow: boolean): Promise<void> {
-    const { connection, keys, worker: consumer, trust } = this.#options;
+    const { connection, keys, worker: consumer, trust, roll } = this.#options;
     const { model, idleMs } = search;
     // This worker's own are judged by nobody's clock.
     if (search.consumer === undefined && (slow || !(await trust.look()))) return;
-    const entries = [...placed.keys()].filter((entry) => !this.#inHand(model, entry));
+    const entries = [...placed.keys()].filter((entry) => !roll.has(model, entry));
     if (entries.length === 0) return;
-    const taking = entries.map((entry) => `${model} ${entry}`);
-    for (const one of taking) this.#taking.add(one);
-    try {
-      const claim = { model, consumer, idleMs, entries };
-      const countOf = (entry: string): number => placed.get(entry)?.deliveries ?? 1;
-      const tasks =
-        search.consumer === undefined
-          ? await takeOver(connection, keys, claim)
-          : await takeBack(connection, keys, claim, countOf);
-      this.#options.onReclaimed(tasks.length);
-      // All at once: nobody renews their leases before they run.
-      await Promise.all(
-        tasks.map(async (task) => {
-          const place = placed.get(task.entry);
-          if (place !== undefined) await this.#resume(place.station, task, place.deliveries);
-        }),
-      );
-    } finally {
-      for (const one of taking) this.#taking.delete(one);
-    }
+    const claim = { model, consumer, idleMs, entries };
+    const countOf = (entry: string): number => placed.get(entry)?.deliveries ?? 1;
+    const tasks =
+      search.consumer === undefined
+        ? await takeOver(connection, keys, claim)
+        : await takeBack(connection, keys, claim, countOf);
+    this.#options.onReclaimed(tasks.length);
+    // All at once: nobody renews their leases before they run.
+    const resumed = await Promise.allSettled(tasks.map(async (task) => this.#runPlaced(task, placed)));
+    const failed = resumed.find((result) => result.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
+  }
+
+  async #runPlaced(task: QueuedTask, placed: Places["placed"]): Promise<void> {
+    const place = placed.get(task.entry);
+    if (place !== undefined && (await this.#resume(place, task, place.deliveries))) placed.delete(task.entry);
   }
 
   /** A Redis that answers slowly makes a task look silent that another search is just taking over. */
@@ -295,22 +294,20 @@ export class Keeper {
     return this.#options.roll.has(model, entry) || this.#taking.has(`${model} ${entry}`);
   }
 
-  /** Gives each task a station with room that does not leave it to others, the roomiest first. */
+  /** Takes a place for each task at a station with room that does not leave it to others, the roomiest first. */
   #place({ model, consumer }: Search, tasks: readonly SilentTask[]): Places {
     const stations = this.#ableTo(model);
-    const rooms = new Map(stations.map((station) => [station, station.roomFor(model)]));
-    const roomOf = (station: Station): number => rooms.get(station) ?? 0;
-    const placed = new Map<string, { readonly station: Station; readonly deliveries: number }>();
+    const roomOf = (station: Station): number => station.roomFor(model);
+    const placed: Places["placed"] = new Map();
     let short: Station | undefined;
     for (const { entry, deliveries } of tasks) {
       const willing = stations.filter((station) => !this.#options.resting.has({ model, entry }, station));
       const [station] = willing.toSorted((a, b) => roomOf(b) - roomOf(a));
       if (station === undefined) continue;
       if (roomOf(station) > 0) {
-        rooms.set(station, roomOf(station) - 1);
         // One that was handed back without having counted has 0.
         const counted = consumer === undefined ? deliveries + 1 : Math.max(1, deliveries);
-        placed.set(entry, { station, deliveries: counted });
+        placed.set(entry, { station, visit: station.occupy(model), deliveries: counted });
       } else short ??= station;
     }
     return { placed, short };
@@ -324,7 +321,8 @@ export class Keeper {
     this.#waiting.add(model);
     void station.changed().then(() => {
       this.#waiting.delete(model);
-      return this.#search(search);
+      // Else whatever it finds would be let go at once, and wake this again.
+      return search.consumer === undefined ? this.#sweepOne(model) : this.#search(search);
     });
   }
 
@@ -342,7 +340,7 @@ export class Keeper {
 /** Where tasks are to run that are taken over. */
 interface Places {
   /** By queue entry; how often the task was delivered, this time included. */
-  readonly placed: ReadonlyMap<string, { readonly station: Station; readonly deliveries: number }>;
+  readonly placed: Map<string, Place & { readonly deliveries: number }>;
   /** A station whose slots another task waits for. */
   readonly short: Station | undefined;
 }

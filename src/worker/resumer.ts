@@ -6,8 +6,7 @@ import type { QueuedTask } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Acknowledger } from "./acknowledger.ts";
 import { newAttemptNumber } from "./attempt.ts";
-import type { Runner } from "./runner.ts";
-import type { Station } from "./station.ts";
+import type { Place, Runner } from "./runner.ts";
 import type { Trust } from "./trust.ts";
 
 export interface ResumerOptions {
@@ -24,22 +23,23 @@ export interface ResumerOptions {
 }
 
 /**
- * Goes on with a task that was taken over and for which the station keeps a slot. Rejects with `redis_down`.
+ * Goes on with a task that was taken over. Resolves with true when it runs: the place is then its own until it ends.
+ * Rejects with `redis_down`.
  * @param deliveries how often it was delivered, this time included
  */
-export type Resume = (station: Station, queued: QueuedTask, deliveries: number) => Promise<void>;
+export type Resume = (place: Place, queued: QueuedTask, deliveries: number) => Promise<boolean>;
 
 /** Fences the earlier attempts, then runs the task again, ends it, or forgets it. */
 export function resumerOf(options: ResumerOptions): Resume {
   const { connection, keys, worker, acknowledger, runner, deliveryLimit, log } = options;
   const { trust, mono, random } = options;
-  return async (station, queued, deliveries) => {
+  return async (place, queued, deliveries) => {
     const task = runner.idOf(queued);
-    if (task === undefined) return;
+    if (task === undefined) return false;
     // Another master has taken over, and does not know that it ended here.
     if (acknowledger.hasEnded({ task, entry: queued.entry })) {
       acknowledger.add(queued.model, queued.entry, task);
-      return;
+      return false;
     }
     const proposed = newAttemptNumber(trust.clock(mono()), random());
     const claim = { task, attempt: proposed, worker };
@@ -54,9 +54,8 @@ export function resumerOf(options: ResumerOptions): Resume {
       const fault = new Fault("delivery_limit", `no worker answered in ${deliveryLimit} deliveries`);
       void runner.refuse(queued, fault, { deliveries, ordinal, attempt });
     } else {
-      // Nothing else comes between: who waits for the slot is woken, but later.
-      station.letGo(queued);
-      runner.run(station, queued, { deliveries, ordinal, attempt });
+      return runner.run(place, queued, { deliveries, ordinal, attempt });
     }
+    return false;
   };
 }

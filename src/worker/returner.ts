@@ -107,9 +107,9 @@ export class Returner {
   }
 
   /**
-   * Hands a task back that was claimed when the gate was open and came when it was shut, or when a slot was free and
-   * came when it was lent. It counts as no delivery, but CLAIM takes it for an attempt: for lent slots only first
-   * deliveries are turned away, so that this happens once in the life of a task.
+   * Hands a first delivery back that was claimed when the gate was open and came when it was shut, or when a slot was
+   * free and came when it was lent. It counts as no delivery. The next CLAIM takes it for an attempt, but who takes it
+   * over has its place before that: so this happens once in the life of a task.
    */
   turnAway(station: Station, task: Claimed): void {
     this.#options.resting.add(task, station, REST_MIN_MS);

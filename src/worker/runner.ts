@@ -76,30 +76,32 @@ export class Runner {
     this.#options = options;
   }
 
-  /** Starts an attempt of a first delivery, see {@link run}. @param askedAt mono ms, before Redis gave it to this worker */
+  /** Starts an attempt of a first delivery where the station admits it. Never throws. @param askedAt mono ms, before Redis gave it to this worker */
   first(station: Station, queued: QueuedTask, askedAt: number): void {
     // Whoever takes it over claims it later than that, however long this process stands still from here on.
     const envelope = this.#decode(queued);
     // Taken for an orphan when its delivery was on the way: it runs already.
     if (envelope === undefined || this.#options.roll.runs(envelope.id, queued.entry)) return;
-    this.#start(station, queued, { envelope, delivery: { ...FIRST, attempt: this.#newAttempt(askedAt) } });
-  }
-
-  /** Starts an attempt on a slot of the station. Never throws. */
-  run(station: Station, queued: QueuedTask, delivery: Delivery): void {
-    const envelope = this.#decode(queued);
-    if (envelope !== undefined) this.#start(station, queued, { envelope, delivery });
-  }
-
-  #start(station: Station, queued: QueuedTask, claim: Claim): void {
     if (!station.admits(queued.model)) {
       const { model, entry } = queued;
-      this.#options.returner.turnAway(station, { model, entry, deliveries: claim.delivery.deliveries });
+      this.#options.returner.turnAway(station, { model, entry, deliveries: FIRST.deliveries });
       return;
     }
     const visit = station.occupy(queued.model);
-    void this.#attempt({ station, visit }, queued, claim).finally(() => {
-      station.release(visit);
+    const delivery = { ...FIRST, attempt: this.#newAttempt(askedAt) };
+    this.#start({ station, visit }, queued, { envelope, delivery });
+  }
+
+  /** Starts an attempt, which leaves the place when it ends. Never throws; false when it cannot be started. */
+  run(place: Place, queued: QueuedTask, delivery: Delivery): boolean {
+    const envelope = this.#decode(queued);
+    if (envelope !== undefined) this.#start(place, queued, { envelope, delivery });
+    return envelope !== undefined;
+  }
+
+  #start(place: Place, queued: QueuedTask, claim: Claim): void {
+    void this.#attempt(place, queued, claim).finally(() => {
+      place.station.release(place.visit);
     });
   }
 
@@ -325,8 +327,8 @@ export class Runner {
   }
 }
 
-/** Where an attempt runs. */
-interface Place {
+/** Where an attempt runs: a slot of the station, and a way through its gate. */
+export interface Place {
   readonly station: Station;
   readonly visit: Visit;
 }

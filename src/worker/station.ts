@@ -41,8 +41,6 @@ export class Station implements SlotLender {
   #waiters: (() => void)[] = [];
   /** Models of which a task is to be taken over as soon as there is room. */
   readonly #reserved = new Set<string>();
-  /** Tasks that are being taken over, by model and queue entry: each has a slot, which no other takes. */
-  readonly #kept = new Set<string>();
 
   readonly #options: StationOptions;
   readonly #gates = new Map<string, Gate>();
@@ -82,13 +80,9 @@ export class Station implements SlotLender {
     return this.#busy;
   }
 
-  get #taken(): number {
-    return this.#busy + this.#kept.size;
-  }
-
   /** Slots without a task; 0 when the backend is not healthy or has no model, and while it is held back. */
   get room(): number {
-    return this.#held || this.models.length === 0 ? 0 : Math.max(0, this.slots - this.#taken);
+    return this.#held || this.models.length === 0 ? 0 : Math.max(0, this.slots - this.#busy);
   }
 
   /** Slots for new tasks: a reserved one is not. */
@@ -122,7 +116,7 @@ export class Station implements SlotLender {
    * claimed.
    */
   admits(model: string): boolean {
-    if (this.#lent > 0 && this.#taken >= this.slots) return false;
+    if (this.#lent > 0 && this.#busy >= this.slots) return false;
     return !this.#troubled.has(model) || this.#roomBehind(model) > 0;
   }
 
@@ -144,19 +138,6 @@ export class Station implements SlotLender {
     if (wanted) this.#reserved.add(model);
     else this.#reserved.delete(model);
     if (this.#reserved.size < before) this.wake();
-  }
-
-  /**
-   * Keeps a slot for a task that is being taken over, until {@link letGo}: each CLAIM counts as an attempt, so one that
-   * was claimed must not find its slot lent, again and again on a station that lends all the time.
-   */
-  keep({ model, entry }: { readonly model: string; readonly entry: string }): void {
-    this.#kept.add(`${model} ${entry}`);
-  }
-
-  /** To be called just before the task runs, and when it does not. Does nothing the second time. */
-  letGo({ model, entry }: { readonly model: string; readonly entry: string }): void {
-    if (this.#kept.delete(`${model} ${entry}`)) this.wake();
   }
 
   /** Gets no more tasks, or does again. */
@@ -189,8 +170,9 @@ export class Station implements SlotLender {
   }
 
   /**
-   * Takes a slot for a task of a model, and returns its gate with the era of the attempt. A task taken over from a
-   * dead worker may briefly exceed the slots: backends queue by themselves.
+   * Takes a slot for a task of a model, and passes its gate: until {@link release}, which belongs to the visit that is
+   * returned. A task that is being taken over has both before CLAIM, which counts as an attempt: it must not find its
+   * slot lent, or the gate shut by the probe of another, again and again.
    */
   occupy(model: string): Visit {
     this.#busy += 1;

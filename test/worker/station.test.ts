@@ -38,15 +38,14 @@ describe("the slots of a station", () => {
     assert.equal(station.admits("tiny"), true);
   });
 
-  it("that are kept for tasks being taken over are no others', and wake who waits when they are let go", async () => {
+  it("that tasks have which are being taken over are no others', and wake who waits when they are released", async () => {
     const station = idleStation(3);
     station.borrow();
-    const [one, two] = ["5-0", "6-0"].map((entry) => ({ model: "tiny", entry }));
-    assert.ok(one !== undefined && two !== undefined);
-    for (const task of [one, two, { ...two }]) station.keep(task);
+    const one = station.occupy("tiny");
+    station.occupy("tiny");
     assert.deepEqual([station.free, station.borrow(), station.admits("tiny")], [0, false, false]);
     const changed = station.changed();
-    for (const task of [one, { ...one }]) station.letGo(task);
+    station.release(one);
     await changed;
     assert.deepEqual([station.free, station.admits("tiny")], [1, true]);
   });

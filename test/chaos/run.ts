@@ -11,7 +11,7 @@ const { values } = parseArgs({
     seed: { type: "string", default: "" },
     clients: { type: "string", default: "20" },
     faults: { type: "string", default: "" },
-    topology: { type: "string", default: "one" },
+    topology: { type: "string", default: process.env["TOPOLOGY"] ?? "one" },
   },
 });
 
@@ -42,7 +42,7 @@ const topology = topologyNamed(values.topology);
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
 
 async function runSeed(seed: number, seconds: number): Promise<boolean> {
-  print(`\nseed ${seed}, ${seconds} s`);
+  print(`\nseed ${seed}, ${topology}, ${seconds} s`);
   const began = performance.now();
   const verdict = await run({
     seed,

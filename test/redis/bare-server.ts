@@ -3,11 +3,11 @@ import { once } from "node:events";
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { freePort } from "../../src/admin/free-port.ts";
 import { REDIS_PROGRAMS } from "../../src/admin/redis-child.ts";
 import { ask } from "../../src/admin/redis-probe.ts";
 import { findProgram } from "../../src/config/environment.ts";
 import { atExit } from "../journey/last-rites.ts";
+import { steadyPort } from "./steady-port.ts";
 
 const READY_LIMIT_MS = 20_000;
 const POLL_MS = 15;
@@ -39,7 +39,7 @@ export class BareServer {
 
   static async start(options: BareServerOptions): Promise<BareServer> {
     mkdirSync(options.dir, { recursive: true });
-    const server = new BareServer(options, await freePort("127.0.0.1"));
+    const server = new BareServer(options, await steadyPort());
     await server.#ready();
     return server;
   }

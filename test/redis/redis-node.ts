@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir } from "node:fs/promises";
-import { freePort } from "../../src/admin/free-port.ts";
 import { REDIS_PROGRAMS } from "../../src/admin/redis-child.ts";
 import { findProgram } from "../../src/config/environment.ts";
 import type { RedisAccess } from "../../src/redis/access.ts";
@@ -8,6 +7,7 @@ import { connect } from "../../src/redis/connect.ts";
 import type { Argument, Connection } from "../../src/redis/connection.ts";
 import { atExit } from "../journey/last-rites.ts";
 import { until } from "../journey/until.ts";
+import { steadyPort } from "./steady-port.ts";
 
 interface Place {
   readonly port: number;
@@ -58,7 +58,7 @@ export class RedisNode {
   /** @param args for redis-server, after its port and folder; a sentinel begins with its file. @param way as they say */
   static async start(dir: string, args: readonly string[], way: Way = OPEN): Promise<RedisNode> {
     await mkdir(dir, { recursive: true });
-    const [port, busPort] = [await freePort("127.0.0.1"), await freePort("127.0.0.1")];
+    const [port, busPort] = [await steadyPort(), await steadyPort()];
     const node = new RedisNode({ port, busPort, dir, args, way });
     await node.#answers();
     return node;

@@ -11,6 +11,8 @@ import { EventEmitter } from "node:events";
 export interface Behaviour {
   /** Ms before the first token. */
   firstTokenMs: number;
+  /** A generation that is asked for while this is set says nothing before it opens. */
+  gate: Promise<void> | undefined;
   /** Ms between tokens; 0 sends them all at once. */
   tokenMs: number;
   /** Tokens per answer, unless the request says `num_predict`, `max_tokens` or `max_completion_tokens`. */
@@ -79,7 +81,7 @@ export interface StandIn {
   readonly peak: number;
   /** Emits each event with its {@link Recorded}. */
   readonly events: EventEmitter;
-  /** Resolves once an event has happened `times` times since the start; rejects after ten seconds. */
+  /** Resolves once an event has happened `times` times since the start; rejects after a minute. */
   waitFor(event: StandInEvent, times?: number): Promise<Recorded>;
   /** Hangs up all connections and closes. Idempotent. */
   stop(): Promise<void>;
@@ -87,6 +89,7 @@ export interface StandIn {
 
 const CALM: Behaviour = {
   firstTokenMs: 0,
+  gate: undefined,
   tokenMs: 0,
   tokens: 4,
   loadMs: 1,
@@ -164,8 +167,8 @@ class ScriptedServer implements StandIn {
       };
       const limit = setTimeout(() => {
         this.events.off(event, look);
-        reject(new Error(`the stand-in did not see "${event}" ${times} times in ten seconds`));
-      }, 10_000);
+        reject(new Error(`the stand-in did not see "${event}" ${times} times in a minute`));
+      }, 60_000);
       this.events.on(event, look);
       look();
     });
@@ -320,7 +323,10 @@ class Generation {
       this.#standIn.end(this.#recorded, "refused");
       return;
     }
-    this.#later(this.#script.firstTokenMs, () => this.#step());
+    const begin = (): void => this.#later(this.#script.firstTokenMs, () => this.#step());
+    const { gate } = this.#standIn.behaviour;
+    if (gate === undefined) begin();
+    else void gate.then(begin);
   }
 
   /** Sends what is due: one token, or without gaps all of them as one chunk. */

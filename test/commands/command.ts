@@ -9,7 +9,7 @@ import { processEnvironment } from "../../src/config/environment.ts";
 /** The command line as a person uses it: its own process in a folder of its own. */
 
 const CLI = join(import.meta.dirname, "../../src/cli.ts");
-const WAIT_MS = 20_000;
+const WAIT_MS = 60_000;
 
 export interface Command {
   readonly child: ChildProcess;
@@ -64,7 +64,7 @@ export async function runCommand(
   return { code, stdout: command.stdout(), stderr: command.stderr() };
 }
 
-/** Asks again until the answer is there; rejects after 20 seconds. */
+/** Asks again until the answer is there; rejects after a minute. */
 export async function eventually<T>(question: () => Promise<T | undefined> | T | undefined): Promise<T> {
   const giveUp = performance.now() + WAIT_MS;
   for (;;) {

@@ -11,7 +11,7 @@ const WITH_KEY = /^07[678]-/;
 
 journey(
   "what was recorded of llama-server, asked of a gateway before it",
-  { posts: [], limitMs: 300_000 },
+  { posts: [], limitMs: 600_000 },
   async (fleet, t) => {
     const chat = await startLlamacpp("chat");
     const vectors = await startLlamacpp("embedding");

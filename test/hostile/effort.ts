@@ -6,7 +6,7 @@ const SECONDS = Number(process.env["FUZZ_SECONDS"] ?? 0);
 const SEED = process.env["FUZZ_SEED"] ?? "";
 
 /** Longest life of a journey that looks once, ms. */
-export const LIMIT_MS: number = 90_000 + SECONDS * 1000;
+export const LIMIT_MS: number = 300_000 + SECONDS * 1000;
 
 /**
  * Parameters of a property; `runs` is the size of the sample. The seed is told, whatever becomes of the test:

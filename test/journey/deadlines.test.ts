@@ -89,7 +89,7 @@ for (const speaks of ["ollama", "openai"] as const) {
       message: /did not begin to answer within 300 ms/,
     });
     await standIn.waitFor("aborted", 3);
-    const whole = await askAll(fleet.gateway, { stream: false, timeouts: "first-token=300, total=1200" });
+    const whole = await askAll(fleet.gateway, { stream: false, timeouts: "first-token=300, total=5000" });
     assertRefused(whole, 504, { code: "deadline_exceeded", message: /not answered in time/ });
     await standIn.waitFor("aborted", 6);
     await assertCounted(fleet, "first_token_timeout", 3);
@@ -106,12 +106,12 @@ for (const speaks of ["ollama", "openai"] as const) {
   journey(`a backend of ${speaks} that falls silent, or drips for ever`, plan, async (fleet) => {
     const { standIn } = fleet.post();
     Object.assign(standIn.behaviour, { tokenMs: 5, hangAfter: 3 });
-    const silent = await askAll(fleet.gateway, { stream: true, timeouts: "first-token=9000, idle=300" });
+    const silent = await askAll(fleet.gateway, { stream: true, timeouts: "first-token=60000, idle=300" });
     assertBrokenOff(silent, /fell silent for 300 ms/);
     await standIn.waitFor("aborted", 3);
     await assertCounted(fleet, "idle_timeout", 3);
     Object.assign(standIn.behaviour, { tokenMs: 50, hangAfter: undefined });
-    const dripping = await askAll(fleet.gateway, { stream: true, timeouts: "idle=1000, total=1500" });
+    const dripping = await askAll(fleet.gateway, { stream: true, timeouts: "idle=4000, total=6000" });
     assertBrokenOff(dripping, /not answered in time/);
     await standIn.waitFor("aborted", 6);
     await assertCounted(fleet, "deadline_exceeded", 3);
@@ -126,7 +126,7 @@ journey(
     hung.behaviour.hangAfter = 0;
     // Long enough to fill its slots, so that the rest goes to the other.
     well.behaviour.firstTokenMs = 200;
-    const wish = { stream: true, timeouts: "first-token=1500" };
+    const wish = { stream: true, timeouts: "first-token=5000" };
     const told = [...(await askAll(fleet.gateway, wish)), ...(await askAll(fleet.gateway, wish))];
     for (const { status, body } of told) {
       assert.equal(status, 200, body);
@@ -143,10 +143,10 @@ journey(
   { posts: [{ slots: 1 }] },
   async (fleet) => {
     const { standIn } = fleet.post();
-    standIn.behaviour.firstTokenMs = 3000;
-    const timeouts = "queue=400";
-    const running = ask(fleet.gateway, "openai", { stream: true, timeouts });
+    standIn.behaviour.firstTokenMs = 8000;
+    const running = ask(fleet.gateway, "openai", { stream: true, timeouts: "queue=5000" });
     await standIn.waitFor("request");
+    const timeouts = "queue=400";
     const told = [
       ...(await askAll(fleet.gateway, { stream: true, timeouts })),
       ...(await askAll(fleet.gateway, { stream: false, timeouts })),

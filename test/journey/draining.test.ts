@@ -155,7 +155,7 @@ journey(
       });
       return [response.status, await response.text()];
     };
-    standIn.behaviour.firstTokenMs = 60_000;
+    standIn.behaviour.firstTokenMs = 600_000;
     const other = new Asked(fleet.gateway, { way: "ollama-chat", stream: true, tokens: SHORT });
     await standIn.waitFor("request");
     const [status, said] = await retry(0);

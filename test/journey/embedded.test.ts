@@ -6,7 +6,7 @@ import { journey } from "./fleet.ts";
 const MODEL = "smollm2:135m";
 
 /** The weights are fetched on the first run of all. */
-const FIRST_RUN_MS = 300_000;
+const FIRST_RUN_MS = 600_000;
 
 journey(
   "a real model answers through gateway and worker, the same in both dialects",

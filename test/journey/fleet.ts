@@ -51,8 +51,11 @@ export interface FleetPlan {
   readonly limitMs?: number;
 }
 
-/** Short, so that take-over is quick, yet longer than the pauses of a loaded machine. */
-export const LEASE_MS = 1000;
+/**
+ * Shorter than in service, so that take-over is quick; yet a machine that stands still for three seconds between two
+ * heartbeats costs no living worker its tasks.
+ */
+export const LEASE_MS = 5000;
 export const MODEL = "tiny";
 
 /** Redis, gateways, workers and stand-ins of one test. */
@@ -169,7 +172,7 @@ export class Fleet {
   /** Resolves when every gateway lists a model. */
   async known(model: string = MODEL): Promise<void> {
     for (const gateway of this.gateways) {
-      await until(`${model} at a gateway`, async () => (await modelsOf(gateway)).includes(model), 60_000);
+      await until(`${model} at a gateway`, async () => (await modelsOf(gateway)).includes(model));
     }
   }
 
@@ -223,8 +226,8 @@ async function modelsOf(gateway: Program): Promise<string[]> {
   return list.data.map((model) => model.id.replace(/:latest$/, ""));
 }
 
-/** The runner's own limit would leave the fleet behind. */
-const TEST_LIMIT_MS = 90_000;
+/** The runner's own limit would leave the fleet behind. Longer than several waits of `until`, so that these tell more. */
+const TEST_LIMIT_MS = 300_000;
 
 /** A test with a fleet of its own. It ends clean or fails: what a task leaves behind is looked for at the end. */
 export function journey(

@@ -75,12 +75,13 @@ for (const [what, { code, begin, end, redis }] of Object.entries(REFUSALS)) {
   const plan = { posts: [{ slots: 8 }], ...(redis === undefined ? {} : { redis }) };
   journey(`while Redis ${what} new requests are refused and open ones wait`, plan, async (fleet) => {
     const { standIn } = fleet.post();
-    standIn.behaviour.tokenMs = 10;
-    const streams = askAll(fleet.gateway, WAYS, { stream: true, tokens: 100 });
-    const whole = askAll(fleet.gateway, WAYS, { stream: false, tokens: 100 });
+    standIn.behaviour.tokenMs = 50;
+    const streams = askAll(fleet.gateway, WAYS, { stream: true, tokens: 400 });
+    const whole = askAll(fleet.gateway, WAYS, { stream: false, tokens: 400 });
     await until("tokens", () => streams.every((one) => one.tokens > 2));
     await begin(fleet);
     await assertTurnedAway(fleet, code);
+    standIn.behaviour.tokenMs = 1;
     await until("backends that are done", () => standIn.running === 0);
     assert.ok([...streams, ...whole].every((one) => !one.over));
     await end(fleet);

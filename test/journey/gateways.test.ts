@@ -68,8 +68,8 @@ journey("a gateway that is told to stop finishes its requests and takes no more"
   const { standIn } = fleet.post();
   standIn.behaviour.tokenMs = 20;
   const running = [
-    ...askAll(fleet.gateway, WAYS, { stream: true, tokens: 80 }),
-    ...askAll(fleet.gateway, WAYS, { stream: false, tokens: 80 }),
+    ...askAll(fleet.gateway, WAYS, { stream: true, tokens: LONG }),
+    ...askAll(fleet.gateway, WAYS, { stream: false, tokens: LONG }),
   ];
   await standIn.waitFor("request", running.length);
   const prober = new Prober(fleet.gateway);
@@ -82,6 +82,8 @@ journey("a gateway that is told to stop finishes its requests and takes no more"
   const late = new Asked(fleet.gateway, { way: "ollama-chat", stream: true, tokens: 5 });
   await late.done;
   assert.ok(late.error instanceof Error);
+  assert.ok(running.every((one) => !one.over));
+  standIn.behaviour.tokenMs = 0;
   await allDone(running);
   for (const one of running) assertAnswered(one);
   assert.equal(await fleet.gateway.exited, 0);

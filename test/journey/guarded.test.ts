@@ -18,7 +18,7 @@ async function refusals(fleet: Fleet): Promise<string[]> {
 }
 
 function guardedBy(redis: NonNullable<FleetPlan["redis"]>): FleetPlan {
-  return { redis, posts: [{ slots: 8 }, { slots: 8 }], limitMs: 120_000 };
+  return { redis, posts: [{ slots: 8 }, { slots: 8 }] };
 }
 
 function guarded(program?: string): FleetPlan {

@@ -28,10 +28,12 @@ journey(
   async (fleet) => {
     for (let n = 0; n < 4; n += 1) await ask(fleet);
     for (const { url } of fleet.gateways) {
-      await until("four attempts in the fleet's metrics", async () => {
-        return sumOf(await pageOf(url, "/metrics/fleet"), "sgnet_worker_attempts_ended_total") === 4;
+      const page = await until("both workers and four attempts in the fleet's metrics", async () => {
+        const told = await pageOf(url, "/metrics/fleet");
+        const isWhole =
+          sumOf(told, "sgnet_worker_attempts_ended_total") === 4 && sumOf(told, "sgnet_backend_slots") === 16;
+        return isWhole && told;
       });
-      const page = await pageOf(url, "/metrics/fleet");
       assert.equal(sumOf(page, "sgnet_worker_up"), 2);
       assert.equal(sumOf(page, "sgnet_gateways"), 2);
       assert.equal(sumOf(page, "sgnet_model_workers"), 2);

@@ -6,6 +6,9 @@ import { until } from "./until.ts";
 
 const SLOTS = 6;
 
+/** Tokens of an answer that goes on until it is let run. */
+const LONG = 1000;
+
 async function inQueue(fleet: Fleet, count: number): Promise<void> {
   await until(`${count} tasks in Redis`, async () => {
     return fleet.probe.ready && Number(await fleet.probe.command("XLEN", fleet.keys.queue("tiny"))) === count;
@@ -25,11 +28,11 @@ journey(
   async (fleet, t) => {
     const { standIn } = fleet.post();
     standIn.behaviour.tokenMs = 20;
-    const streams = askAll(fleet.gateway, WAYS, { stream: true, tokens: 100 });
+    const streams = askAll(fleet.gateway, WAYS, { stream: true, tokens: LONG });
     await until("tokens", () => streams.every((one) => one.tokens > 2));
     const written = await host?.written();
     assert.ok(host !== undefined && written !== undefined);
-    const whole = askAll(fleet.gateway, WAYS, { stream: false, tokens: 100 });
+    const whole = askAll(fleet.gateway, WAYS, { stream: false, tokens: LONG });
     await standIn.waitFor("request", SLOTS);
     const queued = askAll(fleet.gateway, WAYS, { stream: true, tokens: 10 });
     const all: readonly Asked[] = [...streams, ...whole, ...queued];
@@ -39,6 +42,7 @@ journey(
     const lost = await host.lose(written, 0);
     assert.ok(lost > 1000, `only ${lost} bytes were lost`);
     await host.startAgain({ empty: false });
+    standIn.behaviour.tokenMs = 1;
     await allDone(all);
     for (const one of streams) assertDefinite(one);
     for (const one of [...whole, ...queued]) assertAnswered(one);
@@ -58,13 +62,14 @@ journey(
     const runs = (): number => standIns.reduce((sum, { requests }) => sum + requests.length, 0);
     for (const { behaviour } of standIns) behaviour.tokenMs = 20;
     const busy = Array.from({ length: 2 * SLOTS }, () => "ollama-chat" as const);
-    const running = askAll(fleet.gateway, busy, { stream: true, tokens: 30 });
+    const running = askAll(fleet.gateway, busy, { stream: true, tokens: LONG });
     await until("no free slot", () => runs() === running.length);
     const queued = askAll(fleet.gateway, busy, { stream: true, tokens: 10 });
     await inQueue(fleet, running.length + queued.length);
     const written = await host?.written();
     assert.ok(host !== undefined && written !== undefined);
     const all = [...running, ...queued];
+    for (const { behaviour } of standIns) behaviour.tokenMs = 1;
     await allDone(all);
     for (const one of all) assertAnswered(one);
     await inQueue(fleet, 0);

@@ -6,6 +6,9 @@ import { until } from "./until.ts";
 
 const SLOTS = 8;
 
+/** Tokens of an answer that goes on until it is let run. */
+const LONG = 1000;
+
 interface Work {
   readonly begun: readonly Asked[];
   readonly whole: readonly Asked[];
@@ -16,9 +19,9 @@ interface Work {
 async function giveWork(fleet: Fleet): Promise<Work> {
   const { standIn } = fleet.post();
   standIn.behaviour.tokenMs = 25;
-  const begun = askAll(fleet.gateway, WAYS, { stream: true, tokens: 120 });
-  const whole = askAll(fleet.gateway, WAYS, { stream: false, tokens: 120 });
-  const more = askAll(fleet.gateway, ["ollama-chat", "openai-chat"], { stream: true, tokens: 120 });
+  const begun = askAll(fleet.gateway, WAYS, { stream: true, tokens: LONG });
+  const whole = askAll(fleet.gateway, WAYS, { stream: false, tokens: LONG });
+  const more = askAll(fleet.gateway, ["ollama-chat", "openai-chat"], { stream: true, tokens: LONG });
   await standIn.waitFor("request", SLOTS);
   await until("tokens", () => [...begun, ...more].every((one) => one.tokens > 2));
   const queued = askAll(fleet.gateway, WAYS, { stream: true, tokens: 10 });
@@ -95,6 +98,7 @@ journey("a Redis that is killed and comes back costs no request", POSTS, async (
   // About a second: the backend goes on meanwhile.
   await until("tokens during the outage", () => tokens() - before > SLOTS * 40);
   await fleet.redis.startAgain({ empty: false });
+  fleet.post().standIn.behaviour.tokenMs = 1;
   await allDone(all(work));
   for (const one of all(work)) assertAnswered(one);
   assert.equal(fleet.post().standIn.requests.length, all(work).length, "no task ran twice");
@@ -109,6 +113,7 @@ journey(
     await fleet.redis.kill();
     await assertTurnedAway(fleet.gateway);
     await fleet.redis.startAgain({ empty: true });
+    fleet.post().standIn.behaviour.tokenMs = 1;
     await allDone(all(work));
     for (const one of all(work)) assertDefinite(one);
     const answered = all(work).filter((one) => one.error === undefined).length;

@@ -6,11 +6,8 @@ import { until } from "./until.ts";
 
 const TOKENS = 5;
 
-/** A worker that a loaded machine keeps from its heartbeat is not to be taken for lost: that counts as a delivery. */
-const CALM = { SGNET_LEASE_MS: "3000" };
-
 /** A circuit is probed each 12.5 s at least; the rest is for a loaded machine. */
-const MENDED_MS = 40_000;
+const MENDED_MS = 120_000;
 
 function ask(fleet: Fleet, count: number, stream = true): readonly Asked[] {
   return Array.from({ length: count }, () => {
@@ -27,16 +24,23 @@ const BUSY = { status: 429, message: "slow down" };
 
 journey(
   "a backend that answers 500 fails no request that another one can answer, and gets few of them",
-  { posts: [{ slots: 4 }, { slots: 4 }], env: CALM },
+  { posts: [{ slots: 4 }, { slots: 4 }] },
   async (fleet, t) => {
     const bad = fleet.post(0).standIn;
     bad.behaviour.refuse = BROKEN;
-    const asked = ask(fleet, 100);
+    // How soon the bad one has had its five is the machine's affair.
+    const asked: Asked[] = [];
+    await until("refusals that open the circuit", async () => {
+      asked.push(...ask(fleet, 20));
+      await allDone(asked);
+      return refusals(bad) >= 5;
+    });
+    asked.push(...ask(fleet, 100));
     await allDone(asked);
     for (const one of asked) assertAnswered(one);
     t.diagnostic(`${refusals(bad)} of ${asked.length} requests hit the bad backend`);
     // Five open the circuit, three more may be on their way; then one at a time, less and less often.
-    assert.ok(refusals(bad) >= 5 && refusals(bad) <= 25, `${refusals(bad)} hits`);
+    assert.ok(refusals(bad) <= 25, `${refusals(bad)} hits`);
     bad.behaviour.refuse = undefined;
     const mendedAt = performance.now();
     await until(
@@ -53,7 +57,7 @@ journey(
 
 journey(
   "a backend that is back is used as soon as its probe begins to answer, not when that ends",
-  { posts: [{ slots: 4 }], env: CALM },
+  { posts: [{ slots: 4 }] },
   async (fleet, t) => {
     const { standIn } = fleet.post(0);
     standIn.behaviour.refuse = BROKEN;
@@ -61,13 +65,13 @@ journey(
     assert.match(fleet.story, /fails again and again/);
     standIn.behaviour.refuse = undefined;
     standIn.behaviour.tokenMs = 20;
-    const probe = new Asked(fleet.gateway, { way: "openai-chat", stream: true, tokens: 400 });
+    const probe = new Asked(fleet.gateway, { way: "openai-chat", stream: true, tokens: 5000 });
     await until("the probe", () => standIn.requests.length === 6, MENDED_MS);
     const others = ask(fleet, 3);
     await allDone(others);
     for (const one of others) assertAnswered(one);
     const longest = Math.max(...others.map(({ totalMs }) => totalMs));
-    t.diagnostic(`others took ${Math.round(longest)} ms beside a probe of 8 s`);
+    t.diagnostic(`others took ${Math.round(longest)} ms beside a probe of 100 s`);
     assert.equal(standIn.requests[5]?.outcome, "open");
     probe.leave();
     await probe.done;
@@ -99,19 +103,21 @@ journey(
 
 journey(
   "a killed backend with streams that have not begun loses none of them, and is used again when it is back",
-  { posts: [{ slots: 20 }, { slots: 20 }], env: CALM },
+  { posts: [{ slots: 20 }, { slots: 20 }] },
   async (fleet, t) => {
     const [lost, kept] = fleet.posts.map(({ standIn }) => standIn);
     assert.ok(lost !== undefined && kept !== undefined);
-    for (const { behaviour } of [lost, kept]) behaviour.firstTokenMs = 1500;
+    lost.behaviour.firstTokenMs = 600_000;
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+    kept.behaviour.gate = gate;
     const asked = ask(fleet, 40);
     await Promise.all([lost, kept].map((standIn) => standIn.waitFor("request", 20)));
     const { port } = lost;
     await lost.stop();
+    open();
     await allDone(asked);
     for (const one of asked) assertAnswered(one);
     assert.equal(kept.requests.length, 40);
-    kept.behaviour.firstTokenMs = 0;
     const back = await startStandIn({ speaks: "ollama", port });
     const backAt = performance.now();
     try {
@@ -132,7 +138,7 @@ journey(
 
 journey(
   "a backend that hangs before the first token fails no stream that another one can answer",
-  { posts: [{ slots: 4 }, { slots: 4 }], env: { ...CALM, SGNET_FIRST_TOKEN_TIMEOUT_MS: "1000" } },
+  { posts: [{ slots: 4 }, { slots: 4 }], env: { SGNET_FIRST_TOKEN_TIMEOUT_MS: "5000" } },
   async (fleet, t) => {
     const hung = fleet.post(0).standIn;
     hung.behaviour.hangAfter = 0;
@@ -147,16 +153,19 @@ journey(
 
 journey(
   "an answer in one piece that breaks off is made again elsewhere: nothing of it was told",
-  { posts: [{ slots: 4 }, { slots: 4 }], env: CALM },
+  { posts: [{ slots: 4 }, { slots: 4 }] },
   async (fleet) => {
     const [first, second] = fleet.posts.map(({ standIn }) => standIn);
     assert.ok(first !== undefined && second !== undefined);
     first.behaviour.dieAfter = 3;
-    const asked = ask(fleet, 12, false);
-    await allDone(asked);
+    const asked: Asked[] = [];
+    await until("an answer that breaks off", async () => {
+      asked.push(...ask(fleet, 12, false));
+      await allDone(asked);
+      return first.requests.length > 0;
+    });
     for (const one of asked) assertAnswered(one);
-    assert.ok(first.requests.length > 0);
-    assert.equal(second.requests.length, 12);
+    assert.equal(second.requests.length, asked.length);
   },
 );
 
@@ -168,12 +177,13 @@ journey(
     standIn.behaviour.refuse = { ...BUSY, retryAfter: 2 };
     const asked = [...ask(fleet, 2), ...ask(fleet, 2, false)];
     await standIn.waitFor("refused", 2);
-    const refusedAt = performance.now();
     standIn.behaviour.refuse = undefined;
     await allDone(asked);
     for (const one of asked) assertAnswered(one);
-    const first = Math.min(...asked.map(({ endedAt }) => endedAt));
-    assert.ok(first - refusedAt > 1900, `asked again after ${Math.round(first - refusedAt)} ms`);
+    const [refused = assert.fail()] = standIn.requests;
+    const next = standIn.requests.find(({ outcome }) => outcome === "finished") ?? assert.fail();
+    const waited = next.startedAt - refused.endedAt;
+    assert.ok(waited > 1900, `asked again after ${Math.round(waited)} ms`);
   },
 );
 
@@ -194,7 +204,7 @@ journey(
 
 journey(
   "a request that every backend answers 500 to is run twice, not oftener",
-  { posts: [{}, {}, {}], env: CALM },
+  { posts: [{}, {}, {}] },
   async (fleet) => {
     const standIns = fleet.posts.map(({ standIn }) => standIn);
     for (const { behaviour } of standIns) behaviour.refuse = BROKEN;

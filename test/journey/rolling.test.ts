@@ -99,7 +99,7 @@ journey(
 
 journey(
   "a gateway that is about to stop says so first, and serves who still comes",
-  { env: { SGNET_DRAIN_GRACE_MS: "3000" } },
+  { env: { SGNET_DRAIN_GRACE_MS: "8000" } },
   async (fleet) => {
     fleet.gateway.signal("SIGTERM");
     await until("a gateway that is not ready", async () => {

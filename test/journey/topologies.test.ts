@@ -25,7 +25,7 @@ function planWith(redis: NonNullable<FleetPlan["redis"]>): FleetPlan {
     models: MODELS.map((model) => (model.includes(":") ? model : `${model}:latest`)),
     slots: 12,
   };
-  return { redis, gateways: 2, posts: [post, post], limitMs: 120_000 };
+  return { redis, gateways: 2, posts: [post, post] };
 }
 
 async function everyWay(fleet: Fleet, model: string): Promise<void> {

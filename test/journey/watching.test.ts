@@ -76,7 +76,7 @@ journey("the story of a request is told, open and ended", {}, async (fleet) => {
 });
 
 journey("what ran on a second worker is in its story", { posts: [] }, async (fleet) => {
-  const first = await fleet.addPost({ firstTokenMs: 60_000 });
+  const first = await fleet.addPost({ firstTokenMs: 600_000 });
   await fleet.known();
   const asked = new Asked(fleet.gateway, { way: "openai-chat", stream: true, tokens: 5 });
   await first.standIn.waitFor("request");

@@ -9,7 +9,7 @@ import { findProgram } from "../../src/config/environment.ts";
 import { atExit } from "../journey/last-rites.ts";
 import { steadyPort } from "./steady-port.ts";
 
-const READY_LIMIT_MS = 20_000;
+const READY_LIMIT_MS = 60_000;
 const POLL_MS = 15;
 
 export interface BareServerOptions {

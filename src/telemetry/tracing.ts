@@ -196,8 +196,10 @@ class SdkTracing implements Tracing {
       client: SpanKind.CLIENT,
       consumer: SpanKind.CONSUMER,
     };
-    const options = { kind: kinds[kind], startTime: wall(at), attributes: { ...attributes } as Attributes };
-    return new SdkSpan(this.#tracer.startSpan(name, options, context), this.#api.SpanStatusCode.ERROR);
+    const began = { mono: at, wall: wall(at) };
+    const options = { kind: kinds[kind], startTime: began.wall, attributes: { ...attributes } as Attributes };
+    const span = this.#tracer.startSpan(name, options, context);
+    return new SdkSpan(span, began, this.#api.SpanStatusCode.ERROR);
   }
 
   async stop(): Promise<void> {
@@ -210,11 +212,17 @@ class SdkTracing implements Tracing {
 
 class SdkSpan implements OpenSpan {
   readonly #span: Span;
+  readonly #began: { readonly mono: number; readonly wall: number };
   readonly #errorStatus: SpanStatusCode;
   readonly traceparent: string;
 
-  constructor(span: Span, errorStatus: SpanStatusCode) {
+  constructor(
+    span: Span,
+    began: { readonly mono: number; readonly wall: number },
+    errorStatus: SpanStatusCode,
+  ) {
     this.#span = span;
+    this.#began = began;
     this.#errorStatus = errorStatus;
     const { traceId, spanId, traceFlags } = span.spanContext();
     this.traceparent = `00-${traceId}-${spanId}-0${traceFlags & 1}`;
@@ -223,7 +231,8 @@ class SdkSpan implements OpenSpan {
   end({ at, attributes = {}, error }: SpanEnd): void {
     this.#span.setAttributes({ ...attributes });
     if (error !== undefined) this.#span.setStatus({ code: this.#errorStatus, message: error });
-    this.#span.end(wall(at));
+    // As long as it lasted, whatever became of the wall clock meanwhile.
+    this.#span.end(this.#began.wall + (at - this.#began.mono));
   }
 }
 

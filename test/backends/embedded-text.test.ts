@@ -101,7 +101,7 @@ describe("token text", () => {
   });
 });
 
-describe("slot pool", { timeout: 10_000 }, () => {
+describe("slot pool", { timeout: 120_000 }, () => {
   const never = new AbortController().signal;
 
   it("hands slots to waiting callers in order, and forgets callers that leave", async () => {

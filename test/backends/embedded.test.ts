@@ -124,7 +124,7 @@ const dot = (a: readonly number[], b: readonly number[]): number => {
   return a.reduce((sum, value, index) => sum + value * (b[index] ?? 0), 0);
 };
 
-describe("embedded backend with real weights", { timeout: 120_000 }, () => {
+describe("embedded backend with real weights", { timeout: 600_000 }, () => {
   let cacheDir = "";
   let backend: Backend;
 
@@ -364,9 +364,10 @@ describe("embedded backend with real weights", { timeout: 120_000 }, () => {
     const tooLong = { code: "invalid_request", message: /exceeds the context length/ };
     const long = generate(backend, { raw: true, prompt: "word ".repeat(4100) });
     await assert.rejects(long, tooLong);
-    const started = performance.now();
+    const usedBefore = process.cpuUsage();
     await assert.rejects(chat(backend, "a".repeat(20_000_000)), tooLong);
-    assert.ok(performance.now() - started < 2000, "reading it would take 10 s");
+    const { user, system } = process.cpuUsage(usedBefore);
+    assert.ok(user + system < 5_000_000, "reading it would take 10 s of work");
   });
 
   it("answers load and unload requests", async () => {

@@ -249,7 +249,7 @@ test("a full backend is backend_busy with its Retry-After, and nothing is sent",
   }
 });
 
-test("an abort reaches the backend within 100 ms, in prefill and mid-stream", async (t) => {
+test("an abort reaches the backend at once, in prefill and mid-stream", async (t) => {
   for (const kind of ["ollama", "openai"] as const) {
     for (const { endpoint, body } of ENDPOINTS) {
       for (const stream of [true, false]) {
@@ -257,11 +257,13 @@ test("an abort reaches the backend within 100 ms, in prefill and mid-stream", as
         const controller = new AbortController();
         const { done } = ask(backend, taskOf(endpoint, { ...body, stream }), controller.signal);
         await standIn.waitFor(stream ? "token" : "request");
-        const from = performance.now();
+        const hungUp = standIn.waitFor("aborted");
+        // At once is without the help of any timer.
+        t.mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
         controller.abort(new Fault("cancelled", "client gone"));
         await assert.rejects(done, { code: "cancelled" });
-        const { endedAt } = await standIn.waitFor("aborted");
-        assert.ok(endedAt - from < 100, `took ${endedAt - from} ms`);
+        await hungUp;
+        t.mock.timers.reset();
       }
     }
   }

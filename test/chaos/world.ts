@@ -11,6 +11,7 @@ import { findLeaks } from "../journey/leaks.ts";
 import { Program, type ProgramOptions } from "../journey/program.ts";
 import { until } from "../journey/until.ts";
 import { RedisCluster } from "../redis/cluster-rig.ts";
+import { UNGUARDED } from "../redis/guard.ts";
 import { SentinelTrio } from "../redis/sentinel-rig.ts";
 import { type Recorded, type Script, type StandIn, startStandIn } from "../stand-in.ts";
 import { type BackendRun, type Wish, wordOf } from "./history.ts";
@@ -31,6 +32,9 @@ const SLOTS = 4;
 
 const START_TRIES = 20;
 const RESTART_MS = 300;
+
+/** A master of a cluster, or one that Sentinel watches, that is not heard of for so long is replaced, ms. */
+const MASTER_LOST_MS = 2000;
 
 const SPEAKS = ["ollama", "openai", "ollama"] as const;
 
@@ -282,8 +286,10 @@ async function persistently(options: ProgramOptions): Promise<Program> {
 }
 
 async function startRedis(topology: Topology, dir: string, newClock: NewClock): Promise<World["redis"]> {
-  if (topology === "cluster") return RedisCluster.start(dir);
-  return topology === "sentinel" ? SentinelTrio.start(dir) : RedisHost.start(dir, newClock("redis"));
+  if (topology === "cluster") return RedisCluster.start(dir, UNGUARDED, MASTER_LOST_MS);
+  return topology === "sentinel"
+    ? SentinelTrio.start(dir, UNGUARDED, MASTER_LOST_MS)
+    : RedisHost.start(dir, newClock("redis"));
 }
 
 /** Makes the clock of a seat; undefined where clocks cannot be set. */

@@ -9,7 +9,8 @@ import { FakeConnection } from "../redis/fake-connection.ts";
 import { openRedisRig, type RedisRig } from "../redis/rig.ts";
 import { exchangeOf, type ExchangeRig } from "./exchange-rig.ts";
 
-const LEASE_MS = 5000;
+/** The test sets the clock; Redis's own goes on, and on a loaded machine some seconds. */
+const LEASE_MS = 60_000;
 
 let redis: RedisRig;
 let count = 0;
@@ -123,7 +124,7 @@ describe("a task whose time to wait is up", () => {
     await rig.look();
     assert.deepEqual(codes(rig), [], "another worker may be about to take it");
     const { queueLookAt } = rig.exchange;
-    assert.ok(queueLookAt < 5 + LEASE_MS && queueLookAt > LEASE_MS - 1000, `looks again at ${queueLookAt}`);
+    assert.ok(queueLookAt < 5 + LEASE_MS && queueLookAt > LEASE_MS / 2, `looks again at ${queueLookAt}`);
     await handBack(redis.connection, redis.keys, { ...hold, idleMs: 2 * LEASE_MS });
     await rig.look();
     assert.equal(rig.exchange.queueLookAt, 5 + LEASE_MS);

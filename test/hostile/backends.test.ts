@@ -59,7 +59,7 @@ async function askOf(server: HostileBackend, asking: Asking): Promise<Told> {
   const backend = new HttpBackend({ kind: asking.kind, target, slots: 4 });
   const sink = new Sink();
   try {
-    await backend.run(taskOf(asking), "tiny", sink, AbortSignal.timeout(20_000));
+    await backend.run(taskOf(asking), "tiny", sink, AbortSignal.timeout(120_000));
     return { fault: undefined, text: sink.text };
   } catch (fault) {
     return { fault, text: sink.text };

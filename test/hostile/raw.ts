@@ -18,8 +18,8 @@ export interface Heard {
   readonly closed: boolean;
 }
 
-/** Long enough for an answer on a loaded machine, when none is expected at all. */
-const SILENCE_MS = 1500;
+/** A server that owes an answer has so long, however loaded the machine. */
+const SILENCE_MS = 30_000;
 
 export interface Saying {
   readonly port: number;

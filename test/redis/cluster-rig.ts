@@ -6,13 +6,10 @@ import { DURABLE, RedisNode } from "./redis-node.ts";
 
 const MASTERS = 3;
 
-/** A node that is not heard of for so long is taken for dead, ms. */
-const NODE_TIMEOUT_MS = 2000;
+/** A node that is not heard of for so long is taken for dead, ms; longer than a loaded machine keeps one from it. */
+const NODE_TIMEOUT_MS = 5000;
 
-const ARGS =
-  `--cluster-enabled yes --cluster-config-file nodes.conf --cluster-node-timeout ${NODE_TIMEOUT_MS}`.split(
-    " ",
-  );
+const ARGS = "--cluster-enabled yes --cluster-config-file nodes.conf --cluster-node-timeout".split(" ");
 
 /** A Redis Cluster of three masters with a replica each, on loopback. */
 export class RedisCluster implements FleetRedis {
@@ -25,8 +22,20 @@ export class RedisCluster implements FleetRedis {
     this.#guard = guard;
   }
 
-  static async start(dir: string, guard: Guard = UNGUARDED): Promise<RedisCluster> {
-    const args = [...ARGS, ...DURABLE, "--save", "", ...guard.args, ...guard.serverArgs];
+  static async start(
+    dir: string,
+    guard: Guard = UNGUARDED,
+    nodeTimeoutMs: number = NODE_TIMEOUT_MS,
+  ): Promise<RedisCluster> {
+    const args = [
+      ...ARGS,
+      String(nodeTimeoutMs),
+      ...DURABLE,
+      "--save",
+      "",
+      ...guard.args,
+      ...guard.serverArgs,
+    ];
     const nodes = await Promise.all(
       Array.from({ length: 2 * MASTERS }, async (_, index) =>
         RedisNode.start(join(dir, `node-${index}`), args, guard),

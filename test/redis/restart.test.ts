@@ -10,8 +10,8 @@ import { until } from "../journey/until.ts";
 import { BareServer } from "./bare-server.ts";
 import { movesOf } from "./many.ts";
 
-/** Loads 400 keys in a second, and answers meanwhile. */
-const SLOW_TO_LOAD = "--key-load-delay 2500 --loading-process-events-interval-bytes 1024";
+/** Loads 400 keys in four seconds, and answers meanwhile. */
+const SLOW_TO_LOAD = "--key-load-delay 10000 --loading-process-events-interval-bytes 1024";
 
 describe("a connection to one server", () => {
   const dir = mkdtempSync(join(tmpdir(), "sgnet-restart-"));

@@ -9,8 +9,8 @@ const MASTER_NAME = "mymaster";
 const REPLICAS = 2;
 const SENTINELS = 3;
 
-/** A master that does not answer for so long is taken for dead, ms. */
-const DOWN_AFTER_MS = 2000;
+/** A master that does not answer for so long is taken for dead, ms; longer than a loaded machine keeps one from it. */
+const DOWN_AFTER_MS = 5000;
 
 /** A master with two replicas, and three sentinels, on loopback. */
 export class SentinelTrio implements FleetRedis {
@@ -24,7 +24,11 @@ export class SentinelTrio implements FleetRedis {
     this.#guard = guard;
   }
 
-  static async start(dir: string, guard: Guard = UNGUARDED): Promise<SentinelTrio> {
+  static async start(
+    dir: string,
+    guard: Guard = UNGUARDED,
+    downAfterMs: number = DOWN_AFTER_MS,
+  ): Promise<SentinelTrio> {
     const master = await startServer(join(dir, "server-0"), "", guard);
     const replicas = await Promise.all(
       Array.from({ length: REPLICAS }, async (_, index) =>
@@ -33,7 +37,7 @@ export class SentinelTrio implements FleetRedis {
     );
     const sentinels = await Promise.all(
       Array.from({ length: SENTINELS }, async (_, index) =>
-        startSentinel(join(dir, `sentinel-${index}`), master.port, guard),
+        startSentinel(join(dir, `sentinel-${index}`), { masterPort: master.port, downAfterMs, guard }),
       ),
     );
     const trio = new SentinelTrio([master, ...replicas], sentinels, guard);
@@ -119,12 +123,19 @@ async function startServer(dir: string, role: string, guard: Guard): Promise<Red
   return RedisNode.start(dir, args, guard);
 }
 
-async function startSentinel(dir: string, masterPort: number, guard: Guard): Promise<RedisNode> {
+async function startSentinel(
+  dir: string,
+  {
+    masterPort,
+    downAfterMs,
+    guard,
+  }: { readonly masterPort: number; readonly downAfterMs: number; readonly guard: Guard },
+): Promise<RedisNode> {
   await mkdir(dir, { recursive: true });
   const file = join(dir, "sentinel.conf");
   const lines = [
     `sentinel monitor ${MASTER_NAME} 127.0.0.1 ${masterPort} 2`,
-    `sentinel down-after-milliseconds ${MASTER_NAME} ${DOWN_AFTER_MS}`,
+    `sentinel down-after-milliseconds ${MASTER_NAME} ${downAfterMs}`,
     `sentinel failover-timeout ${MASTER_NAME} 4000`,
     ...guard.sentinelLines,
   ];

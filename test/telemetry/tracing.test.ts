@@ -106,9 +106,9 @@ describe("spans", () => {
       [below.status.code, below.status.message, below.attributes["more"]],
       [2, "backend_lost", true],
     );
-    assert.ok(Math.abs(ms(top.startTimeUnixNano) - wall) < 50);
+    assert.ok(Math.abs(ms(top.startTimeUnixNano) - wall) < 10_000, "by the wall clock");
     const lasted = ms(top.endTimeUnixNano) - ms(top.startTimeUnixNano);
-    assert.ok(Math.abs(lasted - 20) < 1.5, `lasted ${lasted}`);
+    assert.ok(Math.abs(lasted - 20) < 0.1, `lasted ${lasted}`);
     const request = collector.requests.at(-1) ?? assert.fail();
     assert.equal(request.path, "/v1/traces");
     assert.deepEqual([request.headers["x-key"], request.headers["x-other"]], ["a b", "c"]);
@@ -153,7 +153,7 @@ describe("spans", () => {
     leave(tracing);
     const from = performance.now();
     await tracing.stop();
-    assert.ok(performance.now() - from < 3000);
+    assert.ok(performance.now() - from < 8000, "an exporter alone goes on for ten seconds");
   });
 
   it("that the collector does not take are told once, by the code of the result", async () => {

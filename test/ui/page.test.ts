@@ -51,7 +51,7 @@ async function visiting(
   }
 }
 
-describe("the live page", { skip: NO_BROWSER, timeout: 120_000 }, () => {
+describe("the live page", { skip: NO_BROWSER, timeout: 600_000 }, () => {
   it("shows the fleet and what happens in it, as it happens", async () => {
     await visiting({}, async (fleet, { page, complaints }) => {
       await page.goto(fleet.gateway.url);
@@ -168,7 +168,7 @@ async function drainWhileItWorks(fleet: Fleet, page: Visit["page"]): Promise<voi
   }
 }
 
-describe("the live page with an admin key", { skip: NO_BROWSER, timeout: 120_000 }, () => {
+describe("the live page with an admin key", { skip: NO_BROWSER, timeout: 600_000 }, () => {
   it("drains workers and runs dead letters again, and does neither with a wrong key", async () => {
     await visiting({ env: { SGNET_ADMIN_KEY: SECRET } }, async (fleet, { page }) => {
       await layLetter(fleet, "answers");

@@ -16,8 +16,8 @@ export interface ReadBody {
 }
 
 /**
- * The JSON object of a request's body. Throws `body_missing`, `bad_json`, or `invalid_request` when it is no
- * object or too deep.
+ * The JSON object of a request's body. Throws `body_missing`, `bad_json`, `unsupported` when it is compressed, or
+ * `invalid_request` when it is no object or too deep.
  */
 export function readBody(body: Buffer): ReadBody {
   if (body.length === 0) throw new Fault("body_missing", "missing request body");
@@ -35,8 +35,19 @@ function readFirst(body: Buffer): { value: unknown; bytes: Buffer } {
   const first = firstJsonValue(body);
   const read = first === undefined ? undefined : readJson(first);
   if (read !== undefined) return read;
+  if (isCompressed(body)) {
+    const message = "the request body is compressed: send it as it is, without content-encoding";
+    throw new Fault("unsupported", message, { http: 415 });
+  }
   const isCut = first === undefined && /^\s*[{[]/.test(body.toString("latin1", 0, 64));
   throw new Fault("bad_json", isCut ? "unexpected EOF" : "the request body is not valid JSON");
+}
+
+/** How gzip and Zstandard begin; told by the bytes, so that no other request pays for a look at its headers. */
+const COMPRESSED = [Buffer.from([0x1f, 0x8b]), Buffer.from([0x28, 0xb5, 0x2f, 0xfd])] as const;
+
+function isCompressed(body: Buffer): boolean {
+  return COMPRESSED.some((magic) => body.subarray(0, magic.length).equals(magic));
 }
 
 function readJson(bytes: Buffer): { value: unknown; bytes: Buffer } | undefined {

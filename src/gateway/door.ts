@@ -5,6 +5,7 @@ import type { Guard, Handler, Headers } from "./http.ts";
 import type { Keyring } from "./keyring.ts";
 import { isSameOrigin } from "./origin.ts";
 import type { OriginPolicy } from "./origin.ts";
+import { plainIdHeaders } from "./request-id.ts";
 import { asksForPage } from "./ui.ts";
 
 export interface DoorOptions {
@@ -90,8 +91,9 @@ function corsHeaders(origin: string): Headers {
   ];
 }
 
-const forbidden: Handler = (_request, reply) => {
-  reply.send(403, [], "");
+/** As Ollama refuses them, and with an id. */
+const forbidden: Handler = (request, reply) => {
+  reply.send(403, plainIdHeaders(request), "");
 };
 
 const preflight: Handler = (_request, reply) => {

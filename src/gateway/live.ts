@@ -9,6 +9,7 @@ import { LogReader } from "../redis/task-log.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Headers, HttpReply, HttpRequest } from "./http.ts";
 import type { Meter } from "./meter.ts";
+import { plainIdHeaders } from "./request-id.ts";
 
 /** What a live page is sent, once a second. No word of a prompt or an answer is in it. */
 export interface Snapshot {
@@ -87,9 +88,10 @@ export class Live {
   }
 
   /** Takes a viewer in: an event stream of {@link Snapshot}s. */
-  watch(_request: HttpRequest, reply: HttpReply): void {
+  watch(request: HttpRequest, reply: HttpReply): void {
+    const ids = plainIdHeaders(request);
     if (this.#viewers.size >= MOST_VIEWERS) {
-      reply.send(503, [["retry-after", "10"]], "too many live pages are open");
+      reply.send(503, [["retry-after", "10"], ...ids], "too many live pages are open");
       return;
     }
     this.#viewers.set(reply, true);
@@ -99,7 +101,7 @@ export class Live {
     reply.onDrain(() => {
       this.#viewers.set(reply, true);
     });
-    reply.start(200, HEAD, Buffer.from("retry: 2000\n\n"));
+    reply.start(200, [...HEAD, ...ids], Buffer.from("retry: 2000\n\n"));
     if (this.#timer === undefined) this.#begin();
     else void this.#tick();
   }

@@ -47,7 +47,9 @@ export function buildRoutes(host: RoutesHost): Route[] {
     ...host.ui.routes,
     ...readable("/", (request, reply) => {
       if (asksForPage(request)) host.ui.page(request, reply);
-      else reply.send(200, [...TEXT, ["vary", "Accept"]], "Ollama is running");
+      else {
+        reply.send(200, [...TEXT, ["vary", "Accept"], ...plainIdHeaders(request)], "Ollama is running");
+      }
     }),
     ...readable("/api/version", (request, reply) => {
       reply.send(200, [...NATIVE_JSON, ...plainIdHeaders(request)], versionBody(host.version));
@@ -55,18 +57,14 @@ export function buildRoutes(host: RoutesHost): Route[] {
     ...readable("/api/tags", (request, reply) => {
       reply.send(200, [...NATIVE_JSON, ...plainIdHeaders(request)], tagsBody(host.catalogue.models));
     }),
-    {
-      method: "GET",
-      path: "/v1/models",
-      handler: (request, reply) => {
-        reply.send(200, [...JSON_TYPE, ...plainIdHeaders(request)], modelsBody(host.catalogue.models));
-      },
-    },
-    { method: "GET", path: `${MODEL_PREFIX}*`, handler: oneModel(host) },
+    ...readable("/v1/models", (request, reply) => {
+      reply.send(200, [...JSON_TYPE, ...plainIdHeaders(request)], modelsBody(host.catalogue.models));
+    }),
+    ...readable(`${MODEL_PREFIX}*`, oneModel(host)),
     ...readable("/healthz", health(host)),
-    { method: "GET", path: "/readyz", handler: readiness(host) },
-    { method: "GET", path: "/metrics", handler: metrics(host, "gateway") },
-    { method: "GET", path: "/metrics/fleet", handler: metrics(host, "fleet") },
+    ...readable("/readyz", readiness(host)),
+    ...readable("/metrics", metrics(host, "gateway")),
+    ...readable("/metrics/fleet", metrics(host, "fleet")),
   ];
 }
 
@@ -101,34 +99,35 @@ function decode(text: string): string {
 /** That the process is alive, and what it is. */
 function health({ version, build }: RoutesHost): Handler {
   const body = Buffer.from(JSON.stringify({ status: "ok", version, ...(build === "" ? {} : { build }) }));
-  return (_request, reply) => reply.send(200, JSON_TYPE, body);
+  return (request, reply) => reply.send(200, [...JSON_TYPE, ...plainIdHeaders(request)], body);
 }
 
 function readiness(host: RoutesHost): Handler {
-  return (_request, reply) => {
+  return (request, reply) => {
     const fault = host.unready();
-    if (fault === undefined) reply.send(200, TEXT, "ready");
-    else reply.send(fault.http, faultHeaders(fault, "text/plain; charset=utf-8"), fault.message);
+    const ids = plainIdHeaders(request);
+    if (fault === undefined) reply.send(200, [...TEXT, ...ids], "ready");
+    else reply.send(fault.http, [...faultHeaders(fault, "text/plain; charset=utf-8"), ...ids], fault.message);
   };
 }
 
 function metrics(host: RoutesHost, of: keyof RoutesHost["metrics"]): Handler {
-  return (_request, reply) => {
-    void sendMetrics(host, of, reply);
+  return (request, reply) => {
+    void sendMetrics(host.metrics[of], { type: host.metricsType, ids: plainIdHeaders(request) }, reply);
   };
 }
 
 /** Without Redis nothing is known of the fleet: no page at all, rather than one that looks as if all were well. */
 async function sendMetrics(
-  host: RoutesHost,
-  of: keyof RoutesHost["metrics"],
+  page: () => Promise<string>,
+  { type, ids }: { readonly type: string; readonly ids: Headers },
   reply: HttpReply,
 ): Promise<void> {
   try {
-    reply.send(200, [["content-type", host.metricsType]], await host.metrics[of]());
+    reply.send(200, [["content-type", type], ...ids], await page());
   } catch (error) {
     const { http, message } = toFault(error);
-    reply.send(http, TEXT, message);
+    reply.send(http, [...TEXT, ...ids], message);
   }
 }
 

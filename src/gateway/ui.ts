@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Handler, Headers, HttpRequest, Route } from "./http.ts";
+import { plainIdHeaders } from "./request-id.ts";
 
 /** The live page: static files without any data, served to everyone; what they show has to pass the door. */
 
@@ -72,7 +73,7 @@ export function openUi(events: Handler): Ui {
 
 function serve({ file, type }: File): Handler {
   const text = readFileSync(new URL(`./ui/${file}`, import.meta.url), "utf8");
-  return (_request, reply) => {
-    reply.send(200, [["content-type", type], ...HEADERS], text);
+  return (request, reply) => {
+    reply.send(200, [["content-type", type], ...HEADERS, ...plainIdHeaders(request)], text);
   };
 }

@@ -100,6 +100,7 @@ describe("pages of other origins", () => {
     for (const line of ["GET /api/version", "POST /api/chat", "OPTIONS /api/chat", "GET /healthz"]) {
       const answer = await ask(door, line, EVIL, "{}");
       assert.deepEqual([answer.status, answer.body], [403, ""], line);
+      assert.ok(answer.headers["x-request-id"], line);
       assert.equal(answer.headers["access-control-allow-origin"], undefined, line);
     }
     assert.deepEqual(door.refused, Array(4).fill("origin_forbidden"));

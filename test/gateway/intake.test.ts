@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { gzipSync, zstdCompressSync } from "node:zlib";
 import type { Task } from "../../src/core/task.ts";
 import type { HttpRequest } from "../../src/gateway/http.ts";
 import { takeRequest } from "../../src/gateway/intake.ts";
@@ -88,6 +89,18 @@ describe("the body of a request", () => {
       assert.equal(task, undefined);
       assert.equal(reply.status, 400);
       assert.deepEqual(JSON.parse(reply.text), { error: message });
+    });
+  }
+});
+
+describe("a compressed body", () => {
+  const packed = { gzip: gzipSync(BODY), Zstandard: zstdCompressSync(BODY) };
+  for (const [about, body] of Object.entries(packed)) {
+    it(`of ${about} is refused with a sentence that says so`, () => {
+      const { task, reply } = take(body);
+      assert.equal(task, undefined);
+      assert.equal(reply.status, 415);
+      assert.match(reply.text, /is compressed/);
     });
   }
 });

@@ -20,7 +20,7 @@ after(async () => {
   await rig.close();
 });
 
-const REQUEST = {} as HttpRequest;
+const REQUEST = { path: "/ui/events", headers: { requestId: "" } } as HttpRequest;
 
 /** Live pages of a gateway without requests; `looks` counts commands to Redis. */
 class Watched {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Handler, Route } from "../../src/gateway/http.ts";
-import { buildFallback } from "../../src/gateway/routes.ts";
+import { buildFallback, buildRoutes } from "../../src/gateway/routes.ts";
+import type { RoutesHost } from "../../src/gateway/routes.ts";
 import { serve } from "./http-rig.ts";
 
 const found: Handler = (request, reply) => reply.send(200, [], `${request.method} ${request.body.length}`);
@@ -37,6 +38,36 @@ describe("requests that no route matches", () => {
       const text = await reply.text();
       if (status === 200) assert.equal(text, told);
       if (status === 405) assert.equal(reply.headers.get("allow"), told);
+    });
+  }
+});
+
+describe("what probes, scrapers and clients look at", () => {
+  const host = {
+    catalogue: { models: [], find: () => undefined },
+    version: "1.2.3",
+    build: "",
+    unready: () => undefined,
+    management: [],
+    ui: { routes: [], page: found },
+    metrics: {
+      gateway: () => Promise.resolve("one 1\n"),
+      fleet: () => Promise.reject(new Error("no Redis")),
+    },
+    metricsType: "text/plain",
+  } as unknown as RoutesHost;
+  const paths = ["/", "/api/version", "/api/tags", "/v1/models", "/healthz", "/readyz", "/metrics"];
+  for (const path of [...paths, "/metrics/fleet", "/v1/models/none"]) {
+    it(`${path} answers HEAD with the head of GET, and both with the request's id`, async (t) => {
+      const server = await serve(t, { routes: buildRoutes(host) });
+      const ask = async (method: string): Promise<[number, string | null, string | null]> => {
+        const headers = { "x-request-id": `mine-${method}` };
+        const reply = await fetch(`http://127.0.0.1:${server.port}${path}`, { method, headers });
+        assert.equal(reply.headers.get("x-request-id"), `mine-${method}`);
+        assert.equal((await reply.text()) === "", method === "HEAD");
+        return [reply.status, reply.headers.get("content-type"), reply.headers.get("content-length")];
+      };
+      assert.deepEqual(await ask("HEAD"), await ask("GET"));
     });
   }
 });

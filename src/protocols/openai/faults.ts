@@ -9,6 +9,7 @@ const TYPES: ReadonlyMap<number, string> = new Map([
   [404, "not_found_error"],
   [405, "invalid_request_error"],
   [413, "invalid_request_error"],
+  [415, "invalid_request_error"],
   [429, "rate_limit_error"],
   [503, "overloaded_error"],
 ]);

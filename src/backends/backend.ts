@@ -89,6 +89,8 @@ export interface Backend {
   readonly url: string;
   /** Set by whoever counts this backend's slots; absent = every task has one slot and no more. */
   lender?: SlotLender;
+  /** Pieces of answers that it has sent so far: while this grows it is at work. Absent: not known. */
+  readonly pieces?: number;
   /** Looks at the backend: health, models, slots. Throws `backend_unreachable` or `backend_error`. */
   inspect(signal: AbortSignal): Promise<BackendState>;
   /**

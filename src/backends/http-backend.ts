@@ -56,6 +56,10 @@ export class HttpBackend implements Backend {
     this.#slots = slots;
   }
 
+  get pieces(): number {
+    return this.#http.pieces;
+  }
+
   async inspect(signal: AbortSignal): Promise<BackendState> {
     const state = await this.#profile.inspect(this.#http, signal);
     const thinkers = state.models.filter(({ capabilities }) => capabilities.includes("thinking"));

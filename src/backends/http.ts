@@ -38,6 +38,7 @@ export class HttpOrigin {
   readonly #pool: Pool;
   readonly #prefix: string;
   readonly #getHeaders: Record<string, string>;
+  readonly #tally: Tally = { pieces: 0 };
   readonly #postHeaders: Record<string, string>;
 
   /** @param connectMs most ms that a connection may take, TLS included */
@@ -60,6 +61,11 @@ export class HttpOrigin {
     this.#postHeaders = { ...this.#getHeaders, "content-type": "application/json" };
   }
 
+  /** Pieces that replies to posts have had so far. */
+  get pieces(): number {
+    return this.#tally.pieces;
+  }
+
   /**
    * Sends a JSON body and hands the reply to the callbacks as it comes; resolves after its last byte. Rejects
    * with a Fault: `connect_timeout`, `backend_unreachable` before the head of the reply, `backend_lost` when it breaks off later,
@@ -71,7 +77,7 @@ export class HttpOrigin {
     const headers = trace === "" ? this.#postHeaders : { ...this.#postHeaders, traceparent: trace };
     const request = { method: "POST", path, headers, body };
     options.pulse.connecting();
-    return this.#exchange(request, receiver, options).then(
+    return this.#exchange(request, receiver, { ...options, tally: this.#tally }).then(
       () => receiver.end(),
       (fault: Fault) => Promise.reject(receiver.failed() ?? fault),
     );
@@ -120,10 +126,10 @@ export class HttpOrigin {
   #exchange(
     request: OutgoingRequest,
     receiver: Receiver,
-    { signal, pulse, brake }: Pick<ExchangeOptions, "signal" | "pulse" | "brake">,
+    { signal, pulse, brake, tally }: Pick<ExchangeOptions, "signal" | "pulse" | "brake" | "tally">,
   ): Promise<void> {
     return new Promise((resolve, reject) => {
-      const handler = new ExchangeHandler({ receiver, signal, pulse, brake, resolve, reject });
+      const handler = new ExchangeHandler({ receiver, signal, pulse, brake, tally, resolve, reject });
       if (handler.settled) return;
       const path = this.#prefix + request.path;
       // A pool that is closed calls the handler's error method; nothing is thrown here.
@@ -134,11 +140,16 @@ export class HttpOrigin {
 
 type OutgoingRequest = Pick<Dispatcher.DispatchOptions, "method" | "path" | "headers" | "body">;
 
+interface Tally {
+  pieces: number;
+}
+
 interface ExchangeOptions {
   readonly receiver: Receiver;
   readonly signal: AbortSignal;
   readonly pulse?: Pick<Pulse, "sent"> | undefined;
   readonly brake?: Brake | undefined;
+  readonly tally?: Tally | undefined;
   readonly resolve: () => void;
   readonly reject: (fault: Fault) => void;
 }
@@ -186,6 +197,7 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#options.tally !== undefined) this.#options.tally.pieces += 1;
     this.#options.receiver.onChunk(chunk);
   }
 

@@ -37,6 +37,10 @@ export class LateBackend implements Backend {
     return this.#found?.kind ?? "unknown";
   }
 
+  get pieces(): number {
+    return this.#found?.pieces ?? 0;
+  }
+
   async inspect(signal: AbortSignal): Promise<BackendState> {
     if (this.#found === undefined) {
       const kind = await probeKind(this.#address, signal);

@@ -89,6 +89,7 @@ export class Presence {
   /** Looks at one backend now and plans the next look. */
   async look(station: Station): Promise<void> {
     clearTimeout(this.#looks.get(station));
+    const { pieces = 0 } = station.backend;
     try {
       const state = await station.backend.inspect(AbortSignal.timeout(LOOK_LIMIT_MS));
       if (this.#stopped) return;
@@ -98,7 +99,7 @@ export class Presence {
       this.#countLoads(station, before);
       if (changed) await this.#changed(station);
     } catch (error) {
-      await this.#lookFailed(station, error);
+      await this.#lookFailed(station, { error, pieces });
     }
     if (!this.#stopped) this.#planLook(station);
   }
@@ -142,10 +143,12 @@ export class Presence {
     this.#looks.set(station, timer);
   }
 
-  async #lookFailed(station: Station, error: unknown): Promise<void> {
-    const { code, message: reason } = toFault(error);
+  /** @param look what it ended with, and how many pieces of answers had come when it began */
+  async #lookFailed(station: Station, look: { error: unknown; pieces: number }): Promise<void> {
+    const { code, message: reason } = toFault(look.error);
+    const { pieces = 0 } = station.backend;
     // Too busy for the look, and at work: it is there, and its gates follow what it takes.
-    if (code === "backend_busy" && station.busy > 0) return;
+    if (pieces > look.pieces || (code === "backend_busy" && station.busy > 0)) return;
     if (!station.failed()) return;
     this.#options.log.warn("backend is not available", { backend: station.backend.name, reason });
     await this.announce(true);

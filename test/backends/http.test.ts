@@ -81,6 +81,18 @@ test("as many requests run at once as are asked for, each on its own connection"
   assert.ok(settled.every(({ status }) => status === "rejected"));
 });
 
+test("pieces of answers are counted, those of other replies are not", async (t) => {
+  const standIn = await standInOf(t, { tokens: 3 });
+  const http = originOf(t, standIn.url);
+  await http.getJson("/api/tags", new AbortController().signal);
+  assert.equal(http.pieces, 0);
+  let heard = 0;
+  const { done } = ask(http, { onChunk: () => (heard += 1) });
+  await done;
+  assert.ok(heard > 0);
+  assert.equal(http.pieces, heard);
+});
+
 test("nobody listening is backend_unreachable", async (t) => {
   const standIn = await startStandIn();
   const { url } = standIn;

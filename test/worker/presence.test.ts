@@ -48,6 +48,7 @@ async function look(station: Station, fault: Fault): Promise<void> {
   await watch(station).look(station);
 }
 
+const LATE = new Fault("backend_unreachable", "no answer in time");
 const BUSY = new Fault("backend_busy", "full");
 
 describe("a look at a backend", () => {
@@ -56,6 +57,22 @@ describe("a look at a backend", () => {
     station.occupy("tiny");
     await look(station, BUSY);
     assert.equal(station.healthy, true);
+  });
+
+  it("that answers tasks but not the look in time does not take it for down, until no task hears of it either", async () => {
+    const station = idleStation(2);
+    const backend: { pieces?: number; inspect: unknown } = station.backend;
+    backend.pieces = 7;
+    backend.inspect = () => {
+      backend.pieces = 8;
+      return Promise.reject(LATE);
+    };
+    const watching = watch(station);
+    await watching.look(station);
+    assert.equal(station.healthy, true);
+    backend.inspect = () => Promise.reject(LATE);
+    await watching.look(station);
+    assert.equal(station.healthy, false);
   });
 
   it("that is not ready and does nothing for us takes it for down", async () => {

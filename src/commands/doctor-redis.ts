@@ -2,11 +2,15 @@ import { REDIS_PROGRAMS } from "../admin/redis-child.ts";
 import { findProgram } from "../config/environment.ts";
 import type { Settings } from "../config/settings.ts";
 import { toFault } from "../core/fault.ts";
+import type { GatewayAnnouncement } from "../core/fleet.ts";
 import { accessOf } from "../redis/access.ts";
 import { connect } from "../redis/connect.ts";
+import type { Connection } from "../redis/connection.ts";
 import { Keys } from "../redis/keys.ts";
 import { refusalOf } from "../redis/refusal.ts";
+import { listGateways, listWorkers } from "../redis/registry.ts";
 import { problemOf, programOf } from "../redis/server.ts";
+import { checkClocks } from "./doctor-clocks.ts";
 import { checkModels } from "./doctor-models.ts";
 import { checkRights } from "./doctor-rights.ts";
 import type { Finding } from "./finding.ts";
@@ -17,23 +21,40 @@ const ABOUT = "redis";
 /** Of maxmemory. */
 const NEARLY_FULL = 0.9;
 
-/** Whether Redis is there, new enough, and set up to keep tasks. */
-export async function checkRedis(settings: Settings): Promise<readonly Finding[]> {
+export interface RedisReport {
+  readonly findings: readonly Finding[];
+  /** Those that announce themselves there; empty where the user may not look, as that of a worker. */
+  readonly gateways: readonly GatewayAnnouncement[];
+}
+
+/** Whether Redis is there, new enough, and set up to keep tasks, and what it knows of the fleet. */
+export async function checkRedis(settings: Settings): Promise<RedisReport> {
   const used = await withRedis(settings);
   try {
     const connection = await connect(used.redisUrl, "sgnet-doctor", accessOf(used));
     try {
-      const infos = (await connection.everywhere("INFO")).map(String);
-      const keys = new Keys(settings.prefix);
-      const rights = await checkRights(connection, keys);
-      const models = await checkModels(connection, keys, settings);
-      return [...judgeServers(infos, connection.sharded), ...rights, ...models];
+      return await lookInto(connection, settings);
     } finally {
       connection.close();
     }
   } catch (error) {
-    return [settings.redisUrl === "" ? whatUpWillStart() : advice(noRedis(error))];
+    const finding = settings.redisUrl === "" ? whatUpWillStart() : advice(noRedis(error));
+    return { findings: [finding], gateways: [] };
   }
+}
+
+async function lookInto(connection: Connection, settings: Settings): Promise<RedisReport> {
+  const infos = (await connection.everywhere("INFO")).map(String);
+  const keys = new Keys(settings.prefix);
+  const rights = await checkRights(connection, keys);
+  const models = await checkModels(connection, keys, settings);
+  const gateways = await listGateways(connection, keys).catch(() => []);
+  const workers = await listWorkers(connection, keys).catch(() => []);
+  const clocks = await checkClocks(connection, [...gateways, ...workers]);
+  return {
+    findings: [...judgeServers(infos, connection.sharded), ...rights, ...clocks, ...models],
+    gateways,
+  };
 }
 
 function noRedis(error: unknown): string {

@@ -5,23 +5,19 @@ import { toFault } from "../core/fault.ts";
 import { loadUws } from "../gateway/uws.ts";
 import { checkBackends } from "./doctor-backends.ts";
 import { checkFolder } from "./doctor-folders.ts";
+import { checkGateways } from "./doctor-gateways.ts";
 import { checkRedis } from "./doctor-redis.ts";
 import type { Finding } from "./finding.ts";
-import { isGateway, listenProblem, localUrl } from "./listening.ts";
 
 /** Checks everything that commands of this machine need, and prints one line each. Resolves with the exit code. */
 export async function runDoctor(settings: Settings): Promise<number> {
-  const [redis, backends, port] = await Promise.all([
-    checkRedis(settings),
-    checkBackends(settings),
-    checkPort(settings),
-  ]);
+  const [redis, backends] = await Promise.all([checkRedis(settings), checkBackends(settings)]);
   const findings = [
     checkNode(process.versions.node),
     checkHttp(settings),
-    ...redis,
+    ...redis.findings,
     ...backends,
-    port,
+    ...(await checkGateways(settings, redis.gateways)),
     checkFolder("state folder", settings.stateDir),
     checkFolder("cache folder", resolvedCacheDir(settings)),
   ];
@@ -45,11 +41,4 @@ function checkHttp(settings: Settings): Finding {
   } catch (error) {
     return { ok: false, about: "http", text: toFault(error).message };
   }
-}
-
-async function checkPort({ host, port }: Settings): Promise<Finding> {
-  const problem = await listenProblem(host, port);
-  if (problem !== undefined && (await isGateway(localUrl(host, port))))
-    return { ok: true, about: "port", text: `a gateway runs at ${host} port ${port}` };
-  return { ok: problem === undefined, about: "port", text: problem ?? `${host} port ${port} is free` };
 }

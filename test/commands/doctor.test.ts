@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { startRedis } from "../../src/admin/redis-child.ts";
+import { checkClocks, judgeClocks } from "../../src/commands/doctor-clocks.ts";
 import { checkFolder } from "../../src/commands/doctor-folders.ts";
 import { connect } from "../../src/redis/connect.ts";
 import { Keys } from "../../src/redis/keys.ts";
@@ -82,18 +83,55 @@ describe("sgnet doctor", () => {
     }
   });
 
-  it("takes a port that a running gateway has for right", async () => {
+  it("finds the gateway that runs on this machine, wherever it listens", async () => {
     const redis = await startRedis({ dir: join(cwd, "redis-of-gateway"), port: 0 });
     const gateway = startCommand(["gateway"], { cwd, env: { REDIS_URL: redis.url, PORT: "0" } });
     try {
       const port = await gateway.see(/gateway is ready.*"port":(\d+)/);
-      const { stdout } = await runCommand(["doctor"], { cwd, env: { REDIS_URL: redis.url, PORT: port } });
-      assert.match(stdout, new RegExp(`^ok {3}port +a gateway runs at 127\\.0\\.0\\.1 port ${port}$`, "m"));
+      const line = new RegExp(`^ok {3}gateway +one runs at 127\\.0\\.0\\.1 port ${port}$`, "m");
+      const elsewhere = await runCommand(["doctor"], { cwd, env: { REDIS_URL: redis.url, PORT: "1" } });
+      assert.match(elsewhere.stdout, line, "as the fleet's registry tells it");
+      const told = await runCommand(["doctor"], {
+        cwd,
+        env: { REDIS_URL: "redis://127.0.0.1:1", PORT: port },
+      });
+      assert.match(told.stdout, line, "by its port, when that Redis is not its own");
     } finally {
       gateway.child.kill();
       await gateway.ended;
       await redis.stop();
     }
+  });
+
+  it("compares the clocks of this machine and of the fleet with that of Redis", async () => {
+    const redis = await startRedis({ dir: join(cwd, "redis-of-clocks"), port: 0 });
+    try {
+      const connection = await connect(redis.url, "test");
+      const now = Date.now();
+      assert.deepEqual(await checkClocks(connection, [{ host: "near", seenAt: now - 10_000 }]), [
+        { ok: true, about: "clocks", text: "they agree with Redis's" },
+      ]);
+      const hour = 3_600_000;
+      const strange = [
+        { host: "fast", seenAt: now + hour },
+        { host: "slow", seenAt: now - hour },
+      ];
+      const told = (await checkClocks(connection, strange)).map(({ ok, text }) => `${ok} ${text}`);
+      assert.equal(told.length, 2);
+      assert.match(told[0] ?? "", /^false that of fast is 3\d{3} s ahead of Redis's: let NTP/);
+      assert.match(told[1] ?? "", /^false that of slow is 3\d{3} s behind Redis's: let NTP/);
+      connection.close();
+    } finally {
+      await redis.stop();
+    }
+  });
+
+  it("tells a clock of this machine that is wrong", () => {
+    const [ahead] = judgeClocks([{ host: "here", aheadMs: 7200 }]);
+    assert.match(ahead?.text ?? "", /^that of here is 7 s ahead of Redis's: /);
+    const [behind] = judgeClocks([{ host: "here", aheadMs: -60_000 }]);
+    assert.deepEqual([behind?.ok, behind?.text.slice(0, 27)], [false, "that of here is 60 s behind"]);
+    assert.equal(judgeClocks([{ host: "here", aheadMs: -4999 }])[0]?.ok, true);
   });
 
   it("knows the supported versions of Node", () => {

@@ -126,6 +126,8 @@ export class UwsReply implements HttpReply {
     this.#res.onWritable(() => this.#drain());
     return this.#corked(() => {
       this.#writeHead(status, headers);
+      // The end of a stream cannot close the connection, see there: the client is asked to.
+      if (this.#isLast) this.#res.writeHeader("connection", "close");
       return this.#res.write(first);
     });
   }
@@ -147,7 +149,7 @@ export class UwsReply implements HttpReply {
     this.#res.close();
   }
 
-  /** Closes the connection after this reply, because what the client still sends is not wanted. */
+  /** Closes the connection after this reply (of a stream, has the client do it): what it still sends is not wanted. */
   closeAfter(): void {
     this.#isLast = true;
   }

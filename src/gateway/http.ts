@@ -192,15 +192,12 @@ class FrontEnd {
       done: (body) => {
         if (Buffer.isBuffer(body)) {
           request.body = body;
-          if (body.length === 0) {
-            answerAlone({ request, reply }, handler);
-            return;
-          }
-          this.#inTurn(body.length, { request, reply }, handler);
+          const hand: Handler = () => this.#inTurn(body.length, { request, reply }, handler);
+          if (body.length === 0 || length.bytes === undefined) answerAlone({ request, reply }, hand);
+          else hand(request, reply);
           return;
         }
-        reply.closeAfter();
-        (body === "too-large" ? tooLarge : this.#noRoom(LARGE_BYTES))(request, reply);
+        answerAlone({ request, reply }, body === "too-large" ? tooLarge : this.#noRoom(LARGE_BYTES));
       },
     });
   }
@@ -251,14 +248,19 @@ class FrontEnd {
     { request, reply }: { request: HttpRequest; reply: UwsReply },
     handler: Handler,
   ): void {
-    if (length.present && (length.bytes ?? Infinity) > SWALLOWED_BYTES) reply.closeAfter();
+    if (length.bytes === undefined) {
+      answerAlone({ request, reply }, handler);
+      return;
+    }
+    if (length.bytes > SWALLOWED_BYTES) reply.closeAfter();
     handler(request, reply);
   }
 }
 
 /**
- * Answers a request of which it is not sure where it ends (a length that can be read in two ways, or a body where one
- * is usual and none was found): what follows must not pass for a request. While an answer is owed the native parser
+ * Answers a request of which it is not sure where it ends (a length that can be read in two ways, a body where one is
+ * usual and none was found, or chunks: the native parser takes any two bytes for the end of a chunk, and LF alone for
+ * that of its size): what follows must not pass for a request. While an answer is owed the native parser
  * hangs up on whatever comes, so the answer is given after this turn, and the connection closes with it.
  */
 function answerAlone({ request, reply }: { request: HttpRequest; reply: UwsReply }, handler: Handler): void {

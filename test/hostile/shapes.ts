@@ -1,0 +1,152 @@
+/** Requests of which it may be unsure where they end. */
+
+export const BODY = '{"model":"tiny","messages":[{"role":"user","content":"hello"}]}';
+export const LENGTH: number = BODY.length;
+const HEX = LENGTH.toString(16);
+const CHUNKS = `${HEX}\r\n${BODY}\r\n0\r\n\r\n`;
+/** The request behind. */
+export const CANARY = "GET /canary HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+
+/** A chat with these header lines and what follows them. */
+export function chat(lines: readonly string[], rest: string): string {
+  return ["POST /api/chat HTTP/1.1", "Host: 127.0.0.1", ...lines, "", rest].join("\r\n");
+}
+
+export const told: string = `Content-Length: ${LENGTH}`;
+const chunked = "Transfer-Encoding: chunked";
+
+/** Everybody reads these in the same way: they are served, and so is the request behind them. */
+export const CLEAR: Readonly<Record<string, string>> = {
+  "a length": chat([told], BODY),
+  "a length in blanks": chat([`Content-Length:   ${LENGTH}   `], BODY),
+  "a length after a tab": chat([`Content-Length:\t${LENGTH}`], BODY),
+  "a length with zeros before it": chat([`Content-Length: 000${LENGTH}`], BODY),
+  "a header in capitals": chat([told.toUpperCase()], BODY),
+  "a request for 100 Continue": chat(["Expect: 100-continue", told], BODY),
+  "an expectation nobody knows": chat(["Expect: 999", told], BODY),
+  "an upgrade nobody knows": chat(["Connection: Upgrade", "Upgrade: h2c", told], BODY),
+};
+
+/** Served, and nothing behind them: the native parser is not strict about where chunks end. */
+export const ALONE: Readonly<Record<string, string>> = {
+  chunks: chat([chunked], CHUNKS),
+  "chunks in capitals": chat([chunked.toUpperCase()], CHUNKS),
+  "a chunked body without a byte": chat([chunked], "0\r\n\r\n"),
+};
+
+/** Two servers may read these in two ways, or they are no HTTP: nothing behind them is taken for a request. */
+export const UNCLEAR: Readonly<Record<string, string>> = {
+  "a length and chunks": chat([told, chunked], CHUNKS),
+  "chunks and a length": chat([chunked, "Content-Length: 4"], CHUNKS),
+  "two lengths": chat([told, `Content-Length: ${LENGTH + CANARY.length}`], BODY),
+  "no length and one": chat(["Content-Length: 0", told], BODY),
+  "one length twice": chat([told, told], BODY),
+  "a list of lengths": chat([`${told}, ${LENGTH}`], BODY),
+  "a length with a sign": chat([`Content-Length: +${LENGTH}`], BODY),
+  "a length below zero": chat(["Content-Length: -1"], BODY),
+  "a length in base 16": chat([`Content-Length: 0x${HEX}`], BODY),
+  "a length of words": chat(["Content-Length: NaN"], BODY),
+  "a length that is empty": chat(["Content-Length: "], BODY),
+  "a length beyond 64 bits": chat(["Content-Length: 18446744073709551616"], BODY),
+  "a blank before the colon": chat([`Content-Length : ${LENGTH}`], BODY),
+  "a blank before chunked's colon": chat(["Transfer-Encoding : chunked"], CHUNKS),
+  "a folded line": chat(["X: a", ` ${told}`, told], BODY),
+  "a folded encoding": chat(["Transfer-Encoding:", " chunked"], CHUNKS),
+  "a line that begins with a blank": chat([` ${told}`, told], BODY),
+  "an encoding nobody knows": chat(["Transfer-Encoding: xchunked"], CHUNKS),
+  "another encoding before chunked": chat(["Transfer-Encoding: gzip, chunked"], CHUNKS),
+  "the encoding identity": chat(["Transfer-Encoding: identity", told], BODY),
+  "an encoding that is empty": chat(["Transfer-Encoding: ", told], BODY),
+  "an empty encoding alone": chat(["Transfer-Encoding: "], CHUNKS),
+  "two encodings": chat([chunked, "Transfer-Encoding: identity"], CHUNKS),
+  "chunked twice": chat([chunked, chunked], CHUNKS),
+  "an empty length and chunks": chat(["Content-Length: ", chunked], CHUNKS),
+  "a header without a name": chat([": x", told], BODY),
+  "a header without a colon": chat(["garbage", told], BODY),
+  "a line that ends with LF alone": chat([`X: a\nContent-Length: 3`, told], BODY),
+  "all lines with LF alone": chat([told], BODY).replaceAll("\r\n", "\n"),
+  "a CR within a line": chat(["X: a\rb", told], BODY),
+  "a NUL within a line": chat(["X: a\0b", told], BODY),
+  "a chunk below zero": chat([chunked], `-${CHUNKS}`),
+  "a chunk beyond 64 bits": chat([chunked], `ffffffffffffffff\r\n${BODY}\r\n0\r\n\r\n`),
+  "a chunk size with 0x": chat([chunked], `0x${CHUNKS}`),
+  "a chunk size behind a blank": chat([chunked], ` ${CHUNKS}`),
+  // Legal, but no client sends it, and the native parser takes it for a part of the size.
+  "a chunk with an extension": chat([chunked], CHUNKS.replace("\r\n", ";a=b\r\n")),
+  "an extension with a line break": chat([chunked], CHUNKS.replace("\r\n", ';a="\r\n\r\n')),
+  "a trailer": chat([chunked], `${HEX}\r\n${BODY}\r\n0\r\nX-A: b\r\n\r\n`),
+  "a trailer with a length": chat([chunked], `${HEX}\r\n${BODY}\r\n0\r\nContent-Length: 5\r\n\r\n`),
+  "chunked and a NUL": chat(["Transfer-Encoding: chunked\0"], CHUNKS),
+  "chunked with a parameter": chat(["Transfer-Encoding: chunked;q=1"], CHUNKS),
+  "chunked before another encoding": chat(["Transfer-Encoding: chunked, identity"], CHUNKS),
+  "chunked behind a comma": chat(["Transfer-Encoding: ,chunked"], CHUNKS),
+  "chunked in quotes": chat(['Transfer-Encoding: "chunked"'], CHUNKS),
+  "chunked behind a vertical tab": chat(["Transfer-Encoding: \x0bchunked", told], CHUNKS),
+  "chunked behind a form feed": chat(["Transfer-Encoding: \x0cchunked"], CHUNKS),
+  "chunked behind a hard blank": chat(["Transfer-Encoding: \xa0chunked", told], CHUNKS),
+  "a length behind a vertical tab": chat([`Content-Length: \x0b${LENGTH}`], BODY),
+  "two lengths in one value": chat([`${told} ${LENGTH}`], BODY),
+  "a length with an exponent": chat(["Content-Length: 6e1"], BODY),
+  "a length with a point": chat([`${told}.0`], BODY),
+  "a length with an underscore": chat(["Content-Length: 6_4"], BODY),
+  "a length and a semicolon": chat([`${told};`], BODY),
+  "a length in quotes": chat([`Content-Length: "${LENGTH}"`], BODY),
+  "a length behind a CR": chat([`Content-Length:\r${LENGTH}`], BODY),
+  "a length that a folded line goes on with": chat(["Content-Length: 6", "\t4"], BODY),
+  "chunks with LF alone": chat([chunked], CHUNKS.replaceAll("\r\n", "\n")),
+  "chunks with CR alone": chat([chunked], CHUNKS.replaceAll("\r\n", "\r")),
+  "a last chunk with LF alone": chat([chunked], `${HEX}\r\n${BODY}\r\n0\n\n`),
+  "a chunk size that ends with LF alone": chat([chunked], CHUNKS.replace("\r\n", "\n")),
+  "a chunk that ends with LF alone": chat([chunked], `${HEX}\r\n${BODY}\n0\r\n\r\n`),
+  "a chunk longer than its size": chat([chunked], `5\r\n${BODY}\r\n0\r\n\r\n`),
+  "a chunk without its line end": chat([chunked], `${HEX}\r\n${BODY}0\r\n\r\n`),
+  "a chunk with other bytes for its line end": chat([chunked], `${HEX}\r\n${BODY}XX0\r\n\r\n`),
+  "a chunk size before a blank": chat([chunked], CHUNKS.replace("\r\n", " \r\n")),
+  "a chunk size before a tab": chat([chunked], CHUNKS.replace("\r\n", "\t\r\n")),
+  "a chunk size before a CR": chat([chunked], CHUNKS.replace("\r\n", "\r\r\n")),
+  "a chunk size with a plus": chat([chunked], `+${CHUNKS}`),
+  "a chunk size with an underscore": chat([chunked], CHUNKS.replace(HEX, `${HEX[0]}_${HEX.slice(1)}`)),
+  "a chunk size that is no number": chat([chunked], `zz\r\n${BODY}\r\n0\r\n\r\n`),
+  "a chunk size that is empty": chat([chunked], `\r\n${BODY}\r\n0\r\n\r\n`),
+  "a chunk size beyond 32 bits": chat([chunked], `1000000${HEX.padStart(4, "0")}\r\n${BODY}\r\n0\r\n\r\n`),
+  "a chunk size with 70 zeros": chat([chunked], `${"0".repeat(70)}${CHUNKS}`),
+  "a last chunk of three zeros": chat([chunked], `${HEX}\r\n${BODY}\r\n000\r\n\r\n`),
+  "a last chunk with an extension": chat([chunked], `${HEX}\r\n${BODY}\r\n0;a=b\r\n\r\n`),
+  "a last chunk without its end": chat([chunked], `${HEX}\r\n${BODY}\r\n0\r\n`),
+  "a head that ends with LF CR LF": chat([told], BODY).replace("\r\n\r\n", "\n\r\n"),
+  "a head that ends with CR LF LF": chat([told], BODY).replace("\r\n\r\n", "\r\n\n"),
+  "a head that ends with CR CR": chat([told], BODY).replace("\r\n\r\n", "\r\r"),
+  "a value before two CRs": chat(["X: a\r", told], BODY),
+  "a name with a blank": chat(["X Y: a", told], BODY),
+  "a name with a NUL": chat(["Content-Length\0: 5", told], BODY),
+  "a name beyond ASCII": chat(["\xe9: a", told], BODY),
+  "a name in brackets": chat(["(X): a", told], BODY),
+  "all lines with CR alone": chat([told], BODY).replaceAll("\r\n", "\r"),
+  "two blanks before the path": chat([told], BODY).replace("POST ", "POST  "),
+  "a tab before the path": chat([told], BODY).replace("POST ", "POST\t"),
+  "two blanks before the version": chat([told], BODY).replace(" HTTP", "  HTTP"),
+  "a word behind the version": chat([told], BODY).replace("HTTP/1.1", "HTTP/1.1 x"),
+  "a version of small letters": chat([told], BODY).replace("HTTP/1.1", "http/1.1"),
+  "version 1.2": chat([told], BODY).replace("HTTP/1.1", "HTTP/1.2"),
+  "version 1.10": chat([told], BODY).replace("HTTP/1.1", "HTTP/1.10"),
+  "version 01.1": chat([told], BODY).replace("HTTP/1.1", "HTTP/01.1"),
+  "no version": chat([told], BODY).replace(" HTTP/1.1", ""),
+  "a CR in the path": chat([told], BODY).replace("/api/chat", "/api/chat\r"),
+  "an LF in the path": chat([told], BODY).replace("/api/chat", "/api/chat\n"),
+  "an empty line before the request": `\r\n${chat([told], BODY)}`,
+  "an LF before the request": `\n${chat([told], BODY)}`,
+  "a NUL before the request": `\0${chat([told], BODY)}`,
+  "a body that nothing tells of": chat([], BODY),
+  "a chunked body of HTTP 1.0": chat([chunked], CHUNKS).replace("HTTP/1.1", "HTTP/1.0"),
+  "an encoding named in a Connection line": chat(["Connection: transfer-encoding", chunked, told], CHUNKS),
+  "two hosts": chat(["Host: elsewhere", told], BODY),
+  "no host": `POST /api/chat HTTP/1.1\r\n${told}\r\n\r\n${BODY}`,
+  "HTTP 1.0": chat([told], BODY).replace("HTTP/1.1", "HTTP/1.0"),
+  "HTTP 2": "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+  "a blank before the method": ` ${chat([told], BODY)}`,
+  "a whole URL": chat([told], BODY).replace("/api", "http://elsewhere.example/api"),
+  "CONNECT to elsewhere": "CONNECT elsewhere.example:443 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+  "a path without its slash": chat([told], BODY).replace("/api", "api"),
+  "a NUL in the path": chat([told], BODY).replace("/api/chat", "/api/chat\0"),
+  "a hello of TLS": `\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03${"a".repeat(60)}`,
+};

@@ -31,7 +31,7 @@ function errorFault(status: number, text: string, retryAfter: number | undefined
   const wait: FaultOptions = retryAfter === undefined ? {} : { retryAfter };
   switch (status) {
     case 404:
-      return new Fault("model_not_found", message, wait);
+      return notFound(message, wait);
     case 429:
     case 503:
       return new Fault("backend_busy", message, { http: status, ...wait });
@@ -44,6 +44,17 @@ function errorFault(status: number, text: string, retryAfter: number | undefined
     default:
       return new Fault("backend_error", message, { http: status, ...wait });
   }
+}
+
+/**
+ * How servers say that they do not have a path: FastAPI (vLLM, Exo), llama.cpp, Go's router, Express, and proxies with a
+ * page. Whoever misses a model names it.
+ */
+const NO_PATH = /^(?:(?:file )?not found\.?$|404\b|cannot post \/|<)/i;
+
+function notFound(message: string, wait: FaultOptions): Fault {
+  if (!NO_PATH.test(message)) return new Fault("model_not_found", message, wait);
+  return new Fault("not_implemented", `the backend does not offer this: ${message}`, wait);
 }
 
 function parsed(text: string): Json | undefined {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { LocalServer } from "./local-server.ts";
 
 /** A stand-in for the management side of an Ollama server: models that can be shown, pulled, copied and deleted. */
 export class OllamaManager {
@@ -14,28 +14,25 @@ export class OllamaManager {
   /** While set, an answer waits for it. */
   gate: Promise<void> | undefined;
   readonly #blobs = new Set<string>();
-  readonly #server: Server;
+  readonly #server: LocalServer;
 
   private constructor(models: readonly string[]) {
     this.models = new Set(models);
-    this.#server = createServer((request, response) => void this.#serve(request, response));
+    this.#server = new LocalServer((request, response) => void this.#serve(request, response));
   }
 
   static async start(models: readonly string[]): Promise<OllamaManager> {
     const manager = new OllamaManager(models);
-    await new Promise<void>((resolve) => manager.#server.listen(0, "127.0.0.1", resolve));
+    await manager.#server.listen();
     return manager;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return this.#server.url;
   }
 
   async stop(): Promise<void> {
-    const closed = new Promise((resolve) => this.#server.once("close", resolve));
-    this.#server.close();
-    this.#server.closeAllConnections();
-    await closed;
+    await this.#server.stop();
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {

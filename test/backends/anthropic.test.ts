@@ -1,30 +1,13 @@
 import assert from "node:assert/strict";
-import { test, type TestContext } from "node:test";
-import { HttpBackend } from "../../src/backends/http-backend.ts";
-import type { HttpKind } from "../../src/backends/profiles.ts";
+import { test } from "node:test";
+import type { HttpBackend } from "../../src/backends/http-backend.ts";
 import type { Endpoint, Task } from "../../src/core/task.ts";
-import { startStandIn, type StandIn, type StandInOptions } from "../stand-in.ts";
 import { STILL_PULSE } from "../still-pulse.ts";
+import { sceneOf } from "./scene.ts";
 
 const COUNT = "/v1/messages/count_tokens";
 const QUESTION = "How many tokens are these?";
 const ESTIMATE = Math.ceil(QUESTION.length / 4) + 4;
-
-interface Scene {
-  readonly standIn: StandIn;
-  readonly backend: HttpBackend;
-}
-
-async function sceneOf(t: TestContext, kind: HttpKind, options: StandInOptions = {}): Promise<Scene> {
-  const standIn = await startStandIn({ speaks: kind === "ollama" ? "ollama" : "openai", ...options });
-  const target = { origin: standIn.url, prefix: "", authorization: undefined };
-  const backend = new HttpBackend({ kind, target, slots: 0 });
-  t.after(async () => {
-    await backend.close();
-    await standIn.stop();
-  });
-  return { standIn, backend };
-}
 
 function taskOf(endpoint: Endpoint, more: object): Task {
   const body = { model: "Tiny", messages: [{ role: "user", content: QUESTION }], ...more };

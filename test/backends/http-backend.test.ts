@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { test, type TestContext } from "node:test";
+import { test } from "node:test";
 import type { Answer, Pulse, ReplySink } from "../../src/backends/backend.ts";
-import { HttpBackend } from "../../src/backends/http-backend.ts";
-import type { HttpKind } from "../../src/backends/profiles.ts";
+import type { HttpBackend } from "../../src/backends/http-backend.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { Endpoint, Task } from "../../src/core/task.ts";
-import { standInText, startStandIn, type StandIn, type StandInOptions } from "../stand-in.ts";
+import { standInText } from "../stand-in.ts";
 import { STILL_PULSE } from "../still-pulse.ts";
+import { sceneOf } from "./scene.ts";
 
 /** A sink that keeps what it is given, and refuses what its contract forbids. */
 class KeptReply implements ReplySink {
@@ -41,22 +41,6 @@ class KeptReply implements ReplySink {
   get text(): string {
     return this.writes.join("");
   }
-}
-
-interface Scene {
-  readonly standIn: StandIn;
-  readonly backend: HttpBackend;
-}
-
-async function sceneOf(t: TestContext, kind: HttpKind, options: StandInOptions = {}): Promise<Scene> {
-  const standIn = await startStandIn({ speaks: kind === "ollama" ? "ollama" : "openai", ...options });
-  const target = { origin: standIn.url, prefix: "", authorization: undefined };
-  const backend = new HttpBackend({ kind, target, slots: 0 });
-  t.after(async () => {
-    await backend.close();
-    await standIn.stop();
-  });
-  return { standIn, backend };
 }
 
 function taskOf(endpoint: Endpoint, body: Record<string, unknown>): Task {

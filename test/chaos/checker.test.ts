@@ -1,37 +1,11 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { judge } from "./checker.ts";
-import type { Asked, BackendRun, Disturbance, History, Wish } from "./history.ts";
-
-const WISH: Wish = {
-  id: "c1-1",
-  dialect: "openai-chat",
-  stream: true,
-  tokens: 10,
-  firstTokenMs: 0,
-  tokenMs: 10,
-  padding: 0,
-  ballast: 0,
-  readPauseMs: 0,
-};
-
-const GOOD: Asked = {
-  wish: WISH,
-  seat: 0,
-  sentAt: 100_000,
-  reused: false,
-  status: 200,
-  firstTokenAt: 100_050,
-  tokens: 10,
-  deviation: undefined,
-  ending: "complete",
-  endedAt: 100_200,
-  detail: "",
-  code: "ok",
-};
+import { GOOD } from "./good.ts";
+import type { Asked, BackendRun, Disturbance, History } from "./history.ts";
 
 const RUN: BackendRun = {
-  id: WISH.id,
+  id: GOOD.wish.id,
   startedAt: 100_010,
   endedAt: 100_190,
   outcome: "finished",

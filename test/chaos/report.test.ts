@@ -1,32 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { GOOD } from "./good.ts";
 import type { Asked, Disturbance, History } from "./history.ts";
 import { summaryOf, talliesOf } from "./report.ts";
-
-const GOOD: Asked = {
-  wish: {
-    id: "c1-1",
-    dialect: "openai-chat",
-    stream: true,
-    tokens: 10,
-    firstTokenMs: 0,
-    tokenMs: 10,
-    padding: 0,
-    ballast: 0,
-    readPauseMs: 0,
-  },
-  seat: 0,
-  sentAt: 0,
-  reused: false,
-  status: 200,
-  firstTokenAt: 50,
-  tokens: 10,
-  deviation: undefined,
-  ending: "complete",
-  endedAt: 100,
-  detail: "",
-  code: "ok",
-};
 
 function answer(seat: number, endedAt: number): Asked {
   return { ...GOOD, seat, sentAt: endedAt - 50, endedAt };

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { findWeights } from "../../src/backends/embedded/weights.ts";
+import { EMBEDDED_MODEL as MODEL, embeddedJourney } from "../journey/embedded-model.ts";
 import { type Fleet, journey } from "../journey/fleet.ts";
 import { pythonWith } from "../python.ts";
 import { LLAMA_LIBRARY, LlamaServer } from "./llama-server.ts";
@@ -9,7 +10,6 @@ import { outcomeOf, SDK_CLIENTS } from "./sdk-clients.ts";
 
 /** A real small model, behind two kinds of backend: every dialect hears the same words. */
 
-const MODEL = "smollm2:135m";
 const QUESTION = { model: MODEL, prompt: "Once upon a time, there was a little girl who", tokens: 12 };
 const STAYS = new AbortController().signal;
 /** The first run of all fetches the weights and the libraries. */
@@ -64,19 +64,7 @@ async function askPython(url: string, heard: Map<string, string>, t: TestContext
   }
 }
 
-journey(
-  "the embedded model says the same through every client",
-  { posts: [], limitMs: LIMIT_MS },
-  async (fleet, t) => {
-    const worker = await fleet.addBareWorker({ SGNET_BACKENDS: "", SGNET_EMBEDDED_MODEL: "" });
-    if (!worker.story.includes(MODEL)) {
-      t.skip("this machine runs an LLM server, which is taken in place of the embedded model");
-      return;
-    }
-    await fleet.known(MODEL);
-    await assertSameWords(fleet, t);
-  },
-);
+embeddedJourney("the embedded model says the same through every client", assertSameWords);
 
 journey(
   "llama.cpp's own server says the same through every client",

@@ -1,6 +1,6 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { isObject, type Json, type JsonObject } from "../../src/core/json.ts";
+import { LocalServer } from "../local-server.ts";
 import type { Transcript } from "../transcript.ts";
 import { readTelling } from "./telling.ts";
 import type { Retold } from "./retell.ts";
@@ -24,29 +24,26 @@ export class RecordedServer {
   left = 0;
   readonly documents: Record<string, Json>;
   readonly #options: RecordedServerOptions;
-  readonly #server: Server;
+  readonly #server: LocalServer;
 
   private constructor(options: RecordedServerOptions) {
     this.#options = options;
     this.documents = { ...options.documents };
-    this.#server = createServer((request, response) => void this.#serve(request, response));
+    this.#server = new LocalServer((request, response) => void this.#serve(request, response));
   }
 
   static async start(options: RecordedServerOptions): Promise<RecordedServer> {
     const server = new RecordedServer(options);
-    await new Promise<void>((resolve) => server.#server.listen(0, "127.0.0.1", resolve));
+    await server.#server.listen();
     return server;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return this.#server.url;
   }
 
   async stop(): Promise<void> {
-    const closed = new Promise((resolve) => this.#server.once("close", resolve));
-    this.#server.close();
-    this.#server.closeAllConnections();
-    await closed;
+    await this.#server.stop();
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -1,23 +1,11 @@
 import assert from "node:assert/strict";
 import OpenAI from "openai";
 import { allDone, askAll, WAYS } from "./asked.ts";
-import { journey } from "./fleet.ts";
+import { EMBEDDED_MODEL as MODEL, embeddedJourney } from "./embedded-model.ts";
 
-const MODEL = "smollm2:135m";
-
-/** The weights are fetched on the first run of all. */
-const FIRST_RUN_MS = 600_000;
-
-journey(
+embeddedJourney(
   "a real model answers through gateway and worker, the same in both dialects",
-  { posts: [], limitMs: FIRST_RUN_MS },
   async (fleet, t) => {
-    const worker = await fleet.addBareWorker({ SGNET_BACKENDS: "", SGNET_EMBEDDED_MODEL: "" });
-    if (!worker.story.includes(MODEL)) {
-      t.skip("this machine runs an LLM server, which is taken in place of the embedded model");
-      return;
-    }
-    await fleet.known(MODEL);
     const question = { tokens: 24, prompt: "What is the capital of France?", model: MODEL };
     const ways = WAYS.filter((way) => way !== "ollama-generate");
     const streams = askAll(fleet.gateway, ways, { ...question, stream: true });

@@ -1,24 +1,11 @@
 import type { Backend } from "../../src/backends/backend.ts";
+import { BLANK_CARD } from "../../src/core/announcement.ts";
 import type { ModelCard } from "../../src/core/model.ts";
 import { Station } from "../../src/worker/station.ts";
 import type { StationOptions } from "../../src/worker/station.ts";
 
 /** What is known of the model `tiny`. */
-export const TINY_CARD: ModelCard = {
-  key: "tiny",
-  name: "tiny:latest",
-  modifiedAt: 0,
-  size: 0,
-  digest: "",
-  format: "",
-  family: "",
-  parameterSize: "",
-  quantization: "",
-  contextLength: 0,
-  capabilities: [],
-  ownedBy: "",
-  resident: true,
-};
+export const TINY_CARD: ModelCard = { ...BLANK_CARD, key: "tiny", name: "tiny:latest", resident: true };
 
 /** A station with the model `tiny`, whose backend runs nothing. */
 export function idleStation(slots: number, options: StationOptions = {}): Station {

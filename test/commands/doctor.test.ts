@@ -12,6 +12,7 @@ import { Keys } from "../../src/redis/keys.ts";
 import { judgeRedis } from "../../src/commands/doctor-redis.ts";
 import { checkNode } from "../../src/commands/doctor.ts";
 import { localUrl } from "../../src/commands/listening.ts";
+import { steadyPort } from "../redis/steady-port.ts";
 import { startStandIn } from "../stand-in.ts";
 import { newFolder, runCommand, startCommand } from "./command.ts";
 
@@ -29,7 +30,7 @@ describe("sgnet doctor", () => {
 
   it("finds nothing to fix where everything is right", async () => {
     const standIn = await startStandIn();
-    const redis = await startRedis({ dir: join(cwd, "redis"), port: 0 });
+    const redis = await startRedis({ dir: join(cwd, "redis"), port: await steadyPort() });
     const env = { REDIS_URL: redis.url, SGNET_BACKENDS: standIn.url, PORT: "0" };
     const { code, stdout } = await runCommand(["doctor"], { cwd, env });
     await redis.stop();
@@ -66,7 +67,7 @@ describe("sgnet doctor", () => {
   });
 
   it("tells models with timeouts that no worker has offered", async () => {
-    const redis = await startRedis({ dir: join(cwd, "redis-of-models"), port: 0 });
+    const redis = await startRedis({ dir: join(cwd, "redis-of-models"), port: await steadyPort() });
     try {
       const connection = await connect(redis.url, "test");
       await connection.command("ZADD", new Keys("sgnet").models(), "1", "llama3:70b");
@@ -84,7 +85,7 @@ describe("sgnet doctor", () => {
   });
 
   it("finds the gateway that runs on this machine, wherever it listens", async () => {
-    const redis = await startRedis({ dir: join(cwd, "redis-of-gateway"), port: 0 });
+    const redis = await startRedis({ dir: join(cwd, "redis-of-gateway"), port: await steadyPort() });
     const gateway = startCommand(["gateway"], { cwd, env: { REDIS_URL: redis.url, PORT: "0" } });
     try {
       const port = await gateway.see(/gateway is ready.*"port":(\d+)/);
@@ -104,7 +105,7 @@ describe("sgnet doctor", () => {
   });
 
   it("compares the clocks of this machine and of the fleet with that of Redis", async () => {
-    const redis = await startRedis({ dir: join(cwd, "redis-of-clocks"), port: 0 });
+    const redis = await startRedis({ dir: join(cwd, "redis-of-clocks"), port: await steadyPort() });
     try {
       const connection = await connect(redis.url, "test");
       const now = Date.now();

@@ -37,16 +37,6 @@ export async function serve(t: TestContext, options: Partial<HttpOptions> = {}):
   return server;
 }
 
-/** A port that was free a moment ago, for tests that listen on one port twice. */
-export async function freePort(): Promise<number> {
-  const probe = net.createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address() as net.AddressInfo;
-  probe.close();
-  await once(probe, "close");
-  return port;
-}
-
 /** A raw connection that keeps what it receives. */
 export class RawClient {
   readonly socket: net.Socket;

@@ -5,7 +5,8 @@ import { describe, it, type TestContext } from "node:test";
 
 import { Fault } from "../../src/core/fault.ts";
 import type { Handler, HttpReply, Route } from "../../src/gateway/http.ts";
-import { echo, freePort, RawClient, serve, signal } from "./http-rig.ts";
+import { steadyPort } from "../redis/steady-port.ts";
+import { echo, RawClient, serve, signal } from "./http-rig.ts";
 
 function post(path: string, handler: Handler): Route {
   return { method: "POST", path, handler };
@@ -416,7 +417,7 @@ describe("listening", () => {
   });
 
   it("shares a port when asked to", async (t) => {
-    const port = await freePort();
+    const port = await steadyPort();
     await serve(t, { share: true, port });
     assert.equal((await serve(t, { share: true, port })).port, port);
     await refusal(t, { port });
@@ -443,7 +444,7 @@ describe("listening", () => {
   it("closes with every connection, and open replies see an abort", async (t) => {
     const came = signal();
     const aborted = signal();
-    const port = await freePort();
+    const port = await steadyPort();
     const server = await serve(t, {
       port,
       fallback: (_request, reply) => {

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { atExit } from "../journey/last-rites.ts";
 import { until } from "../journey/until.ts";
+import { steadyPort } from "../redis/steady-port.ts";
 
 const RULES = join(import.meta.dirname, "../../grafana/prometheus/rules.yml");
 
@@ -47,7 +47,7 @@ export class Prometheus {
         everyS,
       ),
     );
-    const address = `127.0.0.1:${await freePort()}`;
+    const address = `127.0.0.1:${await steadyPort()}`;
     const args = [
       `--config.file=${config}`,
       `--storage.tsdb.path=${join(dir, "data")}`,
@@ -113,14 +113,4 @@ function configFor(targets: readonly string[], everyS: number): string {
       },
     ],
   });
-}
-
-/** A port that was free a moment ago: Prometheus cannot choose one itself. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

@@ -115,7 +115,7 @@ test(
       const queries = allQueries();
       for (const { at, name, expr } of queries) {
         if (MAY_BE_EMPTY.has(name)) await prometheus.query(expr);
-        else await until(`${at}: ${expr}`, async () => (await prometheus.query(expr)).length > 0, 40_000);
+        else await until(`${at}: ${expr}`, async () => (await prometheus.query(expr)).length > 0);
       }
       const rules = await until("evaluated rules", async () => {
         const all = await prometheus.rules();

@@ -1,6 +1,7 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type RedisChild, startRedis } from "../../src/admin/redis-child.ts";
+import { steadyPort } from "../redis/steady-port.ts";
 import { atExit } from "./last-rites.ts";
 
 /** A Redis of one test, on a port it keeps: it can be killed and started again, with or without its data. */
@@ -20,7 +21,7 @@ export class RedisServer {
   }
 
   static async start(dir: string): Promise<RedisServer> {
-    return new RedisServer(dir, await startRedis({ dir, port: 0 }));
+    return new RedisServer(dir, await startRedis({ dir, port: await steadyPort() }));
   }
 
   get port(): number {

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
-import { freePort } from "../../src/admin/free-port.ts";
 import { findProgram } from "../../src/config/environment.ts";
 import { runCommand } from "../commands/command.ts";
 import { BareServer } from "../redis/bare-server.ts";
 import { makeAuthority, makeCertificate } from "../redis/certificates.ts";
+import { steadyPort } from "../redis/steady-port.ts";
 import { allDone, askAll, assertAnswered, WAYS } from "./asked.ts";
 import { type Fleet, type FleetRedis, journey } from "./fleet.ts";
 import { until } from "./until.ts";
@@ -14,7 +14,7 @@ const NAME = "redis.test";
 /** A Redis that speaks TLS to those that have a certificate of its authority, and plainly to the test. */
 async function tlsRedis(dir: string): Promise<FleetRedis> {
   mkdirSync(dir, { recursive: true });
-  const port = await freePort("127.0.0.1");
+  const port = await steadyPort();
   const authority = makeAuthority(dir, "authority");
   const own = makeCertificate(dir, authority, { name: "redis", altName: `DNS:${NAME}` });
   const client = makeCertificate(dir, authority, { name: "client", altName: "DNS:client.test" });

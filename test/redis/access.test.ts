@@ -3,7 +3,6 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { freePort } from "../../src/admin/free-port.ts";
 import { findProgram } from "../../src/config/environment.ts";
 import { loadSettings } from "../../src/config/load.ts";
 import type { Settings } from "../../src/config/settings.ts";
@@ -15,6 +14,7 @@ import { refusalOf } from "../../src/redis/refusal.ts";
 import { openLog } from "../../src/telemetry/log.ts";
 import { eventually } from "../commands/command.ts";
 import { BareServer } from "./bare-server.ts";
+import { steadyPort } from "./steady-port.ts";
 import { makeAuthority, makeCertificate, type Pair } from "./certificates.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "sgnet-access-"));
@@ -146,7 +146,7 @@ describe("TLS to Redis", { skip: NO_OPENSSL }, () => {
     stranger = makeAuthority(tlsDir, "stranger");
     const pair = makeCertificate(tlsDir, authority, { name: "redis", altName: "DNS:redis.test" });
     client = makeCertificate(tlsDir, authority, { name: "client", altName: "DNS:client.test" });
-    tlsPort = await freePort("127.0.0.1");
+    tlsPort = await steadyPort();
     const own = ["--tls-cert-file", pair.cert, "--tls-key-file", pair.key];
     const rest = ["--tls-ca-cert-file", authority.cert, "--tls-auth-clients", "yes"];
     server = await BareServer.start({ dir: tlsDir, args: ["--tls-port", String(tlsPort), ...own, ...rest] });

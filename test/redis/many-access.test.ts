@@ -3,13 +3,13 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import { freePort } from "../../src/admin/free-port.ts";
 import { findProgram } from "../../src/config/environment.ts";
 import { connect } from "../../src/redis/connect.ts";
 import { refusalOf } from "../../src/redis/refusal.ts";
 import { until } from "../journey/until.ts";
 import { makeAuthority, makeCertificate } from "./certificates.ts";
 import { RedisNode } from "./redis-node.ts";
+import { steadyPort } from "./steady-port.ts";
 
 const NO_OPENSSL = findProgram(["openssl"]) === undefined && "there is no openssl on PATH";
 const DATA = { login: ":data", access: {} };
@@ -34,7 +34,7 @@ describe("passwords and certificates", () => {
     mkdirSync(tlsDir);
     const authority = makeAuthority(tlsDir, "authority");
     const pair = makeCertificate(tlsDir, authority, { name: "redis", altName: "DNS:redis.test" });
-    const tlsPort = await freePort("127.0.0.1");
+    const tlsPort = await steadyPort();
     const tls = ["--tls-port", String(tlsPort), "--tls-cert-file", pair.cert, "--tls-key-file", pair.key];
     const more = ["--tls-ca-cert-file", authority.cert, "--tls-cluster", "yes"];
     const cluster = ["--cluster-enabled", "yes", "--requirepass", "data"];

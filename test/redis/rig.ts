@@ -6,6 +6,7 @@ import type { RedisChild } from "../../src/admin/redis-child.ts";
 import { connect } from "../../src/redis/connect.ts";
 import type { Connection } from "../../src/redis/connection.ts";
 import { Keys } from "../../src/redis/keys.ts";
+import { steadyPort } from "./steady-port.ts";
 
 /** A real Redis for the tests of one file, and a connection to it. */
 export interface RedisRig {
@@ -19,7 +20,7 @@ export interface RedisRig {
 
 export async function openRedisRig(): Promise<RedisRig> {
   const dir = await mkdtemp(path.join(tmpdir(), "sgnet-redis-"));
-  const server = await startRedis({ dir, port: 0, persistent: false });
+  const server = await startRedis({ dir, port: await steadyPort(), persistent: false });
   const open: Connection[] = [];
   const more = async (): Promise<Connection> => {
     const connection = await connect(server.url, "test");

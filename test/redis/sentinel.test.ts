@@ -36,11 +36,14 @@ describe("a connection by way of Sentinel", () => {
     const connection = await opened();
     const messages = await many.listen();
     const moves = movesOf(connection);
+    let breaks = 0;
+    connection.onDown(() => (breaks += 1));
     const old = await many.rig.master();
     assert.equal(await many.rig.sentinels[1]?.tell("SENTINEL", "FAILOVER", "mymaster"), "OK");
     await until("another name", async () => (await many.rig.master()) !== old);
     await until("a connection to it", () => moves.length > 0);
     t.mock.timers.reset();
+    assert.equal(breaks, 0, "the old one goes on as a master for eight seconds, then it hangs up");
     assert.deepEqual(moves, [true]);
     await connection.command("SET", "key", "new");
     assert.equal(String(await (await many.rig.master()).ask("GET", "key")), "new");

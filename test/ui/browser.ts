@@ -27,6 +27,9 @@ const FLAGS = [
   "--disable-sync",
 ];
 
+/** Judges nobody: what takes longer hangs. */
+const LIMIT_MS = 120_000;
+
 export interface Visit {
   readonly page: Page;
   /** What the console said of errors and warnings, uncaught errors included. */
@@ -45,7 +48,9 @@ export async function openPage(options: BrowserContextOptions = {}): Promise<Vis
     ...options,
     ...(CHROMIUM === undefined ? {} : { executablePath: CHROMIUM }),
     args: [...FLAGS, ...sandbox],
+    timeout: LIMIT_MS,
   });
+  context.setDefaultTimeout(LIMIT_MS);
   const page = context.pages()[0] ?? (await context.newPage());
   const complaints: string[] = [];
   const requested: string[] = [];

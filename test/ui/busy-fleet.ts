@@ -26,25 +26,33 @@ export async function startBusyFleet(env: Readonly<Record<string, string>> = {})
 }
 
 export interface Load {
-  /** Hangs all requests up and resolves when that is done. */
+  /** Hangs all requests up and resolves when that is done. Rejects when a gateway has answered nobody for some time. */
   stop(): Promise<void>;
 }
 
 /** Keeps asking: some clients in a loop for each model, and one for a model that nobody has. */
 export function startLoad(gateway: string, clients: Readonly<Record<string, number>>): Load {
   const leave = new AbortController();
-  const loops = Object.entries(clients).flatMap(([model, count]) =>
-    Array.from({ length: count }, (_none, index) =>
-      askOnAndOn({ gateway, model, index, signal: leave.signal }),
+  const loops = Promise.all(
+    Object.entries(clients).flatMap(([model, count]) =>
+      Array.from({ length: count }, async (_none, index) =>
+        askOnAndOn({ gateway, model, index, signal: leave.signal }),
+      ),
     ),
   );
+  // Told when it is stopped.
+  loops.catch(() => undefined);
   return {
     stop: async () => {
       leave.abort();
-      await Promise.all(loops);
+      await loops;
     },
   };
 }
+
+/** Failures in a row after which a client gives its gateway up, and the pause before it tries again, ms. */
+const MOST_FAILURES = 40;
+const PAUSE_MS = 250;
 
 const PATHS = ["/v1/chat/completions", "/api/chat", "/v1/messages"];
 
@@ -56,6 +64,7 @@ async function askOnAndOn(client: {
 }): Promise<void> {
   const { gateway, model, index, signal } = client;
   const path = PATHS[index % PATHS.length] ?? "";
+  let failures = 0;
   while (!signal.aborted) {
     try {
       const response = await fetch(`${gateway}${path}`, {
@@ -70,9 +79,13 @@ async function askOnAndOn(client: {
         signal,
       });
       await response.text();
+      failures = 0;
       if (!response.ok) await delay(900, undefined, { signal });
-    } catch {
-      // Hung up: the loop ends.
+    } catch (error) {
+      if (signal.aborted) return;
+      failures += 1;
+      if (failures === MOST_FAILURES) throw new Error(`${gateway} answers nobody`, { cause: error });
+      await delay(PAUSE_MS);
     }
   }
 }

@@ -106,8 +106,11 @@ describe("the live page", { skip: NO_BROWSER, timeout: 600_000 }, () => {
       await page.keyboard.press("Tab");
       await page.keyboard.type("hello");
       await page.keyboard.press("Tab");
+      const { behaviour } = fleet.post(0).standIn;
+      behaviour.tokenMs = 500;
       await page.keyboard.press("Enter");
       await page.locator("#chat-state", { hasText: "first token" }).waitFor();
+      behaviour.tokenMs = 5;
       await page.locator("#chat-state", { hasText: /^120 tokens in/ }).waitFor();
       assert.match((await page.locator("#chat-answer").textContent()) ?? "", /^t0 t1 t2 .* t119 ?$/);
       assert.deepEqual(await page.evaluate(FAINT), [], "contrast AA");
@@ -121,12 +124,13 @@ describe("the live page", { skip: NO_BROWSER, timeout: 600_000 }, () => {
       await page.goto(`${fleet.gateway.url}/ui`);
       await page.getByLabel("Model", { exact: true }).selectOption("tiny");
       await page.getByLabel("Message").fill("hello");
+      standIn.behaviour.tokenMs = 500;
       await page.getByRole("button", { name: "Send" }).click();
       await page.locator("#chat-answer", { hasText: "t3" }).waitFor();
       await page.getByRole("button", { name: "Stop" }).click();
       await standIn.waitFor("aborted");
       await page.getByText("stopped").waitFor();
-      standIn.behaviour.dieAfter = 5;
+      Object.assign(standIn.behaviour, { tokenMs: 5, dieAfter: 5 });
       await page.getByRole("button", { name: "Send" }).click();
       await page.locator("#chat-state", { hasText: "That failed" }).waitFor();
     });
@@ -155,14 +159,16 @@ describe("the live page", { skip: NO_BROWSER, timeout: 600_000 }, () => {
 /** Drains the only worker of a model, while it runs two requests. */
 async function drainWhileItWorks(fleet: Fleet, page: Visit["page"]): Promise<void> {
   const totals = page.locator("#totals");
+  // What it runs lasts until all has been seen.
+  fleet.post(1).standIn.behaviour.tokenMs = 2000;
   const load = startLoad(fleet.gateway.url, { "mistral-small-24b": 2 });
   try {
-    await totals.filter({ hasText: /Slots busy[12] \/ 14Waiting/ }).waitFor({ timeout: 10_000 });
+    await totals.filter({ hasText: /Slots busy[12] \/ 14Waiting/ }).waitFor();
     const workers = await listWorkers(fleet.probe, fleet.keys);
     const leaving = workers.find(({ backends }) => backends.some(({ kind }) => kind === "openai"));
     await page.getByRole("button", { name: `Drain ${leaving?.id}` }).click();
     await page.locator("#nodes .pill", { hasText: "draining" }).waitFor();
-    await totals.filter({ hasText: /Slots busy0 \/ 6Finishing[12]Waiting/ }).waitFor({ timeout: 10_000 });
+    await totals.filter({ hasText: /Slots busy0 \/ 6Finishing[12]Waiting/ }).waitFor();
   } finally {
     await load.stop();
   }

@@ -1,18 +1,18 @@
 import { Fault } from "../core/fault.ts";
 import type { FaultCode } from "../core/fault.ts";
 import { sendPathFault } from "./fault-reply.ts";
-import type { Guard, Handler, Headers } from "./http.ts";
+import type { Guard, Handler, Headers, HttpRequest } from "./http.ts";
 import type { Keyring } from "./keyring.ts";
 import { isSameOrigin } from "./origin.ts";
 import type { OriginPolicy } from "./origin.ts";
 import { plainIdHeaders } from "./request-id.ts";
+import type { OnTurnedAway } from "./turned-away.ts";
 import { asksForPage } from "./ui.ts";
 
 export interface DoorOptions {
   readonly origins: OriginPolicy;
   readonly keyring: Keyring;
-  /** A request was turned away. */
-  readonly onRefused: (code: FaultCode) => void;
+  readonly onRefused: OnTurnedAway;
 }
 
 /** Paths for probes and scrapers: served without a key. */
@@ -63,22 +63,22 @@ const PREFLIGHT: Headers = [
  * allowed page carry its CORS headers whatever becomes of the request.
  */
 export function buildGuard({ origins, keyring, onRefused }: DoorOptions): Guard {
-  const forbid = (code: FaultCode): Handler => {
-    onRefused(code);
+  const forbid = (code: FaultCode, request: HttpRequest): Handler => {
+    onRefused(code, request);
     return forbidden;
   };
   return (request, reply) => {
     const { headers, method, path } = request;
     const { origin, host } = headers;
-    if (!origins.allowsHost(host)) return forbid("host_forbidden");
+    if (!origins.allowsHost(host)) return forbid("host_forbidden", request);
     if (origin !== "" && !isSameOrigin(origin, host)) {
-      if (!origins.allowsOrigin(origin)) return forbid("origin_forbidden");
+      if (!origins.allowsOrigin(origin)) return forbid("origin_forbidden", request);
       reply.addHeaders(corsHeaders(origin));
       // A preflight never carries a key.
       if (method === "OPTIONS") return preflight;
     }
     if (keyring.isClient(headers) || OPEN_PATHS.has(path) || asksForPage(request)) return undefined;
-    onRefused("unauthorized");
+    onRefused("unauthorized", request);
     return unauthorized;
   };
 }

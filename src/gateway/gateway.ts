@@ -31,10 +31,12 @@ import type { MetricsPages } from "./metrics-pages.ts";
 import { Observatory } from "./observatory.ts";
 import { OriginPolicy } from "./origin.ts";
 import { byThePorch, Porch } from "./porch.ts";
-import { buildFallback, buildNoRoom, buildRefusals, buildRoutes } from "./routes.ts";
+import { buildFallback, buildRefusals, buildRoutes } from "./routes.ts";
 import { ShowView } from "./show-view.ts";
 import { Switchboard } from "./switchboard.ts";
 import { TaskSpans } from "./task-spans.ts";
+import { turnedAwayTo } from "./turned-away.ts";
+import type { OnTurnedAway } from "./turned-away.ts";
 import { openUi } from "./ui.ts";
 import { loadUws } from "./uws.ts";
 
@@ -137,9 +139,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     maxBodyBytes: settings.maxBodyBytes,
     routes,
     fallback: buildFallback(routes),
-    ...buildRefusals(settings.maxBodyBytes),
-    bodies: heldBodies(settings, metrics),
-    guard: guardOf(settings, keyring, metrics),
+    ...turnAway({ settings, log, metrics, keyring }),
   });
   const presence = startPresence({ assembly, keys, commands, board, server, observatory, version, metrics });
   log.info("gateway is ready", { host: settings.host, port: server.port, tag });
@@ -183,26 +183,27 @@ function openManagement(parts: {
   return [...orders, ...adminRoutes({ connection: commands, keys, keyring, catalogue, board })];
 }
 
-/** The bodies in memory, bounded and shown. */
-function heldBodies(settings: Settings, metrics: GatewayMetrics): NonNullable<HttpOptions["bodies"]> {
+/** What keeps requests out before their endpoint is looked at. The room for bodies in memory is bounded and shown. */
+function turnAway(parts: {
+  settings: Settings;
+  log: Log;
+  metrics: GatewayMetrics;
+  keyring: Keyring;
+}): Pick<HttpOptions, "tooLarge" | "malformed" | "bodies" | "guard"> {
+  const { settings, log, metrics, keyring } = parts;
+  const onRefused = turnedAwayTo({ log, metrics });
+  const { tooLarge, malformed, noRoom } = buildRefusals(settings.maxBodyBytes, onRefused);
   const allowance = new Allowance(settings.maxBodiesBytes, systemAmbient.mono);
   metrics.observe("request_bodies_bytes", "Bytes of request bodies held in memory", () => allowance.used);
-  const noRoom = buildNoRoom((code) => {
-    metrics.rejected("none", code);
-  });
-  return { allowance, noRoom };
+  const guard = guardOf(settings, keyring, onRefused);
+  return { tooLarge, malformed, bodies: { allowance, noRoom }, guard };
 }
 
-function guardOf(settings: Settings, keyring: Keyring, metrics: GatewayMetrics): Guard {
+function guardOf(settings: Settings, keyring: Keyring, onRefused: OnTurnedAway): Guard {
   const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
   const own = [hostname(), ...addresses.map(({ address }) => address)];
-  return buildGuard({
-    origins: new OriginPolicy({ origins: settings.origins, listen: settings.host, own }),
-    keyring,
-    onRefused: (code) => {
-      metrics.rejected("none", code);
-    },
-  });
+  const origins = new OriginPolicy({ origins: settings.origins, listen: settings.host, own });
+  return buildGuard({ origins, keyring, onRefused });
 }
 
 async function openConnection(assembly: Assembly, role: string): Promise<Connection> {

@@ -17,9 +17,21 @@ export function idHeaders(dialect: Dialect, requestId: string): Headers {
   return dialect === "anthropic" ? [id, ["request-id", requestId]] : [id];
 }
 
-/** The same for a request that becomes no task, and so has no other id than its client's or a new one. */
-export function plainIdHeaders({ headers, path }: HttpRequest): Headers {
-  return idHeaders(dialectOfPath(path), cleanRequestId(headers.requestId) ?? randomUUID());
+/** The same for a request that becomes no task. */
+export function plainIdHeaders(request: HttpRequest): Headers {
+  return idHeaders(dialectOfPath(request.path), plainId(request));
+}
+
+/** For reply and log line have the same. */
+const made = new WeakMap<HttpRequest, string>();
+
+/** The id of a request that becomes no task, and so has no other than its client's or a new one. */
+export function plainId(request: HttpRequest): string {
+  const id = cleanRequestId(request.headers.requestId) ?? made.get(request);
+  if (id !== undefined) return id;
+  const fresh = randomUUID();
+  made.set(request, fresh);
+  return fresh;
 }
 
 /** Anthropic's clients know the paths below /v1/messages, OpenAI's the rest of /v1. */

@@ -1,4 +1,5 @@
 import { Fault, toFault } from "../core/fault.ts";
+import type { FaultCode, FaultOptions } from "../core/fault.ts";
 import type { Endpoint } from "../core/task.ts";
 import { TASK_ROUTES } from "../protocols/catalogue.ts";
 import { modelBody, modelsBody, tagsBody, versionBody } from "../protocols/listings.ts";
@@ -6,6 +7,7 @@ import type { Catalogue } from "./catalogue.ts";
 import { faultHeaders, sendPathFault, sendUnknownPath } from "./fault-reply.ts";
 import type { Handler, Headers, HttpOptions, HttpReply, HttpRequest, Route } from "./http.ts";
 import { plainIdHeaders } from "./request-id.ts";
+import type { OnTurnedAway } from "./turned-away.ts";
 import { asksForPage } from "./ui.ts";
 import type { Ui } from "./ui.ts";
 
@@ -155,31 +157,28 @@ export function buildFallback(routes: readonly Route[]): Handler {
   };
 }
 
-/** What answers bodies that are not read. */
-export function buildRefusals(maxBytes: number): Pick<HttpOptions, "tooLarge" | "malformed"> {
-  return { tooLarge: buildTooLarge(maxBytes), malformed };
+/** What answers bodies that are not read, or have no room beside those that are held already. */
+export interface BodyRefusals extends Pick<HttpOptions, "tooLarge" | "malformed"> {
+  readonly noRoom: (retryAfterSeconds: number) => Handler;
 }
 
-/** Answers a body above the limit. */
-function buildTooLarge(maxBytes: number): Handler {
-  return (request, reply) => {
-    const fault = new Fault("request_too_large", `the request body is larger than ${maxBytes} bytes`);
-    sendPathFault(request, reply, fault);
+/** @param maxBytes of a body */
+export function buildRefusals(maxBytes: number, onRefused: OnTurnedAway): BodyRefusals {
+  const refuse = (code: FaultCode, message: string, options: FaultOptions = {}): Handler => {
+    return (request, reply) => {
+      onRefused(code, request);
+      sendPathFault(request, reply, new Fault(code, message, options));
+    };
   };
-}
-
-/** Answers a request that does not tell clearly how long its body is. */
-const malformed: Handler = (request, reply) => {
-  const message = "the request must tell the length of its body once: as digits, or as chunked";
-  sendPathFault(request, reply, new Fault("invalid_request", message));
-};
-
-/** Answers a request whose body has no room beside those that are held already. */
-export function buildNoRoom(onRefused: (code: string) => void): (retryAfter: number) => Handler {
-  return (retryAfter) => (request, reply) => {
-    const message = "server busy, please try again.  maximum bytes of requests exceeded";
-    const fault = new Fault("overloaded", message, { retryAfter });
-    onRefused(fault.code);
-    sendPathFault(request, reply, fault);
+  return {
+    tooLarge: refuse("request_too_large", `the request body is larger than ${maxBytes} bytes`),
+    malformed: refuse(
+      "invalid_request",
+      "the request must tell the length of its body once: as digits, or as chunked",
+    ),
+    noRoom: (retryAfter) =>
+      refuse("overloaded", "server busy, please try again.  maximum bytes of requests exceeded", {
+        retryAfter,
+      }),
   };
 }

@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { buildFallback, buildRefusals } from "../../src/gateway/routes.ts";
+import { turnedAwayTo } from "../../src/gateway/turned-away.ts";
+import { openLog } from "../../src/telemetry/log.ts";
+import { serve } from "./http-rig.ts";
+
+const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;
+
+describe("a request whose body is not taken", () => {
+  it("is counted, and has a log line with the id that its client was told", async (t) => {
+    const lines: string[] = [];
+    const counted: string[] = [];
+    const log = openLog({ level: "info", format: "json", write: (line) => void lines.push(line) });
+    const metrics = {
+      rejected: (endpoint: string, code: string) => void counted.push(`${endpoint} ${code}`),
+    };
+    const { tooLarge } = buildRefusals(10, turnedAwayTo({ log, metrics }));
+    const fallback = buildFallback([]);
+    const server = await serve(t, { routes: [], fallback, tooLarge, maxBodyBytes: 10 });
+    const ask = async (headers: Record<string, string>): Promise<string> => {
+      const url = `http://127.0.0.1:${server.port}/v1/${"x".repeat(300)}`;
+      const reply = await fetch(url, { method: "POST", headers, body: "x".repeat(11) });
+      assert.equal(reply.status, 413);
+      return reply.headers.get("x-request-id") ?? "";
+    };
+    const made = await ask({});
+    assert.match(made, UUID);
+    assert.equal(await ask({ "x-request-id": "mine" }), "mine");
+    assert.deepEqual(counted, ["none request_too_large", "none request_too_large"]);
+    const told = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    assert.deepEqual(
+      told.map(({ request }) => request),
+      [made, "mine"],
+    );
+    const { time: _time, ...line } = told[1] ?? {};
+    const path = `/v1/${"x".repeat(196)}`;
+    assert.deepEqual(line, {
+      level: "info",
+      message: "request",
+      request: "mine",
+      method: "POST",
+      path,
+      status: 413,
+      code: "request_too_large",
+      totalMs: 0,
+    });
+  });
+});

@@ -118,7 +118,7 @@ describe("sgnet up", () => {
   });
 
   it("stops all its gateways at once: while one drains no other takes requests", LINUX, async () => {
-    const command = up("--processes", "2", "--drain-grace-ms", "1000", "--log-format", "json");
+    const command = up("--processes", "2", "--drain-grace-ms", "5000", "--log-format", "json");
     await urlOf(command);
     command.child.kill("SIGTERM");
     assert.equal(await command.ended, 0);

@@ -284,7 +284,7 @@ describe("a worker", () => {
     const server = await badServer(t, () => {});
     const well = (): boolean => server.taken === 0;
     await workFor(t, `https://127.0.0.1:${server.port}`, { deliveryLimit: 3, well });
-    const answer = ask({ limits: { connectMs: 200 } });
+    const answer = ask({ limits: { connectMs: 4000 } });
     await until("a try", () => server.taken > 0);
     const standIn = await startStandIn({ speaks: "ollama" });
     t.after(() => standIn.stop());

@@ -63,8 +63,11 @@ export class BenchTarget {
     const { path, field, name } = this.#api.list;
     const response = await this.#request({ path, body: "" }, "GET");
     const text = Buffer.concat(await response.toArray()).toString();
-    if (response.statusCode !== 200)
-      throw new Error(`${this.#options.url} answers ${path} with ${response.statusCode}.`);
+    const { statusCode } = response;
+    if (statusCode !== 200) {
+      const advice = statusCode === 401 ? ": it wants a key, --api-key or SGNET_API_KEY" : "";
+      throw new Error(`${this.#options.url} answers ${path} with ${statusCode}${advice}.`);
+    }
     const list = parsed(text);
     const models = isObject(list) ? list[field] : undefined;
     const [first] = Array.isArray(models) ? models : [];

@@ -49,6 +49,7 @@ export class Reporter {
       worker: exchange.worker,
       status: outcome.status,
       code,
+      leftIn: outcome.leftIn,
       queueMs: rounded(queueMs),
       firstByteMs: rounded(outcome.firstByteMs),
       totalMs: Math.round(outcome.totalMs),

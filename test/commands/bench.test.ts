@@ -96,6 +96,13 @@ describe("sgnet bench", () => {
     assert.doesNotMatch(stdout, /first token/);
   });
 
+  it("asks for a key where one is wanted", async () => {
+    const keyless = { cwd: folder.path, env: { ...env, SGNET_API_KEY: "" } };
+    const { code, stderr } = await runCommand(["bench", url, "--requests", "1"], keyless);
+    assert.equal(code, 1);
+    assert.match(stderr, /answers \/api\/tags with 401: it wants a key, --api-key or SGNET_API_KEY\.$/m);
+  });
+
   it("counts what failed by its code, and tells by its own", async () => {
     const { code, stdout } = await bench("--model", "nobody-has-it", "--requests", "3", "--clients", "1");
     assert.equal(code, 1);

@@ -61,6 +61,16 @@ describe("the log line of a request", () => {
     assert.ok(plain !== undefined && !("traceId" in plain));
   });
 
+  it("says in which phase its client left", () => {
+    const fault = new Fault("cancelled", "the client left");
+    const [left, whole] = linesOf((reporter) => {
+      reporter.ended(exchangeOf("g.1").exchange, { ...OUTCOME, status: 499, fault, leftIn: "queued" });
+      reporter.ended(exchangeOf("g.2").exchange, OUTCOME);
+    });
+    assert.deepEqual([left?.["code"], left?.["leftIn"]], ["cancelled", "queued"]);
+    assert.ok(whole !== undefined && !("leftIn" in whole));
+  });
+
   it("is written for one that was refused, too", () => {
     const fault = new Fault("model_not_found", "model 'none' not found");
     const ids = { task: "g.3", request: "mine", endpoint: "openai-chat" } as const;

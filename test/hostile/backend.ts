@@ -29,6 +29,11 @@ export class HostileBackend {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
+  /** Connections now. */
+  get open(): number {
+    return this.#sockets.size;
+  }
+
   async stop(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     this.#server.close();
@@ -61,6 +66,14 @@ export function sends(...pieces: readonly (string | Buffer)[]): Deed {
     socket.setNoDelay(true);
     for (const piece of pieces) socket.write(piece);
     socket.end();
+  };
+}
+
+/** Writes pieces and keeps the connection. */
+export function says(...pieces: readonly (string | Buffer)[]): Deed {
+  return (socket) => {
+    socket.setNoDelay(true);
+    for (const piece of pieces) socket.write(piece);
   };
 }
 

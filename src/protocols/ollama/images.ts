@@ -4,10 +4,12 @@ import { refusal } from "../fields.ts";
 
 /** The media types a data URL may announce, with or without parameters; `data:;base64,` has none. */
 const DATA_URL = /^data:([^;,]*)(?:;[^;,]*)*;base64,/i;
+/** A data URL's head fits in here; the rest can be megabytes, which the pattern must not see: it would fill the stack. */
+const DATA_URL_HEAD = 256;
 
 /** Base64 without a data-URL prefix: Ollama takes no prefix, many clients send one all the same. */
 export function stripDataUrl(image: string): string {
-  return image.startsWith("data:") ? image.replace(DATA_URL, "") : image;
+  return image.slice(DATA_URL.exec(image.slice(0, DATA_URL_HEAD))?.[0].length ?? 0);
 }
 
 /** A picture (or sound: Ollama carries it in `images` too) as clients of Ollama send it. Throws 400. */
@@ -17,7 +19,7 @@ export function readImage(image: string): ContentPart {
   const head = Buffer.from(base64.slice(0, 24), "base64");
   const format = audioFormat(head);
   if (format !== undefined) return { type: "audio", format, base64 };
-  const announced = DATA_URL.exec(image.slice(0, 100))?.[1];
+  const announced = DATA_URL.exec(image.slice(0, DATA_URL_HEAD))?.[1];
   return { type: "image", mime: imageType(head) ?? (announced || "application/octet-stream"), base64 };
 }
 

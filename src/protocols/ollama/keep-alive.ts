@@ -1,14 +1,19 @@
 import type { Json } from "../../core/json.ts";
 import { refusal } from "../fields.ts";
 
-/** Go's time.ParseDuration. */
-const DURATION = /^[+-]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/;
-const UNITLESS = /^[+-]?(?:\d+\.?\d*|\.\d+)$/;
+/** Go's time.ParseDuration. Digits match in one way only: in two, a long number costs the square of its length. */
+const DURATION = /^[+-]?(?:0|(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/;
+const UNITLESS = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)$/;
+/** Longer ones would take more stack than there is, and nobody means them. */
+const MOST_CHARACTERS = 256;
 
 /** Checks a `keep_alive`: seconds or a Go duration. Throws `invalid_request` with Ollama's words. */
 export function readKeepAlive(value: Json | undefined): number | string | undefined {
   if (value === undefined || typeof value === "number") return value;
   if (typeof value !== "string") throw refusal(`Unsupported type: '${goType(value)}'`);
+  if (value.length > MOST_CHARACTERS) {
+    throw refusal(`time: invalid duration ${JSON.stringify(value.slice(0, MOST_CHARACTERS))}`);
+  }
   if (DURATION.test(value)) return value;
   const text = JSON.stringify(value);
   throw refusal(

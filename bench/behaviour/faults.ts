@@ -11,14 +11,11 @@ const AT_ONCE = 10;
 /** A lease (10 s) and more; no healthy reply takes a fifth of this. */
 const LIMIT_MS = 15_000;
 const REVIVAL_LIMIT_S = 25;
-/** In the first one and a half leases after a start of Redis nothing is taken over (docs/guarantees.md). */
-const SETTLED_MS = 16_000;
 
 /** Brings each fault upon one of the rig's two backends. Nothing of the direct way, which has one. */
 export async function faultFindings(rig: Rig): Promise<readonly Finding[]> {
   const [victim] = rig.backends;
   if (victim === undefined || rig.leg.name === "direct") return [];
-  if (rig.leg.name === "gateway") await sleep(SETTLED_MS);
   const found: Finding[] = [];
   for (const [figure, look] of LOOKS) {
     found.push({ case: "M6 one of two backends", figure, leg: rig.leg.name, text: await look(rig, victim) });

@@ -84,6 +84,7 @@ export function tellOpen(id: string, { queued, reply }: OpenTask, now: number): 
 function holdState({ hold }: QueuedEntry): string {
   if (hold === undefined) return "waiting in the queue";
   const again = hold.deliveries > 1 ? `, delivery ${hold.deliveries}` : "";
+  if (hold.handedBack) return `handed back by ${hold.worker}, waiting for another try`;
   return `claimed by ${hold.worker}, last heard of ${duration(hold.idleMs)} ago${again}`;
 }
 

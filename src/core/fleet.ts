@@ -70,7 +70,7 @@ export interface GatewayAnnouncement {
 export interface QueueReading {
   /** Model key. */
   readonly model: string;
-  /** Tasks queued and not claimed. */
+  /** Tasks queued and not claimed, or handed back. */
   readonly waiting: number;
   /** How long the first of these has waited, ms; 0 when none waits. */
   readonly oldestWaitMs: number;

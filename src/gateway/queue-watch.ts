@@ -2,7 +2,9 @@ import { Fault } from "../core/fault.ts";
 import { isOver } from "../core/phase.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
-import { isQueued, pendingMs } from "../redis/task-stream.ts";
+import { pendingEntry } from "../redis/pending.ts";
+import type { PendingEntry } from "../redis/pending.ts";
+import { isQueued } from "../redis/task-stream.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Replies } from "./replies.ts";
 
@@ -52,24 +54,24 @@ export class QueueWatch {
     if (entry === undefined) return true;
     // In this order: a claim between the two is seen. The other way round its task would look as if it still waited.
     const queued = await isQueued(connection, keys, model, entry);
-    const heldMs = await pendingMs(connection, keys, model, entry);
-    if (heldMs !== undefined) return this.#isLost(exchange, heldMs);
+    const held = await pendingEntry(connection, keys.queue(model), entry);
+    if (held !== undefined) return this.#isLost(exchange, held);
     // Between its acknowledgement and its deletion an entry looks unclaimed: its answer is there by then.
     return queued && !(await replies.hasNews(exchange));
   }
 
   /**
-   * True when nobody took it over in the lease after it was handed back, or after its worker was lost. It must look so
-   * twice, a lease apart: after Redis's clock was put forward, or after an outage, a lease that is kept looks old until
-   * its worker renews it.
+   * True when nobody took it over in the lease after it was handed back, or in the second one after its worker was lost.
+   * It must look so twice, a lease apart: after Redis's clock was put forward, or after an outage, a lease that is kept
+   * looks old until its worker renews it; and what was handed back may be about to be taken.
    */
-  #isLost(exchange: Exchange, heldMs: number): boolean {
+  #isLost(exchange: Exchange, { handedBack, idleMs }: PendingEntry): boolean {
     const { leaseMs, mono } = this.#options;
     const now = mono();
-    const leftMs = 2 * leaseMs - heldMs;
+    const leftMs = handedBack ? 0 : 2 * leaseMs - idleMs;
     if (leftMs > 0) {
       this.#lostAt.delete(exchange);
-      // Handed back at once it would look silent for one lease: before another has passed there is nothing to see.
+      // Lost or handed back at once: before a lease has passed nothing is judged.
       exchange.queueLookAt = now + Math.max(AGAIN_MS, Math.min(leaseMs, leftMs));
       return false;
     }

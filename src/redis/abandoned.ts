@@ -7,7 +7,7 @@ import type { Keys } from "./keys.ts";
 import { asEntries } from "./replies.ts";
 import type { StreamEntry } from "./replies.ts";
 import { dropReplies } from "./reply-stream.ts";
-import { pendingMs } from "./task-stream.ts";
+import { pendingEntry } from "./pending.ts";
 
 /** Entries read at once (their bodies come with them), and at most per model and call. */
 const PAGE = 20;
@@ -41,7 +41,7 @@ export async function dropAbandoned(
   for (let read = 0; read < MOST; read += PAGE) {
     const reply = await connection.command("XRANGE", keys.queue(model), from, "+", "COUNT", String(PAGE));
     const entries = asEntries(reply);
-    const isHeld = async (entry: string): Promise<boolean> => isPending(connection, keys, model, entry);
+    const isHeld = async (entry: string): Promise<boolean> => isInHand(connection, keys, model, entry);
     dropped += await dropSome(connection, keys, model, await abandonedAmong(entries, verdicts, isHeld));
     const last = entries.at(-1);
     if (last === undefined || entries.length < PAGE) break;
@@ -92,10 +92,10 @@ function isLate({ entry, deadline, lifeMs }: Queued, { now, clock }: Verdicts): 
   return deadline <= now && clock - Number.parseInt(entry, 10) > lifeMs;
 }
 
-/** True when a worker has the entry, or had it and was lost. */
-async function isPending(connection: Connection, keys: Keys, model: string, entry: string): Promise<boolean> {
+/** True when a worker has the entry, or had it and was lost; false for one that was handed back. */
+async function isInHand(connection: Connection, keys: Keys, model: string, entry: string): Promise<boolean> {
   try {
-    return (await pendingMs(connection, keys, model, entry)) !== undefined;
+    return (await pendingEntry(connection, keys.queue(model), entry))?.handedBack === false;
   } catch (error) {
     // No worker has ever read this queue.
     if (replyErrorCode(error) === "NOGROUP") return false;

@@ -4,6 +4,8 @@ import type { TaskEnvelope } from "../wire/task-codec.ts";
 import type { Connection } from "./connection.ts";
 import { GROUP } from "./keys.ts";
 import type { Keys } from "./keys.ts";
+import { pendingEntry, toPending } from "./pending.ts";
+import type { PendingEntry } from "./pending.ts";
 import { asArray, asEntries, asText } from "./replies.ts";
 import type { StreamEntry } from "./replies.ts";
 
@@ -21,15 +23,7 @@ export interface QueuedEntry {
   readonly entry: string;
   readonly task: Omit<TaskEnvelope, "body">;
   /** Undefined while no worker has claimed it. */
-  readonly hold: Hold | undefined;
-}
-
-/** A worker's hold on a task. */
-export interface Hold {
-  readonly worker: string;
-  /** Ms since it was claimed, or its lease renewed. */
-  readonly idleMs: number;
-  readonly deliveries: number;
+  readonly hold: PendingEntry | undefined;
 }
 
 export interface ReplyState {
@@ -93,15 +87,13 @@ function taskOf({ fields }: StreamEntry): Omit<TaskEnvelope, "body"> | undefined
   }
 }
 
-async function readHold(connection: Connection, key: string, entry: string): Promise<Hold | undefined> {
-  // A queue that no worker has made a group for is an error.
-  const reply = await connection.command("XPENDING", key, GROUP, entry, entry, "1").catch(() => []);
-  return asArray(reply).map(toHold)[0];
-}
-
-function toHold(item: unknown): Hold {
-  const [, worker, idle, deliveries] = asArray(item);
-  return { worker: asText(worker), idleMs: Number(idle), deliveries: Number(deliveries) };
+/** A queue that no worker has made a group for is an error. */
+async function readHold(
+  connection: Connection,
+  key: string,
+  entry: string,
+): Promise<PendingEntry | undefined> {
+  return pendingEntry(connection, key, entry).catch(() => undefined);
 }
 
 async function readReply(connection: Connection, keys: Keys, task: string): Promise<ReplyState | undefined> {
@@ -129,9 +121,8 @@ async function readReply(connection: Connection, keys: Keys, task: string): Prom
 }
 
 /** A task in a worker's hands. */
-export interface HeldTask extends Hold {
+export interface HeldTask extends PendingEntry {
   readonly model: string;
-  readonly entry: string;
   /** Ms since 1970, by Redis's clock, when it was queued. */
   readonly queuedAt: number;
 }
@@ -147,13 +138,13 @@ export async function heldTasks(
     models.map(async (model) => {
       const args = [keys.queue(model), GROUP, "-", "+", String(count)];
       const reply = await connection.command("XPENDING", ...args).catch(() => []);
-      return asArray(reply).map((item) => toHeld(model, item));
+      return asArray(reply).map((item) => toHeld(model, toPending(item)));
     }),
   );
-  return lists.flat().toSorted((a, b) => a.queuedAt - b.queuedAt);
+  const held = lists.flat().filter(({ handedBack }) => !handedBack);
+  return held.toSorted((a, b) => a.queuedAt - b.queuedAt);
 }
 
-function toHeld(model: string, item: unknown): HeldTask {
-  const entry = asText(asArray(item)[0]);
-  return { ...toHold(item), model, entry, queuedAt: Number(entry.split("-")[0]) };
+function toHeld(model: string, pending: PendingEntry): HeldTask {
+  return { ...pending, model, queuedAt: Number(pending.entry.split("-")[0]) };
 }

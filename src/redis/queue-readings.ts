@@ -2,6 +2,7 @@ import type { QueueReading } from "../core/fleet.ts";
 import type { Connection } from "./connection.ts";
 import { GROUP } from "./keys.ts";
 import type { Keys } from "./keys.ts";
+import { toPending } from "./pending.ts";
 import { asArray, asEntries, asText } from "./replies.ts";
 
 /** Pending entries looked at per model, the oldest first: bounds the answer of Redis to some 100 kB. */
@@ -28,30 +29,43 @@ async function readQueue(connection: Connection, keys: Keys, model: string): Pro
   const group = asArray(groups)
     .map(toGroup)
     .find(({ name }) => name === GROUP);
-  const claimed = group?.pending ?? 0;
+  const held = asArray(pending).map(toPending);
+  // In nobody's hands: they wait like those that were never claimed.
+  const back = held.filter(({ handedBack }) => handedBack).map(({ entry }) => entry);
+  const claimed = Math.max(0, (group?.pending ?? 0) - back.length);
   const waiting = Math.max(0, Number(length) - claimed);
-  const idle = asArray(pending).map((item) => Number(asArray(item)[2]));
   return {
     model,
     waiting,
-    oldestWaitMs: waiting === 0 ? 0 : await oldestWait(connection, queue, group?.lastDelivered ?? "0-0"),
+    oldestWaitMs:
+      waiting === 0
+        ? 0
+        : await oldestWait(connection, queue, { lastDelivered: group?.lastDelivered ?? "0-0", back }),
     claimed,
-    oldestIdleMs: Math.max(0, ...idle),
+    oldestIdleMs: Math.max(0, ...held.map(({ idleMs }) => idleMs)),
     deadLetters: Number(letters),
   };
 }
 
-/** Entries after the last delivered one wait; the id of an entry begins with the time it was added. */
-async function oldestWait(connection: Connection, queue: string, lastDelivered: string): Promise<number> {
+/**
+ * Entries after the last delivered one wait, and those that were handed back, the oldest first; the id of an entry begins
+ * with the time it was added.
+ */
+async function oldestWait(
+  connection: Connection,
+  queue: string,
+  { lastDelivered, back }: { readonly lastDelivered: string; readonly back: readonly string[] },
+): Promise<number> {
   const [first, time] = await Promise.all([
     connection.command("XRANGE", queue, `(${lastDelivered}`, "+", "COUNT", "1"),
     connection.command("TIME"),
   ]);
-  const [entry] = asEntries(first);
+  // Whatever was delivered is older than what was not.
+  const entry = back[0] ?? asEntries(first)[0]?.id;
   if (entry === undefined) return 0;
   const [seconds, micros] = asArray(time).map((part) => Number(asText(part)));
   const now = (seconds ?? 0) * 1000 + (micros ?? 0) / 1000;
-  return Math.max(0, now - Number(entry.id.split("-")[0]));
+  return Math.max(0, now - Number(entry.split("-")[0]));
 }
 
 interface Group {

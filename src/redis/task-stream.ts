@@ -2,6 +2,8 @@ import { replyErrorCode } from "./connection.ts";
 import type { Connection } from "./connection.ts";
 import { GROUP } from "./keys.ts";
 import type { Keys } from "./keys.ts";
+import { toPending } from "./pending.ts";
+import type { PendingEntry } from "./pending.ts";
 import { asArray, asEntries, asText } from "./replies.ts";
 import type { StreamEntry } from "./replies.ts";
 import { HAND_BACK, run, runInOrder, TIDY } from "./scripts.ts";
@@ -14,14 +16,6 @@ export interface QueuedTask {
   readonly entry: string;
   /** See wire/task-codec.ts; empty when the entry is malformed. */
   readonly payload: Buffer;
-}
-
-/** A pending entry whose lease has run out. */
-export interface SilentTask {
-  readonly entry: string;
-  readonly consumer: string;
-  /** Times the task was delivered so far. */
-  readonly deliveries: number;
 }
 
 /** A task that is over, and where it lay in its queue. */
@@ -158,31 +152,19 @@ export async function heldBy(
   return new Set(asArray(reply).map((item) => asText(asArray(item)[0])));
 }
 
-/** Tasks of a model, of all workers or of one, that have been silent for so long (0.08 us each in Redis). */
+/**
+ * Tasks of a model, of all workers or of one, that have been silent for so long (0.08 us each in Redis). Those that were
+ * handed back have been for {@link HANDED_BACK_MS}.
+ */
 export async function silentTasks(
   connection: Connection,
   keys: Keys,
   search: { readonly model: string; readonly idleMs: number; readonly consumer?: string },
-): Promise<SilentTask[]> {
+): Promise<PendingEntry[]> {
   const { model, idleMs, consumer } = search;
   const range = ["IDLE", String(idleMs), "-", "+", "100", ...(consumer === undefined ? [] : [consumer])];
   const reply = await connection.command("XPENDING", keys.queue(model), GROUP, ...range);
-  return asArray(reply).map((item) => {
-    const [entry, holder, , deliveries] = asArray(item);
-    return { entry: asText(entry), consumer: asText(holder), deliveries: Number(deliveries) };
-  });
-}
-
-/** How long ago a claimed entry was last heard of, ms; undefined when nobody has it. */
-export async function pendingMs(
-  connection: Connection,
-  keys: Keys,
-  model: string,
-  entry: string,
-): Promise<number | undefined> {
-  const reply = await connection.command("XPENDING", keys.queue(model), GROUP, entry, entry, "1");
-  const [pending] = asArray(reply);
-  return pending === undefined ? undefined : Number(asArray(pending)[2]);
+  return asArray(reply).map(toPending);
 }
 
 /** Silent tasks, and who takes them over. */
@@ -225,8 +207,8 @@ async function claimSilent(
 }
 
 /**
- * Gives a task up for others: makes it look silent for `idleMs`, so that the next sweep takes it. Resolves with false
- * when the consumer no longer holds it: then it is another's, or over, and nothing changes.
+ * Gives a task up for others, whose next sweep takes it. Resolves with false when the consumer no longer holds it: then
+ * it is another's, or over, and nothing changes.
  * @param hold.deliveries the delivery count that is left to it; as it is when absent
  */
 export async function handBack(
@@ -236,13 +218,12 @@ export async function handBack(
     readonly model: string;
     readonly entry: string;
     readonly consumer: string;
-    readonly idleMs: number;
     readonly deliveries?: number;
   },
 ): Promise<boolean> {
-  const { model, entry, consumer, idleMs, deliveries } = hold;
+  const { model, entry, consumer, deliveries } = hold;
   const count = deliveries === undefined ? [] : [String(deliveries)];
-  const args = [GROUP, consumer, entry, String(idleMs + 1), ...count];
+  const args = [GROUP, consumer, entry, ...count];
   return (await runInOrder(connection, HAND_BACK, [keys.queue(model)], args)) === 1;
 }
 

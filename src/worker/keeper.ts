@@ -2,6 +2,8 @@ import { toFault } from "../core/fault.ts";
 import { replyErrorCode } from "../redis/connection.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
+import { HANDED_BACK_MS } from "../redis/pending.ts";
+import type { PendingEntry } from "../redis/pending.ts";
 import { prolongWorker } from "../redis/registry.ts";
 import { openAmong } from "../redis/reply-stream.ts";
 import {
@@ -13,10 +15,11 @@ import {
   takeBack,
   takeOver,
 } from "../redis/task-stream.ts";
-import type { QueuedTask, SilentTask } from "../redis/task-stream.ts";
+import type { QueuedTask } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Acknowledger } from "./acknowledger.ts";
 import type { Attempt } from "./attempt.ts";
+import { Doubts } from "./doubts.ts";
 import { resumerOf } from "./resumer.ts";
 import type { Resume } from "./resumer.ts";
 import type { Resting } from "./resting.ts";
@@ -58,11 +61,13 @@ export interface KeeperOptions {
  * Keeps the leases of this worker's tasks and takes over those of silent workers.
  *
  * A lease is the idle time of the pending entry in Redis; a heartbeat resets it. After an outage of Redis every lease
- * looks old although its holder lives: nobody sweeps then, see {@link Trust}.
+ * looks old although its holder lives: nobody is taken for silent then, see {@link Trust}. What was handed back says so
+ * itself, and is taken at any time.
  */
 export class Keeper {
   readonly #options: KeeperOptions;
   readonly #resume: Resume;
+  readonly #doubts: Doubts;
   #beat: NodeJS.Timeout | undefined;
   #sweep: NodeJS.Timeout | undefined;
   /** Models of which a task waits for a slot. */
@@ -80,11 +85,14 @@ export class Keeper {
   constructor(options: KeeperOptions) {
     this.#options = options;
     this.#resume = resumerOf(options);
+    this.#doubts = new Doubts(options);
     this.#beatAt = options.mono();
     this.#tidyAt = this.#beatAt + TIDY_MS;
-    options.connection.onReconnect(() => {
+    options.connection.onReconnect((moved) => {
       options.trust.reconnected();
       this.lookForOrphans();
+      // Another master may not have heard that what was handed back was taken: it is told before others look.
+      if (moved && !this.#stopped) void this.#heartbeat();
     });
   }
 
@@ -113,12 +121,15 @@ export class Keeper {
     this.#draining = false;
   }
 
-  /** An answer to a claim was lost: soon, what Redis says this worker holds and it does not know is run. */
+  /**
+   * An answer to a claim was lost: soon, what Redis says this worker holds and it does not know is run, and what was
+   * handed back meanwhile.
+   */
   readonly lookForOrphans = (): void => {
     // Twice as long, so that the entries have surely reached the age at which they count as orphans.
     this.#orphanLook ??= setTimeout(() => {
       this.#orphanLook = undefined;
-      void this.#takeOrphans();
+      void this.#takeOrphans().then(async () => this.#takeHandedBack());
     }, 2 * ORPHAN_MS);
   };
 
@@ -136,10 +147,14 @@ export class Keeper {
   }
 
   async #sweepOne(model: string): Promise<void> {
-    // After an outage leases that are kept look like those of tasks that were handed back. So they do while a part of
-    // a cluster is away, and with it those who keep them.
-    if (this.#options.connection.ready && this.#options.trust.holds)
-      await this.#search({ model, idleMs: this.#options.leaseMs });
+    const { trust, leaseMs } = this.#options;
+    await this.#look(model, trust.holds ? leaseMs : HANDED_BACK_MS);
+  }
+
+  async #look(model: string, idleMs: number): Promise<void> {
+    // While a part of a cluster is away, and with it perhaps those who keep leases, these look old. A new master may
+    // not know yet who took what was handed back.
+    if (this.#options.connection.ready && this.#doubts.settleMs === 0) await this.#search({ model, idleMs });
   }
 
   #planSweep(): void {
@@ -266,10 +281,15 @@ export class Keeper {
   /** What runs is no longer among the `placed` when this is over. */
   async #takePlaced(search: Search, placed: Places["placed"], slow: boolean): Promise<void> {
     const { connection, keys, worker: consumer, trust, roll } = this.#options;
-    const { model, idleMs } = search;
-    // This worker's own are judged by nobody's clock.
-    if (search.consumer === undefined && (slow || !(await trust.look()))) return;
-    const entries = [...placed.keys()].filter((entry) => !roll.has(model, entry));
+    const { model } = search;
+    // This worker's own are judged by nobody's clock, nor is what was handed back.
+    const judged =
+      search.consumer === undefined && [...placed.values()].some(({ handedBack }) => !handedBack);
+    const trusted = !judged || (!slow && (await trust.look()));
+    const idleMs = trusted ? search.idleMs : HANDED_BACK_MS;
+    const entries = [...placed].flatMap(([entry, { handedBack }]) =>
+      (trusted || handedBack) && !roll.has(model, entry) ? [entry] : [],
+    );
     if (entries.length === 0) return;
     const claim = { model, consumer, idleMs, entries };
     const countOf = (entry: string): number => placed.get(entry)?.deliveries ?? 1;
@@ -295,19 +315,19 @@ export class Keeper {
   }
 
   /** Takes a place for each task at a station with room that does not leave it to others, the roomiest first. */
-  #place({ model, consumer }: Search, tasks: readonly SilentTask[]): Places {
+  #place({ model, consumer }: Search, tasks: readonly PendingEntry[]): Places {
     const stations = this.#ableTo(model);
     const roomOf = (station: Station): number => station.roomFor(model);
     const placed: Places["placed"] = new Map();
     let short: Station | undefined;
-    for (const { entry, deliveries } of tasks) {
+    for (const { entry, deliveries, handedBack } of tasks) {
       const willing = stations.filter((station) => !this.#options.resting.has({ model, entry }, station));
       const [station] = willing.toSorted((a, b) => roomOf(b) - roomOf(a));
       if (station === undefined) continue;
       if (roomOf(station) > 0) {
         // One that was handed back without having counted has 0.
         const counted = consumer === undefined ? deliveries + 1 : Math.max(1, deliveries);
-        placed.set(entry, { station, visit: station.occupy(model), deliveries: counted });
+        placed.set(entry, { station, visit: station.occupy(model), deliveries: counted, handedBack });
       } else short ??= station;
     }
     return { placed, short };
@@ -332,15 +352,25 @@ export class Keeper {
     for (const model of this.#models()) await this.#search({ model, idleMs: ORPHAN_MS, consumer });
   }
 
+  /** Nobody may have been told. */
+  async #takeHandedBack(): Promise<void> {
+    for (const model of this.#models()) await this.#look(model, HANDED_BACK_MS);
+  }
+
   #ableTo(model: string): readonly Station[] {
     return this.#options.stations.filter((station) => station.nameOf(model) !== undefined);
   }
 }
 
-/** Where tasks are to run that are taken over. */
+/** Where a task is to run that is taken over. */
+interface Placed extends Place, Pick<PendingEntry, "handedBack"> {
+  /** How often it was delivered, this time included. */
+  readonly deliveries: number;
+}
+
 interface Places {
-  /** By queue entry; how often the task was delivered, this time included. */
-  readonly placed: Map<string, Place & { readonly deliveries: number }>;
+  /** By queue entry. */
+  readonly placed: Map<string, Placed>;
   /** A station whose slots another task waits for. */
   readonly short: Station | undefined;
 }

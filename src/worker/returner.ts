@@ -42,7 +42,6 @@ export interface ReturnerOptions {
   readonly connection: Connection;
   readonly keys: Keys;
   readonly worker: string;
-  readonly leaseMs: number;
   readonly deliveryLimit: number;
   /** Most attempts of a task when backends are busy. */
   readonly busyLimit: number;
@@ -133,11 +132,11 @@ export class Returner {
   }
 
   async #handBack(station: Station, task: Claimed, reason: ReturnReason): Promise<void> {
-    const { connection, keys, worker: consumer, leaseMs: idleMs, metrics } = this.#options;
+    const { connection, keys, worker: consumer, metrics } = this.#options;
     const { model, entry } = task;
     const deliveries = FAILURES.has(reason) ? task.deliveries : task.deliveries - 1;
     // When this worker was frozen beyond its lease, the task is another's, who needs no hint.
-    if (!(await handBack(connection, keys, { model, entry, consumer, idleMs, deliveries }))) return;
+    if (!(await handBack(connection, keys, { model, entry, consumer, deliveries }))) return;
     metrics.handedBack(station.backend.name, reason);
     await publishSweep(connection, keys, model);
   }

@@ -11,6 +11,8 @@ import type { QueuedEntry } from "../../src/redis/open-task.ts";
 
 const NOW = Date.UTC(2026, 10, 23);
 
+const HOLD = { entry: "1-0", worker: "w1", idleMs: 5, deliveries: 2, handedBack: false };
+
 const PICTURE: Picture = {
   fleet: {
     problems: ["Backend b of one is down."],
@@ -83,7 +85,7 @@ const PICTURE: Picture = {
     ],
   },
   faults: { windowMs: 600_000, counts: [["backend_lost", 3]], latest: [] },
-  held: [{ model: "tiny", worker: "w1", idleMs: 5, deliveries: 2, entry: "1-0", queuedAt: NOW - 4100 }],
+  held: [{ ...HOLD, model: "tiny", queuedAt: NOW - 4100 }],
   rates: [0, 5, 10],
   now: NOW,
 };
@@ -284,11 +286,16 @@ describe("the story of a request", () => {
       tellOpen("mine", { queued, reply: none }, later),
       /\+3\.0 s +now: waiting in the queue; no frame yet\n$/,
     );
-    const hold = { worker: "w1", idleMs: 20, deliveries: 2 };
+    const hold = { ...HOLD, idleMs: 20 };
     const reply = { frames: 3, bytes: 70, workers: ["w0", "w1"], ended: false };
     assert.match(
       tellOpen("mine", { queued: { ...queued, hold }, reply }, later),
       /now: claimed by w1, last heard of 20 ms ago, delivery 2; running: 3 frames, 70 bytes, from w0, then w1\n$/,
+    );
+    const back = { ...HOLD, handedBack: true };
+    assert.match(
+      tellOpen("mine", { queued: { ...queued, hold: back }, reply: none }, later),
+      /now: handed back by w1, waiting for another try; no frame yet\n$/,
     );
     assert.match(tellOpen("mine", { queued, reply: undefined }, later), /nobody waits for the reply\n$/);
     assert.match(

@@ -7,6 +7,7 @@ import { acknowledge, enqueue, ensureGroup, handBack, renew } from "../../src/re
 import { until } from "../journey/until.ts";
 import { FakeConnection } from "../redis/fake-connection.ts";
 import { openRedisRig, type RedisRig } from "../redis/rig.ts";
+import { fallSilent } from "../redis/silence.ts";
 import { exchangeOf, type ExchangeRig } from "./exchange-rig.ts";
 
 /** The test sets the clock; Redis's own goes on, and on a loaded machine some seconds. */
@@ -120,16 +121,31 @@ describe("a task whose time to wait is up", () => {
     assert.deepEqual(codes(rig), []);
     assert.equal(rig.exchange.queueLookAt, 5 + LEASE_MS, "nothing can be seen before a lease has passed");
     const hold = { model: "tiny", entry, consumer: "w1" };
-    await handBack(redis.connection, redis.keys, { ...hold, idleMs: LEASE_MS });
+    await fallSilent(redis.connection, redis.keys, { ...hold, idleMs: LEASE_MS });
     await rig.look();
     assert.deepEqual(codes(rig), [], "another worker may be about to take it");
     const { queueLookAt } = rig.exchange;
     assert.ok(queueLookAt < 5 + LEASE_MS && queueLookAt > LEASE_MS / 2, `looks again at ${queueLookAt}`);
-    await handBack(redis.connection, redis.keys, { ...hold, idleMs: 2 * LEASE_MS });
+    await fallSilent(redis.connection, redis.keys, { ...hold, idleMs: 2 * LEASE_MS });
     await rig.look();
     assert.equal(rig.exchange.queueLookAt, 5 + LEASE_MS);
     await rig.look(LEASE_MS - 1);
     assert.deepEqual(codes(rig), [], "it may look lost because Redis's clock was set");
+    await rig.look(1);
+    await until("an end", () => rig.outcomes.length > 0);
+    assert.deepEqual(codes(rig), ["queue_timeout"]);
+    await acknowledge(redis.connection, redis.keys, "tiny", [entry]);
+  });
+
+  it("ends when nobody takes it in the lease after it was handed back", async () => {
+    const rig = await caseOf();
+    const entry = await queued(rig);
+    await claim();
+    await handBack(redis.connection, redis.keys, { model: "tiny", entry, consumer: "w1" });
+    await rig.look();
+    assert.equal(rig.exchange.queueLookAt, 5 + LEASE_MS);
+    await rig.look(LEASE_MS - 1);
+    assert.deepEqual(codes(rig), [], "another worker may be about to take it");
     await rig.look(1);
     await until("an end", () => rig.outcomes.length > 0);
     assert.deepEqual(codes(rig), ["queue_timeout"]);
@@ -148,10 +164,10 @@ describe("a task whose time to wait is up", () => {
       async () => renew(redis.connection, keys, renewal).then(async () => rig.look(LEASE_MS)),
       async () => Promise.resolve(connection.mend()),
     ]) {
-      await handBack(redis.connection, keys, hold);
+      await fallSilent(redis.connection, keys, hold);
       await rig.look();
       await wellAgain();
-      await handBack(redis.connection, keys, hold);
+      await fallSilent(redis.connection, keys, hold);
       await rig.look(LEASE_MS);
       assert.deepEqual(codes(rig), [], "a lease begins anew");
     }

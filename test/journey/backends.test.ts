@@ -71,3 +71,20 @@ for (const speaks of ["ollama", "openai"] as const) {
     },
   );
 }
+
+journey(
+  "what a backend fails with just after a start of Redis is answered by another, long before leases are believed",
+  // One and a half of these is longer than the test may take.
+  { env: { SGNET_LEASE_MS: "600000" } },
+  async (fleet) => {
+    const first = fleet.post(0).standIn;
+    first.behaviour.firstTokenMs = 60_000;
+    const asked = askAll(fleet.gateway, WAYS, { stream: true, tokens: 20 });
+    await first.waitFor("request", asked.length);
+    const second = await fleet.addPost();
+    await first.stop();
+    await allDone(asked);
+    for (const one of asked) assertAnswered(one);
+    assert.equal(second.standIn.requests.length, asked.length);
+  },
+);

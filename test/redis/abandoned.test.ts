@@ -5,7 +5,8 @@ import { dropAbandoned } from "../../src/redis/abandoned.ts";
 import type { Verdicts } from "../../src/redis/abandoned.ts";
 import { putBody } from "../../src/redis/body.ts";
 import { openAmong, openReplies } from "../../src/redis/reply-stream.ts";
-import { enqueue, ring } from "../../src/redis/task-stream.ts";
+import { take } from "../../src/redis/take.ts";
+import { enqueue, ensureGroup, handBack, ring } from "../../src/redis/task-stream.ts";
 import { encodeTask } from "../../src/wire/task-codec.ts";
 import { openRedisRig } from "./rig.ts";
 import type { RedisRig } from "./rig.ts";
@@ -103,4 +104,16 @@ test("how long a task has waited is told by Redis's clock, and its deadline by t
   assert.equal(await drop(NOW - 1, since + NOW + 1), 0);
   assert.equal(await drop(NOW, since + NOW), 0);
   assert.equal(await drop(NOW, since + NOW + 1), 1);
+});
+
+test("what a lost gateway leaves in a worker's hands is that worker's, what was handed back is nobody's", async () => {
+  const { connection, keys } = rig;
+  await connection.command("DEL", keys.queue(MODEL), keys.doorbell(MODEL));
+  await ensureGroup(connection, keys, MODEL);
+  const entries = [await put("gdead.1", NOW + 9000), await put("gdead.2", NOW + 9000)];
+  const claims = { models: [MODEL], consumer: "w", credits: 2, waitMs: 5 };
+  assert.equal((await take(await rig.connect(), keys, claims)).length, 2);
+  await handBack(connection, keys, { model: MODEL, entry: entries[1] ?? "", consumer: "w" });
+  assert.equal(await dropAbandoned(connection, keys, MODEL, VERDICTS), 1);
+  assert.deepEqual([...(await openAmong(connection, keys, ["gdead.1", "gdead.2"]))], ["gdead.1"]);
 });

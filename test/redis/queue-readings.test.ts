@@ -8,6 +8,7 @@ import { enqueue, ensureGroup, handBack } from "../../src/redis/task-stream.ts";
 import { forgetMetrics, readReports, reportMetrics } from "../../src/redis/metrics-reports.ts";
 import { openRedisRig } from "./rig.ts";
 import type { RedisRig } from "./rig.ts";
+import { fallSilent } from "./silence.ts";
 
 let rig: RedisRig;
 
@@ -31,18 +32,10 @@ describe("a reading of a queue", () => {
     await enqueueAged("m", 90_000, 1);
     await enqueueAged("m", 60_000, 1);
     await enqueue(connection, keys, "m", Buffer.from("x"));
-    const [first] = await take(await rig.connect(), keys, {
-      models: ["m"],
-      consumer: "w",
-      credits: 1,
-      waitMs: 5,
-    });
-    await handBack(connection, keys, {
-      model: "m",
-      entry: first?.entry ?? "",
-      consumer: "w",
-      idleMs: 30_000,
-    });
+    const claims = { models: ["m"], consumer: "w", credits: 1, waitMs: 5 };
+    const [first] = await take(await rig.connect(), keys, claims);
+    const hold = { model: "m", entry: first?.entry ?? "", consumer: "w" };
+    await fallSilent(connection, keys, { ...hold, idleMs: 30_000 });
     const fault = { code: "delivery_limit", message: "", http: 502 } as const;
     await bury(connection, keys, {
       model: "m",
@@ -57,6 +50,11 @@ describe("a reading of a queue", () => {
     assert.deepEqual(counts, { model: "m", waiting: 2, claimed: 1, deadLetters: 1 });
     assert.ok(oldestWaitMs >= 60_000 && oldestWaitMs < 89_000, String(oldestWaitMs));
     assert.ok(oldestIdleMs >= 30_000 && oldestIdleMs < 59_000, String(oldestIdleMs));
+
+    await handBack(connection, keys, hold);
+    const [later] = await readQueues(connection, keys, ["m"]);
+    assert.deepEqual([later?.waiting, later?.claimed, later?.oldestIdleMs], [3, 0, 0], "it waits again");
+    assert.ok((later?.oldestWaitMs ?? 0) >= 90_000, String(later?.oldestWaitMs));
   });
 
   it("is all zeros for a queue nobody made, and tells the wait where no worker ever was", async () => {

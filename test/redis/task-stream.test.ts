@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { connect } from "../../src/redis/connect.ts";
 import type { Connection } from "../../src/redis/connection.ts";
+import { HANDED_BACK_MS } from "../../src/redis/pending.ts";
+import type { PendingEntry } from "../../src/redis/pending.ts";
 import { readQueues } from "../../src/redis/queue-readings.ts";
 import {
   announceWorker,
@@ -27,6 +29,7 @@ import {
 } from "../../src/redis/task-stream.ts";
 import { openRedisRig } from "./rig.ts";
 import type { RedisRig } from "./rig.ts";
+import { fallSilent } from "./silence.ts";
 
 let rig: RedisRig;
 
@@ -112,14 +115,16 @@ describe("a task in hand", () => {
     await ensureGroup(rig.connection, rig.keys, model);
     const [entry = ""] = await put(model, "x");
     await take(await rig.connect(), rig.keys, { ...read, models: [model], consumer: "frozen" });
-    const hold = { model, entry, consumer: "frozen", idleMs: 5000 };
-    const silent = async (): Promise<unknown> => silentTasks(rig.connection, rig.keys, hold);
+    const hold = { model, entry, consumer: "frozen" };
+    const search = { model, idleMs: HANDED_BACK_MS };
+    const silent = async (): Promise<unknown> => silentTasks(rig.connection, rig.keys, search);
+    const backed = { entry, worker: "frozen", idleMs: 0, handedBack: true };
     const back = async (deliveries?: number): Promise<boolean> =>
       handBack(rig.connection, rig.keys, { ...hold, ...(deliveries === undefined ? {} : { deliveries }) });
     assert.equal(await back(), true);
-    assert.deepEqual(await silent(), [{ entry, consumer: "frozen", deliveries: 1 }]);
+    assert.deepEqual(await silent(), [{ ...backed, deliveries: 1 }]);
     assert.equal(await back(0), true);
-    assert.deepEqual(await silent(), [{ entry, consumer: "frozen", deliveries: 0 }]);
+    assert.deepEqual(await silent(), [{ ...backed, deliveries: 0 }]);
 
     await takeOver(rig.connection, rig.keys, { model, consumer: "other", idleMs: 5000, entries: [entry] });
     assert.equal(await back(0), false, "another worker runs it");
@@ -131,6 +136,10 @@ describe("a task in hand", () => {
   });
 });
 
+function facts({ entry, worker, deliveries, handedBack }: PendingEntry): unknown[] {
+  return [entry, worker, deliveries, handedBack];
+}
+
 describe("leases", () => {
   it("pass a silent worker's task on, once, and leave a renewed one alone", async () => {
     const model = "lease";
@@ -138,13 +147,13 @@ describe("leases", () => {
     const [kept = "", lost = ""] = await put(model, "kept", "lost");
     const blocking = await rig.connect();
     await take(blocking, rig.keys, { ...read, models: [model], consumer: "dead" });
-    await handBack(rig.connection, rig.keys, { model, entry: lost, consumer: "dead", idleMs: 5000 });
+    await fallSilent(rig.connection, rig.keys, { model, entry: lost, consumer: "dead", idleMs: 5000 });
     await renew(rig.connection, rig.keys, { model, consumer: "dead", entries: [kept] });
     const search = { model, idleMs: 5000 };
     const silent = await silentTasks(rig.connection, rig.keys, search);
-    assert.deepEqual(silent, [{ entry: lost, consumer: "dead", deliveries: 1 }]);
+    assert.deepEqual(silent.map(facts), [[lost, "dead", 1, false]]);
     const own = await silentTasks(rig.connection, rig.keys, { ...search, consumer: "dead" });
-    assert.deepEqual(own, silent);
+    assert.deepEqual(own.map(facts), silent.map(facts));
     assert.deepEqual(await silentTasks(rig.connection, rig.keys, { ...search, consumer: "a" }), []);
     const claim = { model, idleMs: 5000, entries: [lost] };
     const [a, b] = await Promise.all([

@@ -36,6 +36,8 @@ export class Cleaner {
   #count = 0;
   /** Mono ms since when Redis has been away: what it was told last is remembered until it is back. */
   #awaySince: number | undefined;
+  /** Mono ms when another master took over, or Redis was started again. */
+  #movedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: { connection: Connection; keys: Keys; mono: () => number }) {
     this.#connection = options.connection;
@@ -44,7 +46,8 @@ export class Cleaner {
     options.connection.onDown(() => {
       this.#awaySince ??= this.#mono();
     });
-    options.connection.onReconnect(() => {
+    options.connection.onReconnect((moved) => {
+      if (moved) this.#movedAt = this.#mono();
       this.#removeAgain();
       this.#awaySince = undefined;
       this.#settle();
@@ -83,7 +86,8 @@ export class Cleaner {
     const keys = this.#keys;
     const work = [this.#removeReplies([id]), publishCancel(connection, keys, id, worker)];
     if (hasBody(exchange)) work.push(this.#removeBody(id));
-    if (entry !== undefined && worker === undefined) work.push(this.#withdraw(model, { entry, task: id }));
+    if (entry !== undefined && worker === undefined)
+      work.push(this.#withdraw(model, { entry, task: id }, exchange.startedAt));
     await Promise.all(work);
   }
 
@@ -102,13 +106,13 @@ export class Cleaner {
     return this.#remove(async () => dropBody(this.#connection, this.#keys, task));
   }
 
-  async #withdraw(model: string, ended: EndedTask): Promise<void> {
+  /** Where another master has taken over since the task came, its entry may be another task's. */
+  async #withdraw(model: string, ended: EndedTask, since: number): Promise<void> {
     const connection = this.#connection;
     const keys = this.#keys;
-    await this.#remove(
-      async () => withdraw(connection, keys, model, ended.entry),
-      async () => withdrawAgain(connection, keys, model, ended),
-    );
+    const again = async (): Promise<void> => withdrawAgain(connection, keys, model, ended);
+    const first = async (): Promise<void> => withdraw(connection, keys, model, ended.entry);
+    await this.#remove(since > this.#movedAt ? first : again, again);
   }
 
   /** @param again how it is repeated, where a new master may have something else in its place */

@@ -76,7 +76,10 @@ export async function withdraw(
   ]);
 }
 
-/** As {@link withdraw}, after another master has taken over: it may not have heard of it. */
+/**
+ * As {@link withdraw}, after another master has taken over: it may not have heard of it, or have given the entry to
+ * another task. A token that is left over wakes a worker for nothing.
+ */
 export async function withdrawAgain(
   connection: Connection,
   keys: Keys,
@@ -124,7 +127,7 @@ export async function stillQueued(
     for (const [index, reply] of (await Promise.all(looks)).entries()) {
       const [queued] = toTasks(model, asEntries(reply));
       const wanted = some[index]?.task;
-      if (queued !== undefined && taskIdOf(queued.payload) === wanted) found.push(queued.entry);
+      if (queued !== undefined && (taskIdOf(queued.payload) ?? "") === wanted) found.push(queued.entry);
     }
   }
   return found;

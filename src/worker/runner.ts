@@ -323,7 +323,7 @@ export class Runner {
     this.#options.roll.remove(attempt);
     if (result === "gone") attempt.stop("gone");
     if (result === "fenced") attempt.stop("fenced");
-    else this.#options.acknowledger.add(queued.model, queued.entry, attempt.id);
+    else this.#options.acknowledger.add(queued.model, queued.entry, attempt.id, attempt.startedAt);
   }
 }
 

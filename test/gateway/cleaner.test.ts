@@ -1,12 +1,21 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import test from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { Fault } from "../../src/core/fault.ts";
 import { Cleaner } from "../../src/gateway/cleaner.ts";
+import type { Exchange } from "../../src/gateway/exchange.ts";
+import { connect } from "../../src/redis/connect.ts";
 import { Keys } from "../../src/redis/keys.ts";
+import { isQueued } from "../../src/redis/task-stream.ts";
 import { encodeTask } from "../../src/wire/task-codec.ts";
 import { until } from "../journey/until.ts";
+import { BareServer } from "../redis/bare-server.ts";
 import { FakeConnection } from "../redis/fake-connection.ts";
+import { movesOf } from "../redis/many.ts";
+import { queuedRecord } from "../redis/records.ts";
 import { exchangeOf } from "./exchange-rig.ts";
 
 /** @param clock ms, moved by the test */
@@ -102,6 +111,48 @@ test("a task that was taken back is so again where a new master has it still, bu
   connection.mend(true);
   await turn();
   assert.equal(removals(), 2);
+});
+
+test("what is taken back after a restart, but was queued before, goes only where its entry is still its own", async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), "sgnet-cleaner-"));
+  const server = await BareServer.start({ dir, args: ["--appendonly", "yes", "--appendfsync", "always"] });
+  const connection = await connect(server.url, "test");
+  t.after(async () => {
+    connection.close();
+    await server.stop();
+    rmSync(dir, { recursive: true, force: true });
+  });
+  const keys = new Keys("test");
+  const cleaner = new Cleaner({ connection, keys, mono: () => performance.now() });
+  const moves = movesOf(connection);
+  const exchanges = new Map<string, Exchange>();
+  // Each of "theirs" has an entry that is another task's in the data that Redis comes back with.
+  for (const [index, name] of ["mine.1", "theirs.1", "mine.2", "theirs.2"].entries()) {
+    const entry = `${index + 1}-0`;
+    const inIts = name.startsWith("mine") ? name : `other.${index}`;
+    await connection.command("XADD", keys.queue("tiny"), entry, "t", queuedRecord(inIts));
+    const { exchange } = exchangeOf(name);
+    exchange.queued(entry);
+    exchanges.set(name, exchange);
+  }
+  const abandon = (name: string): void => {
+    const exchange = exchanges.get(name);
+    assert.ok(exchange);
+    cleaner.abandoned(exchange);
+  };
+  const isThere = async (n: number): Promise<boolean> => isQueued(connection, keys, "tiny", `${n}-0`);
+  await server.kill();
+  await until("an end of the connection", () => !connection.ready);
+  abandon("theirs.1");
+  abandon("mine.1");
+  await turn();
+  await server.startAgain();
+  await until("its return", () => moves.length > 0);
+  abandon("theirs.2");
+  abandon("mine.2");
+  await until("their removal", async () => !(await isThere(1)) && !(await isThere(3)));
+  assert.deepEqual([await isThere(2), await isThere(4)], [true, true]);
+  cleaner.stop();
 });
 
 test("a large body goes with its task, also when it was answered", async () => {

@@ -1,36 +1,19 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import type { Task } from "../../src/core/task.ts";
 import { openReplies } from "../../src/redis/reply-stream.ts";
 import { enqueue, ensureGroup, isQueued, stillQueued } from "../../src/redis/task-stream.ts";
 import type { QueuedTask } from "../../src/redis/task-stream.ts";
-import { encodeTask } from "../../src/wire/task-codec.ts";
 import { Acknowledger } from "../../src/worker/acknowledger.ts";
 import { Doubts } from "../../src/worker/doubts.ts";
 import { RecentlyEnded } from "../../src/worker/recently-ended.ts";
 import { until } from "../journey/until.ts";
 import { FakeConnection } from "../redis/fake-connection.ts";
+import { queuedRecord } from "../redis/records.ts";
 import { openRedisRig } from "../redis/rig.ts";
 import type { RedisRig } from "../redis/rig.ts";
 
 const MODEL = "tiny";
-
-/** A record as a gateway writes it. */
-function recordOf(id: string): Buffer {
-  const task: Task = {
-    id,
-    endpoint: "openai-chat",
-    model: MODEL,
-    stream: true,
-    createdAt: 0,
-    deadline: 9e12,
-    requestId: "r",
-    trace: "",
-    body: Buffer.from("{}"),
-  };
-  return encodeTask(task, true);
-}
 
 /**
  * A connection to a real Redis that can be told that another master has taken over. That this one has entries that were
@@ -58,13 +41,13 @@ describe("after another master has taken over", () => {
   after(() => rig.close());
 
   const put = async (task: string): Promise<QueuedTask> => {
-    const payload = recordOf(task);
+    const payload = queuedRecord(task);
     return { model: MODEL, entry: await enqueue(rig.connection, rig.keys, MODEL, payload), payload };
   };
   const isThere = async (entry: string): Promise<boolean> => isQueued(rig.connection, rig.keys, MODEL, entry);
   /** As it was before it was acknowledged. */
   const putBack = async (entry: string, task: string): Promise<unknown> =>
-    rig.connection.command("XADD", rig.keys.queue(MODEL), entry, "t", recordOf(task));
+    rig.connection.command("XADD", rig.keys.queue(MODEL), entry, "t", queuedRecord(task));
 
   it("what was acknowledged a moment before is so again, but for another task in its place", async () => {
     const connection = new MovedConnection(rig);
@@ -91,7 +74,7 @@ describe("after another master has taken over", () => {
     const ended = await Promise.all(
       Array.from({ length: 250 }, async (_, index) => {
         const task = `g.${index}`;
-        const entry = await enqueue(rig.connection, rig.keys, "many", recordOf(task));
+        const entry = await enqueue(rig.connection, rig.keys, "many", queuedRecord(task));
         return { entry, task: index % 2 === 0 ? task : "g.else" };
       }),
     );

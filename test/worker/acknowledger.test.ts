@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, afterEach, before, describe, it } from "node:test";
+import { connect } from "../../src/redis/connect.ts";
+import type { Connection } from "../../src/redis/connection.ts";
+import { Keys } from "../../src/redis/keys.ts";
+import { ensureGroup, isQueued } from "../../src/redis/task-stream.ts";
+import { Acknowledger } from "../../src/worker/acknowledger.ts";
+import { until } from "../journey/until.ts";
+import { BareServer } from "../redis/bare-server.ts";
+import { movesOf } from "../redis/many.ts";
+import { queuedRecord } from "../redis/records.ts";
+
+const MODEL = "tiny";
+const keys = new Keys("test");
+const mono = (): number => performance.now();
+
+/** Puts tasks into the entries `<n>-0`, n as given. */
+async function put(connection: Connection, tasks: Readonly<Record<number, string>>): Promise<void> {
+  await connection.command("DEL", keys.queue(MODEL));
+  await ensureGroup(connection, keys, MODEL);
+  for (const [n, task] of Object.entries(tasks)) {
+    await connection.command("XADD", keys.queue(MODEL), `${n}-0`, "t", queuedRecord(task));
+  }
+}
+
+async function isThere(connection: Connection, n: number): Promise<boolean> {
+  return isQueued(connection, keys, MODEL, `${n}-0`);
+}
+
+describe("after a restart with data in which entries are other tasks'", () => {
+  const dir = mkdtempSync(join(tmpdir(), "sgnet-ack-"));
+  const open: Connection[] = [];
+  let server: BareServer;
+  before(async () => {
+    server = await BareServer.start({ dir, args: ["--appendonly", "yes", "--appendfsync", "always"] });
+  });
+  afterEach(() => {
+    for (const connection of open.splice(0)) connection.close();
+  });
+  after(async () => {
+    await server.stop();
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  const opened = async (): Promise<Connection> => {
+    const connection = await connect(server.url, "test");
+    open.push(connection);
+    return connection;
+  };
+  it("what waited for Redis is acknowledged only where it is still that task's", async () => {
+    const connection = await opened();
+    await put(connection, { 1: "g.1", 2: "g.other" });
+    const acknowledger = new Acknowledger({ connection, keys, mono });
+    const moves = movesOf(connection);
+    await server.kill();
+    await until("an end of the connection", () => !connection.ready);
+    acknowledger.add(MODEL, "1-0", "g.1");
+    acknowledger.add(MODEL, "2-0", "g.2");
+    await acknowledger.flush();
+    await server.startAgain();
+    await until("its return", () => moves.length > 0);
+    await until("the acknowledgement", async () => !(await isThere(connection, 1)));
+    assert.equal(await isThere(connection, 2), true);
+  });
+
+  it("so is what ends later, but was claimed before", async () => {
+    const connection = await opened();
+    await put(connection, { 1: "g.1", 2: "g.other", 3: "g.3" });
+    const acknowledger = new Acknowledger({ connection, keys, mono });
+    const moves = movesOf(connection);
+    const heldSince = mono();
+    await server.kill();
+    await server.startAgain();
+    await until("its return", () => moves.length > 0);
+    acknowledger.add(MODEL, "1-0", "g.1", heldSince);
+    acknowledger.add(MODEL, "2-0", "g.2", heldSince);
+    acknowledger.add(MODEL, "3-0", "g.3", mono() + 1);
+    await acknowledger.flush();
+    assert.deepEqual(await Promise.all([1, 2, 3].map(async (n) => isThere(connection, n))), [
+      false,
+      true,
+      false,
+    ]);
+    assert.equal(acknowledger.hasEnded({ entry: "1-0", task: "g.1" }), true);
+  });
+
+  it("and what could not be looked for is when Redis is back once more", async () => {
+    const connection = await opened();
+    await put(connection, { 1: "g.1", 2: "g.other", 3: "no id" });
+    await connection.command("XADD", keys.queue(MODEL), "4-0", "t", "no task");
+    const acknowledger = new Acknowledger({ connection, keys, mono });
+    const moves = movesOf(connection);
+    await server.kill();
+    await until("an end of the connection", () => !connection.ready);
+    acknowledger.add(MODEL, "1-0", "g.1");
+    acknowledger.add(MODEL, "2-0", "g.2");
+    acknowledger.add(MODEL, "3-0", "");
+    acknowledger.add(MODEL, "4-0", "");
+    await server.startAgain();
+    await until("its return", () => moves.length > 0);
+    // Whether they were sent by now or not: they are doubted.
+    await server.kill();
+    await acknowledger.flush();
+    await server.startAgain();
+    await until("its next return", () => moves.length > 1);
+    await until("the acknowledgement", async () => !(await isThere(connection, 4)));
+    await until("the acknowledgement", async () => !(await isThere(connection, 1)));
+    assert.deepEqual([await isThere(connection, 2), await isThere(connection, 3)], [true, true]);
+  });
+});

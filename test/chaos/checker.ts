@@ -117,7 +117,7 @@ function explains(fault: string, excuses: readonly string[]): boolean {
   );
 }
 
-/** The code of an error. What is refused at the door is not in the log: the client is told why. */
+/** The code of an error. The log line may be lost with a gateway that is killed: the client is told why. */
 export function codeOf({ code, detail }: Asked): string | undefined {
   return code ?? (detail.includes("Redis is not reachable") ? "redis_down" : undefined);
 }

@@ -12,7 +12,7 @@ const SECONDS = 40;
 const FAULTS = faultsOf("one").filter((name) => name !== "gateway-away");
 
 for (const seed of SEEDS) {
-  test(`chaos of seed ${seed}: nothing lost, doubled, stuck or left`, { timeout: 240_000 }, async (t) => {
+  test(`chaos of seed ${seed}: nothing lost, doubled, stuck or left`, { timeout: 900_000 }, async (t) => {
     const verdict = await run({
       seed,
       seconds: SECONDS,

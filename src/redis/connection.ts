@@ -47,6 +47,16 @@ export function replyErrorCode(error: unknown): string {
   return isReplyError(error) ? error.message.slice(0, error.message.indexOf(" ")) : "";
 }
 
+/** The answer to a read; undefined when its key has another type: whoever put it there must not spoil what others tell. */
+export async function unlessMistyped(answer: Promise<unknown>): Promise<unknown> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (replyErrorCode(error) === "WRONGTYPE") return undefined;
+    throw error;
+  }
+}
+
 /** The code word of the reply error that a `redis_down` stands for, e.g. `READONLY`; "" when there was no reply. */
 export function outageCode(error: unknown): string {
   return error instanceof Error ? replyErrorCode(error.cause) : "";

@@ -1,3 +1,4 @@
+import { unlessMistyped } from "./connection.ts";
 import type { Connection } from "./connection.ts";
 import { asText } from "./replies.ts";
 
@@ -33,7 +34,9 @@ export async function readReports(
   keyOf: (id: string) => string,
   ids: readonly string[],
 ): Promise<Map<string, unknown>> {
-  const texts = await Promise.all(ids.map(async (id) => connection.command("GET", keyOf(id))));
+  const texts = await Promise.all(
+    ids.map(async (id) => unlessMistyped(connection.command("GET", keyOf(id)))),
+  );
   const found = ids.map((id, index) => [id, parse(asText(texts[index]))] as const);
   return new Map(found.filter(([, report]) => report !== undefined));
 }

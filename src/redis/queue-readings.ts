@@ -1,4 +1,5 @@
 import type { QueueReading } from "../core/fleet.ts";
+import { unlessMistyped } from "./connection.ts";
 import type { Connection } from "./connection.ts";
 import { GROUP } from "./keys.ts";
 import type { Keys } from "./keys.ts";
@@ -20,11 +21,11 @@ export async function readQueues(
 async function readQueue(connection: Connection, keys: Keys, model: string): Promise<QueueReading> {
   const queue = keys.queue(model);
   const [length, groups, pending, letters] = await Promise.all([
-    connection.command("XLEN", queue),
+    unlessMistyped(connection.command("XLEN", queue)),
     // A queue that nobody made yet is an error for these two.
     connection.command("XINFO", "GROUPS", queue).catch(() => []),
     connection.command("XPENDING", queue, GROUP, "-", "+", PENDING_LOOKED_AT).catch(() => []),
-    connection.command("XLEN", keys.dead(model)),
+    unlessMistyped(connection.command("XLEN", keys.dead(model))),
   ]);
   const group = asArray(groups)
     .map(toGroup)
@@ -33,7 +34,7 @@ async function readQueue(connection: Connection, keys: Keys, model: string): Pro
   // In nobody's hands: they wait like those that were never claimed.
   const back = held.filter(({ handedBack }) => handedBack).map(({ entry }) => entry);
   const claimed = Math.max(0, (group?.pending ?? 0) - back.length);
-  const waiting = Math.max(0, Number(length) - claimed);
+  const waiting = Math.max(0, Number(length ?? 0) - claimed);
   return {
     model,
     waiting,
@@ -43,7 +44,7 @@ async function readQueue(connection: Connection, keys: Keys, model: string): Pro
         : await oldestWait(connection, queue, { lastDelivered: group?.lastDelivered ?? "0-0", back }),
     claimed,
     oldestIdleMs: Math.max(0, ...held.map(({ idleMs }) => idleMs)),
-    deadLetters: Number(letters),
+    deadLetters: Number(letters ?? 0),
   };
 }
 

@@ -1,5 +1,6 @@
 import { readGatewayAnnouncement, readWorkerAnnouncement } from "../core/announcement.ts";
 import type { GatewayAnnouncement, WorkerAnnouncement } from "../core/fleet.ts";
+import { unlessMistyped } from "./connection.ts";
 import type { Connection } from "./connection.ts";
 import type { Keys } from "./keys.ts";
 import { asArray, asText } from "./replies.ts";
@@ -116,7 +117,9 @@ export async function tidyRegistry(connection: Connection, keys: Keys, since: nu
 async function dropOldModels(connection: Connection, keys: Keys, since: number): Promise<void> {
   const reply = await connection.command("ZRANGEBYSCORE", keys.models(), "-inf", `(${since}`);
   const old = asArray(reply).map(asText);
-  const lengths = await Promise.all(old.map(async (model) => connection.command("XLEN", keys.queue(model))));
+  const lengths = await Promise.all(
+    old.map(async (model) => unlessMistyped(connection.command("XLEN", keys.queue(model)))),
+  );
   const empty = old.filter((_model, position) => lengths[position] === 0);
   if (empty.length > 0) await connection.command("ZREM", keys.models(), ...empty);
 }
@@ -138,8 +141,10 @@ async function readMembers(
   keyOf: (member: string) => string,
 ): Promise<unknown[]> {
   const members = asArray(await connection.command("ZRANGE", index, "0", "-1")).map(asText);
-  const values = await Promise.all(members.map(async (member) => connection.command("GET", keyOf(member))));
-  return values.filter((value) => value !== null).map((value) => parse(asText(value)));
+  const values = await Promise.all(
+    members.map(async (member) => unlessMistyped(connection.command("GET", keyOf(member)))),
+  );
+  return values.filter((value) => Buffer.isBuffer(value)).map((value) => parse(asText(value)));
 }
 
 function parse(text: string): unknown {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
-import type { Connection } from "../../src/redis/connection.ts";
+import { type Connection, unlessMistyped } from "../../src/redis/connection.ts";
 import type { Keys } from "../../src/redis/keys.ts";
-import { listGateways } from "../../src/redis/registry.ts";
+import { listGateways, listWorkers } from "../../src/redis/registry.ts";
 import { encodeFrame } from "../../src/wire/frame-codec.ts";
 import { encodeTask } from "../../src/wire/task-codec.ts";
 import { type Fleet, journey } from "../journey/fleet.ts";
@@ -102,6 +102,64 @@ const told = fc
       (redis, keys) =>
         redis.command("PUBLISH", keys.controlAll(), `${verb} ${text}`),
   );
+const histogram = {
+  name: "sgnet_evil_seconds",
+  help: "h",
+  type: "histogram",
+  values: [
+    { value: 1, labels: { le: 0.5, model: "m" }, metricName: "sgnet_evil_seconds_bucket" },
+    { value: 1, labels: { model: "m" }, metricName: "sgnet_evil_seconds_sum" },
+  ],
+};
+const counter = { name: "sgnet_evil_total", help: "h", type: "counter", values: [{ value: 1, labels: {} }] };
+const report = fc.oneof(
+  twisted([counter, histogram]),
+  twisted([histogram]),
+  // What others say, too.
+  twisted([{ ...counter, name: "sgnet_worker_up" }]),
+  fc.constantFrom(
+    '[{"name":"sgnet_evil_total","help":"a\\nb{} 1","type":"gauge","values":[]}]',
+    "[]",
+    "",
+    "\0",
+  ),
+);
+const reported = report.map((text): Harm => async (redis, keys) => {
+  await redis.command("SET", keys.worker("evil"), JSON.stringify(announcement), "PX", "3000");
+  await redis.command("ZADD", keys.workers(), "1", "evil");
+  await redis.command("SET", keys.workerMetrics("evil"), text, "PX", "3000");
+});
+const whispered = fc
+  .tuple(
+    fc.constantFrom("cancel ", "pause ", "resume ", "sweep ", "drain ", "undrain ", "", "cancel", " "),
+    fc.oneof(
+      fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
+      msgpack,
+    ),
+  )
+  .map(([verb, bytes]): Harm => async (redis, keys) => {
+    const [worker] = await listWorkers(redis, keys);
+    await redis.command("PUBLISH", keys.control(worker?.id ?? ""), Buffer.concat([Buffer.from(verb), bytes]));
+  });
+/** Keys that nobody's request needs: of another type than they should be, until they expire or are sound again. */
+const retyped = fc
+  .constantFrom<(keys: Keys) => string>(
+    (keys) => keys.worker("evil"),
+    (keys) => keys.workerMetrics("evil"),
+    (keys) => keys.gateway("evil"),
+    (keys) => keys.log(),
+    (keys) => keys.dead("evil"),
+  )
+  .chain((keyOf) =>
+    fc.constantFrom("SET", "RPUSH", "SADD").map((verb): Harm => async (redis, keys) => {
+      await redis.command("ZADD", keys.workers(), "1", "evil");
+      await redis.command("ZADD", keys.gateways(), "1", "evil");
+      await redis.command("ZADD", keys.deads(), "1", "evil");
+      await redis.command("UNLINK", keyOf(keys));
+      await redis.command(verb, keyOf(keys), "odd");
+      await redis.command("PEXPIRE", keyOf(keys), "3000");
+    }),
+  );
 const logged = twisted(summary).map(
   (text): Harm =>
     (redis, keys) =>
@@ -127,11 +185,17 @@ const harms = fc.oneof(
   announced,
   greeted,
   told,
+  reported,
+  whispered,
+  retyped,
   logged,
   buried,
   remembered,
   rung,
 );
+
+/** Prometheus' text format: a comment, a sample or nothing. */
+const METRIC_LINE = /^(?:# .*|[a-zA-Z_]\w*(?:\{(?:\w+="(?:[^"\\]|\\.)*",?)*\})? \S+)?$/;
 
 async function tagOf(fleet: Fleet): Promise<string> {
   const [gateway] = await listGateways(fleet.probe, fleet.keys);
@@ -146,13 +210,16 @@ journey(
     const { probe, keys, gateway } = fleet;
     const tag = await tagOf(fleet);
     const look = fc.asyncProperty(harms, async (harm) => {
-      await harm(probe, keys, tag);
+      // What an earlier harm has put there may be of another type.
+      await unlessMistyped(harm(probe, keys, tag));
     });
     const harm = async (): Promise<void> => {
       await fc.assert(look, effort(t, 300));
       for (const path of ["/api/tags", "/v1/models", "/api/ps", "/metrics", "/metrics/fleet"]) {
         const response = await fetch(gateway.url + path);
-        assert.equal(response.status, 200, `${path} ${await response.text()}`);
+        const text = await response.text();
+        assert.equal(response.status, 200, `${path} ${text}`);
+        if (path.startsWith("/metrics")) for (const line of text.split("\n")) assert.match(line, METRIC_LINE);
       }
     };
     const programs = [gateway, fleet.post().worker];

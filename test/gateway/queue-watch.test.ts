@@ -121,7 +121,7 @@ describe("a task whose time to wait is up", () => {
     assert.deepEqual(codes(rig), []);
     assert.equal(rig.exchange.queueLookAt, 5 + LEASE_MS, "nothing can be seen before a lease has passed");
     const hold = { model: "tiny", entry, consumer: "w1" };
-    await fallSilent(redis.connection, redis.keys, { ...hold, idleMs: LEASE_MS });
+    await fallSilent(redis.connection, redis.keys, { ...hold, idleMs: 1.25 * LEASE_MS });
     await rig.look();
     assert.deepEqual(codes(rig), [], "another worker may be about to take it");
     const { queueLookAt } = rig.exchange;

@@ -73,11 +73,12 @@ export function readWorkerAnnouncement(value: unknown): WorkerAnnouncement | und
 /** Undefined for what names no gateway. @param value parsed JSON */
 export function readGatewayAnnouncement(value: unknown): GatewayAnnouncement | undefined {
   if (!isObject(value) || typeof value["tag"] !== "string") return undefined;
-  const { listen, tokensPerSecond, ...rest } = value;
+  const { listen, tokensPerSecond, server, ...rest } = value;
   return {
     ...conform(rest, GATEWAY),
     tag: value["tag"],
     ...(typeof listen === "string" ? { listen } : {}),
+    ...(typeof server === "string" ? { server } : {}),
     ...(isObject(tokensPerSecond) ? { tokensPerSecond: numbersOf(tokensPerSecond) } : {}),
   };
 }

@@ -64,6 +64,11 @@ export interface GatewayAnnouncement {
   readonly open: number;
   /** Smoothed, by model key; models without any are left out. */
   readonly tokensPerSecond?: Readonly<Record<string, number>>;
+  /**
+   * The run of the Redis server with its replies that knows all it has removed; "" while one that has just taken over,
+   * or started, does not yet. Absent from older gateways, and where Redis does not tell its run.
+   */
+  readonly server?: string;
 }
 
 /** One model's queue at one moment, by Redis's clock. */

@@ -38,6 +38,9 @@ export class Cleaner {
   #awaySince: number | undefined;
   /** Mono ms when another master took over, or Redis was started again. */
   #movedAt = Number.NEGATIVE_INFINITY;
+  /** What the latest reconnect began. */
+  #repeating: Promise<void> | undefined;
+  #onPaid: (() => void) | undefined;
 
   constructor(options: { connection: Connection; keys: Keys; mono: () => number }) {
     this.#connection = options.connection;
@@ -48,10 +51,19 @@ export class Cleaner {
     });
     options.connection.onReconnect((moved) => {
       if (moved) this.#movedAt = this.#mono();
-      this.#removeAgain();
+      this.#repeating = this.#repeat();
       this.#awaySince = undefined;
-      this.#settle();
     });
+  }
+
+  /** After a reconnect: resolves when Redis knows all that was removed before it, for good if that takes long. */
+  async settled(): Promise<void> {
+    await this.#repeating;
+    while (this.#owed.size > 0) {
+      const paid = Promise.withResolvers<void>();
+      this.#onPaid = paid.resolve;
+      await paid.promise;
+    }
   }
 
   /** Sends what has gathered. What Redis does not take any more expires by itself. */
@@ -59,24 +71,24 @@ export class Cleaner {
     this.#stopped = true;
     clearTimeout(this.#timer);
     clearTimeout(this.#retry);
-    if (this.#answered.length > 0) this.#unlinkAnswered();
+    if (this.#answered.length > 0) void this.#unlinkAnswered();
   }
 
   /** The client has its answer, and the worker is done. */
   answered(exchange: Exchange): void {
     this.#answered.push(exchange.task.id);
     this.#timer ??= setTimeout(() => {
-      this.#unlinkAnswered();
+      void this.#unlinkAnswered();
     }, UNLINK_MS);
     if (hasBody(exchange)) {
       const { id } = exchange.task;
-      this.#do(`${id} body`, () => this.#removeBody(id));
+      void this.#do(`${id} body`, () => this.#removeBody(id));
     }
   }
 
   /** Nobody waits any more: the queue entry goes, the worker is told, and what it still emits is refused. */
   abandoned(exchange: Exchange): void {
-    this.#do(exchange.task.id, () => this.#abandon(exchange));
+    void this.#do(exchange.task.id, () => this.#abandon(exchange));
   }
 
   async #abandon(exchange: Exchange): Promise<void> {
@@ -91,11 +103,11 @@ export class Cleaner {
     await Promise.all(work);
   }
 
-  #unlinkAnswered(): void {
+  async #unlinkAnswered(): Promise<void> {
     const tasks = this.#answered;
     this.#answered = [];
     this.#timer = undefined;
-    this.#do(`${tasks[0]} answered`, () => this.#removeReplies(tasks));
+    await this.#do(`${tasks[0]} answered`, () => this.#removeReplies(tasks));
   }
 
   async #removeReplies(tasks: readonly string[]): Promise<void> {
@@ -129,28 +141,34 @@ export class Cleaner {
     this.#removals.splice(0, young === -1 ? this.#removals.length : young);
   }
 
-  #removeAgain(): void {
+  async #repeat(): Promise<void> {
     this.#forgetRemovals();
-    for (const { name, remove } of this.#removals) this.#do(name, remove);
+    const again = this.#removals.map(async ({ name, remove }) => this.#do(name, remove));
+    if (this.#answered.length > 0) {
+      clearTimeout(this.#timer);
+      again.push(this.#unlinkAnswered());
+    }
+    await Promise.all([...again, this.#pay()]);
   }
 
-  #do(name: string, work: () => Promise<unknown>): void {
-    work().catch(() => {
+  async #do(name: string, work: () => Promise<unknown>): Promise<void> {
+    try {
+      await work();
+    } catch {
       if (this.#stopped) return;
       this.#owed.set(name, work);
       // Redis may have refused (it loads its data, say) without a cut: then no reconnect follows.
-      this.#retry ??= setTimeout(() => {
-        this.#settle();
-      }, RETRY_MS);
-    });
+      this.#retry ??= setTimeout(() => void this.#pay(), RETRY_MS);
+    }
   }
 
-  #settle(): void {
+  async #pay(): Promise<void> {
     clearTimeout(this.#retry);
     this.#retry = undefined;
     const owed = [...this.#owed];
     this.#owed.clear();
-    for (const [name, work] of owed) this.#do(name, work);
+    await Promise.all(owed.map(async ([name, work]) => this.#do(name, work)));
+    if (this.#owed.size === 0) this.#onPaid?.();
   }
 }
 

@@ -10,7 +10,7 @@ import { connect } from "../redis/connect.ts";
 import type { Connection } from "../redis/connection.ts";
 import { Keys } from "../redis/keys.ts";
 import { OutageLog } from "../redis/outage-log.ts";
-import { announceGateway, ANNOUNCE_MS, forgetGateway } from "../redis/registry.ts";
+import { forgetGateway } from "../redis/registry.ts";
 import { requireSupported } from "../redis/server.ts";
 import { dropQueue } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
@@ -31,6 +31,7 @@ import type { MetricsPages } from "./metrics-pages.ts";
 import { Observatory } from "./observatory.ts";
 import { OriginPolicy } from "./origin.ts";
 import { byThePorch, Porch } from "./porch.ts";
+import { startPresence } from "./presence.ts";
 import { buildFallback, buildRefusals, buildRoutes } from "./routes.ts";
 import { ShowView } from "./show-view.ts";
 import { Switchboard } from "./switchboard.ts";
@@ -93,8 +94,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
   const commands = await openConnection(assembly, "commands");
   await requireSupported(commands);
   const channel = await openConnection(assembly, "channel");
-  const version = productVersion();
-  const build = productBuild();
+  const [version, build] = [productVersion(), productBuild()];
   const metrics = openGatewayMetrics({ version, build });
   for (const connection of [commands, channel]) connection.onDown(metrics.redisFailed);
   const memoryMs = settings.modelMemoryMs;
@@ -141,7 +141,8 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     fallback: buildFallback(routes),
     ...turnAway({ settings, log, metrics, keyring }),
   });
-  const presence = startPresence({ assembly, keys, commands, board, server, observatory, version, metrics });
+  const gateway = { tag, version, port: server.port, listen: settings.host };
+  const presence = startPresence({ ...parts, gateway, board, observatory });
   log.info("gateway is ready", { host: settings.host, port: server.port, tag });
   return handle({ assembly, keys, commands, board, porch, server, observatory, pages, presence });
 }
@@ -223,39 +224,6 @@ interface Running {
   readonly board: Switchboard;
   readonly server: HttpServer;
   readonly observatory: Observatory;
-}
-
-/** Announces the gateway until the returned function is called. Workers drop tasks of gateways that are gone. */
-function startPresence(
-  running: Running & { readonly version: string; readonly metrics: GatewayMetrics },
-): () => void {
-  const { assembly, keys, commands, board, server, observatory, version, metrics } = running;
-  const startedAt = systemAmbient.now();
-  const announce = (): void => {
-    const from = systemAmbient.mono();
-    const announced = announceGateway(commands, keys, {
-      tag: assembly.tag,
-      version,
-      host: hostname(),
-      pid: process.pid,
-      port: server.port,
-      listen: assembly.settings.host,
-      startedAt,
-      seenAt: systemAmbient.now(),
-      open: board.open,
-      tokensPerSecond: observatory.tokensPerSecond,
-    });
-    announced
-      .then(() => metrics.redisAnswered((systemAmbient.mono() - from) / 1000))
-      // With Redis away the reconnect announces.
-      .catch(() => undefined);
-  };
-  announce();
-  commands.onReconnect(announce);
-  const timer = setInterval(announce, ANNOUNCE_MS);
-  return () => {
-    clearInterval(timer);
-  };
 }
 
 function handle(

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { Fault } from "../core/fault.ts";
 import { isOver } from "../core/phase.ts";
 import type { Connection } from "../redis/connection.ts";
@@ -41,32 +42,41 @@ export class Recovery {
   readonly #checking = new Set<Exchange>();
   readonly #requeues = new WeakMap<Exchange, number>();
   #timer: NodeJS.Timeout | undefined;
+  /** Of the latest reconnect. */
+  #turn = 0;
 
   constructor(options: RecoveryOptions) {
     this.#options = options;
   }
 
-  /** To be called at each reconnect of the command connection. Never rejects. */
-  async reconnected(): Promise<void> {
+  /**
+   * To be called at each reconnect of the command connection. Resolves when all replies are open, with true; with false
+   * when Redis went away before. Never rejects.
+   */
+  async reconnected(): Promise<boolean> {
     const { replies, mono, connection } = this.#options;
     clearTimeout(this.#timer);
+    this.#turn += 1;
+    const turn = this.#turn;
     const since = mono();
     const exchanges = [...replies.all()];
     try {
       await this.#reopen(exchanges);
     } catch {
+      if (connection.ready) await delay(RETRY_MS, undefined, { ref: false });
       // When it is away again the next reconnect starts over.
-      if (connection.ready) this.#timer = setTimeout(() => void this.reconnected(), RETRY_MS);
-      return;
+      return connection.ready && turn === this.#turn && this.reconnected();
     }
     replies.fillAll();
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       void this.#suspects(exchanges, since);
     }, SUSPECT_MS);
+    return turn === this.#turn;
   }
 
   stop(): void {
+    this.#turn += 1;
     clearTimeout(this.#timer);
   }
 

@@ -15,6 +15,7 @@ import { Admission } from "./admission.ts";
 import { observeBoard } from "./board-gauges.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { Cleaner } from "./cleaner.ts";
+import { Comeback } from "./comeback.ts";
 import { Exchange } from "./exchange.ts";
 import type { ExchangeHost, Outcome } from "./exchange.ts";
 import type { HttpReply, HttpRequest } from "./http.ts";
@@ -46,6 +47,7 @@ export interface SwitchboardOptions {
 
 /** Connects requests with their replies: takes tasks in, hands frames out, cleans up behind them. */
 export class Switchboard implements ExchangeHost, IntakeHost {
+  readonly comeback: Comeback;
   readonly #options: SwitchboardOptions;
   readonly #replies: Replies;
   readonly #opener: Opener;
@@ -111,9 +113,8 @@ export class Switchboard implements ExchangeHost, IntakeHost {
         this.#cleaner.abandoned(exchange);
       },
     });
-    connection.onReconnect(() => {
-      void this.#recovery.reconnected();
-    });
+    const mend = async (): Promise<boolean> => this.#mend();
+    this.comeback = new Comeback({ connection, key: keys.channel(options.tag), mend });
     options.channel.onReconnect(() => {
       this.#replies.fillAll();
     });
@@ -122,6 +123,12 @@ export class Switchboard implements ExchangeHost, IntakeHost {
       exchanges: () => this.#replies.all(),
       held: () => this.#slowClients.held,
     });
+  }
+
+  /** The cleaner has begun by itself. */
+  async #mend(): Promise<boolean> {
+    const [reopened] = await Promise.all([this.#recovery.reconnected(), this.#cleaner.settled()]);
+    return reopened;
   }
 
   /** Open tasks. */

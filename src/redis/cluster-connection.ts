@@ -98,6 +98,11 @@ export class ClusterConnection implements Connection {
     }
   }
 
+  serverOf(key: string): string | undefined {
+    const owner = this.#owners[slotOf(key)];
+    return owner === undefined ? undefined : this.#runs.get(owner);
+  }
+
   onReconnect(listener: (moved: boolean) => void): void {
     this.#upkeep.onReconnect(listener);
   }

@@ -33,6 +33,11 @@ export interface Connection {
   onReconnect(listener: (moved: boolean) => void): void;
   /** Called with what went wrong when the connection breaks, and at each try to make it again that fails. */
   onDown(listener: (error: unknown) => void): void;
+  /**
+   * Names the server that has a key, and its run: another name after each start, and at each other master. Undefined
+   * while nobody knows, or where the server does not tell.
+   */
+  serverOf(key: string): string | undefined;
   /** Idempotent; what is under way is rejected. */
   close(): void;
 }

@@ -206,6 +206,10 @@ class ClientConnection implements NodeConnection {
     else await this.#client.sSubscribe(channel, listener, true);
   }
 
+  serverOf(): string | undefined {
+    return this.#run;
+  }
+
   onReconnect(listener: (moved: boolean) => void): void {
     this.#onReconnect.push(listener);
   }

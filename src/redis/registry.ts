@@ -1,6 +1,7 @@
 import { readGatewayAnnouncement, readWorkerAnnouncement } from "../core/announcement.ts";
 import type { GatewayAnnouncement, WorkerAnnouncement } from "../core/fleet.ts";
 import { unlessMistyped } from "./connection.ts";
+import { isObject } from "../core/json.ts";
 import type { Connection } from "./connection.ts";
 import type { Keys } from "./keys.ts";
 import { asArray, asText } from "./replies.ts";
@@ -77,6 +78,29 @@ export async function gatewaysAlive(
 ): Promise<Set<string>> {
   const found = await Promise.all(tags.map(async (tag) => connection.command("EXISTS", keys.gateway(tag))));
   return new Set(tags.filter((_tag, index) => found[index] === 1));
+}
+
+/**
+ * Of the gateway tags given, those that are alive, with the run of the Redis server that knows all they have removed
+ * (`server` of an announcement); undefined for one that does not tell.
+ */
+export async function serversOfGateways(
+  connection: Connection,
+  keys: Keys,
+  tags: readonly string[],
+): Promise<Map<string, string | undefined>> {
+  const found = await Promise.all(tags.map(async (tag) => connection.command("GET", keys.gateway(tag))));
+  return new Map(
+    tags.flatMap((tag, index) => {
+      const value = found[index];
+      return value === null ? [] : [[tag, serverIn(parse(asText(value)))] as const];
+    }),
+  );
+}
+
+function serverIn(announcement: unknown): string | undefined {
+  const server = isObject(announcement) ? announcement["server"] : undefined;
+  return typeof server === "string" ? server : undefined;
 }
 
 /** All live workers. */

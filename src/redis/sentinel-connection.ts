@@ -86,6 +86,10 @@ export class SentinelConnection implements Connection {
     await this.#master?.subscribe(channel, listener);
   }
 
+  serverOf(): string | undefined {
+    return this.#run;
+  }
+
   onReconnect(listener: (moved: boolean) => void): void {
     this.#upkeep.onReconnect(listener);
   }

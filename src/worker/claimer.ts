@@ -11,6 +11,7 @@ import type { Log } from "../telemetry/log.ts";
 import type { Acknowledger } from "./acknowledger.ts";
 import { Doubts } from "./doubts.ts";
 import type { Station } from "./station.ts";
+import type { Trust } from "./trust.ts";
 
 /** Tasks claimed by one look: bounds the answer of Redis to some megabytes. */
 const MOST_PER_TAKE = 64;
@@ -38,9 +39,10 @@ export interface ClaimerOptions {
   readonly leaseMs: number;
   readonly mono: () => number;
   readonly random: () => number;
-  /** Redis may have given this worker tasks that it does not know of. */
+  /** Redis may have given this worker tasks that it does not know of, or may not run yet. */
   readonly onLost: () => void;
   readonly acknowledger: Pick<Acknowledger, "add" | "hasEnded">;
+  readonly trust: Pick<Trust, "look">;
   /** @param askedAt mono ms, before Redis gave the task to this worker */
   readonly run: (station: Station, task: QueuedTask, askedAt: number) => void;
 }
@@ -66,7 +68,7 @@ export class Claimer {
 
   constructor(options: ClaimerOptions) {
     this.#options = options;
-    this.#doubts = new Doubts(options);
+    this.#doubts = new Doubts({ ...options, onUnsure: options.onLost });
     this.#lateMs = Math.max(LATE_MIN_MS, options.leaseMs / 4);
     options.station.onLend = () => {
       this.#lent();

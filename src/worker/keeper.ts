@@ -84,8 +84,8 @@ export class Keeper {
 
   constructor(options: KeeperOptions) {
     this.#options = options;
-    this.#resume = resumerOf(options);
-    this.#doubts = new Doubts(options);
+    this.#doubts = new Doubts({ ...options, onUnsure: this.lookForOrphans });
+    this.#resume = resumerOf({ ...options, doubts: this.#doubts });
     this.#beatAt = options.mono();
     this.#tidyAt = this.#beatAt + TIDY_MS;
     options.connection.onReconnect((moved) => {
@@ -244,16 +244,12 @@ export class Keeper {
       await this.#takeOverSilent(search);
     } catch (error) {
       // The next planned sweep, or the look after the reconnect, searches again.
-      const { connection, log } = this.#options;
+      const { connection, keys, log } = this.#options;
       if (connection.ready) log.warn("taking over failed", { reason: toFault(error).message });
       // A queue that somebody removed: a worker of several models would look past the new one for ever.
-      if (replyErrorCode(error) === "NOGROUP") await this.#mend(search.model);
+      if (replyErrorCode(error) === "NOGROUP")
+        await ensureGroup(connection, keys, search.model).catch(() => undefined);
     }
-  }
-
-  async #mend(model: string): Promise<void> {
-    const { connection, keys } = this.#options;
-    await ensureGroup(connection, keys, model).catch(() => undefined);
   }
 
   async #takeOverSilent(search: Search): Promise<void> {
@@ -306,12 +302,19 @@ export class Keeper {
 
   async #runPlaced(task: QueuedTask, placed: Places["placed"]): Promise<void> {
     const place = placed.get(task.entry);
+    // Taken for an orphan when its delivery was on the way: it runs by now.
+    if (this.#options.roll.has(task.model, task.entry)) return;
     if (place !== undefined && (await this.#resume(place, task, place.deliveries))) placed.delete(task.entry);
+  }
+
+  /** True while a task is being taken over: a delivery of it that was on the way is not run as well. */
+  takes({ model, entry }: Pick<QueuedTask, "model" | "entry">): boolean {
+    return this.#taking.size > 0 && this.#taking.has(`${model} ${entry}`);
   }
 
   /** A Redis that answers slowly makes a task look silent that another search is just taking over. */
   #inHand(model: string, entry: string): boolean {
-    return this.#options.roll.has(model, entry) || this.#taking.has(`${model} ${entry}`);
+    return this.#options.roll.has(model, entry) || this.takes({ model, entry });
   }
 
   /** Takes a place for each task at a station with room that does not leave it to others, the roomiest first. */

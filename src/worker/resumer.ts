@@ -6,6 +6,7 @@ import type { QueuedTask } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Acknowledger } from "./acknowledger.ts";
 import { newAttemptNumber } from "./attempt.ts";
+import type { Doubts } from "./doubts.ts";
 import type { Place, Runner } from "./runner.ts";
 import type { Trust } from "./trust.ts";
 
@@ -16,6 +17,7 @@ export interface ResumerOptions {
   readonly log: Log;
   readonly runner: Pick<Runner, "idOf" | "refuse" | "run">;
   readonly acknowledger: Pick<Acknowledger, "add" | "hasEnded">;
+  readonly doubts: Pick<Doubts, "sift">;
   readonly trust: Pick<Trust, "clock">;
   readonly deliveryLimit: number;
   readonly mono: () => number;
@@ -32,7 +34,7 @@ export type Resume = (place: Place, queued: QueuedTask, deliveries: number) => P
 /** Fences the earlier attempts, then runs the task again, ends it, or forgets it. */
 export function resumerOf(options: ResumerOptions): Resume {
   const { connection, keys, worker, acknowledger, runner, deliveryLimit, log } = options;
-  const { trust, mono, random } = options;
+  const { trust, doubts, mono, random } = options;
   return async (place, queued, deliveries) => {
     const task = runner.idOf(queued);
     if (task === undefined) return false;
@@ -41,6 +43,8 @@ export function resumerOf(options: ResumerOptions): Resume {
       acknowledger.add(queued.model, queued.entry, task);
       return false;
     }
+    // Before CLAIM: as long as its gateway has not been heard of, nothing of it counts as an attempt.
+    if ((await doubts.sift([queued])).length === 0) return false;
     const proposed = newAttemptNumber(trust.clock(mono()), random());
     const claim = { task, attempt: proposed, worker };
     const { state, attempt, ordinal } = await claimReply(connection, keys, claim);

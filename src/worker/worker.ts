@@ -12,7 +12,6 @@ import { MetricsReporter } from "../redis/metrics-reporter.ts";
 import { OutageLog } from "../redis/outage-log.ts";
 import { requireSupported, uptimeMs } from "../redis/server.ts";
 import { dropConsumer, dropQueue, keepQueues } from "../redis/task-stream.ts";
-import type { QueuedTask } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import { openWorkerMetrics } from "../telemetry/worker-metrics.ts";
@@ -198,15 +197,12 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
   const writing = { ...common, connection: links.writes, metrics };
   const returner = new Returner({ ...writing, busyLimit, peers: new Peers(reading), resting });
   const runner = new Runner({ ...writing, emitter, returner, trust, onUnreachable });
-  const onReclaimed = metrics.reclaimed;
-  const keeper = new Keeper({ ...reading, runner, resting, trust, onReclaimed });
+  const keeper = new Keeper({ ...reading, runner, resting, trust, onReclaimed: metrics.reclaimed });
   const offer = { version: productVersion(), stations, metrics, onModel: sweep };
   const presence = new Presence({ ...common, ...offer, connection: links.leases });
-  const run = (station: Station, task: QueuedTask, askedAt: number): void => {
-    metrics.claimed(1);
-    runner.first(station, task, askedAt);
-  };
-  const claims = { ...common, consumer: worker, bells: links.leases, onLost: keeper.lookForOrphans, run };
+  const run = runnerOfFirst({ keeper, runner, metrics });
+  const onLost = keeper.lookForOrphans;
+  const claims = { ...common, trust, consumer: worker, bells: links.leases, onLost, run };
   const claimers = await recruitClaimers(stations, redis, claims);
   for (const connection of redis.connections) connection.onDown(metrics.redisFailed);
   return {
@@ -222,6 +218,20 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
     presence,
     reporter: new MetricsReporter({ connection: links.leases, key: keys.workerMetrics(worker), metrics }),
     claimers,
+  };
+}
+
+/** Runs what a claimer brings, unless it was taken for an orphan when it was on the way. */
+function runnerOfFirst(crew: {
+  readonly keeper: Keeper;
+  readonly runner: Runner;
+  readonly metrics: WorkerMetrics;
+}): ClaimerOptions["run"] {
+  const { keeper, runner, metrics } = crew;
+  return (station, task, askedAt) => {
+    metrics.claimed(1);
+    if (keeper.takes(task)) keeper.lookForOrphans();
+    else runner.first(station, task, askedAt);
   };
 }
 

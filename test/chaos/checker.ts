@@ -21,7 +21,7 @@ const EXCUSES: Readonly<Record<string, readonly string[]>> = {
   backend_unreachable: ["backend"],
   backend_busy: ["backend-refuse"],
   draining: ["gateway-stop"],
-  delivery_limit: ["worker", "backend", "redis", "master"],
+  delivery_limit: ["worker", "backend"],
   broken: ["gateway-kill"],
   /** As when it is killed. On a connection that was used before, also as it hangs up on what has been idle too long. */
   unheard: ["gateway-kill"],

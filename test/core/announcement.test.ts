@@ -57,6 +57,7 @@ describe("announcements", () => {
       seenAt: 1,
       open: 1,
       tokensPerSecond: { m: 1.5 },
+      server: "s",
       newer: null,
     };
     assert.deepEqual(readGatewayAnnouncement(gateway), gateway);

@@ -189,6 +189,31 @@ test("what Redis refuses without a cut is tried again", async () => {
   cleaner.stop();
 });
 
+test("it is settled when Redis knows all that was removed before the reconnect, and not before", async () => {
+  const connection = new FakeConnection();
+  const cleaner = cleanerOf(connection);
+  cleaner.abandoned(exchangeOf("g.1").exchange);
+  await turn();
+  connection.cut();
+  cleaner.abandoned(exchangeOf("g.2").exchange);
+  cleaner.answered(exchangeOf("g.3").exchange);
+  const gates = ["g.1", "g.2", "g.3"].map((id) => ({ id, gate: Promise.withResolvers<null>() }));
+  connection.answer = (command) => gates.find(({ id }) => command.endsWith(id))?.gate.promise ?? null;
+  connection.mend(true);
+  let settled = false;
+  const waited = cleaner.settled().then(() => (settled = true));
+  for (const { gate } of gates.slice(1)) gate.resolve(null);
+  await turn();
+  assert.equal(settled, false);
+  gates[0]?.gate.reject(new Fault("redis_down", "LOADING"));
+  await turn();
+  assert.equal(settled, false, "it is tried again");
+  connection.answer = () => null;
+  await waited;
+  assert.equal(connection.arrived.at(-1), "UNLINK test:r:{g}:g.1");
+  cleaner.stop();
+});
+
 test("what was removed lately is removed again also where Redis loads its data first", async () => {
   const connection = new FakeConnection();
   const cleaner = cleanerOf(connection);

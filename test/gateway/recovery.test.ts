@@ -170,9 +170,11 @@ it("replies are opened again as soon as a Redis that loads its data takes them",
   const { mono } = systemAmbient;
   const recovery = new Recovery({ connection, keys, replies, opener, mono, onUnwanted: ignore });
   connection.answer = () => Promise.reject(new Fault("redis_down", "LOADING"));
-  await recovery.reconnected();
+  const opened = recovery.reconnected();
+  await until("an attempt", () => connection.arrived.length > 0);
   assert.equal(filled, 0);
   connection.answer = () => 1;
   await until("replies that were opened", () => filled === 1);
+  assert.equal(await opened, true);
   recovery.stop();
 });

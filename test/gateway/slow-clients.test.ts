@@ -22,6 +22,7 @@ class Rig {
       everywhere: async () => [],
       command: async (...args) => void this.published.push(args.slice(1).join(" ")),
       subscribe: async () => {},
+      serverOf: () => undefined,
       onReconnect: () => {},
       onDown: () => {},
       close: () => {},

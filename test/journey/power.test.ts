@@ -54,31 +54,71 @@ journey(
   },
 );
 
+interface Answered {
+  readonly redis: RedisHost;
+  readonly count: number;
+  /** How many requests backends were asked, by now. */
+  readonly runs: () => number;
+}
+
+/** Requests that were all answered, half of them from the queue; then the power fails, and Redis has them all again. */
+async function answeredThenLost(fleet: Fleet, meanwhile: () => Promise<void>): Promise<Answered> {
+  const runs = (): number => fleet.posts.reduce((sum, { standIn }) => sum + standIn.requests.length, 0);
+  for (const { standIn } of fleet.posts) standIn.behaviour.tokenMs = 20;
+  const busy = Array.from({ length: 2 * SLOTS }, () => "ollama-chat" as const);
+  const running = askAll(fleet.gateway, busy, { stream: true, tokens: LONG });
+  await until("no free slot", () => runs() === running.length);
+  const queued = askAll(fleet.gateway, busy, { stream: true, tokens: 10 });
+  const all = [...running, ...queued];
+  await inQueue(fleet, all.length);
+  const written = await host?.written();
+  assert.ok(host !== undefined && written !== undefined);
+  for (const { standIn } of fleet.posts) standIn.behaviour.tokenMs = 1;
+  await allDone(all);
+  for (const one of all) assertAnswered(one);
+  await inQueue(fleet, 0);
+  assert.equal(runs(), all.length);
+  await meanwhile();
+  await host.kill();
+  const lost = await host.lose(written, 0);
+  assert.ok(lost > 1000, `only ${lost} bytes were lost`);
+  await host.startAgain({ empty: false });
+  return { redis: host, count: all.length, runs };
+}
+
+const twoPosts = { ...plan, posts: [{ slots: SLOTS }, { slots: SLOTS }] };
+
 journey(
   "power that fails after an answer: what Redis does not know any more is not run again",
-  { ...plan, posts: [{ slots: SLOTS }, { slots: SLOTS }] },
+  twoPosts,
   async (fleet) => {
-    const standIns = [fleet.post(0).standIn, fleet.post(1).standIn];
-    const runs = (): number => standIns.reduce((sum, { requests }) => sum + requests.length, 0);
-    for (const { behaviour } of standIns) behaviour.tokenMs = 20;
-    const busy = Array.from({ length: 2 * SLOTS }, () => "ollama-chat" as const);
-    const running = askAll(fleet.gateway, busy, { stream: true, tokens: LONG });
-    await until("no free slot", () => runs() === running.length);
-    const queued = askAll(fleet.gateway, busy, { stream: true, tokens: 10 });
-    await inQueue(fleet, running.length + queued.length);
-    const written = await host?.written();
-    assert.ok(host !== undefined && written !== undefined);
-    const all = [...running, ...queued];
-    for (const { behaviour } of standIns) behaviour.tokenMs = 1;
-    await allDone(all);
-    for (const one of all) assertAnswered(one);
+    const { count, runs } = await answeredThenLost(fleet, async () => {});
     await inQueue(fleet, 0);
-    assert.equal(runs(), all.length);
-    await host.kill();
-    const lost = await host.lose(written, 0);
-    assert.ok(lost > 1000, `only ${lost} bytes were lost`);
-    await host.startAgain({ empty: false });
+    assert.equal(runs(), count, "runs for nobody");
+  },
+);
+
+journey(
+  "power that fails after an answer: nothing runs before its gateway, which alone remembers, has found Redis again",
+  twoPosts,
+  async (fleet) => {
+    const { probe, keys, gateway } = fleet;
+    const { count, runs } = await answeredThenLost(fleet, async () => {
+      await Promise.all(fleet.posts.map(({ worker }) => worker.kill()));
+      gateway.signal("SIGSTOP");
+    });
+    await inQueue(fleet, count);
+    // However slow this machine is, it does not look gone.
+    const [tag] = (await probe.command("ZRANGE", keys.gateways(), "0", "-1")) as [Buffer];
+    assert.equal(await probe.command("PERSIST", keys.gateway(String(tag))), 1);
+    await fleet.addPost({ slots: SLOTS });
+    await until("a worker that has them all", async () => {
+      const reply = await probe.command("XPENDING", keys.queue("tiny"), "w");
+      const [pending, , , consumers] = reply as [number, Buffer, Buffer, unknown[] | null];
+      return pending === count && consumers?.length === 1;
+    });
+    gateway.signal("SIGCONT");
     await inQueue(fleet, 0);
-    assert.equal(runs(), all.length, "runs for nobody");
+    assert.equal(runs(), count, "runs for nobody");
   },
 );

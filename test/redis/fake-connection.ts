@@ -6,6 +6,8 @@ export class FakeConnection implements Connection {
   ready = true;
   /** As of a Redis Cluster. */
   sharded = false;
+  /** The run of its server. */
+  server: string | undefined = undefined;
   /** Commands that arrived, each as one text. */
   readonly arrived: string[] = [];
   /** What a command is answered with. */
@@ -26,6 +28,10 @@ export class FakeConnection implements Connection {
 
   subscribe(): Promise<void> {
     return Promise.resolve();
+  }
+
+  serverOf(): string | undefined {
+    return this.server;
   }
 
   onReconnect(listener: (moved: boolean) => void): void {

@@ -85,12 +85,38 @@ describe("after another master has taken over", () => {
     assert.equal(found.length, 125);
   });
 
+  /** A worker that has worked for long. */
+  class Doubting {
+    readonly connection: MovedConnection = new MovedConnection(rig);
+    readonly acknowledger: Acknowledger;
+    readonly doubts: Doubts;
+    /** Mono ms. */
+    clock = 0;
+    /** Whether what Redis shows of gateways is believed. */
+    trusting = true;
+    unsure = 0;
+
+    constructor() {
+      const { connection } = this;
+      connection.server = "new";
+      const common = { connection, keys: rig.keys, mono: (): number => this.clock, leaseMs: 1000 };
+      this.acknowledger = new Acknowledger(common);
+      const trust = { look: () => Promise.resolve(this.trusting) };
+      const onUnsure = (): void => void (this.unsure += 1);
+      this.doubts = new Doubts({ ...common, acknowledger: this.acknowledger, trust, onUnsure });
+      this.clock = 100_000;
+    }
+  }
+
+  /** What the gateway of all tasks here announces. @param server absent as of an older gateway */
+  const announce = async (server?: string): Promise<void> => {
+    await rig.connection.command("SET", rig.keys.gateway("g"), JSON.stringify({ tag: "g", server }));
+  };
+
   it("nothing is claimed for a moment, and what is over is not run", async () => {
-    let clock = 0;
-    const connection = new MovedConnection(rig);
-    const mono = (): number => clock;
-    const acknowledger = new Acknowledger({ connection, keys: rig.keys, mono });
-    const doubts = new Doubts({ connection, keys: rig.keys, mono, acknowledger });
+    const one = new Doubting();
+    const { connection, acknowledger, doubts } = one;
+    await announce("new");
     const waited = await put("g.1");
     const [left, ended] = [await put("g.2"), await put("g.3")];
     const strange = { model: MODEL, entry: "5-0", payload: Buffer.from("x") };
@@ -107,7 +133,7 @@ describe("after another master has taken over", () => {
     await putBack("9999999999991-0", "g.3");
     connection.mend(true);
     assert.ok(doubts.settleMs > 100);
-    clock = 2000;
+    one.clock += 2000;
     assert.equal(doubts.settleMs, 0);
     assert.deepEqual(await doubts.sift(all), [waited, strange]);
     await until("its removal", async () => !(await isThere(left.entry)));
@@ -115,18 +141,91 @@ describe("after another master has taken over", () => {
     // Queued again under the same id, as what its gateway did not hear of.
     const again = { ...ended, entry: "9999999999991-0" };
     assert.deepEqual(await doubts.sift([again]), [again]);
-    clock = 60_000;
+    assert.equal(one.unsure, 0);
+    one.clock += 60_000;
     assert.deepEqual(await doubts.sift(all), all);
   });
 
-  it("on a cluster a reply that is missing may be about to come back", async () => {
-    const connection = new MovedConnection(rig);
-    connection.sharded = true;
-    const acknowledger = new Acknowledger({ connection, keys: rig.keys, mono: () => 0 });
-    const doubts = new Doubts({ connection, keys: rig.keys, mono: () => 0, acknowledger });
-    const queued = await put("g.9");
-    connection.mend(true);
-    assert.deepEqual(await doubts.sift([queued]), [queued]);
+  it("a task waits until its gateway says that it has removed again what it removed, however late that is", async () => {
+    const one = new Doubting();
+    await announce("old");
+    one.connection.mend(true);
+    const [answered, waited] = [await put("g.11"), await put("g.12")];
+    await openReplies(rig.connection, rig.keys, [
+      { id: "g.11", life: 60_000 },
+      { id: "g.12", life: 60_000 },
+    ]);
+    for (const late of [1, 2]) {
+      one.clock += 6000;
+      assert.deepEqual(await one.doubts.sift([answered, waited]), []);
+      assert.equal(one.unsure, late, "it is looked for again");
+    }
+    assert.deepEqual([await isThere(answered.entry), await isThere(waited.entry)], [true, true]);
+    await rig.connection.command("UNLINK", rig.keys.reply("g.11"));
+    await announce("new");
+    assert.deepEqual(await one.doubts.sift([answered, waited]), [waited]);
+    await until("its removal", async () => !(await isThere(answered.entry)));
+    assert.equal(one.unsure, 2);
+  });
+
+  it("a task of a gateway that is gone waits until that is certain, then ends", async () => {
+    const one = new Doubting();
+    await rig.connection.command("DEL", rig.keys.gateway("g"));
+    one.connection.mend(true);
+    const queued = await put("g.21");
+    await openReplies(rig.connection, rig.keys, [{ id: "g.21", life: 60_000 }]);
+    one.clock += 10_000;
+    assert.deepEqual(await one.doubts.sift([queued]), []);
+    one.clock += 6000;
+    one.trusting = false;
+    assert.deepEqual(await one.doubts.sift([queued]), []);
+    assert.deepEqual([one.unsure, await isThere(queued.entry)], [2, true]);
+    one.trusting = true;
+    assert.deepEqual(await one.doubts.sift([queued]), []);
+    await until("its removal", async () => !(await isThere(queued.entry)));
+    assert.equal(one.unsure, 2);
+  });
+
+  it("an older gateway, and a Redis that does not tell its run, are not waited for", async () => {
+    const one = new Doubting();
+    one.connection.mend(true);
+    const queued = await put("g.31");
+    await openReplies(rig.connection, rig.keys, [{ id: "g.31", life: 60_000 }]);
+    await announce();
+    assert.deepEqual(await one.doubts.sift([queued]), [queued]);
+    await announce("");
+    assert.deepEqual(await one.doubts.sift([queued]), []);
+    one.connection.server = undefined;
+    assert.deepEqual(await one.doubts.sift([queued]), [queued]);
+  });
+
+  it("a worker that has just started waits for gateways that are behind, and doubts nothing else", async () => {
+    const one = new Doubting();
+    one.clock = 0;
+    const [queued, left] = [await put("g.41"), await put("g.42")];
+    await openReplies(rig.connection, rig.keys, [{ id: "g.41", life: 60_000 }]);
+    await announce("old");
+    assert.deepEqual([one.doubts.settleMs, await one.doubts.sift([queued])], [0, []]);
+    await rig.connection.command("DEL", rig.keys.gateway("g"));
+    assert.deepEqual(await one.doubts.sift([queued, left]), [queued, left]);
+    await announce("new");
+    assert.deepEqual(await one.doubts.sift([queued, left]), [queued, left]);
+    assert.equal(one.unsure, 1);
+  });
+
+  it("on a cluster a reply that is missing may be about to come back, until its gateway has opened all", async () => {
+    const one = new Doubting();
+    one.connection.sharded = true;
+    const queued = await put("g.51");
+    one.connection.mend(true);
+    await announce();
+    assert.deepEqual(await one.doubts.sift([queued]), [queued]);
+    await announce("old");
+    assert.deepEqual(await one.doubts.sift([queued]), []);
+    assert.equal(await isThere(queued.entry), true);
+    await announce("new");
+    assert.deepEqual(await one.doubts.sift([queued]), []);
+    await until("its removal", async () => !(await isThere(queued.entry)));
   });
 });
 

@@ -13,6 +13,8 @@ import { idleStation } from "./station-rig.ts";
 
 const log = openLog({ level: "error", format: "json" });
 
+const CREDULOUS = { look: () => Promise.resolve(true) };
+
 interface Rig {
   readonly claimer: Claimer;
   readonly connection: FakeConnection;
@@ -48,6 +50,7 @@ function rigOf(delayMs: number): Rig {
       mono: () => clock,
       random: () => 0.5,
       acknowledger: new Acknowledger({ connection, keys, mono: () => clock }),
+      trust: CREDULOUS,
       onLost: () => {
         rig.lost += 1;
         station.failed();
@@ -104,6 +107,7 @@ test("a station that is held while its claimer waits gets nothing that comes the
     mono: () => 0,
     random: () => 1,
     acknowledger: new Acknowledger({ connection: bells, keys, mono: () => 0 }),
+    trust: CREDULOUS,
     onLost: () => {},
     run,
   });
@@ -133,6 +137,7 @@ test("slots that are lent while a claimer waits bring no tasks", async (t) => {
     keys,
     consumer: "w1",
     acknowledger: new Acknowledger({ connection: bells, keys, mono: () => 0 }),
+    trust: CREDULOUS,
     leaseMs: 1000,
     log,
     mono: () => 0,

@@ -45,6 +45,7 @@ interface Plan {
   readonly leaseMs?: number;
   readonly inHand?: readonly Attempt[];
   readonly onRun?: (delivery: Delivery) => void;
+  readonly onRoll?: (roll: Roll) => void;
 }
 
 /** Nothing rests. */
@@ -61,6 +62,7 @@ function keeperOf(worker: string, ran: string[], plan: Plan = {}): Keeper {
   const trust = new Trust({ connection, mono, leaseMs, delayMs: sweepDelayMs, log });
   const roll = new Roll({ connection, keys, mono, trust });
   for (const attempt of plan.inHand ?? []) roll.add(attempt);
+  plan.onRoll?.(roll);
   const runner = {
     idOf: ({ payload }: QueuedTask) => payload.toString(),
     run: (place: Place, { payload }: QueuedTask, delivery: Delivery) => {
@@ -419,6 +421,54 @@ class LateClock extends LateConnection {
     return this.asked.filter((one) => one === name).length;
   }
 }
+
+test("a task whose delivery was late, but came, runs once", async (t) => {
+  const ran: string[] = [];
+  const entry = await claimed("g.17", "late");
+  const connection = new LateConnection();
+  const station = idleStation(4);
+  let hands: Roll | undefined;
+  const onRoll = (roll: Roll): void => void (hands = roll);
+  const keeper = keeperOf("late", ran, { connection, station, onRoll });
+  t.after(() => {
+    keeper.stop();
+  });
+  keeper.lookForOrphans();
+  await until("a take-over", () => connection.taken === 1);
+  assert.equal(keeper.takes({ model: "tiny", entry }), true, "one that comes now does not run as well");
+  // This one came just before.
+  hands?.add({ id: "g.17", model: "tiny", entry } as Attempt);
+  connection.late.resolve();
+  await until("the end of the take-over", () => station.free === 4);
+  assert.equal(keeper.takes({ model: "tiny", entry }), false);
+  const attempts = await redis.connection.command("XLEN", redis.keys.reply("g.17"));
+  assert.deepEqual([ran, attempts], [[], 0]);
+});
+
+/** What the gateway of all tasks here says. */
+async function announce(server: string): Promise<void> {
+  await redis.connection.command("SET", redis.keys.gateway("g"), JSON.stringify({ tag: "g", server }));
+}
+
+test("what a new master offers of a gateway that has not found it waits before CLAIM, and runs when it has", async (t) => {
+  const ran: string[] = [];
+  const ordinals: number[] = [];
+  await claimed("g.16", "moved");
+  await announce("old");
+  const connection = new LateConnection();
+  connection.server = "new";
+  connection.late.resolve();
+  const onRun = ({ ordinal }: Delivery): void => void ordinals.push(ordinal);
+  const keeper = keeperOf("moved", ran, { connection, onRun });
+  t.after(() => {
+    keeper.stop();
+  });
+  connection.mend(true);
+  await until("a look", () => connection.taken === 1);
+  await announce("new");
+  await until("a run", () => ran.length > 0);
+  assert.deepEqual([ran, ordinals], [["g.16"], [2]], "one attempt by the one before, one now");
+});
 
 test("of two searches that find a task one takes it over, and its slot is taken until it runs", async (t) => {
   const ran: string[] = [];

@@ -1,7 +1,7 @@
 import { readGatewayAnnouncement, readWorkerAnnouncement } from "../core/announcement.ts";
 import type { GatewayAnnouncement, WorkerAnnouncement } from "../core/fleet.ts";
-import { unlessMistyped } from "./connection.ts";
 import { isObject } from "../core/json.ts";
+import { unlessMistyped } from "./connection.ts";
 import type { Connection } from "./connection.ts";
 import type { Keys } from "./keys.ts";
 import { asArray, asText } from "./replies.ts";
@@ -89,7 +89,9 @@ export async function serversOfGateways(
   keys: Keys,
   tags: readonly string[],
 ): Promise<Map<string, string | undefined>> {
-  const found = await Promise.all(tags.map(async (tag) => connection.command("GET", keys.gateway(tag))));
+  const found = await Promise.all(
+    tags.map(async (tag) => unlessMistyped(connection.command("GET", keys.gateway(tag)))),
+  );
   return new Map(
     tags.flatMap((tag, index) => {
       const value = found[index];

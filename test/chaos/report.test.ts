@@ -31,6 +31,14 @@ test("nobody waits for the return of a master: all that follows its loss is its 
   assert.equal(tally?.recoveryMs, 4500);
 });
 
+test("a gateway that stands still after a master is back, while its loss is felt, does not count for it", () => {
+  const master = { ...KILL, fault: "master-kill", to: 1500 };
+  const away = { fault: "gateway-away", target: 1, from: 2000, to: 18_000 };
+  const asked = [answer(0, 1100), answer(0, 4000), answer(1, 1900), answer(1, 18_100)];
+  const [, tally] = talliesOf(historyOf(asked, master, away));
+  assert.deepEqual([tally?.fault, tally?.recoveryMs], ["master-kill", 2900]);
+});
+
 test("runs are summed up: times and requests, the longest of the times, errors by code", () => {
   const refused: Asked = {
     ...GOOD,

@@ -112,10 +112,16 @@ function rerunsOf(asked: readonly Asked[], { runs }: History): number {
 /** So long after a master is lost its loss is felt at most, ms. */
 const MASTER_FELT_MS = 20_000;
 
+/** Until when a fault is felt at the latest: nobody waits for the return of a master itself. */
+function feltUntil({ fault, from, to }: Disturbance): number {
+  return fault.startsWith("master") ? from + MASTER_FELT_MS : to;
+}
+
 /** The gateways that no other fault befell meanwhile. */
 function seatsIn(felt: Disturbance, { disturbances }: History): number[] {
+  const until = feltUntil(felt);
   const others = disturbances.filter(
-    (one) => one !== felt && one.fault.startsWith("gateway") && one.from <= felt.to && one.to >= felt.from,
+    (one) => one !== felt && one.fault.startsWith("gateway") && one.from <= until && one.to >= felt.from,
   );
   return [0, 1].filter((seat) => others.every(({ target }) => target !== seat));
 }
@@ -139,8 +145,8 @@ function recoveryOf(fault: Disturbance, history: History): number {
 
 /** The longest time in which a gateway gave no answer, of those that began while the fault was felt, ms. */
 function silenceOf(felt: Disturbance, history: History): number {
-  const { fault, from, to } = felt;
-  const until = fault.startsWith("master") ? from + MASTER_FELT_MS : to;
+  const { from } = felt;
+  const until = feltUntil(felt);
   const gaps = seatsIn(felt, history).flatMap((seat) => {
     const ends = answersOf(seat, history.asked).filter((endedAt) => endedAt >= from);
     return ends.map((endedAt, index) => ({ since: ends[index - 1] ?? from, endedAt }));

@@ -193,6 +193,9 @@ describe("after another master has taken over", () => {
     await openReplies(rig.connection, rig.keys, [{ id: "g.31", life: 60_000 }]);
     await announce();
     assert.deepEqual(await one.doubts.sift([queued]), [queued]);
+    await rig.connection.command("DEL", rig.keys.gateway("g"));
+    await rig.connection.command("RPUSH", rig.keys.gateway("g"), "something else");
+    assert.deepEqual(await one.doubts.sift([queued]), [queued]);
     await announce("");
     assert.deepEqual(await one.doubts.sift([queued]), []);
     one.connection.server = undefined;

@@ -110,7 +110,10 @@ function reconnectStrategy(retries: number): number {
 }
 
 async function opened(options: Options, limitMs?: number): Promise<ClientConnection> {
-  const connection = new ClientConnection(template.duplicate(options));
+  const connection = new ClientConnection(
+    template.duplicate(options),
+    options.socket?.reconnectStrategy === false,
+  );
   try {
     await connection.open(limitMs);
   } catch (error) {
@@ -127,8 +130,11 @@ class ClientConnection implements NodeConnection {
   readonly #client: Client;
   readonly #onReconnect: ((moved: boolean) => void)[] = [];
   readonly #onDown: ((error: unknown) => void)[] = [];
+  readonly #staysDown: boolean;
   #opened = false;
   #closed = false;
+  /** It has answered a ping with an error since it was well. */
+  #unwell = false;
   /** One that listens can ask nothing (RESP 2). */
   #listens = false;
   /** Of the server it leads to; undefined when nobody knows. */
@@ -136,11 +142,17 @@ class ClientConnection implements NodeConnection {
   /** The search that began at the latest reconnect, while it lasts. */
   #search: symbol | undefined;
 
-  constructor(client: Client) {
+  /** @param staysDown whether it is not to be made again when it breaks */
+  constructor(client: Client, staysDown: boolean) {
     this.#client = client;
+    this.#staysDown = staysDown;
     // Every failed (re)connect is an error event; what matters to us is up or down.
     client.on("error", (error) => {
+      if (client.isReady) this.#stumbled(error);
       this.#down(error);
+    });
+    client.on("ping-interval", () => {
+      this.#wellAgain();
     });
     client.on("sharded-channel-moved", () => {
       this.#down(new Fault("redis_down", "a channel has moved to another node"));
@@ -240,9 +252,31 @@ class ClientConnection implements NodeConnection {
     // Else it broke again, and a later search tells, or the next one will.
     if (this.#search !== search || !this.#client.isReady) return;
     this.#search = undefined;
+    this.#unwell = false;
     const moved = run === undefined || run !== this.#run;
     this.#run = run;
     for (const listener of this.#onReconnect) listener(moved);
+  }
+
+  /**
+   * The client tells of an error, and its socket is sound: a ping was answered with an error, or a reply came that
+   * nobody waits for. The client then drops what it has read and takes pushed messages for replies from then on, so
+   * that no reply can be told from another any more.
+   */
+  #stumbled(error: unknown): void {
+    if (isReplyError(error)) {
+      this.#unwell = true;
+      return;
+    }
+    this.#client.destroy();
+    // A failed attempt is an error event, too.
+    if (!this.#staysDown) this.#client.connect().catch(() => undefined);
+  }
+
+  #wellAgain(): void {
+    if (!this.#unwell || !this.ready) return;
+    this.#unwell = false;
+    for (const listener of this.#onReconnect) listener(false);
   }
 
   /** False also when the connection broke. */

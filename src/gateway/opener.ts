@@ -4,7 +4,7 @@ import type { Connection } from "../redis/connection.ts";
 import { enqueueTogether } from "../redis/enqueue.ts";
 import type { NewTask } from "../redis/enqueue.ts";
 import type { Keys } from "../redis/keys.ts";
-import { asText } from "../redis/replies.ts";
+import { asEntryId } from "../redis/replies.ts";
 import { openReplies } from "../redis/reply-stream.ts";
 import { enqueue, ring } from "../redis/task-stream.ts";
 import { encodeTask } from "../wire/task-codec.ts";
@@ -109,6 +109,13 @@ export class Opener {
 }
 
 function settleWith(settle: PromiseWithResolvers<string>, entry: unknown): void {
-  if (entry instanceof Error) settle.reject(entry);
-  else settle.resolve(asText(entry));
+  if (entry instanceof Error) {
+    settle.reject(entry);
+    return;
+  }
+  try {
+    settle.resolve(asEntryId(entry));
+  } catch (error) {
+    settle.reject(error);
+  }
 }

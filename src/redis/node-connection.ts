@@ -263,8 +263,8 @@ class ClientConnection implements NodeConnection {
    * nobody waits for. The client then drops what it has read and takes pushed messages for replies from then on, so
    * that no reply can be told from another any more.
    */
-  #stumbled(error: unknown): void {
-    if (isReplyError(error)) {
+  #stumbled(over: unknown): void {
+    if (isReplyError(over)) {
       this.#unwell = true;
       return;
     }

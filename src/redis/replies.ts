@@ -1,3 +1,5 @@
+import { Fault } from "../core/fault.ts";
+
 /** Readers for what Redis sends back. Redis itself is trusted; shapes are still checked, not assumed. */
 
 export interface StreamEntry {
@@ -12,6 +14,15 @@ export function asArray(value: unknown): readonly unknown[] {
 export function asText(value: unknown): string {
   if (typeof value === "string") return value;
   return Buffer.isBuffer(value) ? value.toString() : "";
+}
+
+const ENTRY_ID = /^\d+-\d+$/;
+
+/** The id of an entry that was added. Throws `redis_down` when it is none: whether there is one is not known. */
+export function asEntryId(value: unknown): string {
+  const id = asText(value);
+  if (!ENTRY_ID.test(id)) throw new Fault("redis_down", "Redis did not say which entry it has added");
+  return id;
 }
 
 /** Entries of XRANGE, XCLAIM or one stream of XREAD; deleted ones (nil) are left out. */

@@ -4,7 +4,7 @@ import { GROUP } from "./keys.ts";
 import type { Keys } from "./keys.ts";
 import { toPending } from "./pending.ts";
 import type { PendingEntry } from "./pending.ts";
-import { asArray, asEntries, asText } from "./replies.ts";
+import { asArray, asEntries, asEntryId, asText } from "./replies.ts";
 import type { StreamEntry } from "./replies.ts";
 import { HAND_BACK, run, runInOrder, TIDY } from "./scripts.ts";
 import { taskIdOf } from "../wire/task-codec.ts";
@@ -45,7 +45,7 @@ export async function enqueue(
   model: string,
   payload: Buffer,
 ): Promise<string> {
-  return asText(await connection.command("XADD", keys.queue(model), "*", "t", payload));
+  return asEntryId(await connection.command("XADD", keys.queue(model), "*", "t", payload));
 }
 
 /** True when the queue still has the entry, claimed or not. */

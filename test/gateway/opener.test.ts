@@ -35,6 +35,22 @@ test("on one server a task is opened in one go", async () => {
   assert.equal(await open, "5-0");
 });
 
+test("an answer that names no entry leaves it open whether there is one", async () => {
+  const cases: [unknown, RegExp][] = [
+    [[], /which entry/],
+    [["OK"], /which entry/],
+    ["5-0", /which entry/],
+  ];
+  for (const [answer, message] of cases) {
+    const connection = new SlowConnection();
+    const open = new Opener({ connection, keys }).open(exchangeOf("g.1").exchange.task, "tiny");
+    await turn();
+    const refused = assert.rejects(open, { code: "redis_down", message });
+    await connection.reply(answer);
+    await refused;
+  }
+});
+
 test("a body that Redis refuses, before it answers for the task, refuses the task and nothing else", async () => {
   const connection = new SlowConnection();
   const slow = connection.answer;

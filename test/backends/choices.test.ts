@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
-import { describe, it, type TestContext } from "node:test";
+import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import type { Answer, Pulse, ReplySink, SlotLender } from "../../src/backends/backend.ts";
 import { choicesOf, requestOfChoice, runChoices } from "../../src/backends/choices.ts";
-import { HttpBackend } from "../../src/backends/http-backend.ts";
+import type { HttpKind } from "../../src/backends/profiles.ts";
 import type { GenerateRequest, Sampling } from "../../src/core/chat.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { Endpoint, Task } from "../../src/core/task.ts";
-import { startStandIn, type StandIn, type StandInOptions } from "../stand-in.ts";
+import type { StandInOptions } from "../stand-in.ts";
 import { STILL_PULSE } from "../still-pulse.ts";
+import { sceneOf } from "./scene.ts";
 
 /** Lends so many slots, and refuses to take back more than it lent. */
 class Slots implements SlotLender {
@@ -194,23 +195,6 @@ class Kept implements ReplySink {
   }
 }
 
-type Kind = "ollama" | "exo";
-
-async function sceneOf(
-  t: TestContext,
-  kind: Kind,
-  options: StandInOptions,
-): Promise<{ readonly standIn: StandIn; readonly backend: HttpBackend }> {
-  const standIn = await startStandIn({ speaks: kind === "ollama" ? "ollama" : "openai", ...options });
-  const target = { origin: standIn.url, prefix: "", authorization: undefined };
-  const backend = new HttpBackend({ kind, target, slots: 0 });
-  t.after(async () => {
-    await backend.close();
-    await standIn.stop();
-  });
-  return { standIn, backend };
-}
-
 function taskOf(endpoint: Endpoint, body: Record<string, unknown>): Task {
   return {
     id: "g.1",
@@ -273,7 +257,7 @@ const textOfChoice = (documents: readonly Document[], index: number): string =>
     .map(({ delta, message, text }) => delta?.content ?? message?.content ?? text ?? "")
     .join("");
 
-const ways: readonly { readonly kind: Kind; readonly endpoint: Endpoint; readonly fields: object }[] = [
+const ways: readonly { readonly kind: HttpKind; readonly endpoint: Endpoint; readonly fields: object }[] = [
   { kind: "ollama", endpoint: "openai-chat", fields: { messages: [{ role: "user", content: "hi" }] } },
   { kind: "ollama", endpoint: "openai-completion", fields: { prompt: "hi" } },
   { kind: "exo", endpoint: "openai-completion", fields: { prompt: "hi" } },

@@ -90,8 +90,7 @@ async function hear(port: number, { behind, isHalfClosed, patience, ...asked }: 
   for (const piece of behind) socket.write(piece, "latin1");
   if (isHalfClosed) socket.end();
   await over.promise;
-  // What is answered out of turn would come now.
-  if (!closed) await new Promise((resolve) => void setTimeout(resolve, ENOUGH_MS));
+  if (!closed) await new Promise((resolve) => void setTimeout(resolve, ENOUGH_MS)); // what is answered out of turn would come now: nothing tells that nothing will
   socket.destroy();
   return { ...readReplies(Buffer.concat(chunks)), closed };
 }

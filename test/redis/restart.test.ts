@@ -1,45 +1,22 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { after, afterEach, before, describe, it } from "node:test";
-import { connect } from "../../src/redis/connect.ts";
-import type { Connection } from "../../src/redis/connection.ts";
+import { describe, it } from "node:test";
 import { refusalOf } from "../../src/redis/refusal.ts";
 import { until } from "../journey/until.ts";
-import { BareServer } from "./bare-server.ts";
+import { bareRig } from "./bare-rig.ts";
 import { movesOf } from "./many.ts";
 
 /** Loads 400 keys in four seconds, and answers meanwhile. */
 const SLOW_TO_LOAD = "--key-load-delay 10000 --loading-process-events-interval-bytes 1024";
 
 describe("a connection to one server", () => {
-  const dir = mkdtempSync(join(tmpdir(), "sgnet-restart-"));
-  const open: Connection[] = [];
-  let server: BareServer;
-  before(async () => {
-    const settings = `--appendonly yes --rdbcompression no ${SLOW_TO_LOAD}`;
-    server = await BareServer.start({ dir, args: settings.split(" ") });
-  });
-  afterEach(() => {
-    for (const connection of open.splice(0)) connection.close();
-  });
-  after(async () => {
-    await server.stop();
-    rmSync(dir, { recursive: true, force: true });
-  });
-
-  const opened = async (): Promise<Connection> => {
-    const connection = await connect(server.url, "test");
-    open.push(connection);
-    return connection;
-  };
+  const rig = bareRig(`--appendonly yes --rdbcompression no ${SLOW_TO_LOAD}`);
+  const { opened } = rig;
   const cut = async (): Promise<void> => {
     await (await opened()).command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
   };
   const restart = async (): Promise<void> => {
-    await server.kill();
-    await server.startAgain();
+    await rig.server.kill();
+    await rig.server.startAgain();
   };
 
   it("tells whether the server was started again", async () => {

@@ -1,15 +1,11 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { after, afterEach, before, describe, it } from "node:test";
-import { connect } from "../../src/redis/connect.ts";
+import { describe, it } from "node:test";
 import type { Connection } from "../../src/redis/connection.ts";
 import { Keys } from "../../src/redis/keys.ts";
 import { ensureGroup, isQueued } from "../../src/redis/task-stream.ts";
 import { Acknowledger } from "../../src/worker/acknowledger.ts";
 import { until } from "../journey/until.ts";
-import { BareServer } from "../redis/bare-server.ts";
+import { bareRig } from "../redis/bare-rig.ts";
 import { movesOf } from "../redis/many.ts";
 import { queuedRecord } from "../redis/records.ts";
 
@@ -31,36 +27,19 @@ async function isThere(connection: Connection, n: number): Promise<boolean> {
 }
 
 describe("after a restart with data in which entries are other tasks'", () => {
-  const dir = mkdtempSync(join(tmpdir(), "sgnet-ack-"));
-  const open: Connection[] = [];
-  let server: BareServer;
-  before(async () => {
-    server = await BareServer.start({ dir, args: ["--appendonly", "yes", "--appendfsync", "always"] });
-  });
-  afterEach(() => {
-    for (const connection of open.splice(0)) connection.close();
-  });
-  after(async () => {
-    await server.stop();
-    rmSync(dir, { recursive: true, force: true });
-  });
-
-  const opened = async (): Promise<Connection> => {
-    const connection = await connect(server.url, "test");
-    open.push(connection);
-    return connection;
-  };
+  const rig = bareRig("--appendonly yes --appendfsync always");
+  const { opened } = rig;
   it("what waited for Redis is acknowledged only where it is still that task's", async () => {
     const connection = await opened();
     await put(connection, { 1: "g.1", 2: "g.other" });
     const acknowledger = new Acknowledger({ connection, keys, mono });
     const moves = movesOf(connection);
-    await server.kill();
+    await rig.server.kill();
     await until("an end of the connection", () => !connection.ready);
     acknowledger.add(MODEL, "1-0", "g.1");
     acknowledger.add(MODEL, "2-0", "g.2");
     await acknowledger.flush();
-    await server.startAgain();
+    await rig.server.startAgain();
     await until("its return", () => moves.length > 0);
     await until("the acknowledgement", async () => !(await isThere(connection, 1)));
     assert.equal(await isThere(connection, 2), true);
@@ -72,8 +51,8 @@ describe("after a restart with data in which entries are other tasks'", () => {
     const acknowledger = new Acknowledger({ connection, keys, mono });
     const moves = movesOf(connection);
     const heldSince = mono();
-    await server.kill();
-    await server.startAgain();
+    await rig.server.kill();
+    await rig.server.startAgain();
     await until("its return", () => moves.length > 0);
     acknowledger.add(MODEL, "1-0", "g.1", heldSince);
     acknowledger.add(MODEL, "2-0", "g.2", heldSince);
@@ -93,18 +72,18 @@ describe("after a restart with data in which entries are other tasks'", () => {
     await connection.command("XADD", keys.queue(MODEL), "4-0", "t", "no task");
     const acknowledger = new Acknowledger({ connection, keys, mono });
     const moves = movesOf(connection);
-    await server.kill();
+    await rig.server.kill();
     await until("an end of the connection", () => !connection.ready);
     acknowledger.add(MODEL, "1-0", "g.1");
     acknowledger.add(MODEL, "2-0", "g.2");
     acknowledger.add(MODEL, "3-0", "");
     acknowledger.add(MODEL, "4-0", "");
-    await server.startAgain();
+    await rig.server.startAgain();
     await until("its return", () => moves.length > 0);
     // Whether they were sent by now or not: they are doubted.
-    await server.kill();
+    await rig.server.kill();
     await acknowledger.flush();
-    await server.startAgain();
+    await rig.server.startAgain();
     await until("its next return", () => moves.length > 1);
     await until("the acknowledgement", async () => !(await isThere(connection, 4)));
     await until("the acknowledgement", async () => !(await isThere(connection, 1)));

@@ -59,7 +59,7 @@ const TURN_MS = 10;
 async function loaded(fonts: Paper["fonts"]): Promise<void> {
   for (const font of ["400 12px Inter", "500 12px Inter"]) {
     for (let turn = 0; turn < 200 && (await fonts.load(font)).length === 0; turn += 1) {
-      await new Promise((resolve) => setTimeout(resolve, TURN_MS));
+      await new Promise((resolve) => setTimeout(resolve, TURN_MS)); // between two looks: no event tells that a font is named
     }
   }
 }

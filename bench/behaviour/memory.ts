@@ -8,6 +8,8 @@ import { ask, askMany, eventually } from "./rig.ts";
 import type { Finding, Rig } from "./rig.ts";
 
 const SETTLE_MS = 2000;
+/** From its start on: until a process that was only started is at rest. */
+const REST_MS = 34_000;
 const QUEUED = 1000;
 /** Bytes of a queued request's text: a long prompt. */
 const QUEUED_BYTES = 4000;
@@ -20,8 +22,11 @@ const LIMIT_MS = 30_000;
 export async function memoryFindings(rig: Rig, streams: number): Promise<readonly Finding[]> {
   if (Object.keys(rig.leg.pids).length === 0) return [];
   await sleep(SETTLE_MS);
+  const started = residents(rig);
+  await sleep(REST_MS - SETTLE_MS);
   const idle = residents(rig);
   return [
+    ...rows(rig, "RSS just started, MB", started),
     ...rows(rig, "RSS idle, MB", idle),
     ...(await streamFindings(rig, idle, streams)),
     ...(await queueFindings(rig)),

@@ -1,6 +1,7 @@
 import { isOwnChild } from "../config/environment.ts";
 import type { Log } from "../telemetry/log.ts";
 import { explain } from "./explain.ts";
+import { giveBackAtRest } from "./memory-at-rest.ts";
 import { listenForStop } from "./stop-request.ts";
 import { freeYoungGeneration } from "./young-generation.ts";
 
@@ -32,6 +33,7 @@ export async function runService<Started extends Service>(options: ServiceOption
   try {
     const started = await Promise.race([starting, stop.requested]);
     freeYoungGeneration();
+    giveBackAtRest();
     if (started !== undefined) {
       await tell(options.portOf === undefined ? {} : { port: options.portOf(started) });
       await stop.requested;

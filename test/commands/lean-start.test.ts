@@ -13,15 +13,18 @@ const SOURCE = new URL("../../src/commands/lean-start.ts", import.meta.url).href
 const SCRIPT = `
 import { startLean } from "${SOURCE}";
 startLean({ cacheDir: process.env["CACHE"] ?? "" });
-const { MALLOC_MMAP_THRESHOLD_: threshold, NODE_COMPILE_CACHE: cache } = process.env;
+const { MALLOC_MMAP_THRESHOLD_: threshold, MALLOC_ARENA_MAX: arenas, NODE_COMPILE_CACHE: cache } = process.env;
 const flags = process.execArgv.filter((argument) => argument.startsWith("--max"));
-console.log(JSON.stringify({ pid: process.pid, flags, threshold, cache, last: process.argv.at(-1) }));
+const collects = typeof gc === "function";
+console.log(JSON.stringify({ pid: process.pid, flags, threshold, arenas, collects, cache, last: process.argv.at(-1) }));
 `;
 
 interface Start {
   readonly pid: number;
   readonly flags: readonly string[];
   readonly threshold?: string;
+  readonly arenas?: string;
+  readonly collects: boolean;
   readonly cache?: string;
   readonly last: string;
 }
@@ -45,11 +48,9 @@ describe("a lean start", () => {
   after(() => folder.remove());
 
   it("is the same process, with the same arguments, whose allocator gives back what it frees", async () => {
-    const { flags, threshold, cache } = await start({ CACHE: folder.path });
-    assert.deepEqual(
-      { flags, threshold, cache },
-      { flags: [LEAN], threshold: "65536", cache: join(folder.path, "compile") },
-    );
+    const { flags, threshold, arenas, collects, cache } = await start({ CACHE: folder.path });
+    assert.deepEqual({ flags, threshold, arenas }, { flags: [LEAN], threshold: "65536", arenas: "1" });
+    assert.deepEqual({ collects, cache }, { collects: true, cache: join(folder.path, "compile") });
   });
 
   const chosen: readonly {
@@ -62,23 +63,24 @@ describe("a lean start", () => {
       name: "a young generation of the command line",
       env: {},
       flags: ["--max_semi_space_size=40"],
-      told: { flags: ["--max_semi_space_size=40"], threshold: "65536" },
+      told: { flags: ["--max_semi_space_size=40"], threshold: "65536", arenas: "1" },
     },
     {
       name: "a young generation of NODE_OPTIONS",
       env: { NODE_OPTIONS: "--max-semi-space-size=40" },
-      told: { flags: [], threshold: "65536" },
+      told: { flags: [], threshold: "65536", arenas: "1" },
     },
     {
-      name: "a threshold of the allocator",
-      env: { MALLOC_MMAP_THRESHOLD_: "1000000" },
-      told: { flags: [LEAN], threshold: "1000000" },
+      name: "the settings of the allocator",
+      env: { MALLOC_MMAP_THRESHOLD_: "1000000", MALLOC_ARENA_MAX: "4" },
+      told: { flags: [LEAN], threshold: "1000000", arenas: "4" },
     },
   ];
   for (const { name, env, flags, told } of chosen) {
     it(`keeps what the user chose: ${name}`, async () => {
       const its = await start({ CACHE: folder.path, ...env }, flags);
-      assert.deepEqual({ flags: its.flags, threshold: its.threshold }, told);
+      const { threshold, arenas } = its;
+      assert.deepEqual({ flags: its.flags, threshold, arenas }, told);
     });
   }
 

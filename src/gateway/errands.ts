@@ -2,6 +2,7 @@ import { errandKey, ERRANDS } from "../core/errand.ts";
 import type { Errand } from "../core/errand.ts";
 import type { WorkerAnnouncement } from "../core/fleet.ts";
 import type { ModelCard } from "../core/model.ts";
+import { ANNOUNCE_MS } from "../redis/registry.ts";
 import { ErrandReply } from "./errand-reply.ts";
 import type { ErrandAnswer } from "./errand-reply.ts";
 import type { IntakeHost } from "./intake.ts";
@@ -48,15 +49,25 @@ export interface SentErrand {
 
 /** What errands need of their gateway. */
 export interface ErrandHost extends Pick<IntakeHost, "now" | "newTaskId" | "accept"> {
+  /** Ms, monotonic. */
+  mono(): number;
   /** Nobody reads this queue any more. */
   dropQueue(key: string): void;
 }
+
+/**
+ * A worker that is missing for so long, ms, is lost. Announcements expire, too, while Redis is away or its clock is put
+ * forward: whoever lives has announced itself again by then.
+ */
+const LOST_MS = 2 * ANNOUNCE_MS;
 
 /** Sends errands to servers through the queues of their workers, and ends those whose worker has gone. */
 export class Errands {
   readonly #host: ErrandHost;
   /** Open errands, with the server each waits for. */
   readonly #open = new Map<ErrandReply, Server>();
+  /** Workers of open errands that were not there at the last look, with mono ms since when. */
+  #missing: ReadonlyMap<string, number> = new Map();
 
   constructor(host: ErrandHost) {
     this.#host = host;
@@ -91,10 +102,16 @@ export class Errands {
   /** To be told at each look at the fleet: no other worker does the errands of one that is gone. */
   workersAre(workers: readonly WorkerAnnouncement[]): void {
     const there = new Set(workers.map(({ id }) => id));
+    const now = this.#host.mono();
+    const missing = new Map<string, number>();
     for (const [reply, { worker, backend }] of this.#open) {
       if (there.has(worker)) continue;
+      const since = this.#missing.get(worker) ?? now;
+      missing.set(worker, since);
+      if (now - since < LOST_MS) continue;
       reply.giveUp(502, `the worker ${worker} was lost`);
       this.#host.dropQueue(errandKey(worker, backend));
     }
+    this.#missing = missing;
   }
 }

@@ -162,6 +162,7 @@ function openManagement(parts: {
   const { catalogue, board, keyring, commands, keys } = parts;
   const errands = new Errands({
     now: () => board.now(),
+    mono: () => board.mono(),
     newTaskId: () => board.newTaskId(),
     accept: (task, key, reply) => {
       board.accept(task, key, reply);

@@ -68,16 +68,26 @@ interface Accepted {
 }
 
 /** Errands whose tasks are kept for the test to answer. */
-function rig(): { errands: Errands; accepted: Accepted[]; dropped: string[] } {
+function rig(): {
+  errands: Errands;
+  accepted: Accepted[];
+  dropped: string[];
+  pass: (ms: number) => void;
+} {
   const accepted: Accepted[] = [];
   const dropped: string[] = [];
+  let clock = 0;
   const errands = new Errands({
     now: () => 1000,
+    mono: () => clock,
     newTaskId: () => `g.${accepted.length}`,
     accept: (task, key, reply) => accepted.push({ task, key, reply }),
     dropQueue: (key) => dropped.push(key),
   });
-  return { errands, accepted, dropped };
+  const pass = (ms: number): void => {
+    clock += ms;
+  };
+  return { errands, accepted, dropped, pass };
 }
 
 const SERVER = { worker: "w1", backend: "ollama@127.0.0.1:11434", models: [CARD] };
@@ -120,7 +130,7 @@ describe("an errand", () => {
   });
 
   it("ends with its worker, whose queue goes too, and not with another", async () => {
-    const { errands, accepted, dropped } = rig();
+    const { errands, accepted, dropped, pass } = rig();
     const aborted: string[] = [];
     const send = (name: string): ReturnType<Errands["send"]> => {
       const order = { errand: "ollama-pull", model: "tiny", body: Buffer.from("{}") } as const;
@@ -131,6 +141,8 @@ describe("an errand", () => {
     const lost = send("w1");
     const kept = send("w2");
     errands.workersAre([worker("w2")]);
+    pass(6000);
+    errands.workersAre([worker("w2")]);
     const { status, body } = await lost.answer;
     assert.deepEqual([status, body.toString()], [502, '{"error":"the worker w1 was lost"}']);
     assert.deepEqual(aborted, ["w1"]);
@@ -139,6 +151,19 @@ describe("an errand", () => {
     kept.cancel();
     assert.equal((await kept.answer).status, 499);
     assert.deepEqual(aborted, ["w1", "w2"]);
+  });
+
+  it("outlives the announcement of its worker, which expires while Redis is away", async () => {
+    const { errands, accepted, dropped, pass } = rig();
+    const sent = errands.send(SERVER, { errand: "ollama-pull", model: "tiny", body: Buffer.from("{}") });
+    errands.workersAre([]);
+    pass(3000);
+    errands.workersAre([worker("w1")]);
+    pass(3000);
+    errands.workersAre([]);
+    accepted[0]?.reply.send(200, JSON_HEAD, "{}");
+    assert.equal((await sent.answer).status, 200);
+    assert.deepEqual(dropped, []);
   });
 });
 

@@ -36,8 +36,14 @@ async function takeAtOnce(connection: Connection, keys: Keys, options: Take): Pr
     models.length === 1
       ? takeOne(connection, keys, { ...options, model: models[0] ?? "", count: credits })
       : takeMany(connection, keys, options);
-  const [, tasks] = await Promise.all([woken, claimed]);
+  const [bell, tasks] = await Promise.all([woken.then(() => undefined, asFailure), claimed]);
+  // What was claimed is in hand. The next look meets the same error, if it is one that lasts.
+  if (bell !== undefined && tasks.length === 0) throw bell.error;
   return tasks;
+}
+
+function asFailure(error: unknown): { readonly error: unknown } {
+  return { error };
 }
 
 /**

@@ -90,6 +90,23 @@ describe("take", () => {
     );
   });
 
+  it("brings what it claimed also when the wait for the doorbell fails, and tells that when it claimed nothing", async () => {
+    for (const models of [["mute"], ["mute", "muter"]]) {
+      for (const model of models) {
+        await ensureGroup(rig.connection, rig.keys, model);
+        await enqueue(rig.connection, rig.keys, model, Buffer.from(model));
+        await rig.connection.command("SET", rig.keys.doorbell(model), "no list");
+      }
+      const blocking = await rig.connect();
+      const found = await take(blocking, rig.keys, { ...read, models });
+      assert.deepEqual(
+        found.map((task) => task.payload.toString()),
+        models,
+      );
+      await assert.rejects(take(blocking, rig.keys, { ...read, models }), /WRONGTYPE/);
+    }
+  });
+
   it("hands each task to one of several workers", async () => {
     await ensureGroup(rig.connection, rig.keys, "race");
     const texts = Array.from({ length: 40 }, (_one, index) => String(index));

@@ -239,7 +239,9 @@ function handle(
     await board.leave(assembly.settings.drainGraceMs);
     server.stopListening();
     porch.close();
+    const till = systemAmbient.mono() + assembly.settings.drainMs;
     await board.drain(assembly.settings.drainMs);
+    await server.flushed(Math.max(0, till - systemAmbient.mono()));
     board.failAll(new Fault("draining", "the gateway is stopping"));
     await observatory.stop();
     presence();

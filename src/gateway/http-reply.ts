@@ -2,6 +2,7 @@
 import { STATUS_CODES } from "node:http";
 
 import type { Allowance } from "./allowance.ts";
+import type { Tails } from "./tails.ts";
 import type { NativeResponse } from "./uws.ts";
 
 /** Names and values in the order they are sent. Line breaks in a value are sent as spaces. */
@@ -45,7 +46,12 @@ export interface ReplyOptions {
   readonly headOnly: boolean;
   /** Asked at the end of the reply: true closes the connection after it. */
   readonly isStopping: () => boolean;
+  /** Of all replies of the server. */
+  readonly tails: Tails;
 }
+
+/** A whole answer above this size is handed to the socket as it takes it; smaller ones it takes at once, as a rule. */
+const PIECEMEAL_BYTES = 64 * 1024;
 
 type Phase = "waiting" | "streaming" | "done" | "gone";
 
@@ -70,6 +76,8 @@ export class UwsReply implements HttpReply {
   #onDrain: (() => void) | undefined;
   #bodies: Allowance | undefined;
   #held = 0;
+  /** Bytes of an answer in one piece wait for room. */
+  #hasTail = false;
 
   constructor(res: NativeResponse, options: ReplyOptions) {
     this.#res = res;
@@ -108,8 +116,32 @@ export class UwsReply implements HttpReply {
       this.#writeHead(status, headers);
       if (status === 204 || status === 304) endWithoutLength(this.#res, this.#closes());
       else if (this.#options.headOnly) this.#res.endWithoutBody(Buffer.byteLength(body), this.#closes());
+      else if (body.length > PIECEMEAL_BYTES && !this.#isLast) this.#pour(body);
       else this.#res.end(body, this.#closes());
     });
+  }
+
+  /**
+   * Native code would copy what the socket does not take, and tell nobody when it is gone. It cannot close a connection
+   * after an answer in pieces: the client is asked to.
+   */
+  #pour(answer: Buffer | string): void {
+    const body = typeof answer === "string" ? Buffer.from(answer) : answer;
+    if (this.#closes()) this.#res.writeHeader("connection", "close");
+    const [, isDone] = this.#res.tryEnd(body, body.length);
+    if (isDone) return;
+    this.#hasTail = true;
+    this.#options.tails.begin();
+    this.#res.onWritable((offset) => {
+      const [hasRoom, isGone] = this.#res.tryEnd(body.subarray(offset), body.length);
+      if (isGone) this.#tailGone();
+      return hasRoom;
+    });
+  }
+
+  #tailGone(): void {
+    if (this.#hasTail) this.#options.tails.end();
+    this.#hasTail = false;
   }
 
   start(status: number, headers: Headers, first: Buffer): boolean {
@@ -201,6 +233,7 @@ export class UwsReply implements HttpReply {
   }
 
   #abort(): void {
+    this.#tailGone();
     if (!this.open) return;
     this.#over("gone");
     this.#onAbort?.();

@@ -10,6 +10,7 @@ import { Fault } from "../core/fault.ts";
 import type { Allowance } from "./allowance.ts";
 import { type HttpReply, UwsReply } from "./http-reply.ts";
 import { bodyLength, type BodyLength, collectBody, type HttpRequest, UwsRequest } from "./http-request.ts";
+import { Tails } from "./tails.ts";
 import type { NativeApp, NativeListener, NativeRequest, NativeResponse, UwsModule } from "./uws.ts";
 
 export type { Headers, HttpReply } from "./http-reply.ts";
@@ -66,6 +67,8 @@ export interface HttpServer {
   readonly port: number;
   /** Takes no more connections; open requests go on, and each connection closes after its reply. */
   stopListening(): void;
+  /** Resolves when answers in one piece have left whole, or after `limitMs`. */
+  flushed(limitMs: number): Promise<void>;
   /** Stops listening and cuts every connection; open replies see an abort. */
   close(): void;
 }
@@ -117,6 +120,7 @@ class FrontEnd {
   readonly #options: HttpOptions;
   readonly #app: NativeApp;
   #isStopping = false;
+  readonly #tails: Tails = new Tails();
   /** Requests with large bodies whose turn has not come. */
   #large: (() => void)[] = [];
 
@@ -149,7 +153,8 @@ class FrontEnd {
       stopListening();
       this.#app.close();
     };
-    return { port: uws.us_socket_local_port(socket), stopListening, close };
+    const flushed = async (limitMs: number): Promise<void> => this.#tails.none(limitMs);
+    return { port: uws.us_socket_local_port(socket), stopListening, flushed, close };
   }
 
   #receive(method: string, native: { req: NativeRequest; res: NativeResponse }, handler: Handler): void {
@@ -158,6 +163,7 @@ class FrontEnd {
     const reply = new UwsReply(native.res, {
       headOnly: method === "HEAD",
       isStopping: () => this.#isStopping,
+      tails: this.#tails,
     });
     const request = new UwsRequest(method, native, () => reply.open);
     if (length === undefined) {

@@ -187,3 +187,52 @@ describe("a stream to a slow reader", () => {
     await client.receives(/\r\n\r\nnext$/u);
   });
 });
+
+describe("a whole answer to a slow reader", () => {
+  const text = BYTES.toString("latin1");
+
+  it("arrives whole though its server is about to close", async (t) => {
+    const sent = signal();
+    const fallback: Handler = (_request, reply) => {
+      reply.send(200, [], BYTES);
+      sent.fire();
+    };
+    const server = await serve(t, { fallback });
+    const client = new RawClient(t, server.port);
+    client.socket.pause();
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    await sent.fired;
+    server.stopListening();
+    client.socket.resume();
+    await server.flushed(60_000);
+    server.close();
+    const reply = await client.closes();
+    assert.ok(reply.endsWith(`\r\n\r\n${text}`), `${reply.length} bytes came`);
+  });
+
+  it("leaves its connection sound for the next one", async (t) => {
+    const server = await serve(t, { fallback: (_request, reply) => reply.send(200, [], BYTES) });
+    const client = new RawClient(t, server.port);
+    for (let times = 1; times <= 2; times += 1) {
+      client.text = "";
+      client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+      while (client.text.length < TOTAL || !client.text.endsWith(text)) await client.hears();
+    }
+    await server.flushed(60_000);
+  });
+
+  it("is not waited for when its client leaves", async (t) => {
+    const sent = signal();
+    const fallback: Handler = (_request, reply) => {
+      reply.send(200, [], BYTES);
+      sent.fire();
+    };
+    const server = await serve(t, { fallback });
+    const client = new RawClient(t, server.port);
+    client.socket.pause();
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    await sent.fired;
+    client.socket.destroy();
+    await server.flushed(2_147_483_647);
+  });
+});

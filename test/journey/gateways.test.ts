@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
-import { Agent, get } from "node:http";
+import { once } from "node:events";
+import { Agent, get, type IncomingMessage, request as ask } from "node:http";
+import { text } from "node:stream/consumers";
+import { LocalServer } from "../local-server.ts";
 import { allDone, askAll, Asked, assertAnswered, WAYS } from "./asked.ts";
 import { journey } from "./fleet.ts";
 import type { Program } from "./program.ts";
@@ -52,10 +55,10 @@ class Prober {
   /** The status, or "refused" when nobody listens. */
   async look(): Promise<number | "refused"> {
     return new Promise((resolve) => {
-      const request = get(this.#url, { agent: this.#agent }, (response) => {
+      const asked = get(this.#url, { agent: this.#agent }, (response) => {
         response.resume().once("end", () => resolve(response.statusCode ?? 0));
       });
-      request.once("error", () => resolve("refused"));
+      asked.once("error", () => resolve("refused"));
     });
   }
 
@@ -88,6 +91,38 @@ journey("a gateway that is told to stop finishes its requests and takes no more"
   for (const one of running) assertAnswered(one);
   assert.equal(await fleet.gateway.exited, 0);
   assert.equal(standIn.requests.length, running.length);
+});
+
+/** More than the buffers of two sockets hold. */
+const LARGE = JSON.stringify({ model: "large", message: { content: "x".repeat(12_000_000) }, done: true });
+
+/** An Ollama server with one model, whose answers are {@link LARGE}. */
+function talker(): LocalServer {
+  return new LocalServer((request, response) => {
+    const { url = "" } = request;
+    if (url === "/") response.end("Ollama is running");
+    else if (url === "/api/version") response.end('{"version":"0.33.0"}');
+    else if (url === "/api/chat") response.end(LARGE);
+    else response.end(`{"models":${url === "/api/tags" ? '[{"name":"large"}]' : "[]"}}`);
+  });
+}
+
+journey("a gateway that is told to stop waits for who reads a large answer", { posts: [] }, async (fleet) => {
+  const server = talker();
+  await server.listen();
+  try {
+    await fleet.addBareWorker({ SGNET_BACKENDS: `ollama+${server.url}` });
+    await fleet.known("large");
+    const body = '{"model":"large","stream":false,"messages":[{"role":"user","content":"x"}]}';
+    const asked = ask(`${fleet.gateway.url}/api/chat`, { method: "POST" }).end(body);
+    const [response] = (await once(asked, "response")) as [IncomingMessage];
+    fleet.gateway.signal("SIGTERM");
+    await until("the farewell", () => fleet.gateway.story.includes('"stopping"'));
+    assert.equal(await text(response), LARGE);
+    assert.equal(await fleet.gateway.exited, 0);
+  } finally {
+    await server.stop();
+  }
 });
 
 journey("who asks just when a gateway has lost its Redis for a moment is answered", {}, async (fleet) => {

@@ -84,9 +84,10 @@ const COMMANDS: readonly Command[] = [
   },
   {
     name: "bench [url]",
-    describe: "Measure a running fleet, or any Ollama or OpenAI server, as its clients see it",
+    describe:
+      "Measure a running fleet, or any Ollama or OpenAI server, as its clients see it; answers that break off count as failed",
     options: {
-      model: { type: "string", describe: "The model to ask. Default: the first one listed." },
+      model: { type: "string", describe: "The model to ask. Default: the first one listed that can chat." },
       dialect: { type: "string", describe: "The API to ask by, ollama or openai. Default: ollama." },
       clients: { type: "string", describe: "Requests open at once. Default: 4." },
       requests: { type: "string", describe: "Requests in all. Default: 40." },

@@ -2,6 +2,7 @@ import type { ChatRequest, Part } from "../core/chat.ts";
 import { Histogram } from "../core/duration-histogram.ts";
 import type { Percentiles } from "../core/duration-histogram.ts";
 import { toFault } from "../core/fault.ts";
+import type { Fault } from "../core/fault.ts";
 import type { Usage } from "../core/usage.ts";
 import type { BenchTarget } from "./bench-target.ts";
 
@@ -22,6 +23,10 @@ export interface BenchFigures {
   readonly answered: number;
   /** Failed requests by fault code. */
   readonly errors: Readonly<Record<string, number>>;
+  /** What was said of the first failure of each code. */
+  readonly reasons: Readonly<Record<string, string>>;
+  /** True when it was stopped before all requests had been made. */
+  readonly stopped: boolean;
   /** As the server counts them; absent when it does not tell. */
   readonly promptTokens?: number;
   readonly completionTokens?: number;
@@ -32,22 +37,35 @@ export interface BenchFigures {
   readonly total: Percentiles;
 }
 
-/** Sends a load and reads every answer to its end. Failed requests are counted, not thrown. */
-export async function runLoad(target: BenchTarget, load: BenchLoad): Promise<BenchFigures> {
+/**
+ * Sends a load and reads every answer to its end. Failed requests are counted, not thrown.
+ *
+ * @param stop when it aborts nothing more is asked, and requests that fail from then on count as not made: whoever
+ * aborts it also closes the target
+ */
+export async function runLoad(
+  target: BenchTarget,
+  load: BenchLoad,
+  stop: AbortSignal,
+): Promise<BenchFigures> {
   const tally = new Tally();
   const begin = performance.now();
   let left = load.requests;
   const client = async (): Promise<void> => {
-    while (left > 0) {
+    while (left > 0 && !stop.aborted) {
       left -= 1;
-      await askOnce(target, load, tally);
+      await askOnce(target, load, { tally, stop });
     }
   };
   await Promise.all(Array.from({ length: Math.min(load.clients, load.requests) }, client));
-  return tally.figures((performance.now() - begin) / 1000);
+  return { ...tally.figures((performance.now() - begin) / 1000), stopped: stop.aborted };
 }
 
-async function askOnce(target: BenchTarget, load: BenchLoad, tally: Tally): Promise<void> {
+async function askOnce(
+  target: BenchTarget,
+  load: BenchLoad,
+  { tally, stop }: { readonly tally: Tally; readonly stop: AbortSignal },
+): Promise<void> {
   const begin = performance.now();
   const gaps: number[] = [];
   let first: number | undefined;
@@ -63,7 +81,7 @@ async function askOnce(target: BenchTarget, load: BenchLoad, tally: Tally): Prom
     const { usage } = await target.ask(requestOf(load), load, onPart);
     tally.answered({ firstMs: first, gaps, totalMs: performance.now() - begin, usage });
   } catch (error) {
-    tally.failed(toFault(error).code);
+    if (!stop.aborted) tally.failed(toFault(error));
   }
 }
 
@@ -84,6 +102,7 @@ class Tally {
   readonly #gap = new Histogram();
   readonly #total = new Histogram();
   readonly #errors = new Map<string, number>();
+  readonly #reasons = new Map<string, string>();
   #answered = 0;
   #told = 0;
   #promptTokens = 0;
@@ -100,16 +119,18 @@ class Tally {
     this.#completionTokens += usage.completionTokens;
   }
 
-  failed(code: string): void {
+  failed({ code, message }: Fault): void {
     this.#errors.set(code, (this.#errors.get(code) ?? 0) + 1);
+    if (!this.#reasons.has(code)) this.#reasons.set(code, message);
   }
 
-  figures(seconds: number): BenchFigures {
+  figures(seconds: number): Omit<BenchFigures, "stopped"> {
     const [promptTokens, completionTokens] = [this.#promptTokens, this.#completionTokens];
     return {
       seconds,
       answered: this.#answered,
       errors: Object.fromEntries(this.#errors),
+      reasons: Object.fromEntries(this.#reasons),
       ...(this.#told > 0 && this.#told === this.#answered ? { promptTokens, completionTokens } : {}),
       first: this.#first.percentiles(),
       gap: this.#gap.percentiles(),

@@ -8,6 +8,7 @@ import { ollamaClient } from "../protocols/ollama/client.ts";
 import { openaiClient } from "../protocols/openai/client.ts";
 import { OPENAI_PROFILES } from "../protocols/openai/profiles.ts";
 import type { BackendRequest, ClientFace } from "../protocols/protocol.ts";
+import { chatModel } from "./first-model.ts";
 
 /** The APIs that can be measured. */
 export type BenchDialect = "ollama" | "openai";
@@ -42,6 +43,17 @@ const APIS: Readonly<Record<BenchDialect, Api>> = {
   },
 };
 
+/** What errors of the connection mean for somebody who gave a URL. */
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "nothing listens there",
+  ECONNRESET: "the connection was closed without an answer; is it http or https, and the right port?",
+  EHOSTUNREACH: "that machine cannot be reached from here",
+  ENETUNREACH: "that machine cannot be reached from here",
+  ENOTFOUND: "there is no machine of this name",
+  EPROTO: "no TLS is spoken there: write http://",
+  ETIMEDOUT: "that machine does not answer",
+};
+
 /** A server that is asked over kept connections, and whose replies are read by its own API. */
 export class BenchTarget {
   readonly #options: TargetOptions;
@@ -58,7 +70,7 @@ export class BenchTarget {
     this.#send = tls ? https.request : http.request;
   }
 
-  /** The first model that the server lists. Rejects with a sentence for people when there is none. */
+  /** The first model that the server lists and that can chat. Rejects with a sentence for people when there is none. */
   async firstModel(): Promise<string> {
     const { path, field, name } = this.#api.list;
     const response = await this.#request({ path, body: "" }, "GET");
@@ -70,10 +82,9 @@ export class BenchTarget {
     }
     const list = parsed(text);
     const models = isObject(list) ? list[field] : undefined;
-    const [first] = Array.isArray(models) ? models : [];
-    const found = isObject(first) ? first[name] : undefined;
-    if (typeof found !== "string")
-      throw new Error(`${this.#options.url} lists no model: name one with --model.`);
+    const names = (Array.isArray(models) ? models : []).map((model) => isObject(model) && model[name]);
+    const found = chatModel(names.filter((its) => typeof its === "string"));
+    if (found === undefined) throw new Error(`${this.#options.url} lists no model: name one with --model.`);
     return found;
   }
 
@@ -111,7 +122,7 @@ export class BenchTarget {
     return { usage };
   }
 
-  /** Closes the kept connections. */
+  /** Closes all connections; what is being asked is rejected. */
   close(): void {
     this.#agent.destroy();
   }
@@ -126,11 +137,17 @@ export class BenchTarget {
     return new Promise((resolve, reject) => {
       const sent = this.#send(new URL(path, url), { method, headers, agent: this.#agent }, resolve);
       sent.once("error", (error) =>
-        reject(new Fault("backend_unreachable", `${url}: ${error.message}`, { cause: error })),
+        reject(new Fault("backend_unreachable", `${url}: ${reasonOf(error)}.`, { cause: error })),
       );
       sent.end(body);
     });
   }
+}
+
+/** The first line alone: OpenSSL's go on about its own source. */
+function reasonOf({ code, message }: NodeJS.ErrnoException): string {
+  const [line = ""] = message.split("\n");
+  return (code === undefined ? undefined : REASONS[code]) ?? line;
 }
 
 /** Undefined for what is no JSON. */

@@ -6,6 +6,8 @@ import { BenchTarget } from "./bench-target.ts";
 import type { BenchDialect } from "./bench-target.ts";
 import { duration } from "./duration.ts";
 import { localUrl } from "./listening.ts";
+import { printable } from "./printable.ts";
+import { listenForStop } from "./stop-request.ts";
 import { renderTable } from "./table.ts";
 
 /** What `sgnet bench` was asked; absent: the default. */
@@ -21,12 +23,18 @@ export interface BenchOrder {
   readonly json: boolean;
 }
 
+/** Of what a server says about a failure, in characters. */
+const LONGEST_REASON = 160;
+
 const PROMPT = "Tell a story about a lighthouse keeper who finds a message in a bottle.";
+
+/** As a shell tells of a command that Ctrl-C ended. */
+const INTERRUPTED = 130;
 
 /**
  * Measures a running fleet, or any server of the API: sends requests, reads every answer to its end, prints what
- * clients see. One request goes first, unmeasured, since it may load the model. Resolves with the exit code: 1 when
- * a request failed.
+ * clients see. One request goes first, unmeasured, since it may load the model. Told to stop it hangs up and prints
+ * what was measured so far. Resolves with the exit code: 1 when a request failed, 130 when it was told to stop.
  */
 export async function runBench(settings: Settings, order: BenchOrder): Promise<number> {
   const { clients = "4", requests = "40", tokens = "128", prompt = PROMPT } = order;
@@ -41,29 +49,46 @@ export async function runBench(settings: Settings, order: BenchOrder): Promise<n
   const dialect = checkedDialect(order.dialect ?? "ollama");
   const [key = ""] = settings.apiKeys.split(",");
   const target = new BenchTarget({ url, dialect, key: key.trim(), connections: load.clients });
+  const signals = listenForStop();
+  const stop = new AbortController();
+  stop.signal.addEventListener("abort", () => target.close());
+  void signals.requested.then(() => stop.abort());
   try {
     const planned = { ...load, model: order.model ?? (await target.firstModel()) };
-    await runLoad(target, { ...planned, requests: 1 });
-    const figures = await runLoad(target, planned);
+    process.stderr.write(announcement(url, planned));
+    await runLoad(target, { ...planned, requests: 1 }, stop.signal);
+    const figures = await runLoad(target, planned, stop.signal);
     const report = { url, dialect, ...planned, ...figures };
     process.stdout.write(
       order.json ? `${JSON.stringify(report, undefined, 2)}\n` : renderBench(planned, figures),
     );
+    if (figures.stopped) return INTERRUPTED;
     return Object.keys(figures.errors).length === 0 ? 0 : 1;
+  } catch (error) {
+    if (stop.signal.aborted) return INTERRUPTED;
+    throw error;
   } finally {
+    signals.release();
     target.close();
   }
 }
 
+/** Goes to standard error: it is read while nothing else is to be seen yet. */
+function announcement(url: string, { model, stream, clients, requests, maxTokens }: BenchLoad): string {
+  const what = stream ? "streams" : "whole answers";
+  return `Asking ${url} for ${requests} ${what} of ${printable(model)}, ${clients} at a time, of up to ${maxTokens} tokens. Ctrl-C ends it early.\n`;
+}
+
 /** The figures as a table. */
 export function renderBench(load: BenchLoad, figures: BenchFigures): string {
-  const { answered, seconds, completionTokens, promptTokens, errors } = figures;
+  const { answered, seconds, completionTokens, promptTokens, errors, reasons } = figures;
   const rate = (count: number | undefined): string =>
     count === undefined ? "not told by the server" : (count / seconds).toFixed(1);
   const each = (count: number): string => `${(count / Math.max(1, answered)).toFixed(0)} per request`;
-  const failures = Object.entries(errors).map(([code, count]) => `${count} ${code}`);
+  const failures = Object.entries(errors).map(([code, count]) => `${count} ${code}${said(reasons[code])}`);
+  const early = figures.stopped ? ", stopped early" : "";
   const rows: [string, string][] = [
-    ["answered", `${answered} of ${load.requests} in ${duration(seconds * 1000)}`],
+    ["answered", `${answered} of ${load.requests} in ${duration(seconds * 1000)}${early}`],
     ["failed", failures.length === 0 ? "none" : failures.join(", ")],
     ["requests per second", rate(answered)],
     ["tokens per second", rate(completionTokens)],
@@ -74,6 +99,12 @@ export function renderBench(load: BenchLoad, figures: BenchFigures): string {
   if (completionTokens !== undefined) rows.push(["answer tokens", each(completionTokens)]);
   const how = load.stream ? "streams" : "whole answers";
   return renderTable(`${how} of ${load.model}, ${load.clients} clients`, ["figure", "value"], rows);
+}
+
+function said(reason = ""): string {
+  const text = printable(reason);
+  const short = text.length > LONGEST_REASON ? `${text.slice(0, LONGEST_REASON)}…` : text;
+  return short === "" ? "" : ` (${short})`;
 }
 
 function streamRows({ first, gap }: BenchFigures): [string, string][] {
@@ -93,7 +124,7 @@ function spread({ count, p50, p99, max }: Percentiles): string {
 function checkedUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
-    throw new Error(`${text} is no URL of a server: write http://host:port.`);
+    throw new Error(`${text} is no URL of a server: write ${likelyUrl(text)}.`);
   }
   // Not repeated: it may hold a password.
   if (url.username !== "" || url.password !== "") {
@@ -103,6 +134,12 @@ function checkedUrl(text: string): string {
     throw new Error(`${text} has a path or a query that cannot be used: write ${url.origin}.`);
   }
   return url.origin;
+}
+
+/** A host and a port alone are a URL that lacks its scheme. */
+function likelyUrl(text: string): string {
+  const guess = `http://${text}`;
+  return text.includes("//") || !URL.canParse(guess) ? "http://host:port" : new URL(guess).origin;
 }
 
 function checkedDialect(text: string): BenchDialect {

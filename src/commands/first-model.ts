@@ -21,8 +21,11 @@ export async function firstModel(place: Place, signal: AbortSignal): Promise<str
   return undefined;
 }
 
-/** Models made for embeddings do not chat; the list does not tell them apart but by their usual names. */
-function chatModel(names: readonly string[]): string | undefined {
+/**
+ * The first of these models that can chat; undefined of none. Those made for embeddings cannot, and a list does not tell
+ * them apart but by their usual names.
+ */
+export function chatModel(names: readonly string[]): string | undefined {
   return names.find((name) => !/embed/i.test(name)) ?? names[0];
 }
 

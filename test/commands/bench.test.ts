@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
+import type { RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import type { TestContext } from "node:test";
 import { startRedis } from "../../src/admin/redis-child.ts";
 import type { RedisChild } from "../../src/admin/redis-child.ts";
 import { runLoad } from "../../src/commands/bench-load.ts";
@@ -17,6 +19,7 @@ interface Report {
   readonly model: string;
   readonly answered: number;
   readonly errors: Record<string, number>;
+  readonly stopped: boolean;
   readonly completionTokens?: number;
   readonly first: { readonly count: number; readonly p50: number };
   readonly gap: { readonly count: number; readonly p50: number };
@@ -107,7 +110,26 @@ describe("sgnet bench", () => {
     const { code, stdout } = await bench("--model", "nobody-has-it", "--requests", "3", "--clients", "1");
     assert.equal(code, 1);
     assert.match(stdout, /answered +0 of 3/);
-    assert.match(stdout, /failed +3 model_not_found/);
+    assert.match(stdout, /failed +3 model_not_found \(.*nobody-has-it.*\)\n/);
+  });
+
+  it("Ctrl-C hangs up and shows what was measured so far", async () => {
+    standIn.behaviour.tokenMs = 20;
+    const args = ["bench", url, "--model", "tiny", "--clients", "1", "--requests", "100000", "--tokens", "2"];
+    const command = startCommand([...args, "--json"], { cwd: folder.path, env });
+    commands.push(command);
+    await command.see(/Ctrl-C ends it early/);
+    const chats = (): number => standIn.requests.filter(({ path }) => path === "/api/chat").length;
+    const earlier = chats();
+    // The one that is not measured, one that is, and one more, which is hung up on.
+    await eventually(() => (chats() >= earlier + 3 ? true : undefined));
+    command.child.kill("SIGINT");
+    assert.equal(await command.ended, 130);
+    standIn.behaviour.tokenMs = 0;
+    const report = JSON.parse(command.stdout()) as Report;
+    assert.equal(report.stopped, true);
+    assert.ok(report.answered >= 1 && report.answered < 100_000, command.stdout());
+    assert.deepEqual(report.errors, {});
   });
 
   it("says what is wrong with its flags", async () => {
@@ -135,6 +157,12 @@ describe("sgnet bench", () => {
         stderr,
       );
     }
+    const bare = url.replace("http://", "");
+    const wrong = [
+      [bare, `${bare} is no URL of a server: write ${url}.`],
+      ["ftp://machine", "ftp://machine is no URL of a server: write http://host:port."],
+    ] as const;
+    for (const [given, message] of wrong) assert.ok((await benchOne(given)).stderr.includes(message), given);
     const { code, stderr } = await benchOne(url.replace("//", "//me:hidden@"));
     assert.equal(code, 1);
     assert.match(stderr, /must not name a user: write http:\/\/host:port/);
@@ -142,30 +170,49 @@ describe("sgnet bench", () => {
   });
 });
 
-it("an answer that breaks off is a failure, not a short answer", async () => {
-  const server = createServer((_request, response) => {
+/** The URL of a server that is closed with the test. */
+async function serve(context: TestContext, listener: RequestListener): Promise<string> {
+  const server = createServer(listener);
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  context.after(() => server.close());
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+function targetAt(context: TestContext, url: string): BenchTarget {
+  const target = new BenchTarget({ url, dialect: "ollama", key: "", connections: 1 });
+  context.after(() => target.close());
+  return target;
+}
+
+it("an answer that breaks off is a failure, not a short answer", async (t) => {
+  const url = await serve(t, (_request, response) => {
     response.writeHead(200, { "content-type": "application/x-ndjson" });
     response.end('{"model":"m","message":{"role":"assistant","content":"half"},"done":false}\n');
   });
-  await once(server.listen(0, "127.0.0.1"), "listening");
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const target = new BenchTarget({ url, dialect: "ollama", key: "", connections: 1 });
   const load = { model: "m", stream: true, clients: 1, requests: 2, prompt: "x", maxTokens: 1 };
-  const figures = await runLoad(target, load);
-  target.close();
-  server.close();
+  const figures = await runLoad(targetAt(t, url), load, new AbortController().signal);
   assert.deepEqual([figures.answered, figures.errors], [0, { backend_lost: 2 }]);
 });
 
-it("a server of something else lists no model, and is not taken for one", async () => {
-  const server = createServer((_request, response) => response.end("<html>hello</html>"));
-  await once(server.listen(0, "127.0.0.1"), "listening");
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const target = new BenchTarget({ url, dialect: "ollama", key: "", connections: 1 });
-  try {
-    await assert.rejects(target.firstModel(), /lists no model: name one with --model/);
-  } finally {
-    target.close();
-    server.close();
-  }
+it("says in a sentence why a server cannot be asked", async (t) => {
+  const url = await serve(t, (request) => request.socket.destroy());
+  const ask = async (given: string): Promise<string> => targetAt(t, given).firstModel();
+  await assert.rejects(ask(url), /: the connection was closed without an answer;/);
+  await assert.rejects(
+    ask(url.replace("http", "https")),
+    (error: Error) => !/\n|openssl/i.test(error.message),
+  );
+  // Port 1 of loopback: nobody listens there.
+  await assert.rejects(ask("http://127.0.0.1:1"), /: nothing listens there\.$/);
+});
+
+it("asks a model that can chat, not the first one listed", async (t) => {
+  const models = [{ name: "nomic-embed-text:latest" }, { name: "qwen3:8b" }];
+  const url = await serve(t, (_request, response) => response.end(JSON.stringify({ models })));
+  assert.equal(await targetAt(t, url).firstModel(), "qwen3:8b");
+});
+
+it("a server of something else lists no model, and is not taken for one", async (t) => {
+  const url = await serve(t, (_request, response) => response.end("<html>hello</html>"));
+  await assert.rejects(targetAt(t, url).firstModel(), /lists no model: name one with --model/);
 });

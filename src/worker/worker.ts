@@ -31,6 +31,7 @@ import { Roll } from "./roll.ts";
 import { Runner } from "./runner.ts";
 import { Station } from "./station.ts";
 import type { StationOptions } from "./station.ts";
+import { Sweeper } from "./sweeper.ts";
 import { Trust } from "./trust.ts";
 
 /** A running worker. */
@@ -88,7 +89,7 @@ interface Connections {
 
 async function assemble(options: WorkerOptions, worker: string, redis: Connections): Promise<WorkerHandle> {
   const crew = await recruit(options, worker, redis);
-  const { presence, keeper, claimers, log } = crew;
+  const { presence, keeper, sweeper, claimers, log } = crew;
   const watch = new PhaseWatch(crew.roll, mono);
   let stopping: Promise<void> | undefined;
   await onControl(crew.control, crew.keys, worker, {
@@ -102,7 +103,7 @@ async function assemble(options: WorkerOptions, worker: string, redis: Connectio
       crew.roll.resume(task);
     },
     sweep: (model) => {
-      void keeper.sweepModel(model);
+      void sweeper.sweepModel(model);
     },
     drain: () => {
       if (stopping === undefined) holdBack(crew, true);
@@ -113,6 +114,7 @@ async function assemble(options: WorkerOptions, worker: string, redis: Connectio
   });
   await presence.start();
   keeper.start();
+  sweeper.start();
   watch.start();
   crew.reporter.start();
   for (const claimer of claimers) claimer.start();
@@ -130,10 +132,10 @@ async function assemble(options: WorkerOptions, worker: string, redis: Connectio
 
 /** Takes no more tasks, or takes them again; errands for its servers are still done. */
 function holdBack(crew: Crew, isHeld: boolean): void {
-  const { keeper, presence, stations, claimers, log } = crew;
+  const { sweeper, presence, stations, claimers, log } = crew;
   log.info(isHeld ? "draining: told to take no more tasks" : "undrained: told to take tasks again");
-  if (isHeld) keeper.drain();
-  else keeper.undrain();
+  if (isHeld) sweeper.drain();
+  else sweeper.undrain();
   for (const station of stations) if (station.announced) station.hold(isHeld);
   if (isHeld) for (const claimer of claimers) void claimer.interrupt();
   void (isHeld ? presence.drain() : presence.undrain());
@@ -154,6 +156,7 @@ interface Crew extends Links {
   readonly emitter: Emitter;
   readonly roll: Roll;
   readonly keeper: Keeper;
+  readonly sweeper: Sweeper;
   readonly resting: Resting;
   readonly presence: Presence;
   readonly reporter: MetricsReporter;
@@ -190,18 +193,19 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
     void presence.look(station);
   };
   const sweep = (model: string): void => {
-    void keeper.sweepModel(model);
+    void sweeper.sweepModel(model);
   };
   const resting = new Resting({ mono, onOver: sweep });
   const reading = { ...common, connection: links.leases, stations };
   const writing = { ...common, connection: links.writes, metrics };
   const returner = new Returner({ ...writing, busyLimit, peers: new Peers(reading), resting });
   const runner = new Runner({ ...writing, emitter, returner, trust, onUnreachable });
-  const keeper = new Keeper({ ...reading, runner, resting, trust, onReclaimed: metrics.reclaimed });
+  const keeper = new Keeper({ ...reading, trust });
+  const sweeper = new Sweeper({ ...reading, runner, resting, trust, onReclaimed: metrics.reclaimed });
   const offer = { version: productVersion(), stations, metrics, onModel: sweep };
   const presence = new Presence({ ...common, ...offer, connection: links.leases });
-  const run = runnerOfFirst({ keeper, runner, metrics });
-  const onLost = keeper.lookForOrphans;
+  const run = runnerOfFirst({ sweeper, runner, metrics });
+  const onLost = sweeper.lookForOrphans;
   const claims = { ...common, trust, consumer: worker, bells: links.leases, onLost, run };
   const claimers = await recruitClaimers(stations, redis, claims);
   for (const connection of redis.connections) connection.onDown(metrics.redisFailed);
@@ -214,6 +218,7 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
     emitter,
     roll,
     keeper,
+    sweeper,
     resting,
     presence,
     reporter: new MetricsReporter({ connection: links.leases, key: keys.workerMetrics(worker), metrics }),
@@ -223,14 +228,15 @@ async function recruit(options: WorkerOptions, worker: string, redis: Connection
 
 /** Runs what a claimer brings, unless it was taken for an orphan when it was on the way. */
 function runnerOfFirst(crew: {
-  readonly keeper: Keeper;
+  readonly sweeper: Sweeper;
   readonly runner: Runner;
   readonly metrics: WorkerMetrics;
 }): ClaimerOptions["run"] {
-  const { keeper, runner, metrics } = crew;
+  const { sweeper, runner, metrics } = crew;
+  const { takeOver } = sweeper;
   return (station, task, askedAt) => {
     metrics.claimed(1);
-    if (keeper.takes(task)) keeper.lookForOrphans();
+    if (takeOver.takes(task)) sweeper.lookForOrphans();
     else runner.first(station, task, askedAt);
   };
 }
@@ -292,8 +298,8 @@ function recruitEmitter(links: Links & { readonly keys: Keys }, metrics: WorkerM
 }
 
 async function stop(options: WorkerOptions, crew: Crew, connections: readonly Connection[]): Promise<void> {
-  const { roll, presence, keeper, acknowledger, emitter, stations, claimers } = crew;
-  keeper.drain();
+  const { roll, presence, keeper, sweeper, acknowledger, emitter, stations, claimers } = crew;
+  sweeper.drain();
   for (const station of stations) station.hold(true);
   await presence.drain();
   await Promise.all(claimers.map(async (claimer) => claimer.stop()));
@@ -301,6 +307,7 @@ async function stop(options: WorkerOptions, crew: Crew, connections: readonly Co
   roll.stopAll("draining");
   await roll.empty(FAREWELL_MS);
   keeper.stop();
+  sweeper.stop();
   crew.resting.stop();
   await acknowledger.flush();
   await crew.reporter.stop();

@@ -63,7 +63,8 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   #count = 0;
   #draining = false;
   #leaving = false;
-  #onIdle: (() => void) | undefined;
+  /** Ends the wait for no open task. */
+  #idle: AbortController | undefined;
 
   constructor(options: SwitchboardOptions) {
     const { commands: connection, keys, metrics, log } = options;
@@ -183,13 +184,8 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   async drain(limitMs: number): Promise<void> {
     this.#draining = true;
     if (this.open === 0) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, limitMs);
-      this.#onIdle = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+    this.#idle = new AbortController();
+    await delay(limitMs, undefined, { signal: this.#idle.signal }).catch(() => undefined);
   }
 
   /** Ends every open task with a fault. */
@@ -280,7 +276,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     this.#reporter.ended(exchange, outcome);
     this.#options.witness.ended(exchange, outcome);
     if (this.#watchers.size > 0) this.#tellWatcher(exchange, outcome);
-    if (this.open === 0) this.#onIdle?.();
+    if (this.open === 0) this.#idle?.abort();
   }
 
   #tellWatcher({ task }: Exchange, outcome: Outcome): void {

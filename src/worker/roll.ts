@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { tagOf } from "../core/task.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
@@ -30,7 +31,8 @@ export class Roll {
   readonly #cancelled = new Map<string, number>();
   /** Gateway tag -> mono ms until which it counts as alive. */
   readonly #gateways = new Map<string, number>();
-  #onEmpty: (() => void) | undefined;
+  /** Ends the wait for no attempt in hand. */
+  #emptied: AbortController | undefined;
 
   constructor(options: RollOptions) {
     this.#options = options;
@@ -65,7 +67,7 @@ export class Roll {
 
   remove(attempt: Attempt): void {
     if (this.#attempts.get(attempt.id) === attempt) this.#attempts.delete(attempt.id);
-    if (this.#attempts.size === 0) this.#onEmpty?.();
+    if (this.#attempts.size === 0) this.#emptied?.abort();
   }
 
   /** A client has left. */
@@ -92,13 +94,8 @@ export class Roll {
   /** Resolves when no attempt is left or after `limitMs`. */
   async empty(limitMs: number): Promise<void> {
     if (this.size === 0) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, limitMs);
-      this.#onEmpty = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+    this.#emptied = new AbortController();
+    await delay(limitMs, undefined, { signal: this.#emptied.signal }).catch(() => undefined);
   }
 
   /** Looks whether the gateway of a task is alive, unless it was seen a moment ago. */

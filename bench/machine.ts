@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import os from "node:os";
+import { productBuild, productVersion } from "../src/config/version.ts";
 
 /** Facts by name, in the order shown. */
 export type Facts = Readonly<Record<string, string>>;
@@ -17,6 +18,7 @@ export function machineFacts(): Facts {
       .map((load) => load.toFixed(2))
       .join(" "),
     versions: [
+      `stargazer ${[productVersion(), productBuild()].filter((part) => part !== "").join(" ")}`,
       `node ${process.versions.node}`,
       `redis ${redisVersion()}`,
       ...["uWebSockets.js", "undici", "redis"].map((name) => `npm ${name} ${packageVersion(name)}`),

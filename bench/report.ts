@@ -61,9 +61,12 @@ export function medians(
 ): Readonly<Record<string, unknown>> {
   const ofLeg = (benchCase: BenchCase, { name }: Leg): [string, unknown] => {
     const mine = samples.filter((sample) => sample.case === benchCase.name);
-    const all = benchCase.metrics.map((metric) => [
-      metric.label,
-      spread(figures(mine, name, metric))?.median,
+    const all = benchCase.metrics.flatMap((metric) => [
+      [metric.label, spread(figures(mine, name, metric))?.median] as const,
+      [
+        `${metric.label} added`,
+        metric.added === true ? spread(addedFigures(mine, name, metric))?.median : undefined,
+      ] as const,
     ]);
     return [name, Object.fromEntries(all.filter(([, median]) => median !== undefined))];
   };

@@ -1,11 +1,18 @@
 /** The simulated backend's desk: slots, failures on request, and a book of who came and how it ended. */
 
+import type { Profile } from "./profiles.ts";
+
 /** How the backend behaves from now on, as JSON in `POST /sim/desk`. */
 export interface DeskRules {
   /** Requests it answers at once; more get 503. Absent: all. */
   readonly slots?: number;
   /** Answers every request with this error status. */
   readonly status?: number;
+  /** Of every reply, in whole ms, instead of its model's: from the request to the first token, and from token to token. */
+  readonly firstMs?: number;
+  readonly gapMs?: number;
+  /** Of a reply whose request does not say how many. */
+  readonly tokens?: number;
 }
 
 /** One request as the backend saw it; times in ms since 1970, comparable between processes of one machine. */
@@ -43,6 +50,12 @@ export class Desk {
 
   constructor(rules: DeskRules) {
     this.#rules = rules;
+  }
+
+  /** How a model answers by these rules. */
+  paced(profile: Profile): Profile {
+    const { firstMs = profile.firstMs, gapMs = profile.gapMs, tokens = profile.tokens } = this.#rules;
+    return { ...profile, firstMs, gapMs, tokens };
   }
 
   /** Lets a request in; returns the status of the refusal instead when the rules say so. */

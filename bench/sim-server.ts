@@ -134,7 +134,8 @@ class SimBackend {
       return;
     }
     caller.visit = entry;
-    this.#reply(caller, profile, this.#replyOf(shapeOf(request.path, asked, profile)));
+    const paced = this.#desk?.paced(profile) ?? profile;
+    this.#reply(caller, paced, this.#replyOf(shapeOf(request.path, asked, paced)));
   }
 
   #deskWork({ method, path, body }: SimRequest): Buffer | undefined {

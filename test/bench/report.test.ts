@@ -74,7 +74,12 @@ test("the table sets the ways side by side, with what each adds and the gateway'
   assert.deepEqual(cells("CPU µs/request"), ["60", "60", "90 (60–120)", "1.50"]);
   assert.deepEqual(cells("CPU µs/request, gateway"), ["50", "50", "75 (50–100)", "1.50"]);
   assert.deepEqual(cells("CPU µs/request, worker"), [], "what no way has is left out");
-  const { "m1-64": whole } = medians(quickCases(), LEGS, rounds) as Record<string, Record<string, unknown>>;
+  const { "m1-64": whole, "m3-1": first } = medians(quickCases(), LEGS, rounds) as Record<
+    string,
+    Record<string, unknown>
+  >;
+  const p99 = { "first token p99 µs": 0, "first token p99 µs added": 0 };
+  assert.deepEqual(first?.["floor"], { "first token p50 µs": 500, "first token p50 µs added": 400, ...p99 });
   assert.deepEqual(whole?.["gateway"], {
     "requests/s": 7500,
     "latency p50 ms": 0,

@@ -9,6 +9,16 @@ import type { Outbox } from "./outbox.ts";
  */
 export type StopReason = "gone" | "fenced" | "lease-lost" | "draining";
 
+/** How a claimed task came into this worker's hands. */
+export interface Delivery {
+  /** How often the task has been delivered, this time included. */
+  readonly deliveries: number;
+  /** The how-manieth attempt this is. */
+  readonly ordinal: number;
+  /** Its number, see {@link newAttemptNumber}: by the claim that fenced earlier attempts, if there was any. */
+  readonly attempt: number;
+}
+
 /** One run of a task by this worker. */
 export class Attempt {
   /** Task id. */

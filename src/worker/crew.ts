@@ -19,6 +19,7 @@ import { ErrandDesk } from "./errand-desk.ts";
 import { Keeper } from "./keeper.ts";
 import { Peers } from "./peers.ts";
 import { Presence } from "./presence.ts";
+import { Refuser } from "./refuser.ts";
 import { Resting } from "./resting.ts";
 import { Returner } from "./returner.ts";
 import { Roll } from "./roll.ts";
@@ -92,12 +93,10 @@ export async function recruit(options: WorkerOptions, worker: string, redis: Con
   const metrics = openWorkerMetrics({ version: productVersion(), build: productBuild() });
   const acknowledger = new Acknowledger({ connection: links.writes, keys, mono });
   const emitter = recruitEmitter(links, metrics);
-  const delayMs = Math.max(0, 1.5 * leaseMs - (await uptimeMs(links.leases)));
-  const trust = new Trust({ connection: links.leases, mono, leaseMs, delayMs, log });
-  // What later looks are compared with.
-  await trust.look();
+  const trust = await recruitTrust(links, leaseMs, log);
   const roll = new Roll({ connection: links.leases, keys, mono, trust });
-  const common = { ...systemAmbient, keys, worker, log, roll, acknowledger, leaseMs, deliveryLimit, tracing };
+  const limits = { leaseMs, deliveryLimit };
+  const common = { ...systemAmbient, ...limits, keys, worker, log, roll, trust, acknowledger, tracing };
   const onUnreachable = (station: Station): void => {
     station.failed();
     void presence.look(station);
@@ -109,14 +108,15 @@ export async function recruit(options: WorkerOptions, worker: string, redis: Con
   const reading = { ...common, connection: links.leases, stations };
   const writing = { ...common, connection: links.writes, metrics };
   const returner = new Returner({ ...writing, busyLimit, peers: new Peers(reading), resting });
-  const runner = new Runner({ ...writing, emitter, returner, trust, onUnreachable });
-  const keeper = new Keeper({ ...reading, trust });
-  const sweeper = new Sweeper({ ...reading, runner, resting, trust, onReclaimed: metrics.reclaimed });
+  const refuser = new Refuser({ ...writing, emitter });
+  const runner = new Runner({ ...writing, emitter, refuser, returner, onUnreachable });
+  const keeper = new Keeper(reading);
+  const sweeper = new Sweeper({ ...reading, runner, refuser, resting, onReclaimed: metrics.reclaimed });
   const offer = { version: productVersion(), stations, metrics, onModel: sweep };
   const presence = new Presence({ ...common, ...offer, connection: links.leases });
   const run = runnerOfFirst({ sweeper, runner, metrics });
   const onLost = sweeper.lookForOrphans;
-  const claims = { ...common, trust, consumer: worker, bells: links.leases, onLost, run };
+  const claims = { ...common, consumer: worker, bells: links.leases, onLost, run };
   const claimers = await recruitClaimers(stations, redis, claims);
   for (const connection of redis.connections) connection.onDown(metrics.redisFailed);
   return {
@@ -191,6 +191,15 @@ async function openLinks(redis: Connections): Promise<Links> {
   const writes = await redis.open("writes");
   await requireSupported(writes);
   return { writes, leases: await redis.open("leases"), control: await redis.open("control") };
+}
+
+/** After a start of Redis leases are not judged before all can have been renewed. */
+async function recruitTrust({ leases }: Links, leaseMs: number, log: Log): Promise<Trust> {
+  const delayMs = Math.max(0, 1.5 * leaseMs - (await uptimeMs(leases)));
+  const trust = new Trust({ connection: leases, mono, leaseMs, delayMs, log });
+  // What later looks are compared with.
+  await trust.look();
+  return trust;
 }
 
 function recruitEmitter(links: Links & { readonly keys: Keys }, metrics: WorkerMetrics): Emitter {

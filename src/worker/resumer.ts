@@ -7,6 +7,7 @@ import type { Log } from "../telemetry/log.ts";
 import type { Acknowledger } from "./acknowledger.ts";
 import { newAttemptNumber } from "./attempt.ts";
 import type { Doubts } from "./doubts.ts";
+import type { Refuser } from "./refuser.ts";
 import type { Place, Runner } from "./runner.ts";
 import type { Trust } from "./trust.ts";
 
@@ -15,7 +16,8 @@ export interface ResumerOptions {
   readonly keys: Keys;
   readonly worker: string;
   readonly log: Log;
-  readonly runner: Pick<Runner, "idOf" | "refuse" | "run">;
+  readonly runner: Pick<Runner, "run">;
+  readonly refuser: Pick<Refuser, "read" | "refuse">;
   readonly acknowledger: Pick<Acknowledger, "add" | "hasEnded">;
   readonly doubts: Pick<Doubts, "sift">;
   readonly trust: Pick<Trust, "clock">;
@@ -33,10 +35,10 @@ export type Resume = (place: Place, queued: QueuedTask, deliveries: number) => P
 
 /** Fences the earlier attempts, then runs the task again, ends it, or forgets it. */
 export function resumerOf(options: ResumerOptions): Resume {
-  const { connection, keys, worker, acknowledger, runner, deliveryLimit, log } = options;
+  const { connection, keys, worker, acknowledger, runner, refuser, deliveryLimit, log } = options;
   const { trust, doubts, mono, random } = options;
   return async (place, queued, deliveries) => {
-    const task = runner.idOf(queued);
+    const task = refuser.read(queued)?.id;
     if (task === undefined) return false;
     // Another master has taken over, and does not know that it ended here.
     if (acknowledger.hasEnded({ task, entry: queued.entry })) {
@@ -53,10 +55,10 @@ export function resumerOf(options: ResumerOptions): Resume {
       acknowledger.add(queued.model, queued.entry, task);
     } else if (state === "begun") {
       const fault = new Fault("worker_lost", "the worker was lost during the answer");
-      void runner.refuse(queued, fault, { deliveries, ordinal, attempt });
+      void refuser.refuse(queued, fault, { deliveries, ordinal, attempt });
     } else if (deliveries > deliveryLimit) {
       const fault = new Fault("delivery_limit", `no worker answered in ${deliveryLimit} deliveries`);
-      void runner.refuse(queued, fault, { deliveries, ordinal, attempt });
+      void refuser.refuse(queued, fault, { deliveries, ordinal, attempt });
     } else {
       return runner.run(place, queued, { deliveries, ordinal, attempt });
     }

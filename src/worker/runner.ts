@@ -8,20 +8,18 @@ import { tagOf } from "../core/task.ts";
 import { getBody } from "../redis/body.ts";
 import { ageOf } from "../redis/clock.ts";
 import type { Connection } from "../redis/connection.ts";
-import { bury } from "../redis/dead-letters.ts";
 import type { Keys } from "../redis/keys.ts";
 import type { QueuedTask } from "../redis/task-stream.ts";
-import type { Log } from "../telemetry/log.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import type { WorkerMetrics } from "../telemetry/worker-metrics.ts";
-import { decodeTask, taskIdOf } from "../wire/task-codec.ts";
 import type { TaskEnvelope } from "../wire/task-codec.ts";
 import type { Acknowledger } from "./acknowledger.ts";
 import { AttemptSpans } from "./attempt-spans.ts";
 import { Attempt, newAttemptNumber } from "./attempt.ts";
-import type { StopReason } from "./attempt.ts";
+import type { Delivery, StopReason } from "./attempt.ts";
 import type { Emitter } from "./emitter.ts";
 import { Outbox } from "./outbox.ts";
+import type { Refuser } from "./refuser.ts";
 import { returnReasonOf } from "./returner.ts";
 import type { Returner, ReturnReason } from "./returner.ts";
 import type { Roll } from "./roll.ts";
@@ -33,29 +31,20 @@ export interface RunnerOptions {
   readonly connection: Connection;
   readonly keys: Keys;
   readonly worker: string;
-  readonly log: Log;
   readonly emitter: Emitter;
   readonly acknowledger: Acknowledger;
   readonly roll: Roll;
+  readonly refuser: Refuser;
   readonly returner: Returner;
   readonly now: () => number;
   readonly mono: () => number;
   readonly trust: Pick<Trust, "clock">;
   readonly random: () => number;
-  readonly metrics: Pick<WorkerMetrics, "ended" | "buried">;
+  readonly metrics: Pick<WorkerMetrics, "ended">;
   /** Absent when nobody collects spans. */
   readonly tracing?: Tracing | undefined;
   /** A backend could not be reached: look at it again. */
   readonly onUnreachable: (station: Station) => void;
-}
-
-/** How a claimed task came into this worker's hands. */
-export interface Delivery {
-  readonly deliveries: number;
-  /** The how-manieth attempt this is. */
-  readonly ordinal: number;
-  /** Its number, see {@link newAttemptNumber}: by the claim that fenced earlier attempts, if there was any. */
-  readonly attempt: number;
 }
 
 interface Claim {
@@ -79,7 +68,7 @@ export class Runner {
   /** Starts an attempt of a first delivery where the station admits it. Never throws. @param askedAt mono ms, before Redis gave it to this worker */
   first(station: Station, queued: QueuedTask, askedAt: number): void {
     // Whoever takes it over claims it later than that, however long this process stands still from here on.
-    const envelope = this.#decode(queued);
+    const envelope = this.#options.refuser.read(queued);
     // Taken for an orphan when its delivery was on the way: it runs already.
     if (envelope === undefined || this.#options.roll.runs(envelope.id, queued.entry)) return;
     if (!station.admits(queued.model)) {
@@ -94,7 +83,7 @@ export class Runner {
 
   /** Starts an attempt, which leaves the place when it ends. Never throws; false when it cannot be started. */
   run(place: Place, queued: QueuedTask, delivery: Delivery): boolean {
-    const envelope = this.#decode(queued);
+    const envelope = this.#options.refuser.read(queued);
     if (envelope !== undefined) this.#start(place, queued, { envelope, delivery });
     return envelope !== undefined;
   }
@@ -103,63 +92,6 @@ export class Runner {
     void this.#attempt(place, queued, claim).finally(() => {
       place.station.release(place.visit);
     });
-  }
-
-  /** The id of a queued task; undefined when the entry is no task (it is then buried). */
-  idOf(queued: QueuedTask): string | undefined {
-    return this.#decode(queued)?.id;
-  }
-
-  /** Ends a task without running it. */
-  async refuse(queued: QueuedTask, fault: Fault, delivery: Delivery): Promise<void> {
-    const envelope = this.#decode(queued);
-    if (envelope === undefined) return;
-    const outbox = this.#outbox(envelope, delivery.attempt);
-    // Before the end is told: the gateway then drops a large body.
-    if (fault.code === "delivery_limit") await this.#bury(queued, fault, { ...delivery, envelope });
-    await this.#end(outbox, queued, fault);
-  }
-
-  async #end(outbox: Outbox, queued: QueuedTask, fault: Fault): Promise<void> {
-    outbox.end({ fault: faultToRecord(fault) });
-    const { model, entry } = queued;
-    if ((await outbox.result) !== "fenced") this.#options.acknowledger.add(model, entry, outbox.task);
-  }
-
-  #decode(queued: QueuedTask): TaskEnvelope | undefined {
-    try {
-      return decodeTask(queued.payload);
-    } catch (error) {
-      const fault = toFault(error);
-      this.#options.log.error("a queue entry is no task", { model: queued.model, reason: fault.message });
-      void this.#giveUp(queued, fault);
-      return undefined;
-    }
-  }
-
-  /** An entry that cannot be read: a newer gateway's perhaps, whose client is told. */
-  async #giveUp(queued: QueuedTask, fault: Fault): Promise<void> {
-    await this.#bury(queued, fault, FIRST);
-    const id = taskIdOf(queued.payload);
-    if (id === undefined) this.#options.acknowledger.add(queued.model, queued.entry, "");
-    else {
-      const attempt = this.#newAttempt(this.#options.mono());
-      await this.#end(this.#outbox({ id, stream: false }, attempt), queued, fault);
-    }
-  }
-
-  /** Never rejects: with Redis away the letter is lost, the task is not (it is another worker's to give up). */
-  async #bury(
-    queued: QueuedTask,
-    fault: Fault,
-    { deliveries, envelope }: Pick<Delivery, "deliveries"> & { readonly envelope?: TaskEnvelope },
-  ): Promise<void> {
-    const { connection, keys, worker } = this.#options;
-    const { model, payload } = queued;
-    const burial = { model, payload, fault: faultToRecord(fault), deliveries, worker };
-    const bodyOf = envelope === undefined || envelope.body !== undefined ? {} : { bodyOf: envelope.id };
-    this.#options.metrics.buried();
-    await bury(connection, keys, { ...burial, ...bodyOf }).catch(() => undefined);
   }
 
   #newAttempt(mono: number): number {
@@ -184,15 +116,12 @@ export class Runner {
       this.#options.acknowledger.add(model, entry, envelope.id);
       return;
     }
-    const outbox = this.#outbox(envelope, delivery.attempt);
     if (left.queueMs <= 0) {
-      void this.#end(
-        outbox,
-        queued,
-        new Fault("queue_timeout", "no worker was free for the request in time"),
-      );
+      const fault = new Fault("queue_timeout", "no worker was free for the request in time");
+      void this.#options.refuser.refuse(queued, fault, delivery);
       return;
     }
+    const outbox = this.#outbox(envelope, delivery.attempt);
     const startedAt = this.#options.mono();
     const attempt = new Attempt({
       envelope,

@@ -7,15 +7,15 @@ import { take } from "../../src/redis/take.ts";
 import { dropQueue, enqueue, ensureGroup, handBack } from "../../src/redis/task-stream.ts";
 import { openLog } from "../../src/telemetry/log.ts";
 import { Acknowledger } from "../../src/worker/acknowledger.ts";
-import type { Attempt } from "../../src/worker/attempt.ts";
+import type { Attempt, Delivery } from "../../src/worker/attempt.ts";
 import { Keeper } from "../../src/worker/keeper.ts";
 import type { ResumerOptions } from "../../src/worker/resumer.ts";
 import { Resting } from "../../src/worker/resting.ts";
 import { Roll } from "../../src/worker/roll.ts";
-import type { Delivery } from "../../src/worker/runner.ts";
 import type { Station } from "../../src/worker/station.ts";
 import { Sweeper } from "../../src/worker/sweeper.ts";
 import { Trust } from "../../src/worker/trust.ts";
+import type { TaskEnvelope } from "../../src/wire/task-codec.ts";
 import { FakeConnection } from "../redis/fake-connection.ts";
 import { openRedisRig } from "../redis/rig.ts";
 import type { RedisRig } from "../redis/rig.ts";
@@ -83,6 +83,7 @@ export class LeaseRig {
       ...common,
       log,
       runner: noting(ran, plan),
+      refuser: READER,
       acknowledger: new Acknowledger({ connection, keys, mono }),
       stations: [station],
       resting,
@@ -139,11 +140,15 @@ function restless(): Resting {
   return new Resting({ mono: systemAmbient.mono, onOver: () => {} });
 }
 
-/** Runs nothing: the payload of a task is its id here. */
+/** The payload of a task is its id here. */
+const READER: ResumerOptions["refuser"] = {
+  read: ({ payload }) => ({ id: payload.toString() }) as TaskEnvelope,
+  refuse: () => Promise.reject(new Error("nothing was to be refused")),
+};
+
+/** Runs nothing. */
 function noting(ran: string[], { onRun }: Plan): ResumerOptions["runner"] {
   return {
-    idOf: ({ payload }) => payload.toString(),
-    refuse: () => Promise.reject(new Error("nothing was to be refused")),
     run: (place, { payload }, delivery) => {
       ran.push(payload.toString());
       onRun?.(delivery);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import { Fault } from "../../src/core/fault.ts";
 import type { Argument } from "../../src/redis/connection.ts";
-import type { Delivery } from "../../src/worker/runner.ts";
+import type { Delivery } from "../../src/worker/attempt.ts";
 import { until } from "../journey/until.ts";
 import { HalfConnection, LateConnection, LeaseRig, PassingConnection } from "./lease-rig.ts";
 

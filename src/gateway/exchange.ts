@@ -4,10 +4,9 @@ import { isOver, move } from "../core/phase.ts";
 import type { Phase } from "../core/phase.ts";
 import { dialectOf } from "../core/task.ts";
 import type { Task } from "../core/task.ts";
-import { faultFace } from "../protocols/catalogue.ts";
 import type { Heartbeat } from "../protocols/heartbeats.ts";
 import type { Cursor } from "../redis/reply-stream.ts";
-import { sendFault } from "./fault-reply.ts";
+import { breakOff, sendFault } from "./fault-reply.ts";
 import type { Headers, HttpReply } from "./http.ts";
 import { idHeaders } from "./request-id.ts";
 
@@ -314,25 +313,14 @@ export class Exchange {
   }
 
   #finish(fault: Fault, end: FrameEnd | undefined, abandon: boolean): void {
-    if (this.#phase === "answering") this.#breakOff(fault);
+    if (this.#phase === "answering") breakOff(this.#reply, fault, this.task);
     else this.#refuse(fault);
     this.#over(fault, end, abandon);
   }
 
   #refuse(fault: Fault): void {
     this.#status = fault.http;
-    sendFault(this.#reply, fault, { endpoint: this.task.endpoint, requestId: this.task.requestId });
-  }
-
-  /** A broken stream never ends cleanly: every client must see an error (API.md, section 13), if it reads at all. */
-  #breakOff(fault: Fault): void {
-    if (!this.task.stream || fault.code === "slow_client") {
-      this.#reply.destroy();
-      return;
-    }
-    const { endpoint, requestId } = this.task;
-    const face = faultFace(dialectOf(endpoint));
-    this.#reply.end(Buffer.from(face.frame(fault, endpoint, requestId)));
+    sendFault(this.#reply, fault, this.task);
   }
 
   #over(fault: Fault | undefined, end: FrameEnd | undefined, abandon: boolean): void {

@@ -1,11 +1,11 @@
 import { Fault } from "../core/fault.ts";
 import { dialectOf } from "../core/task.ts";
-import type { Endpoint } from "../core/task.ts";
+import type { Endpoint, Task } from "../core/task.ts";
 import { faultFace } from "../protocols/catalogue.ts";
 import type { Headers, HttpReply, HttpRequest } from "./http.ts";
 import { dialectOfPath, idHeaders, plainIdHeaders } from "./request-id.ts";
 
-/** Faults told before the first byte of a reply. */
+/** How clients are told of faults. */
 
 /** Answers with a fault in the dialect of the endpoint. Nothing must have been sent yet. */
 export function sendFault(
@@ -16,6 +16,23 @@ export function sendFault(
   const dialect = dialectOf(asked.endpoint);
   const { contentType, body } = faultFace(dialect).body(fault, asked.requestId);
   reply.send(fault.http, [...faultHeaders(fault, contentType), ...idHeaders(dialect, asked.requestId)], body);
+}
+
+/**
+ * Ends a reply that has begun. A broken stream never ends cleanly: every client must see an error (API.md, section 13),
+ * if it reads at all.
+ */
+export function breakOff(
+  reply: HttpReply,
+  fault: Fault,
+  { endpoint, requestId, stream }: Pick<Task, "endpoint" | "requestId" | "stream">,
+): void {
+  if (!stream || fault.code === "slow_client") {
+    reply.destroy();
+    return;
+  }
+  const face = faultFace(dialectOf(endpoint));
+  reply.end(Buffer.from(face.frame(fault, endpoint, requestId)));
 }
 
 /** Answers a path that is none, in the words of its dialect. */

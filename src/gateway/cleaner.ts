@@ -93,7 +93,8 @@ export class Cleaner {
 
   async #abandon(exchange: Exchange): Promise<void> {
     const { id } = exchange.task;
-    const { entry, model, worker } = exchange;
+    const { entry, model } = exchange;
+    const worker = exchange.requeued ? undefined : exchange.worker;
     const connection = this.#connection;
     const keys = this.#keys;
     const work = [this.#removeReplies([id]), publishCancel(connection, keys, id, worker)];

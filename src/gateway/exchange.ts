@@ -57,6 +57,8 @@ export class Exchange {
   /** Entry id in the queue once Redis has confirmed it, and ms from accepting the request until then. */
   entry: string | undefined;
   queuedMs: number | undefined;
+  /** True when it was queued again: besides the worker that is known another one may have it. */
+  requeued = false;
   /** Mono ms of the last sign of life of the reply. */
   heardAt: number;
   /** Mono ms of the last look for one, and how long the next silence may be before another. */
@@ -258,10 +260,7 @@ export class Exchange {
       return;
     }
     this.#write(frame);
-    if (this.#bytes - this.#trimmedAt >= TRIM_BYTES) this.#trim();
-  }
-
-  #trim(): void {
+    if (this.#bytes - this.#trimmedAt < TRIM_BYTES) return;
     this.#trimmedAt = this.#bytes;
     this.#host.trim(this);
   }

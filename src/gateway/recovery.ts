@@ -83,7 +83,8 @@ export class Recovery {
   async #reopen(exchanges: readonly Exchange[]): Promise<void> {
     const { connection, keys, mono } = this.#options;
     for (let from = 0; from < exchanges.length; from += TASKS_PER_CALL) {
-      const some = exchanges.slice(from, from + TASKS_PER_CALL);
+      // Those that ended meanwhile have been removed.
+      const some = exchanges.slice(from, from + TASKS_PER_CALL).filter(({ phase }) => !isOver(phase));
       const lives = some.map(({ task, endsAt }) => ({ id: task.id, life: endsAt - mono() }));
       await openReplies(connection, keys, lives);
     }
@@ -131,6 +132,7 @@ export class Recovery {
       exchange.fail(new Fault("worker_lost", "the answer was lost with a part of Redis's data"));
     } else {
       const { opener, mono } = this.#options;
+      exchange.requeued = true;
       exchange.entry = await opener.open(exchange.task, exchange.model, exchange.endsAt - mono());
       if (isOver(exchange.phase)) this.#options.onUnwanted(exchange);
     }

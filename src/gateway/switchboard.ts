@@ -271,7 +271,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     this.#slowClients.forget(exchange);
     this.#replies.remove(exchange);
     this.#admission.ended(exchange.model, exchange.bodyBytes);
-    if (outcome.abandon) this.#cleaner.abandoned(exchange);
+    if (outcome.abandon || exchange.requeued) this.#cleaner.abandoned(exchange);
     else this.#cleaner.answered(exchange);
     this.#reporter.ended(exchange, outcome);
     this.#options.witness.ended(exchange, outcome);

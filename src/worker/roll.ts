@@ -55,10 +55,16 @@ export class Roll {
     return this.#attempts.get(task)?.entry === entry;
   }
 
-  /** Returns false when the task was cancelled already: the attempt is stopped and must not run. */
+  /** Returns false when the task was cancelled already, or runs: the attempt is stopped and must not run. */
   add(attempt: Attempt): boolean {
-    // A second delivery of a task that still runs here replaces it: the later attempt fences the earlier.
-    this.#attempts.get(attempt.id)?.stop("fenced");
+    const earlier = this.#attempts.get(attempt.id);
+    // It was queued again, as Redis had lost its entry.
+    if (earlier !== undefined && earlier.stopReason === undefined && attempt.ordinal === 1) {
+      attempt.stop("gone");
+      return false;
+    }
+    // One that was taken over has fenced the earlier by its CLAIM.
+    earlier?.stop("fenced");
     this.#attempts.set(attempt.id, attempt);
     if (!this.#cancelled.delete(attempt.id)) return true;
     attempt.stop("gone");

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { publishDrain } from "../../src/redis/control.ts";
+import { listWorkers } from "../../src/redis/registry.ts";
+import { asEntries } from "../../src/redis/replies.ts";
 import { allDone, askAll, Asked, assertAnswered, assertDefinite, assertRefused, WAYS } from "./asked.ts";
 import { type Fleet, journey } from "./fleet.ts";
 import type { Program } from "./program.ts";
@@ -119,5 +122,61 @@ journey(
     const answered = all(work).filter((one) => one.error === undefined).length;
     t.diagnostic(`${answered} of ${all(work).length} requests were answered`);
     await assertServed(fleet);
+  },
+);
+
+journey(
+  "an answer that goes on although Redis lost its task is whole, and nobody makes it anew",
+  { posts: [{ slots: 1 }] },
+  async (fleet) => {
+    const { standIn } = fleet.post();
+    const [go, alsoGo] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    Object.assign(standIn.behaviour, { gate: go.promise, tokenMs: 20 });
+    const asked = new Asked(fleet.gateway, { way: "ollama-chat", stream: true, tokens: LONG });
+    await standIn.waitFor("request");
+    const queue = fleet.keys.queue("tiny");
+    const entries = async (): Promise<readonly string[]> =>
+      asEntries(await fleet.probe.command("XRANGE", queue, "-", "+")).map(({ id }) => id);
+    const [lost = ""] = await entries();
+    await fleet.probe.command("XDEL", queue, lost);
+    await fleet.probe.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+    await until("the task in the queue again", async () => (await entries()).length === 1);
+
+    const other = await fleet.addPost({ slots: 1, gate: alsoGo.promise, tokenMs: 20 });
+    await other.standIn.waitFor("request");
+    go.resolve();
+    await until("tokens", () => asked.tokens > 2);
+    alsoGo.resolve();
+    await other.standIn.waitFor("aborted");
+    standIn.behaviour.tokenMs = 0;
+    await asked.done;
+    assertAnswered(asked);
+    await fleet.settled();
+  },
+);
+
+journey(
+  "a task that Redis lost, and that was answered all the same, is nobody's any more",
+  { posts: [{ slots: 1 }] },
+  async (fleet) => {
+    const { standIn } = fleet.post();
+    const go = Promise.withResolvers<void>();
+    standIn.behaviour.gate = go.promise;
+    const asked = new Asked(fleet.gateway, { way: "ollama-chat", stream: true, tokens: 5 });
+    await standIn.waitFor("request");
+    const queue = fleet.keys.queue("tiny");
+    await fleet.probe.command("XTRIM", queue, "MAXLEN", "0");
+    await fleet.probe.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+    await until("the task in the queue again", async () => (await fleet.probe.command("XLEN", queue)) === 1);
+    const [worker] = await listWorkers(fleet.probe, fleet.keys);
+    await publishDrain(fleet.probe, fleet.keys, worker?.id ?? "", "drain");
+    await until("a worker that takes nothing more", async () => {
+      return (await listWorkers(fleet.probe, fleet.keys)).every(({ draining }) => draining);
+    });
+    go.resolve();
+    await asked.done;
+    assertAnswered(asked);
+    await fleet.settled();
+    assert.equal(standIn.requests.length, 1);
   },
 );

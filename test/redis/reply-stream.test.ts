@@ -65,11 +65,20 @@ describe("emit", () => {
     assert.deepEqual(await send(frame(task, 5, 2)), ["accepted"]);
     assert.deepEqual(await send(frame(task, 5, 1), frame(task, 5, 2)), ["accepted", "accepted"], "repeated");
     assert.deepEqual(await send(frame(task, 4, 3)), ["fenced"]);
+    assert.equal(await claim(task, 6), "begun");
     assert.deepEqual(await send(frame(task, 6, 1)), ["accepted"]);
     assert.deepEqual(await send(frame(task, 5, 3)), ["fenced"]);
     await dropReplies(rig.connection, rig.keys, [task]);
     assert.deepEqual(await send(frame(task, 6, 2)), ["gone"]);
     assert.deepEqual([...(await openAmong(rig.connection, rig.keys, [task]))], []);
+  });
+
+  it("lets nobody who has not claimed the task break into an answer that has begun", async () => {
+    const task = await openTask();
+    assert.deepEqual(await send(frame(task, 5, 1)), ["accepted"]);
+    assert.deepEqual(await send(frame(task, 6, 1)), ["gone"], "it was queued again");
+    assert.deepEqual(await send(frame(task, 5, 2, true)), ["accepted"]);
+    assert.deepEqual(await send(frame(task, 6, 1)), ["gone"], "it is over");
   });
 
   it("publishes exactly the accepted frames", async () => {
@@ -256,6 +265,10 @@ async function checkLog(task: string): Promise<void> {
     const [a, s] = entry.id.split("-").map(Number);
     assert.ok(!ended || (a ?? 0) > attempt, "nothing of the attempt follows its end");
     assert.ok((a ?? 0) >= attempt, "attempts only grow");
+    assert.ok(
+      a === attempt || attempt === 0 || seq === 0 || s === 0,
+      "who breaks into an answer has claimed it",
+    );
     if (a !== attempt) seq = s === 0 ? 0 : 1;
     else seq += 1;
     assert.equal(s, seq, "no hole");

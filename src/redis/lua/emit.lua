@@ -6,17 +6,26 @@
 -- ARGV[4]: the records of all frames, one after the other
 -- then for each frame: its id <attempt>-<seq>, and its field (f frame, e end frame) followed by its record's bytes
 -- and last, if there is one: what is published in place of the records
--- Returns: a code per frame: 0 accepted, now or already before; 1 the reply is gone; 2 fenced by a later attempt;
---          3 Redis would not store it (out of memory, read only): send it again
+-- Returns: a code per frame: 0 accepted, now or already before; 1 the reply is gone, or an earlier attempt is answering
+--          and this one has not claimed the task; 2 fenced by a later attempt; 3 Redis would not store it (out of memory, read only): send it again
 -- Atomic:  only frames that are in the stream may be published: the stream is the truth
 local records = ARGV[4]
+-- A task that was queued again though its worker lives (Redis lost its entry) must not break the answer that has begun.
+local function isAnswering(key, wanted)
+  if string.sub(wanted, -2) ~= '-1' or redis.call('XLEN', key) == 0 then
+    return false
+  end
+  local top = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+  local attempt = tonumber(string.match(wanted, '^%d+'))
+  return top[2][1] ~= 'c' and tonumber(string.match(top[1], '^%d+')) < attempt
+end
 local codes, accepted, from = {}, {}, 1
 for i = 1, #KEYS do
   local wanted, shape = ARGV[2 * i + 3], ARGV[2 * i + 4]
   local field, till = string.sub(shape, 1, 1), from + tonumber(string.sub(shape, 2)) - 1
   local record = string.sub(records, from, till)
   from = till + 1
-  local id = redis.pcall('XADD', KEYS[i], 'NOMKSTREAM', wanted, field, record)
+  local id = not isAnswering(KEYS[i], wanted) and redis.pcall('XADD', KEYS[i], 'NOMKSTREAM', wanted, field, record)
   if not id then
     codes[i] = 1
   elseif type(id) == 'table' then

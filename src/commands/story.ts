@@ -26,12 +26,12 @@ export function tellEnded(summary: TaskSummary): string {
 
 function timesOf({ queuedMs, claimedMs, backendMs, firstByteMs }: TaskSummary): Line[] {
   const times: [number | undefined, string][] = [
-    [queuedMs, "queued: Redis has it"],
+    // A quick worker claims a task before its gateway hears that it is queued; Redis has it by then.
+    [queuedMs === undefined ? undefined : Math.min(queuedMs, claimedMs ?? Infinity), "queued: Redis has it"],
     [claimedMs, "claimed by the worker that answered"],
     [backendByte(claimedMs, backendMs, firstByteMs), "first byte from the backend"],
     [firstByteMs, "first byte to the client"],
   ];
-  // In the order they happened: a quick worker claims a task before its gateway hears that it is queued.
   return times
     .flatMap(([at, what]) => (at === undefined ? [] : [{ at, what }]))
     .toSorted((a, b) => a.at - b.at)

@@ -243,6 +243,8 @@ function handle(
     await board.drain(assembly.settings.drainMs);
     await server.flushed(Math.max(0, till - systemAmbient.mono()));
     board.failAll(new Fault("draining", "the gateway is stopping"));
+    // What it removes last has gone when its name has.
+    board.stop();
     await observatory.stop();
     presence();
     await pages.stop();

@@ -23,6 +23,11 @@ export class PhaseClock implements Pulse {
     this.#stream = options.stream;
   }
 
+  /** True when the backend was sent the request. */
+  get asked(): boolean {
+    return this.#stirred || this.#wait === "first" || this.#wait === "next";
+  }
+
   connecting(): void {
     this.#await("connection");
   }

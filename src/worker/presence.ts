@@ -41,6 +41,8 @@ export class Presence {
   readonly #startedAt: number;
   readonly #looks = new Map<Station, NodeJS.Timeout>();
   readonly #grouped = new Set<string>();
+  /** Those that answered the last look: an attempt that cannot reach one may take it for down before a look does. */
+  readonly #well = new Set<Station>();
   #announcing: NodeJS.Timeout | undefined;
   #draining = false;
   #stopped = false;
@@ -94,6 +96,7 @@ export class Presence {
       const state = await station.backend.inspect(AbortSignal.timeout(LOOK_LIMIT_MS));
       if (this.#stopped) return;
       await this.#ensureGroups(state.models.map((model) => model.key));
+      this.#well.add(station);
       const before = station.resident;
       const changed = station.update(state);
       this.#countLoads(station, before);
@@ -149,7 +152,9 @@ export class Presence {
     const { pieces = 0 } = station.backend;
     // Too busy for the look, and at work: it is there, and its gates follow what it takes.
     if (pieces > look.pieces || (code === "backend_busy" && station.busy > 0)) return;
-    if (!station.failed()) return;
+    const isNews = station.failed() || this.#well.has(station);
+    this.#well.delete(station);
+    if (!isNews) return;
     this.#options.log.warn("backend is not available", { backend: station.backend.name, reason });
     await this.announce(true);
   }

@@ -210,7 +210,7 @@ export class Runner {
     if (stopReason === "draining") this.#leave(station, attempt);
     if (stopReason !== undefined) return;
     const reason = returnReasonOf(fault);
-    judge(place, outbox.begun, { reason, fault });
+    judge(place, outbox, { reason, fault });
     if (reason === "unreachable") this.#options.onUnreachable(station);
     // An errand is for one server only.
     const mayRunAgain = station.announced && !outbox.begun;
@@ -265,7 +265,7 @@ export interface Place {
 /** Tells the gate what an attempt that failed says of the backend. */
 function judge(
   { station, visit: { gate, era } }: Place,
-  begun: boolean,
+  { begun, pulse }: Outbox,
   { reason, fault }: { readonly reason: ReturnReason | undefined; readonly fault: Fault },
 ): void {
   if (!station.announced) return;
@@ -273,8 +273,12 @@ function judge(
   // What breaks off in the middle is often cut by something between the two.
   else if (reason !== undefined && !begun) gate.failed(era);
   // A refusal that is the backend's own tells that it works; others may not have reached it.
-  else if (fault.code === "backend_error" || fault.code === "model_not_found")
+  else if (isBackends(fault) || (fault.code === "not_implemented" && pulse.asked))
     gate.worked(era, station.slots);
+}
+
+function isBackends({ code }: Fault): boolean {
+  return code === "backend_error" || code === "model_not_found";
 }
 
 /** How an attempt that failed is counted: a stop from outside is no fault of the backend. */

@@ -240,8 +240,8 @@ describe("the story of a request", () => {
   outcome      answered, status 200
 
   2026-11-23T00:00:00.000Z  accepted by the gateway
+  +2.1 ms                   queued: Redis has it
   +2.1 ms                   claimed by the worker that answered
-  +4.2 ms                   queued: Redis has it
   +100 ms                   first byte from the backend
   +100 ms                   first byte to the client
   +1.1 s                    answered: 5 tokens in, 11 out, 900 bytes, 10.0 tokens/s

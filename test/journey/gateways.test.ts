@@ -91,6 +91,7 @@ journey("a gateway that is told to stop finishes its requests and takes no more"
   for (const one of running) assertAnswered(one);
   assert.equal(await fleet.gateway.exited, 0);
   assert.equal(standIn.requests.length, running.length);
+  assert.deepEqual(await fleet.probe.command("KEYS", "sgnet:r:*"), [], "nothing is left of the last ones");
 });
 
 /** More than the buffers of two sockets hold. */

@@ -85,6 +85,22 @@ journey(
 );
 
 journey(
+  "a probe that the backend refuses, as it does not offer this, tells that it works",
+  { posts: [{ speaks: "openai", models: ["tiny"] }] },
+  async (fleet) => {
+    const { standIn, worker } = fleet.post(0);
+    standIn.behaviour.refuse = BROKEN;
+    await allDone(ask(fleet, 5));
+    assert.match(worker.story, /fails again and again/);
+    standIn.behaviour.refuse = { status: 501, message: "not here" };
+    const [probe = assert.fail()] = ask(fleet, 1);
+    await probe.done;
+    assertRefused(probe, 501);
+    await until("a closed circuit", () => worker.story.includes("serves the model as it should again"));
+  },
+);
+
+journey(
   "full backends are given what they take: nobody is refused, and no circuit opens",
   { posts: [{ slots: 16 }, { slots: 16 }] },
   async (fleet, t) => {

@@ -110,6 +110,17 @@ describe("a look at a backend", () => {
     assert.deepEqual(loads(), ["loaded small", "loaded tiny"]);
   });
 
+  it("tells that it is down, also when a task found out first, and that once", async () => {
+    const station = idleStation(2);
+    const watching = watch(station);
+    await watching.look(station);
+    station.backend.inspect = () => Promise.reject(new Fault("backend_unreachable", "gone"));
+    station.failed();
+    await watching.look(station);
+    await watching.look(station);
+    assert.equal(told.filter((line) => line.includes("backend is not available")).length, 1);
+  });
+
   it("that cannot be reached takes it for down, whatever it ran", async () => {
     const station = idleStation(2);
     station.occupy("tiny");

@@ -7,7 +7,7 @@ import type { Exchange } from "../../src/gateway/exchange.ts";
 import { Opener } from "../../src/gateway/opener.ts";
 import { Recovery } from "../../src/gateway/recovery.ts";
 import { Replies } from "../../src/gateway/replies.ts";
-import { emit } from "../../src/redis/reply-stream.ts";
+import { emit, openAmong } from "../../src/redis/reply-stream.ts";
 import { acknowledge } from "../../src/redis/task-stream.ts";
 import { encodeFrame } from "../../src/wire/frame-codec.ts";
 import { until } from "../journey/until.ts";
@@ -138,6 +138,24 @@ describe("a silent task", () => {
       return rig.outcomes.length > 0;
     });
     assert.equal(rig.outcomes[0]?.fault?.code, "worker_lost");
+  });
+});
+
+describe("many replies", () => {
+  it("are opened again, but not those that ended meanwhile", async () => {
+    const desk = openDesk();
+    const rigs = Array.from({ length: 300 }, (_one, index) => exchangeOf(`g.many${index}`));
+    for (const { exchange } of rigs) desk.replies.add(exchange);
+    const opened = desk.recovery.reconnected();
+    rigs.at(-1)?.reply.leave();
+    assert.equal(await opened, true);
+    desk.recovery.stop();
+    const open = await openAmong(
+      redis.connection,
+      redis.keys,
+      rigs.map(({ exchange }) => exchange.task.id),
+    );
+    assert.deepEqual([open.size, open.has("g.many299")], [299, false]);
   });
 });
 

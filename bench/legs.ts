@@ -12,12 +12,12 @@ import { PROFILES } from "./profiles.ts";
 import { askRedis } from "./redis-wire.ts";
 
 /**
- * `direct`: to the backend; `floor`: through a bare reverse proxy; `gateway`: through gateway, Redis and worker; else the
- * name of a peer.
+ * `direct`: to the backend; `floor`: through a bare reverse proxy; `skeleton`: through a bare durable queue; `gateway`:
+ * through gateway, Redis and worker; else the name of a peer.
  */
 export type LegName = string;
 
-export const LEG_NAMES: readonly LegName[] = ["direct", "floor", "gateway"];
+export const LEG_NAMES: readonly LegName[] = ["direct", "floor", "skeleton", "gateway"];
 
 /** One way, ready for load. */
 export interface Leg {
@@ -85,6 +85,7 @@ function startService(
 export async function startLeg(name: LegName, context: LegContext): Promise<Leg> {
   if (name === "direct") return { name, port: context.backendPorts[0] ?? 0, pids: {} };
   if (name === "floor") return await startFloor(context);
+  if (name === "skeleton") return await startSkeleton(context);
   if (name === "gateway") return await startGateway(context);
   return await startPeer(name, context);
 }
@@ -107,6 +108,19 @@ async function startPeer(name: LegName, context: LegContext): Promise<Leg> {
 async function startFloor(context: LegContext): Promise<Leg> {
   const floor = startScript(context, "floor", ["floor.ts", context.backendPorts.join(), context.folder]);
   return { name: "floor", port: await floor.readyPort(), pids: { floor: floor.pid } };
+}
+
+async function startSkeleton(context: LegContext): Promise<Leg> {
+  const redisPort = await freePort();
+  const redis = await startRedis(context, redisPort);
+  const [backendPort] = context.backendPorts;
+  const half = (role: string, ...args: readonly string[]): Child =>
+    startScript(context, `skeleton's ${role}`, ["skeleton.ts", role, String(redisPort), ...args]);
+  const gateway = half("gateway", context.folder);
+  const worker = half("worker", String(backendPort));
+  await worker.readyPort();
+  const pids = { gateway: gateway.pid, worker: worker.pid, redis: redis.pid };
+  return { name: "skeleton", port: await gateway.readyPort(), pids };
 }
 
 async function startGateway(context: LegContext): Promise<Leg> {

@@ -52,7 +52,8 @@ export async function behaviourFindings(
   for (const name of options.looks) {
     for (const leg of options.legs) {
       const look = LOOKS[name];
-      if (look === undefined) continue;
+      // The skeleton takes no faults into account: only its memory tells something.
+      if (look === undefined || (leg === "skeleton" && name !== "m4")) continue;
       try {
         found.push(...(await takeLook(look, leg, options, onChildren)));
       } catch (error) {

@@ -8,7 +8,7 @@ import { ask, askMany, eventually } from "./rig.ts";
 import type { Finding, Rig } from "./rig.ts";
 
 const SETTLE_MS = 2000;
-/** From its start on: until a process that was only started is at rest. */
+/** Until a process that has little to do is at rest. */
 const REST_MS = 34_000;
 const QUEUED = 1000;
 /** Bytes of a queued request's text: a long prompt. */
@@ -66,7 +66,10 @@ async function streamFindings(rig: Rig, idle: Residents, count: number): Promise
     [...open].map(([role, mb]) => [role, ((mb - (idle.get(role) ?? 0)) * 1000) / count]),
   );
   const figure = `RSS per 1,000 open streams (of ${count.toLocaleString("en")}), MB`;
-  const found = rows(rig, figure, perThousand);
+  const found = [
+    ...rows(rig, `RSS with ${count.toLocaleString("en")} open streams, MB`, open),
+    ...rows(rig, figure, perThousand),
+  ];
   if (redisPort === undefined) return found;
   return [
     ...found,

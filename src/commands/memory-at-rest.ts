@@ -1,5 +1,6 @@
 import { performance } from "node:perf_hooks";
 import { getHeapStatistics } from "node:v8";
+import { freeYoungGeneration, holdYoungGeneration } from "./young-generation.ts";
 
 /**
  * Gives back the memory that load has taken, once a process is at rest. V8 collects when it needs room, so a process
@@ -13,11 +14,11 @@ const LOOK_MS = 1000;
 /** A process that works for a smaller share of the time is quiet. */
 const QUIET_SHARE = 0.1;
 
+/** A process that works for a larger share is under load: its young generation may grow. */
+const LOAD_SHARE = 0.5;
+
 /** Quiet looks in a row that make a rest: a pause within a load is none. */
 const LOOKS_OF_REST = 30;
-
-/** Looks between two collections at least. */
-const LOOKS_BETWEEN = 60;
 
 /** Less than this is not worth a collection, bytes. */
 const WORTH_BYTES = 12 * 1024 * 1024;
@@ -33,21 +34,18 @@ export interface RestLook {
 /** Knows when a collection is due. */
 export class RestWatch {
   #quietLooks = 0;
-  #looksSince = LOOKS_BETWEEN;
   /** Of the heap after the last collection. */
   #keptBytes = 0;
 
   /** To be called at each look; true when a collection is due, whose end is then to be told to {@link collected}. */
   isDue({ work, heapBytes }: RestLook): boolean {
-    this.#looksSince += 1;
     this.#quietLooks = work < QUIET_SHARE ? this.#quietLooks + 1 : 0;
-    if (this.#quietLooks < LOOKS_OF_REST || this.#looksSince < LOOKS_BETWEEN) return false;
-    return heapBytes - this.#keptBytes >= WORTH_BYTES;
+    return this.#quietLooks >= LOOKS_OF_REST && heapBytes - this.#keptBytes >= WORTH_BYTES;
   }
 
   /** @param heapBytes what the heap takes now */
   collected(heapBytes: number): void {
-    this.#looksSince = 0;
+    this.#quietLooks = 0;
     this.#keptBytes = heapBytes;
   }
 }
@@ -59,14 +57,19 @@ export class RestWatch {
  */
 export function giveBackAtRest({ lookMs = LOOK_MS }: { readonly lookMs?: number } = {}): void {
   const { gc } = globalThis;
-  if (gc === undefined) return;
+  if (gc === undefined) {
+    freeYoungGeneration();
+    return;
+  }
   const watch = new RestWatch();
   let before = performance.eventLoopUtilization();
   const look = (): void => {
     const now = performance.eventLoopUtilization();
     const { utilization } = performance.eventLoopUtilization(now, before);
     before = now;
+    if (utilization > LOAD_SHARE) freeYoungGeneration();
     if (!watch.isDue({ work: utilization, heapBytes: heapSize() })) return;
+    holdYoungGeneration();
     gc({ type: "major", execution: "sync", flavor: "last-resort" });
     watch.collected(heapSize());
     before = performance.eventLoopUtilization();

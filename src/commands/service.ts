@@ -3,7 +3,6 @@ import type { Log } from "../telemetry/log.ts";
 import { explain } from "./explain.ts";
 import { giveBackAtRest } from "./memory-at-rest.ts";
 import { listenForStop } from "./stop-request.ts";
-import { freeYoungGeneration } from "./young-generation.ts";
 
 /** What a started gateway or worker offers. */
 export interface Service {
@@ -32,7 +31,6 @@ export async function runService<Started extends Service>(options: ServiceOption
   const starting = options.start();
   try {
     const started = await Promise.race([starting, stop.requested]);
-    freeYoungGeneration();
     giveBackAtRest();
     if (started !== undefined) {
       await tell(options.portOf === undefined ? {} : { port: options.portOf(started) });

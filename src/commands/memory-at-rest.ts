@@ -51,9 +51,10 @@ export class RestWatch {
 }
 
 /**
- * Looks at this process from now on. Only `last-resort` gives the young generation and what was compiled for the start
- * back; it takes 60 to 110 ms, and in the first two seconds of the next load a gateway does two thirds of its requests/s. Does nothing without
- * Node's flag `--expose-gc`. The looks do not keep the process running.
+ * Looks at this process from now on: its young generation grows only under load, and what load took is given back at
+ * rest. Only `last-resort` gives back the young generation and what was compiled for the start; it takes 60 to 110 ms,
+ * and in the first two seconds of the next load a gateway does two thirds of its requests/s. Without Node's flag
+ * `--expose-gc` it only lets the young generation grow. The looks do not keep the process running.
  */
 export function giveBackAtRest({ lookMs = LOOK_MS }: { readonly lookMs?: number } = {}): void {
   const { gc } = globalThis;

@@ -3,12 +3,13 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import os from "node:os";
 import { productBuild, productVersion } from "../src/config/version.ts";
+import { peerVersions } from "./peers.ts";
 
 /** Facts by name, in the order shown. */
 export type Facts = Readonly<Record<string, string>>;
 
-/** The machine and the versions of everything measured. */
-export function machineFacts(): Facts {
+/** The machine and the versions of everything measured. @param legs names of the ways */
+export function machineFacts(legs: readonly string[]): Facts {
   const cpu = os.cpus()[0]?.model ?? "unknown CPU";
   const memoryGb = Math.round(os.totalmem() / 1e9);
   return {
@@ -22,6 +23,7 @@ export function machineFacts(): Facts {
       `node ${process.versions.node}`,
       `redis ${redisVersion()}`,
       ...["uWebSockets.js", "undici", "redis"].map((name) => `npm ${name} ${packageVersion(name)}`),
+      ...peerVersions(legs),
     ].join(", "),
   };
 }

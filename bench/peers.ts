@@ -1,4 +1,5 @@
 /** Other proxies and gateways, as far as they are installed: near-default settings, the same backends, the same load. */
+import { spawnSync } from "node:child_process";
 import { accessSync, constants, writeFileSync } from "node:fs";
 import path from "node:path";
 import { PROFILES } from "./profiles.ts";
@@ -23,11 +24,13 @@ export interface Peer {
   readonly env?: Readonly<Record<string, string>>;
   /** Answers 200 when it is ready. */
   readonly readyPath: string;
+  /** Its flag that prints its version; `--version` when absent. */
+  readonly versionFlag?: string;
 }
 
 export const PEERS: readonly Peer[] = [
-  { name: "nginx", program: "nginx", args: nginxArgs, readyPath: "/api/version" },
-  { name: "haproxy", program: "haproxy", args: haproxyArgs, readyPath: "/api/version" },
+  { name: "nginx", program: "nginx", args: nginxArgs, readyPath: "/api/version", versionFlag: "-v" },
+  { name: "haproxy", program: "haproxy", args: haproxyArgs, readyPath: "/api/version", versionFlag: "-v" },
   {
     name: "litellm",
     program: "litellm",
@@ -46,6 +49,22 @@ export const PEERS: readonly Peer[] = [
 /** The names of those that are on PATH. */
 export function installedPeers(): readonly string[] {
   return PEERS.filter(({ program }) => findProgram(program) !== undefined).map(({ name }) => name);
+}
+
+/** Name and version of each of the ways that is a peer; a program that does not tell its version is named alone. */
+export function peerVersions(legs: readonly string[]): readonly string[] {
+  return PEERS.filter(({ name }) => legs.includes(name)).map(
+    ({ name, program, env, versionFlag = "--version" }) => {
+      const told = spawnSync(findProgram(program) ?? program, [versionFlag], {
+        encoding: "utf8",
+        env: { ...process.env, ...env },
+      });
+      // Whatever comes after its first line is help.
+      const line = `${told.stdout}\n${told.stderr}`.split("\n").find((text) => text.trim() !== "") ?? "";
+      const version = /\d+(?:\.\d+)+/.exec(line)?.[0];
+      return version === undefined ? name : `${name} ${version}`;
+    },
+  );
 }
 
 /** The path of a program on PATH, or in the places where servers are; undefined when it is in none. */

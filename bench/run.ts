@@ -162,7 +162,7 @@ function conclude(legs: readonly Leg[], options: BenchOptions, outcome: Outcome)
 async function main(): Promise<number> {
   const begin = performance.now();
   const options = readOptions(process.argv.slice(2));
-  const facts = machineFacts();
+  const facts = machineFacts(options.legs);
   let children = new Children();
   const folder = mkdtempSync(path.join(os.tmpdir(), "sgnet-bench-"));
   const clear = async (): Promise<void> => {

@@ -35,7 +35,7 @@ function render(timings: readonly Timing[]): string {
 const sampleMs = Number(values.sample);
 const patience = { warmMs: sampleMs * 3, sampleMs, samples: 9 };
 const timings = [...codecJobs(), ...translatorJobs()].map((job) => time(job, patience));
-const facts = Object.entries(machineFacts()).map(([name, fact]) => `- ${name}: ${fact}`);
+const facts = Object.entries(machineFacts([])).map(([name, fact]) => `- ${name}: ${fact}`);
 const text = `${facts.join("\n")}\n\n${render(timings)}`;
 console.log(text);
 mkdirSync(values.out, { recursive: true });

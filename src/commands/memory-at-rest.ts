@@ -17,8 +17,12 @@ const QUIET_SHARE = 0.1;
 /** A process that works for a larger share is under load: its young generation may grow. */
 const LOAD_SHARE = 0.5;
 
-/** Quiet looks in a row that make a rest: a pause within a load is none. */
+/**
+ * Quiet looks in a row that make a rest, for a process that has not been under load since its last collection, and for
+ * one that has: load comes in waves, and the next one meets a heap that has to grow again.
+ */
 const LOOKS_OF_REST = 30;
+const LOOKS_AFTER_LOAD = 300;
 
 /** Less than this is not worth a collection, bytes. */
 const WORTH_BYTES = 12 * 1024 * 1024;
@@ -34,18 +38,24 @@ export interface RestLook {
 /** Knows when a collection is due. */
 export class RestWatch {
   #quietLooks = 0;
+  #loaded = false;
   /** Of the heap after the last collection. */
   #keptBytes = 0;
 
   /** To be called at each look; true when a collection is due, whose end is then to be told to {@link collected}. */
   isDue({ work, heapBytes }: RestLook): boolean {
     this.#quietLooks = work < QUIET_SHARE ? this.#quietLooks + 1 : 0;
-    return this.#quietLooks >= LOOKS_OF_REST && heapBytes - this.#keptBytes >= WORTH_BYTES;
+    this.#loaded ||= work > LOAD_SHARE;
+    return (
+      this.#quietLooks >= (this.#loaded ? LOOKS_AFTER_LOAD : LOOKS_OF_REST) &&
+      heapBytes - this.#keptBytes >= WORTH_BYTES
+    );
   }
 
   /** @param heapBytes what the heap takes now */
   collected(heapBytes: number): void {
     this.#quietLooks = 0;
+    this.#loaded = false;
     this.#keptBytes = heapBytes;
   }
 }

@@ -8,6 +8,7 @@ import type { RestLook } from "../../src/commands/memory-at-rest.ts";
 const MIB = 1024 * 1024;
 const quiet = (mib: number): RestLook => ({ work: 0.01, heapBytes: mib * MIB });
 const working = (mib: number): RestLook => ({ work: 0.3, heapBytes: mib * MIB });
+const LOADED: RestLook = { work: 0.6, heapBytes: 50 * MIB };
 
 /** The number of the first of `looks` at which a collection is due, from 1; 0 for none. */
 function dueAt(watch: RestWatch, looks: readonly RestLook[]): number {
@@ -19,6 +20,13 @@ describe("when a process gives back memory", () => {
     const pause = [working(50), ...Array<RestLook>(29).fill(quiet(50)), working(50)];
     assert.equal(dueAt(new RestWatch(), [...pause, ...pause]), 0);
     assert.equal(dueAt(new RestWatch(), [...pause, ...Array<RestLook>(32).fill(quiet(50))]), 61);
+  });
+
+  it("waits longer after a load, which may come again", () => {
+    const watch = new RestWatch();
+    assert.equal(dueAt(watch, [LOADED, ...Array<RestLook>(400).fill(quiet(50))]), 301);
+    watch.collected(20 * MIB);
+    assert.equal(dueAt(watch, Array<RestLook>(40).fill(quiet(50))), 30);
   });
 
   it("does so again only for what has come since, and after another rest", () => {

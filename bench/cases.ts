@@ -32,7 +32,7 @@ export type LoadDialect = "ollama" | "openai";
 /** All are open long before the first one ends: only tokens are in the window, no new requests. */
 const OPEN_RAMP_MS = 6000;
 const WARM_MS = 300;
-const DRAIN_EXTRA_MS = 4000;
+const DRAIN_EXTRA_MS = 15_000;
 
 /** Requests per second of whole answers. */
 function whole(clients: number): BenchCase {

@@ -15,7 +15,7 @@ const LOOK_MS = 1000;
 const QUIET_SHARE = 0.1;
 
 /** A process that works for a larger share is under load: its young generation may grow. */
-const LOAD_SHARE = 0.5;
+const LOAD_SHARE = 0.25;
 
 /**
  * Quiet looks in a row that make a rest, for a process that has not been under load since its last collection, and for

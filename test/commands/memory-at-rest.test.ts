@@ -7,7 +7,7 @@ import type { RestLook } from "../../src/commands/memory-at-rest.ts";
 
 const MIB = 1024 * 1024;
 const quiet = (mib: number): RestLook => ({ work: 0.01, heapBytes: mib * MIB });
-const working = (mib: number): RestLook => ({ work: 0.3, heapBytes: mib * MIB });
+const working = (mib: number): RestLook => ({ work: 0.2, heapBytes: mib * MIB });
 const LOADED: RestLook = { work: 0.6, heapBytes: 50 * MIB };
 
 /** The number of the first of `looks` at which a collection is due, from 1; 0 for none. */

@@ -188,20 +188,28 @@ describe("a stream to a slow reader", () => {
   });
 });
 
+/** A client that does not read the answer, which its server has given out of hand. */
+async function stalled(
+  t: TestContext,
+): Promise<{ server: Awaited<ReturnType<typeof serve>>; client: RawClient }> {
+  const sent = signal();
+  const fallback: Handler = (_request, reply) => {
+    reply.send(200, [], BYTES);
+    sent.fire();
+  };
+  const server = await serve(t, { fallback });
+  const client = new RawClient(t, server.port);
+  client.socket.pause();
+  client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+  await sent.fired;
+  return { server, client };
+}
+
 describe("a whole answer to a slow reader", () => {
   const text = BYTES.toString("latin1");
 
   it("arrives whole though its server is about to close", async (t) => {
-    const sent = signal();
-    const fallback: Handler = (_request, reply) => {
-      reply.send(200, [], BYTES);
-      sent.fire();
-    };
-    const server = await serve(t, { fallback });
-    const client = new RawClient(t, server.port);
-    client.socket.pause();
-    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
-    await sent.fired;
+    const { server, client } = await stalled(t);
     server.stopListening();
     client.socket.resume();
     await server.flushed(60_000);
@@ -222,16 +230,7 @@ describe("a whole answer to a slow reader", () => {
   });
 
   it("is not waited for when its client leaves", async (t) => {
-    const sent = signal();
-    const fallback: Handler = (_request, reply) => {
-      reply.send(200, [], BYTES);
-      sent.fire();
-    };
-    const server = await serve(t, { fallback });
-    const client = new RawClient(t, server.port);
-    client.socket.pause();
-    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
-    await sent.fired;
+    const { server, client } = await stalled(t);
     client.socket.destroy();
     await server.flushed(2_147_483_647);
   });

@@ -6,11 +6,8 @@
 import { Pool } from "undici"; // oxlint-disable-line no-restricted-imports -- the floor is this client, bare
 import type { Dispatcher } from "undici"; // oxlint-disable-line no-restricted-imports -- its types
 import { loadUws } from "../src/gateway/uws.ts";
-import type { UwsModule } from "../src/gateway/uws.ts";
-
-type App = ReturnType<UwsModule["App"]>;
-type RouteHandler = Parameters<App["any"]>[1];
-type Response = Parameters<RouteHandler>[0];
+import { collectBody } from "./native-body.ts";
+import type { Response } from "./native-body.ts";
 
 /**
  * Hands what the backend answers to the client as it comes: the head with the first piece, each piece in one write,
@@ -68,16 +65,6 @@ class Relay implements Dispatcher.DispatchHandler {
       action();
     });
   }
-}
-
-/** Hands the whole body to `take`; a body in one piece is not copied twice. */
-function collectBody(response: Response, take: (body: Buffer) => void): void {
-  let held: Buffer | undefined;
-  response.onData((bytes, last) => {
-    const piece = Buffer.from(bytes.slice(0)); // the native memory is only lent
-    held = held === undefined ? piece : Buffer.concat([held, piece]);
-    if (last) take(held);
-  });
 }
 
 const [backendPorts = "", cacheDir = ""] = process.argv.slice(2);

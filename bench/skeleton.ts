@@ -9,9 +9,9 @@ import { createClient, RESP_TYPES } from "redis"; // oxlint-disable-line no-rest
 import { Pool } from "undici"; // oxlint-disable-line no-restricted-imports -- as above
 import type { Dispatcher } from "undici"; // oxlint-disable-line no-restricted-imports -- its types
 import { loadUws } from "../src/gateway/uws.ts";
-import type { UwsModule } from "../src/gateway/uws.ts";
+import { collectBody } from "./native-body.ts";
+import type { Response } from "./native-body.ts";
 
-type Response = Parameters<Parameters<ReturnType<UwsModule["App"]>["any"]>[1]>[0];
 type Argument = string | Buffer;
 
 /** `[id, path, body]` */
@@ -56,7 +56,6 @@ async function connect(): Promise<ReturnType<typeof newClient>> {
   return client;
 }
 
-// oxlint-disable-next-line explicit-module-boundary-types -- the client's own type is longer than this file
 function newClient() {
   return createClient({
     RESP: 2,
@@ -108,12 +107,7 @@ async function gateway(): Promise<void> {
       const where = request.getUrl();
       open.set(id, response);
       response.onAborted(() => void open.delete(id));
-      let held: Buffer | undefined;
-      response.onData((bytes, last) => {
-        const piece = Buffer.from(bytes.slice(0)); // the native memory is only lent
-        held = held === undefined ? piece : Buffer.concat([held, piece]);
-        if (last) enqueue(packr.pack([id, where, held] satisfies Task));
-      });
+      collectBody(response, (body) => enqueue(packr.pack([id, where, body] satisfies Task)));
     })
     .listen("127.0.0.1", 0, (socket) => {
       if (socket === false) throw new Error("the skeleton cannot listen");
@@ -180,8 +174,8 @@ class Relay implements Dispatcher.DispatchHandler {
 }
 
 async function worker(): Promise<void> {
-  const [client, reader]: Client[] = [await connect(), await connect()];
-  if (client === undefined || reader === undefined) return;
+  const client: Client = await connect();
+  const reader: Client = await connect();
   const pool = new Pool(`http://127.0.0.1:${third}`, { headersTimeout: 0, bodyTimeout: 0 });
   await client.sendCommand(["XGROUP", "CREATE", QUEUE, GROUP, "0", "MKSTREAM"]);
   const emit = perTurn<Frame>((frames) => {

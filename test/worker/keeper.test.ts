@@ -1,23 +1,17 @@
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
+import { test } from "node:test";
 import { Fault } from "../../src/core/fault.ts";
 import type { Argument } from "../../src/redis/connection.ts";
 import { HANDED_BACK_MS } from "../../src/redis/pending.ts";
 import { silentTasks } from "../../src/redis/task-stream.ts";
 import type { Attempt } from "../../src/worker/attempt.ts";
 import { until } from "../journey/until.ts";
-import { HalfConnection, LeaseRig, PassingConnection } from "./lease-rig.ts";
+import { forAllTests, HalfConnection, PassingConnection } from "./lease-rig.ts";
+import type { LeaseRig } from "./lease-rig.ts";
 
 let rig: LeaseRig;
-
-before(async () => {
-  rig = await LeaseRig.open();
-});
-after(async () => {
-  await rig.close();
-});
-beforeEach(async () => {
-  await rig.clear();
+forAllTests((opened) => {
+  rig = opened;
 });
 
 /** The real Redis, where nothing can be written. */

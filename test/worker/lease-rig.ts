@@ -1,3 +1,4 @@
+import { after, before, beforeEach } from "node:test";
 import assert from "node:assert/strict";
 import { systemAmbient } from "../../src/core/ambient.ts";
 import { Fault } from "../../src/core/fault.ts";
@@ -205,4 +206,19 @@ export class LateConnection extends PassingConnection {
     if (this.taken === 1) await this.late.promise;
     return reply;
   }
+}
+
+/** Opens a rig for the tests of a file, with an empty Redis before each. */
+export function forAllTests(use: (rig: LeaseRig) => void): void {
+  let rig: LeaseRig | undefined;
+  before(async () => {
+    rig = await LeaseRig.open();
+    use(rig);
+  });
+  after(async () => {
+    await rig?.close();
+  });
+  beforeEach(async () => {
+    await rig?.clear();
+  });
 }

@@ -1,21 +1,15 @@
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
+import { test } from "node:test";
 import { Fault } from "../../src/core/fault.ts";
 import type { Argument } from "../../src/redis/connection.ts";
 import type { Delivery } from "../../src/worker/attempt.ts";
 import { until } from "../journey/until.ts";
-import { HalfConnection, LateConnection, LeaseRig, PassingConnection } from "./lease-rig.ts";
+import { forAllTests, HalfConnection, LateConnection, PassingConnection } from "./lease-rig.ts";
+import type { LeaseRig } from "./lease-rig.ts";
 
 let rig: LeaseRig;
-
-before(async () => {
-  rig = await LeaseRig.open();
-});
-after(async () => {
-  await rig.close();
-});
-beforeEach(async () => {
-  await rig.clear();
+forAllTests((opened) => {
+  rig = opened;
 });
 
 /** The real Redis, whose clock nobody is told: leases are not judged after a look at it. */

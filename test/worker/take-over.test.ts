@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
+import { test } from "node:test";
 import { Fault } from "../../src/core/fault.ts";
 import type { Argument } from "../../src/redis/connection.ts";
 import { silentTasks } from "../../src/redis/task-stream.ts";
@@ -7,19 +7,13 @@ import type { Attempt } from "../../src/worker/attempt.ts";
 import { Resting } from "../../src/worker/resting.ts";
 import type { Roll } from "../../src/worker/roll.ts";
 import { until } from "../journey/until.ts";
-import { LateConnection, LEASE_MS, LeaseRig } from "./lease-rig.ts";
+import { forAllTests, LateConnection, LEASE_MS } from "./lease-rig.ts";
+import type { LeaseRig } from "./lease-rig.ts";
 import { idleStation } from "./station-rig.ts";
 
 let rig: LeaseRig;
-
-before(async () => {
-  rig = await LeaseRig.open();
-});
-after(async () => {
-  await rig.close();
-});
-beforeEach(async () => {
-  await rig.clear();
+forAllTests((opened) => {
+  rig = opened;
 });
 
 /** As {@link LateConnection}; the first answer of the clock is held back, too. */

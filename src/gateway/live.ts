@@ -53,7 +53,7 @@ export interface LiveOptions {
   /** Ms since 1970, and ms, monotonic. */
   readonly now: () => number;
   readonly mono: () => number;
-  /** Open exchanges, the oldest first. */
+  /** Those that are open, in no order. */
   readonly exchanges: () => Iterable<Exchange>;
   readonly unready: () => Error | undefined;
 }
@@ -165,7 +165,7 @@ export class Live {
 
   #snapshot(): Snapshot {
     const { gateway, meter, now, unready, exchanges } = this.#options;
-    const open = [...exchanges()];
+    const open = [...exchanges()].toSorted((one, other) => one.startedAt - other.startedAt);
     const why = unready()?.message;
     return {
       at: now(),

@@ -39,7 +39,7 @@ export class Opener {
    * Resolves with the queue entry when Redis has the task; rejects with `redis_down` when that is not certain.
    * @param life ms until its deadline
    */
-  async open(task: Task, model: string, life: number = task.deadline - task.createdAt): Promise<string> {
+  open(task: Task, model: string, life: number = task.deadline - task.createdAt): Promise<string> {
     const settle = Promise.withResolvers<string>();
     const inline = task.body.length <= INLINE_BYTES;
     const record = encodeTask(task, inline);

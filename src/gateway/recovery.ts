@@ -59,7 +59,7 @@ export class Recovery {
     this.#turn += 1;
     const turn = this.#turn;
     const since = mono();
-    const exchanges = [...replies.all()];
+    const exchanges = replies.all();
     try {
       await this.#reopen(exchanges);
     } catch {

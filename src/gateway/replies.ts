@@ -1,5 +1,6 @@
 import { Fault, toFault } from "../core/fault.ts";
 import type { Frame } from "../core/frame.ts";
+import { IdTable } from "../core/id-table.ts";
 import { isOver } from "../core/phase.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
@@ -41,7 +42,7 @@ export interface RepliesOptions {
  */
 export class Replies {
   readonly #options: RepliesOptions;
-  readonly #exchanges = new Map<string, Exchange>();
+  readonly #exchanges = new IdTable<Exchange>();
   readonly #wanted = new Set<Exchange>();
   #reading = false;
   #looks = 0;
@@ -55,7 +56,8 @@ export class Replies {
     return this.#exchanges.size;
   }
 
-  all(): IterableIterator<Exchange> {
+  /** All that are open now, in no order. */
+  all(): Exchange[] {
     return this.#exchanges.values();
   }
 
@@ -181,7 +183,7 @@ export class Replies {
 
   /** Replies whose reader is slow must not expire under it. */
   #keepStalled(): void {
-    const stalled = [...this.#exchanges.values()].filter((exchange) => exchange.stalled);
+    const stalled = this.#exchanges.values().filter((exchange) => exchange.stalled);
     if (stalled.length === 0) return;
     const tasks = stalled.map((exchange) => exchange.task.id);
     keepReplies(this.#options.connection, this.#options.keys, tasks).catch(() => undefined);

@@ -1,6 +1,6 @@
 import { traceIdOf } from "../core/trace.ts";
 import type { Log } from "../telemetry/log.ts";
-import type { GatewayMetrics, TaskOutcome } from "../telemetry/gateway-metrics.ts";
+import type { GatewayMetrics } from "../telemetry/gateway-metrics.ts";
 import type { Exchange, Outcome } from "./exchange.ts";
 import type { Refusal } from "./intake.ts";
 import type { TaskSpans } from "./task-spans.ts";
@@ -33,12 +33,12 @@ export class Reporter {
       status: outcome.status,
       code,
       totalSeconds: outcome.totalMs / 1000,
-      ...seconds("firstByteSeconds", outcome.firstByteMs),
-      ...seconds("queueSeconds", queueMs),
-      ...(outcome.end?.usage === undefined ? {} : { usage: outcome.end.usage }),
+      firstByteSeconds: seconds(outcome.firstByteMs),
+      queueSeconds: seconds(queueMs),
+      usage: outcome.end?.usage,
       stream: task.stream,
       redelivered: exchange.redelivered,
-      ...(outcome.leftIn === undefined ? {} : { leftIn: outcome.leftIn }),
+      leftIn: outcome.leftIn,
     });
     log.info("request", {
       request: task.requestId,
@@ -88,11 +88,8 @@ function difference(here: number, there: number | undefined): number | undefined
   return there === undefined ? undefined : Math.max(0, here - there);
 }
 
-function seconds<Name extends keyof TaskOutcome>(
-  name: Name,
-  ms: number | undefined,
-): Partial<Record<Name, number>> {
-  return ms === undefined ? {} : ({ [name]: ms / 1000 } as Record<Name, number>);
+function seconds(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : ms / 1000;
 }
 
 function rounded(ms: number | undefined): number | undefined {

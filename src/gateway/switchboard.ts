@@ -137,8 +137,8 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     return this.#replies.size;
   }
 
-  /** Open exchanges, the oldest first. */
-  exchanges(): IterableIterator<Exchange> {
+  /** The exchanges that are open now, in no order. */
+  exchanges(): Exchange[] {
     return this.#replies.all();
   }
 

@@ -14,15 +14,15 @@ export interface TaskOutcome {
   readonly code: string;
   readonly totalSeconds: number;
   /** From accepting the request to the first byte of the reply; only that of a stream is recorded. */
-  readonly firstByteSeconds?: number;
+  readonly firstByteSeconds: number | undefined;
   /** From accepting the request to the claim of the attempt that answered. */
-  readonly queueSeconds?: number;
-  readonly usage?: Usage;
+  readonly queueSeconds: number | undefined;
+  readonly usage: Usage | undefined;
   readonly stream: boolean;
   /** True when more than one worker was given the task. */
   readonly redelivered: boolean;
   /** The phase in which the client left; absent when it did not. */
-  readonly leftIn?: Phase;
+  readonly leftIn: Phase | undefined;
 }
 
 export interface GatewayMetrics extends Metrics {

@@ -27,7 +27,8 @@ export interface EmitterOptions {
  */
 export class Emitter {
   readonly #options: EmitterOptions;
-  readonly #dirty = new Map<string, Set<Outbox>>();
+  /** By gateway. A new one each turn: of one that is cleared the past would stay, see core/id-table.ts. */
+  #dirty = new Map<string, Outbox[]>();
   /** Frames whose call was cut off: sent again at the reconnect. */
   readonly #parked = new Set<Outbox>();
   readonly #timers = new Set<NodeJS.Timeout>();
@@ -46,9 +47,11 @@ export class Emitter {
 
   /** An outbox has something to send. */
   readonly ready = (outbox: Outbox): void => {
-    let outboxes = this.#dirty.get(outbox.tag);
-    if (outboxes === undefined) this.#dirty.set(outbox.tag, (outboxes = new Set()));
-    outboxes.add(outbox);
+    if (outbox.waiting) return;
+    outbox.waiting = true;
+    const outboxes = this.#dirty.get(outbox.tag);
+    if (outboxes === undefined) this.#dirty.set(outbox.tag, [outbox]);
+    else outboxes.push(outbox);
     if (this.#scheduled) return;
     this.#scheduled = true;
     setImmediate(this.#flush);
@@ -60,19 +63,20 @@ export class Emitter {
 
   readonly #flush = (): void => {
     this.#scheduled = false;
-    for (const [tag, outboxes] of this.#dirty) {
-      const all = [...outboxes];
-      for (let from = 0; from < all.length; from += TASKS_PER_CALL) {
-        void this.#send(tag, all.slice(from, from + TASKS_PER_CALL));
+    const dirty = this.#dirty;
+    this.#dirty = new Map();
+    for (const [tag, outboxes] of dirty) {
+      for (let from = 0; from < outboxes.length; from += TASKS_PER_CALL) {
+        void this.#send(tag, outboxes.slice(from, from + TASKS_PER_CALL));
       }
     }
-    this.#dirty.clear();
   };
 
   async #send(tag: string, outboxes: readonly Outbox[]): Promise<void> {
     const frames: OutgoingFrame[] = [];
     const senders: Outbox[] = [];
     for (const outbox of outboxes) {
+      outbox.waiting = false;
       const frame = outbox.next();
       if (frame === undefined) continue;
       frames.push(frame);

@@ -24,16 +24,16 @@ export class Outbox implements ReplySink {
   readonly tag: string;
   readonly attempt: number;
   readonly worker: string;
+  /** Set while the emitter has it among those that have something to send. */
+  waiting = false;
   readonly pulse: PhaseClock;
   readonly brake: ReplyBrake = new ReplyBrake();
-  /** Resolves once, when the end frame is accepted or the reply is refused. */
-  readonly result: Promise<Verdict>;
-  readonly #settle: PromiseWithResolvers<Verdict> = Promise.withResolvers<Verdict>();
   readonly #stream: boolean;
   readonly #ready: (outbox: Outbox) => void;
   readonly #mono: () => number;
   #firstByteAt: number | undefined;
   #onBegun: (() => void) | undefined;
+  #onOver: ((verdict: Verdict) => void) | undefined;
   #head: FrameHead | undefined;
   #chunks: Buffer[] = [];
   /** Bytes in {@link #chunks}. */
@@ -64,7 +64,6 @@ export class Outbox implements ReplySink {
     this.#ready = options.ready;
     this.#mono = options.mono;
     this.pulse = new PhaseClock(options);
-    this.result = this.#settle.promise;
   }
 
   /** True when bytes of the answer have been handed to Redis (or are about to be). */
@@ -80,6 +79,11 @@ export class Outbox implements ReplySink {
   /** Calls once, when the first bytes of a stream come. An answer in one piece may still break off then. */
   onBegun(listener: () => void): void {
     this.#onBegun = listener;
+  }
+
+  /** Calls once, when the end frame is accepted or the reply is refused. To be called before either can be. */
+  onOver(listener: (verdict: Verdict) => void): void {
+    this.#onOver = listener;
   }
 
   head(status: number, contentType: string, dropped: readonly string[] = []): void {
@@ -126,12 +130,12 @@ export class Outbox implements ReplySink {
   }
 
   /** Nothing more is sent. */
-  close(result: Verdict): void {
+  close(verdict: Verdict): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#chunks = [];
     this.brake.end();
-    this.#settle.resolve(result);
+    this.#onOver?.(verdict);
   }
 
   #begin(): void {

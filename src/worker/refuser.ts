@@ -59,7 +59,7 @@ export class Refuser {
     if (envelope === undefined) return;
     // Before the end is told: the gateway then drops a large body.
     if (fault.code === "delivery_limit") await this.#bury(queued, fault, { ...delivery, envelope });
-    await this.#end(queued, fault, { ...envelope, attempt: delivery.attempt });
+    this.#end(queued, fault, { ...envelope, attempt: delivery.attempt });
   }
 
   /** An entry that cannot be read: a newer gateway's perhaps, whose client is told. */
@@ -70,16 +70,18 @@ export class Refuser {
     if (id === undefined) acknowledger.add(queued.model, queued.entry, "");
     else {
       const attempt = newAttemptNumber(trust.clock(mono()), random());
-      await this.#end(queued, fault, { id, stream: false, attempt });
+      this.#end(queued, fault, { id, stream: false, attempt });
     }
   }
 
-  async #end(queued: QueuedTask, fault: Fault, refused: Refused): Promise<void> {
+  #end(queued: QueuedTask, fault: Fault, refused: Refused): void {
     const { acknowledger, worker, emitter, mono } = this.#options;
     const { id: task, stream, attempt } = refused;
     const outbox = new Outbox({ task, stream, attempt, worker, ready: emitter.ready, mono });
+    outbox.onOver((verdict) => {
+      if (verdict !== "fenced") acknowledger.add(queued.model, queued.entry, task);
+    });
     outbox.end({ fault: faultToRecord(fault) });
-    if ((await outbox.result) !== "fenced") acknowledger.add(queued.model, queued.entry, task);
   }
 
   /** Never rejects: with Redis away the letter is lost, the task is not (it is another worker's to give up). */

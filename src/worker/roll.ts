@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { IdTable } from "../core/id-table.ts";
 import { tagOf } from "../core/task.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
@@ -26,7 +27,7 @@ export interface RollOptions {
 /** All attempts in this worker's hands, and who waits for them. */
 export class Roll {
   readonly #options: RollOptions;
-  readonly #attempts = new Map<string, Attempt>();
+  readonly #attempts = new IdTable<Attempt>();
   /** Task id -> mono ms until which its cancel is remembered. */
   readonly #cancelled = new Map<string, number>();
   /** Gateway tag -> mono ms until which it counts as alive. */
@@ -43,7 +44,7 @@ export class Roll {
   }
 
   all(): Attempt[] {
-    return [...this.#attempts.values()];
+    return this.#attempts.values();
   }
 
   has(model: string, entry: string): boolean {
@@ -63,9 +64,9 @@ export class Roll {
       attempt.stop("gone");
       return false;
     }
+    this.#attempts.set(attempt.id, attempt);
     // One that was taken over has fenced the earlier by its CLAIM.
     earlier?.stop("fenced");
-    this.#attempts.set(attempt.id, attempt);
     if (!this.#cancelled.delete(attempt.id)) return true;
     attempt.stop("gone");
     return false;

@@ -4,7 +4,6 @@ import { Fault, faultToRecord, toFault } from "../core/fault.ts";
 import type { FaultCode } from "../core/fault.ts";
 import type { FrameEnd } from "../core/frame.ts";
 import type { Task } from "../core/task.ts";
-import { tagOf } from "../core/task.ts";
 import { getBody } from "../redis/body.ts";
 import { ageOf } from "../redis/clock.ts";
 import type { Connection } from "../redis/connection.ts";
@@ -19,12 +18,14 @@ import { Attempt, newAttemptNumber } from "./attempt.ts";
 import type { Delivery, StopReason } from "./attempt.ts";
 import type { Emitter } from "./emitter.ts";
 import { Outbox } from "./outbox.ts";
+import type { Verdict } from "./outbox.ts";
 import type { Refuser } from "./refuser.ts";
 import { returnReasonOf } from "./returner.ts";
 import type { Returner, ReturnReason } from "./returner.ts";
 import type { Roll } from "./roll.ts";
 import type { Station, Visit } from "./station.ts";
 import { isTooLate, timeLeft } from "./time-left.ts";
+import type { TimeLeft } from "./time-left.ts";
 import type { Trust } from "./trust.ts";
 
 export interface RunnerOptions {
@@ -89,9 +90,31 @@ export class Runner {
   }
 
   #start(place: Place, queued: QueuedTask, claim: Claim): void {
-    void this.#attempt(place, queued, claim).finally(() => {
-      place.station.release(place.visit);
-    });
+    const { envelope, delivery } = claim;
+    const left = timeLeft(envelope, delivery.ordinal, this.#options.now() - envelope.createdAt);
+    if (isTooLate(left)) void this.#startLate(place, queued, claim);
+    else this.#attempt(place, queued, { ...claim, left });
+  }
+
+  /**
+   * The gateway's wall clock may differ from this one by any amount: Redis tells how long the task has really been
+   * queued. With Redis away it runs: its frames wait, too.
+   */
+  async #startLate(place: Place, queued: QueuedTask, claim: Claim): Promise<void> {
+    const { connection, acknowledger, refuser } = this.#options;
+    const { envelope, delivery } = claim;
+    const ageMs = await ageOf(connection, queued.entry).catch(() => 0);
+    const left = timeLeft(envelope, delivery.ordinal, ageMs);
+    if (!isTooLate(left)) {
+      this.#attempt(place, queued, { ...claim, left });
+      return;
+    }
+    if (left.ms <= 0) acknowledger.add(queued.model, queued.entry, envelope.id);
+    else {
+      const fault = new Fault("queue_timeout", "no worker was free for the request in time");
+      void refuser.refuse(queued, fault, delivery);
+    }
+    release(place);
   }
 
   #newAttempt(mono: number): number {
@@ -104,23 +127,12 @@ export class Runner {
     return new Outbox({ task: id, stream, attempt, worker, ready: emitter.ready, mono });
   }
 
-  async #attempt(place: Place, queued: QueuedTask, { envelope, delivery }: Claim): Promise<void> {
+  #attempt(
+    place: Place,
+    queued: QueuedTask,
+    { envelope, delivery, left }: Claim & { readonly left: TimeLeft },
+  ): void {
     const { model, entry } = queued;
-    const { connection, now } = this.#options;
-    let left = timeLeft(envelope, delivery.ordinal, now() - envelope.createdAt);
-    // The gateway's wall clock may differ from this one by any amount: Redis tells how long it has really been queued.
-    // With Redis away the task runs: its frames wait, too.
-    if (isTooLate(left))
-      left = timeLeft(envelope, delivery.ordinal, await ageOf(connection, entry).catch(() => 0));
-    if (left.ms <= 0) {
-      this.#options.acknowledger.add(model, entry, envelope.id);
-      return;
-    }
-    if (left.queueMs <= 0) {
-      const fault = new Fault("queue_timeout", "no worker was free for the request in time");
-      void this.#options.refuser.refuse(queued, fault, delivery);
-      return;
-    }
     const outbox = this.#outbox(envelope, delivery.attempt);
     const startedAt = this.#options.mono();
     const attempt = new Attempt({
@@ -133,11 +145,14 @@ export class Runner {
       deliveries: delivery.deliveries,
       ordinal: delivery.ordinal,
     });
-    // The settlement runs on after the slot is free: the backend is done, Redis may not be.
-    void this.#settle(attempt, queued);
-    if (!this.#options.roll.add(attempt)) return;
-    this.#options.roll.checkGateway(tagOf(envelope.id));
-    await this.#serve(place, attempt, envelope);
+    // The slot may be free before: the backend is done, Redis may not be.
+    outbox.onOver((verdict) => {
+      this.#settle(attempt, verdict);
+    });
+    if (this.#options.roll.add(attempt)) {
+      this.#options.roll.checkGateway(outbox.tag);
+      void this.#serve(place, attempt, envelope);
+    } else release(place);
   }
 
   async #serve(place: Place, attempt: Attempt, envelope: TaskEnvelope): Promise<void> {
@@ -161,6 +176,8 @@ export class Runner {
       const code = codeOf(attempt.stopReason, fault);
       this.#count(station, attempt, { code });
       spans?.end(code);
+    } finally {
+      release(place);
     }
   }
 
@@ -247,12 +264,12 @@ export class Runner {
   }
 
   /** What Redis has answered decides: accepted and gone are done, fenced belongs to another worker. */
-  async #settle(attempt: Attempt, queued: QueuedTask): Promise<void> {
-    const result = await attempt.outbox.result;
+  #settle(attempt: Attempt, verdict: Verdict): void {
+    const { id, model, entry, startedAt } = attempt;
     this.#options.roll.remove(attempt);
-    if (result === "gone") attempt.stop("gone");
-    if (result === "fenced") attempt.stop("fenced");
-    else this.#options.acknowledger.add(queued.model, queued.entry, attempt.id, attempt.startedAt);
+    if (verdict === "gone") attempt.stop("gone");
+    if (verdict === "fenced") attempt.stop("fenced");
+    else this.#options.acknowledger.add(model, entry, id, startedAt);
   }
 }
 
@@ -260,6 +277,10 @@ export class Runner {
 export interface Place {
   readonly station: Station;
   readonly visit: Visit;
+}
+
+function release({ station, visit }: Place): void {
+  station.release(visit);
 }
 
 /** Tells the gate what an attempt that failed says of the backend. */

@@ -20,9 +20,11 @@ const OUTCOME: TaskOutcome = {
   code: "ok",
   totalSeconds: 2,
   firstByteSeconds: 0.3,
+  queueSeconds: undefined,
   usage: { promptTokens: 7, completionTokens: 11 },
   stream: true,
   redelivered: true,
+  leftIn: undefined,
 };
 
 /** The samples of our own metrics, without comments, as `name{labels}` to value. */

@@ -57,7 +57,7 @@ function attemptOf(deliveries = 1, ordinal = 1): Attempt {
     ready: () => {},
     mono: () => clock,
   });
-  void outbox.result.then((result) => closed.push(result));
+  outbox.onOver((verdict) => closed.push(verdict));
   const envelope = { id: "g.1" } as ConstructorParameters<typeof Attempt>[0]["envelope"];
   const times = { startedAt: 0, endsAt: DEADLINE };
   return new Attempt({ envelope, model: "tiny", entry: "5-0", outbox, ...times, deliveries, ordinal });

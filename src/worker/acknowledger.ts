@@ -62,10 +62,10 @@ export class Acknowledger {
     const [waiting, doubted] = [this.#waiting, this.#doubted];
     this.#waiting = new Map();
     this.#doubted = new Map();
-    await Promise.all([
-      ...[...waiting].map(async ([model, ended]) => this.#send(model, ended)),
-      ...[...doubted].map(async ([model, ended]) => this.#sendChecked(model, ended)),
-    ]);
+    const sent: Promise<void>[] = [];
+    for (const [model, ended] of waiting) sent.push(this.#send(model, ended));
+    for (const [model, ended] of doubted) sent.push(this.#sendChecked(model, ended));
+    await Promise.all(sent);
   }
 
   #schedule(): void {

@@ -15,7 +15,7 @@ export interface HttpRequest {
   readonly remote: string;
 }
 
-/** The headers anyone asks for, each empty when absent. They are read by name: reading all of them costs more. */
+/** The headers anyone asks for, each empty when absent; of one that came twice the first that is not. */
 export interface RequestHeaders {
   readonly host: string;
   readonly origin: string;
@@ -47,13 +47,13 @@ export class UwsRequest implements HttpRequest {
   /** `isOpen` tells whether the native response may still be asked for the address. */
   constructor(
     method: string,
-    native: { readonly req: NativeRequest; readonly res: NativeResponse },
+    native: { readonly req: NativeRequest; readonly res: NativeResponse; readonly headers: RequestHeaders },
     isOpen: () => boolean,
   ) {
     this.method = method;
     this.path = native.req.getUrl();
     this.query = native.req.getQuery() ?? ""; // undefined without a query, whatever its declaration says
-    this.headers = readHeaders(native.req);
+    this.headers = native.headers;
     this.#res = native.res;
     this.#isOpen = isOpen;
   }
@@ -63,20 +63,18 @@ export class UwsRequest implements HttpRequest {
   }
 }
 
-function readHeaders(req: NativeRequest): RequestHeaders {
-  return {
-    host: req.getHeader("host"),
-    origin: req.getHeader("origin"),
-    requestId: req.getHeader("x-request-id"),
-    authorization: req.getHeader("authorization"),
-    apiKey: req.getHeader("x-api-key"),
-    traceparent: req.getHeader("traceparent"),
-    accept: req.getHeader("accept"),
-    userAgent: req.getHeader("user-agent"),
-    contentType: req.getHeader("content-type"),
-    timeouts: req.getHeader("x-sgnet-timeouts"),
-  };
-}
+const WANTED: ReadonlyMap<string, keyof RequestHeaders> = new Map<string, keyof RequestHeaders>([
+  ["host", "host"],
+  ["origin", "origin"],
+  ["x-request-id", "requestId"],
+  ["authorization", "authorization"],
+  ["x-api-key", "apiKey"],
+  ["traceparent", "traceparent"],
+  ["accept", "accept"],
+  ["user-agent", "userAgent"],
+  ["content-type", "contentType"],
+  ["x-sgnet-timeouts", "timeouts"],
+]);
 
 /** How long a request says its body is. */
 export interface BodyLength {
@@ -90,16 +88,42 @@ const NO_BODY: BodyLength = { present: false, bytes: 0 };
 const CHUNKED: BodyLength = { present: true, bytes: undefined };
 const DIGITS = /^\d+$/;
 
+/** What the lines before a body say. */
+export interface Head {
+  readonly headers: RequestHeaders;
+  /** Undefined when it is not sure where the body ends. */
+  readonly length: BodyLength | undefined;
+}
+
+/** All in one pass, as the length needs one: to ask for ten headers by name beside it took half a microsecond more. */
+export function readHead(req: NativeRequest): Head {
+  const headers: Record<keyof RequestHeaders, string> = {
+    host: "",
+    origin: "",
+    requestId: "",
+    authorization: "",
+    apiKey: "",
+    traceparent: "",
+    accept: "",
+    userAgent: "",
+    contentType: "",
+    timeouts: "",
+  };
+  const told: [name: string, value: string][] = [];
+  req.forEach((name, value) => {
+    const wanted = WANTED.get(name);
+    if (wanted !== undefined) headers[wanted] ||= value;
+    else if (name === "content-length" || name === "transfer-encoding") told.push([name, value]);
+  });
+  return { headers, length: bodyLength(told) };
+}
+
 /**
  * Undefined when the length is told twice, in two ways, or in no way this server knows: another server may read
  * another one, and where a body ends is where the next request begins. The native parser takes the first of two
  * lengths and any transfer encoding for "chunked", and looks at the length only after the handler was called.
  */
-export function bodyLength(req: NativeRequest): BodyLength | undefined {
-  const told: [name: string, value: string][] = [];
-  req.forEach((name, value) => {
-    if (name === "content-length" || name === "transfer-encoding") told.push([name, value]);
-  });
+function bodyLength(told: readonly (readonly [name: string, value: string])[]): BodyLength | undefined {
   const [first] = told;
   if (first === undefined) return NO_BODY;
   const [name, length] = first;

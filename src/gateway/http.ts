@@ -9,7 +9,7 @@ import { createServer } from "node:net";
 import { Fault } from "../core/fault.ts";
 import type { Allowance } from "./allowance.ts";
 import { type HttpReply, UwsReply } from "./http-reply.ts";
-import { bodyLength, type BodyLength, collectBody, type HttpRequest, UwsRequest } from "./http-request.ts";
+import { type BodyLength, collectBody, type HttpRequest, readHead, UwsRequest } from "./http-request.ts";
 import { Tails } from "./tails.ts";
 import type { NativeApp, NativeListener, NativeRequest, NativeResponse, UwsModule } from "./uws.ts";
 
@@ -159,13 +159,13 @@ class FrontEnd {
 
   #receive(method: string, native: { req: NativeRequest; res: NativeResponse }, handler: Handler): void {
     const { maxBodyBytes, tooLarge } = this.#options;
-    const length = bodyLength(native.req);
+    const { headers, length } = readHead(native.req);
     const reply = new UwsReply(native.res, {
       headOnly: method === "HEAD",
       isStopping: () => this.#isStopping,
       tails: this.#tails,
     });
-    const request = new UwsRequest(method, native, () => reply.open);
+    const request = new UwsRequest(method, { req: native.req, res: native.res, headers }, () => reply.open);
     if (length === undefined) {
       answerAlone({ request, reply }, this.#options.malformed);
       return;

@@ -106,12 +106,13 @@ export class HttpBackend implements Backend {
   async #relay({ task, model, sink, signal }: Run, way: Passthrough): Promise<Answer> {
     const options = { body: task.body, stream: task.stream, asked: task.model, model };
     const relay = way.relay(options);
-    const { dropped, ...sent } = way.request(options);
+    const { path, body, dropped } = way.request(options);
     const outlet = new Outlet(sink, dropped);
     const gathered: Buffer[] = [];
     let contentType = "application/json";
     await this.#post({
-      ...sent,
+      path,
+      body,
       signal,
       sink,
       trace: task.trace,
@@ -170,19 +171,22 @@ export class HttpBackend implements Backend {
     return answer.finish();
   }
 
-  #post(options: Posting): Promise<void> {
+  #post({ path, body, signal, sink, trace, onHead, onChunk }: Posting): Promise<void> {
     const face = this.#face;
-    const { sink, onChunk } = options;
     const { pulse, brake } = sink;
     return this.#http.post({
-      ...options,
+      path,
+      body,
+      signal,
       pulse,
       brake,
+      trace,
+      onHead,
       onChunk: (chunk) => {
         if (!isHeartbeat(chunk)) pulse.alive();
         onChunk(chunk);
       },
-      readError: (status, body, retryAfter) => face.readError(status, body, retryAfter),
+      readError: (status, bytes, retryAfter) => face.readError(status, bytes, retryAfter),
     });
   }
 

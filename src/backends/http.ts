@@ -75,9 +75,9 @@ export class HttpOrigin {
     const receiver = new PostReceiver(options);
     const { path, body, trace } = options;
     const headers = trace === "" ? this.#postHeaders : { ...this.#postHeaders, traceparent: trace };
-    const request = { method: "POST", path, headers, body };
+    const request = { method: "POST", path: this.#prefix + path, headers, body };
     options.pulse.connecting();
-    return this.#exchange(request, receiver, { ...options, tally: this.#tally }).then(
+    return this.#exchange(request, receiver, options, this.#tally).then(
       () => receiver.end(),
       (fault: Fault) => Promise.reject(receiver.failed() ?? fault),
     );
@@ -86,7 +86,8 @@ export class HttpOrigin {
   /** The whole reply of any status. Rejects with `connect_timeout`, `backend_unreachable`, `backend_lost` or the signal's reason. */
   async get(path: string, signal: AbortSignal): Promise<HttpReply> {
     const receiver = new WholeReceiver();
-    await this.#exchange({ method: "GET", path, headers: this.#getHeaders }, receiver, { signal });
+    const request = { method: "GET", path: this.#prefix + path, headers: this.#getHeaders };
+    await this.#exchange(request, receiver, { signal });
     return receiver.reply();
   }
 
@@ -96,7 +97,8 @@ export class HttpOrigin {
     receiver: Receiver,
     signal: AbortSignal,
   ): Promise<void> {
-    const { method, path, body } = request;
+    const { method, body } = request;
+    const path = this.#prefix + request.path;
     const outgoing =
       body.length === 0
         ? { method, path, headers: this.#getHeaders }
@@ -126,14 +128,14 @@ export class HttpOrigin {
   #exchange(
     request: OutgoingRequest,
     receiver: Receiver,
-    { signal, pulse, brake, tally }: Pick<ExchangeOptions, "signal" | "pulse" | "brake" | "tally">,
+    { signal, pulse, brake }: Pick<ExchangeOptions, "signal" | "pulse" | "brake">,
+    tally?: Tally,
   ): Promise<void> {
     return new Promise((resolve, reject) => {
       const handler = new ExchangeHandler({ receiver, signal, pulse, brake, tally, resolve, reject });
       if (handler.settled) return;
-      const path = this.#prefix + request.path;
       // A pool that is closed calls the handler's error method; nothing is thrown here.
-      this.#pool.dispatch({ ...request, path }, handler);
+      this.#pool.dispatch(request, handler);
     });
   }
 }

@@ -12,11 +12,11 @@ export interface Frame {
   /** 1, 2, 3, … within the attempt, without a hole. */
   readonly seq: number;
   /** Only on seq 1: status and content type of the reply. */
-  readonly head?: FrameHead;
+  readonly head?: FrameHead | undefined;
   /** Bytes for the client in its own dialect; may be empty. */
   readonly bytes: Buffer;
   /** Only on the last frame of an attempt. */
-  readonly end?: FrameEnd;
+  readonly end?: FrameEnd | undefined;
 }
 
 export interface FrameHead {

@@ -158,9 +158,9 @@ export class Outbox implements ReplySink {
       task,
       attempt,
       seq: this.#seq,
-      ...(this.#seq === 1 && this.#head !== undefined ? { head: this.#head } : {}),
+      head: this.#seq === 1 ? this.#head : undefined,
       bytes: chunks.length === 1 ? (chunks[0] ?? NOTHING) : Buffer.concat(chunks),
-      ...(this.#end === undefined ? {} : { end: this.#end }),
+      end: this.#end,
     });
     return { task, attempt, seq: this.#seq, last, bytes };
   }

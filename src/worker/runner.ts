@@ -161,9 +161,9 @@ export class Runner {
     try {
       const name = station.nameOf(attempt.model);
       if (name === undefined) throw new Fault("backend_unreachable", "the backend no longer has the model");
-      const body = envelope.body ?? (await this.#fetchBody(attempt));
-      if (body === undefined) return spans?.end("cancelled");
-      const task: Task = { ...envelope, body, trace: spans?.trace ?? envelope.trace };
+      const whole = hasBody(envelope) ? envelope : await this.#fetched(attempt, envelope);
+      if (whole === undefined) return spans?.end("cancelled");
+      const task = spans === undefined ? whole : { ...whole, trace: spans.trace };
       if (visit.gate.probing) attempt.outbox.onBegun(() => visit.gate.begun(visit.era));
       const answer = await station.backend.run(task, name, attempt.outbox, attempt.signal);
       visit.gate.worked(visit.era, station.slots);
@@ -206,13 +206,14 @@ export class Runner {
   }
 
   /** A large body lies under its own key; when that is gone, so is the client. A Redis that is away is waited for. */
-  async #fetchBody(attempt: Attempt): Promise<Buffer | undefined> {
+  async #fetched(attempt: Attempt, envelope: TaskEnvelope): Promise<Task | undefined> {
     const { connection, keys } = this.#options;
     for (;;) {
       try {
         const body = await getBody(connection, keys, attempt.id);
-        if (body === undefined) attempt.stop("gone");
-        return body;
+        if (body !== undefined) return { ...envelope, body };
+        attempt.stop("gone");
+        return undefined;
       } catch (error) {
         if (attempt.stopReason !== undefined || toFault(error).code !== "redis_down") throw error;
         // Whoever stops the attempt ends the pause.
@@ -271,6 +272,10 @@ export class Runner {
     if (verdict === "fenced") attempt.stop("fenced");
     else this.#options.acknowledger.add(model, entry, id, startedAt);
   }
+}
+
+function hasBody(envelope: TaskEnvelope): envelope is TaskEnvelope & Task {
+  return envelope.body !== undefined;
 }
 
 /** Where an attempt runs: a slot of the station, and a way through its gate. */

@@ -59,7 +59,8 @@ export class Recovery {
     this.#turn += 1;
     const turn = this.#turn;
     const since = mono();
-    const exchanges = replies.all();
+    // What is lost is queued again in the order in which it came.
+    const exchanges = replies.all().toSorted((one, other) => one.startedAt - other.startedAt);
     try {
       await this.#reopen(exchanges);
     } catch {

@@ -15,6 +15,8 @@ export class Acknowledger {
   readonly #mono: () => number;
   readonly #recent: RecentlyEnded;
   #waiting: Waiting = new Map();
+  /** What Redis did not take: it is remembered already. */
+  #unsent: Waiting = new Map();
   /** Of the time before another master took over: acknowledged where the entry is still that task's. */
   #doubted: Waiting = new Map();
   /** Mono ms when that was. */
@@ -59,17 +61,20 @@ export class Acknowledger {
   /** Sends what is waiting; resolves when Redis has it or is away. */
   async flush(): Promise<void> {
     this.#scheduled = false;
-    const [waiting, doubted] = [this.#waiting, this.#doubted];
+    const [waiting, unsent, doubted] = [this.#waiting, this.#unsent, this.#doubted];
     this.#waiting = new Map();
+    this.#unsent = new Map();
     this.#doubted = new Map();
+    for (const [model, ended] of waiting) this.#recent.add(model, ended);
     const sent: Promise<void>[] = [];
-    for (const [model, ended] of waiting) sent.push(this.#send(model, ended));
+    for (const [model, ended] of [...unsent, ...waiting]) sent.push(this.#send(model, ended));
     for (const [model, ended] of doubted) sent.push(this.#sendChecked(model, ended));
     await Promise.all(sent);
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#waiting.size + this.#doubted.size === 0) return;
+    const isNone = this.#waiting.size + this.#unsent.size + this.#doubted.size === 0;
+    if (this.#scheduled || isNone) return;
     this.#scheduled = true;
     setImmediate(() => {
       void this.flush();
@@ -77,7 +82,6 @@ export class Acknowledger {
   }
 
   async #send(model: string, ended: readonly EndedTask[]): Promise<void> {
-    this.#recent.add(model, ended);
     const movedAt = this.#movedAt;
     try {
       await this.#acknowledge(
@@ -86,7 +90,7 @@ export class Acknowledger {
       );
     } catch {
       // Kept for the reconnect. If this process dies first, a sweep finds them answered.
-      put(movedAt === this.#movedAt ? this.#waiting : this.#doubted, model, ended);
+      put(movedAt === this.#movedAt ? this.#unsent : this.#doubted, model, ended);
     }
   }
 
@@ -103,7 +107,7 @@ export class Acknowledger {
   #doubt(): void {
     this.#movedAt = this.#mono();
     const doubted = this.#recent.byModel();
-    for (const [model, ended] of [...this.#waiting, ...this.#doubted]) {
+    for (const [model, ended] of [...this.#waiting, ...this.#unsent, ...this.#doubted]) {
       put(
         doubted,
         model,
@@ -111,6 +115,7 @@ export class Acknowledger {
       );
     }
     this.#waiting = new Map();
+    this.#unsent = new Map();
     this.#doubted = doubted;
   }
 

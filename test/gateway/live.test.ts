@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import type { Exchange } from "../../src/gateway/exchange.ts";
 import { Live } from "../../src/gateway/live.ts";
 import type { Snapshot } from "../../src/gateway/live.ts";
 import { Meter } from "../../src/gateway/meter.ts";
@@ -9,6 +10,7 @@ import { appendSummaries } from "../../src/redis/task-log.ts";
 import { until } from "../journey/until.ts";
 import { openRedisRig } from "../redis/rig.ts";
 import type { RedisRig } from "../redis/rig.ts";
+import { exchangeOf } from "./exchange-rig.ts";
 import { FakeReply } from "./fake-reply.ts";
 
 let rig: RedisRig;
@@ -27,7 +29,7 @@ class Watched {
   looks = 0;
   readonly live: Live;
 
-  constructor(connection: Connection = rig.connection) {
+  constructor(connection: Connection = rig.connection, exchanges: readonly Exchange[] = []) {
     const counting: Connection = Object.create(connection, {
       command: {
         value: async (...args: Parameters<Connection["command"]>) => {
@@ -44,7 +46,7 @@ class Watched {
       memoryMs: 1000,
       now: () => Date.now(),
       mono: () => performance.now(),
-      exchanges: () => [],
+      exchanges: () => exchanges,
       unready: () => undefined,
     });
   }
@@ -69,6 +71,18 @@ async function seen(reply: FakeReply, count: number): Promise<Snapshot[]> {
 }
 
 describe("live pages", () => {
+  it("show the oldest of many requests, in whatever order they are kept", async () => {
+    const exchanges = Array.from({ length: 60 }, (_none, index) => exchangeOf(`g1.${index}`).exchange);
+    const watched = new Watched(rig.connection, exchanges.toReversed());
+    const [first] = await seen(watched.watch(), 1);
+    watched.live.stop();
+    assert.equal(first?.requests.open, 60);
+    assert.deepEqual(
+      first?.requests.oldest.map(({ task }) => task),
+      exchanges.slice(0, 50).map(({ task }) => task.id),
+    );
+  });
+
   it("get a snapshot at once, then one a second, and faults as they come", async () => {
     const watched = new Watched();
     const reply = watched.watch();

@@ -71,6 +71,15 @@ describe("the log of tasks", () => {
     assert.deepEqual(order, [2, 1, 0]);
   });
 
+  it("is written when sixty-four have gathered, without waiting for more", async () => {
+    const keys = new Keys("brisk");
+    const log = new TaskLog({ connection: rig.connection, keys });
+    for (const one of tasks(0, 64)) log.add(one);
+    // Commands of one connection are answered in order.
+    assert.equal(await rig.connection.command("XLEN", keys.log()), 64);
+    await log.flush();
+  });
+
   it("drops a flood instead of passing it on to Redis, and survives Redis", async () => {
     const keys = new Keys("flood");
     const connection = await rig.connect();

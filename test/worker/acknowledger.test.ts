@@ -6,6 +6,7 @@ import { ensureGroup, isQueued } from "../../src/redis/task-stream.ts";
 import { Acknowledger } from "../../src/worker/acknowledger.ts";
 import { until } from "../journey/until.ts";
 import { bareRig } from "../redis/bare-rig.ts";
+import { FakeConnection } from "../redis/fake-connection.ts";
 import { movesOf } from "../redis/many.ts";
 import { queuedRecord } from "../redis/records.ts";
 
@@ -89,4 +90,22 @@ describe("after a restart with data in which entries are other tasks'", () => {
     await until("the acknowledgement", async () => !(await isThere(connection, 1)));
     assert.deepEqual([await isThere(connection, 2), await isThere(connection, 3)], [true, true]);
   });
+});
+
+it("what Redis does not take is remembered once, however often it is tried, and what ended before it stays", async () => {
+  const connection = new FakeConnection();
+  const acknowledger = new Acknowledger({ connection, keys, mono });
+  const looks = (): string[] => connection.arrived.filter((command) => command.startsWith("XREVRANGE"));
+  acknowledger.add(MODEL, "1-0", "g.old");
+  await acknowledger.flush();
+  connection.cut();
+  for (let n = 1; n <= 300; n += 1) {
+    acknowledger.add(MODEL, `2-${n}`, `g.${n}`);
+    await acknowledger.flush();
+  }
+  connection.answer = (command) => (command.startsWith("XREVRANGE") ? [] : 1);
+  connection.mend(true);
+  assert.equal(acknowledger.hasEnded({ task: "g.old", entry: "1-0" }), true);
+  await acknowledger.flush();
+  assert.deepEqual([looks().length, new Set(looks()).size], [301, 301]);
 });

@@ -45,6 +45,22 @@ describe("a second delivery of a task that runs here", () => {
     assert.deepEqual([first.stopReason, roll.all()], [undefined, [first]]);
   });
 
+  it("keeps those waiting who wait for no attempt in hand", async () => {
+    const roll = openRoll();
+    const [first, second] = [attemptOf("5-0", 1), attemptOf("6-0", 2)];
+    first.outbox.onOver(() => roll.remove(first));
+    roll.add(first);
+    let isEmpty = false;
+    const empty = roll.empty(60_000).then(() => (isEmpty = true));
+    roll.add(second);
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+    assert.equal(isEmpty, false);
+    roll.remove(second);
+    await empty;
+  });
+
   it("takes its place when it has claimed the task, or what ran was stopped", () => {
     const roll = openRoll();
     const [first, second, third] = [attemptOf("5-0", 1), attemptOf("6-0", 2), attemptOf("7-0", 1)];

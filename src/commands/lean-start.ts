@@ -11,11 +11,11 @@ import type { Settings } from "../config/settings.ts";
 const YOUNG_GENERATION = "--max-semi-space-size";
 
 /**
- * MiB of each half of the young generation, instead of V8's 64: under load it fills whatever it is given. After the
- * benches gateway and worker take 224 and 273 MB instead of 285 and 347, at the same speed; with 16 MiB, 191 and 234,
- * but a request costs 5 % more CPU (docs/performance.md).
+ * MiB of each half of the young generation, instead of V8's 64: under load it fills whatever it is given. After 256
+ * clients gateway and worker take 175 and 196 MB, with 32 MiB 176 and 267, at the same speed; with 8 MiB a request costs
+ * 20 % more CPU (docs/performance.md).
  */
-const YOUNG_GENERATION_MIB = 32;
+const YOUNG_GENERATION_MIB = 16;
 
 const COMPILE_CACHE = "NODE_COMPILE_CACHE";
 

@@ -41,7 +41,7 @@ async function start(env: Readonly<Record<string, string>>, flags: readonly stri
   return told;
 }
 
-const LEAN = "--max-semi-space-size=32";
+const LEAN = "--max-semi-space-size=16";
 
 describe("a lean start", () => {
   const folder = newFolder();

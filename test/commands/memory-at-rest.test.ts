@@ -49,7 +49,7 @@ async function numbersOf(
   most: number,
   wanted: (number: number, first: number) => boolean,
 ): Promise<number[]> {
-  const args = ["--expose-gc", "--max-semi-space-size=32", "--input-type=module", "-e", script];
+  const args = ["--expose-gc", "--max-semi-space-size=16", "--input-type=module", "-e", script];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   const numbers: number[] = [];
   for await (const text of child.stdout.setEncoding("utf8")) {

@@ -67,7 +67,7 @@ export class Roll {
     this.#attempts.set(attempt.id, attempt);
     // One that was taken over has fenced the earlier by its CLAIM.
     earlier?.stop("fenced");
-    if (!this.#cancelled.delete(attempt.id)) return true;
+    if (this.#cancelled.size === 0 || !this.#cancelled.delete(attempt.id)) return true;
     attempt.stop("gone");
     return false;
   }

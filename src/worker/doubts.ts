@@ -50,8 +50,6 @@ interface Doubted {
   readonly standing: Standing;
 }
 
-const NONE: ReadonlySet<Doubted> = new Set();
-
 /**
  * Keeps tasks from backends that are over, though Redis does not know it: a master that has just taken over never heard
  * of their last removals, a server that lost its power forgot them. Whoever removed them does so again when it is back.
@@ -94,7 +92,7 @@ export class Doubts {
     if (tasks.length === 0 || mono() > this.#since + this.#doubtMs) return tasks;
     const claimed = await this.#doubted(tasks);
     // Only now: what a gateway removes before it says so is missing.
-    const over = this.#moved ? await this.#over(claimed) : NONE;
+    const over = await this.#over(claimed);
     for (const { queued, task } of over) acknowledger.add(queued.model, queued.entry, task);
     const left = claimed.filter((one) => !over.has(one));
     const sure = left.filter(
@@ -145,6 +143,8 @@ export class Doubts {
     const isLost = claimed.some(({ standing }) => standing === "absent") && (await this.#absentAreGone());
     const isOver = ({ queued: { entry }, task, standing }: Doubted): boolean => {
       if (task === "") return false;
+      // Who was not here before a move knows of none: only what its gateway has said counts.
+      if (!this.#moved) return standing === "settled" && !open.has(task);
       if (acknowledger.hasEnded({ task, entry }) || (isLost && standing === "absent")) return true;
       // A reply is opened before its task is queued: on one server one that is missing was unlinked. On a cluster it may
       // be about to be opened again, as long as its gateway has not said that all are.

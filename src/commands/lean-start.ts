@@ -12,8 +12,8 @@ const YOUNG_GENERATION = "--max-semi-space-size";
 
 /**
  * MiB of each half of the young generation, instead of V8's 64: under load it fills whatever it is given. After 256
- * clients gateway and worker take 175 and 196 MB, with 32 MiB 176 and 267, at the same speed; with 8 MiB a request costs
- * 20 % more CPU (docs/performance.md).
+ * clients gateway and worker take 175 and 196 MB, with 32 MiB 176 and 267, at the same speed; with 8 MiB a request of 256
+ * clients costs 20 % more CPU (docs/performance.md).
  */
 const YOUNG_GENERATION_MIB = 16;
 

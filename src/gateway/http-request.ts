@@ -15,7 +15,7 @@ export interface HttpRequest {
   readonly remote: string;
 }
 
-/** The headers anyone asks for, each empty when absent; of one that came twice the first that is not. */
+/** The headers anyone asks for, each empty when absent; of one that came twice the first. */
 export interface RequestHeaders {
   readonly host: string;
   readonly origin: string;
@@ -88,6 +88,19 @@ const NO_BODY: BodyLength = { present: false, bytes: 0 };
 const CHUNKED: BodyLength = { present: true, bytes: undefined };
 const DIGITS = /^\d+$/;
 
+const NO_HEADERS: RequestHeaders = {
+  host: "",
+  origin: "",
+  requestId: "",
+  authorization: "",
+  apiKey: "",
+  traceparent: "",
+  accept: "",
+  userAgent: "",
+  contentType: "",
+  timeouts: "",
+};
+
 /** What the lines before a body say. */
 export interface Head {
   readonly headers: RequestHeaders;
@@ -97,25 +110,14 @@ export interface Head {
 
 /** All in one pass, as the length needs one: to ask for ten headers by name beside it took half a microsecond more. */
 export function readHead(req: NativeRequest): Head {
-  const headers: Record<keyof RequestHeaders, string> = {
-    host: "",
-    origin: "",
-    requestId: "",
-    authorization: "",
-    apiKey: "",
-    traceparent: "",
-    accept: "",
-    userAgent: "",
-    contentType: "",
-    timeouts: "",
-  };
+  const found: Partial<Record<keyof RequestHeaders, string>> = {};
   const told: [name: string, value: string][] = [];
   req.forEach((name, value) => {
     const wanted = WANTED.get(name);
-    if (wanted !== undefined) headers[wanted] ||= value;
+    if (wanted !== undefined) found[wanted] ??= value;
     else if (name === "content-length" || name === "transfer-encoding") told.push([name, value]);
   });
-  return { headers, length: bodyLength(told) };
+  return { headers: { ...NO_HEADERS, ...found }, length: bodyLength(told) };
 }
 
 /**

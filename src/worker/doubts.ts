@@ -140,7 +140,8 @@ export class Doubts {
   async #over(claimed: readonly Doubted[]): Promise<ReadonlySet<Doubted>> {
     const { acknowledger, connection } = this.#options;
     const open = await this.#open(claimed.map(({ task }) => task));
-    const isLost = claimed.some(({ standing }) => standing === "absent") && (await this.#absentAreGone());
+    const isAbsent = this.#moved && claimed.some(({ standing }) => standing === "absent");
+    const isLost = isAbsent && (await this.#absentAreGone());
     const isOver = ({ queued: { entry }, task, standing }: Doubted): boolean => {
       if (task === "") return false;
       // Who was not here before a move knows of none: only what its gateway has said counts.

@@ -8,7 +8,8 @@ import type { Acknowledger } from "./acknowledger.ts";
 import { newAttemptNumber } from "./attempt.ts";
 import type { Doubts } from "./doubts.ts";
 import type { Refuser } from "./refuser.ts";
-import type { Place, Runner } from "./runner.ts";
+import type { Place } from "./place.ts";
+import type { Runner } from "./runner.ts";
 import type { Trust } from "./trust.ts";
 
 export interface ResumerOptions {

@@ -20,10 +20,12 @@ import type { Emitter } from "./emitter.ts";
 import { Outbox } from "./outbox.ts";
 import type { Verdict } from "./outbox.ts";
 import type { Refuser } from "./refuser.ts";
+import { judge, release } from "./place.ts";
+import type { Place } from "./place.ts";
 import { returnReasonOf } from "./returner.ts";
 import type { Returner, ReturnReason } from "./returner.ts";
 import type { Roll } from "./roll.ts";
-import type { Station, Visit } from "./station.ts";
+import type { Station } from "./station.ts";
 import { isTooLate, timeLeft } from "./time-left.ts";
 import type { TimeLeft } from "./time-left.ts";
 import type { Trust } from "./trust.ts";
@@ -276,35 +278,6 @@ export class Runner {
 
 function hasBody(envelope: TaskEnvelope): envelope is TaskEnvelope & Task {
   return envelope.body !== undefined;
-}
-
-/** Where an attempt runs: a slot of the station, and a way through its gate. */
-export interface Place {
-  readonly station: Station;
-  readonly visit: Visit;
-}
-
-function release({ station, visit }: Place): void {
-  station.release(visit);
-}
-
-/** Tells the gate what an attempt that failed says of the backend. */
-function judge(
-  { station, visit: { gate, era } }: Place,
-  { begun, pulse }: Outbox,
-  { reason, fault }: { readonly reason: ReturnReason | undefined; readonly fault: Fault },
-): void {
-  if (!station.announced) return;
-  if (reason === "busy") gate.busy(era, 1000 * (fault.askedToWait ?? 0));
-  // What breaks off in the middle is often cut by something between the two.
-  else if (reason !== undefined && !begun) gate.failed(era);
-  // A refusal that is the backend's own tells that it works; others may not have reached it.
-  else if (isBackends(fault) || (fault.code === "not_implemented" && pulse.asked))
-    gate.worked(era, station.slots);
-}
-
-function isBackends({ code }: Fault): boolean {
-  return code === "backend_error" || code === "model_not_found";
 }
 
 /** How an attempt that failed is counted: a stop from outside is no fault of the backend. */

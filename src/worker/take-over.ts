@@ -7,7 +7,7 @@ import type { QueuedTask } from "../redis/task-stream.ts";
 import type { Resume } from "./resumer.ts";
 import type { Resting } from "./resting.ts";
 import type { Roll } from "./roll.ts";
-import type { Place } from "./runner.ts";
+import type { Place } from "./place.ts";
 import type { Station } from "./station.ts";
 import type { Trust } from "./trust.ts";
 

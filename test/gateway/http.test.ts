@@ -4,7 +4,7 @@ import http from "node:http";
 import { describe, it, type TestContext } from "node:test";
 
 import { Fault } from "../../src/core/fault.ts";
-import type { Handler, HttpReply, Route } from "../../src/gateway/http.ts";
+import type { Handler, HttpReply, HttpRequest, Route } from "../../src/gateway/http.ts";
 import { steadyPort } from "../redis/steady-port.ts";
 import { echo, RawClient, serve, signal } from "./http-rig.ts";
 
@@ -459,4 +459,16 @@ describe("listening", () => {
     server.close();
     await serve(t, { port });
   });
+});
+
+it("of a header that comes twice the first counts, also when it is empty", async (t) => {
+  const { port } = await serve(t, { routes: [get("/echo", echo)] });
+  const client = new RawClient(t, port);
+  const twice = "X-Request-Id:\r\nX-Request-Id: b\r\nAccept: c\r\nAccept: d\r\n";
+  client.send(`GET /echo HTTP/1.1\r\nHost: a\r\n${twice}\r\n`);
+  while (!client.text.includes("}}")) await client.hears();
+  const { headers } = JSON.parse(client.text.slice(client.text.indexOf("{"))) as {
+    headers: HttpRequest["headers"];
+  };
+  assert.deepEqual([headers.host, headers.requestId, headers.accept, headers.apiKey], ["a", "", "c", ""]);
 });

@@ -106,6 +106,9 @@ const FULL: NonNullable<Behaviour["refuse"]> = { status: 503, message: "server b
 export const STAND_IN_DIGEST: string = "ab".repeat(32);
 const MODIFIED = "2026-11-22T19:59:56.718097983Z";
 
+/** A test may mock the timers in the middle of a wait: the limit that was set before must still be cleared. */
+const REAL_TIMERS = { setTimeout, clearTimeout };
+
 /** Starts a stand-in on a loopback port. */
 export async function startStandIn(options: StandInOptions = {}): Promise<StandIn> {
   const standIn = new ScriptedServer(options);
@@ -161,11 +164,11 @@ class ScriptedServer implements StandIn {
       const look = (): void => {
         const found = this.#happened.get(event)?.[times - 1];
         if (found === undefined) return;
-        clearTimeout(limit);
+        REAL_TIMERS.clearTimeout(limit);
         this.events.off(event, look);
         resolve(found);
       };
-      const limit = setTimeout(() => {
+      const limit = REAL_TIMERS.setTimeout(() => {
         this.events.off(event, look);
         reject(new Error(`the stand-in did not see "${event}" ${times} times in a minute`));
       }, 60_000);

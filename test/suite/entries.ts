@@ -1,0 +1,42 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { LONGEST } from "./longest.ts";
+import { PURE_ROOMS } from "./rooms.ts";
+
+/** What one process runs instead of the files of the pure rooms. */
+const PURE = "test/suite/pure.ts";
+
+/** All test files, below the root. */
+export function testFiles(root: string): string[] {
+  return readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".test.ts"))
+    .map((file) => `test/${file.replaceAll("\\", "/")}`)
+    .toSorted();
+}
+
+/**
+ * The files to start, in this order, one process each. The longest come first: the last to start is then a short one,
+ * and no processor waits for it alone.
+ * @param wanted paths and beginnings of paths; all files when empty
+ */
+export function entriesOf(files: readonly string[], wanted: readonly string[]): string[] {
+  if (wanted.length > 0) {
+    return longestFirst(files.filter((file) => wanted.some((path) => isBelow(file, path))));
+  }
+  return longestFirst([PURE, ...files.filter((file) => !isPure(file))]);
+}
+
+function isPure(file: string): boolean {
+  return PURE_ROOMS.some((room) => isBelow(file, `test/${room}`));
+}
+
+function isBelow(file: string, path: string): boolean {
+  const plain = path.replace(/^\.\//, "").replace(/\/$/, "");
+  return file === plain || file.startsWith(`${plain}/`);
+}
+
+/** Those that are not in the list follow it in their own order. */
+function longestFirst(files: readonly string[]): string[] {
+  const known = LONGEST.filter((file) => files.includes(file));
+  return [...known, ...files.filter((file) => !known.includes(file))];
+}

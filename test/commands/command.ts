@@ -29,10 +29,10 @@ export interface CommandOptions {
 
 /** Starts `sgnet <args>` without the settings of this environment. */
 export function startCommand(args: readonly string[], { cwd, env = {} }: CommandOptions): Command {
-  const { PATH, HOME } = processEnvironment();
+  const { PATH, HOME, NODE_COMPILE_CACHE } = processEnvironment();
   const child = spawn(process.execPath, [CLI, ...args], {
     cwd,
-    env: { PATH, HOME, SGNET_EMBEDDED_MODEL: "off", ...env },
+    env: { PATH, HOME, NODE_COMPILE_CACHE, SGNET_EMBEDDED_MODEL: "off", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let out = "";

@@ -97,7 +97,7 @@ class NamesSeen {
   /** False when the name, which is written plainly, was there before. */
   addPlain(hash: number, start: number, end: number): boolean {
     if (this.#all !== undefined || this.#hashes.length === FEW_NAMES || this.#hashes.includes(hash)) {
-      return this.add(this.#bytes.latin1Slice(start, end));
+      return this.add(this.#bytes.toString("latin1", start, end));
     }
     this.#hashes.push(hash);
     this.#starts.push(start);
@@ -108,7 +108,7 @@ class NamesSeen {
   /** As {@link addPlain}, for a name that has to be read. */
   add(name: string): boolean {
     const all = (this.#all ??= new Set(
-      this.#starts.map((start, index) => this.#bytes.latin1Slice(start, this.#ends[index])),
+      this.#starts.map((start, index) => this.#bytes.toString("latin1", start, this.#ends[index])),
     ));
     return all.size < all.add(name).size;
   }
@@ -163,7 +163,7 @@ class MemberScanner implements MemberScan {
   run(): void {
     const bytes = this.#bytes;
     for (let at = 0; at < bytes.length; at += 1) {
-      switch (bytes[at]) {
+      switch (bytes[at] ?? 0) {
         case QUOTE:
           at = this.#atName ? this.#name(at + 1) : endOfString(bytes, at + 1);
           break;
@@ -234,9 +234,10 @@ class MemberScanner implements MemberScan {
   }
 
   #plainName(hash: number, from: number, to: number): void {
-    this.#freeName = this.#freeHashes.has(hash) && this.#rules.free.has(this.#bytes.latin1Slice(from, to));
+    this.#freeName =
+      this.#freeHashes.has(hash) && this.#rules.free.has(this.#bytes.toString("latin1", from, to));
     if (this.#seenHere().addPlain(hash, from, to)) return;
-    const name = this.#bytes.latin1Slice(from, to);
+    const name = this.#bytes.toString("latin1", from, to);
     this.odd = oddMember("repeated", name, name);
   }
 

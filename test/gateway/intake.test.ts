@@ -110,7 +110,7 @@ describe("a body that servers read in different ways", () => {
       const { task, reply } = take(Buffer.from(body));
       assert.equal(task, undefined);
       assert.equal(reply.status, 400);
-      assert.match(String((JSON.parse(reply.text) as { error: string }).error), message);
+      assert.match((JSON.parse(reply.text) as { error: string }).error, message);
     });
   }
 

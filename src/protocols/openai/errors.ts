@@ -1,7 +1,7 @@
 import { Fault } from "../../core/fault.ts";
 import type { FaultOptions } from "../../core/fault.ts";
 import { isObject } from "../../core/json.ts";
-import type { Json } from "../../core/json.ts";
+import type { Json, JsonObject } from "../../core/json.ts";
 
 /** Longest text of an error body that is no JSON which is shown, in characters. */
 const MAX_TEXT = 500;
@@ -16,6 +16,14 @@ const TOO_LONG = /^input \(\d+ tokens\) is too large to process/;
 export function readErrorBody(status: number, body: Buffer, retryAfter: number | undefined): Fault {
   const text = body.toString("utf8").trim();
   return errorFault(status, messageIn(parsed(text)) ?? text.slice(0, MAX_TEXT), retryAfter);
+}
+
+/** True for `{"error":…}` and for the older `{"object":"error",…}`. An empty error beside an answer is none. */
+export function isErrorReply(reply: JsonObject): boolean {
+  if (reply["object"] === "error") return true;
+  const error = reply["error"] ?? undefined;
+  if (error === undefined || error === false || error === "") return false;
+  return !isObject(error) || Object.keys(error).length > 0;
 }
 
 /** The fault of an error inside a 2xx reply: its own numeric code counts as the status, else 502. */

@@ -5,10 +5,11 @@ import type { Usage } from "../../core/usage.ts";
 import { parseEvents, splitEvents, sseData, SseSplitter } from "../../wire/sse.ts";
 import type { Relay } from "../protocol.ts";
 import { gatherWhole } from "../whole.ts";
-import { embeddedFault } from "./errors.ts";
+import { embeddedFault, isErrorReply } from "./errors.ts";
 import { readUsage } from "./metrics.ts";
 import { ModelEcho } from "./model-echo.ts";
-import { isErrorReply, parseReply, reasonOf } from "./reader.ts";
+import { finishOf } from "./ends.ts";
+import { parseReply } from "./reader.ts";
 
 export interface RelayOptions {
   /** The model as the client wrote it. */
@@ -162,10 +163,8 @@ function choicesOf(reply: JsonObject): readonly Json[] {
 function countFinished(choices: readonly Json[]): number {
   let finished = 0;
   for (const choice of choices) {
-    const reason = isObject(choice) ? (choice["finish_reason"] ?? undefined) : undefined;
-    if (reason === undefined) continue;
-    reasonOf(reason);
-    finished++;
+    const reason = isObject(choice) ? finishOf(choice["finish_reason"]) : undefined;
+    if (reason !== undefined) finished++;
   }
   return finished;
 }

@@ -1,5 +1,6 @@
 import type { EndReason } from "../core/chat.ts";
 import { isObject, type JsonObject } from "../core/json.ts";
+import { isPlainObject, parseExact } from "./exact.ts";
 
 /** The arguments of a tool call as models write them: a JSON object, most of the time. */
 
@@ -9,13 +10,16 @@ import { isObject, type JsonObject } from "../core/json.ts";
  */
 export const INVALID_JSON = "INVALID_JSON";
 
-/** The arguments as an object; undefined when the text is not one. No text, and null, is an empty object. */
+/**
+ * The arguments as an object, for JSON.stringify: its numbers are kept exactly. Undefined when the text is not one.
+ * No text, and null, is an empty object.
+ */
 export function argumentsOf(text: string): JsonObject | undefined {
   if (text.trim() === "") return {};
   try {
-    const value: unknown = JSON.parse(text);
+    const value = parseExact(text);
     if (value === null) return {};
-    return isObject(value) ? value : undefined;
+    return isObject(value) && isPlainObject(value) ? value : undefined;
   } catch {
     return undefined;
   }

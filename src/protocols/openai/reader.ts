@@ -6,6 +6,7 @@ import type { Timings, Usage } from "../../core/usage.ts";
 import { SseParser } from "../../wire/sse.ts";
 import type { SseEvent } from "../../wire/sse.ts";
 import { isCut } from "../arguments.ts";
+import { parseKeepingArguments } from "../exact.ts";
 import type { ReplyReader } from "../protocol.ts";
 import { type ReplyForm, formOf } from "../reply-form.ts";
 import { saidBy } from "../said.ts";
@@ -34,7 +35,7 @@ export function openReader({ request }: ReaderOptions): ReplyReader {
 export function parseReply(text: string): JsonObject {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseKeepingArguments(text);
   } catch (error) {
     throw new Fault("backend_lost", "the backend's reply is not JSON", { cause: error });
   }
@@ -42,22 +43,32 @@ export function parseReply(text: string): JsonObject {
   throw new Fault("backend_lost", "the backend's reply is not a JSON object");
 }
 
-/** An event as it counts: what only keeps the connection alive is undefined. */
-export type EventSaid = "done" | JsonObject | undefined;
+/** Longest text of an event that is no chunk which is told, in characters. */
+const MAX_NOISE = 200;
+
+/** What an event says: a chunk, the end, or a text that is no chunk, perhaps an empty one. */
+export type EventSaid = JsonObject | string;
 
 /**
- * What an event says. Some servers send heartbeats as events: without data, or of another name with a text. Throws the
- * backend's own fault, and `backend_lost` for what is no JSON.
+ * Reads an event; "done" is the end. Some servers send heartbeats as events, without data or with a text: these are no
+ * chunks. Throws the backend's own fault, and `backend_lost` for a chunk that is no JSON.
  */
 export function readEvent({ event, data }: SseEvent): EventSaid {
   const text = data.trim();
   if (text === "[DONE]") return "done";
-  if (text === "") return undefined;
-  if (event !== "message" && event !== "error" && !text.startsWith("{")) return undefined;
-  if (event === "error" && !text.startsWith("{")) throw embeddedFault(text);
+  if (!text.startsWith("{")) {
+    if (event === "error") throw embeddedFault(text);
+    return text === "done" ? "" : text.slice(0, MAX_NOISE);
+  }
   const reply = parseReply(text);
   if (event === "error" || isErrorReply(reply)) throw embeddedFault(reply);
   return reply;
+}
+
+/** The fault of a reply that is not complete. @param noise what the backend said that was no part of the answer */
+export function brokenOff(noise: string): Fault {
+  const told = noise === "" ? "" : `: ${noise}`;
+  return new Fault("backend_lost", `the backend's reply ended before it was complete${told}`);
 }
 
 /** Holds the first bytes back until they tell the form of the reply. */
@@ -111,7 +122,7 @@ class StreamReader implements ReplyReader {
     if (this.#steps.closed) return [];
     const said = readEvent(event);
     if (said === "done") return this.#steps.close("done");
-    return said === undefined ? [] : this.#steps.read(said);
+    return typeof said === "string" ? this.#steps.noise(said) : this.#steps.read(said);
   }
 }
 
@@ -153,6 +164,8 @@ class ReplySteps {
   #usage: Usage | undefined;
   #timings: Timings | undefined;
   #seen = false;
+  /** The last text that was no chunk: why a reply broke off may be in it. */
+  #noise = "";
   closed = false;
 
   constructor(request: Exclude<NeutralRequest, { readonly kind: "embed" }>) {
@@ -173,12 +186,16 @@ class ReplySteps {
     return parts;
   }
 
+  /** A text that is no chunk: a heartbeat, or words about what went wrong. */
+  noise(text: string): [] {
+    this.#noise = text || this.#noise;
+    return [];
+  }
+
   /** The last parts. Throws `backend_lost` when the reply is not complete. Does nothing the second time. */
   close(ending: Ending): Part[] {
     if (this.closed) return [];
-    if (!this.#isComplete(ending)) {
-      throw new Fault("backend_lost", "the backend's reply ended before it was complete");
-    }
+    if (!this.#isComplete(ending)) throw brokenOff(this.#noise);
     this.closed = true;
     const timings = this.#timings === undefined ? {} : { timings: this.#timings };
     const stop = this.#stopText === "" ? {} : { stopText: this.#stopText };

@@ -1,6 +1,7 @@
 import { ERRANDS } from "../core/errand.ts";
 import { Fault, toFault } from "../core/fault.ts";
 import { modelKey } from "../core/model.ts";
+import { greatest } from "../core/long-lists.ts";
 import { psBody, STATUS_BODY } from "../protocols/listings.ts";
 import { notManaged, readDigest, readOrder, shownTo } from "../protocols/ollama/management.ts";
 import type { ModelErrand } from "../protocols/ollama/management.ts";
@@ -177,7 +178,7 @@ async function sendMerged(
   const server = servers[failed];
   if (answer === undefined || server === undefined) {
     // 201 says that a server had to make something.
-    reply.send(Math.max(...answers.map(({ status }) => status)), plainIdHeaders(request), "");
+    reply.send(greatest(answers.map(({ status }) => status)), plainIdHeaders(request), "");
     return;
   }
   const text = errorOf(answer.body.toString());

@@ -33,13 +33,17 @@ export function faultOf(value: JsonObject, status: number | undefined, retryAfte
   return new Fault(status === 404 ? "model_not_found" : "backend_error", message, options);
 }
 
+/** Errors within errors that are looked into: no server has more than three. */
+const MOST_WRAPPED = 8;
+
 /** A runner's error is JSON within Ollama's error string: its message is what people want to read. */
-function unwrap(error: Json | undefined): string {
-  if (isObject(error)) return unwrap(error["message"] ?? error["error"]);
+function unwrap(error: Json | undefined, levels: number = MOST_WRAPPED): string {
+  if (levels === 0) return "";
+  if (isObject(error)) return unwrap(error["message"] ?? error["error"], levels - 1);
   if (typeof error !== "string") return "";
   if (!error.startsWith("{")) return error;
   try {
-    return unwrap(JSON.parse(error) as Json) || error;
+    return unwrap(JSON.parse(error) as Json, levels - 1) || error;
   } catch {
     return error;
   }

@@ -3,6 +3,7 @@ import { Fault } from "../../core/fault.ts";
 import { isObject } from "../../core/json.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
 import type { Timings, Usage } from "../../core/usage.ts";
+import { append } from "../../core/long-lists.ts";
 import { SseParser } from "../../wire/sse.ts";
 import type { SseEvent } from "../../wire/sse.ts";
 import type { ReplyReader } from "../protocol.ts";
@@ -154,7 +155,8 @@ class ReplySteps {
     if (isObject(message)) {
       const thinking = textOf(message["reasoning"]) || textOf(message["reasoning_content"]);
       if (thinking !== "") parts.push({ type: "thinking-delta", text: thinking });
-      parts.push(...this.#readText(message, choice["logprobs"]), ...this.#readCalls(message));
+      append(parts, this.#readText(message, choice["logprobs"]));
+      append(parts, this.#readCalls(message));
     }
     if (parts.length > 0) this.#deltas++;
     const finish = choice["finish_reason"] ?? (form === "whole" ? "stop" : undefined);

@@ -1,6 +1,7 @@
 import type { ContentPart, Message, ToolCall } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
+import { append } from "../../core/long-lists.ts";
 import { argumentsOf } from "../blocks.ts";
 import { present, refusal } from "../fields.ts";
 import { listField, textField } from "./fields.ts";
@@ -42,7 +43,7 @@ class Conversation {
   }
 
   say(content: readonly ContentPart[]): void {
-    this.#content.push(...content);
+    append(this.#content, content);
   }
 
   think(thought: string): void {

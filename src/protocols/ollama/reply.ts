@@ -3,11 +3,13 @@ import { Fault } from "../../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import type { Timings, Usage } from "../../core/usage.ts";
 import { setOnly } from "../fields.ts";
+import { checkHeld } from "../whole.ts";
 
 /** The objects of an Ollama backend's reply, checked as they are read. */
 
 /** Throws `backend_lost` when the line is not a JSON object, and the backend's own fault when it tells one. */
 export function parseReply(line: Buffer): JsonObject {
+  checkHeld(line);
   let value: unknown;
   try {
     value = JSON.parse(line.toString());

@@ -7,7 +7,7 @@ import { append } from "../../core/long-lists.ts";
 import { SseParser } from "../../wire/sse.ts";
 import type { SseEvent } from "../../wire/sse.ts";
 import type { ReplyReader } from "../protocol.ts";
-import { gatherWhole } from "../whole.ts";
+import { checkHeld, gatherWhole } from "../whole.ts";
 import { readEmbedReply } from "./embed-client.ts";
 import { embeddedFault } from "./errors.ts";
 import { isObjectText } from "./messages.ts";
@@ -29,6 +29,7 @@ export function openReader(options: ReaderOptions): ReplyReader {
 
 /** The JSON of a reply. Throws `backend_lost` for what is none: replies that broke off look like that. */
 export function parseReply(text: string): JsonObject {
+  checkHeld(text);
   let value: unknown;
   try {
     value = JSON.parse(text);

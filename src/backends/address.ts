@@ -1,4 +1,5 @@
 import { Fault } from "../core/fault.ts";
+import { withoutTrailing } from "../core/trailing.ts";
 import type { HttpTarget } from "./http.ts";
 import { HTTP_KINDS, isHttpKind, PROFILES, type HttpKind } from "./profiles.ts";
 
@@ -61,8 +62,8 @@ function placeOf(
   const port = kind === undefined ? undefined : PROFILES[kind].port;
   const explicit = /^https?:\/\/(?:[^/]*@)?[^/@]*:\d+(?:\/|$)/i.test(text);
   if (port !== undefined && url.protocol === "http:" && !explicit) url.port = String(port);
-  const path = url.pathname.replace(/\/+$/, "");
-  const prefix = path.replace(/\/v1$/, "").replace(/\/+$/, "");
+  const path = withoutTrailing(url.pathname, "/");
+  const prefix = withoutTrailing(path.replace(/\/v1$/, ""), "/");
   return { origin: url.origin, prefix, url: url.origin + prefix };
 }
 

@@ -1,4 +1,5 @@
 import { Fault } from "../core/fault.ts";
+import { Gatherer } from "../wire/lines.ts";
 import type { Brake, Pulse } from "./backend.ts";
 
 export type ReplyHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -101,25 +102,25 @@ export class WholeReceiver implements Receiver {
   }
 }
 
+/** Small pieces are joined as they come: a Buffer of one byte takes a hundred times its size. */
 class BoundedBody {
   readonly #limit: number;
-  readonly #chunks: Buffer[] = [];
-  #length = 0;
+  readonly #gathered: Gatherer;
 
   constructor(limit: number) {
     this.#limit = limit;
+    this.#gathered = new Gatherer(limit);
   }
 
   /** False when the limit is passed; the chunk is then left out. */
   add(chunk: Buffer): boolean {
-    if (this.#length + chunk.length > this.#limit) return false;
-    this.#length += chunk.length;
-    this.#chunks.push(chunk);
+    if (this.#gathered.length + chunk.length > this.#limit) return false;
+    this.#gathered.add(chunk);
     return true;
   }
 
   bytes(): Buffer {
-    return Buffer.concat(this.#chunks, this.#length);
+    return this.#gathered.peek();
   }
 }
 

@@ -1,4 +1,5 @@
 import type { TaskSummary } from "../core/summary.ts";
+import { greatest } from "../core/long-lists.ts";
 import type { OpenTask, QueuedEntry, ReplyState } from "../redis/open-task.ts";
 import { duration } from "./duration.ts";
 import { printable } from "./printable.ts";
@@ -101,7 +102,7 @@ function since(ms: number): string {
 
 function render(title: string, facts: readonly Line[], times: readonly Line[]): string {
   const about = facts.map(([name, value]) => `  ${name.padEnd(12)} ${value}`);
-  const width = Math.max(...times.map(([at]) => at.length));
+  const width = Math.max(0, greatest(times.map(([at]) => at.length)));
   const story = times.map(([at, what]) => `  ${at.padEnd(width)}  ${what}`);
   return `${[title, ...about, ...(about.length > 0 ? [""] : []), ...story].join("\n")}\n`;
 }

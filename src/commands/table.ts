@@ -1,3 +1,4 @@
+import { greatest } from "../core/long-lists.ts";
 type Cell = string | number;
 
 /** A titled table of aligned columns: numbers to the right, text to the left. */
@@ -8,7 +9,7 @@ export function renderTable(
 ): string {
   if (rows.length === 0) return `${title}: none\n`;
   const widths = head.map((name, column) =>
-    Math.max(name.length, ...rows.map((row) => String(row[column] ?? "").length)),
+    Math.max(name.length, greatest(rows.map((row) => String(row[column] ?? "").length))),
   );
   const line = (cells: readonly Cell[]): string =>
     `  ${cells.map((cell, column) => pad(cell, widths[column] ?? 0)).join("  ")}`.trimEnd();

@@ -1,5 +1,6 @@
 import type { BackendView, FleetView, ModelView, NodeView } from "../core/fleet-view.ts";
 import type { FaultsView } from "../core/recent-faults.ts";
+import { greatest } from "../core/long-lists.ts";
 import type { HeldTask } from "../redis/open-task.ts";
 import { duration } from "./duration.ts";
 import { renderTable } from "./table.ts";
@@ -83,7 +84,7 @@ function rate(tokens: number): string {
 
 function sparkline(rates: readonly number[]): string {
   const shown = rates.slice(-MOST_RATES);
-  const most = Math.max(...shown, 1);
+  const most = greatest([...shown, 1]);
   return shown.map((value) => BARS[Math.round((value / most) * (BARS.length - 1))] ?? "").join("");
 }
 

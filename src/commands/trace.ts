@@ -1,5 +1,6 @@
 import type { Settings } from "../config/settings.ts";
 import type { TaskSummary } from "../core/summary.ts";
+import { append } from "../core/long-lists.ts";
 import type { Connection } from "../redis/connection.ts";
 import { Keys } from "../redis/keys.ts";
 import { findOpenTask } from "../redis/open-task.ts";
@@ -51,8 +52,11 @@ async function findEnded(connection: Connection, keys: Keys, id: string): Promis
     const range = before === undefined ? { count: PAGE } : { before, count: PAGE };
     const entries = await latestSummaries(connection, keys, range);
     const matches = entries.filter(({ summary }) => summary.task === id || summary.request === id);
-    found.unshift(...matches.map(({ summary }) => summary).toReversed());
+    append(
+      found,
+      matches.map(({ summary }) => summary),
+    );
     before = entries.at(-1)?.id;
-    if (before === undefined || found.length >= MOST_TOLD) return found.slice(-MOST_TOLD);
+    if (before === undefined || found.length >= MOST_TOLD) return found.slice(0, MOST_TOLD).toReversed();
   }
 }

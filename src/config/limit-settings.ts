@@ -8,6 +8,7 @@ export interface LimitSettings {
   readonly maxOpen: number;
   readonly maxBodiesBytes: number;
   readonly maxHeadBytes: number;
+  readonly maxConnections: number;
   readonly slowClientMs: number;
 }
 
@@ -71,6 +72,15 @@ export const LIMIT_SETTINGS: { readonly [Name in keyof LimitSettings]: Setting }
     max: 1_048_576,
     unit: "bytes",
     doc: "Largest head of a request taken, its request line and headers; larger ones get 431.",
+  },
+  maxConnections: {
+    env: "SGNET_MAX_CONNECTIONS",
+    flag: "max-connections",
+    type: "number",
+    default: 25_000,
+    min: 16,
+    max: 10_000_000,
+    doc: "Connections of clients that one gateway process serves at a time; requests on more get 503, and far more are cut.",
   },
   slowClientMs: {
     env: "SGNET_SLOW_CLIENT_MS",

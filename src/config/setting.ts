@@ -14,7 +14,7 @@ export interface TextSetting extends SettingBase {
   readonly default: string;
   readonly choices?: readonly string[];
   /** What a value other than the default must look like; `says` completes "must be …". */
-  readonly form?: { readonly pattern: RegExp; readonly says: string };
+  readonly form?: { readonly pattern: Pick<RegExp, "test">; readonly says: string };
 }
 
 export interface NumberSetting extends SettingBase {

@@ -16,7 +16,7 @@ export const TRACING_SETTINGS: { readonly [Name in keyof TracingSettings]: Setti
     flag: "otlp-endpoint",
     type: "text",
     default: "",
-    form: { pattern: /^https?:\/\/[^\s/]+\S*$/, says: "a URL that begins with http:// or https://" },
+    form: { pattern: /^https?:\/\/[^\s/]\S*$/, says: "a URL that begins with http:// or https://" },
     doc: "OpenTelemetry collector that takes spans, OTLP over HTTP as JSON, e.g. http://127.0.0.1:4318; /v1/traces is added; empty: no spans.",
   },
   otlpHeaders: {

@@ -24,14 +24,11 @@ export interface PhaseLimits {
   readonly idleMs: number;
 }
 
-const ITEM = String.raw`(?:total=[1-9]\d{0,8}|(?:queue|connect|first-token|idle)=\d{1,9})`;
-const LIST = String.raw`${ITEM}(?:\s*,\s*${ITEM})*`;
-const ENTRY = String.raw`[^\s;,=]+\s+${LIST}`;
+/** One timeout: 0 in a phase means as long as the others allow, in all it would mean for ever. */
+const ITEM = /^(?:total=[1-9]\d{0,8}|(?:queue|connect|first-token|idle)=\d{1,9})$/;
 
-const TIMEOUTS = new RegExp(`^${LIST}$`);
-
-/** What {@link parseModelTimeouts} reads. */
-export const MODEL_TIMEOUTS: RegExp = new RegExp(String.raw`^${ENTRY}(?:\s*;\s*${ENTRY})*$`);
+/** A model's name, with blanks before what is set for it. */
+const MODEL_AND_LIST = /^([^\s;,=]+)\s(.*)$/s;
 
 const PHASES: Readonly<Record<string, keyof Timeouts>> = {
   queue: "queue",
@@ -43,7 +40,17 @@ const PHASES: Readonly<Record<string, keyof Timeouts>> = {
 
 /** Reads `first-token=60000, idle=5000` (ms); undefined when it is anything else. Of a phase given twice the last counts. */
 export function parseTimeouts(text: string): Partial<Timeouts> | undefined {
-  return TIMEOUTS.test(text) ? readList(text) : undefined;
+  return isList(text) ? readList(text) : undefined;
+}
+
+/** What {@link parseModelTimeouts} reads, as a setting's form. */
+export const MODEL_TIMEOUTS: { readonly test: (text: string) => boolean } = {
+  test: (text) => text.split(";").every((entry) => isList(MODEL_AND_LIST.exec(entry.trim())?.[2] ?? "")),
+};
+
+/** Item by item: one expression for the whole list would be tried at each of its blanks. */
+function isList(text: string): boolean {
+  return text.split(",").every((item) => ITEM.test(item.trim()));
 }
 
 /**

@@ -7,7 +7,7 @@ import type { LetterName } from "../redis/dead-letters.ts";
 import type { Keys } from "../redis/keys.ts";
 import { factsOf } from "../redis/letter-facts.ts";
 import type { LetterFacts } from "../redis/letter-facts.ts";
-import { readBody } from "./body.ts";
+import { readShortBody } from "./body.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { sendPathFault } from "./fault-reply.ts";
 import type { Handler, Headers, HttpReply, HttpRequest, Route } from "./http.ts";
@@ -26,6 +26,9 @@ export interface AdminHost {
 
 /** One act: what it answers is sent as JSON, what it throws in Ollama's form. */
 type Act = (host: AdminHost, asked: JsonObject, reply: HttpReply) => Promise<object>;
+
+/** Largest body: a name or two. */
+const MOST_BYTES = 64 * 1024;
 
 /** Letters listed at most, of each model and in all. */
 const MOST_LISTED = 100;
@@ -48,7 +51,9 @@ const ACTS: Readonly<Record<string, Act>> = {
  */
 export function adminRoutes(host: AdminHost): readonly Route[] {
   const acts = Object.entries(ACTS).map(([path, act]): Route => {
-    const handler = guarded(host, (request, reply) => act(host, readBody(request.body).value, reply));
+    const handler = guarded(host, (request, reply) =>
+      act(host, readShortBody(request.body, MOST_BYTES).value, reply),
+    );
     return { method: "POST", path, handler };
   });
   return [{ method: "GET", path: "/admin/dead", handler: guarded(host, () => list(host)) }, ...acts];

@@ -1,6 +1,7 @@
 import type { WorkerAnnouncement } from "../core/fleet.ts";
 import { modelKey } from "../core/model.ts";
 import type { ModelCard } from "../core/model.ts";
+import { greatest } from "../core/long-lists.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { ANNOUNCE_MS, listWorkers, rememberedModels } from "../redis/registry.ts";
@@ -145,5 +146,8 @@ export class Catalogue {
 /** One card for all that a model has: what the first tells, and the date of the newest. */
 function merged([first, ...others]: readonly ModelCard[]): ModelCard | undefined {
   if (first === undefined || others.length === 0) return first;
-  return { ...first, modifiedAt: Math.max(first.modifiedAt, ...others.map((card) => card.modifiedAt)) };
+  return {
+    ...first,
+    modifiedAt: Math.max(first.modifiedAt, greatest(others.map((card) => card.modifiedAt))),
+  };
 }

@@ -138,9 +138,10 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     share: sharePort,
     maxBodyBytes: settings.maxBodyBytes,
     routes,
-    fallback: buildFallback(routes),
+    ...buildFallback(routes),
     ...turnAway({ settings, log, metrics, keyring }),
   });
+  metrics.observe("connections", "Connections of clients", () => server.connections());
   const gateway = { tag, version, port: server.port, listen: settings.host };
   const presence = startPresence({ ...parts, gateway, board, observatory });
   log.info("gateway is ready", { host: settings.host, port: server.port, tag });
@@ -191,14 +192,19 @@ function turnAway(parts: {
   log: Log;
   metrics: GatewayMetrics;
   keyring: Keyring;
-}): Pick<HttpOptions, "tooLarge" | "malformed" | "bodies" | "guard"> {
+}): Pick<HttpOptions, "tooLarge" | "malformed" | "prefaced" | "crumbs" | "bodies" | "connections" | "guard"> {
   const { settings, log, metrics, keyring } = parts;
   const onRefused = turnedAwayTo({ log, metrics });
-  const { tooLarge, malformed, noRoom } = buildRefusals(settings.maxBodyBytes, onRefused);
+  const { noRoom, noConnections, ...refusals } = buildRefusals(settings.maxBodyBytes, onRefused);
   const allowance = new Allowance(settings.maxBodiesBytes, systemAmbient.mono);
   metrics.observe("request_bodies_bytes", "Bytes of request bodies held in memory", () => allowance.used);
   const guard = guardOf(settings, keyring, onRefused);
-  return { tooLarge, malformed, bodies: { allowance, noRoom }, guard };
+  const connections = {
+    most: settings.maxConnections,
+    noRoom: noConnections,
+    onCut: () => metrics.rejected("none", "overloaded"),
+  };
+  return { ...refusals, bodies: { allowance, noRoom }, connections, guard };
 }
 
 function guardOf(settings: Settings, keyring: Keyring, onRefused: OnTurnedAway): Guard {

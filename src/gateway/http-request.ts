@@ -108,6 +108,14 @@ export interface Head {
   readonly length: BodyLength | undefined;
 }
 
+/**
+ * True for a connection that began with a PROXY protocol preface (version 2). The native parser takes one from anybody,
+ * before any request, as the word for where a client is. Asking takes 0.2 µs.
+ */
+export function hasPreface(res: NativeResponse): boolean {
+  return res.getProxiedRemoteAddress().byteLength > 0;
+}
+
 /** All in one pass, as the length needs one: to ask for ten headers by name beside it took half a microsecond more. */
 export function readHead(req: NativeRequest): Head {
   const found: Partial<Record<keyof RequestHeaders, string>> = {};
@@ -134,68 +142,4 @@ function bodyLength(told: readonly (readonly [name: string, value: string])[]): 
   if (!DIGITS.test(length)) return undefined;
   const bytes = Number(length);
   return bytes === 0 ? NO_BODY : { present: true, bytes };
-}
-
-/** Why a body is not handed over. */
-export type BodyRefusal = "too-large" | "no-room";
-
-export interface CollectOptions {
-  readonly maxBytes: number;
-  /** Asked about each piece; false when there is no room for it. */
-  readonly takes: (bytes: number) => boolean;
-  readonly done: (body: Buffer | BodyRefusal) => void;
-}
-
-/**
- * Collects a body and hands it over once, in a buffer of its own: the native memory of a chunk is gone when its
- * callback returns. Hands over why not instead, once, as soon as it is known.
- */
-export function collectBody(
-  res: NativeResponse,
-  length: number | undefined,
-  { maxBytes, takes, done }: CollectOptions,
-): void {
-  let gathered: Gathered | undefined;
-  let over = false;
-  const refuse = (why: BodyRefusal): void => {
-    over = true;
-    gathered = undefined;
-    done(why);
-  };
-  res.onData((chunk, isLast) => {
-    if (over) return;
-    const bytes = new Uint8Array(chunk);
-    if ((gathered?.size ?? 0) + bytes.length > maxBytes) {
-      refuse("too-large");
-    } else if (!takes(bytes.length)) {
-      refuse("no-room");
-    } else if (isLast && gathered === undefined) {
-      done(Buffer.from(bytes));
-    } else {
-      gathered ??= new Gathered(length);
-      gathered.add(bytes);
-      if (isLast) done(gathered.take());
-    }
-  });
-}
-
-/** Chunks of one body: copied once into their final place when the length was told, else joined at the end. */
-class Gathered {
-  size = 0;
-  readonly #whole: Buffer | undefined;
-  readonly #pieces: Buffer[] = [];
-
-  constructor(length: number | undefined) {
-    this.#whole = length === undefined ? undefined : Buffer.allocUnsafeSlow(length);
-  }
-
-  add(bytes: Uint8Array): void {
-    if (this.#whole === undefined) this.#pieces.push(Buffer.from(bytes));
-    else this.#whole.set(bytes, this.size);
-    this.size += bytes.length;
-  }
-
-  take(): Buffer {
-    return this.#whole ?? Buffer.concat(this.#pieces, this.size);
-  }
 }

@@ -8,8 +8,10 @@ import { createServer } from "node:net";
 
 import { Fault } from "../core/fault.ts";
 import type { Allowance } from "./allowance.ts";
+import { type BodyRefusal, collectBody } from "./body-collector.ts";
+import { Connections } from "./connections.ts";
 import { type HttpReply, UwsReply } from "./http-reply.ts";
-import { type BodyLength, collectBody, type HttpRequest, readHead, UwsRequest } from "./http-request.ts";
+import { type BodyLength, hasPreface, type HttpRequest, readHead, UwsRequest } from "./http-request.ts";
 import { Tails } from "./tails.ts";
 import type { NativeApp, NativeListener, NativeRequest, NativeResponse, UwsModule } from "./uws.ts";
 
@@ -17,7 +19,7 @@ export type { Headers, HttpReply } from "./http-reply.ts";
 export type { HttpRequest, RequestHeaders } from "./http-request.ts";
 
 /**
- * Called once per request, when the body is whole. It must not throw, and must see to it that every reply is ended or
+ * Called once per request, when the body is whole; where none is read, at once. It must not throw, and must see to it that every reply is ended or
  * destroyed at some time: nothing here waits with a clock.
  */
 export type Handler = (request: HttpRequest, reply: HttpReply) => void;
@@ -48,10 +50,16 @@ export interface HttpOptions {
   readonly routes: readonly Route[];
   /** Answers every other method and path. */
   readonly fallback: Handler;
+  /** Whether the fallback reads the body of a request; when absent, of each. */
+  readonly fallbackReads?: (request: HttpRequest) => boolean;
   /** Answers, in the place of its handler, a request whose body is larger; it sees an empty body. */
   readonly tooLarge: Handler;
   /** Answers a request whose body may end at several places; it sees an empty body. The connection is closed. */
   readonly malformed: Handler;
+  /** Answers a request behind a PROXY protocol preface; `malformed` does when absent. The connection is closed. */
+  readonly prefaced?: Handler;
+  /** Answers a request whose body comes in too many small pieces; `malformed` does when absent. */
+  readonly crumbs?: Handler;
   /** Lets everything in when absent. */
   readonly guard?: Guard;
   /** Bounds the bodies of all requests that arrive or wait for their reply; without it they are not. */
@@ -60,11 +68,21 @@ export interface HttpOptions {
     /** Answers, in the place of its handler, a request whose body has no room; it sees an empty body. */
     readonly noRoom: (retryAfterSeconds: number) => Handler;
   };
+  /** Bounds the connections that are open; without it they are not. */
+  readonly connections?: {
+    readonly most: number;
+    /** Answers requests on connections beyond that number, which are closed then. */
+    readonly noRoom: Handler;
+    /** Told of each connection that is cut without an answer. */
+    readonly onCut: () => void;
+  };
 }
 
 export interface HttpServer {
   /** The port it listens on. */
   readonly port: number;
+  /** Connections that are open; 0 where they are not bounded. */
+  readonly connections: () => number;
   /** Takes no more connections; open requests go on, and each connection closes after its reply. */
   stopListening(): void;
   /** Resolves when answers in one piece have left whole, or after `limitMs`. */
@@ -116,23 +134,38 @@ type Listen = (
   callback: (socket: NativeListener | false) => void,
 ) => void;
 
+/** What answers a request, and whether it reads the body. */
+interface Target {
+  readonly handler: Handler;
+  readonly reads: (request: HttpRequest) => boolean;
+}
+
+/** What is only looked at has no body that anyone reads, whatever is sent. */
+export function readsBody(method: string): boolean {
+  return method !== "GET" && method !== "HEAD" && method !== "OPTIONS";
+}
+
 class FrontEnd {
   readonly #options: HttpOptions;
   readonly #app: NativeApp;
   #isStopping = false;
   readonly #tails: Tails = new Tails();
+  readonly #connections: Connections | undefined;
   /** Requests with large bodies whose turn has not come. */
   #large: (() => void)[] = [];
 
   constructor(options: HttpOptions) {
     this.#options = options;
     this.#app = options.uws.App();
+    const { connections, fallback, fallbackReads = () => true } = options;
+    this.#connections = connections === undefined ? undefined : new Connections(this.#app, connections);
     for (const { method, path, handler } of options.routes) {
-      this.#app[VERBS[method]](path, (res, req) => this.#receive(method, { res, req }, handler));
+      const reads = readsBody(method);
+      const target: Target = { handler, reads: () => reads };
+      this.#app[VERBS[method]](path, (res, req) => this.#receive(method, { res, req }, target));
     }
-    this.#app.any("/*", (res, req) =>
-      this.#receive(req.getCaseSensitiveMethod(), { res, req }, options.fallback),
-    );
+    const target: Target = { handler: fallback, reads: fallbackReads };
+    this.#app.any("/*", (res, req) => this.#receive(req.getCaseSensitiveMethod(), { res, req }, target));
   }
 
   listen(): Promise<NativeListener | false> {
@@ -154,11 +187,11 @@ class FrontEnd {
       this.#app.close();
     };
     const flushed = async (limitMs: number): Promise<void> => this.#tails.none(limitMs);
-    return { port: uws.us_socket_local_port(socket), stopListening, flushed, close };
+    const connections = (): number => this.#connections?.open ?? 0;
+    return { port: uws.us_socket_local_port(socket), connections, stopListening, flushed, close };
   }
 
-  #receive(method: string, native: { req: NativeRequest; res: NativeResponse }, handler: Handler): void {
-    const { maxBodyBytes, tooLarge } = this.#options;
+  #receive(method: string, native: { req: NativeRequest; res: NativeResponse }, target: Target): void {
     const { headers, length } = readHead(native.req);
     const reply = new UwsReply(native.res, {
       headOnly: method === "HEAD",
@@ -166,16 +199,30 @@ class FrontEnd {
       tails: this.#tails,
     });
     const request = new UwsRequest(method, { req: native.req, res: native.res, headers }, () => reply.open);
-    if (length === undefined) {
-      answerAlone({ request, reply }, this.#options.malformed);
-      return;
-    }
+    const { malformed, prefaced = malformed, connections } = this.#options;
+    if (length === undefined) answerAlone({ request, reply }, malformed);
+    else if (hasPreface(native.res)) answerAlone({ request, reply }, prefaced);
+    else if (connections !== undefined && this.#connections?.full === true) {
+      reply.closeAfter();
+      this.#answerUnread(length, { request, reply }, connections.noRoom);
+    } else this.#admit(length, { request, reply }, target);
+  }
+
+  /** Nothing of a body is collected before it is known that the client may send one, and that its path reads it. */
+  #admit(
+    length: BodyLength,
+    { request, reply }: { request: UwsRequest; reply: UwsReply },
+    { handler, reads }: Target,
+  ): void {
+    const { maxBodyBytes, tooLarge } = this.#options;
     const turnedAway = this.#options.guard?.(request, reply);
     if (turnedAway !== undefined) {
       this.#answerUnread(length, { request, reply }, turnedAway);
     } else if (!length.present) {
-      if (method === "POST" || method === "PUT") answerAlone({ request, reply }, handler);
+      if (request.method === "POST" || request.method === "PUT") answerAlone({ request, reply }, handler);
       else handler(request, reply);
+    } else if (!reads(request)) {
+      this.#answerUnread(length, { request, reply }, handler);
     } else if (length.bytes !== undefined && length.bytes > maxBodyBytes) {
       this.#answerUnread(length, { request, reply }, tooLarge);
     } else if (!this.#fits(length.bytes ?? 0)) {
@@ -190,9 +237,9 @@ class FrontEnd {
     { request, reply }: { request: UwsRequest; reply: UwsReply },
     handler: Handler,
   ): void {
-    const { maxBodyBytes: maxBytes, tooLarge } = this.#options;
-    collectBody(reply.native, length.bytes, {
-      maxBytes,
+    collectBody(reply.native, {
+      length: length.bytes,
+      maxBytes: this.#options.maxBodyBytes,
       // Counted as it comes, not as it was told: else sixteen clients that tell 64 MiB and send none shut out all others.
       takes: (bytes) => this.#hold(reply, bytes),
       done: (body) => {
@@ -203,9 +250,15 @@ class FrontEnd {
           else hand(request, reply);
           return;
         }
-        answerAlone({ request, reply }, body === "too-large" ? tooLarge : this.#noRoom(LARGE_BYTES));
+        answerAlone({ request, reply }, this.#refusal(body));
       },
     });
+  }
+
+  #refusal(why: BodyRefusal): Handler {
+    const { tooLarge, malformed, crumbs = malformed } = this.#options;
+    if (why === "no-room") return this.#noRoom(LARGE_BYTES);
+    return why === "crumbs" ? crumbs : tooLarge;
   }
 
   /** False when there is no room for so many bytes more. */

@@ -1,14 +1,14 @@
-import { toFault } from "../core/fault.ts";
-import type { Fault } from "../core/fault.ts";
+import { Fault, toFault } from "../core/fault.ts";
 import type { Endpoint, Task } from "../core/task.ts";
 import type { Timeouts } from "../core/timeouts.ts";
 import { cleanTraceparent } from "../core/trace.ts";
-import { serverEndpoint } from "../protocols/catalogue.ts";
 import { modelNotFound } from "../protocols/ollama/faults.ts";
 import type { Opening } from "../protocols/protocol.ts";
-import { readBody } from "./body.ts";
 import { sendFault } from "./fault-reply.ts";
 import type { HttpReply, HttpRequest } from "./http.ts";
+import { LARGE_BODY_BYTES } from "./large-bodies.ts";
+import { openBody } from "./opened-body.ts";
+import type { OpenedBody } from "./opened-body.ts";
 import { cleanRequestId } from "./request-id.ts";
 import { limitsFrom } from "./timeout-policy.ts";
 
@@ -37,6 +37,8 @@ export interface IntakeHost {
   timeoutsOf(model: string, header: string): Timeouts;
   /** A fault when no task can be taken now (Redis down, draining), else undefined. */
   unready(): Fault | undefined;
+  /** As {@link openBody}, by a thread that owns the body from now on; stops caring when it is wanted no longer. */
+  openLarge(endpoint: Endpoint, body: Buffer, isWanted: () => boolean): Promise<OpenedBody>;
   /** The queue for a model name, or undefined when nobody serves it. */
   findModel(name: string): string | undefined;
   /** Throws `overloaded` or `queue_full` when one more task with a body of so many bytes is too much. */
@@ -45,7 +47,22 @@ export interface IntakeHost {
   rejected(refusal: Refusal): void;
 }
 
-/** Turns a request into a task, or answers it with the fault of its dialect. Everything is checked here, once. */
+/** A request that is on its way to become a task. */
+interface Arrival {
+  readonly host: IntakeHost;
+  readonly endpoint: Endpoint;
+  readonly id: string;
+  readonly requestId: string;
+  readonly trace: string;
+  /** The header. */
+  readonly timeouts: string;
+  readonly reply: HttpReply;
+}
+
+/**
+ * Turns a request into a task, or answers it with the fault of its dialect. Everything is checked here, once: small bodies
+ * at once, large ones by a thread.
+ */
 export function takeRequest(
   host: IntakeHost,
   endpoint: Endpoint,
@@ -53,26 +70,49 @@ export function takeRequest(
   reply: HttpReply,
 ): void {
   const id = host.newTaskId();
-  const requestId = cleanRequestId(request.headers.requestId) ?? id;
-  const trace = cleanTraceparent(request.headers.traceparent);
-  let named = "";
+  const { headers, body } = request;
+  const requestId = cleanRequestId(headers.requestId) ?? id;
+  const trace = cleanTraceparent(headers.traceparent);
+  const arrival = { host, endpoint, id, requestId, trace, timeouts: headers.timeouts, reply };
   try {
     const unready = host.unready();
     if (unready !== undefined) throw unready;
-    const { value, bytes } = readBody(request.body);
-    const opening = serverEndpoint(endpoint).open(value);
-    named = opening.model;
+    if (body.length > LARGE_BODY_BYTES) void takeLarge(arrival, body);
+    else enter(arrival, openBody(endpoint, body));
+  } catch (error) {
+    refuse(arrival, toFault(error));
+  }
+}
+
+async function takeLarge(arrival: Arrival, body: Buffer): Promise<void> {
+  const { host, endpoint, reply } = arrival;
+  try {
+    const opened = await host.openLarge(endpoint, body, () => !reply.aborted);
+    if (reply.aborted) throw new Fault("cancelled", "the client has gone");
+    enter(arrival, opened);
+  } catch (error) {
+    refuse(arrival, toFault(error));
+  }
+}
+
+function enter(arrival: Arrival, { bytes, ...opening }: OpenedBody): void {
+  const { host, endpoint, id, requestId, trace, reply } = arrival;
+  try {
     const model = knownModel(host, endpoint, opening);
     host.admit(model, bytes.length);
-    const timeouts = host.timeoutsOf(model, request.headers.timeouts);
+    const timeouts = host.timeoutsOf(model, arrival.timeouts);
     const asked = { id, endpoint, requestId, opening, timeouts, body: bytes };
     host.accept(toTask(host.now(), asked, trace), model, reply);
   } catch (error) {
-    const fault = toFault(error);
-    const model = named.slice(0, MOST_NAMED);
-    host.rejected({ task: id, request: requestId, trace, endpoint, model, at: host.now(), fault });
-    sendFault(reply, fault, { endpoint, requestId });
+    refuse(arrival, toFault(error), opening.model);
   }
+}
+
+/** @param named as the client wrote it; empty when the body could not be read */
+function refuse({ host, endpoint, id, requestId, trace, reply }: Arrival, fault: Fault, named = ""): void {
+  const model = named.slice(0, MOST_NAMED);
+  host.rejected({ task: id, request: requestId, trace, endpoint, model, at: host.now(), fault });
+  sendFault(reply, fault, { endpoint, requestId });
 }
 
 interface Asked {

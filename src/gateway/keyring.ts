@@ -37,11 +37,21 @@ function digests(list: string): Buffer[] {
 }
 
 function holds(known: readonly Buffer[], { authorization, apiKey }: Credentials): boolean {
-  const bearer = /^bearer\s+(.*)$/i.exec(authorization)?.[1] ?? "";
-  const given = [bearer, apiKey].filter((key) => key !== "").map((key) => digestOf(key.trim()));
+  const given = [bearerKey(authorization), apiKey]
+    .filter((key) => key !== "")
+    .map((key) => digestOf(key.trim()));
   // Every pair is compared: the time tells nothing about which key was nearly right.
   const equal = given.flatMap((digest) => known.map((key) => timingSafeEqual(key, digest)));
   return equal.includes(true);
+}
+
+const SCHEME = "bearer";
+
+/** The key of an `Authorization` header, perhaps with blanks around it; empty when it is of another scheme. */
+function bearerKey(authorization: string): string {
+  if (authorization.slice(0, SCHEME.length).toLowerCase() !== SCHEME) return "";
+  const rest = authorization.slice(SCHEME.length);
+  return /^\s/.test(rest) ? rest : "";
 }
 
 function digestOf(key: string): Buffer {

@@ -1,11 +1,12 @@
 import { ERRANDS } from "../core/errand.ts";
 import { Fault, toFault } from "../core/fault.ts";
 import { modelKey } from "../core/model.ts";
+import { greatest } from "../core/long-lists.ts";
 import { psBody, STATUS_BODY } from "../protocols/listings.ts";
 import { notManaged, readDigest, readOrder, shownTo } from "../protocols/ollama/management.ts";
 import type { ModelErrand } from "../protocols/ollama/management.ts";
 import { errorOf } from "../protocols/ollama/progress.ts";
-import { readBody } from "./body.ts";
+import { readShortBody } from "./body.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { nameOf, serversOf } from "./errands.ts";
 import type { ErrandOrder, Errands, SentErrand, Server } from "./errands.ts";
@@ -24,6 +25,10 @@ export interface ManagementHost {
   /** Why requests cannot be served now; undefined when they can. */
   unready(): Fault | undefined;
 }
+
+/** Largest question about a model; largest order: a model that is created may come with texts. */
+const MOST_ASKED_BYTES = 64 * 1024;
+const MOST_ORDER_BYTES = 4 * 1024 * 1024;
 
 const NATIVE_JSON: Headers = [["content-type", "application/json; charset=utf-8"]];
 
@@ -84,7 +89,7 @@ const ORDERS: readonly Order[] = [
 async function show(host: ManagementHost, request: HttpRequest, reply: HttpReply): Promise<void> {
   try {
     throwIfUnready(host);
-    const { value } = readBody(request.body);
+    const { value } = readShortBody(request.body, MOST_ASKED_BYTES);
     const { model } = readOrder("ollama-show", value);
     const { status, contentType, body } = await host.show.answer(model, value);
     const shown = status === 200 ? shownTo(request.headers.userAgent, model, body) : body;
@@ -118,7 +123,7 @@ function throwIfUnready(host: ManagementHost): void {
 }
 
 function give(host: ManagementHost, errand: Order, { request, reply }: Asked): void {
-  const { value, bytes } = readBody(request.body);
+  const { value, bytes } = readShortBody(request.body, MOST_ORDER_BYTES);
   const { model, stream } = readOrder(errand, value);
   const servers = chooseServers(serversOf(host.catalogue.workers), errand, model);
   if (!ERRANDS[errand].stream) {
@@ -177,7 +182,7 @@ async function sendMerged(
   const server = servers[failed];
   if (answer === undefined || server === undefined) {
     // 201 says that a server had to make something.
-    reply.send(Math.max(...answers.map(({ status }) => status)), plainIdHeaders(request), "");
+    reply.send(greatest(answers.map(({ status }) => status)), plainIdHeaders(request), "");
     return;
   }
   const text = errorOf(answer.body.toString());

@@ -1,4 +1,6 @@
 import { BlockList, isIP } from "node:net";
+import { originTest } from "./origin-pattern.ts";
+import type { OriginTest } from "./origin-pattern.ts";
 
 /**
  * Which web pages may use this gateway from a browser, and by which names it may be called. The rules are Ollama's
@@ -29,7 +31,7 @@ export interface OriginOptions {
 
 /** Judges the Origin and Host headers of requests. */
 export class OriginPolicy {
-  readonly #allowed: RegExp;
+  readonly #allowed: readonly OriginTest[];
   readonly #judgesHosts: boolean;
   readonly #own: ReadonlySet<string>;
 
@@ -38,14 +40,15 @@ export class OriginPolicy {
       .split(",")
       .map((origin) => origin.trim().toLowerCase())
       .filter((origin) => origin !== "");
-    this.#allowed = listed.includes("*") ? /^/ : patternOf([...LOCAL_ORIGINS, ...listed]);
+    this.#allowed = listed.includes("*") ? [() => true] : [...LOCAL_ORIGINS, ...listed].map(originTest);
     this.#judgesHosts = isLoopback(listen);
     this.#own = new Set(own.map((name) => name.toLowerCase()));
   }
 
   /** False for the origin of a page that may not use this gateway; `null`, as sandboxed pages send it, is one. */
   allowsOrigin(origin: string): boolean {
-    return this.#allowed.test(origin.toLowerCase());
+    const asked = origin.toLowerCase();
+    return this.#allowed.some((isMeant) => isMeant(asked));
   }
 
   /**
@@ -63,15 +66,6 @@ export class OriginPolicy {
 /** True when the page comes from this very server: not a request across origins. */
 export function isSameOrigin(origin: string, host: string): boolean {
   return origin === `http://${host}` || origin === `https://${host}`;
-}
-
-function patternOf(origins: readonly string[]): RegExp {
-  const parts = origins.map((origin) => origin.split("*").map(quoted).join("[^/]*"));
-  return new RegExp(`^(?:${parts.join("|")})$`);
-}
-
-function quoted(text: string): string {
-  return text.replace(/[^\w]/g, "\\$&");
 }
 
 /** A Host header without its port, brackets and last dot. */

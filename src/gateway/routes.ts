@@ -5,6 +5,7 @@ import { TASK_ROUTES } from "../protocols/catalogue.ts";
 import { modelBody, modelsBody, tagsBody, versionBody } from "../protocols/listings.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { faultHeaders, sendPathFault, sendUnknownPath } from "./fault-reply.ts";
+import { readsBody } from "./http.ts";
 import type { Handler, Headers, HttpOptions, HttpReply, HttpRequest, Route } from "./http.ts";
 import { plainIdHeaders } from "./request-id.ts";
 import type { OnTurnedAway } from "./turned-away.ts";
@@ -133,33 +134,51 @@ async function sendMetrics(
   }
 }
 
+/** What answers the paths and methods that no route has, and whether it reads their bodies. */
+export interface Fallback {
+  readonly fallback: Handler;
+  readonly fallbackReads: (request: HttpRequest) => boolean;
+}
+
 /**
  * Answers every path and method no route has: a path with a slash too many as the path itself, a known path with 405
  * and the methods that would do, else 404.
  */
-export function buildFallback(routes: readonly Route[]): Handler {
+export function buildFallback(routes: readonly Route[]): Fallback {
   const exact = new Map<string, Route[]>();
   for (const route of routes) exact.set(route.path, [...(exact.get(route.path) ?? []), route]);
   const patterns = [...exact].filter(([path]) => path.endsWith("/*"));
   const find = (path: string): readonly Route[] | undefined =>
     exact.get(path) ?? patterns.find(([pattern]) => path.startsWith(pattern.slice(0, -1)))?.[1];
-  return (request, reply) => {
-    const found = find(request.path.replace(/(?<=.)\/$/, ""));
-    const route = found?.find(({ method }) => method === request.method);
-    if (route !== undefined) {
-      route.handler(request, reply);
-    } else if (found === undefined) {
-      sendUnknownPath(request, reply);
-    } else {
-      const fault = new Fault("method_not_allowed", "405 method not allowed");
-      sendPathFault(request, reply, fault, [["allow", found.map(({ method }) => method).join(", ")]]);
-    }
+  const allFor = ({ path }: HttpRequest): readonly Route[] | undefined => find(path.replace(/(?<=.)\/$/, ""));
+  const routeFor = (request: HttpRequest): Route | undefined =>
+    allFor(request)?.find(({ method }) => method === request.method);
+  return {
+    fallback: (request, reply) => {
+      const route = routeFor(request);
+      if (route === undefined) refuseMethod(allFor(request), request, reply);
+      else route.handler(request, reply);
+    },
+    fallbackReads: (request) => readsBody(request.method) && routeFor(request) !== undefined,
   };
 }
 
+/** @param found the routes of the path, for other methods */
+function refuseMethod(found: readonly Route[] | undefined, request: HttpRequest, reply: HttpReply): void {
+  if (found === undefined) {
+    sendUnknownPath(request, reply);
+    return;
+  }
+  const fault = new Fault("method_not_allowed", "405 method not allowed");
+  sendPathFault(request, reply, fault, [["allow", found.map(({ method }) => method).join(", ")]]);
+}
+
 /** What answers bodies that are not read, or have no room beside those that are held already. */
-export interface BodyRefusals extends Pick<HttpOptions, "tooLarge" | "malformed"> {
+export interface BodyRefusals extends Required<
+  Pick<HttpOptions, "tooLarge" | "malformed" | "prefaced" | "crumbs">
+> {
   readonly noRoom: (retryAfterSeconds: number) => Handler;
+  readonly noConnections: Handler;
 }
 
 /** @param maxBytes of a body */
@@ -176,6 +195,12 @@ export function buildRefusals(maxBytes: number, onRefused: OnTurnedAway): BodyRe
       "invalid_request",
       "the request must tell the length of its body once: as digits, or as chunked",
     ),
+    prefaced: refuse(
+      "invalid_request",
+      "the connection began with a PROXY protocol preface: this server takes none, send plain HTTP",
+    ),
+    crumbs: refuse("invalid_request", "the request body comes in too many small pieces: send larger chunks"),
+    noConnections: refuse("overloaded", "server busy, please try again.  maximum connections exceeded"),
     noRoom: (retryAfter) =>
       refuse("overloaded", "server busy, please try again.  maximum bytes of requests exceeded", {
         retryAfter,

@@ -21,6 +21,8 @@ import type { ExchangeHost, Outcome } from "./exchange.ts";
 import type { HttpReply, HttpRequest } from "./http.ts";
 import { takeRequest } from "./intake.ts";
 import type { IntakeHost, Refusal } from "./intake.ts";
+import { LargeBodies } from "./large-bodies.ts";
+import type { OpenedBody } from "./opened-body.ts";
 import { Opener } from "./opener.ts";
 import { Recovery } from "./recovery.ts";
 import { Replies } from "./replies.ts";
@@ -58,6 +60,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   readonly #queueWatch: QueueWatch;
   readonly #timeouts: TimeoutPolicy;
   readonly #admission: Admission;
+  readonly #largeBodies: LargeBodies;
   /** Whoever wants to know how a certain task ends. */
   readonly #watchers = new Map<string, (outcome: Outcome) => void>();
   #count = 0;
@@ -71,6 +74,11 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     const { mono } = systemAmbient;
     this.#options = options;
     this.#admission = new Admission(options.settings, mono);
+    this.#largeBodies = new LargeBodies({
+      onDied: (error) => {
+        log.error("the thread that reads large bodies died", { reason: error?.message ?? "it ended" });
+      },
+    });
     this.#replies = new Replies({
       connection,
       keys,
@@ -137,6 +145,11 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     return this.#replies.size;
   }
 
+  /** True when nobody waits for an answer, or for the reading of a body. */
+  get #isIdle(): boolean {
+    return this.open === 0 && this.#largeBodies.size === 0;
+  }
+
   /** The exchanges that are open now, in no order. */
   exchanges(): Exchange[] {
     return this.#replies.all();
@@ -150,6 +163,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     this.#replies.stop();
     this.#recovery.stop();
     this.#cleaner.stop();
+    this.#largeBodies.close();
   }
 
   /** A message of the gateway's channel. */
@@ -183,7 +197,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   /** Refuses new requests from now on; resolves when no task is open or after `limitMs`. */
   async drain(limitMs: number): Promise<void> {
     this.#draining = true;
-    if (this.open === 0) return;
+    if (this.#isIdle) return;
     this.#idle = new AbortController();
     await delay(limitMs, undefined, { signal: this.#idle.signal }).catch(() => undefined);
   }
@@ -206,6 +220,10 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     return this.#timeouts.of(model, header);
   }
 
+  async openLarge(endpoint: Endpoint, body: Buffer, isWanted: () => boolean): Promise<OpenedBody> {
+    return this.#largeBodies.open(endpoint, body, isWanted);
+  }
+
   findModel(name: string): string | undefined {
     return this.#options.catalogue.find(name);
   }
@@ -220,6 +238,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   }
 
   rejected(refusal: Refusal): void {
+    if (this.#isIdle) this.#idle?.abort();
     this.#reporter.refused(refusal);
     this.#options.witness.refused(refusal);
   }
@@ -276,7 +295,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     this.#reporter.ended(exchange, outcome);
     this.#options.witness.ended(exchange, outcome);
     if (this.#watchers.size > 0) this.#tellWatcher(exchange, outcome);
-    if (this.open === 0) this.#idle?.abort();
+    if (this.#isIdle) this.#idle?.abort();
   }
 
   #tellWatcher({ task }: Exchange, outcome: Outcome): void {

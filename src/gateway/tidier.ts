@@ -3,6 +3,7 @@ import { readClocks } from "../redis/clock.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { gatewaysAlive, rememberedModels, tidyRegistry } from "../redis/registry.ts";
+import { least } from "../core/long-lists.ts";
 
 export interface TidierOptions {
   readonly connection: Connection;
@@ -48,7 +49,7 @@ export class Tidier {
     // Whatever fails from here on: what was not looked at now was not seen to be silent.
     const silence = { models: new Set<string>(), tags: new Set<string>() };
     this.#before = silence;
-    const clock = Math.min(...(await readClocks(connection)));
+    const clock = least(await readClocks(connection));
     for (const model of (await rememberedModels(connection, keys, 0)).difference(served)) {
       silence.models.add(model);
       const gone = async (tags: readonly string[]): Promise<ReadonlySet<string>> => {

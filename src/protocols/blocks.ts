@@ -1,6 +1,8 @@
 import type { Part } from "../core/chat.ts";
 import { Fault } from "../core/fault.ts";
 import { argumentsOf } from "./arguments.ts";
+import { append } from "../core/long-lists.ts";
+import { ObjectEnd } from "./object-end.ts";
 
 /**
  * A reply as blocks, one after another: the form of Anthropic's messages and of OpenAI's responses. Parts may
@@ -29,6 +31,10 @@ export type Delta = Extract<Part, { type: "text-delta" | "thinking-delta" | "too
 
 interface OpenBlock extends Block {
   text: string;
+  /** Of a tool call's arguments. */
+  readonly end: ObjectEnd;
+  /** Whether the object that has ended is one; undefined as long as it was not looked at. */
+  isObject: boolean | undefined;
 }
 
 /**
@@ -59,7 +65,7 @@ export class BlockSequence {
   /** The reply is complete: closes all blocks. */
   end(): BlockStep[] {
     const steps: BlockStep[] = [];
-    while (this.#open < this.#blocks.length) steps.push(...this.#next());
+    while (this.#open < this.#blocks.length) append(steps, this.#next());
     return steps;
   }
 
@@ -73,7 +79,13 @@ export class BlockSequence {
   }
 
   #add(kind: Pick<Block, "type" | "id" | "name">): OpenBlock {
-    const block = { index: this.#blocks.length, ...kind, text: "" };
+    const block: OpenBlock = {
+      index: this.#blocks.length,
+      ...kind,
+      text: "",
+      end: new ObjectEnd(),
+      isObject: undefined,
+    };
     this.#blocks.push(block);
     return block;
   }
@@ -84,6 +96,7 @@ export class BlockSequence {
       throw new Fault("backend_lost", "the backend went on with a tool call that was complete");
     }
     block.text += text;
+    if (block.type === "tool") block.end.add(text);
     const told: BlockStep[] =
       block.index === this.#open && text !== "" ? [{ step: "delta", block, text }] : [];
     return [...told, ...this.#advance()];
@@ -95,7 +108,7 @@ export class BlockSequence {
     while (this.#open + 1 < this.#blocks.length) {
       const block = this.#blocks[this.#open];
       if (block !== undefined && !isComplete(block)) break;
-      steps.push(...this.#next());
+      append(steps, this.#next());
     }
     return steps;
   }
@@ -114,6 +127,9 @@ export class BlockSequence {
   }
 }
 
-function isComplete({ type, text }: Block): boolean {
-  return type !== "tool" || (text.trimEnd().endsWith("}") && argumentsOf(text) !== undefined);
+function isComplete(block: OpenBlock): boolean {
+  if (block.type !== "tool") return true;
+  if (!block.end.closed) return false;
+  block.isObject ??= argumentsOf(block.text) !== undefined;
+  return block.isObject;
 }

@@ -1,4 +1,5 @@
 import type { ModelCard, ModelLoad } from "../core/model.ts";
+import { greatest } from "../core/long-lists.ts";
 
 /** The bodies of the endpoints that list models, in each dialect. */
 
@@ -67,7 +68,7 @@ function loadOf(cards: readonly ModelCard[]): ModelLoad & { readonly expiresAt: 
 }
 
 function largest(cards: readonly ModelCard[], of: (card: ModelCard) => number): number {
-  return Math.max(...cards.map(of));
+  return greatest(cards.map(of));
 }
 
 function toHeld(card: ModelCard, load: ReturnType<typeof loadOf>): object {

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import type { RedisSettings } from "../config/redis-settings.ts";
 import { Fault } from "../core/fault.ts";
+import { withoutTrailing } from "../core/trailing.ts";
 
 /** How to get into a Redis, besides its URL. */
 export interface RedisAccess {
@@ -60,7 +61,7 @@ async function passwordOf({ redisPassword, redisPasswordFile }: RedisSettings): 
   if (redisPasswordFile === "") return redisPassword === "" ? undefined : redisPassword;
   try {
     const text = await readFile(redisPasswordFile, "utf8");
-    return text.replace(/[\r\n]+$/, "");
+    return withoutTrailing(text, "\r\n");
   } catch (error) {
     throw unreadable("SGNET_REDIS_PASSWORD_FILE", error);
   }
@@ -112,5 +113,7 @@ function loginOf(url: string): Credentials {
 
 /** A Redis URL without users and passwords: fit to be shown. */
 export function withoutUser(url: string): string {
-  return url.replace(/^([\w+]+:\/\/)[^/]*@/, "$1").replace(/^(rediss?\+.*?)\?.*$/, "$1");
+  const bare = url.replace(/^([\w+]+:\/\/)[^/]*@/, "$1");
+  const [scheme = ""] = bare.split("://", 1);
+  return scheme.includes("+") ? (bare.split("?", 1)[0] ?? "") : bare;
 }

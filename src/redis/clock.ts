@@ -1,5 +1,6 @@
 import type { Connection } from "./connection.ts";
 import { asArray, asText } from "./replies.ts";
+import { least } from "../core/long-lists.ts";
 
 /** The wall clock of every server, ms since 1970, in no particular order. Rejects with `redis_down`. */
 export async function readClocks(connection: Connection): Promise<number[]> {
@@ -15,5 +16,5 @@ export async function readClocks(connection: Connection): Promise<number[]> {
  * Redis Cluster by that of the server that says the least.
  */
 export async function ageOf(connection: Connection, entry: string): Promise<number> {
-  return Math.min(...(await readClocks(connection))) - Number.parseInt(entry, 10);
+  return least(await readClocks(connection)) - Number.parseInt(entry, 10);
 }

@@ -27,7 +27,7 @@ export function readClusterMap(reply: unknown, asked: Address): ClusterMap {
     if (master === undefined) continue;
     const name = shownAddress(master);
     masters.set(name, master);
-    members.push(master, ...replicas);
+    for (const member of [master, ...replicas]) members.push(member);
     owners.fill(name, Number(from), Number(to) + 1);
   }
   return { masters, owners, members };

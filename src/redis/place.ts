@@ -32,7 +32,7 @@ const SENTINEL_PORT = 26_379;
 
 /** What is not one server: `redis+cluster://`, `redis+sentinel://`, and with TLS `rediss+…`. */
 const MANY =
-  /^(?<scheme>rediss?)\+(?<kind>cluster|sentinel):\/\/(?:(?<login>[^/?#]*)@)?(?<hosts>[^/?#]+)(?:\/(?<path>[^?#]*))?(?:\?(?<query>[^#]*))?$/;
+  /^(?<scheme>rediss?)\+(?<kind>cluster|sentinel):\/\/(?<authority>[^/?#]+)(?:\/(?<path>[^?#]*))?(?:\?(?<query>[^#]*))?$/;
 
 /**
  * Reads a Redis URL: `redis://`, `rediss://` and `unix://` for one server;
@@ -43,9 +43,13 @@ const MANY =
 export function readPlace(url: string): Place {
   const parts = MANY.exec(url)?.groups;
   if (parts === undefined) return { kind: "one", url };
-  const { scheme, kind, hosts = "", path = "", query = "" } = parts;
+  const { scheme, kind, authority = "", path = "", query = "" } = parts;
+  // A password may hold an @, a host does not.
+  const at = authority.lastIndexOf("@");
+  const hosts = authority.slice(at + 1);
+  if (hosts === "") return { kind: "one", url };
   const tls = scheme === "rediss";
-  const login = readLogin(parts["login"]);
+  const login = readLogin(authority.slice(0, Math.max(0, at)));
   if (kind === "cluster") return { kind, tls, addresses: readAddresses(hosts, REDIS_PORT), login };
   const [master = "", database = "0"] = path.split("/");
   return {

@@ -1,4 +1,5 @@
 import type { QueueReading } from "../core/fleet.ts";
+import { greatest } from "../core/long-lists.ts";
 import { unlessMistyped } from "./connection.ts";
 import type { Connection } from "./connection.ts";
 import { GROUP } from "./keys.ts";
@@ -43,7 +44,7 @@ async function readQueue(connection: Connection, keys: Keys, model: string): Pro
         ? 0
         : await oldestWait(connection, queue, { lastDelivered: group?.lastDelivered ?? "0-0", back }),
     claimed,
-    oldestIdleMs: Math.max(0, ...held.map(({ idleMs }) => idleMs)),
+    oldestIdleMs: Math.max(0, greatest(held.map(({ idleMs }) => idleMs))),
     deadLetters: Number(letters ?? 0),
   };
 }

@@ -1,5 +1,6 @@
 import type { RedisReading } from "../core/fleet.ts";
 import { Fault } from "../core/fault.ts";
+import { least } from "../core/long-lists.ts";
 import type { Connection } from "./connection.ts";
 import { asText } from "./replies.ts";
 
@@ -13,7 +14,7 @@ const NEVER_TOOK_OVER = /^master_replid2:0+\s*$/m;
 export async function uptimeMs(connection: Connection): Promise<number> {
   const replies = await connection.everywhere("INFO", "server", "replication").catch(() => []);
   if (replies.length === 0) return 0;
-  return Math.min(...replies.map((info) => steadyMs(asText(info))));
+  return least(replies.map((info) => steadyMs(asText(info))));
 }
 
 /**
@@ -43,8 +44,7 @@ export interface ServerProgram {
 
 /** Reads the text of INFO. A Valkey names, besides its own version, the one of Redis that it stands for. */
 export function programOf(info: string): ServerProgram {
-  const version = (of: string): string | undefined =>
-    new RegExp(`^${of}_version:(\\S+)`, "m").exec(info)?.[1];
+  const version = (of: string): string | undefined => fieldOf(info, `${of}_version`);
   const redis = version("redis");
   const valkey = version("valkey");
   const name = valkey === undefined ? `Redis ${redis ?? "of unknown version"}` : `Valkey ${valkey}`;
@@ -87,14 +87,14 @@ export async function readRedis(connection: Connection, mono: () => number): Pro
     usedMemoryBytes: fullest.usedMemoryBytes,
     maxMemoryBytes: fullest.maxMemoryBytes,
     clients: servers.reduce((sum, { clients }) => sum + clients, 0),
-    uptimeSeconds: Math.min(...servers.map(({ uptimeSeconds }) => uptimeSeconds)),
+    uptimeSeconds: least(servers.map(({ uptimeSeconds }) => uptimeSeconds)),
     persistent: servers.every(({ persistent }) => persistent),
     roundTripMs,
   };
 }
 
 function readServer(info: string): Omit<RedisReading, "roundTripMs"> {
-  const field = (name: string): string => new RegExp(`^${name}:(\\S+)`, "m").exec(info)?.[1] ?? "";
+  const field = (name: string): string => fieldOf(info, name) ?? "";
   return {
     usedMemoryBytes: Number(field("used_memory")),
     maxMemoryBytes: Number(field("maxmemory")),
@@ -102,6 +102,12 @@ function readServer(info: string): Omit<RedisReading, "roundTripMs"> {
     uptimeSeconds: Number(field("uptime_in_seconds")),
     persistent: field("aof_last_write_status") !== "err" && field("rdb_last_bgsave_status") !== "err",
   };
+}
+
+/** A field of INFO, up to the first blank; undefined when the text does not have it. */
+function fieldOf(info: string, name: string): string | undefined {
+  const line = info.split("\n").find((one) => one.startsWith(`${name}:`));
+  return line === undefined ? undefined : /^\S+/.exec(line.slice(name.length + 1))?.[0];
 }
 
 /** Comparable between servers; those without a limit come last, by what they use. */

@@ -5,6 +5,7 @@ import { asArray, asEntries, asStreams, asText } from "./replies.ts";
 import { run, TAKE } from "./scripts.ts";
 import { toTasks } from "./task-stream.ts";
 import type { QueuedTask } from "./task-stream.ts";
+import { append } from "../core/long-lists.ts";
 
 export interface Take {
   /** Model keys in the order they are to be served; not empty. */
@@ -59,7 +60,7 @@ async function takeInSteps(connection: Connection, keys: Keys, options: Take): P
   try {
     for (const model of [...rung, ...others]) {
       const count = credits - tasks.length;
-      if (count > 0) tasks.push(...(await takeOne(connection, keys, { ...options, model, count })));
+      if (count > 0) append(tasks, await takeOne(connection, keys, { ...options, model, count }));
     }
   } catch (error) {
     // What was claimed before is in hand. The next look meets the same error, if it is one that lasts.

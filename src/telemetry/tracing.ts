@@ -8,6 +8,7 @@ import type * as Trace from "@opentelemetry/sdk-trace";
 import type { ReadableSpan, Sampler, SpanExporter } from "@opentelemetry/sdk-trace";
 import { Fault } from "../core/fault.ts";
 import type { Usage } from "../core/usage.ts";
+import { withoutTrailing } from "../core/trailing.ts";
 import type { Log } from "./log.ts";
 
 /** OpenTelemetry spans. The SDK is loaded only when they are wanted: without a collector nothing here costs anything. */
@@ -63,7 +64,7 @@ const STOP_MS = 2000;
 /** Rejects with an `internal` fault, a sentence for people, when the SDK is not installed. */
 export async function openTracing(options: TracingOptions): Promise<Tracing> {
   const { api, core, sdk, exporter, resources } = await loadSdk();
-  const url = `${options.endpoint.replace(/\/+$/, "")}/v1/traces`;
+  const url = `${withoutTrailing(options.endpoint, "/")}/v1/traces`;
   const headers = headersOf(options.headers);
   const sink = new TellingExporter({
     exporter: new exporter.OTLPTraceExporter({ url, headers }),

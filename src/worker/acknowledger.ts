@@ -3,6 +3,7 @@ import type { Keys } from "../redis/keys.ts";
 import { acknowledge, stillQueued } from "../redis/task-stream.ts";
 import type { EndedTask } from "../redis/task-stream.ts";
 import { RecentlyEnded } from "./recently-ended.ts";
+import { append } from "../core/long-lists.ts";
 
 /**
  * Acknowledges ended tasks, those of one event-loop turn together (1.4 instead of 3 us of Redis each). When another
@@ -130,5 +131,5 @@ type Waiting = Map<string, EndedTask[]>;
 function put(waiting: Waiting, model: string, ended: readonly EndedTask[]): void {
   const some = waiting.get(model);
   if (some === undefined) waiting.set(model, [...ended]);
-  else some.push(...ended);
+  else append(some, ended);
 }

@@ -48,7 +48,7 @@ describe("timeouts", () => {
 
   it("of models are read by model key", () => {
     const text = "Llama3:70B first-token=3600000 , idle=0;qwen3:latest total=5; org/m-1 queue=1";
-    assert.match(text, MODEL_TIMEOUTS);
+    assert.ok(MODEL_TIMEOUTS.test(text), text);
     assert.deepEqual(
       [...parseModelTimeouts(text)],
       [
@@ -59,7 +59,7 @@ describe("timeouts", () => {
     );
     assert.equal(parseModelTimeouts("").size, 0);
     for (const bad of ["a", "a idle", "a idle=1;", "idle=1", "a idle=1 b idle=1", "a: total=0"]) {
-      assert.doesNotMatch(bad, MODEL_TIMEOUTS);
+      assert.ok(!MODEL_TIMEOUTS.test(bad), bad);
     }
   });
 

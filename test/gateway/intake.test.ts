@@ -42,6 +42,7 @@ function take(body: Buffer, timeouts = ""): Taken {
     newTaskId: () => "g.1",
     timeoutsOf: (model, header) => policy.of(model, header),
     unready: () => undefined,
+    openLarge: () => assert.fail("too large for this test"),
     findModel: (name) => (name === "tiny" ? "tiny" : undefined),
     admit: () => {},
     accept: (task) => accepted.push(task),

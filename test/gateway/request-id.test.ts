@@ -19,7 +19,7 @@ describe("the id of a request", () => {
   ];
   for (const [path, names] of paths) {
     it(`is told with a refusal of ${path}, and made where the client has none`, async (t) => {
-      const server = await serve(t, { routes: [], fallback: buildFallback([]) });
+      const server = await serve(t, { routes: [], ...buildFallback([]) });
       const url = `http://127.0.0.1:${server.port}${path}`;
       const own = await fetch(url, { headers: { "x-request-id": "mine-1" } });
       const made = await fetch(url, { headers: { "x-request-id": "not fine" } });

@@ -31,7 +31,7 @@ describe("requests that no route matches", () => {
   ];
   for (const [method, path, status, told] of verdicts) {
     it(`${method} ${path} gets ${status}`, async (t) => {
-      const server = await serve(t, { routes: ROUTES, fallback: buildFallback(ROUTES) });
+      const server = await serve(t, { routes: ROUTES, ...buildFallback(ROUTES) });
       const body = method === "POST" ? { body: "{}" } : {};
       const reply = await fetch(`http://127.0.0.1:${server.port}${path}`, { method, ...body });
       assert.equal(reply.status, status);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { buildFallback, buildRefusals } from "../../src/gateway/routes.ts";
+import type { Route } from "../../src/gateway/http.ts";
+import { buildRefusals } from "../../src/gateway/routes.ts";
 import { turnedAwayTo } from "../../src/gateway/turned-away.ts";
 import { openLog } from "../../src/telemetry/log.ts";
 import { serve } from "./http-rig.ts";
@@ -16,8 +17,8 @@ describe("a request whose body is not taken", () => {
       rejected: (endpoint: string, code: string) => void counted.push(`${endpoint} ${code}`),
     };
     const { tooLarge } = buildRefusals(10, turnedAwayTo({ log, metrics }));
-    const fallback = buildFallback([]);
-    const server = await serve(t, { routes: [], fallback, tooLarge, maxBodyBytes: 10 });
+    const route: Route = { method: "POST", path: "/v1/*", handler: () => assert.fail("read") };
+    const server = await serve(t, { routes: [route], tooLarge, maxBodyBytes: 10 });
     const ask = async (headers: Record<string, string>): Promise<string> => {
       const url = `http://127.0.0.1:${server.port}/v1/${"x".repeat(300)}`;
       const reply = await fetch(url, { method: "POST", headers, body: "x".repeat(11) });

@@ -24,7 +24,7 @@ async function front(t: TestContext, apiKeys = ""): Promise<string> {
     keyring: new Keyring({ apiKeys, adminKeys: "" }),
     onRefused: () => {},
   });
-  const server = await serve(t, { routes, fallback: buildFallback(routes), guard });
+  const server = await serve(t, { routes, ...buildFallback(routes), guard });
   return `http://127.0.0.1:${server.port}`;
 }
 

@@ -1,4 +1,5 @@
 import type { Token } from "node-llama-cpp";
+import { withoutTrailing } from "../../core/trailing.ts";
 
 /** Gives the text of tokens; `before` are the tokens they follow. */
 export type Detokenize = (tokens: readonly Token[], before: readonly Token[]) => string;
@@ -33,6 +34,6 @@ export class TokenText {
   end(): string {
     const text = this.#detokenize(this.#held, this.#before);
     this.#held = [];
-    return text.replace(/\uFFFD+$/, "");
+    return withoutTrailing(text, "\uFFFD");
   }
 }

@@ -1,4 +1,5 @@
 import type { ContentPart, Message, ToolCall } from "../../core/chat.ts";
+import { append } from "../../core/long-lists.ts";
 import { type Fields, refusal, setOnly } from "../fields.ts";
 import { inputText, readContent, readPart, readParts } from "./content.ts";
 
@@ -75,7 +76,7 @@ function readAssistant(turn: Fields, names: Map<string, string>): Message {
         toolCalls.push(readCall(block, names));
         break;
       default:
-        said.push(...readPart(block));
+        append(said, readPart(block));
     }
   }
   return setOnly<Message>({

@@ -5,6 +5,7 @@ import type { Timings, Usage } from "../../core/usage.ts";
 import { parseKeepingArguments } from "../exact.ts";
 import { setOnly } from "../fields.ts";
 import { refusesWorker, workerRefused } from "../refused.ts";
+import { checkHeld } from "../whole.ts";
 
 /** The objects of an Ollama backend's reply, checked as they are read. */
 
@@ -17,6 +18,7 @@ const SPACE = 0x20;
 
 /** Throws `backend_lost` when the line is not a JSON object, and the backend's own fault when it tells one. */
 export function parseReply(line: Buffer): JsonObject {
+  checkHeld(line);
   let value: unknown;
   try {
     value = parseKeepingArguments(line.toString());
@@ -48,13 +50,17 @@ export function faultOf(value: JsonObject, status: number | undefined, retryAfte
   return new Fault(status === 404 ? "model_not_found" : "backend_error", message, options);
 }
 
+/** Errors within errors that are looked into: no server has more than three. */
+const MOST_WRAPPED = 8;
+
 /** A runner's error is JSON within Ollama's error string: its message is what people want to read. */
-function unwrap(error: Json | undefined): string {
-  if (isObject(error)) return unwrap(error["message"] ?? error["error"]);
+function unwrap(error: Json | undefined, levels: number = MOST_WRAPPED): string {
+  if (levels === 0) return "";
+  if (isObject(error)) return unwrap(error["message"] ?? error["error"], levels - 1);
   if (typeof error !== "string") return "";
   if (!error.startsWith("{")) return error;
   try {
-    return unwrap(JSON.parse(error) as Json) || error;
+    return unwrap(JSON.parse(error) as Json, levels - 1) || error;
   } catch {
     return error;
   }

@@ -1,4 +1,5 @@
 import type { Part, TokenLogprob } from "../../core/chat.ts";
+import { append } from "../../core/long-lists.ts";
 import { misplaced } from "../misplaced.ts";
 import type { ReplyContext, ReplyWriter } from "../protocol.ts";
 import { type Content, type EndPart, type Layout, NS_PER_MS } from "./layout.ts";
@@ -101,7 +102,7 @@ export class WholeWriter implements ReplyWriter {
     switch (part.type) {
       case "text-delta":
         this.#text += part.text;
-        if (part.logprobs !== undefined) this.#logprobs.push(...part.logprobs);
+        append(this.#logprobs, part.logprobs ?? []);
         return "";
       case "thinking-delta":
         this.#thinking += part.text;

@@ -1,4 +1,5 @@
 import type { EndReason, TokenLogprob } from "../../core/chat.ts";
+import { append } from "../../core/long-lists.ts";
 import type { Delta } from "../blocks.ts";
 import { misplaced } from "../misplaced.ts";
 import type { ReplyContext, ReplyWriter } from "../protocol.ts";
@@ -59,7 +60,7 @@ class WholeChoice implements ChoiceWriter {
     switch (delta.type) {
       case "text-delta":
         this.#text += delta.text;
-        this.#logprobs.push(...(delta.logprobs ?? []));
+        append(this.#logprobs, delta.logprobs ?? []);
         return "";
       case "thinking-delta":
         return "";

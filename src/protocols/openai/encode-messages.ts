@@ -1,6 +1,7 @@
 import type { ContentPart, Message, ToolCall } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
+import { append } from "../../core/long-lists.ts";
 import type { OpenAIProfile } from "./profiles.ts";
 
 /** Messages as a backend reads them. Throws `unsupported` for images it cannot decode. */
@@ -20,7 +21,7 @@ class CallNames {
   complete(message: Message): Message {
     if (message.toolCalls !== undefined) {
       const toolCalls = message.toolCalls.map((call) => this.#named(call));
-      this.#unanswered.push(...toolCalls);
+      append(this.#unanswered, toolCalls);
       return { ...message, toolCalls };
     }
     return message.role === "tool" ? { ...message, toolCallId: this.#answered(message) } : message;

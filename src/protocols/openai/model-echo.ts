@@ -1,5 +1,8 @@
-/** A JSON string after the key "model". Inside a JSON text the key's closing quote cannot be a string's own. */
-const MODEL = /"model"\s*:\s*("(?:[^"\\]|\\.)*")/;
+/**
+ * A JSON string after the key "model". Inside a JSON text the key's closing quote cannot be a string's own. Each turn
+ * of the loop takes stack, and no name is as long as the bound.
+ */
+const MODEL = /"model"\s*:\s*("(?:[^"\\]|\\.){0,4096}")/;
 
 /**
  * Makes replies say the model the client asked for: backends answer with an id or an alias of their own. Works

@@ -3,6 +3,7 @@ import { Fault } from "../../core/fault.ts";
 import { isObject } from "../../core/json.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
 import type { Timings, Usage } from "../../core/usage.ts";
+import { append } from "../../core/long-lists.ts";
 import { SseParser } from "../../wire/sse.ts";
 import type { SseEvent } from "../../wire/sse.ts";
 import { isCut } from "../arguments.ts";
@@ -10,8 +11,8 @@ import { parseKeepingArguments } from "../exact.ts";
 import type { ReplyReader } from "../protocol.ts";
 import { type ReplyForm, formOf } from "../reply-form.ts";
 import { saidBy } from "../said.ts";
-import { gatherWhole } from "../whole.ts";
 import { CallsReader } from "./calls.ts";
+import { checkHeld, gatherWhole } from "../whole.ts";
 import { readEmbedReply } from "./embed-client.ts";
 import { EndWatch, finishOf } from "./ends.ts";
 import { embeddedFault, isErrorReply } from "./errors.ts";
@@ -33,6 +34,7 @@ export function openReader({ request }: ReaderOptions): ReplyReader {
 
 /** The JSON of a reply. Throws `backend_lost` for what is none: replies that broke off look like that. */
 export function parseReply(text: string): JsonObject {
+  checkHeld(text);
   let value: unknown;
   try {
     value = parseKeepingArguments(text);
@@ -233,7 +235,7 @@ class ReplySteps {
     if (logprobs !== undefined) parts.push({ type: "text-delta", text: said, logprobs });
     else if (said !== "") parts.push({ type: "text-delta", text: said });
     const calls = callsIn(message);
-    for (const call of calls) parts.push(...this.#calls.read(call));
+    for (const call of calls) append(parts, this.#calls.read(call));
     if (parts.length > 0) this.#deltas++;
     this.#end.add(finishOf(choice["finish_reason"]), parts.length > 0 || calls.length > 0);
     this.#stopText ||= typeof choice["stop_reason"] === "string" ? choice["stop_reason"] : "";

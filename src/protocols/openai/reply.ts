@@ -1,4 +1,5 @@
 import type { EndReason, Part, TokenLogprob } from "../../core/chat.ts";
+import { append } from "../../core/long-lists.ts";
 import type { Delta } from "../blocks.ts";
 import type { ReplyContext, ReplyWriter } from "../protocol.ts";
 import { type ChoicesForm, type ChoiceWriter, finishOf, openChoices } from "./choices-reply.ts";
@@ -97,7 +98,7 @@ class WholeChoice implements ChoiceWriter {
     switch (delta.type) {
       case "text-delta":
         this.#text += delta.text;
-        this.#logprobs.push(...(delta.logprobs ?? []));
+        append(this.#logprobs, delta.logprobs ?? []);
         return "";
       case "thinking-delta":
         this.#thinking += delta.text;

@@ -1,0 +1,168 @@
+import { extname } from "node:path";
+import { Worker } from "node:worker_threads";
+import { Fault, faultFromRecord } from "../core/fault.ts";
+import type { Endpoint } from "../core/task.ts";
+import type { BodyJob, BodyReport } from "./body-thread.ts";
+import type { OpenedBody } from "./opened-body.ts";
+
+/**
+ * Bodies above this size are read by the thread. One of 64 KiB takes 0.2 ms to read, 3 ms at worst; to hand it over and
+ * take it back costs the event loop some 0.05 ms, and the request a little more.
+ */
+export const LARGE_BODY_BYTES: number = 64 * 1024;
+
+/** The thread is given up when it had nothing to do for so long, ms: it takes some 10 MB. */
+const IDLE_MS = 60_000;
+/** Bodies that wait for the thread; more are refused. Their bytes are bounded elsewhere. */
+const MOST_WAITING = 1000;
+/** Heap of the thread, MB: a body of 64 MB at its bounds takes a third of it. */
+const HEAP_MB = 1024;
+
+/** Beside this file: body-thread.ts in the sources, body-thread.js in the published package. */
+const THREAD = new URL(`./body-thread${extname(import.meta.filename)}`, import.meta.url);
+
+export interface LargeBodiesOptions {
+  /** Told why when the thread died. */
+  readonly onDied: (error: Error | undefined) => void;
+  /** The thread's program; another in tests. */
+  readonly thread?: URL;
+  readonly idleMs?: number;
+  readonly mostWaiting?: number;
+}
+
+/** A body whose turn has not come, or that is read now. */
+interface Job {
+  readonly endpoint: Endpoint;
+  readonly body: Buffer;
+  /** False once its client has gone. */
+  readonly isWanted: () => boolean;
+  readonly settle: PromiseWithResolvers<OpenedBody>;
+}
+
+/** Has large bodies read by a thread, one after the other. The thread starts with the first and is replaced when it dies. */
+export class LargeBodies {
+  readonly #onDied: (error: Error | undefined) => void;
+  readonly #thread: URL;
+  readonly #idleMs: number;
+  readonly #mostWaiting: number;
+  #worker: Worker | undefined;
+  #waiting: Job[] = [];
+  #current: Job | undefined;
+  #idle: NodeJS.Timeout | undefined;
+
+  constructor({ onDied, thread = THREAD, idleMs = IDLE_MS, mostWaiting = MOST_WAITING }: LargeBodiesOptions) {
+    this.#onDied = onDied;
+    this.#thread = thread;
+    this.#idleMs = idleMs;
+    this.#mostWaiting = mostWaiting;
+  }
+
+  /** Bodies that wait or are read. */
+  get size(): number {
+    return this.#waiting.length + (this.#current === undefined ? 0 : 1);
+  }
+
+  /** True while there is a thread. */
+  get running(): boolean {
+    return this.#worker !== undefined;
+  }
+
+  /**
+   * What `openBody` makes of a body, whose whole memory belongs to the thread from now on. Rejects with its fault, with
+   * `overloaded` when too many wait, with `cancelled` when it is wanted no longer, and with `internal` when the thread died
+   * of it.
+   */
+  async open(endpoint: Endpoint, body: Buffer, isWanted: () => boolean): Promise<OpenedBody> {
+    if (this.#waiting.length >= this.#mostWaiting) {
+      throw new Fault("overloaded", "server busy, please try again.  maximum large requests exceeded");
+    }
+    const settle = Promise.withResolvers<OpenedBody>();
+    this.#waiting.push({ endpoint, body, isWanted, settle });
+    this.#next();
+    return settle.promise;
+  }
+
+  /** Gives the thread up; what waits is refused. */
+  close(): void {
+    clearTimeout(this.#idle);
+    const fault = new Fault("draining", "the gateway is stopping");
+    for (const { settle } of this.#waiting) settle.reject(fault);
+    this.#waiting = [];
+    this.#end(fault);
+  }
+
+  #next(): void {
+    if (this.#current !== undefined) return;
+    const job = this.#waiting.shift();
+    if (job === undefined) {
+      this.#rest();
+    } else if (!job.isWanted()) {
+      job.settle.reject(new Fault("cancelled", "the client has gone"));
+      this.#next();
+    } else {
+      clearTimeout(this.#idle);
+      this.#current = job;
+      this.#give(job);
+    }
+  }
+
+  #give({ endpoint, body }: Job): void {
+    const memory = body.buffer as ArrayBuffer;
+    const from = body.byteOffset;
+    const job: BodyJob = { endpoint, memory, from, to: from + body.length };
+    this.#worker ??= this.#start();
+    this.#worker.postMessage(job, [memory]);
+  }
+
+  #start(): Worker {
+    const worker = new Worker(this.#thread, {
+      name: "bodies",
+      execArgv: [],
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
+    });
+    worker.on("message", (report: BodyReport) => this.#done(report));
+    let reason: Error | undefined;
+    worker.on("error", (error: Error) => {
+      reason = error;
+    });
+    worker.on("exit", () => {
+      if (this.#worker !== worker) return;
+      this.#onDied(reason);
+      this.#end(new Fault("internal", "the request body could not be read", { cause: reason }));
+    });
+    worker.unref();
+    return worker;
+  }
+
+  #done(report: BodyReport): void {
+    const job = this.#current;
+    this.#current = undefined;
+    if ("fault" in report) job?.settle.reject(faultFromRecord(report.fault));
+    else {
+      const { model, stream, memory, from, to } = report;
+      job?.settle.resolve({ model, stream, bytes: Buffer.from(memory, from, to - from) });
+    }
+    this.#next();
+  }
+
+  /** The thread is no more. */
+  #end(fault: Fault): void {
+    const worker = this.#worker;
+    this.#worker = undefined;
+    void worker?.terminate();
+    const job = this.#current;
+    this.#current = undefined;
+    job?.settle.reject(fault);
+    this.#next();
+  }
+
+  #rest(): void {
+    if (this.#worker === undefined) return;
+    clearTimeout(this.#idle);
+    this.#idle = setTimeout(() => {
+      const worker = this.#worker;
+      this.#worker = undefined;
+      void worker?.terminate();
+    }, this.#idleMs).unref();
+  }
+}

@@ -5,7 +5,7 @@ import { toFault } from "../core/fault.ts";
 import { loadUws } from "../gateway/uws.ts";
 import { checkBackends } from "./doctor-backends.ts";
 import { checkFolder } from "./doctor-folders.ts";
-import { checkGateways } from "./doctor-gateways.ts";
+import { checkDoor, checkGateways } from "./doctor-gateways.ts";
 import { checkRedis } from "./doctor-redis.ts";
 import type { Finding } from "./finding.ts";
 
@@ -17,6 +17,7 @@ export async function runDoctor(settings: Settings): Promise<number> {
     checkHttp(settings),
     ...redis.findings,
     ...backends,
+    ...checkDoor(settings),
     ...(await checkGateways(settings, redis.gateways)),
     checkFolder("state folder", settings.stateDir),
     checkFolder("cache folder", resolvedCacheDir(settings)),

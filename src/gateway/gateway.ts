@@ -28,6 +28,7 @@ import { Keyring } from "./keyring.ts";
 import { managementRoutes } from "./management.ts";
 import { openMetricsPages } from "./metrics-pages.ts";
 import type { MetricsPages } from "./metrics-pages.ts";
+import { warnOfOpenDoor } from "./open-door.ts";
 import { Observatory } from "./observatory.ts";
 import { OriginPolicy } from "./origin.ts";
 import { byThePorch, Porch } from "./porch.ts";
@@ -144,6 +145,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
   const gateway = { tag, version, port: server.port, listen: settings.host };
   const presence = startPresence({ ...parts, gateway, board, observatory });
   log.info("gateway is ready", { host: settings.host, port: server.port, tag });
+  warnOfOpenDoor(settings, log);
   return handle({ assembly, keys, commands, board, porch, server, observatory, pages, presence });
 }
 

@@ -1,5 +1,6 @@
 import type { BackendView, FleetView, ModelView, NodeView } from "../core/fleet-view.ts";
 import type { FaultsView } from "../core/recent-faults.ts";
+import { plainLine } from "../core/plain-text.ts";
 import type { HeldTask } from "../redis/open-task.ts";
 import { duration } from "./duration.ts";
 import { renderTable } from "./table.ts";
@@ -51,7 +52,7 @@ export function describe(picture: Picture): ToneLine[] {
   return [
     { tone: "title", text: "Stargazer" },
     health,
-    ...problems.map((text): ToneLine => ({ tone: "warn", text: `  ${text}` })),
+    ...problems.map((text): ToneLine => ({ tone: "warn", text: `  ${plainLine(text)}` })),
     { tone: "plain", text: `${numbers.join(", ")}  ${sparkline(rates)}`.trimEnd() },
     ...table(
       "Models",

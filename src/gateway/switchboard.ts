@@ -12,6 +12,7 @@ import { trimReply } from "../redis/reply-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { GatewayMetrics } from "../telemetry/gateway-metrics.ts";
 import { Admission } from "./admission.ts";
+import { badPayloadTo } from "./bad-payload.ts";
 import { observeBoard } from "./board-gauges.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { Cleaner } from "./cleaner.ts";
@@ -91,9 +92,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
       onOverdue: (exchange) => {
         this.#queueWatch.overdue(exchange);
       },
-      onBadPayload: (error) => {
-        log.warn("a message on the reply channel was dropped", { reason: toFault(error).message });
-      },
+      onBadPayload: badPayloadTo(log),
     });
     const { settings } = options;
     const { leaseMs } = settings;

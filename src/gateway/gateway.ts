@@ -16,6 +16,7 @@ import { dropQueue } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import { openGatewayMetrics } from "../telemetry/gateway-metrics.ts";
 import type { GatewayMetrics } from "../telemetry/gateway-metrics.ts";
+import { tellOwnStalls } from "../telemetry/own-stalls-told.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import { Allowance } from "./allowance.ts";
 import { adminRoutes } from "./admin-routes.ts";
@@ -98,6 +99,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
   const [version, build] = [productVersion(), productBuild()];
   const metrics = openGatewayMetrics({ version, build });
   for (const connection of [commands, channel]) connection.onDown(metrics.redisFailed);
+  releases.push(tellOwnStalls(log, metrics));
   const memoryMs = settings.modelMemoryMs;
   const catalogue = new Catalogue({ connection: commands, keys, tag, now: systemAmbient.now, memoryMs });
   const observatory = new Observatory({ connection: commands, keys, gateway: { tag, version }, memoryMs });

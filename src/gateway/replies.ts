@@ -1,14 +1,17 @@
 import { Fault, toFault } from "../core/fault.ts";
 import type { Frame } from "../core/frame.ts";
 import { IdTable } from "../core/id-table.ts";
+import { ownFault } from "../core/own-stall.ts";
 import { isOver } from "../core/phase.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { keepReplies, readReplies } from "../redis/reply-stream.ts";
 import type { ReplyRecord } from "../redis/reply-stream.ts";
+import type { StallMeter } from "../telemetry/stall-meter.ts";
 import { decodeFrames } from "../wire/frame-codec.ts";
 import { LAST_PATIENCE_MS } from "./exchange.ts";
 import type { Exchange } from "./exchange.ts";
+import { lostFault } from "./lost-fault.ts";
 
 /** Reply streams read by one command, and records per stream: bounds the size of one answer of Redis. */
 const TASKS_PER_READ = 256;
@@ -20,10 +23,14 @@ const LOOKS_PER_KEEP = 40;
 /** How often deadlines and silences are looked at, ms. */
 const LOOK_MS = 500;
 
+/** After a stall of its own this gateway judges nothing for so long, ms. */
+const SETTLE_MS = 1000;
+
 export interface RepliesOptions {
   readonly connection: Connection;
   readonly keys: Keys;
   readonly mono: () => number;
+  readonly stalls: Pick<StallMeter, "since" | "latest">;
   readonly onGapFilled: () => void;
   readonly onFrames: (count: number, bytes: number) => void;
   /** Called for every open exchange, every {@link LOOK_MS}. */
@@ -178,7 +185,7 @@ export class Replies {
     exchange.receive(frame);
     const { attempt, seq } = exchange.cursor;
     if (exchange.stalled || isOver(exchange.phase) || frame.attempt !== attempt || frame.seq <= seq) return;
-    exchange.fail(new Fault("worker_lost", "a part of the answer was lost with a part of Redis's data"));
+    exchange.fail(lostFault(exchange, this.#options.stalls, "a part of the answer was lost"));
   }
 
   /** Replies whose reader is slow must not expire under it. */
@@ -193,16 +200,28 @@ export class Replies {
     this.#looks += 1;
     if (this.#looks % LOOKS_PER_KEEP === 0) this.#keepStalled();
     const mono = this.#options.mono();
-    for (const exchange of this.#exchanges.values()) {
-      if (mono >= exchange.endsAt) {
-        exchange.fail(new Fault("deadline_exceeded", "the request was not answered in time"));
-      } else {
-        if (mono >= exchange.queueLookAt && !exchange.begun) this.#options.onOverdue(exchange);
-        this.#lookForSilence(exchange, mono);
-      }
-      this.#options.onLook(exchange);
+    // What came while this gateway stood still lies unread: before it is, nothing and nobody is late.
+    if (this.#options.stalls.latest(SETTLE_MS) === 0) {
+      for (const exchange of this.#exchanges.values()) this.#judge(exchange, mono);
     }
     if (this.#wanted.size > 0) this.#schedule();
+  }
+
+  #judge(exchange: Exchange, mono: number): void {
+    if (mono >= exchange.endsAt) {
+      exchange.fail(this.#lateFault(exchange, mono));
+    } else {
+      if (mono >= exchange.queueLookAt && !exchange.begun) this.#options.onOverdue(exchange);
+      this.#lookForSilence(exchange, mono);
+    }
+    this.#options.onLook(exchange);
+  }
+
+  /** Of a request that had time left when this gateway stood still. */
+  #lateFault({ startedAt, endsAt }: Exchange, mono: number): Fault {
+    const stalledMs = this.#options.stalls.since(startedAt);
+    const late = "the request was not answered in time";
+    return mono - stalledMs < endsAt ? ownFault(stalledMs, late) : new Fault("deadline_exceeded", late);
   }
 
   #lookForSilence(exchange: Exchange, mono: number): void {

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { systemAmbient } from "../core/ambient.ts";
 import { Fault, toFault } from "../core/fault.ts";
+import { ownFault } from "../core/own-stall.ts";
 import { isOver } from "../core/phase.ts";
 import type { Endpoint, Task } from "../core/task.ts";
 import type { Timeouts } from "../core/timeouts.ts";
@@ -10,6 +11,7 @@ import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { trimReply } from "../redis/reply-stream.ts";
 import type { Log } from "../telemetry/log.ts";
+import { ownStalls } from "../telemetry/stall-meter.ts";
 import type { GatewayMetrics } from "../telemetry/gateway-metrics.ts";
 import { Admission } from "./admission.ts";
 import { badPayloadTo } from "./bad-payload.ts";
@@ -70,12 +72,13 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   constructor(options: SwitchboardOptions) {
     const { commands: connection, keys, metrics, log } = options;
     const { mono } = systemAmbient;
+    const time = { mono, stalls: ownStalls };
     this.#options = options;
     this.#admission = new Admission(options.settings, mono);
     this.#replies = new Replies({
       connection,
       keys,
-      mono,
+      ...time,
       onGapFilled: () => {
         metrics.gapFilled();
       },
@@ -97,7 +100,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     const { settings } = options;
     const { leaseMs } = settings;
     this.#queueWatch = new QueueWatch({ connection, keys, replies: this.#replies, leaseMs, mono });
-    this.#slowClients = new SlowClients({ connection, keys, patienceMs: settings.slowClientMs, mono });
+    this.#slowClients = new SlowClients({ connection, keys, patienceMs: settings.slowClientMs, ...time });
     this.#timeouts = new TimeoutPolicy(settings);
     const serves = (model: string): boolean => options.catalogue.serves(model);
     this.#reporter = new Reporter({ log, metrics, spans: options.spans, serves });
@@ -108,7 +111,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
       keys,
       replies: this.#replies,
       opener: this.#opener,
-      mono,
+      ...time,
       onUnwanted: (exchange) => {
         this.#cleaner.abandoned(exchange);
       },
@@ -160,8 +163,10 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   unready(): Fault | undefined {
     const { commands, channel } = this.#options;
     if (this.#draining) return new Fault("draining", "the gateway is stopping");
-    if (!commands.ready || !channel.ready) return new Fault("redis_down", "Redis is not reachable");
-    return undefined;
+    if (commands.ready && channel.ready) return undefined;
+    const stalledMs = ownStalls.brokeLinks;
+    if (stalledMs > 0) return ownFault(stalledMs, "it connects to Redis again");
+    return new Fault("redis_down", "Redis is not reachable");
   }
 
   /** As {@link unready}, and already so while a gateway that is about to stop still takes requests. */

@@ -7,6 +7,7 @@ import type { Keys } from "../redis/keys.ts";
 import { ANNOUNCE_MS, announceWorker, forgetWorker } from "../redis/registry.ts";
 import { ensureGroup } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
+import { ownStalls } from "../telemetry/stall-meter.ts";
 import type { WorkerMetrics } from "../telemetry/worker-metrics.ts";
 import { boundState } from "./model-bound.ts";
 import type { Station } from "./station.ts";
@@ -95,9 +96,11 @@ export class Presence {
   /** Looks at one backend now and plans the next look. */
   async look(station: Station): Promise<void> {
     clearTimeout(this.#looks.get(station));
+    const { mono } = this.#options;
     const { pieces = 0 } = station.backend;
+    const from = mono();
     try {
-      const state = this.#bounded(station, await station.backend.inspect(AbortSignal.timeout(LOOK_LIMIT_MS)));
+      const state = this.#bounded(station, await station.backend.inspect(ownStalls.signal(LOOK_LIMIT_MS)));
       if (this.#stopped) return;
       await this.#ensureGroups(state.models.map((model) => model.key));
       this.#well.add(station);
@@ -106,7 +109,8 @@ export class Presence {
       this.#countLoads(station, before);
       if (changed) await this.#changed(station);
     } catch (error) {
-      await this.#lookFailed(station, { error, pieces });
+      // A look in which this very process stood still tells nothing of the backend: the next one does.
+      if (ownStalls.since(from) === 0) await this.#lookFailed(station, { error, pieces });
     }
     if (!this.#stopped) this.#planLook(station);
   }

@@ -12,6 +12,8 @@ let replies: Replies | undefined;
 
 afterEach(() => replies?.stop());
 
+const nothing = (): void => {};
+
 /** Ms that the gateway stood still: since a request came, and just now. */
 interface Stalls {
   since: number;
@@ -22,7 +24,6 @@ interface Stalls {
 function late(stalls: Stalls): { code: () => string | undefined; looks: () => number } {
   let looks = 0;
   const rig = exchangeOf("g.1", { deadline: -5000 });
-  const nothing = (): void => {};
   replies = new Replies({
     connection: new FakeConnection(),
     keys: new Keys("test"),

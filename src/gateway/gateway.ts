@@ -23,6 +23,7 @@ import { adminRoutes } from "./admin-routes.ts";
 import { Catalogue } from "./catalogue.ts";
 import { buildGuard } from "./door.ts";
 import { Errands } from "./errands.ts";
+import { openHeld } from "./held.ts";
 import { startHttp } from "./http.ts";
 import type { Guard, HttpOptions, HttpServer, Route } from "./http.ts";
 import { Keyring } from "./keyring.ts";
@@ -104,7 +105,20 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
   const catalogue = new Catalogue({ connection: commands, keys, tag, now: systemAmbient.now, memoryMs });
   const observatory = new Observatory({ connection: commands, keys, gateway: { tag, version }, memoryMs });
   const { witness } = observatory;
-  const parts = { settings, log, tag, keys, commands, channel, catalogue, metrics, witness };
+  const held = await openHeld({ settings, commands, metrics, exchanges: () => board.exchanges() });
+  releases.push(held.stop);
+  const parts = {
+    held: held.replies,
+    settings,
+    log,
+    tag,
+    keys,
+    commands,
+    channel,
+    catalogue,
+    metrics,
+    witness,
+  };
   const board = new Switchboard({ ...parts, spans: spansOf(assembly) });
   await channel.subscribe(keys.channel(tag), (message) => {
     board.receive(message);
@@ -127,7 +141,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     catalogue,
     version,
     build,
-    management: openManagement({ catalogue, board, keyring, commands, keys }),
+    management: openManagement({ catalogue, board, keyring, commands, keys, metrics }),
     takeTask: byThePorch(porch, board),
     unready: () => board.unavailable(),
     ui: openUi(events),
@@ -142,6 +156,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     maxBodyBytes: settings.maxBodyBytes,
     routes,
     fallback: buildFallback(routes),
+    tails: held.tails,
     ...turnAway({ settings, log, metrics, keyring }),
   });
   const gateway = { tag, version, port: server.port, listen: settings.host };
@@ -162,8 +177,9 @@ function openManagement(parts: {
   keyring: Keyring;
   commands: Connection;
   keys: Keys;
+  metrics: GatewayMetrics;
 }): readonly Route[] {
-  const { catalogue, board, keyring, commands, keys } = parts;
+  const { catalogue, board, keyring, commands, keys, metrics } = parts;
   const errands = new Errands({
     now: () => board.now(),
     mono: () => board.mono(),
@@ -179,6 +195,7 @@ function openManagement(parts: {
     errands.workersAre(catalogue.workers);
   });
   const show = new ShowView({ catalogue, errands, mono: systemAmbient.mono });
+  metrics.observe("show_cache_bytes", "Bytes of answers to /api/show that are kept", () => show.keptBytes);
   const orders = managementRoutes({
     catalogue,
     errands,

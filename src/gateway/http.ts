@@ -6,6 +6,7 @@
  */
 import { createServer } from "node:net";
 
+import { systemAmbient } from "../core/ambient.ts";
 import { Fault } from "../core/fault.ts";
 import type { Allowance } from "./allowance.ts";
 import { type HttpReply, UwsReply } from "./http-reply.ts";
@@ -52,6 +53,8 @@ export interface HttpOptions {
   readonly tooLarge: Handler;
   /** Answers a request whose body may end at several places; it sees an empty body. The connection is closed. */
   readonly malformed: Handler;
+  /** Knows what clients have not taken yet; one of the server's own when absent. */
+  readonly tails?: Tails;
   /** Lets everything in when absent. */
   readonly guard?: Guard;
   /** Bounds the bodies of all requests that arrive or wait for their reply; without it they are not. */
@@ -120,12 +123,13 @@ class FrontEnd {
   readonly #options: HttpOptions;
   readonly #app: NativeApp;
   #isStopping = false;
-  readonly #tails: Tails = new Tails();
+  readonly #tails: Tails;
   /** Requests with large bodies whose turn has not come. */
   #large: (() => void)[] = [];
 
   constructor(options: HttpOptions) {
     this.#options = options;
+    this.#tails = options.tails ?? new Tails(systemAmbient.mono);
     this.#app = options.uws.App();
     for (const { method, path, handler } of options.routes) {
       this.#app[VERBS[method]](path, (res, req) => this.#receive(method, { res, req }, handler));

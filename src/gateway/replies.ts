@@ -11,10 +11,10 @@ import type { StallMeter } from "../telemetry/stall-meter.ts";
 import { decodeFrames } from "../wire/frame-codec.ts";
 import { LAST_PATIENCE_MS } from "./exchange.ts";
 import type { Exchange } from "./exchange.ts";
+import { nextBatch } from "./read-batch.ts";
 import { lostFault } from "./lost-fault.ts";
 
-/** Reply streams read by one command, and records per stream: bounds the size of one answer of Redis. */
-const TASKS_PER_READ = 256;
+/** Records read per stream by one command: bounds the size of one answer of Redis. */
 const RECORDS_PER_READ = 64;
 
 /** Stalled replies are kept every 20 s; a reply lives 60 s after its end. */
@@ -31,6 +31,8 @@ export interface RepliesOptions {
   readonly keys: Keys;
   readonly mono: () => number;
   readonly stalls: Pick<StallMeter, "since" | "latest">;
+  /** Whether a large reply may be fetched now; asked again a moment later. */
+  readonly hasRoom: () => boolean;
   readonly onGapFilled: () => void;
   readonly onFrames: (count: number, bytes: number) => void;
   /** Called for every open exchange, every {@link LOOK_MS}. */
@@ -126,7 +128,8 @@ export class Replies {
 
   async #readWanted(): Promise<void> {
     try {
-      while (this.#wanted.size > 0) await this.#readSome();
+      for (let batch = this.#nextBatch(); batch.length > 0; batch = this.#nextBatch())
+        await this.#read(batch);
     } catch {
       // Redis is away: the reconnect, or the next look, asks again.
       this.#wanted.clear();
@@ -135,9 +138,13 @@ export class Replies {
     }
   }
 
-  async #readSome(): Promise<void> {
-    const batch = [...this.#wanted].slice(0, TASKS_PER_READ);
+  #nextBatch(): readonly Exchange[] {
+    const batch = nextBatch(this.#wanted, this.#options.hasRoom);
     for (const exchange of batch) this.#wanted.delete(exchange);
+    return batch;
+  }
+
+  async #read(batch: readonly Exchange[]): Promise<void> {
     const cursors = batch.filter((exchange) => !isOver(exchange.phase)).map((exchange) => exchange.cursor);
     if (cursors.length === 0) return;
     const { connection, keys } = this.#options;

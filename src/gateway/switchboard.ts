@@ -21,6 +21,7 @@ import { Cleaner } from "./cleaner.ts";
 import { Comeback } from "./comeback.ts";
 import { Exchange } from "./exchange.ts";
 import type { ExchangeHost, Outcome } from "./exchange.ts";
+import type { HeldReplies } from "./held-replies.ts";
 import type { HttpReply, HttpRequest } from "./http.ts";
 import { takeRequest } from "./intake.ts";
 import type { IntakeHost, Refusal } from "./intake.ts";
@@ -44,6 +45,8 @@ export interface SwitchboardOptions {
   readonly catalogue: Catalogue;
   readonly metrics: GatewayMetrics;
   readonly witness: Pick<Witness, "ended" | "refused">;
+  /** What the replies of this gateway hold together; unbounded when absent. */
+  readonly held?: HeldReplies;
   /** Absent when nobody collects spans. */
   readonly spans?: TaskSpans | undefined;
 }
@@ -79,9 +82,8 @@ export class Switchboard implements ExchangeHost, IntakeHost {
       connection,
       keys,
       ...time,
-      onGapFilled: () => {
-        metrics.gapFilled();
-      },
+      hasRoom: () => options.held?.hasRoom() ?? true,
+      onGapFilled: () => metrics.gapFilled(),
       onFrames: (count, bytes) => {
         metrics.frames(count, bytes);
       },
@@ -214,12 +216,14 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     return this.#options.catalogue.find(name);
   }
 
-  /** `overloaded` when not one more task may be opened, else undefined. */
+  /** `replies_full` or `overloaded` when not one more task may be opened, else undefined. */
   overloaded(): Fault | undefined {
-    return this.#admission.overloaded();
+    return this.#options.held?.refusal() ?? this.#admission.overloaded();
   }
 
   admit(model: string, bytes: number): void {
+    const full = this.#options.held?.refusal();
+    if (full !== undefined) throw full;
     this.#admission.admit(model, bytes);
   }
 

@@ -35,6 +35,7 @@ function late(stalls: Stalls): { code: () => string | undefined; looks: () => nu
         return stalls.latest;
       },
     },
+    hasRoom: () => true,
     onGapFilled: nothing,
     onFrames: nothing,
     onLook: nothing,

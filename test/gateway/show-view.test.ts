@@ -43,12 +43,12 @@ describe("what is kept of /api/show", () => {
   it("is bounded by bytes: answers of 30 MB are told, and not kept", async () => {
     const { view, asked } = viewOf(30 * MIB);
     const before = process.memoryUsage().arrayBuffers;
-    for (let index = 0; index < 35; index += 1) await view.answer("tiny", { system: String(index) });
+    for (let index = 0; index < 8; index += 1) await view.answer("tiny", { system: String(index) });
     globalThis.gc?.();
     assert.equal(view.keptBytes, 0);
-    assert.ok(process.memoryUsage().arrayBuffers - before < 35 * 30 * MIB);
+    assert.ok(process.memoryUsage().arrayBuffers - before < 8 * 30 * MIB);
     await view.answer("tiny", { system: "0" });
-    assert.equal(asked(), 36);
+    assert.equal(asked(), 9);
   });
 
   it("is what was asked last, and as much of it as fits", async () => {
@@ -63,7 +63,7 @@ describe("what is kept of /api/show", () => {
 
   it("does not keep the questions, which may be large too", async () => {
     const { view } = viewOf(10);
-    for (let index = 0; index < 50; index += 1)
+    for (let index = 0; index < 10; index += 1)
       await view.answer("tiny", { system: String(index).padEnd(4 * MIB) });
     assert.ok(view.keptBytes < 100_000, `${view.keptBytes}`);
   });

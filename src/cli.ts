@@ -2,6 +2,7 @@
 import type { Command } from "./commands/command-line.ts";
 import { explain } from "./commands/explain.ts";
 import { startLean } from "./commands/lean-start.ts";
+import { printError } from "./commands/print.ts";
 import { holdYoungGeneration } from "./commands/young-generation.ts";
 import { loadSettings } from "./config/load.ts";
 import { REDIS_SETTINGS } from "./config/redis-settings.ts";
@@ -149,6 +150,6 @@ async function main(): Promise<number> {
 try {
   process.exitCode = await main();
 } catch (error) {
-  process.stderr.write(`${explain(error)}\n`);
+  printError(`${explain(error)}\n`);
   process.exitCode = 1;
 }

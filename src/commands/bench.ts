@@ -1,12 +1,13 @@
 import type { Settings } from "../config/settings.ts";
 import type { Percentiles } from "../core/duration-histogram.ts";
+import { plainLine } from "../core/plain-text.ts";
 import { runLoad } from "./bench-load.ts";
 import type { BenchFigures, BenchLoad } from "./bench-load.ts";
 import { BenchTarget } from "./bench-target.ts";
 import type { BenchDialect } from "./bench-target.ts";
 import { duration } from "./duration.ts";
 import { localUrl } from "./listening.ts";
-import { printable } from "./printable.ts";
+import { print, printError, printJson } from "./print.ts";
 import { listenForStop } from "./stop-request.ts";
 import { renderTable } from "./table.ts";
 
@@ -55,13 +56,12 @@ export async function runBench(settings: Settings, order: BenchOrder): Promise<n
   void signals.requested.then(() => stop.abort());
   try {
     const planned = { ...load, model: order.model ?? (await target.firstModel()) };
-    process.stderr.write(announcement(url, planned));
+    printError(announcement(url, planned));
     await runLoad(target, { ...planned, requests: 1 }, stop.signal);
     const figures = await runLoad(target, planned, stop.signal);
     const report = { url, dialect, ...planned, ...figures };
-    process.stdout.write(
-      order.json ? `${JSON.stringify(report, undefined, 2)}\n` : renderBench(planned, figures),
-    );
+    if (order.json) printJson(report);
+    else print(renderBench(planned, figures));
     if (figures.stopped) return INTERRUPTED;
     return Object.keys(figures.errors).length === 0 ? 0 : 1;
   } catch (error) {
@@ -76,7 +76,7 @@ export async function runBench(settings: Settings, order: BenchOrder): Promise<n
 /** Goes to standard error: it is read while nothing else is to be seen yet. */
 function announcement(url: string, { model, stream, clients, requests, maxTokens }: BenchLoad): string {
   const what = stream ? "streams" : "whole answers";
-  return `Asking ${url} for ${requests} ${what} of ${printable(model)}, ${clients} at a time, of up to ${maxTokens} tokens. Ctrl-C ends it early.\n`;
+  return `Asking ${url} for ${requests} ${what} of ${plainLine(model)}, ${clients} at a time, of up to ${maxTokens} tokens. Ctrl-C ends it early.\n`;
 }
 
 /** The figures as a table. */
@@ -102,7 +102,7 @@ export function renderBench(load: BenchLoad, figures: BenchFigures): string {
 }
 
 function said(reason = ""): string {
-  const text = printable(reason);
+  const text = plainLine(reason);
   const short = text.length > LONGEST_REASON ? `${text.slice(0, LONGEST_REASON)}…` : text;
   return short === "" ? "" : ` (${short})`;
 }

@@ -10,6 +10,7 @@ import type { DeadLetter } from "../redis/dead-letters.ts";
 import type { Keys } from "../redis/keys.ts";
 import { openLog } from "../telemetry/log.ts";
 import { duration } from "./duration.ts";
+import { BytePrinter, printError } from "./print.ts";
 import { withConnection } from "./redis-url.ts";
 import { listenForStop } from "./stop-request.ts";
 
@@ -60,11 +61,11 @@ async function retryAll(bench: Bench, letters: readonly DeadLetter[]): Promise<n
   let answered = 0;
   for (const letter of letters) {
     const verdict = await retryOne(bench, letter);
-    process.stderr.write(`${letter.id} of ${letter.model}: ${verdict.says}\n`);
+    printError(`${letter.id} of ${letter.model}: ${verdict.says}\n`);
     answered += Number(verdict.answered);
     if (verdict.stopped === true) break;
   }
-  if (!bench.printAnswer) process.stderr.write(`${answered} of ${letters.length} answered.\n`);
+  if (!bench.printAnswer) printError(`${answered} of ${letters.length} answered.\n`);
   return answered === letters.length ? 0 : 1;
 }
 
@@ -77,8 +78,9 @@ interface Verdict {
 
 async function retryOne(bench: Bench, { model, id }: DeadLetter): Promise<Verdict> {
   const { connection, keys, board, stopped, printAnswer } = bench;
+  const printer = new BytePrinter();
   const print = (bytes: Buffer): void => {
-    if (printAnswer) process.stdout.write(bytes);
+    if (printAnswer) printer.print(bytes);
   };
   let gaveUp = false;
   const onRun = async (run: Rerun): Promise<void> => {

@@ -1,6 +1,6 @@
+import { plainLine } from "../core/plain-text.ts";
 import type { LetterFacts } from "../redis/letter-facts.ts";
 import { duration } from "./duration.ts";
-import { printable } from "./printable.ts";
 import { renderTable } from "./table.ts";
 
 /** @param about.left how many more there are */
@@ -12,7 +12,7 @@ export function renderLetters(
   const rows = letters.map((it) => [
     it.id,
     `${duration(Math.max(0, now - it.at))} ago`,
-    printable(it.model),
+    it.model,
     it.endpoint ?? "not a task",
     it.code,
     it.deliveries,
@@ -26,8 +26,8 @@ export function renderLetters(
 /** @param body what follows the facts, if it is wanted and kept */
 export function renderLetter(letter: LetterFacts, body: string | undefined): string {
   const lines: (readonly [string, string])[] = [
-    ["model", printable(letter.model)],
-    ["reason", `${letter.code}: ${printable(letter.message)}`],
+    ["model", letter.model],
+    ["reason", `${letter.code}: ${letter.message}`],
     ["deliveries", String(letter.deliveries)],
     ["last worker", letter.worker],
     ["given up", new Date(letter.at).toISOString()],
@@ -41,7 +41,7 @@ export function renderLetter(letter: LetterFacts, body: string | undefined): str
       ["body", letter.bodyBytes === undefined ? "no longer kept" : `${letter.bodyBytes} bytes`],
     );
   }
-  const facts = lines.map(([name, value]) => `  ${name.padEnd(12)} ${value}`);
+  const facts = lines.map(([name, value]) => `  ${name.padEnd(12)} ${plainLine(value)}`);
   const shown = body === undefined ? [] : ["", body];
-  return `${[`Dead letter ${letter.id}`, ...facts, ...shown].join("\n")}\n`;
+  return `${[`Dead letter ${plainLine(letter.id)}`, ...facts, ...shown].join("\n")}\n`;
 }

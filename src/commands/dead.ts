@@ -7,6 +7,7 @@ import { Keys } from "../redis/keys.ts";
 import { factsOf } from "../redis/letter-facts.ts";
 import { retryLetters } from "./dead-retry.ts";
 import { renderLetter, renderLetters } from "./dead-view.ts";
+import { BytePrinter, print, printJson } from "./print.ts";
 import { withConnection } from "./redis-url.ts";
 
 /** What `sgnet dead` was asked. */
@@ -61,11 +62,9 @@ async function list(desk: Desk): Promise<number> {
   const facts = [];
   for await (const letter of lettersIn(desk)) facts.push(factsOf(letter));
   facts.sort((a, b) => b.at - a.at);
-  process.stdout.write(
-    desk.order.json
-      ? `${JSON.stringify(facts, undefined, 2)}\n`
-      : renderLetters(facts.slice(0, MOST_LISTED), { now: Date.now(), left: facts.length - MOST_LISTED }),
-  );
+  const left = facts.length - MOST_LISTED;
+  if (desk.order.json) printJson(facts);
+  else print(renderLetters(facts.slice(0, MOST_LISTED), { now: Date.now(), left }));
   return 0;
 }
 
@@ -75,11 +74,8 @@ async function show(desk: Desk): Promise<number> {
   const body = await bodyOfLetter(connection, keys, letter);
   const facts = { ...factsOf(letter), bodyBytes: body?.length };
   const text = order.body ? body?.toString() : undefined;
-  process.stdout.write(
-    order.json
-      ? `${JSON.stringify(text === undefined ? facts : { ...facts, body: text }, undefined, 2)}\n`
-      : renderLetter(facts, text),
-  );
+  if (order.json) printJson(text === undefined ? facts : { ...facts, body: text });
+  else new BytePrinter().print(Buffer.from(renderLetter(facts, text)));
   return 0;
 }
 
@@ -91,7 +87,7 @@ async function drop(desk: Desk): Promise<number> {
   const letters = await chosen(desk);
   let dropped = 0;
   for (const letter of letters) dropped += Number(await dropLetter(desk.connection, desk.keys, letter));
-  process.stdout.write(`${dropped} dead letter${dropped === 1 ? "" : "s"} removed.\n`);
+  print(`${dropped} dead letter${dropped === 1 ? "" : "s"} removed.\n`);
   return 0;
 }
 

@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import type { Settings } from "../config/settings.ts";
 import type { GatewayAnnouncement } from "../core/fleet.ts";
+import { openDoor } from "../gateway/open-door.ts";
 import type { Finding } from "./finding.ts";
 import { isGateway, listenProblem, localUrl } from "./listening.ts";
 
@@ -21,6 +22,12 @@ export async function checkGateways(
   const texts = new Set(looks.filter((text) => text !== undefined));
   if (texts.size === 0) return [await checkPort(settings)];
   return Array.from(texts, (text) => ({ ok: true, about: "gateway", text }));
+}
+
+/** Whether others than this machine are served without a key. */
+export function checkDoor(settings: Pick<Settings, "host" | "apiKeys">): readonly Finding[] {
+  const problem = openDoor(settings);
+  return problem === undefined ? [] : [{ ok: false, about: "keys", text: `${problem}.` }];
 }
 
 async function look({ host, port }: Place): Promise<string | undefined> {

@@ -2,11 +2,13 @@ import { resolvedCacheDir } from "../config/load.ts";
 import { prepareHttpEnvironment } from "../config/environment.ts";
 import type { Settings } from "../config/settings.ts";
 import { toFault } from "../core/fault.ts";
+import { plainLine } from "../core/plain-text.ts";
 import { loadUws } from "../gateway/uws.ts";
 import { checkBackends } from "./doctor-backends.ts";
 import { checkFolder } from "./doctor-folders.ts";
-import { checkGateways } from "./doctor-gateways.ts";
+import { checkDoor, checkGateways } from "./doctor-gateways.ts";
 import { checkRedis } from "./doctor-redis.ts";
+import { print } from "./print.ts";
 import type { Finding } from "./finding.ts";
 
 /** Checks everything that commands of this machine need, and prints one line each. Resolves with the exit code. */
@@ -17,12 +19,13 @@ export async function runDoctor(settings: Settings): Promise<number> {
     checkHttp(settings),
     ...redis.findings,
     ...backends,
+    ...checkDoor(settings),
     ...(await checkGateways(settings, redis.gateways)),
     checkFolder("state folder", settings.stateDir),
     checkFolder("cache folder", resolvedCacheDir(settings)),
   ];
   for (const { ok, about, text } of findings)
-    process.stdout.write(`${ok ? "ok " : "fix"}  ${about.padEnd(13)} ${text}\n`);
+    print(`${ok ? "ok " : "fix"}  ${about.padEnd(13)} ${plainLine(text)}\n`);
   return findings.every(({ ok }) => ok) ? 0 : 1;
 }
 

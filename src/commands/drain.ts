@@ -2,6 +2,7 @@ import type { Settings } from "../config/settings.ts";
 import { publishDrain } from "../redis/control.ts";
 import { Keys } from "../redis/keys.ts";
 import { listWorkers } from "../redis/registry.ts";
+import { print } from "./print.ts";
 import { withConnection } from "./redis-url.ts";
 
 /**
@@ -24,7 +25,7 @@ export async function runDrain(
     if (meant.length === 0) throw new Error(`There is no worker ${name}: sgnet status shows them.`);
     for (const { id, host } of meant) {
       await publishDrain(connection, keys, id, verb);
-      process.stdout.write(`${id} on ${host} is told to ${verb}.\n`);
+      print(`${id} on ${host} is told to ${verb}.\n`);
     }
     return 0;
   });

@@ -1,4 +1,5 @@
 import type { ReadStream, WriteStream } from "node:tty";
+import { plainLine } from "../core/plain-text.ts";
 import type { Tone, ToneLine } from "./top-view.ts";
 
 /** Escape sequences of ECMA-48, and of xterm for the alternate screen. */
@@ -73,7 +74,7 @@ export class Screen {
   /** Node itself heeds NO_COLOR when it is asked for colours. */
   #paint({ text, tone }: ToneLine): string {
     const { output } = this.#terminal;
-    const cut = text.slice(0, output.columns);
+    const cut = plainLine(text).slice(0, output.columns);
     const colour = output.hasColors() ? COLOURS[tone] : "";
     return colour === "" ? cut : `${colour}${cut}${PLAIN}`;
   }

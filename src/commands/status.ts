@@ -5,6 +5,7 @@ import type { BackendAnnouncement } from "../core/fleet.ts";
 import { readFleet } from "../redis/fleet-status.ts";
 import type { FleetStatus } from "../redis/fleet-status.ts";
 import { Keys } from "../redis/keys.ts";
+import { print, printJson } from "./print.ts";
 import { withConnection } from "./redis-url.ts";
 import { renderTable } from "./table.ts";
 
@@ -13,7 +14,8 @@ export async function runStatus(given: Settings, json: boolean): Promise<number>
   return withConnection(given, "status", async (connection) => {
     const now = Date.now();
     const status = await readFleet(connection, new Keys(given.prefix), now - given.modelMemoryMs);
-    process.stdout.write(json ? `${JSON.stringify(status, undefined, 2)}\n` : renderFleet(status, now));
+    if (json) printJson(status);
+    else print(renderFleet(status, now));
     return 0;
   });
 }

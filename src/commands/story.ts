@@ -1,8 +1,8 @@
 import type { TaskSummary } from "../core/summary.ts";
 import { greatest } from "../core/long-lists.ts";
+import { plainLine } from "../core/plain-text.ts";
 import type { OpenTask, QueuedEntry, ReplyState } from "../redis/open-task.ts";
 import { duration } from "./duration.ts";
-import { printable } from "./printable.ts";
 
 /** Stories of requests, for `sgnet trace`. */
 
@@ -14,7 +14,7 @@ export function tellEnded(summary: TaskSummary): string {
   const facts: Line[] = [
     ["task", task],
     ["endpoint", `${endpoint}${summary.stream === true ? ", as a stream" : ""}`],
-    ["model", model === "" ? "none: it was refused before" : printable(model)],
+    ["model", model === "" ? "none: it was refused before" : model],
     ["worker", `${worker ?? "none"}${attempts > 1 ? `, in attempt ${attempts}` : ""}`],
     ["outcome", `${code === "ok" ? "answered" : code}, status ${status}`],
   ];
@@ -101,8 +101,8 @@ function since(ms: number): string {
 }
 
 function render(title: string, facts: readonly Line[], times: readonly Line[]): string {
-  const about = facts.map(([name, value]) => `  ${name.padEnd(12)} ${value}`);
+  const about = facts.map(([name, value]) => `  ${name.padEnd(12)} ${plainLine(value)}`);
   const width = Math.max(0, greatest(times.map(([at]) => at.length)));
-  const story = times.map(([at, what]) => `  ${at.padEnd(width)}  ${what}`);
-  return `${[title, ...about, ...(about.length > 0 ? [""] : []), ...story].join("\n")}\n`;
+  const story = times.map(([at, what]) => `  ${at.padEnd(width)}  ${plainLine(what)}`);
+  return `${[plainLine(title), ...about, ...(about.length > 0 ? [""] : []), ...story].join("\n")}\n`;
 }

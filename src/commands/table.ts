@@ -1,4 +1,6 @@
 import { greatest } from "../core/long-lists.ts";
+import { plainLine } from "../core/plain-text.ts";
+
 type Cell = string | number;
 
 /** A titled table of aligned columns: numbers to the right, text to the left. */
@@ -8,12 +10,13 @@ export function renderTable(
   rows: readonly (readonly Cell[])[],
 ): string {
   if (rows.length === 0) return `${title}: none\n`;
+  const plain = rows.map((row) => row.map((cell) => (typeof cell === "number" ? cell : plainLine(cell))));
   const widths = head.map((name, column) =>
-    Math.max(name.length, greatest(rows.map((row) => String(row[column] ?? "").length))),
+    Math.max(name.length, greatest(plain.map((row) => String(row[column] ?? "").length))),
   );
   const line = (cells: readonly Cell[]): string =>
     `  ${cells.map((cell, column) => pad(cell, widths[column] ?? 0)).join("  ")}`.trimEnd();
-  return `${[title, line(head), ...rows.map((row) => line(row))].join("\n")}\n`;
+  return `${[title, line(head), ...plain.map((row) => line(row))].join("\n")}\n`;
 }
 
 function pad(cell: Cell, width: number): string {

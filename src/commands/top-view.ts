@@ -1,6 +1,7 @@
 import type { BackendView, FleetView, ModelView, NodeView } from "../core/fleet-view.ts";
 import type { FaultsView } from "../core/recent-faults.ts";
 import { greatest } from "../core/long-lists.ts";
+import { plainLine } from "../core/plain-text.ts";
 import type { HeldTask } from "../redis/open-task.ts";
 import { duration } from "./duration.ts";
 import { renderTable } from "./table.ts";
@@ -52,7 +53,7 @@ export function describe(picture: Picture): ToneLine[] {
   return [
     { tone: "title", text: "Stargazer" },
     health,
-    ...problems.map((text): ToneLine => ({ tone: "warn", text: `  ${text}` })),
+    ...problems.map((text): ToneLine => ({ tone: "warn", text: `  ${plainLine(text)}` })),
     { tone: "plain", text: `${numbers.join(", ")}  ${sparkline(rates)}`.trimEnd() },
     ...table(
       "Models",

@@ -3,6 +3,7 @@ import type { Settings } from "../config/settings.ts";
 import { toFault } from "../core/fault.ts";
 import { viewFleet } from "../core/fleet-view.ts";
 import { RecentFaults } from "../core/recent-faults.ts";
+import { plainLine } from "../core/plain-text.ts";
 import type { Connection } from "../redis/connection.ts";
 import { readFleet } from "../redis/fleet-status.ts";
 import { Keys } from "../redis/keys.ts";
@@ -71,7 +72,7 @@ async function lookAgain(observer: Observer, before: readonly ToneLine[]): Promi
 }
 
 function plain(lines: readonly ToneLine[]): string {
-  return lines.map(({ text }) => `${text}\n`).join("");
+  return lines.map(({ text }) => `${plainLine(text)}\n`).join("");
 }
 
 /** Makes pictures of the fleet. */

@@ -5,6 +5,7 @@ import type { Connection } from "../redis/connection.ts";
 import { Keys } from "../redis/keys.ts";
 import { findOpenTask } from "../redis/open-task.ts";
 import { latestSummaries } from "../redis/task-log.ts";
+import { print, printError } from "./print.ts";
 import { withConnection } from "./redis-url.ts";
 import { tellEnded, tellOpen } from "./story.ts";
 
@@ -34,12 +35,10 @@ export async function runTrace(given: Settings, id: string | undefined): Promise
     const stillOpen = open !== undefined && !ended.some(({ task }) => task === (open.queued?.task.id ?? id));
     if (stillOpen) stories.push(tellOpen(id, open, Date.now()));
     if (stories.length === 0) {
-      process.stderr.write(
-        `Nothing is known of ${id}: it is not open and not among the last 10,000 or so requests.\n`,
-      );
+      printError(`Nothing is known of ${id}: it is not open and not among the last 10,000 or so requests.\n`);
       return 1;
     }
-    process.stdout.write(stories.join("\n"));
+    print(stories.join("\n"));
     return 0;
   });
 }

@@ -10,6 +10,7 @@ import { listenProblem, localUrl } from "./listening.ts";
 import { ofSharedPort } from "./gateways.ts";
 import { launchOwnProcess } from "./own-process.ts";
 import { launchRedis } from "./own-redis.ts";
+import { print } from "./print.ts";
 import { processCount } from "./process-count.ts";
 import { ownRedisDir, withOwnRedis } from "./redis-url.ts";
 import { listenForStop } from "./stop-request.ts";
@@ -40,9 +41,7 @@ export async function runUp(given: Settings): Promise<number> {
     await Promise.race([fleet.start(), stop.requested]);
     if (!over.signal.aborted) await present(fleet, settings.apiKeys, over.signal);
     await stop.requested;
-    process.stdout.write(
-      "Stopping: running requests are finished first. Ctrl-C again ends everything at once.\n",
-    );
+    print("Stopping: running requests are finished first. Ctrl-C again ends everything at once.\n");
   } finally {
     over.abort();
     await fleet.stop();
@@ -53,10 +52,10 @@ export async function runUp(given: Settings): Promise<number> {
 
 /** Says what runs, and, as soon as there is a model, how to use it. @param keys of clients, a comma list; never shown */
 async function present(fleet: Fleet, keys: string, signal: AbortSignal): Promise<void> {
-  process.stdout.write(banner(productVersion(), fleet.places));
+  print(banner(productVersion(), fleet.places));
   const [key = ""] = keys.split(",");
   const model = await firstModel({ url: fleet.gatewayUrl, key: key.trim() }, signal);
-  if (model !== undefined) process.stdout.write(examples(fleet.gatewayUrl, model, key !== ""));
+  if (model !== undefined) print(examples(fleet.gatewayUrl, model, key !== ""));
 }
 
 /** The processes of one machine. */

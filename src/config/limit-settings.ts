@@ -7,6 +7,7 @@ export interface LimitSettings {
   readonly maxQueueBytes: number;
   readonly maxOpen: number;
   readonly maxBodiesBytes: number;
+  readonly maxRepliesBytes: number;
   readonly maxHeadBytes: number;
   readonly maxConnections: number;
   readonly slowClientMs: number;
@@ -62,6 +63,16 @@ export const LIMIT_SETTINGS: { readonly [Name in keyof LimitSettings]: Setting }
     max: 1_099_511_627_776,
     unit: "bytes",
     doc: "Request bodies one gateway holds in memory, of requests that arrive, wait or are answered, together; more get 503 with Retry-After. One alone may be larger.",
+  },
+  maxRepliesBytes: {
+    env: "SGNET_MAX_REPLIES_BYTES",
+    flag: "max-replies-bytes",
+    type: "number",
+    default: 0,
+    min: 0,
+    max: 1_099_511_627_776,
+    unit: "bytes",
+    doc: "Answers one gateway holds for clients that do not take them, in its memory and in Redis, together; from three quarters of it on new requests get 503 with Retry-After, at it the slowest client is cut. 0: a quarter of the memory there is (the least of machine, heap and Redis's maxmemory), from 256 MiB to 1 GiB.",
   },
   maxHeadBytes: {
     env: "SGNET_MAX_HEAD_BYTES",

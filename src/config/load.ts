@@ -8,6 +8,7 @@ import type { SettingValue } from "./read.ts";
 import { SETTINGS } from "./settings.ts";
 import type { Setting } from "./setting.ts";
 import type { Settings } from "./settings.ts";
+import { strangeNames } from "./strange-names.ts";
 
 export interface SettingsSources {
   /** Values of command line flags, by flag name; absent or undefined when not given. */
@@ -43,10 +44,12 @@ interface Source {
 export function loadSettings(sources: SettingsSources): Settings {
   const cwd = sources.cwd ?? process.cwd();
   const problems: string[] = [];
+  const environment = sources.env ?? processEnvironment();
   const file = readEnvFile(join(cwd, ".env"), problems);
+  problems.push(...strangeNames(environment, ""), ...strangeNames(file, " in .env"));
   const layers: readonly Source[] = [
     { label: ({ flag }) => `--${flag}`, read: ({ flag }) => sources.flags[flag] },
-    { label: ({ env }) => env, read: variable(sources.env ?? processEnvironment()) },
+    { label: ({ env }) => env, read: variable(environment) },
     { label: ({ env }) => `${env} in .env`, read: variable(file) },
   ];
   const values = new Map<string, SettingValue>();
@@ -91,10 +94,18 @@ function variable(env: Environment): Source["read"] {
   };
 }
 
+function isKeyList(setting: Setting): boolean {
+  return setting.type === "text" && setting.keys === true;
+}
+
 function pick(setting: Setting, layers: readonly Source[], problems: string[]): SettingValue {
-  for (const { label, read } of layers) {
+  for (const [index, { label, read }] of layers.entries()) {
     const given = read(setting);
     if (given === undefined) continue;
+    if (given === "" && isKeyList(setting) && layers.slice(index + 1).some((one) => one.read(setting))) {
+      problems.push(`${label(setting)} is empty, but keys are set further down: remove one of the two.`);
+      break;
+    }
     const result = readSetting(setting, given);
     if (result.problem === undefined) return result.value;
     problems.push(`${label(setting)} ${result.problem}.`);

@@ -1,3 +1,4 @@
+import { keyListProblem } from "./key-list.ts";
 import type { FlagSetting, NumberSetting, Setting, TextSetting } from "./setting.ts";
 
 export type SettingValue = string | number | boolean;
@@ -13,12 +14,18 @@ export function readSetting(setting: Setting, given: unknown): SettingReading {
   const text = String(given).trim();
   switch (setting.type) {
     case "text":
-      return readText(setting, text);
+      return setting.keys === true ? readKeys(String(given)) : readText(setting, text);
     case "number":
       return readNumber(setting, text);
     case "flag":
       return readFlag(setting, text);
   }
+}
+
+/** Blanks alone are no list, but no empty text either: something was meant to be there. */
+function readKeys(text: string): SettingReading {
+  const problem = text === "" ? undefined : keyListProblem(text);
+  return problem === undefined ? { value: text.trim() } : { problem };
 }
 
 function readText(setting: TextSetting, text: string): SettingReading {

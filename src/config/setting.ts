@@ -13,6 +13,8 @@ export interface TextSetting extends SettingBase {
   readonly type: "text";
   readonly default: string;
   readonly choices?: readonly string[];
+  /** A comma list of keys: text that holds none is refused, for it would let everyone in. */
+  readonly keys?: true;
   /** What a value other than the default must look like; `says` completes "must be …". */
   readonly form?: { readonly pattern: Pick<RegExp, "test">; readonly says: string };
 }

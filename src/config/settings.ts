@@ -202,6 +202,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     type: "text",
     default: "",
     secret: true,
+    keys: true,
     doc: "Keys of clients, a comma list; each request then needs one as Authorization: Bearer or x-api-key, except for /healthz, /readyz, /metrics, /metrics/fleet and the files of the live page. Empty: everyone is served.",
   },
   adminKeys: {
@@ -210,6 +211,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     type: "text",
     default: "",
     secret: true,
+    keys: true,
     doc: "Keys of admins, a comma list: they may also pull, push, create, copy and delete models, drain workers, and run dead letters again or remove them; empty: nobody may.",
   },
   heartbeatMs: {

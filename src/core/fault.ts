@@ -47,7 +47,11 @@ export const FAULTS = {
   /** The gateway has as many requests, or as many bytes of them, as it takes. */
   overloaded: { http: 503, retryable: true },
   queue_full: { http: 503, retryable: true },
+  /** The clients of the gateway do not read their answers, and as much of those waits as may. */
+  replies_full: { http: 503, retryable: true },
   redis_down: { http: 503, retryable: true },
+  /** The gateway itself stood still for so long that others took it for lost, or its own time ran out. */
+  gateway_stalled: { http: 503, retryable: true },
   draining: { http: 503, retryable: true },
   /** The backend is loading the model or is full. */
   backend_busy: { http: 503, retryable: true },

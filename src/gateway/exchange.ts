@@ -5,6 +5,7 @@ import type { Phase } from "../core/phase.ts";
 import { dialectOf } from "../core/task.ts";
 import type { Task } from "../core/task.ts";
 import type { Heartbeat } from "../protocols/heartbeats.ts";
+import { NUDGE_SEQ } from "../redis/reply-stream.ts";
 import type { Cursor } from "../redis/reply-stream.ts";
 import { breakOff, sendFault } from "./fault-reply.ts";
 import type { Headers, HttpReply } from "./http.ts";
@@ -68,6 +69,8 @@ export class Exchange {
   readonly endsAt: number;
   /** Mono ms of the next look whether a worker has it; Infinity: none is to be. */
   queueLookAt: number;
+  /** Its reply, or a part of it, was too large to be published: it lies in Redis. */
+  isLarge = false;
   /** See Metered. */
   metered = 0;
   readonly #reply: HttpReply;
@@ -180,6 +183,7 @@ export class Exchange {
     if (this.#stalled) this.#missed(frame);
     if (this.#stalled || frame.seq <= this.#seq) return;
     if (frame.seq > this.#seq + 1) {
+      if (frame.seq === NUDGE_SEQ && !this.task.stream) this.isLarge = true;
       this.#host.fill(this);
       return;
     }

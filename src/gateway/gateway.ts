@@ -16,18 +16,21 @@ import { dropQueue } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import { openGatewayMetrics } from "../telemetry/gateway-metrics.ts";
 import type { GatewayMetrics } from "../telemetry/gateway-metrics.ts";
+import { tellOwnStalls } from "../telemetry/own-stalls-told.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import { Allowance } from "./allowance.ts";
 import { adminRoutes } from "./admin-routes.ts";
 import { Catalogue } from "./catalogue.ts";
 import { buildGuard } from "./door.ts";
 import { Errands } from "./errands.ts";
+import { openHeld } from "./held.ts";
 import { startHttp } from "./http.ts";
 import type { Guard, HttpOptions, HttpServer, Route } from "./http.ts";
 import { Keyring } from "./keyring.ts";
 import { managementRoutes } from "./management.ts";
 import { openMetricsPages } from "./metrics-pages.ts";
 import type { MetricsPages } from "./metrics-pages.ts";
+import { warnOfOpenDoor } from "./open-door.ts";
 import { Observatory } from "./observatory.ts";
 import { OriginPolicy } from "./origin.ts";
 import { byThePorch, Porch } from "./porch.ts";
@@ -97,11 +100,25 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
   const [version, build] = [productVersion(), productBuild()];
   const metrics = openGatewayMetrics({ version, build });
   for (const connection of [commands, channel]) connection.onDown(metrics.redisFailed);
+  releases.push(tellOwnStalls(log, metrics));
   const memoryMs = settings.modelMemoryMs;
   const catalogue = new Catalogue({ connection: commands, keys, tag, now: systemAmbient.now, memoryMs });
   const observatory = new Observatory({ connection: commands, keys, gateway: { tag, version }, memoryMs });
   const { witness } = observatory;
-  const parts = { settings, log, tag, keys, commands, channel, catalogue, metrics, witness };
+  const held = await openHeld({ settings, commands, metrics, exchanges: () => board.exchanges() });
+  releases.push(held.stop);
+  const parts = {
+    held: held.replies,
+    settings,
+    log,
+    tag,
+    keys,
+    commands,
+    channel,
+    catalogue,
+    metrics,
+    witness,
+  };
   const board = new Switchboard({ ...parts, spans: spansOf(assembly) });
   await channel.subscribe(keys.channel(tag), (message) => {
     board.receive(message);
@@ -124,7 +141,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     catalogue,
     version,
     build,
-    management: openManagement({ catalogue, board, keyring, commands, keys }),
+    management: openManagement({ catalogue, board, keyring, commands, keys, metrics }),
     takeTask: byThePorch(porch, board),
     unready: () => board.unavailable(),
     ui: openUi(events),
@@ -139,12 +156,14 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     maxBodyBytes: settings.maxBodyBytes,
     routes,
     ...buildFallback(routes),
+    tails: held.tails,
     ...turnAway({ settings, log, metrics, keyring }),
   });
   metrics.observe("connections", "Connections of clients", () => server.connections());
   const gateway = { tag, version, port: server.port, listen: settings.host };
   const presence = startPresence({ ...parts, gateway, board, observatory });
   log.info("gateway is ready", { host: settings.host, port: server.port, tag });
+  warnOfOpenDoor(settings, log);
   return handle({ assembly, keys, commands, board, porch, server, observatory, pages, presence });
 }
 
@@ -159,8 +178,9 @@ function openManagement(parts: {
   keyring: Keyring;
   commands: Connection;
   keys: Keys;
+  metrics: GatewayMetrics;
 }): readonly Route[] {
-  const { catalogue, board, keyring, commands, keys } = parts;
+  const { catalogue, board, keyring, commands, keys, metrics } = parts;
   const errands = new Errands({
     now: () => board.now(),
     mono: () => board.mono(),
@@ -176,6 +196,7 @@ function openManagement(parts: {
     errands.workersAre(catalogue.workers);
   });
   const show = new ShowView({ catalogue, errands, mono: systemAmbient.mono });
+  metrics.observe("show_cache_bytes", "Bytes of answers to /api/show that are kept", () => show.keptBytes);
   const orders = managementRoutes({
     catalogue,
     errands,

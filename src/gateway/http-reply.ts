@@ -2,7 +2,7 @@
 import { STATUS_CODES } from "node:http";
 
 import type { Allowance } from "./allowance.ts";
-import type { Tails } from "./tails.ts";
+import type { Tail, Tails } from "./tails.ts";
 import type { NativeResponse } from "./uws.ts";
 
 /** Names and values in the order they are sent. Line breaks in a value are sent as spaces. */
@@ -76,8 +76,8 @@ export class UwsReply implements HttpReply {
   #onDrain: (() => void) | undefined;
   #bodies: Allowance | undefined;
   #held = 0;
-  /** Bytes of an answer in one piece wait for room. */
-  #hasTail = false;
+  /** Of an answer in one piece, what waits for room. */
+  #tail: Tail | undefined;
 
   constructor(res: NativeResponse, options: ReplyOptions) {
     this.#res = res;
@@ -130,9 +130,10 @@ export class UwsReply implements HttpReply {
     if (this.#closes()) this.#res.writeHeader("connection", "close");
     const [, isDone] = this.#res.tryEnd(body, body.length);
     if (isDone) return;
-    this.#hasTail = true;
-    this.#options.tails.begin();
+    const left = body.length - this.#res.getWriteOffset();
+    this.#tail = this.#options.tails.begin(left, () => this.#res.close());
     this.#res.onWritable((offset) => {
+      this.#tail?.left(body.length - offset);
       const [hasRoom, isGone] = this.#res.tryEnd(body.subarray(offset), body.length);
       if (isGone) this.#tailGone();
       return hasRoom;
@@ -140,8 +141,8 @@ export class UwsReply implements HttpReply {
   }
 
   #tailGone(): void {
-    if (this.#hasTail) this.#options.tails.end();
-    this.#hasTail = false;
+    this.#tail?.end();
+    this.#tail = undefined;
   }
 
   start(status: number, headers: Headers, first: Buffer): boolean {

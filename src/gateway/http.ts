@@ -6,6 +6,7 @@
  */
 import { createServer } from "node:net";
 
+import { systemAmbient } from "../core/ambient.ts";
 import { Fault } from "../core/fault.ts";
 import type { Allowance } from "./allowance.ts";
 import { type BodyRefusal, collectBody } from "./body-collector.ts";
@@ -60,6 +61,8 @@ export interface HttpOptions {
   readonly prefaced?: Handler;
   /** Answers a request whose body comes in too many small pieces; `malformed` does when absent. */
   readonly crumbs?: Handler;
+  /** Knows what clients have not taken yet; one of the server's own when absent. */
+  readonly tails?: Tails;
   /** Lets everything in when absent. */
   readonly guard?: Guard;
   /** Bounds the bodies of all requests that arrive or wait for their reply; without it they are not. */
@@ -149,13 +152,14 @@ class FrontEnd {
   readonly #options: HttpOptions;
   readonly #app: NativeApp;
   #isStopping = false;
-  readonly #tails: Tails = new Tails();
   readonly #connections: Connections | undefined;
+  readonly #tails: Tails;
   /** Requests with large bodies whose turn has not come. */
   #large: (() => void)[] = [];
 
   constructor(options: HttpOptions) {
     this.#options = options;
+    this.#tails = options.tails ?? new Tails(systemAmbient.mono);
     this.#app = options.uws.App();
     const { connections, fallback, fallbackReads = () => true } = options;
     this.#connections = connections === undefined ? undefined : new Connections(this.#app, connections);

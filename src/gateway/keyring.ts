@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from "node:crypto";
+import { keysOf } from "../config/key-list.ts";
 import type { RequestHeaders } from "./http.ts";
 
 type Credentials = Pick<RequestHeaders, "authorization" | "apiKey">;
@@ -8,18 +9,23 @@ type Credentials = Pick<RequestHeaders, "authorization" | "apiKey">;
  * `Authorization: Bearer <key>` or as `x-api-key: <key>`.
  */
 export class Keyring {
+  readonly #isOpen: boolean;
   readonly #clients: readonly Buffer[];
   readonly #admins: readonly Buffer[];
 
-  /** Both are comma lists of keys. Without API keys everyone is a client; without admin keys no one is an admin. */
+  /**
+   * Both are comma lists of keys. With empty API keys everyone is a client, with a list that names none nobody is;
+   * without admin keys no one is an admin.
+   */
   constructor(options: { readonly apiKeys: string; readonly adminKeys: string }) {
     this.#admins = digests(options.adminKeys);
+    this.#isOpen = options.apiKeys === "";
     this.#clients = digests(options.apiKeys);
   }
 
   /** True for requests that may use the models; an admin's may. */
   isClient(credentials: Credentials): boolean {
-    return this.#clients.length === 0 || holds([...this.#clients, ...this.#admins], credentials);
+    return this.#isOpen || holds([...this.#clients, ...this.#admins], credentials);
   }
 
   /** True for requests that may change the models of the fleet. */
@@ -29,11 +35,7 @@ export class Keyring {
 }
 
 function digests(list: string): Buffer[] {
-  return list
-    .split(",")
-    .map((key) => key.trim())
-    .filter((key) => key !== "")
-    .map(digestOf);
+  return keysOf(list).map(digestOf);
 }
 
 function holds(known: readonly Buffer[], { authorization, apiKey }: Credentials): boolean {

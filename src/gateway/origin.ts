@@ -102,7 +102,8 @@ function isNearAddress(name: string): boolean {
   return isIn(NEAR, name);
 }
 
-function isLoopback(listen: string): boolean {
+/** True for an address or name that only this machine reaches. */
+export function isLoopback(listen: string): boolean {
   return listen.toLowerCase() === "localhost" || isIn(LOOPBACK, listen);
 }
 

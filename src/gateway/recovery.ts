@@ -1,11 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { Fault } from "../core/fault.ts";
 import { isOver } from "../core/phase.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { openReplies } from "../redis/reply-stream.ts";
 import { isQueued } from "../redis/task-stream.ts";
+import type { StallMeter } from "../telemetry/stall-meter.ts";
 import type { Exchange } from "./exchange.ts";
+import { lostFault } from "./lost-fault.ts";
 import type { Opener } from "./opener.ts";
 import type { Replies } from "./replies.ts";
 
@@ -26,6 +27,7 @@ export interface RecoveryOptions {
   readonly replies: Replies;
   readonly opener: Opener;
   readonly mono: () => number;
+  readonly stalls: Pick<StallMeter, "since">;
   /** A task was queued again for a client that left meanwhile. */
   readonly onUnwanted: (exchange: Exchange) => void;
 }
@@ -130,7 +132,7 @@ export class Recovery {
     const requeues = (this.#requeues.get(exchange) ?? 0) + 1;
     this.#requeues.set(exchange, requeues);
     if (exchange.begun || requeues > MOST_REQUEUES) {
-      exchange.fail(new Fault("worker_lost", "the answer was lost with a part of Redis's data"));
+      exchange.fail(lostFault(exchange, this.#options.stalls, "the answer was lost"));
     } else {
       const { opener, mono } = this.#options;
       exchange.requeued = true;

@@ -1,17 +1,20 @@
 import { Fault, toFault } from "../core/fault.ts";
 import type { Frame } from "../core/frame.ts";
 import { IdTable } from "../core/id-table.ts";
+import { ownFault } from "../core/own-stall.ts";
 import { isOver } from "../core/phase.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { keepReplies, readReplies } from "../redis/reply-stream.ts";
 import type { ReplyRecord } from "../redis/reply-stream.ts";
+import type { StallMeter } from "../telemetry/stall-meter.ts";
 import { decodeFrames } from "../wire/frame-codec.ts";
 import { LAST_PATIENCE_MS } from "./exchange.ts";
 import type { Exchange } from "./exchange.ts";
+import { nextBatch } from "./read-batch.ts";
+import { lostFault } from "./lost-fault.ts";
 
-/** Reply streams read by one command, and records per stream: bounds the size of one answer of Redis. */
-const TASKS_PER_READ = 256;
+/** Records read per stream by one command: bounds the size of one answer of Redis. */
 const RECORDS_PER_READ = 64;
 
 /** Stalled replies are kept every 20 s; a reply lives 60 s after its end. */
@@ -20,10 +23,16 @@ const LOOKS_PER_KEEP = 40;
 /** How often deadlines and silences are looked at, ms. */
 const LOOK_MS = 500;
 
+/** After a stall of its own this gateway judges nothing for so long, ms. */
+const SETTLE_MS = 1000;
+
 export interface RepliesOptions {
   readonly connection: Connection;
   readonly keys: Keys;
   readonly mono: () => number;
+  readonly stalls: Pick<StallMeter, "since" | "latest">;
+  /** Whether a large reply may be fetched now; asked again a moment later. */
+  readonly hasRoom: () => boolean;
   readonly onGapFilled: () => void;
   readonly onFrames: (count: number, bytes: number) => void;
   /** Called for every open exchange, every {@link LOOK_MS}. */
@@ -119,7 +128,8 @@ export class Replies {
 
   async #readWanted(): Promise<void> {
     try {
-      while (this.#wanted.size > 0) await this.#readSome();
+      for (let batch = this.#nextBatch(); batch.length > 0; batch = this.#nextBatch())
+        await this.#read(batch);
     } catch {
       // Redis is away: the reconnect, or the next look, asks again.
       this.#wanted.clear();
@@ -128,9 +138,13 @@ export class Replies {
     }
   }
 
-  async #readSome(): Promise<void> {
-    const batch = [...this.#wanted].slice(0, TASKS_PER_READ);
+  #nextBatch(): readonly Exchange[] {
+    const batch = nextBatch(this.#wanted, this.#options.hasRoom);
     for (const exchange of batch) this.#wanted.delete(exchange);
+    return batch;
+  }
+
+  async #read(batch: readonly Exchange[]): Promise<void> {
     const cursors = batch.filter((exchange) => !isOver(exchange.phase)).map((exchange) => exchange.cursor);
     if (cursors.length === 0) return;
     const { connection, keys } = this.#options;
@@ -178,7 +192,7 @@ export class Replies {
     exchange.receive(frame);
     const { attempt, seq } = exchange.cursor;
     if (exchange.stalled || isOver(exchange.phase) || frame.attempt !== attempt || frame.seq <= seq) return;
-    exchange.fail(new Fault("worker_lost", "a part of the answer was lost with a part of Redis's data"));
+    exchange.fail(lostFault(exchange, this.#options.stalls, "a part of the answer was lost"));
   }
 
   /** Replies whose reader is slow must not expire under it. */
@@ -193,16 +207,28 @@ export class Replies {
     this.#looks += 1;
     if (this.#looks % LOOKS_PER_KEEP === 0) this.#keepStalled();
     const mono = this.#options.mono();
-    for (const exchange of this.#exchanges.values()) {
-      if (mono >= exchange.endsAt) {
-        exchange.fail(new Fault("deadline_exceeded", "the request was not answered in time"));
-      } else {
-        if (mono >= exchange.queueLookAt && !exchange.begun) this.#options.onOverdue(exchange);
-        this.#lookForSilence(exchange, mono);
-      }
-      this.#options.onLook(exchange);
+    // What came while this gateway stood still lies unread: before it is, nothing and nobody is late.
+    if (this.#options.stalls.latest(SETTLE_MS) === 0) {
+      for (const exchange of this.#exchanges.values()) this.#judge(exchange, mono);
     }
     if (this.#wanted.size > 0) this.#schedule();
+  }
+
+  #judge(exchange: Exchange, mono: number): void {
+    if (mono >= exchange.endsAt) {
+      exchange.fail(this.#lateFault(exchange, mono));
+    } else {
+      if (mono >= exchange.queueLookAt && !exchange.begun) this.#options.onOverdue(exchange);
+      this.#lookForSilence(exchange, mono);
+    }
+    this.#options.onLook(exchange);
+  }
+
+  /** Of a request that had time left when this gateway stood still. */
+  #lateFault({ startedAt, endsAt }: Exchange, mono: number): Fault {
+    const stalledMs = this.#options.stalls.since(startedAt);
+    const late = "the request was not answered in time";
+    return mono - stalledMs < endsAt ? ownFault(stalledMs, late) : new Fault("deadline_exceeded", late);
   }
 
   #lookForSilence(exchange: Exchange, mono: number): void {

@@ -1,6 +1,7 @@
 import { traceIdOf } from "../core/trace.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { GatewayMetrics } from "../telemetry/gateway-metrics.ts";
+import { SparingLog } from "../telemetry/sparing-log.ts";
 import type { Exchange, Outcome } from "./exchange.ts";
 import type { Refusal } from "./intake.ts";
 import type { TaskSpans } from "./task-spans.ts";
@@ -16,9 +17,12 @@ export interface ReporterOptions {
 /** Tells metrics and log how exchanges ended, and which requests became none. */
 export class Reporter {
   readonly #options: ReporterOptions;
+  /** A client that is refused comes again at once, perhaps. */
+  readonly #sparing: SparingLog;
 
   constructor(options: ReporterOptions) {
     this.#options = options;
+    this.#sparing = new SparingLog(options.log);
   }
 
   ended(exchange: Exchange, outcome: Outcome): void {
@@ -61,15 +65,17 @@ export class Reporter {
   refused({ request, task, trace, endpoint, model, fault }: Refusal): void {
     const { log, metrics } = this.#options;
     metrics.rejected(endpoint, fault.code);
-    log.info("request", {
-      request,
-      task,
-      traceId: traceIdOf(trace),
-      endpoint,
-      model,
-      status: fault.http,
-      code: fault.code,
-      totalMs: 0,
+    this.#sparing.line(fault.code, () => {
+      log.info("request", {
+        request,
+        task,
+        traceId: traceIdOf(trace),
+        endpoint,
+        model,
+        status: fault.http,
+        code: fault.code,
+        totalMs: 0,
+      });
     });
   }
 }

@@ -1,8 +1,10 @@
+import { createHash } from "node:crypto";
 import { Fault } from "../core/fault.ts";
 import type { JsonObject } from "../core/json.ts";
 import { modelKey } from "../core/model.ts";
 import { showBody } from "../protocols/listings.ts";
 import { notManaged } from "../protocols/ollama/management.ts";
+import { ByteCache } from "./byte-cache.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { ErrandAnswer } from "./errand-reply.ts";
 import { serversOf } from "./errands.ts";
@@ -18,24 +20,33 @@ export interface ShowViewOptions {
 /** Some clients ask 23 times in a run; what a model is changes rarely. Ms. */
 const FRESH_MS = 30_000;
 
-const MOST_KEPT = 500;
+/** Bytes of answers that are kept: usual ones take 5 to 100 KB. */
+const MOST_BYTES = 32 * 1024 * 1024;
+
+/** Questions under way that others can share the answer of; more are asked on their own. */
+const MOST_SHARED = 500;
 
 /** Servers asked before an error is told. */
 const MOST_ASKED = 2;
 
 interface Shown {
   readonly at: number;
-  readonly answer: Promise<ErrandAnswer>;
+  readonly answer: ErrandAnswer;
 }
 
 /** What the models of the fleet are, in detail: asked of one server that has the model, and kept for a while. */
 export class ShowView {
   readonly #options: ShowViewOptions;
-  /** Oldest first. */
-  readonly #kept = new Map<string, Shown>();
+  readonly #kept = new ByteCache<Shown>(MOST_BYTES);
+  readonly #underWay = new Map<string, Promise<ErrandAnswer>>();
 
   constructor(options: ShowViewOptions) {
     this.#options = options;
+  }
+
+  /** Bytes of answers that are kept. */
+  get keptBytes(): number {
+    return this.#kept.used;
   }
 
   /**
@@ -46,13 +57,18 @@ export class ShowView {
     const { catalogue, mono } = this.#options;
     const key = modelKey(model);
     const question = { verbose: body["verbose"] === true, system: body["system"], options: body["options"] };
-    const id = JSON.stringify([key, question]);
+    // The question is the client's, and may be large.
+    const id = createHash("sha256")
+      .update(JSON.stringify([key, question]))
+      .digest("base64");
     const known = this.#kept.get(id);
     if (known !== undefined && mono() - known.at < FRESH_MS) return known.answer;
+    const shared = this.#underWay.get(id);
+    if (shared !== undefined) return shared;
     const servers = serversOf(catalogue.workers).filter((server) => nameAt(server, key) !== undefined);
     if (servers.length === 0) return this.#fromCard(model);
     const answer = this.#ask(servers, key, question);
-    this.#keep(id, { at: mono(), answer });
+    this.#share(id, answer);
     return answer;
   }
 
@@ -77,16 +93,19 @@ export class ShowView {
     return answer ?? Promise.reject(new Fault("internal", "no server was asked"));
   }
 
-  #keep(id: string, shown: Shown): void {
-    this.#kept.delete(id);
-    this.#kept.set(id, shown);
-    const oldest = this.#kept.keys().next().value;
-    if (this.#kept.size > MOST_KEPT && oldest !== undefined) this.#kept.delete(oldest);
-    const forget = (): void => {
-      if (this.#kept.get(id) === shown) this.#kept.delete(id);
+  /** Lets others have the answer while it is under way, and for a while after. Errors are not kept. */
+  #share(id: string, answer: Promise<ErrandAnswer>): void {
+    if (this.#underWay.size < MOST_SHARED) this.#underWay.set(id, answer);
+    const over = (): void => {
+      if (this.#underWay.get(id) === answer) this.#underWay.delete(id);
     };
-    // Errors are not kept.
-    void shown.answer.then(({ status }) => (status === 200 ? undefined : forget()), forget);
+    void answer.then((known) => {
+      over();
+      if (known.status !== 200) return;
+      // A copy: what was read with it stays in memory with a part of it.
+      const body = Buffer.from(known.body);
+      this.#kept.set(id, { at: this.#options.mono(), answer: { ...known, body } }, body.length);
+    }, over);
   }
 }
 

@@ -2,6 +2,7 @@ import { Fault } from "../core/fault.ts";
 import type { Connection } from "../redis/connection.ts";
 import { HOLD_MS, publishFlow } from "../redis/control.ts";
 import type { Keys } from "../redis/keys.ts";
+import type { StallMeter } from "../telemetry/stall-meter.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** The last resort: so much of a reply may wait for its client in Redis, bytes. */
@@ -13,6 +14,8 @@ export interface SlowClientsOptions {
   /** A client that takes nothing for so long is cut, ms. */
   readonly patienceMs: number;
   readonly mono: () => number;
+  /** While this gateway stands still no client can take anything. */
+  readonly stalls: Pick<StallMeter, "since">;
 }
 
 /**
@@ -54,7 +57,7 @@ export class SlowClients {
     if (toldAt === undefined && !exchange.stalled) return;
     const { mono, patienceMs } = this.#options;
     const now = mono();
-    if (exchange.stalled && now - exchange.wroteAt >= patienceMs) {
+    if (exchange.stalled && this.#idleMs(exchange, now) >= patienceMs) {
       exchange.fail(new Fault("slow_client", `the client took nothing for ${patienceMs} ms`));
     } else if (exchange.behind > MOST_BEHIND) {
       exchange.fail(new Fault("slow_client", `the client was ${MOST_BEHIND} bytes behind`));
@@ -62,6 +65,12 @@ export class SlowClients {
       this.#told.set(exchange, now);
       this.#tell(exchange, "pause");
     }
+  }
+
+  /** For how long a client has taken nothing that it could have taken, ms. */
+  #idleMs({ wroteAt }: Exchange, now: number): number {
+    const idle = now - wroteAt;
+    return idle < this.#options.patienceMs ? idle : idle - this.#options.stalls.since(wroteAt);
   }
 
   /** With Redis away the worker cannot go on either. */

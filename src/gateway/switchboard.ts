@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { systemAmbient } from "../core/ambient.ts";
 import { Fault, toFault } from "../core/fault.ts";
+import { ownFault } from "../core/own-stall.ts";
 import { isOver } from "../core/phase.ts";
 import type { Endpoint, Task } from "../core/task.ts";
 import type { Timeouts } from "../core/timeouts.ts";
@@ -10,14 +11,17 @@ import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { trimReply } from "../redis/reply-stream.ts";
 import type { Log } from "../telemetry/log.ts";
+import { ownStalls } from "../telemetry/stall-meter.ts";
 import type { GatewayMetrics } from "../telemetry/gateway-metrics.ts";
 import { Admission } from "./admission.ts";
+import { badPayloadTo } from "./bad-payload.ts";
 import { observeBoard } from "./board-gauges.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { Cleaner } from "./cleaner.ts";
 import { Comeback } from "./comeback.ts";
 import { Exchange } from "./exchange.ts";
 import type { ExchangeHost, Outcome } from "./exchange.ts";
+import type { HeldReplies } from "./held-replies.ts";
 import type { HttpReply, HttpRequest } from "./http.ts";
 import { takeRequest } from "./intake.ts";
 import type { IntakeHost, Refusal } from "./intake.ts";
@@ -43,6 +47,8 @@ export interface SwitchboardOptions {
   readonly catalogue: Catalogue;
   readonly metrics: GatewayMetrics;
   readonly witness: Pick<Witness, "ended" | "refused">;
+  /** What the replies of this gateway hold together; unbounded when absent. */
+  readonly held?: HeldReplies;
   /** Absent when nobody collects spans. */
   readonly spans?: TaskSpans | undefined;
 }
@@ -72,6 +78,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   constructor(options: SwitchboardOptions) {
     const { commands: connection, keys, metrics, log } = options;
     const { mono } = systemAmbient;
+    const time = { mono, stalls: ownStalls };
     this.#options = options;
     this.#admission = new Admission(options.settings, mono);
     this.#largeBodies = new LargeBodies({
@@ -82,10 +89,9 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     this.#replies = new Replies({
       connection,
       keys,
-      mono,
-      onGapFilled: () => {
-        metrics.gapFilled();
-      },
+      ...time,
+      hasRoom: () => options.held?.hasRoom() ?? true,
+      onGapFilled: () => metrics.gapFilled(),
       onFrames: (count, bytes) => {
         metrics.frames(count, bytes);
       },
@@ -99,14 +105,12 @@ export class Switchboard implements ExchangeHost, IntakeHost {
       onOverdue: (exchange) => {
         this.#queueWatch.overdue(exchange);
       },
-      onBadPayload: (error) => {
-        log.warn("a message on the reply channel was dropped", { reason: toFault(error).message });
-      },
+      onBadPayload: badPayloadTo(log),
     });
     const { settings } = options;
     const { leaseMs } = settings;
     this.#queueWatch = new QueueWatch({ connection, keys, replies: this.#replies, leaseMs, mono });
-    this.#slowClients = new SlowClients({ connection, keys, patienceMs: settings.slowClientMs, mono });
+    this.#slowClients = new SlowClients({ connection, keys, patienceMs: settings.slowClientMs, ...time });
     this.#timeouts = new TimeoutPolicy(settings);
     const serves = (model: string): boolean => options.catalogue.serves(model);
     this.#reporter = new Reporter({ log, metrics, spans: options.spans, serves });
@@ -117,7 +121,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
       keys,
       replies: this.#replies,
       opener: this.#opener,
-      mono,
+      ...time,
       onUnwanted: (exchange) => {
         this.#cleaner.abandoned(exchange);
       },
@@ -175,8 +179,10 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   unready(): Fault | undefined {
     const { commands, channel } = this.#options;
     if (this.#draining) return new Fault("draining", "the gateway is stopping");
-    if (!commands.ready || !channel.ready) return new Fault("redis_down", "Redis is not reachable");
-    return undefined;
+    if (commands.ready && channel.ready) return undefined;
+    const stalledMs = ownStalls.brokeLinks;
+    if (stalledMs > 0) return ownFault(stalledMs, "it connects to Redis again");
+    return new Fault("redis_down", "Redis is not reachable");
   }
 
   /** As {@link unready}, and already so while a gateway that is about to stop still takes requests. */
@@ -228,12 +234,14 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     return this.#options.catalogue.find(name);
   }
 
-  /** `overloaded` when not one more task may be opened, else undefined. */
+  /** `replies_full` or `overloaded` when not one more task may be opened, else undefined. */
   overloaded(): Fault | undefined {
-    return this.#admission.overloaded();
+    return this.#options.held?.refusal() ?? this.#admission.overloaded();
   }
 
   admit(model: string, bytes: number): void {
+    const full = this.#options.held?.refusal();
+    if (full !== undefined) throw full;
     this.#admission.admit(model, bytes);
   }
 

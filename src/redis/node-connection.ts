@@ -2,11 +2,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import { createClient } from "redis";
 import type { RedisClientOptions, RedisFunctions, RedisModules, RedisScripts } from "redis";
 import { Fault } from "../core/fault.ts";
+import { ownStalls } from "../telemetry/stall-meter.ts";
 import { withoutUser } from "./access.ts";
 import type { RedisAccess } from "./access.ts";
 import { isReplyError, outageCode } from "./connection.ts";
 import type { Argument, Connection } from "./connection.ts";
-import { outageOf } from "./outages.ts";
+import { downFault, outageOf } from "./outages.ts";
+import { forgiveOwnStalls } from "./patient-sockets.ts";
 import type { Address } from "./place.ts";
 import { runOf } from "./server.ts";
 import { hashTag } from "./slots.ts";
@@ -110,6 +112,7 @@ function reconnectStrategy(retries: number): number {
 }
 
 async function opened(options: Options, limitMs?: number): Promise<ClientConnection> {
+  forgiveOwnStalls();
   const connection = new ClientConnection(
     template.duplicate(options),
     options.socket?.reconnectStrategy === false,
@@ -168,13 +171,11 @@ class ClientConnection implements NodeConnection {
     const onError = (error: unknown): void => {
       failed.reject(new Fault("redis_down", "Redis cannot be reached", { cause: error }));
     };
-    const timer = limitMs === undefined ? undefined : setTimeout(onError, limitMs);
+    if (limitMs !== undefined) ownStalls.signal(limitMs).addEventListener("abort", onError);
     this.#client.once("error", onError);
     const opening = this.#client.connect();
     opening.catch(onError);
-    await Promise.race([opening, failed.promise]).finally(() => {
-      clearTimeout(timer);
-    });
+    await Promise.race([opening, failed.promise]);
     this.#client.off("error", onError);
     this.#opened = true;
   }
@@ -190,7 +191,7 @@ class ClientConnection implements NodeConnection {
   }
 
   async command(...args: Argument[]): Promise<unknown> {
-    if (!this.ready) throw new Fault("redis_down", "Redis is not connected");
+    if (!this.ready) throw downFault("Redis is not connected");
     return this.#send(args);
   }
 
@@ -199,7 +200,7 @@ class ClientConnection implements NodeConnection {
       return await this.#client.sendCommand(args);
     } catch (error) {
       if (isReplyError(error)) throw outageOf(error) ?? error;
-      throw new Fault("redis_down", "the connection to Redis broke", { cause: error });
+      throw downFault("the connection to Redis broke", error);
     }
   }
 

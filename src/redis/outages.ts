@@ -1,4 +1,6 @@
 import { Fault } from "../core/fault.ts";
+import { stoodStill } from "../core/own-stall.ts";
+import { ownStalls } from "../telemetry/stall-meter.ts";
 import { replyErrorCode } from "./connection.ts";
 
 /** States of Redis that pass, or that its operator has to end: for whoever sent the command they are an outage. */
@@ -16,6 +18,13 @@ const OUTAGES: ReadonlySet<string> = new Set([
   "NOAUTH",
   "NOPERM",
 ]);
+
+/** A connection that is not there; says so when it broke because this process stood still. */
+export function downFault(what: string, cause?: unknown): Fault {
+  const ms = ownStalls.brokeLinks;
+  const why = ms === 0 ? "" : `: this process ${stoodStill(ms)}`;
+  return new Fault("redis_down", what + why, cause === undefined ? {} : { cause });
+}
 
 /** How Redis 7.0 begins when a user lacks a right that a script needs: it is no NOPERM there. */
 const DENIED_IN_SCRIPT = "ERR The user executing the script can't ";

@@ -14,6 +14,9 @@ export const PRESENCE_MS = 15_000;
 /** How often a process announces itself. */
 export const ANNOUNCE_MS = 3000;
 
+/** A larger announcement is none of ours: a worker's has some 8 MiB of models at the most. */
+const MOST_ANNOUNCED_BYTES = 16 * 1024 * 1024;
+
 /** Writes a worker's announcement and, when `news` is true, tells all gateways at once. */
 export async function announceWorker(
   connection: Connection,
@@ -170,7 +173,10 @@ async function readMembers(
   const values = await Promise.all(
     members.map(async (member) => unlessMistyped(connection.command("GET", keyOf(member)))),
   );
-  return values.filter((value) => Buffer.isBuffer(value)).map((value) => parse(asText(value)));
+  return values
+    .filter((value) => Buffer.isBuffer(value))
+    .filter(({ length }) => length <= MOST_ANNOUNCED_BYTES)
+    .map((value) => parse(asText(value)));
 }
 
 function parse(text: string): unknown {

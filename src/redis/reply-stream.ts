@@ -45,10 +45,10 @@ const RESULTS: readonly EmitResult[] = ["accepted", "gone", "fenced", "refused"]
  * Bytes of frames in one message to a gateway. Redis hangs up on a subscriber to whom it owes more than 32 MiB, by its
  * default settings, and then the messages of all tasks of that gateway are lost.
  */
-const MOST_PUBLISHED = 4 * 1024 * 1024;
+export const MOST_PUBLISHED: number = 4 * 1024 * 1024;
 
 /** In place of a frame that is too large to be published. */
-const NUDGE_SEQ = Number.MAX_SAFE_INTEGER;
+export const NUDGE_SEQ: number = Number.MAX_SAFE_INTEGER;
 
 /** Appends frames of tasks of one gateway and publishes them there. Sending the same frames again is harmless. */
 export async function emit(

@@ -93,6 +93,13 @@ export async function readRedis(connection: Connection, mono: () => number): Pro
   };
 }
 
+/** The least that a server's memory is limited to, in bytes; 0 when none is, or none tells. Never rejects. */
+export async function maxMemoryOf(connection: Connection): Promise<number> {
+  const infos = await connection.everywhere("INFO", "memory").catch(() => []);
+  const limits = infos.map((info) => readServer(asText(info)).maxMemoryBytes).filter((bytes) => bytes > 0);
+  return limits.length === 0 ? 0 : Math.min(...limits);
+}
+
 function readServer(info: string): Omit<RedisReading, "roundTripMs"> {
   const field = (name: string): string => fieldOf(info, name) ?? "";
   return {

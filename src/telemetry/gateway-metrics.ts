@@ -33,6 +33,8 @@ export interface GatewayMetrics extends Metrics {
   ended(outcome: TaskOutcome): void;
   /** A request was refused before it became a task. */
   rejected(endpoint: string, code: string): void;
+  /** A client was cut because the replies of all together were too many, and it took nothing. */
+  readonly replyCut: () => void;
   /** Frames that the channel lost were read again from a reply stream. */
   gapFilled(): void;
   /** Frames came in over the channel. */
@@ -52,6 +54,7 @@ export function openGatewayMetrics(options: MetricsOptions): GatewayMetrics {
     buckets: ROUND_TRIPS,
   }).at();
   const gaps = counter("reply_gaps_filled_total", "Gaps in a channel filled from the reply stream", []).at();
+  const cut = counter("replies_cut_total", "Clients cut to make room for the replies of others", []).at();
   const frames = counter("reply_frames_total", "Frames received from workers", []).at();
   const bytes = counter("reply_bytes_total", "Bytes of frames received from workers", []).at();
   return {
@@ -60,6 +63,7 @@ export function openGatewayMetrics(options: MetricsOptions): GatewayMetrics {
     queued: (seconds) => queued.observe(seconds),
     ended: endRecorder(workshop),
     rejected: (endpoint, code) => rejected.at(endpoint, code).inc(),
+    replyCut: () => cut.inc(),
     gapFilled: () => gaps.inc(),
     frames(received, size) {
       frames.inc(received);

@@ -1,3 +1,5 @@
+import { plainLine } from "../core/plain-text.ts";
+
 export type LogLevel = "error" | "warn" | "info" | "debug";
 
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
@@ -82,7 +84,8 @@ function logTo(sink: Sink, bound: LogFields): Log {
 /** The line's own three members cannot be replaced by a field of the same name. */
 function jsonLine({ time, level, message, fields }: Line): string {
   const own = { time: time.toISOString(), level, message };
-  return JSON.stringify({ ...own, ...fields, ...own });
+  // Logs are read on terminals: JSON leaves C1, DEL and direction marks as they are.
+  return plainLine(JSON.stringify({ ...own, ...fields, ...own }));
 }
 
 function prettyLine({ time, level, message, fields }: Line, colours: boolean): string {
@@ -92,16 +95,9 @@ function prettyLine({ time, level, message, fields }: Line, colours: boolean): s
   const pairs = Object.entries(fields)
     .filter(([, value]) => value !== undefined)
     .map(([key, value]) => ` ${paint(DIM, `${key}=`)}${typeof value === "string" ? bare(value) : value}`);
-  return `${clock} ${name} ${printable(message)}${pairs.join("")}`;
-}
-
-/** Text from outside must neither break a line nor steer the terminal. */
-function printable(text: string): string {
-  return text.replaceAll(/\p{Cc}/gu, (control) => {
-    return `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  });
+  return `${clock} ${name} ${plainLine(message)}${pairs.join("")}`;
 }
 
 function bare(value: string): string {
-  return /^[^\s"=\p{Cc}]+$/u.test(value) ? value : printable(JSON.stringify(value));
+  return /^[^\s"=\p{Cc}\p{Cf}\p{Cs}]+$/u.test(value) ? value : plainLine(JSON.stringify(value));
 }

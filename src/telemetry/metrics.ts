@@ -20,6 +20,8 @@ export interface Metrics {
   readonly redisFailed: () => void;
   /** Redis answered a periodic command after so many seconds. */
   redisAnswered(seconds: number): void;
+  /** This process stood still for so many ms. */
+  readonly stalled: (ms: number) => void;
   /** All metrics in Prometheus' text format. */
   render(): Promise<string>;
   /** Of what `render` returns. */
@@ -106,6 +108,16 @@ export function openWorkshop({ version, build = "" }: MetricsOptions): Workshop 
   info.labels(version, build, process.version).set(1);
   const { counter, histogram } = makers(registry);
   const failed = counter("redis_errors_total", "Broken connections to Redis and failed attempts at one", []);
+  const stalls = counter(
+    "event_loop_stalls_total",
+    "Times this process stood still for half a second or more",
+    [],
+  ).at();
+  const stalled = counter(
+    "event_loop_stalled_seconds_total",
+    "Seconds that this process stood still",
+    [],
+  ).at();
   const trips = { labels: [], buckets: ROUND_TRIPS };
   const answered = histogram("redis_roundtrip_seconds", "Announcing oneself in Redis", trips).at();
   const metrics: Metrics = {
@@ -120,6 +132,10 @@ export function openWorkshop({ version, build = "" }: MetricsOptions): Workshop 
     },
     redisFailed: () => failed.at().inc(),
     redisAnswered: (seconds) => answered.observe(seconds),
+    stalled(ms) {
+      stalls.inc();
+      stalled.inc(ms / 1000);
+    },
     render: () => registry.metrics(),
     contentType: registry.contentType,
     report: async () => {

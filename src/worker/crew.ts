@@ -8,6 +8,7 @@ import { MetricsReporter } from "../redis/metrics-reporter.ts";
 import { requireSupported, uptimeMs } from "../redis/server.ts";
 import { keepQueues } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
+import { tellOwnStalls } from "../telemetry/own-stalls-told.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import { openWorkerMetrics } from "../telemetry/worker-metrics.ts";
 import type { WorkerMetrics } from "../telemetry/worker-metrics.ts";
@@ -70,6 +71,8 @@ export interface Crew extends Links {
   readonly presence: Presence;
   readonly reporter: MetricsReporter;
   readonly claimers: readonly Claimer[];
+  /** Ends the telling of this process's own stalls. */
+  readonly forgetStalls: () => void;
 }
 
 /**
@@ -133,6 +136,7 @@ export async function recruit(options: WorkerOptions, worker: string, redis: Con
     presence,
     reporter: new MetricsReporter({ connection: links.leases, key: keys.workerMetrics(worker), metrics }),
     claimers,
+    forgetStalls: tellOwnStalls(log, metrics),
   };
 }
 

@@ -3,6 +3,7 @@ import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { emit } from "../redis/reply-stream.ts";
 import type { EmitResult, OutgoingFrame } from "../redis/reply-stream.ts";
+import { LargeFrames } from "./large-frames.ts";
 import type { Outbox } from "./outbox.ts";
 
 /** Tasks per script call: keeps one call below half a millisecond of Redis. */
@@ -31,12 +32,14 @@ export class Emitter {
   #dirty = new Map<string, Outbox[]>();
   /** Frames whose call was cut off: sent again at the reconnect. */
   readonly #parked = new Set<Outbox>();
+  readonly #large: LargeFrames;
   readonly #timers = new Set<NodeJS.Timeout>();
   #scheduled = false;
   #reconnectedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: EmitterOptions) {
     this.#options = options;
+    this.#large = new LargeFrames(options);
     options.connection.onReconnect(() => {
       this.#reconnectedAt = options.mono();
       const parked = [...this.#parked];
@@ -58,6 +61,7 @@ export class Emitter {
   };
 
   stop(): void {
+    this.#large.stop();
     for (const timer of this.#timers) clearTimeout(timer);
   }
 
@@ -78,7 +82,7 @@ export class Emitter {
     for (const outbox of outboxes) {
       outbox.waiting = false;
       const frame = outbox.next();
-      if (frame === undefined) continue;
+      if (frame === undefined || !this.#large.admits(frame, () => this.ready(outbox))) continue;
       frames.push(frame);
       senders.push(outbox);
     }

@@ -4,6 +4,7 @@ import { tagOf } from "../core/task.ts";
 import type { EmitResult, OutgoingFrame } from "../redis/reply-stream.ts";
 import { encodeFrame } from "../wire/frame-codec.ts";
 import { ReplyBrake } from "./brake.ts";
+import { ownStalls } from "../telemetry/stall-meter.ts";
 import { PhaseClock } from "./phase-clock.ts";
 
 /** The definite answer to a reply. */
@@ -47,6 +48,7 @@ export class Outbox implements ReplySink {
    * @param options.stream false holds everything back until the end, so that such a task can be run again
    * @param options.ready called when there is something to send
    * @param options.mono ms, monotonic
+   * @param options.awake the same without the time in which this process stood still
    */
   constructor(options: {
     task: string;
@@ -55,6 +57,7 @@ export class Outbox implements ReplySink {
     stream: boolean;
     ready: (outbox: Outbox) => void;
     mono: () => number;
+    awake?: () => number;
   }) {
     this.task = options.task;
     this.tag = tagOf(options.task);
@@ -63,7 +66,8 @@ export class Outbox implements ReplySink {
     this.#stream = options.stream;
     this.#ready = options.ready;
     this.#mono = options.mono;
-    this.pulse = new PhaseClock(options);
+    // Time in which this process stood still is no silence of its backend.
+    this.pulse = new PhaseClock({ mono: options.awake ?? ownStalls.awake, stream: options.stream });
   }
 
   /** True when bytes of the answer have been handed to Redis (or are about to be). */

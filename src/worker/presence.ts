@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import type { BackendState } from "../backends/backend.ts";
 import { toFault } from "../core/fault.ts";
 import type { GateState, WorkerAnnouncement } from "../core/fleet.ts";
 import type { Connection } from "../redis/connection.ts";
@@ -6,7 +7,9 @@ import type { Keys } from "../redis/keys.ts";
 import { ANNOUNCE_MS, announceWorker, forgetWorker } from "../redis/registry.ts";
 import { ensureGroup } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
+import { ownStalls } from "../telemetry/stall-meter.ts";
 import type { WorkerMetrics } from "../telemetry/worker-metrics.ts";
+import { boundState } from "./model-bound.ts";
 import type { Station } from "./station.ts";
 
 /** How often a healthy and an unhealthy backend are looked at, and how long one look may take; ms. */
@@ -43,6 +46,8 @@ export class Presence {
   readonly #grouped = new Set<string>();
   /** Those that answered the last look: an attempt that cannot reach one may take it for down before a look does. */
   readonly #well = new Set<Station>();
+  /** How many models of a backend were left out at the last look. */
+  readonly #left = new Map<Station, number>();
   #announcing: NodeJS.Timeout | undefined;
   #draining = false;
   #stopped = false;
@@ -91,9 +96,11 @@ export class Presence {
   /** Looks at one backend now and plans the next look. */
   async look(station: Station): Promise<void> {
     clearTimeout(this.#looks.get(station));
+    const { mono } = this.#options;
     const { pieces = 0 } = station.backend;
+    const from = mono();
     try {
-      const state = await station.backend.inspect(AbortSignal.timeout(LOOK_LIMIT_MS));
+      const state = this.#bounded(station, await station.backend.inspect(ownStalls.signal(LOOK_LIMIT_MS)));
       if (this.#stopped) return;
       await this.#ensureGroups(state.models.map((model) => model.key));
       this.#well.add(station);
@@ -102,9 +109,26 @@ export class Presence {
       this.#countLoads(station, before);
       if (changed) await this.#changed(station);
     } catch (error) {
-      await this.#lookFailed(station, { error, pieces });
+      // A look in which this very process stood still tells nothing of the backend: the next one does.
+      if (ownStalls.since(from) === 0) await this.#lookFailed(station, { error, pieces });
     }
     if (!this.#stopped) this.#planLook(station);
+  }
+
+  /** What is served of what a backend lists; told when something is left out, once. */
+  #bounded(station: Station, given: BackendState): BackendState {
+    const { log, stations } = this.#options;
+    const { state, left } = boundState(given, stations.length);
+    if (left.length > 0 && this.#left.get(station) !== left.length) {
+      log.warn("backend lists more models than are served: the last ones are left out", {
+        backend: station.backend.name,
+        served: state.models.length,
+        leftOut: left.length,
+        first: left[0],
+      });
+    }
+    this.#left.set(station, left.length);
+    return state;
   }
 
   /** A backend serves a model otherwise than before. */

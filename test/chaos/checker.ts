@@ -15,6 +15,7 @@ export interface Breach {
 const EXCUSES: Readonly<Record<string, readonly string[]>> = {
   /** A gateway that wakes takes its own silence for that of Redis: what it was just queueing is not certain. */
   redis_down: ["redis", "master", "gateway-cut", "gateway-stall", "gateway-freeze", "gateway-away"],
+  gateway_stalled: ["gateway-stall", "gateway-freeze", "gateway-away"],
   worker_lost: ["worker", "redis-empty", "redis-power", "master", "gateway-away"],
   backend_lost: ["backend"],
   backend_error: ["backend"],

@@ -32,8 +32,8 @@ describe("dead letters on a terminal", () => {
     assert.equal(
       renderLetters([LETTER], { now: 61_000, left: 2 }),
       `Dead letters
-  id      given up   model     endpoint     reason          deliveries  last worker  request
-  1000-0  1 min ago  tiny?[2J  openai-chat  delivery_limit           4  w1           r1
+  id      given up   model          endpoint     reason          deliveries  last worker  request
+  1000-0  1 min ago  tiny\\u001b[2J  openai-chat  delivery_limit           4  w1           r1
   and 2 older ones: --json lists all
 `,
     );
@@ -42,7 +42,7 @@ describe("dead letters on a terminal", () => {
 
   it("are told one by one, with the body only when it is wanted", () => {
     const told = renderLetter(LETTER, undefined);
-    assert.match(told, /^Dead letter 1000-0\n {2}model {8}tiny\?\[2J\n {2}reason {7}delivery_limit: no/);
+    assert.match(told, /^Dead letter 1000-0\n {2}model {8}tiny\\u001b\[2J\n {2}reason {7}delivery_limit: no/);
     assert.match(told, /endpoint {5}openai-chat, as a stream\n/);
     assert.match(renderLetter(LETTER, "{}"), /body {9}12 bytes\n\n\{\}\n$/);
     assert.match(renderLetter({ ...LETTER, bodyBytes: undefined }, undefined), /body {9}no longer kept\n$/);

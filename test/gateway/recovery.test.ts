@@ -25,6 +25,9 @@ after(async () => {
   await redis.close();
 });
 
+/** A gateway that never stood still. */
+const NO_STALLS = { since: () => 0, latest: () => 0 };
+
 const ignore = (): void => {};
 
 interface Desk {
@@ -41,6 +44,7 @@ function openDesk(): Desk {
   const { connection, keys } = redis;
   const { mono } = systemAmbient;
   const hooks = {
+    hasRoom: () => true,
     onGapFilled: ignore,
     onFrames: ignore,
     onLook: ignore,
@@ -48,7 +52,7 @@ function openDesk(): Desk {
     onSilent: ignore,
     onBadPayload: ignore,
   };
-  const replies = new Replies({ connection, keys, mono, ...hooks });
+  const replies = new Replies({ connection, keys, mono, stalls: NO_STALLS, ...hooks });
   const opener = new Opener({ connection, keys });
   const unwanted: string[] = [];
   const onUnwanted = ({ entry }: Exchange): void => void unwanted.push(entry ?? "");
@@ -58,7 +62,15 @@ function openDesk(): Desk {
       return opener.open(task, model, life);
     },
   } as unknown as Opener;
-  const recovery = new Recovery({ connection, keys, replies, opener: watched, mono, onUnwanted });
+  const recovery = new Recovery({
+    connection,
+    keys,
+    replies,
+    opener: watched,
+    mono,
+    stalls: NO_STALLS,
+    onUnwanted,
+  });
   const desk: Desk = { replies, opener, recovery, unwanted, beforeOpen: ignore };
   return desk;
 }
@@ -207,7 +219,15 @@ it("replies are opened again as soon as a Redis that loads its data takes them",
   const replies = { all: () => [exchange], fillAll: () => (filled += 1) } as unknown as Replies;
   const opener = new Opener({ connection, keys });
   const { mono } = systemAmbient;
-  const recovery = new Recovery({ connection, keys, replies, opener, mono, onUnwanted: ignore });
+  const recovery = new Recovery({
+    connection,
+    keys,
+    replies,
+    opener,
+    mono,
+    stalls: NO_STALLS,
+    onUnwanted: ignore,
+  });
   connection.answer = () => Promise.reject(new Fault("redis_down", "LOADING"));
   const opened = recovery.reconnected();
   await until("an attempt", () => connection.arrived.length > 0);

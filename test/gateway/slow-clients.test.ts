@@ -13,6 +13,8 @@ class Rig {
   readonly slow: SlowClients;
   /** Ms from now. */
   clock = 0;
+  /** Ms that the gateway itself stood still since the client took something. */
+  stalledMs = 0;
 
   constructor() {
     const from = performance.now();
@@ -28,7 +30,8 @@ class Rig {
       close: () => {},
     };
     const mono = (): number => from + this.clock;
-    this.slow = new SlowClients({ connection, keys: new Keys("sgnet"), patienceMs: 10_000, mono });
+    const stalls = { since: () => this.stalledMs };
+    this.slow = new SlowClients({ connection, keys: new Keys("sgnet"), patienceMs: 10_000, mono, stalls });
     this.client.reply.full = true;
     this.client.exchange.receive(frame(1, 10));
   }
@@ -83,5 +86,14 @@ describe("a slow client", () => {
     rig.client.reply.drain();
     rig.pass(60_000);
     assert.equal(rig.client.reply.state, "streaming");
+  });
+
+  it("is not cut for time in which the gateway itself stood still", () => {
+    const rig = new Rig();
+    rig.stalledMs = 9000;
+    rig.pass(18_500);
+    assert.equal(rig.client.exchange.phase, "answering");
+    rig.pass(2000);
+    assert.equal(rig.client.exchange.phase, "ended");
   });
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Route } from "../../src/gateway/http.ts";
+import type { HttpRequest, Route } from "../../src/gateway/http.ts";
 import { buildRefusals } from "../../src/gateway/routes.ts";
 import { turnedAwayTo } from "../../src/gateway/turned-away.ts";
 import { openLog } from "../../src/telemetry/log.ts";
@@ -46,5 +46,31 @@ describe("a request whose body is not taken", () => {
       code: "request_too_large",
       totalMs: 0,
     });
+  });
+});
+
+function flood(times: number): { lines: string[]; counted: number } {
+  const lines: string[] = [];
+  let counted = 0;
+  const log = openLog({ level: "info", format: "json", write: (line) => void lines.push(line) });
+  const onRefused = turnedAwayTo({ log, metrics: { rejected: () => void (counted += 1) } });
+  const headers = { requestId: "r" };
+  const request = { method: "X".repeat(500), path: "/a", headers } as unknown as HttpRequest;
+  for (let time = 0; time < times; time += 1) onRefused("unauthorized", request);
+  onRefused("host_forbidden", request);
+  return { lines, counted };
+}
+
+describe("requests that are turned away in a tight loop", () => {
+  it("write no more than some lines a minute, and are told as a number after it", (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const { lines, counted } = flood(10_000);
+    assert.equal(counted, 10_001);
+    // One of another kind is not lost among them.
+    assert.equal(lines.length, 61);
+    assert.ok(lines.every((line) => line.length < 400));
+    t.mock.timers.tick(60_000);
+    const { kind, left, written } = JSON.parse(lines.at(-1) ?? "") as Record<string, unknown>;
+    assert.deepEqual([lines.length, kind, left, written], [62, "unauthorized", 9940, 60]);
   });
 });

@@ -1,0 +1,46 @@
+/** What an entry takes besides its value: the entry itself, its key, timers of promises; bytes. */
+const OVERHEAD = 512;
+
+interface Entry<Value> {
+  readonly value: Value;
+  readonly bytes: number;
+}
+
+/** Keeps what was used last, as much as fits into a number of bytes. Keys are short, or digests. */
+export class ByteCache<Value> {
+  readonly #limit: number;
+  /** Oldest first. */
+  readonly #entries = new Map<string, Entry<Value>>();
+  #used = 0;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Bytes that are kept. */
+  get used(): number {
+    return this.#used;
+  }
+
+  get(key: string): Value | undefined {
+    return this.#entries.get(key)?.value;
+  }
+
+  /** Keeps a value, unless it alone would take more than a quarter of the room: it would throw out all others. */
+  set(key: string, value: Value, size: number): void {
+    this.delete(key);
+    const bytes = size + 2 * key.length + OVERHEAD;
+    if (bytes > this.#limit / 4) return;
+    this.#entries.set(key, { value, bytes });
+    this.#used += bytes;
+    for (const oldest of this.#entries.keys()) {
+      if (this.#used <= this.#limit) break;
+      this.delete(oldest);
+    }
+  }
+
+  delete(key: string): void {
+    this.#used -= this.#entries.get(key)?.bytes ?? 0;
+    this.#entries.delete(key);
+  }
+}

@@ -1,0 +1,34 @@
+import { totalmem } from "node:os";
+import { getHeapStatistics } from "node:v8";
+
+const MIB = 1024 * 1024;
+
+/** Bounds of the automatic bound: two of the largest replies fit, and no gateway needs more. */
+const LEAST = 256 * MIB;
+const MOST = 1024 * MIB;
+
+/** Of what there is, replies may take so much. */
+const SHARE = 0.25;
+
+/** What there is, in bytes; 0 where there is no limit. */
+export interface Memory {
+  /** What this process, and this machine, may use. */
+  readonly machine: number;
+  readonly heap: number;
+  /** Of Redis. */
+  readonly maxMemory: number;
+}
+
+/** Bytes that the replies of a gateway may hold together where no setting tells. */
+export function automaticRoom({ machine, heap, maxMemory }: Memory): number {
+  const least = Math.min(...[machine, heap, maxMemory].filter((bytes) => bytes > 0));
+  return Math.round(Math.min(MOST, Math.max(LEAST, least * SHARE)));
+}
+
+/** Of this process. */
+export function ownMemory(maxMemory: number): Memory {
+  // Without a limit it is 0, or larger than any machine.
+  const constrained = process.constrainedMemory();
+  const machine = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
+  return { machine, heap: getHeapStatistics().heap_size_limit, maxMemory };
+}

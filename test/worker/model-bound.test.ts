@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import type { Backend } from "../../src/backends/backend.ts";
+import { BLANK_CARD } from "../../src/core/announcement.ts";
+import type { ModelCard } from "../../src/core/model.ts";
+import { Keys } from "../../src/redis/keys.ts";
+import { listWorkers } from "../../src/redis/registry.ts";
+import { boundState, MOST_CARD_BYTES, MOST_MODELS } from "../../src/worker/model-bound.ts";
+import { Presence } from "../../src/worker/presence.ts";
+import { Station } from "../../src/worker/station.ts";
+import { openRedisRig } from "../redis/rig.ts";
+import type { RedisRig } from "../redis/rig.ts";
+
+function cards(count: number, more: (index: number) => Partial<ModelCard> = () => ({})): ModelCard[] {
+  return Array.from({ length: count }, (_, index) => {
+    const name = `m${index}`;
+    return { ...BLANK_CARD, key: name, name, ...more(index) };
+  });
+}
+
+function stationOf(name: string, models: readonly ModelCard[]): Station {
+  const backend: Backend = {
+    name,
+    kind: "openai",
+    url: "",
+    inspect: () => Promise.resolve({ models, slots: 1 }),
+    run: () => Promise.reject(new Error("nothing was to be run")),
+    close: () => Promise.resolve(),
+  };
+  return new Station(backend, 1);
+}
+
+describe("a backend that lists very many models", () => {
+  let rig: RedisRig;
+  let presence: Presence | undefined;
+  before(async () => {
+    rig = await openRedisRig();
+  });
+  after(async () => {
+    await presence?.stop();
+    await rig.close();
+  });
+
+  it("shuts out neither its neighbours nor itself, and is named", async () => {
+    const told: [string, unknown][] = [];
+    const keys = new Keys("bound");
+    const stations = [
+      stationOf("many", cards(100_000)),
+      stationOf(
+        "small",
+        cards(1, () => ({ key: "s", name: "s" })),
+      ),
+    ];
+    const quiet = { info() {}, debug() {}, error() {}, with: () => quiet };
+    const log = {
+      ...quiet,
+      warn: (text: string, fields: unknown) => void told.push([text, fields]),
+      with: () => log,
+    };
+    presence = new Presence({
+      connection: rig.connection,
+      keys,
+      worker: "w1",
+      version: "1",
+      log,
+      stations,
+      now: Date.now,
+      mono: () => performance.now(),
+      metrics: { loaded() {}, gateChanged() {}, redisAnswered() {} },
+      onModel() {},
+    });
+    for (const station of stations) await presence.look(station);
+    for (const station of stations) await presence.look(station);
+    await presence.announce(true);
+    const [worker] = await listWorkers(rig.connection, keys);
+    const counts = worker?.backends.map(({ name, models }) => [name, models.length]);
+    assert.deepEqual(counts, [
+      ["many", MOST_MODELS],
+      ["small", 1],
+    ]);
+    const fields = {
+      backend: "many",
+      served: MOST_MODELS,
+      leftOut: 100_000 - MOST_MODELS,
+      first: `m${MOST_MODELS}`,
+    };
+    assert.deepEqual(told, [
+      ["backend lists more models than are served: the last ones are left out", fields],
+    ]);
+  });
+
+  it("keeps what is in memory, wherever it is listed", () => {
+    const { state, left } = boundState(
+      { models: cards(5000, (index) => ({ resident: index === 4999 })), slots: 1 },
+      1,
+    );
+    assert.equal(state.models.length, MOST_MODELS);
+    assert.equal(state.models.at(-1)?.name, "m4999");
+    assert.equal(left.length, 5000 - MOST_MODELS);
+  });
+
+  it("is bounded by bytes too, by those of texts, and by those of all of its worker", () => {
+    const long = {
+      name: "x".repeat(600),
+      family: "f".repeat(1e6),
+      capabilities: Array.from({ length: 1e5 }, () => "tools"),
+    };
+    const models = cards(3000, (index) => ({ ...long, key: `k${index}` }));
+    for (const backends of [1, 100]) {
+      const { state, left } = boundState({ models, slots: 1 }, backends);
+      const bytes = Buffer.byteLength(JSON.stringify(state.models));
+      assert.ok(
+        bytes <= Math.min(MOST_CARD_BYTES, (8 * MOST_CARD_BYTES) / backends) + state.models.length,
+        `${bytes}`,
+      );
+      assert.ok(state.models.length > 10);
+      assert.equal(state.models.length + left.length, 3000);
+    }
+  });
+});

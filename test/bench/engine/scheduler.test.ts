@@ -35,6 +35,16 @@ describe("which models are in memory", () => {
     assert.deepEqual([loads, unloads, evictions], [3, 1, 1]);
   });
 
+  it("lets an idle one go before a busy one, though it was used later", () => {
+    const desk = roomForTwo();
+    desk.ask("sim-a", { tokens: 400 });
+    desk.ask("sim-b");
+    desk.timeline.advance(5000);
+    desk.ask("sim-c");
+    desk.timeline.advance(7000);
+    assert.deepEqual(desk.loaded, ["sim-a", "sim-c"]);
+  });
+
   it("lets one with a shorter keep_alive go before, and never one that is kept for ever while another is idle", () => {
     const desk = roomForTwo();
     desk.ask("sim-a", { keepAliveMs: 60_000 });
@@ -102,6 +112,18 @@ describe("who waits for a load", () => {
     assert.equal(other[0]?.endedAt, undefined);
     assert.equal(desk.engine.counters.loads, 1);
     assert.ok(busy.length > 450, `${busy.length} requests`);
+  });
+
+  it("waits on when one that overtook asked to keep what was to go: until that expires, as in Ollama", () => {
+    const desk = new Desk({ models: usualModels(2, { prefillRate: 1e9 }), overtaking: true });
+    desk.ask("sim-a");
+    desk.timeline.advance(1100);
+    const other = desk.ask("sim-b");
+    desk.ask("sim-a", { keepAliveMs: 20_000 });
+    desk.timeline.advance(21_000);
+    assert.equal(other.endedAt, undefined);
+    desk.timeline.advance(30_000);
+    assert.equal(Math.round(other.endedAt ?? 0), 1100 + 250 + 20_000 + 1250);
   });
 
   it("joins a load under way, and begins a new one when its client leaves", () => {

@@ -60,6 +60,10 @@ export class HttpBackend implements Backend {
     return this.#http.pieces;
   }
 
+  get loadsOnDemand(): boolean {
+    return this.#profile.loadsOnDemand;
+  }
+
   async inspect(signal: AbortSignal): Promise<BackendState> {
     const state = await this.#profile.inspect(this.#http, signal);
     const thinkers = state.models.filter(({ capabilities }) => capabilities.includes("thinking"));

@@ -41,6 +41,10 @@ export class LateBackend implements Backend {
     return this.#found?.pieces ?? 0;
   }
 
+  get loadsOnDemand(): boolean {
+    return this.#found?.loadsOnDemand ?? false;
+  }
+
   async inspect(signal: AbortSignal): Promise<BackendState> {
     if (this.#found === undefined) {
       const kind = await probeKind(this.#address, signal);

@@ -92,13 +92,14 @@ export class Presence {
   async look(station: Station): Promise<void> {
     clearTimeout(this.#looks.get(station));
     const { pieces = 0 } = station.backend;
+    const askedAt = this.#options.mono();
     try {
       const state = await station.backend.inspect(AbortSignal.timeout(LOOK_LIMIT_MS));
       if (this.#stopped) return;
       await this.#ensureGroups(state.models.map((model) => model.key));
       this.#well.add(station);
       const before = station.resident;
-      const changed = station.update(state);
+      const changed = station.update(state, askedAt);
       this.#countLoads(station, before);
       if (changed) await this.#changed(station);
     } catch (error) {

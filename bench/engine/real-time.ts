@@ -7,6 +7,7 @@ export class RealTime {
   readonly speed: number;
   readonly #startedAt = performance.now();
   #timer: NodeJS.Timeout | undefined;
+  #isStopped = false;
 
   constructor(timeline: Timeline, speed = 1) {
     this.#timeline = timeline;
@@ -23,14 +24,16 @@ export class RealTime {
     }
   }
 
+  /** Time passes only with {@link enter} from now on. */
   stop(): void {
+    this.#isStopped = true;
     clearTimeout(this.#timer);
   }
 
   #arm(): void {
     clearTimeout(this.#timer);
     const next = this.#timeline.nextMs;
-    if (next === undefined) return;
+    if (next === undefined || this.#isStopped) return;
     const inMs = next / this.speed + this.#startedAt - performance.now();
     this.#timer = setTimeout(() => this.enter(() => undefined), Math.max(0, inMs));
   }

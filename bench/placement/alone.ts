@@ -4,6 +4,7 @@ import type { LegContext } from "../legs.ts";
 import { Load } from "./load.ts";
 import { tally } from "./tally.ts";
 import { closedClients } from "./traffic.ts";
+import { machineCpuSeconds, ownCpuSeconds } from "../procfs.ts";
 import { startWay } from "./ways.ts";
 import type { Way } from "./ways.ts";
 
@@ -18,6 +19,8 @@ export interface AloneRound {
   readonly rate: number;
   /** Median time to the first token for one client, ms. */
   readonly firstMs: number;
+  /** CPUs that were busy with other work than this way and its load. */
+  readonly others: number;
 }
 
 /** Answers of some 32 ms, four at once: short, so that what lies between two answers counts. */
@@ -43,14 +46,23 @@ export async function aloneRounds(context: LegContext, quick: boolean): Promise<
 }
 
 async function oneRound(way: Way, round: number, quick: boolean): Promise<AloneRound> {
+  const begin = performance.now();
+  const otherBefore = otherCpuSeconds(way);
   const many = await figures(way, CLIENTS, quick ? 1500 : 2500);
   const one = await figures(way, 1, quick ? 1000 : 1500);
+  const otherS = otherCpuSeconds(way) - otherBefore;
   return {
     way: way.name === "placed" ? "placed" : "first come",
     round,
     rate: many.answers / many.seconds,
     firstMs: one.waits.p50,
+    others: Math.max(0, (otherS * 1000) / (performance.now() - begin)),
   };
+}
+
+/** CPU seconds so far of all but a way and this process, which is its load. */
+function otherCpuSeconds({ pids }: Way): number {
+  return [...pids, process.pid].reduce((left, pid) => left - ownCpuSeconds(pid), machineCpuSeconds());
 }
 
 async function figures(way: Way, clients: number, windowMs: number): Promise<ReturnType<typeof tally>> {

@@ -41,13 +41,23 @@ function inSeconds(ms: number): string {
 
 /** A row per round on one model alone. */
 export function renderAlone(rounds: readonly AloneRound[]): string {
-  const rows = rounds.map(({ round, way, rate, firstMs }) => [
+  const rows = rounds.map(({ round, way, rate, firstMs, others }) => [
     String(round),
     way,
     rate.toFixed(1),
     firstMs.toFixed(2),
+    others.toFixed(2),
   ]);
-  return alignTable([["round", "way", "requests/s, 12 clients", "first token p50, ms, one client"], ...rows]);
+  return alignTable([
+    [
+      "round",
+      "way",
+      "requests/s, 12 clients",
+      "first token p50, ms, one client",
+      "CPUs busy with other work",
+    ],
+    ...rows,
+  ]);
 }
 
 /** A row per claim. */

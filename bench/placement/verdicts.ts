@@ -32,6 +32,8 @@ const MOST_LOAD_SHARE = 0.6;
 const LEAST_ANSWERS = 1.2;
 const LEAST_OF_ALONE = 0.9;
 const ALONE_TOLERANCE = 0.03;
+/** CPUs that other work may use in a round that is judged. */
+const MOST_DISTURBANCE = 0.5;
 
 const RULES: Readonly<Record<string, Rule>> = {
   p1: (result) => [
@@ -44,7 +46,8 @@ const RULES: Readonly<Record<string, Rule>> = {
     longestWait(result, true),
   ],
   "p1-overtaking": (result) => [longestWait(result, true), answersOfDirect(result, false)],
-  p2: (result) => [rareWait(result), busyShare(result)],
+  p2: (result) => [rareWait(result), { ...busyShare(result), judged: false }],
+  "p2-short": (result) => [rareWait(result), busyShare(result)],
   p3: (result) => [answersOfDirect(result, true), longestWait(result, false)],
   p5: (result) => [
     atMost(result, { claim: "reloads", value: (leg(result, "placed")?.loads ?? NaN) - 1, most: 1 }),
@@ -57,8 +60,18 @@ export function verdictsOf(result: WorkloadResult): readonly Verdict[] {
   return [...(RULES[result.name]?.(result) ?? []), failures(result)];
 }
 
-/** What one model alone must keep: requests per second and first token, medians of paired rounds. */
-export function aloneVerdicts(rounds: readonly AloneRound[]): readonly Verdict[] {
+/**
+ * What one model alone must keep: requests per second and first token, medians of paired rounds. Only rounds count that
+ * had the machine to themselves; when there is none, all are told and nothing is judged.
+ */
+export function aloneVerdicts(all: readonly AloneRound[]): readonly Verdict[] {
+  const disturbed = new Set(all.filter(({ others }) => others > MOST_DISTURBANCE).map(({ round }) => round));
+  const calm = all.filter(({ round }) => !disturbed.has(round));
+  const judged = calm.length > 0;
+  return aloneRatios(judged ? calm : all).map((verdict) => Object.assign(verdict, { judged }));
+}
+
+function aloneRatios(rounds: readonly AloneRound[]): readonly Verdict[] {
   const paired = (of: (round: AloneRound) => number): number =>
     median(
       [...new Set(rounds.map(({ round }) => round))].map((number) => {

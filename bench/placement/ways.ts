@@ -15,6 +15,8 @@ export const WAYS: readonly WayName[] = ["direct", "first come", "placed"];
 export interface Way {
   readonly name: WayName;
   readonly port: number;
+  /** Its processes, the engine among them. */
+  readonly pids: readonly number[];
   /** What its engine has done so far. */
   counters(): Promise<EngineCounters>;
   stop(): Promise<void>;
@@ -34,6 +36,7 @@ export async function startWay(name: WayName, context: LegContext, spec: EngineS
   return {
     name,
     port: started?.port ?? enginePort,
+    pids: children.map(({ pid }) => pid),
     counters: async () => {
       const text = await fetchText(enginePort, "/sim/counters");
       if (text === undefined) throw engine.failure("does not tell its counters");

@@ -63,6 +63,38 @@ function failing(its: WorkloadResult): readonly string[] {
   return broken(verdictsOf(its)).map(({ claim }) => claim);
 }
 
+const rounds = (
+  rates: readonly (readonly [number, number])[],
+  firstMs = 10,
+  others = 0,
+): readonly AloneRound[] =>
+  rates.flatMap(([firstCome, placedRate], round) => [
+    { way: "first come" as const, round, rate: firstCome, firstMs: 10, others: 0 },
+    { way: "placed" as const, round, rate: placedRate, firstMs, others },
+  ]);
+
+const visit = (change: Partial<Visit>): Visit => ({
+  model: "a",
+  sentMs: 0,
+  firstMs: 10,
+  endMs: 20,
+  outcome: "answered",
+  ...change,
+});
+
+/** An engine for one test, ten times as quick. */
+const listening = async (test: TestContext): Promise<number> => {
+  const spec = { ...USUAL_ENGINE, models: usualModels(2), memory: 9e9 };
+  const served = engineServer(spec, 10);
+  test.after(() => served.stop());
+  served.server.listen(0, "127.0.0.1");
+  await once(served.server, "listening");
+  return (served.server.address() as AddressInfo).port;
+};
+
+/** A client with these requests and no more. */
+const asking = (...asks: readonly Ask[]): Source => ({ kind: "closed", next: (index) => asks[index] });
+
 const DIRECT: Figures = { answers: { a: 108, b: 108 }, loads: 18, waits: { a: 3.9, b: 3.9 } };
 
 describe("the bounds of the policy", () => {
@@ -107,15 +139,26 @@ describe("the verdicts", () => {
   it("judge the rare model by its own longest wait, and the busy one by what it does alone", () => {
     const busy = { answers: { a: 340, b: 9 }, waits: { a: 9, b: 6.9 }, requests: { a: 340, b: 10 } };
     const alone = { answers: { a: 370 } };
-    assert.deepEqual(failing(result("p2", { placed: busy, "busy alone": alone })), []);
+    const p2 = (placedFigures: Figures): WorkloadResult =>
+      result("p2-short", { placed: placedFigures, "busy alone": alone });
+    assert.deepEqual(failing(p2(busy)), []);
     const late = { ...busy, waits: { a: 1, b: 7.1 } };
     const slow = { ...busy, answers: { a: 330, b: 9 } };
-    assert.deepEqual(failing(result("p2", { placed: late, "busy alone": alone })), [
-      "longest wait of the rare model, s",
-    ]);
-    assert.deepEqual(failing(result("p2", { placed: slow, "busy alone": alone })), [
-      "busy model's answers ÷ alone",
-    ]);
+    assert.deepEqual(failing(p2(late)), ["longest wait of the rare model, s"]);
+    assert.deepEqual(failing(p2(slow)), ["busy model's answers ÷ alone"]);
+  });
+
+  it("only tell what the busy one keeps where the rare one's bound does not leave it so much", () => {
+    const its = { answers: { a: 200, b: 9 }, waits: { a: 9, b: 8 }, requests: { a: 200, b: 10 } };
+    const verdicts = verdictsOf(result("p2", { placed: its, "busy alone": { answers: { a: 370 } } }));
+    assert.deepEqual(
+      verdicts.map(({ holds, judged }) => [holds, judged]),
+      [
+        [false, true],
+        [false, false],
+        [true, true],
+      ],
+    );
   });
 
   it("allow one reload for differing options", () => {
@@ -152,12 +195,6 @@ describe("the verdicts", () => {
     ]);
   });
 
-  const rounds = (rates: readonly (readonly [number, number])[], firstMs = 10): readonly AloneRound[] =>
-    rates.flatMap(([firstCome, placedRate], round) => [
-      { way: "first come" as const, round, rate: firstCome, firstMs: 10 },
-      { way: "placed" as const, round, rate: placedRate, firstMs },
-    ]);
-
   it("compare one model alone by the median of paired rounds", () => {
     const even = rounds([
       [100, 99],
@@ -179,18 +216,22 @@ describe("the verdicts", () => {
       ["first token ÷ first come's"],
     );
   });
+
+  it("judge one model alone by the rounds without other work, and not at all when there is none", () => {
+    const disturbed = rounds([[100, 50]], 10, 0.6).map((its) => Object.assign({}, its, { round: 9 }));
+    assert.deepEqual(broken(aloneVerdicts([...rounds([[100, 100]]), ...disturbed])), []);
+    const told = aloneVerdicts(disturbed);
+    assert.deepEqual(
+      told.map(({ value, judged }) => [value, judged]),
+      [
+        [0.5, false],
+        [1, false],
+      ],
+    );
+  });
 });
 
 describe("the figures of a way", () => {
-  const visit = (change: Partial<Visit>): Visit => ({
-    model: "a",
-    sentMs: 0,
-    firstMs: 10,
-    endMs: 20,
-    outcome: "answered",
-    ...change,
-  });
-
   it("count what is still waited for as a wait, and failures as none", () => {
     const visits = [
       visit({}),
@@ -212,7 +253,10 @@ describe("the figures of a way", () => {
       renderVerdicts(verdictsOf(its)),
       /answers ÷ direct's *\| 1 *\| at least 1.20 \| does not hold/,
     );
-    assert.match(renderAlone([{ way: "placed", round: 1, rate: 9.96, firstMs: 1 }]), /placed *\| 10.0/);
+    assert.match(
+      renderAlone([{ way: "placed", round: 1, rate: 9.96, firstMs: 1, others: 0 }]),
+      /placed *\| 10.0/,
+    );
   });
 });
 
@@ -226,7 +270,7 @@ describe("the workloads", () => {
     }
     // 1 : 1/2 : 1/3 of 11/6.
     for (const [rank, wanted] of [6000, 3000, 2000].entries()) {
-      assert.ok(Math.abs((counts[rank] ?? 0) - wanted) < 200, `${counts.join()}`);
+      assert.ok(Math.abs((counts[rank] ?? 0) - wanted) < 200, counts.join());
     }
     assert.equal(zipfRank(3, 0), 0);
     assert.equal(zipfRank(3, 1 - 1e-12), 2);
@@ -248,13 +292,13 @@ describe("the workloads", () => {
 
   it("ask for models that their engine has, and for none that does not fit", () => {
     for (const { engine, legs, places } of workloads({ quick: false })) {
-      const names = engine.models.map(({ name }) => name);
+      const names = new Set(engine.models.map(({ name }) => name));
       const asks = legs.flatMap(({ sources }) =>
         sources().flatMap((source) =>
           source.kind === "closed" ? [source.next(0)] : source.arrivals.map(({ ask }) => ask),
         ),
       );
-      for (const ask of asks) assert.ok(ask !== undefined && names.includes(ask.model));
+      for (const ask of asks) assert.ok(ask !== undefined && names.has(ask.model));
       const bytes = engine.models[0]?.bytes ?? 0;
       assert.equal(Math.floor(engine.memory / bytes), places);
     }
@@ -279,26 +323,13 @@ describe("the workloads", () => {
 });
 
 describe("the load", () => {
-  /** An engine for one test, ten times as quick. */
-  const listening = async (test: TestContext): Promise<number> => {
-    const spec = { ...USUAL_ENGINE, models: usualModels(2), memory: 9e9 };
-    const served = engineServer(spec, 10);
-    test.after(() => served.stop());
-    served.server.listen(0, "127.0.0.1");
-    await once(served.server, "listening");
-    return (served.server.address() as AddressInfo).port;
-  };
-
-  /** A client with these requests and no more. */
-  const asking = (...asks: readonly Ask[]): Source => ({ kind: "closed", next: (index) => asks[index] });
-
   it("counts answers, and what is open at its end", async (test) => {
     const port = await listening(test);
     const short = { model: "sim-b", tokens: 3, promptTokens: 4, options: { num_ctx: 4096 } };
     const endless = { model: "sim-a", tokens: 100_000, promptTokens: 4 };
     const visits = await new Load(port).run([asking(short, short), ...closedClients(1, endless)], 1000);
     const of = (model: string): readonly string[] =>
-      visits.filter((visit) => visit.model === model).map(({ outcome }) => outcome);
+      visits.filter((its) => its.model === model).map(({ outcome }) => outcome);
     assert.deepEqual([of("sim-b"), of("sim-a")], [["answered", "answered"], ["open"]]);
     for (const { sentMs, firstMs, endMs } of visits) {
       assert.ok(firstMs !== undefined && sentMs < firstMs && firstMs < endMs);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { usualModels } from "../../../bench/engine/spec.ts";
 import type { EngineSpec, SimModel } from "../../../bench/engine/spec.ts";
 import { Desk } from "./desk.ts";
@@ -43,18 +43,17 @@ const engine: fc.Arbitrary<Partial<EngineSpec>> = fc.record({
   models: fc
     .array(
       fc.record({
-        bytes: fc.integer({ min: 1, max: 5 }),
+        gb: fc.integer({ min: 1, max: 5 }),
         loadMs: fc.nat({ max: 2000 }),
         slots: fc.integer({ min: 1, max: 4 }),
       }),
       { minLength: MODELS, maxLength: MODELS },
     )
     .map((parts) =>
-      usualModels(MODELS).map((model, at): SimModel => ({
-        ...model,
-        ...parts[at],
-        bytes: (parts[at]?.bytes ?? 1) * 1e9,
-      })),
+      usualModels(MODELS).map((model, at): SimModel => {
+        const { gb = 1, ...part } = parts[at] ?? {};
+        return Object.assign({}, model, part, { bytes: gb * 1e9 });
+      }),
     ),
 });
 

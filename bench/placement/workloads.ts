@@ -110,7 +110,7 @@ function options({ quick }: Scale): Workload {
 }
 
 /** Tokens of the traces are that many times those that are asked for: times are of an engine that is quicker, too. */
-const TRACE_SHRINK = 8;
+const TRACE_SHRINK = 16;
 const TRACE_GRACE_MS = 20_000;
 
 /** Four services with the arrivals and lengths of public traces, room for the models of two. */

@@ -61,7 +61,7 @@ export function fitRunner(body: JsonObject, options: FitOptions): Fitted {
   const launch = policy.numCtx.kind === "pass" ? launchOf(given) : (loaded?.launch ?? launchOf(given));
   const sent = { ...without(given, LAUNCH), ...launch, ...context };
   const names = ["num_ctx", ...LAUNCH].filter((name) => isChanged(given[name], sent[name]));
-  const isSame = names.length === 0 && Object.keys(sent).length === Object.keys(given).length;
+  const isSame = names.length === 0 && Object.entries(sent).every(([name, value]) => given[name] === value);
   const numCtx = numberOf(sent["num_ctx"]);
   return {
     body: {

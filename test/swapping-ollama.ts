@@ -135,11 +135,14 @@ export class SwappingOllama {
     return runner;
   }
 
+  async #loading(model: string): Promise<void> {
+    await delay(this.options.loadMs);
+    if (this.options.broken?.has(model) === true) throw new Error("the load failed");
+  }
+
   #load(model: string): Promise<void> {
     this.loads.push(model);
-    const ready = delay(this.options.loadMs).then(() => {
-      if (this.options.broken?.has(model) === true) throw new Error("the load failed");
-    });
+    const ready = this.#loading(model);
     ready.catch(() => undefined);
     return ready;
   }

@@ -8,7 +8,7 @@ import { modelNotFound } from "../protocols/ollama/faults.ts";
 import type { Opening } from "../protocols/protocol.ts";
 import { readBody } from "./body.ts";
 import { sendFault } from "./fault-reply.ts";
-import type { HttpReply, HttpRequest } from "./http.ts";
+import type { HttpReply, HttpRequest, RequestHeaders } from "./http.ts";
 import { cleanRequestId } from "./request-id.ts";
 import { limitsFrom } from "./timeout-policy.ts";
 
@@ -41,6 +41,8 @@ export interface IntakeHost {
   findModel(name: string): string | undefined;
   /** Throws `overloaded` or `queue_full` when one more task with a body of so many bytes is too much. */
   admit(model: string, bytes: number): void;
+  /** True for a request with an admin's key. */
+  isAdmin(headers: RequestHeaders): boolean;
   accept(task: Task, model: string, reply: HttpReply): void;
   rejected(refusal: Refusal): void;
 }
@@ -65,7 +67,9 @@ export function takeRequest(
     const model = knownModel(host, endpoint, opening);
     host.admit(model, bytes.length);
     const timeouts = host.timeoutsOf(model, request.headers.timeouts);
-    const asked = { id, endpoint, requestId, opening, timeouts, body: bytes };
+    // Looked at only where it matters: a key costs a hash.
+    const admin = value["keep_alive"] !== undefined && host.isAdmin(request.headers);
+    const asked = { id, endpoint, requestId, opening, timeouts, body: bytes, admin };
     host.accept(toTask(host.now(), asked, trace), model, reply);
   } catch (error) {
     const fault = toFault(error);
@@ -82,6 +86,7 @@ interface Asked {
   readonly opening: Opening;
   readonly timeouts: Timeouts;
   readonly body: Buffer;
+  readonly admin: boolean;
 }
 
 function toTask(now: number, asked: Asked, trace: string): Task {
@@ -96,6 +101,7 @@ function toTask(now: number, asked: Asked, trace: string): Task {
     trace,
     body: asked.body,
     limits: limitsFrom(asked.timeouts, now),
+    ...(asked.admin ? { admin: true } : {}),
   };
 }
 

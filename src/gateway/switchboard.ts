@@ -18,9 +18,10 @@ import { Cleaner } from "./cleaner.ts";
 import { Comeback } from "./comeback.ts";
 import { Exchange } from "./exchange.ts";
 import type { ExchangeHost, Outcome } from "./exchange.ts";
-import type { HttpReply, HttpRequest } from "./http.ts";
+import type { HttpReply, HttpRequest, RequestHeaders } from "./http.ts";
 import { takeRequest } from "./intake.ts";
 import type { IntakeHost, Refusal } from "./intake.ts";
+import { Keyring } from "./keyring.ts";
 import { Opener } from "./opener.ts";
 import { Recovery } from "./recovery.ts";
 import { Replies } from "./replies.ts";
@@ -58,6 +59,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   readonly #queueWatch: QueueWatch;
   readonly #timeouts: TimeoutPolicy;
   readonly #admission: Admission;
+  readonly #keyring: Keyring;
   /** Whoever wants to know how a certain task ends. */
   readonly #watchers = new Map<string, (outcome: Outcome) => void>();
   #count = 0;
@@ -71,6 +73,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     const { mono } = systemAmbient;
     this.#options = options;
     this.#admission = new Admission(options.settings, mono);
+    this.#keyring = new Keyring(options.settings);
     this.#replies = new Replies({
       connection,
       keys,
@@ -222,6 +225,10 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   rejected(refusal: Refusal): void {
     this.#reporter.refused(refusal);
     this.#options.witness.refused(refusal);
+  }
+
+  isAdmin(headers: RequestHeaders): boolean {
+    return this.#keyring.isAdmin(headers);
   }
 
   accept(given: Task, model: string, reply: HttpReply): void {

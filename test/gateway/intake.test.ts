@@ -44,6 +44,7 @@ function take(body: Buffer, timeouts = ""): Taken {
     unready: () => undefined,
     findModel: (name) => (name === "tiny" ? "tiny" : undefined),
     admit: () => {},
+    isAdmin: ({ apiKey }) => apiKey === "chief",
     accept: (task) => accepted.push(task),
     rejected: () => {},
   };

@@ -21,7 +21,7 @@ import { workloads } from "./workloads.ts";
 import type { LegPlan, Workload } from "./workloads.ts";
 
 async function runLeg(leg: LegPlan, workload: Workload, context: LegContext): Promise<() => Promise<Tally>> {
-  const way = await startWay(leg.way, context, workload.engine);
+  const way = await startWay(leg.way, context, { ...workload.engine, ...leg.engine });
   const models = workload.engine.models.map(({ name }) => name);
   return async () => {
     const begin = performance.now();

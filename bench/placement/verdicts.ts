@@ -30,6 +30,7 @@ type Rule = (result: WorkloadResult) => readonly Verdict[];
 
 const MOST_LOAD_SHARE = 0.6;
 const LEAST_ANSWERS = 1.2;
+const DIRECT_LEGS = ["direct", "direct, overtaking"];
 const LEAST_OF_ALONE = 0.9;
 const ALONE_TOLERANCE = 0.03;
 /** CPUs that other work may use in a round that is judged. */
@@ -93,8 +94,11 @@ export function broken(verdicts: readonly Verdict[]): readonly Verdict[] {
   return verdicts.filter(({ judged, holds }) => judged && !holds);
 }
 
+/** Beside the better of the direct ways. */
 function answersOfDirect(result: WorkloadResult, judged: boolean): Verdict {
-  const value = ratio(perSecond(leg(result, "placed")), perSecond(leg(result, "direct")));
+  const direct = DIRECT_LEGS.flatMap((name) => perSecond(leg(result, name)) ?? []);
+  const best = direct.length === 0 ? undefined : Math.max(...direct);
+  const value = ratio(perSecond(leg(result, "placed")), best);
   return { ...judgement(result.name, "answers ÷ direct's", value, { least: LEAST_ANSWERS }), judged };
 }
 
@@ -126,7 +130,7 @@ function busyShare(result: WorkloadResult): Verdict {
 
 function failures(result: WorkloadResult): Verdict {
   const errors = Object.entries(result.legs)
-    .filter(([name]) => name !== "direct")
+    .filter(([name]) => !DIRECT_LEGS.includes(name))
     .flatMap(([, its]) => Object.values(its.errors));
   const value = errors.reduce((sum, count) => sum + count, 0);
   return judgement(result.name, "failed requests through gateways", value, { most: 0 });

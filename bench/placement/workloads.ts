@@ -12,6 +12,8 @@ export interface LegPlan {
   /** Names it in tables. */
   readonly name: string;
   readonly way: WayName;
+  /** What sets its engine apart from that of the workload. */
+  readonly engine?: Partial<EngineSpec>;
   readonly sources: () => readonly Source[];
 }
 
@@ -33,6 +35,11 @@ export interface Scale {
 
 function onAllWays(sources: () => readonly Source[]): readonly LegPlan[] {
   return (["direct", "first come", "placed"] as const).map((way) => ({ name: way, way, sources }));
+}
+
+/** Directly to an engine that lets requests for loaded models overtake. */
+function directOvertaking(sources: () => readonly Source[]): LegPlan {
+  return { name: "direct, overtaking", way: "direct", engine: { overtaking: true }, sources };
 }
 
 function askFor(model: string, change: Partial<Ask> = {}): Ask {
@@ -83,13 +90,14 @@ function rareModel({ quick }: Scale, isShort: boolean): Workload {
 function fiveModels({ quick }: Scale): Workload {
   const models = usualModels(5);
   const asks = models.map(({ name }) => askFor(name));
+  const sources = (): readonly Source[] => zipfClients(14, asks, 7);
   return {
     name: "p3",
     title: "P3: five models asked for by Zipf's law, one place, 14 clients",
     engine: { ...USUAL_ENGINE, models },
     places: 1,
     windowMs: seconds(quick ? 15 : 40),
-    legs: onAllWays(() => zipfClients(14, asks, 7)),
+    legs: [...onAllWays(sources), directOvertaking(sources)],
   };
 }
 
@@ -134,7 +142,7 @@ function bursty({ quick }: Scale): Workload {
     engine: { ...USUAL_ENGINE, models, memory: 9_000_000_000 },
     places: 2,
     windowMs: lengthMs + TRACE_GRACE_MS,
-    legs: onAllWays(sources),
+    legs: [...onAllWays(sources), directOvertaking(sources)],
   };
 }
 

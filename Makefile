@@ -7,11 +7,11 @@ NPM_RUN := npm run --silent
 export NODE_LLAMA_CPP_SKIP_DOWNLOAD := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install redis run test bench bench-micro bench-peers bench-depth chaos fuzz lint types format build clean
+.PHONY: help install redis run test bench bench-micro bench-peers bench-depth bench-placement chaos fuzz lint types format build clean
 
 help: ## List the targets
 	@echo "Stargazer Network Gateway. Targets:"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) redis ## Install the packages, and Redis when it is missing
 
@@ -61,6 +61,9 @@ bench-peers: install ## The same through nginx, haproxy, LiteLLM and other route
 
 bench-depth: install ## Time claims from a queue of up to 100,000 requests
 	@exec $(NODE) bench/depth.ts
+
+bench-placement: install ## Several models on one server; ARGS="--quick" or "--only p1,p2"
+	@exec $(NODE) bench/placement/run.ts $(ARGS)
 
 bench-micro: $(STAMP) ## Time codecs and translators, in µs
 	@exec $(NODE) bench/micro/run.ts $(ARGS)

@@ -71,7 +71,7 @@ export function startScript(
 }
 
 /** Starts a gateway or worker as a user would. */
-function startService(
+export function startService(
   context: LegContext,
   role: string,
   command: "gateway" | "worker",
@@ -150,7 +150,8 @@ async function startGateway(context: LegContext): Promise<Leg> {
   return { name: "gateway", port, pids, redisPort };
 }
 
-async function startRedis(context: LegContext, port: number): Promise<Child> {
+/** Starts a Redis that keeps nothing on disk, and waits until it listens. */
+export async function startRedis(context: LegContext, port: number): Promise<Child> {
   const args = ["--port", String(port), "--bind", "127.0.0.1", "--dir", context.folder, ...REDIS_SETTINGS];
   const redis = context.children.start({ role: "redis", command: "redis-server", args, cwd: context.folder });
   await redis.until(() => accepts(port));
@@ -171,7 +172,7 @@ function listsAllModels(tags: string): boolean {
 }
 
 /** The body of a 200 answer, undefined for any other outcome. */
-async function fetchText(port: number, where: string): Promise<string | undefined> {
+export async function fetchText(port: number, where: string): Promise<string | undefined> {
   try {
     const response = await fetch(`http://127.0.0.1:${port}${where}`);
     const text = await response.text();
@@ -193,7 +194,8 @@ async function accepts(port: number): Promise<true | undefined> {
   }
 }
 
-async function freePort(): Promise<number> {
+/** A loopback port that was free a moment ago. */
+export async function freePort(): Promise<number> {
   const server = net.createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;

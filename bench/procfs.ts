@@ -22,7 +22,8 @@ export function cpuSeconds(pid: number): number {
   return overFamily(pid, ownCpuSeconds);
 }
 
-function ownCpuSeconds(pid: number): number {
+/** CPU seconds a process itself has used so far. Throws when it is gone. */
+export function ownCpuSeconds(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) * TICK_S;

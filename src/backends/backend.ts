@@ -91,6 +91,8 @@ export interface Backend {
   lender?: SlotLender;
   /** Pieces of answers that it has sent so far: while this grows it is at work. Absent: not known. */
   readonly pieces?: number;
+  /** True when it loads models as they are asked for, and others go for that; absent = false. */
+  readonly loadsOnDemand?: boolean;
   /** Looks at the backend: health, models, slots. Throws `backend_unreachable` or `backend_error`. */
   inspect(signal: AbortSignal): Promise<BackendState>;
   /**

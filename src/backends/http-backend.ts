@@ -3,7 +3,7 @@ import { Fault, toFault } from "../core/fault.ts";
 import type { ModelCard } from "../core/model.ts";
 import type { Task } from "../core/task.ts";
 import { estimateTokens } from "../protocols/estimate.ts";
-import type { ClientFace, Passthrough } from "../protocols/protocol.ts";
+import type { BackendRequest, ClientFace, Passthrough } from "../protocols/protocol.ts";
 import { refusesWorker } from "../protocols/refused.ts";
 import { isHeartbeat } from "../wire/sse.ts";
 import { answerCount, AnswerWriter, openTask, Outlet, withoutThinking } from "./answer.ts";
@@ -12,6 +12,8 @@ import { choicesOf, requestOfChoice, runChoices } from "./choices.ts";
 import { HttpOrigin, type HttpTarget } from "./http.ts";
 import { PROFILES, type HttpKind, type Profile } from "./profiles.ts";
 import type { PostOptions, Receiver, ReplyHeaders } from "./receivers.ts";
+import type { RunnerPolicy } from "../protocols/ollama/runner-options.ts";
+import { Runners } from "./runners.ts";
 
 export interface HttpBackendOptions {
   readonly kind: HttpKind;
@@ -20,6 +22,8 @@ export interface HttpBackendOptions {
   readonly slots: number;
   /** Most ms that a connection may take. */
   readonly connectMs?: number;
+  /** What is done with options that would have a model loaded anew; absent: they are passed on. Only Ollama has such. */
+  readonly runner?: RunnerPolicy;
 }
 
 /** One run of a task, as its parts need it. */
@@ -32,6 +36,7 @@ interface Run {
 
 /** A request to the server, whose reply goes to the sink. */
 interface Posting extends Omit<PostOptions, "readError" | "pulse" | "brake"> {
+  readonly model: string;
   readonly sink: ReplySink;
 }
 
@@ -47,22 +52,34 @@ export class HttpBackend implements Backend {
   /** The models that can think, by name. */
   #thinkers: ReadonlySet<string> = new Set();
   #firstSeen: ReadonlyMap<string, number> = new Map();
+  readonly #runners: Runners | undefined;
+  /** False: only admins may unload models. */
+  readonly #unloads: boolean;
 
-  constructor({ kind, target, slots, connectMs }: HttpBackendOptions) {
+  constructor({ kind, target, slots, connectMs, runner }: HttpBackendOptions) {
     this.kind = kind;
     this.url = target.origin + target.prefix;
     this.name = `${kind}@${this.url.replace(/^\w+:\/\//, "")}`;
     this.#http = new HttpOrigin(target, connectMs);
     this.#profile = PROFILES[kind];
     this.#slots = slots;
+    const isOllama = this.#profile.face.dialect === "ollama";
+    this.#runners = runner === undefined || !isOllama ? undefined : new Runners(runner);
+    this.#unloads = isOllama && (runner === undefined || runner.keepAliveMinMs === 0);
   }
 
   get pieces(): number {
     return this.#http.pieces;
   }
 
+  get loadsOnDemand(): boolean {
+    return this.#profile.loadsOnDemand;
+  }
+
   async inspect(signal: AbortSignal): Promise<BackendState> {
+    const since = this.#runners?.changes ?? 0;
     const state = await this.#profile.inspect(this.#http, signal);
+    this.#runners?.seen(state.models, since);
     const thinkers = state.models.filter(({ capabilities }) => capabilities.includes("thinking"));
     this.#thinkers = new Set(thinkers.map(({ name }) => name));
     const slots = this.#slots > 0 ? this.#slots : (state.slots ?? this.#profile.slots);
@@ -82,9 +99,21 @@ export class HttpBackend implements Backend {
   #run(run: Run): Promise<Answer> {
     const { task } = run;
     const way = this.#face.passthrough(task.endpoint);
-    const passes = way !== undefined && way.carries?.(task.body) !== false;
+    const passes = way !== undefined && way.carries?.(task.body) !== false && !this.#mayNotUnload(task);
     if (!passes) return this.#translate(run);
     return task.endpoint === "anthropic-count-tokens" ? this.#count(run, way) : this.#relay(run, way);
+  }
+
+  /** True for a request to unload its model from one who may not: it is answered, and changes nothing. */
+  #mayNotUnload(task: Task): boolean {
+    if (this.#unloads || task.admin === true || !task.body.includes('"keep_alive"')) return false;
+    const { request } = openTask(task);
+    return request.kind === "load" && request.unload;
+  }
+
+  /** The request as the runner that is loaded can take it. */
+  #fitted(request: BackendRequest, model: string, { admin = false }: Task): BackendRequest {
+    return this.#runners?.fit(model, request, admin) ?? request;
   }
 
   manage({ method, path, body, sink, signal }: ManagementRequest): Promise<void> {
@@ -109,13 +138,14 @@ export class HttpBackend implements Backend {
   async #relay({ task, model, sink, signal }: Run, way: Passthrough): Promise<Answer> {
     const options = { body: task.body, stream: task.stream, asked: task.model, model };
     const relay = way.relay(options);
-    const { path, body, dropped } = way.request(options);
+    const { path, body, dropped } = this.#fitted(way.request(options), model, task);
     const outlet = new Outlet(sink, dropped);
     const gathered: Buffer[] = [];
     let contentType = "application/json";
     await this.#post({
       path,
       body,
+      model,
       signal,
       sink,
       trace: task.trace,
@@ -152,32 +182,36 @@ export class HttpBackend implements Backend {
     if (opened.endpoint.counts && request.kind === "chat") {
       return answerCount(new AnswerWriter(opened, sink), estimateTokens(request));
     }
-    if (request.kind === "load" && this.#face.dialect !== "ollama") {
+    const isHeld = request.kind === "load" && request.unload && task.admin !== true && !this.#unloads;
+    if (request.kind === "load" && (isHeld || this.#face.dialect !== "ollama")) {
       // Only Ollama loads and unloads on demand; elsewhere what is listed is loaded.
-      const answer = new AnswerWriter(opened, sink);
+      const dropped = this.#face.dialect === "ollama" ? ["keep_alive"] : [];
+      const answer = new AnswerWriter(opened, sink, { dropped });
       answer.write([{ type: "end", reason: request.unload ? "unload" : "load" }]);
       return answer.finish();
     }
     const { stream, trace } = task;
-    const encoded = this.#face.encode(request, { model, stream });
+    const encode = (asked: NeutralRequest): BackendRequest =>
+      this.#fitted(this.#face.encode(asked, { model, stream }), model, task);
+    const encoded = encode(request);
     const unable = request === opened.request ? [] : ["thinking"];
     const answer = new AnswerWriter(opened, sink, { dropped: [...(encoded.dropped ?? []), ...unable] });
     const run = async (choice: number, stop: AbortSignal): Promise<void> => {
       const own = requestOfChoice(request, choice);
-      const { path, body } = own === request ? encoded : this.#face.encode(own, { model, stream });
+      const { path, body } = own === request ? encoded : encode(own);
       const reader = this.#face.reader({ request, stream });
       const onChunk = (chunk: Buffer): void => answer.write(reader.push(chunk), choice);
-      await this.#post({ path, body, trace, signal: stop, sink, onHead: () => {}, onChunk });
+      await this.#post({ path, body, model, trace, signal: stop, sink, onHead: () => {}, onChunk });
       answer.write(reader.end(), choice);
     };
     await runChoices({ choices: choicesOf(request), lender: this.lender, signal, run });
     return answer.finish();
   }
 
-  #post({ path, body, signal, sink, trace, onHead, onChunk }: Posting): Promise<void> {
+  #post({ path, body, model, signal, sink, trace, onHead, onChunk }: Posting): Promise<void> {
     const face = this.#face;
     const { pulse, brake } = sink;
-    return this.#http.post({
+    const posted = this.#http.post({
       path,
       body,
       signal,
@@ -191,6 +225,10 @@ export class HttpBackend implements Backend {
       },
       readError: (status, bytes, retryAfter) => face.readError(status, bytes, retryAfter),
     });
+    const runners = this.#runners;
+    if (runners === undefined) return posted;
+    runners.entered(model);
+    return posted.finally(() => runners.left(model));
   }
 
   /** A wish to think is left out where the server would refuse it: Ollama does, for models that cannot. */

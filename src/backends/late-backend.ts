@@ -12,6 +12,9 @@ import type {
 } from "./backend.ts";
 import { probeKind } from "./discover.ts";
 import { HttpBackend } from "./http-backend.ts";
+import type { HttpBackendOptions } from "./http-backend.ts";
+
+type Limits = Omit<HttpBackendOptions, "kind" | "target">;
 
 /**
  * A backend that was not there when its kind was to be probed. Each inspection probes again; once it answers,
@@ -21,12 +24,12 @@ export class LateBackend implements Backend {
   readonly name: string;
   readonly url: string;
   readonly #address: Address;
-  readonly #limits: { readonly slots: number; readonly connectMs: number };
+  readonly #limits: Limits;
   #found: HttpBackend | undefined;
   lender?: SlotLender;
   #closed = false;
 
-  constructor(address: Address, limits: { readonly slots: number; readonly connectMs: number }) {
+  constructor(address: Address, limits: Limits) {
     this.url = address.url;
     this.name = `unknown@${address.url.replace(/^\w+:\/\//, "")}`;
     this.#address = address;
@@ -39,6 +42,10 @@ export class LateBackend implements Backend {
 
   get pieces(): number {
     return this.#found?.pieces ?? 0;
+  }
+
+  get loadsOnDemand(): boolean {
+    return this.#found?.loadsOnDemand ?? false;
   }
 
   async inspect(signal: AbortSignal): Promise<BackendState> {

@@ -1,5 +1,6 @@
 import type { Settings } from "../config/settings.ts";
 import { toFault } from "../core/fault.ts";
+import { readNumCtxPolicy } from "../core/num-ctx.ts";
 import type { Log } from "../telemetry/log.ts";
 import { parseBackends, type Address } from "./address.ts";
 import type { Backend } from "./backend.ts";
@@ -66,7 +67,8 @@ async function openConfigured(address: Address, { settings, log }: OpenBackendsO
 
 function backendAt(address: Address, settings: Settings): Backend {
   const { kind } = address;
-  const limits = { slots: settings.slots, connectMs: settings.connectTimeoutMs };
+  const runner = { numCtx: readNumCtxPolicy(settings.numCtx), keepAliveMinMs: settings.keepAliveMinMs };
+  const limits = { slots: settings.slots, connectMs: settings.connectTimeoutMs, runner };
   return kind === undefined
     ? new LateBackend(address, limits)
     : new HttpBackend({ kind, target: address, ...limits });

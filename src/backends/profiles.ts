@@ -23,30 +23,48 @@ export interface Profile {
   /** Tasks it runs at once when it does not tell. */
   readonly slots: number;
   readonly face: ClientFace;
+  /** True when it loads models as they are asked for, and others go for that. */
+  readonly loadsOnDemand: boolean;
   /** See {@link Backend.inspect}; `slots` only when the server tells. */
   inspect(http: HttpOrigin, signal: AbortSignal): Promise<BackendState>;
 }
 
 export const PROFILES: Readonly<Record<HttpKind, Profile>> = {
-  ollama: { port: 11_434, slots: 4, face: ollamaClient, inspect: inspectOllama },
+  ollama: { port: 11_434, slots: 4, face: ollamaClient, loadsOnDemand: true, inspect: inspectOllama },
   llamacpp: {
     port: 8080,
     slots: 1,
     face: openaiClient(OPENAI_PROFILES.llamacpp),
+    // As a router of several models; a single one is always there.
+    loadsOnDemand: true,
     inspect: inspectLlamacpp,
   },
-  vllm: { port: 8000, slots: 64, face: openaiClient(OPENAI_PROFILES.vllm), inspect: inspectVllm },
+  vllm: {
+    port: 8000,
+    slots: 64,
+    face: openaiClient(OPENAI_PROFILES.vllm),
+    loadsOnDemand: false,
+    inspect: inspectVllm,
+  },
   lmstudio: {
     port: 1234,
     slots: 4,
     face: openaiClient(OPENAI_PROFILES.lmstudio),
+    loadsOnDemand: true,
     inspect: inspectLmstudio,
   },
-  exo: { port: 52_415, slots: 1, face: openaiClient(OPENAI_PROFILES.exo), inspect: inspectExo },
+  exo: {
+    port: 52_415,
+    slots: 1,
+    face: openaiClient(OPENAI_PROFILES.exo),
+    loadsOnDemand: false,
+    inspect: inspectExo,
+  },
   openai: {
     port: undefined,
     slots: 8,
     face: openaiClient(OPENAI_PROFILES.openai),
+    loadsOnDemand: false,
     inspect: inspectOpenai,
   },
 };

@@ -5,6 +5,8 @@
 
 import { LIMIT_SETTINGS } from "./limit-settings.ts";
 import type { LimitSettings } from "./limit-settings.ts";
+import { PLACEMENT_SETTINGS } from "./placement-settings.ts";
+import type { PlacementSettings } from "./placement-settings.ts";
 import { REDIS_SETTINGS } from "./redis-settings.ts";
 import type { RedisSettings } from "./redis-settings.ts";
 import type { Setting } from "./setting.ts";
@@ -14,7 +16,8 @@ import { TRACING_SETTINGS } from "./tracing-settings.ts";
 import type { TracingSettings } from "./tracing-settings.ts";
 
 /** All settings of all commands, typed. */
-export interface Settings extends LimitSettings, RedisSettings, TimeoutSettings, TracingSettings {
+export interface Settings
+  extends LimitSettings, PlacementSettings, RedisSettings, TimeoutSettings, TracingSettings {
   readonly port: number;
   readonly host: string;
   readonly processes: string;
@@ -85,6 +88,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     unit: "tasks",
     doc: "Tasks a backend runs at once; 0 asks the backend, else takes its kind's default.",
   },
+  ...PLACEMENT_SETTINGS,
   embeddedModel: {
     env: "SGNET_EMBEDDED_MODEL",
     flag: "embedded-model",

@@ -39,6 +39,8 @@ export interface Task {
   readonly body: Buffer;
   /** Absent: nothing but the deadline counts, as for errands. */
   readonly limits?: PhaseLimits;
+  /** Asked with an admin's key, and to be told from others: it may unload its model. Absent = false. */
+  readonly admin?: boolean;
 }
 
 /** The dialect an endpoint belongs to: its name begins with it. */

@@ -23,6 +23,7 @@ export type BodyReport =
   | {
       readonly model: string;
       readonly stream: boolean;
+      readonly keepsAlive: boolean;
       /** Handed back. */
       readonly memory: ArrayBuffer;
       readonly from: number;
@@ -36,8 +37,8 @@ parentPort?.on("message", (job: BodyJob) => {
 
 function read({ endpoint, memory, from, to }: BodyJob): BodyReport {
   try {
-    const { model, stream, bytes } = openBody(endpoint, Buffer.from(memory, from, to - from));
-    return { model, stream, memory, from: bytes.byteOffset, to: bytes.byteOffset + bytes.length };
+    const { bytes, ...opened } = openBody(endpoint, Buffer.from(memory, from, to - from));
+    return { ...opened, memory, from: bytes.byteOffset, to: bytes.byteOffset + bytes.length };
   } catch (error) {
     return { fault: faultToRecord(toFault(error)) };
   }

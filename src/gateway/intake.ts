@@ -5,7 +5,7 @@ import { cleanTraceparent } from "../core/trace.ts";
 import { modelNotFound } from "../protocols/ollama/faults.ts";
 import type { Opening } from "../protocols/protocol.ts";
 import { sendFault } from "./fault-reply.ts";
-import type { HttpReply, HttpRequest } from "./http.ts";
+import type { HttpReply, HttpRequest, RequestHeaders } from "./http.ts";
 import { LARGE_BODY_BYTES } from "./large-bodies.ts";
 import { openBody } from "./opened-body.ts";
 import type { OpenedBody } from "./opened-body.ts";
@@ -43,6 +43,8 @@ export interface IntakeHost {
   findModel(name: string): string | undefined;
   /** Throws `overloaded` or `queue_full` when one more task with a body of so many bytes is too much. */
   admit(model: string, bytes: number): void;
+  /** True for a request with an admin's key. */
+  isAdmin(headers: RequestHeaders): boolean;
   accept(task: Task, model: string, reply: HttpReply): void;
   rejected(refusal: Refusal): void;
 }
@@ -54,8 +56,7 @@ interface Arrival {
   readonly id: string;
   readonly requestId: string;
   readonly trace: string;
-  /** The header. */
-  readonly timeouts: string;
+  readonly request: HttpRequest;
   readonly reply: HttpReply;
 }
 
@@ -73,7 +74,7 @@ export function takeRequest(
   const { headers, body } = request;
   const requestId = cleanRequestId(headers.requestId) ?? id;
   const trace = cleanTraceparent(headers.traceparent);
-  const arrival = { host, endpoint, id, requestId, trace, timeouts: headers.timeouts, reply };
+  const arrival = { host, endpoint, id, requestId, trace, request, reply };
   try {
     const unready = host.unready();
     if (unready !== undefined) throw unready;
@@ -95,13 +96,15 @@ async function takeLarge(arrival: Arrival, body: Buffer): Promise<void> {
   }
 }
 
-function enter(arrival: Arrival, { bytes, ...opening }: OpenedBody): void {
-  const { host, endpoint, id, requestId, trace, reply } = arrival;
+function enter(arrival: Arrival, { bytes, keepsAlive, ...opening }: OpenedBody): void {
+  const { host, endpoint, id, requestId, trace, request, reply } = arrival;
   try {
     const model = knownModel(host, endpoint, opening);
     host.admit(model, bytes.length);
-    const timeouts = host.timeoutsOf(model, arrival.timeouts);
-    const asked = { id, endpoint, requestId, opening, timeouts, body: bytes };
+    const timeouts = host.timeoutsOf(model, request.headers.timeouts);
+    // Looked at only where it matters: a key costs a hash.
+    const admin = keepsAlive && host.isAdmin(request.headers);
+    const asked = { id, endpoint, requestId, opening, timeouts, body: bytes, admin };
     host.accept(toTask(host.now(), asked, trace), model, reply);
   } catch (error) {
     refuse(arrival, toFault(error), opening.model);
@@ -122,6 +125,7 @@ interface Asked {
   readonly opening: Opening;
   readonly timeouts: Timeouts;
   readonly body: Buffer;
+  readonly admin: boolean;
 }
 
 function toTask(now: number, asked: Asked, trace: string): Task {
@@ -136,6 +140,7 @@ function toTask(now: number, asked: Asked, trace: string): Task {
     trace,
     body: asked.body,
     limits: limitsFrom(asked.timeouts, now),
+    ...(asked.admin ? { admin: true } : {}),
   };
 }
 

@@ -139,8 +139,8 @@ export class LargeBodies {
     this.#current = undefined;
     if ("fault" in report) job?.settle.reject(faultFromRecord(report.fault));
     else {
-      const { model, stream, memory, from, to } = report;
-      job?.settle.resolve({ model, stream, bytes: Buffer.from(memory, from, to - from) });
+      const { model, stream, keepsAlive, memory, from, to } = report;
+      job?.settle.resolve({ model, stream, keepsAlive, bytes: Buffer.from(memory, from, to - from) });
     }
     this.#next();
   }

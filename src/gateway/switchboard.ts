@@ -22,9 +22,10 @@ import { Comeback } from "./comeback.ts";
 import { Exchange } from "./exchange.ts";
 import type { ExchangeHost, Outcome } from "./exchange.ts";
 import type { HeldReplies } from "./held-replies.ts";
-import type { HttpReply, HttpRequest } from "./http.ts";
+import type { HttpReply, HttpRequest, RequestHeaders } from "./http.ts";
 import { takeRequest } from "./intake.ts";
 import type { IntakeHost, Refusal } from "./intake.ts";
+import { Keyring } from "./keyring.ts";
 import { LargeBodies } from "./large-bodies.ts";
 import type { OpenedBody } from "./opened-body.ts";
 import { Opener } from "./opener.ts";
@@ -67,6 +68,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   readonly #timeouts: TimeoutPolicy;
   readonly #admission: Admission;
   readonly #largeBodies: LargeBodies;
+  readonly #keyring: Keyring;
   /** Whoever wants to know how a certain task ends. */
   readonly #watchers = new Map<string, (outcome: Outcome) => void>();
   #count = 0;
@@ -86,6 +88,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
         log.error("the thread that reads large bodies died", { reason: error?.message ?? "it ended" });
       },
     });
+    this.#keyring = new Keyring(options.settings);
     this.#replies = new Replies({
       connection,
       keys,
@@ -249,6 +252,10 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     if (this.#isIdle) this.#idle?.abort();
     this.#reporter.refused(refusal);
     this.#options.witness.refused(refusal);
+  }
+
+  isAdmin(headers: RequestHeaders): boolean {
+    return this.#keyring.isAdmin(headers);
   }
 
   accept(given: Task, model: string, reply: HttpReply): void {

@@ -19,6 +19,7 @@ export const ENQUEUE: Script = load("enqueue");
 export const EMIT: Script = load("emit");
 export const CLAIM: Script = load("claim");
 export const TAKE: Script = load("take");
+export const TAKE_PLACED: Script = load("take-placed");
 export const TIDY: Script = load("tidy");
 export const HAND_BACK: Script = load("hand-back");
 export const LOG: Script = load("log");

@@ -80,7 +80,12 @@ export async function endWait(connection: Connection, farewell: string): Promise
   ]);
 }
 
-async function listen(connection: Connection, keys: Keys, options: Take): Promise<unknown> {
+/** Pops tokens of one of the doorbells, or waits for one: the reply of BLMPOP. */
+export async function listen(
+  connection: Connection,
+  keys: Keys,
+  options: Pick<Take, "models" | "credits" | "waitMs" | "farewell">,
+): Promise<unknown> {
   const { models, credits, waitMs, farewell } = options;
   const doorbells = models.map((model) => keys.doorbell(model));
   const bells = farewell === undefined ? doorbells : [farewell, ...doorbells];
@@ -89,7 +94,8 @@ async function listen(connection: Connection, keys: Keys, options: Take): Promis
   return connection.command("BLMPOP", ...args);
 }
 
-async function takeOne(
+/** Claims from one queue. Rejects with NOGROUP where it has no group. */
+export async function takeOne(
   connection: Connection,
   keys: Keys,
   options: { readonly model: string; readonly consumer: string; readonly count: number },

@@ -32,6 +32,8 @@ export interface WorkerMetrics extends Metrics {
   buried(): void;
   /** A backend has got a model into its memory. */
   loaded(backend: string, model: string): void;
+  /** A model is loaded for which another had to go. @param waitedSeconds how long the first of its queue has waited */
+  swapped(backend: string, waitedSeconds: number): void;
   /** Redis refused a frame because another worker has the task. */
   fenced(): void;
   /** One flush of frames was accepted by Redis. */
@@ -67,6 +69,7 @@ export function openWorkerMetrics(options: MetricsOptions): WorkerMetrics {
     buckets: DURATIONS,
   });
   const loading = loadHistogram(workshop);
+  const swapped = swapCounters(workshop);
   const count = tokenCounter(workshop, "worker_tokens_total");
   return {
     ...metrics,
@@ -77,6 +80,7 @@ export function openWorkerMetrics(options: MetricsOptions): WorkerMetrics {
     buried: () => buried.inc(),
     loaded: (backend, model) => loaded.at(backend, model).inc(),
     ...frameCounters(workshop),
+    swapped,
     ended(outcome) {
       const { model, backend, code } = outcome;
       ended.at(model, backend, code).inc();
@@ -112,5 +116,15 @@ function loadHistogram(workshop: Workshop): (outcome: AttemptOutcome) => void {
   const seconds = workshop.histogram("worker_model_load_seconds", help, labelled);
   return ({ model, backend, loadSeconds = 0 }) => {
     if (loadSeconds >= LEAST_LOAD_SECONDS) seconds.at(model, backend).observe(loadSeconds);
+  };
+}
+
+function swapCounters(workshop: Workshop): WorkerMetrics["swapped"] {
+  const swaps = workshop.counter("swaps_total", "Loads of a model for which another had to go", ["backend"]);
+  const help = "How long the first task of a model had waited when its load began, where another had to go";
+  const waits = workshop.histogram("swap_wait_seconds", help, { labels: ["backend"], buckets: DURATIONS });
+  return (backend, waitedSeconds) => {
+    swaps.at(backend).inc();
+    waits.at(backend).observe(waitedSeconds);
   };
 }

@@ -5,7 +5,8 @@ import { packr } from "./msgpack.ts";
 
 /**
  * A task on the wire is one msgpack array:
- * `[version, id, endpoint, model, stream, createdAt, deadline, requestId, trace, body | nil, limits | nil]`.
+ * `[version, id, endpoint, model, stream, createdAt, deadline, requestId, trace, body | nil, limits | nil, admin]`;
+ * the last element is there only when it is true.
  * A nil body is kept under a key of its own (see redis/keys.ts): large bodies would make every read of the
  * queue slow.
  */
@@ -31,6 +32,7 @@ export function encodeTask(task: Task, inlineBody: boolean): Buffer {
     task.trace,
     inlineBody ? task.body : null,
     task.limits === undefined ? null : encodeLimits(task.limits),
+    ...(task.admin === true ? [true] : []),
   ]);
 }
 
@@ -62,7 +64,7 @@ export function taskIdOf(payload: Buffer): string | undefined {
 }
 
 function toEnvelope(value: readonly unknown[]): TaskEnvelope {
-  const [, id, endpoint, model, stream, createdAt, deadline, requestId, trace, body, limits] = value;
+  const [, id, endpoint, model, stream, createdAt, deadline, requestId, trace, body, limits, admin] = value;
   const texts = [id, endpoint, model, requestId, trace];
   const numbers = [createdAt, deadline];
   if (
@@ -84,6 +86,7 @@ function toEnvelope(value: readonly unknown[]): TaskEnvelope {
     trace: trace as string,
     body: body ?? undefined,
     ...(limits === undefined || limits === null ? {} : { limits: decodeLimits(limits) }),
+    ...(admin === true ? { admin } : {}),
   };
 }
 

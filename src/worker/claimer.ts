@@ -1,9 +1,11 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { toFault } from "../core/fault.ts";
 import { serveOrder } from "../core/placement.ts";
+import type { Plan } from "../core/placement.ts";
 import { replyErrorCode } from "../redis/connection.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
+import { takePlaced } from "../redis/take-placed.ts";
 import { endWait, take } from "../redis/take.ts";
 import { ensureGroup } from "../redis/task-stream.ts";
 import type { QueuedTask } from "../redis/task-stream.ts";
@@ -47,6 +49,15 @@ export interface ClaimerOptions {
   readonly run: (station: Station, task: QueuedTask, askedAt: number) => void;
 }
 
+/** What one look is to bring, and how long it may wait for it. */
+interface Look {
+  /** Those whose doorbells end the wait. */
+  readonly models: readonly string[];
+  readonly credits: number;
+  /** Ms. */
+  readonly waitMs: number;
+}
+
 /**
  * Pulls tasks for one backend, never more than it has free slots: the number of slots is the credit, so a busy
  * backend leaves its work to others.
@@ -65,6 +76,10 @@ export class Claimer {
   /** Most tasks that the wait under way may bring; 0 when there is none. */
   #asked = 0;
   #onReady: (() => void) | undefined;
+  /** True while the wait under way leaves models out, which a change may let in. */
+  #withholds = false;
+  /** Tasks were known to wait, and none came: the next look waits for a doorbell. */
+  #barren = false;
 
   constructor(options: ClaimerOptions) {
     this.#options = options;
@@ -72,6 +87,9 @@ export class Claimer {
     this.#lateMs = Math.max(LATE_MIN_MS, options.leaseMs / 4);
     options.station.onLend = () => {
       this.#lent();
+    };
+    options.station.onPlan = () => {
+      this.#replan();
     };
     options.connection.onReconnect(() => {
       options.onLost();
@@ -109,18 +127,23 @@ export class Claimer {
   }
 
   async #takeSome(): Promise<void> {
-    const { station, connection, keys, consumer, mono, random, run, onLost, farewell } = this.#options;
+    const { station, mono, run, onLost } = this.#options;
     this.#turn += 1;
     const offer = station.offer;
-    const models = serveOrder(offer.models, this.#turn);
+    const plan = station.plan(offer.models, this.#turn);
+    if (plan !== undefined && plan.listen.length === 0) {
+      await this.#idle(plan.lookAt);
+      return;
+    }
+    const models = plan?.listen ?? serveOrder(offer.models, this.#turn);
     const credits = Math.min(offer.credits, MOST_PER_TAKE);
-    const waitMs = WAIT_MIN_MS + random() * (WAIT_MAX_MS - WAIT_MIN_MS);
     const askedAt = mono();
-    const all = askedAt - this.#lookedAt > WAIT_MAX_MS;
-    if (all) this.#lookedAt = askedAt;
+    const longest = WAIT_MIN_MS + this.#options.random() * (WAIT_MAX_MS - WAIT_MIN_MS);
+    const waitMs = plan?.waits === true && !this.#barren ? 0 : longest;
+    const look = { models, credits, waitMs };
     try {
       this.#asked = credits;
-      const tasks = await take(connection, keys, { models, consumer, credits, waitMs, all, farewell });
+      const tasks = plan === undefined ? await this.#takeAny(look) : await this.#takePlanned(plan, look);
       this.#asked = 0;
       this.#told = false;
       if (mono() - askedAt > waitMs + this.#lateMs) onLost();
@@ -129,6 +152,50 @@ export class Claimer {
       this.#asked = 0;
       await this.#mend(error, models);
     }
+  }
+
+  async #takeAny(look: Look): Promise<readonly QueuedTask[]> {
+    const { connection, keys, consumer, mono, farewell } = this.#options;
+    const all = mono() - this.#lookedAt > WAIT_MAX_MS;
+    if (all) this.#lookedAt = mono();
+    return take(connection, keys, { ...look, consumer, all, farewell });
+  }
+
+  /** Claims for the models whose turn it is, and looks who waits for the others. */
+  async #takePlanned(plan: Plan, look: Look): Promise<readonly QueuedTask[]> {
+    const { station, connection, keys, consumer, farewell, mono, log } = this.#options;
+    const { claim, listen, lookAt } = plan;
+    const open = station.offer.models.map(({ key }) => key);
+    const soon = lookAt - mono() < look.waitMs ? Math.max(0, lookAt - mono()) + 1 : undefined;
+    const timer = soon === undefined ? undefined : setTimeout(() => void this.interrupt(), soon);
+    this.#withholds = look.waitMs > 0 && listen.length < open.length;
+    try {
+      const asked = { claim, listen, look: open, consumer, farewell, ...look };
+      const { tasks, heads, refused } = await takePlaced(connection, keys, asked);
+      this.#barren = look.waitMs === 0 && tasks.length === 0;
+      if (station.placement?.heads(heads, refused) === false) {
+        log.warn("models are not placed: this user of Redis may not ask who waits, see docs/redis-users.acl");
+      }
+      return tasks;
+    } finally {
+      this.#withholds = false;
+      clearTimeout(timer);
+    }
+  }
+
+  /** Nothing may be claimed before something ends, or time has passed. @param lookAt mono ms */
+  async #idle(lookAt: number): Promise<void> {
+    const { station, mono } = this.#options;
+    const timer = setTimeout(() => station.wake(), Math.min(WAIT_MAX_MS, Math.max(1, lookAt - mono())));
+    await station.changed();
+    clearTimeout(timer);
+  }
+
+  /** A wait that leaves models out ends when that may have changed. */
+  #replan(): void {
+    if (!this.#withholds) return;
+    this.#withholds = false;
+    void this.interrupt();
   }
 
   /** Slots that were lent are no longer there for what a wait brings: it ends, and the next one asks for fewer. */

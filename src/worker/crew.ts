@@ -84,16 +84,17 @@ export async function recruit(options: WorkerOptions, worker: string, redis: Con
   const { leaseMs, deliveryLimit, busyLimit } = settings;
   const keys = new Keys(settings.prefix);
   const links = { ...(await openLinks(redis)), keys };
+  const metrics = openWorkerMetrics({ version: productVersion(), build: productBuild() });
   const stations = recruitStations(options, worker, {
     ...links,
-    onChanged: (station) => {
+    onLook: (station) => {
       void presence.look(station);
     },
+    onSwap: swapTeller(metrics, log),
     onGate: (station, model, state) => {
       presence.gateChanged(station, model, state);
     },
   });
-  const metrics = openWorkerMetrics({ version: productVersion(), build: productBuild() });
   const acknowledger = new Acknowledger({ connection: links.writes, keys, mono });
   const emitter = recruitEmitter(links, metrics);
   const trust = await recruitTrust(links, leaseMs, log);
@@ -155,23 +156,33 @@ function runnerOfFirst(crew: {
   };
 }
 
+function swapTeller(metrics: WorkerMetrics, log: Log): NonNullable<StationOptions["onSwap"]> {
+  return ({ backend }, model, waitedMs) => {
+    metrics.swapped(backend.name, waitedMs / 1000);
+    log.debug("a model makes room for another", { backend: backend.name, model, waitedMs });
+  };
+}
+
 /** One station per backend, and one for errands to those that are Ollama servers. */
 function recruitStations(
   { backends, settings }: WorkerOptions,
   worker: string,
   links: Links & {
     readonly keys: Keys;
-    readonly onChanged: (station: Station) => void;
-    readonly onGate: NonNullable<StationOptions["onGate"]>;
-  },
+  } & Required<Pick<StationOptions, "onGate" | "onLook" | "onSwap">>,
 ): readonly Station[] {
-  const { leases, keys, onChanged, onGate } = links;
+  const { leases, keys, onLook, onGate, onSwap } = links;
   const gates = { failures: settings.circuitFailures, mono, random };
-  const stations = backends.map((backend) => new Station(backend, settings.slots, { gates, onGate }));
+  const { swapWaitMs, swapResidencyMs, modelsLoaded } = settings;
+  const placement = { swapWaitMs, swapResidencyMs, modelsLoaded, mono };
+  const placed = settings.placement === "off" ? {} : { placement, onLook, onSwap };
+  const stations = backends.map(
+    (backend) => new Station(backend, settings.slots, { gates, onGate, ...placed }),
+  );
   if (!backends.some(({ kind }) => kind === "ollama" || kind === "unknown")) return stations;
   const keep = async (queues: readonly string[]): Promise<void> =>
     keepQueues(leases, keys, queues, ERRAND_QUEUE_MS);
-  const desk = new ErrandDesk({ worker, stations, keep, onChanged });
+  const desk = new ErrandDesk({ worker, stations, keep, onChanged: onLook });
   return [...stations, new Station(desk, 0, { announced: false })];
 }
 

@@ -98,19 +98,19 @@ export class Presence {
     clearTimeout(this.#looks.get(station));
     const { mono } = this.#options;
     const { pieces = 0 } = station.backend;
-    const from = mono();
+    const askedAt = mono();
     try {
       const state = this.#bounded(station, await station.backend.inspect(ownStalls.signal(LOOK_LIMIT_MS)));
       if (this.#stopped) return;
       await this.#ensureGroups(state.models.map((model) => model.key));
       this.#well.add(station);
       const before = station.resident;
-      const changed = station.update(state);
+      const changed = station.update(state, askedAt);
       this.#countLoads(station, before);
       if (changed) await this.#changed(station);
     } catch (error) {
       // A look in which this very process stood still tells nothing of the backend: the next one does.
-      if (ownStalls.since(from) === 0) await this.#lookFailed(station, { error, pieces });
+      if (ownStalls.since(askedAt) === 0) await this.#lookFailed(station, { error, pieces });
     }
     if (!this.#stopped) this.#planLook(station);
   }

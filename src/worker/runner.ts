@@ -17,6 +17,7 @@ import { AttemptSpans } from "./attempt-spans.ts";
 import { Attempt, newAttemptNumber } from "./attempt.ts";
 import type { Delivery, StopReason } from "./attempt.ts";
 import type { Emitter } from "./emitter.ts";
+import { heraldOf } from "./herald.ts";
 import { Outbox } from "./outbox.ts";
 import type { Verdict } from "./outbox.ts";
 import type { Refuser } from "./refuser.ts";
@@ -167,8 +168,9 @@ export class Runner {
       if (whole === undefined) return spans?.end("cancelled");
       const task = spans === undefined ? whole : { ...whole, trace: spans.trace };
       if (visit.gate.probing) attempt.outbox.onBegun(() => visit.gate.begun(visit.era));
-      const answer = await station.backend.run(task, name, attempt.outbox, attempt.signal);
-      visit.gate.worked(visit.era, station.slots);
+      const sink = visit.cold ? heraldOf(attempt.outbox, () => station.begun(visit)) : attempt.outbox;
+      const answer = await station.backend.run(task, name, sink, attempt.signal);
+      station.worked(visit, loadMsOf(answer));
       attempt.outbox.end(this.#frameEnd(attempt, answer.usage === undefined ? {} : { usage: answer.usage }));
       this.#count(station, attempt, { code: "ok", ...answer });
       spans?.end("ok", answer.usage);
@@ -274,6 +276,11 @@ export class Runner {
     if (verdict === "fenced") attempt.stop("fenced");
     else this.#options.acknowledger.add(model, entry, id, startedAt);
   }
+}
+
+/** How long the backend says that it took to get the model ready, ms. */
+function loadMsOf({ timings }: Answer): number | undefined {
+  return timings?.load === undefined ? undefined : timings.load / 1e6;
 }
 
 function hasBody(envelope: TaskEnvelope): envelope is TaskEnvelope & Task {

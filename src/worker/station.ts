@@ -2,8 +2,11 @@ import type { Backend, BackendState, SlotLender } from "../backends/backend.ts";
 import { systemAmbient } from "../core/ambient.ts";
 import type { BackendAnnouncement, GateAnnouncement, GateState } from "../core/fleet.ts";
 import type { ModelCard } from "../core/model.ts";
+import type { Plan } from "../core/placement.ts";
 import { Gate } from "./gate.ts";
 import type { GateOptions } from "./gate.ts";
+import { Placement } from "./placement.ts";
+import type { PlacementOptions } from "./placement.ts";
 
 export interface StationOptions {
   /** False for what only this worker knows of: its models are no models of the fleet. */
@@ -11,6 +14,12 @@ export interface StationOptions {
   readonly gates?: GateOptions;
   /** A model is served otherwise than before. */
   readonly onGate?: (station: Station, model: string, state: GateState) => void;
+  /** Absent: all models are alike, loaded or not. */
+  readonly placement?: PlacementOptions;
+  /** What the backend has in memory has changed, or is not known. */
+  readonly onLook?: (station: Station) => void;
+  /** A model is loaded for which another had to go. @param waitedMs how long the head of its queue has waited */
+  readonly onSwap?: (station: Station, model: string, waitedMs: number) => void;
 }
 
 /** What may be claimed for a station now. */
@@ -24,6 +33,9 @@ export interface Offer {
 export interface Visit {
   readonly gate: Gate;
   readonly era: number;
+  readonly model: string;
+  /** True when it loads its model, or waits for its load. */
+  readonly cold: boolean;
 }
 
 /** A backend with its slots: how many tasks it runs, what models it has, whether it is well. */
@@ -31,6 +43,8 @@ export class Station implements SlotLender {
   readonly backend: Backend;
   /** Set by whoever claims for it: slots were lent that a claim under way may have counted as free. */
   onLend?: () => void;
+  /** Set by the same: other models than before may be claimed. */
+  onPlan?: () => void;
   readonly #fixedSlots: number;
   #state: BackendState = { models: [], slots: undefined };
   #healthy = false;
@@ -46,6 +60,7 @@ export class Station implements SlotLender {
   readonly #gates = new Map<string, Gate>();
   /** Models whose gates are not simply closed circuits. */
   readonly #troubled = new Set<string>();
+  readonly #placement: Placement | undefined;
 
   /** @param fixedSlots as configured; 0 takes what the backend says */
   constructor(backend: Backend, fixedSlots: number, options: StationOptions = {}) {
@@ -53,6 +68,18 @@ export class Station implements SlotLender {
     backend.lender = this;
     this.#fixedSlots = fixedSlots;
     this.#options = options;
+    const { placement } = options;
+    if (placement === undefined) return;
+    this.#placement = new Placement(placement, {
+      onLook: () => options.onLook?.(this),
+      onSwap: (model, waitedMs) => options.onSwap?.(this, model, waitedMs),
+      onPlan: () => this.onPlan?.(),
+    });
+  }
+
+  /** What its backend has in memory; undefined for one that does not load models on demand. */
+  get placement(): Placement | undefined {
+    return this.backend.loadsOnDemand === true ? this.#placement : undefined;
   }
 
   get announced(): boolean {
@@ -89,7 +116,7 @@ export class Station implements SlotLender {
   get free(): number {
     const isReserved =
       this.#reserved.size > 0 &&
-      this.models.some(({ key }) => this.#reserved.has(key) && this.#roomBehind(key) > 0);
+      this.models.some(({ key }) => this.#reserved.has(key) && this.roomFor(key) > 0);
     return Math.max(0, this.room - (isReserved ? 1 : 0));
   }
 
@@ -106,9 +133,32 @@ export class Station implements SlotLender {
     return { models: able, credits: able.length === 0 ? 0 : credits };
   }
 
+  /**
+   * What may be claimed of several models that are not all loaded; undefined when there is nothing to choose.
+   * @param open those whose tasks may be claimed; absent: those whose gates let tasks through
+   * @param turn counts the looks
+   */
+  plan(open?: readonly ModelCard[], turn: number = 0): Plan | undefined {
+    const { placement, models } = this;
+    if (placement === undefined) return undefined;
+    return placement.plan(models, open ?? models.filter(({ key }) => this.#roomBehind(key) > 0), turn);
+  }
+
   /** How many more tasks of a model this station can run now. */
   roomFor(model: string): number {
-    return Math.min(this.room, this.#roomBehind(model));
+    const room = Math.min(this.room, this.#roomBehind(model));
+    return room > 0 && this.#isPlaced(model) ? room : 0;
+  }
+
+  /** True when the model is loaded, or may be. */
+  #isPlaced(model: string): boolean {
+    const plan = this.plan();
+    return plan === undefined || plan.listen.includes(model);
+  }
+
+  /** A task of the model that was handed back finds no room here, or does again: its wait counts. */
+  want(model: string, wanted: boolean): void {
+    this.placement?.want(model, wanted);
   }
 
   /**
@@ -117,6 +167,7 @@ export class Station implements SlotLender {
    */
   admits(model: string): boolean {
     if (this.#lent > 0 && this.#busy >= this.slots) return false;
+    if (this.placement?.admits(model) === false) return false;
     return !this.#troubled.has(model) || this.#roomBehind(model) > 0;
   }
 
@@ -151,13 +202,14 @@ export class Station implements SlotLender {
     return this.models.find((model) => model.key === key)?.name;
   }
 
-  /** Returns true when the models or the health changed. */
-  update(state: BackendState): boolean {
+  /** Returns true when the models or the health changed. @param askedAt mono ms, when the backend was asked */
+  update(state: BackendState, askedAt: number = Infinity): boolean {
     const before = describe(this.models);
     const isBack = !this.#healthy;
     this.#state = state;
     this.#healthy = true;
     if (isBack) for (const model of this.#troubled) this.#gates.get(model)?.revive();
+    this.placement?.seen(state.models, askedAt);
     this.wake();
     return before !== describe(this.models);
   }
@@ -166,6 +218,7 @@ export class Station implements SlotLender {
   failed(): boolean {
     const before = this.#healthy;
     this.#healthy = false;
+    this.placement?.lost();
     return before;
   }
 
@@ -177,13 +230,27 @@ export class Station implements SlotLender {
   occupy(model: string): Visit {
     this.#busy += 1;
     const gate = this.#gateOf(model);
-    return { gate, era: gate.enter() };
+    return { gate, era: gate.enter(), model, cold: this.placement?.entered(model) ?? false };
   }
 
-  release({ gate, era }: Visit): void {
+  release({ gate, era, model }: Visit): void {
     this.#busy -= 1;
     gate.leave(era);
+    this.placement?.left(model);
     this.wake();
+  }
+
+  /** The first piece of the answer of a visit has come. */
+  begun({ model }: Visit): void {
+    this.placement?.answered(model);
+  }
+
+  /** An answer is complete. @param loadMs how long its backend says that the load of the model took */
+  worked({ gate, era, model, cold }: Visit, loadMs: number | undefined): void {
+    gate.worked(era, this.slots);
+    if (!cold) return;
+    this.placement?.answered(model);
+    if (loadMs !== undefined) this.placement?.measured(model, loadMs);
   }
 
   /** None while a gate bounds what the backend is given: a borrowed slot passes no gate. */

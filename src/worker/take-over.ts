@@ -137,13 +137,22 @@ export class TakeOver {
   /** Keeps the next free slot for a task that was found and has none, and searches again when there is one. */
   #reserve(station: Station | undefined, search: Search): void {
     const { model } = search;
-    for (const one of this.#options.stations) one.reserve(model, one === station);
+    for (const one of this.#options.stations) {
+      one.reserve(model, one === station);
+      one.want(model, one === station);
+    }
     if (station === undefined || this.#waiting.has(model)) return;
     this.#waiting.add(model);
-    void station.changed().then(() => {
+    void this.#placeAgain(station, model).then(() => {
       this.#waiting.delete(model);
       return this.#options.onRoom(search);
     });
+  }
+
+  /** Resolves at a change of a station that may have room for a model then, or has lost it. */
+  async #placeAgain(station: Station, model: string): Promise<void> {
+    do await station.changed();
+    while (station.plan() !== undefined && station.serves(model) && station.roomFor(model) === 0);
   }
 
   #ableTo(model: string): readonly Station[] {

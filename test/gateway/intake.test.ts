@@ -45,6 +45,7 @@ function take(body: Buffer, timeouts = ""): Taken {
     openLarge: () => assert.fail("too large for this test"),
     findModel: (name) => (name === "tiny" ? "tiny" : undefined),
     admit: () => {},
+    isAdmin: ({ apiKey }) => apiKey === "chief",
     accept: (task) => accepted.push(task),
     rejected: () => {},
   };

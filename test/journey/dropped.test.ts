@@ -6,7 +6,7 @@ const ollamaBody = {
   model: MODEL,
   messages,
   keep_alive: "5m",
-  options: { top_k: 3, typical_p: 0.5, num_ctx: 9 },
+  options: { top_k: 3, typical_p: 0.5, num_ctx: 4096 },
 };
 const openaiBody = { model: MODEL, messages, user: "u", logit_bias: { 5: 1 } };
 

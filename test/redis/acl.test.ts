@@ -8,7 +8,17 @@ import type { Connection } from "../../src/redis/connection.ts";
 import { Keys } from "../../src/redis/keys.ts";
 import { missingRights, ROLES, samplesOf } from "../../src/redis/rights.ts";
 import type { Role, Sample } from "../../src/redis/rights.ts";
-import { CLAIM, EMIT, HOLD, LOG, OPEN, type Script, TAKE, TIDY } from "../../src/redis/scripts.ts";
+import {
+  CLAIM,
+  EMIT,
+  HOLD,
+  LOG,
+  OPEN,
+  type Script,
+  TAKE,
+  TAKE_PLACED,
+  TIDY,
+} from "../../src/redis/scripts.ts";
 import { runCommand } from "../commands/command.ts";
 import { SHIPPED_USERS, urlFor, writeUsers } from "./acl.ts";
 import { BareServer } from "./bare-server.ts";
@@ -28,7 +38,7 @@ function rightTo([command, subcommand = ""]: Sample): string {
 
 const SCRIPTS: Readonly<Record<Exclude<Role, "observer">, readonly Script[]>> = {
   gateway: [OPEN, LOG, HOLD],
-  worker: [EMIT, CLAIM, TAKE, TIDY],
+  worker: [EMIT, CLAIM, TAKE, TAKE_PLACED, TIDY],
 };
 
 /** What no process of a fleet may do. */

@@ -78,9 +78,9 @@ test("a task waits where the circuit of its model is open, and no slot is kept f
   let clock = 0;
   const gates = { failures: 1, mono: () => clock, random: () => 0.5 };
   const station = idleStation(4, { gates });
-  const { gate, era } = station.occupy("tiny");
-  gate.failed(era);
-  station.release({ gate, era });
+  const visit = station.occupy("tiny");
+  visit.gate.failed(visit.era);
+  station.release(visit);
   const sweeper = rig.sweeperOf("broken", ran, { station });
   await sweeper.sweepModel("tiny");
   assert.deepEqual(ran, []);

@@ -1,0 +1,40 @@
+/** Drives simulated time by the machine's clock, at a given speed. */
+import type { Timeline } from "./timeline.ts";
+
+export class RealTime {
+  readonly #timeline: Timeline;
+  /** Simulated ms per real ms. */
+  readonly speed: number;
+  readonly #startedAt = performance.now();
+  #timer: NodeJS.Timeout | undefined;
+  #isStopped = false;
+
+  constructor(timeline: Timeline, speed = 1) {
+    this.#timeline = timeline;
+    this.speed = speed;
+  }
+
+  /** Does what is due, then `action` at the present time, and sees to it that what follows from it is done in time. */
+  enter<Result>(action: () => Result): Result {
+    this.#timeline.advance((performance.now() - this.#startedAt) * this.speed);
+    try {
+      return action();
+    } finally {
+      this.#arm();
+    }
+  }
+
+  /** Time passes only with {@link enter} from now on. */
+  stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  #arm(): void {
+    clearTimeout(this.#timer);
+    const next = this.#timeline.nextMs;
+    if (next === undefined || this.#isStopped) return;
+    const inMs = next / this.speed + this.#startedAt - performance.now();
+    this.#timer = setTimeout(() => this.enter(() => undefined), Math.max(0, inMs));
+  }
+}

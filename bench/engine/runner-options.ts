@@ -1,0 +1,47 @@
+/** Which options of a request belong to the runner, so that a loaded one with others has to be loaded anew. */
+
+/** Fields of Ollama's `options` that a runner is started with, but for `num_ctx`. */
+const LAUNCH_FIELDS = ["num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread"] as const;
+
+type LaunchField = (typeof LAUNCH_FIELDS)[number];
+
+/** What a runner is started with. */
+export interface RunnerOptions {
+  readonly numCtx: number;
+  /** No request named it: the server chose. */
+  readonly numCtxAuto: boolean;
+  /** Those that were named. */
+  readonly launch: Readonly<Partial<Record<LaunchField, number | boolean>>>;
+}
+
+/** The runner's share of a request's options. @param numCtx what the server takes when the request names none */
+export function runnerOptions(options: Readonly<Record<string, unknown>>, numCtx: number): RunnerOptions {
+  const asked = options["num_ctx"];
+  const named = typeof asked === "number" && asked > 0 ? Math.max(4, Math.trunc(asked)) : undefined;
+  const launch = LAUNCH_FIELDS.flatMap((field) => {
+    const value = options[field];
+    return typeof value === "number" || typeof value === "boolean" ? [[field, value] as const] : [];
+  });
+  return {
+    numCtx: named ?? numCtx,
+    numCtxAuto: named === undefined,
+    launch: Object.fromEntries(launch),
+  };
+}
+
+/**
+ * True when a runner must be loaded anew for a request. Rules of Ollama's scheduler: contexts are equal, or both
+ * automatic; a negative `num_gpu` suits any runner; any other launch option must be equal, and its absence is a value
+ * (the server's own) that only `use_mmap` and `num_batch` tolerate between two requests that name none.
+ */
+export function needsReload(loaded: RunnerOptions, asked: RunnerOptions): boolean {
+  const bothAuto = loaded.numCtxAuto && asked.numCtxAuto;
+  if (!bothAuto && loaded.numCtx !== asked.numCtx) return true;
+  return LAUNCH_FIELDS.some((field) => !suits(field, loaded.launch[field], asked.launch[field]));
+}
+
+function suits(field: LaunchField, loaded: unknown, asked: unknown): boolean {
+  // Unnamed is -1 there: as many layers as fit.
+  if (field === "num_gpu" && (asked === undefined || (typeof asked === "number" && asked < 0))) return true;
+  return loaded === asked;
+}

@@ -1,0 +1,67 @@
+/** Figures of one way under one workload. */
+import type { EngineCounters } from "../engine/counters.ts";
+import type { Visit } from "./load.ts";
+
+/** Times to the first byte, ms; of what was still waited for, how long until the end. */
+export interface Waits {
+  readonly count: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+/** What a way did in the window. */
+export interface Tally {
+  readonly seconds: number;
+  readonly answers: number;
+  readonly answersByModel: Readonly<Record<string, number>>;
+  /** Loads that the engine began. */
+  readonly loads: number;
+  readonly waits: Waits;
+  readonly waitsByModel: Readonly<Record<string, Waits>>;
+  /** Requests that ended otherwise than with their answer, by kind; those still open apart. */
+  readonly errors: Readonly<Record<string, number>>;
+  readonly open: number;
+  readonly counters: EngineCounters;
+}
+
+/** @param models all of the workload: those without an answer are told as well */
+export function tally(
+  models: readonly string[],
+  visits: readonly Visit[],
+  counters: EngineCounters,
+  seconds: number,
+): Tally {
+  const byModel = <Value>(of: (its: readonly Visit[]) => Value): Record<string, Value> =>
+    Object.fromEntries(models.map((model) => [model, of(visits.filter((visit) => visit.model === model))]));
+  const failed = visits.filter(({ outcome }) => outcome !== "answered" && outcome !== "open");
+  const kinds = [...new Set(failed.map(({ outcome }) => outcome))];
+  return {
+    seconds,
+    answers: answered(visits),
+    answersByModel: byModel(answered),
+    loads: counters.loads,
+    waits: waitsOf(visits),
+    waitsByModel: byModel(waitsOf),
+    errors: Object.fromEntries(
+      kinds.map((kind) => [kind, failed.filter(({ outcome }) => outcome === kind).length]),
+    ),
+    open: visits.filter(({ outcome }) => outcome === "open").length,
+    counters,
+  };
+}
+
+function answered(visits: readonly Visit[]): number {
+  return visits.filter(({ outcome }) => outcome === "answered").length;
+}
+
+/** Of requests that were answered, or would be: failures have no wait. */
+function waitsOf(visits: readonly Visit[]): Waits {
+  const waits = visits
+    .filter(({ outcome }) => outcome === "answered" || outcome === "open")
+    .map(({ sentMs, firstMs, endMs }) => (firstMs ?? endMs) - sentMs)
+    .toSorted((a, b) => a - b);
+  const quantile = (share: number): number =>
+    waits[Math.min(waits.length - 1, Math.ceil(share * waits.length) - 1)] ?? 0;
+  return { count: waits.length, p50: quantile(0.5), p99: quantile(0.99), max: waits.at(-1) ?? 0 };
+}

@@ -24,6 +24,11 @@ export interface PhaseLimits {
   readonly idleMs: number;
 }
 
+export type TimeoutPhase = keyof Timeouts;
+
+/** All of them, in the order of their bits on the wire. */
+export const TIMEOUT_PHASES: readonly TimeoutPhase[] = ["queue", "connect", "firstToken", "idle", "total"];
+
 const ITEM = String.raw`(?:total=[1-9]\d{0,8}|(?:queue|connect|first-token|idle)=\d{1,9})`;
 const LIST = String.raw`${ITEM}(?:\s*,\s*${ITEM})*`;
 const ENTRY = String.raw`[^\s;,=]+\s+${LIST}`;
@@ -71,6 +76,11 @@ export function shorten(most: Timeouts, own: Partial<Timeouts>): Timeouts {
     idle: shorter(most.idle, own.idle),
     total: shorter(most.total, own.total),
   };
+}
+
+/** The phases in which the client's own timeouts are what counts. */
+export function ownPhases(most: Timeouts, counting: Timeouts): readonly TimeoutPhase[] {
+  return TIMEOUT_PHASES.filter((phase) => most[phase] !== counting[phase]);
 }
 
 function shorter(most: number, own: number | undefined = 0): number {

@@ -1,7 +1,6 @@
 import { toFault } from "../core/fault.ts";
 import type { Fault } from "../core/fault.ts";
 import type { Endpoint, Task } from "../core/task.ts";
-import type { Timeouts } from "../core/timeouts.ts";
 import { cleanTraceparent } from "../core/trace.ts";
 import { serverEndpoint } from "../protocols/catalogue.ts";
 import { modelNotFound } from "../protocols/ollama/faults.ts";
@@ -11,6 +10,7 @@ import { sendFault } from "./fault-reply.ts";
 import type { HttpReply, HttpRequest } from "./http.ts";
 import { cleanRequestId } from "./request-id.ts";
 import { limitsFrom } from "./timeout-policy.ts";
+import type { OwnTimeouts } from "./timeout-policy.ts";
 
 /** A request that was refused before it became a task. */
 export interface Refusal {
@@ -34,7 +34,9 @@ export interface IntakeHost {
   now(): number;
   newTaskId(): string;
   /** How long a task for a model may take; throws `invalid_request` for a header that cannot be read. */
-  timeoutsOf(model: string, header: string): Timeouts;
+  timeoutsOf(model: string, header: string): OwnTimeouts;
+  /** A digest of who asks; undefined, or absent, when that is not known. */
+  clientOf?(request: HttpRequest): string | undefined;
   /** A fault when no task can be taken now (Redis down, draining), else undefined. */
   unready(): Fault | undefined;
   /** The queue for a model name, or undefined when nobody serves it. */
@@ -65,7 +67,8 @@ export function takeRequest(
     const model = knownModel(host, endpoint, opening);
     host.admit(model, bytes.length);
     const timeouts = host.timeoutsOf(model, request.headers.timeouts);
-    const asked = { id, endpoint, requestId, opening, timeouts, body: bytes };
+    const client = host.clientOf?.(request);
+    const asked = { id, endpoint, requestId, opening, timeouts, body: bytes, client };
     host.accept(toTask(host.now(), asked, trace), model, reply);
   } catch (error) {
     const fault = toFault(error);
@@ -80,8 +83,9 @@ interface Asked {
   readonly endpoint: Endpoint;
   readonly requestId: string;
   readonly opening: Opening;
-  readonly timeouts: Timeouts;
+  readonly timeouts: OwnTimeouts;
   readonly body: Buffer;
+  readonly client: string | undefined;
 }
 
 function toTask(now: number, asked: Asked, trace: string): Task {
@@ -96,6 +100,8 @@ function toTask(now: number, asked: Asked, trace: string): Task {
     trace,
     body: asked.body,
     limits: limitsFrom(asked.timeouts, now),
+    ...(asked.timeouts.own === undefined ? {} : { own: asked.timeouts.own }),
+    ...(asked.client === undefined ? {} : { client: asked.client }),
   };
 }
 

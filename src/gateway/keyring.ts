@@ -28,17 +28,26 @@ export class Keyring {
   }
 }
 
-function digests(list: string): Buffer[] {
+/** The keys in a comma list. */
+export function keysIn(list: string): string[] {
   return list
     .split(",")
     .map((key) => key.trim())
-    .filter((key) => key !== "")
-    .map(digestOf);
+    .filter((key) => key !== "");
 }
 
-function holds(known: readonly Buffer[], { authorization, apiKey }: Credentials): boolean {
+/** The keys that a request comes with, whether they are known or not. */
+export function keysGiven({ authorization, apiKey }: Credentials): string[] {
   const bearer = /^bearer\s+(.*)$/i.exec(authorization)?.[1] ?? "";
-  const given = [bearer, apiKey].filter((key) => key !== "").map((key) => digestOf(key.trim()));
+  return [bearer, apiKey].filter((key) => key !== "").map((key) => key.trim());
+}
+
+function digests(list: string): Buffer[] {
+  return keysIn(list).map(digestOf);
+}
+
+function holds(known: readonly Buffer[], credentials: Credentials): boolean {
+  const given = keysGiven(credentials).map(digestOf);
   // Every pair is compared: the time tells nothing about which key was nearly right.
   const equal = given.flatMap((digest) => known.map((key) => timingSafeEqual(key, digest)));
   return equal.includes(true);

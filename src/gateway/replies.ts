@@ -153,7 +153,7 @@ export class Replies {
   #applyRecords(exchange: Exchange, records: readonly ReplyRecord[]): void {
     const { cursor } = exchange;
     for (const record of records) {
-      if (record.type === "claim") exchange.claimed(record.attempt);
+      if (record.type === "claim") this.#claimed(exchange, record);
       else this.#receiveRecord(exchange, record.bytes);
     }
     const moved = exchange.cursor.seq !== cursor.seq || exchange.cursor.attempt !== cursor.attempt;
@@ -161,6 +161,11 @@ export class Replies {
     // A full batch may have more behind it; a stalled exchange asks again when it has drained.
     const more = records.length >= RECORDS_PER_READ && !exchange.stalled && !isOver(exchange.phase);
     if (more && moved) this.#wanted.add(exchange);
+  }
+
+  #claimed(exchange: Exchange, { attempt, notes = [] }: ReplyRecord & { readonly type: "claim" }): void {
+    for (const note of notes) exchange.noted(attempt, note);
+    exchange.claimed(attempt);
   }
 
   /** What cannot be read here cannot be read later: a newer worker's, perhaps. */
@@ -178,7 +183,8 @@ export class Replies {
     exchange.receive(frame);
     const { attempt, seq } = exchange.cursor;
     if (exchange.stalled || isOver(exchange.phase) || frame.attempt !== attempt || frame.seq <= seq) return;
-    exchange.fail(new Fault("worker_lost", "a part of the answer was lost with a part of Redis's data"));
+    const message = "a part of the answer was lost with a part of Redis's data";
+    exchange.fail(new Fault("worker_lost", message, { blame: "redis" }));
   }
 
   /** Replies whose reader is slow must not expire under it. */
@@ -195,7 +201,7 @@ export class Replies {
     const mono = this.#options.mono();
     for (const exchange of this.#exchanges.values()) {
       if (mono >= exchange.endsAt) {
-        exchange.fail(new Fault("deadline_exceeded", "the request was not answered in time"));
+        exchange.fail(overdue(exchange));
       } else {
         if (mono >= exchange.queueLookAt && !exchange.begun) this.#options.onOverdue(exchange);
         this.#lookForSilence(exchange, mono);
@@ -213,4 +219,11 @@ export class Replies {
     exchange.patienceMs = Math.min(exchange.patienceMs * 2, LAST_PATIENCE_MS);
     this.#wanted.add(exchange);
   }
+}
+
+/** Its client's own limit is nobody else's fault; where no worker has sent anything, there are too few of them. */
+function overdue({ task, worker, tries }: Exchange): Fault {
+  const isOwn = task.own?.includes("total") === true;
+  const blame = isOwn ? "client" : worker === undefined && tries.length === 0 ? "worker" : "backend";
+  return new Fault("deadline_exceeded", "the request was not answered in time", { blame });
 }

@@ -3,7 +3,6 @@ import { systemAmbient } from "../core/ambient.ts";
 import { Fault, toFault } from "../core/fault.ts";
 import { isOver } from "../core/phase.ts";
 import type { Endpoint, Task } from "../core/task.ts";
-import type { Timeouts } from "../core/timeouts.ts";
 import type { Settings } from "../config/settings.ts";
 import { heartbeatOf } from "../protocols/heartbeats.ts";
 import type { Connection } from "../redis/connection.ts";
@@ -14,6 +13,7 @@ import type { GatewayMetrics } from "../telemetry/gateway-metrics.ts";
 import { Admission } from "./admission.ts";
 import { observeBoard } from "./board-gauges.ts";
 import type { Catalogue } from "./catalogue.ts";
+import { ClientDigests } from "./client-digest.ts";
 import { Cleaner } from "./cleaner.ts";
 import { Comeback } from "./comeback.ts";
 import { Exchange } from "./exchange.ts";
@@ -29,6 +29,7 @@ import { SlowClients } from "./slow-clients.ts";
 import { QueueWatch } from "./queue-watch.ts";
 import type { TaskSpans } from "./task-spans.ts";
 import { TimeoutPolicy } from "./timeout-policy.ts";
+import type { OwnTimeouts } from "./timeout-policy.ts";
 import type { Witness } from "./witness.ts";
 
 export interface SwitchboardOptions {
@@ -57,6 +58,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   readonly #slowClients: SlowClients;
   readonly #queueWatch: QueueWatch;
   readonly #timeouts: TimeoutPolicy;
+  readonly #clients: ClientDigests;
   readonly #admission: Admission;
   /** Whoever wants to know how a certain task ends. */
   readonly #watchers = new Map<string, (outcome: Outcome) => void>();
@@ -100,6 +102,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     this.#queueWatch = new QueueWatch({ connection, keys, replies: this.#replies, leaseMs, mono });
     this.#slowClients = new SlowClients({ connection, keys, patienceMs: settings.slowClientMs, mono });
     this.#timeouts = new TimeoutPolicy(settings);
+    this.#clients = new ClientDigests(settings.apiKeys);
     const serves = (model: string): boolean => options.catalogue.serves(model);
     this.#reporter = new Reporter({ log, metrics, spans: options.spans, serves });
     this.#opener = new Opener({ connection, keys });
@@ -202,8 +205,12 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     return `${this.#options.tag}.${this.#count.toString(36)}`;
   }
 
-  timeoutsOf(model: string, header: string): Timeouts {
+  timeoutsOf(model: string, header: string): OwnTimeouts {
     return this.#timeouts.of(model, header);
+  }
+
+  clientOf(request: HttpRequest): string | undefined {
+    return this.#clients.of(request);
   }
 
   findModel(name: string): string | undefined {

@@ -1,16 +1,20 @@
 import { Fault } from "../core/fault.ts";
 import type { Endpoint, Task } from "../core/task.ts";
-import type { PhaseLimits } from "../core/timeouts.ts";
+import { TIMEOUT_PHASES } from "../core/timeouts.ts";
+import type { PhaseLimits, TimeoutPhase } from "../core/timeouts.ts";
 import { packr } from "./msgpack.ts";
 
 /**
  * A task on the wire is one msgpack array:
- * `[version, id, endpoint, model, stream, createdAt, deadline, requestId, trace, body | nil, limits | nil]`.
+ * `[version, id, endpoint, model, stream, createdAt, deadline, requestId, trace, body | nil, limits | nil, client | nil, own]`.
  * A nil body is kept under a key of its own (see redis/keys.ts): large bodies would make every read of the
  * queue slow.
  */
 const VERSION = 1;
 const FIELDS = 10;
+
+/** What a client digest looks like. */
+const DIGEST = /^[0-9a-f]{6}$/;
 
 /** A task whose body may still have to be fetched. */
 export interface TaskEnvelope extends Omit<Task, "body"> {
@@ -31,6 +35,8 @@ export function encodeTask(task: Task, inlineBody: boolean): Buffer {
     task.trace,
     inlineBody ? task.body : null,
     task.limits === undefined ? null : encodeLimits(task.limits),
+    task.client ?? null,
+    bitsOf(task.own ?? []),
   ]);
 }
 
@@ -62,7 +68,8 @@ export function taskIdOf(payload: Buffer): string | undefined {
 }
 
 function toEnvelope(value: readonly unknown[]): TaskEnvelope {
-  const [, id, endpoint, model, stream, createdAt, deadline, requestId, trace, body, limits] = value;
+  const [, id, endpoint, model, stream, createdAt, deadline, requestId, trace, body, limits, client, own] =
+    value;
   const texts = [id, endpoint, model, requestId, trace];
   const numbers = [createdAt, deadline];
   if (
@@ -84,12 +91,25 @@ function toEnvelope(value: readonly unknown[]): TaskEnvelope {
     trace: trace as string,
     body: body ?? undefined,
     ...(limits === undefined || limits === null ? {} : { limits: decodeLimits(limits) }),
+    ...(typeof client === "string" && DIGEST.test(client) ? { client } : {}),
+    ...(typeof own === "number" && own > 0 ? { own: phasesOf(own) } : {}),
   };
 }
 
 /** `[queueUntil, connectMs, firstTokenMs, idleMs]` */
 function encodeLimits({ queueUntil, connectMs, firstTokenMs, idleMs }: PhaseLimits): readonly number[] {
   return [queueUntil, connectMs, firstTokenMs, idleMs];
+}
+
+/** The phases that the client shortened. */
+function bitsOf(own: readonly TimeoutPhase[]): number {
+  let bits = 0;
+  for (const [index, phase] of TIMEOUT_PHASES.entries()) if (own.includes(phase)) bits += 2 ** index;
+  return bits;
+}
+
+function phasesOf(bits: number): readonly TimeoutPhase[] {
+  return TIMEOUT_PHASES.filter((_phase, index) => Math.floor(bits / 2 ** index) % 2 === 1);
 }
 
 function decodeLimits(value: unknown): PhaseLimits {

@@ -2,8 +2,9 @@ import type { Backend, BackendState, SlotLender } from "../backends/backend.ts";
 import { systemAmbient } from "../core/ambient.ts";
 import type { BackendAnnouncement, GateAnnouncement, GateState } from "../core/fleet.ts";
 import type { ModelCard } from "../core/model.ts";
+import type { Endpoint } from "../core/task.ts";
 import { Gate } from "./gate.ts";
-import type { GateOptions } from "./gate.ts";
+import type { GateOptions, GateWatch } from "./gate.ts";
 
 export interface StationOptions {
   /** False for what only this worker knows of: its models are no models of the fleet. */
@@ -11,6 +12,18 @@ export interface StationOptions {
   readonly gates?: GateOptions;
   /** A model is served otherwise than before. */
   readonly onGate?: (station: Station, model: string, state: GateState) => void;
+  /** Decides what failures prove, and probes what has failed. Absent: each failure is believed. */
+  readonly judgement?: Judgement;
+}
+
+/** What a station's gates ask of their worker. */
+export interface Judgement {
+  /** Failures may be one client's doing: the backend is to be asked now, for the same as they were. */
+  doubt(station: Station, model: string, endpoint: Endpoint | undefined): void;
+  /** The circuit is open and may be probed. */
+  probe(station: Station, model: string, endpoint: Endpoint | undefined): void;
+  /** True when the circuit may open: others can do the work. */
+  mayEject(station: Station, model: string): boolean;
 }
 
 /** What may be claimed for a station now. */
@@ -176,7 +189,7 @@ export class Station implements SlotLender {
    */
   occupy(model: string): Visit {
     this.#busy += 1;
-    const gate = this.#gateOf(model);
+    const gate = this.gateOf(model);
     return { gate, era: gate.enter() };
   }
 
@@ -201,7 +214,8 @@ export class Station implements SlotLender {
     this.wake();
   }
 
-  #gateOf(model: string): Gate {
+  /** What lets tasks of a model through to the backend. */
+  gateOf(model: string): Gate {
     const known = this.#gates.get(model);
     if (known !== undefined) return known;
     const gate = new Gate(this.#options.gates ?? systemAmbient, {
@@ -213,9 +227,20 @@ export class Station implements SlotLender {
         else this.#troubled.add(model);
         this.#options.onGate?.(this, model, state);
       },
+      ...this.#judged(model),
     });
     this.#gates.set(model, gate);
     return gate;
+  }
+
+  #judged(model: string): Pick<GateWatch, "onDoubt" | "onProbeTime" | "mayEject"> {
+    const { judgement } = this.#options;
+    if (judgement === undefined || !this.announced) return {};
+    return {
+      onDoubt: (endpoint) => judgement.doubt(this, model, endpoint),
+      onProbeTime: (endpoint) => judgement.probe(this, model, endpoint),
+      mayEject: () => judgement.mayEject(this, model),
+    };
   }
 
   /** Resolves at the next change that may have freed a slot. */

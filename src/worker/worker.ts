@@ -114,6 +114,7 @@ async function stop(options: WorkerOptions, crew: Crew, connections: readonly Co
   keeper.stop();
   sweeper.stop();
   crew.resting.stop();
+  crew.prober.stop();
   await acknowledger.flush();
   await crew.reporter.stop();
   await presence.stop();

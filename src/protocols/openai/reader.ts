@@ -139,7 +139,9 @@ class ReplySteps {
   close(): Part[] {
     if (this.#closed) return [];
     if (this.#reason === undefined) {
-      throw new Fault("backend_lost", "the backend's reply ended before it was complete");
+      throw new Fault("backend_lost", "the backend's reply ended before it was complete", {
+        blame: "backend",
+      });
     }
     this.#closed = true;
     const timings = this.#timings === undefined ? {} : { timings: this.#timings };
@@ -247,7 +249,9 @@ export function reasonOf(finish: Json): EndReason {
       return "content-filter";
     case "abort":
     case "error":
-      throw new Fault("backend_lost", `the backend gave up the answer: ${textOf(finish)}`);
+      throw new Fault("backend_lost", `the backend gave up the answer: ${textOf(finish)}`, {
+        blame: "model",
+      });
     default:
       return "stop";
   }

@@ -178,5 +178,5 @@ function countLines(text: string): number {
 }
 
 function brokenOff(): Fault {
-  return new Fault("backend_lost", "the backend's reply ended before it was complete");
+  return new Fault("backend_lost", "the backend's reply ended before it was complete", { blame: "backend" });
 }

@@ -127,7 +127,9 @@ export class AnswerWriter {
 
   /** What is known of the answer. Throws `backend_lost` when an end part has not been written. */
   finish(): Answer {
-    if (this.#open > 0) throw new Fault("backend_lost", "the backend's reply ended before its end");
+    if (this.#open > 0) {
+      throw new Fault("backend_lost", "the backend's reply ended before its end", { blame: "backend" });
+    }
     const usage = this.#tally.total;
     return this.#timings === undefined ? { usage } : { usage, timings: this.#timings };
   }

@@ -8,6 +8,7 @@ import { refusesWorker } from "../protocols/refused.ts";
 import { isHeartbeat } from "../wire/sse.ts";
 import { answerCount, AnswerWriter, openTask, Outlet, withoutThinking } from "./answer.ts";
 import type { Answer, Backend, BackendState, ManagementRequest, ReplySink, SlotLender } from "./backend.ts";
+import { reading } from "./reading.ts";
 import { choicesOf, requestOfChoice, runChoices } from "./choices.ts";
 import { HttpOrigin, type HttpTarget } from "./http.ts";
 import { PROFILES, type HttpKind, type Profile } from "./profiles.ts";
@@ -92,7 +93,10 @@ export class HttpBackend implements Backend {
     } catch (error) {
       // A reply that is nested beyond the stack, or longer than any text. The request was checked at its gateway.
       if (!(error instanceof RangeError)) throw error;
-      throw new Fault("backend_lost", "the backend's reply is too deep or too long", { cause: error });
+      throw new Fault("backend_lost", "the backend's reply is too deep or too long", {
+        blame: "request",
+        cause: error,
+      });
     }
   }
 
@@ -153,13 +157,13 @@ export class HttpBackend implements Backend {
         contentType = contentTypeOf(headers) ?? contentType;
       },
       onChunk: (chunk) => {
-        const bytes = relay.push(chunk);
+        const bytes = reading(() => relay.push(chunk));
         if (task.stream) outlet.write(bytes, relay.contentType ?? contentType);
         else gathered.push(bytes);
       },
     });
     // Before the end is known to be sound, nothing of an answer in one piece may leave.
-    gathered.push(relay.end());
+    gathered.push(reading(() => relay.end()));
     outlet.write(Buffer.concat(gathered), relay.contentType ?? contentType);
     const { usage, timings } = relay;
     return timings === undefined ? { usage } : { usage, timings };
@@ -200,12 +204,12 @@ export class HttpBackend implements Backend {
       const own = requestOfChoice(request, choice);
       const { path, body } = own === request ? encoded : encode(own);
       const reader = this.#face.reader({ request, stream });
-      const onChunk = (chunk: Buffer): void => answer.write(reader.push(chunk), choice);
+      const onChunk = (chunk: Buffer): void => reading(() => answer.write(reader.push(chunk), choice));
       await this.#post({ path, body, model, trace, signal: stop, sink, onHead: () => {}, onChunk });
-      answer.write(reader.end(), choice);
+      reading(() => answer.write(reader.end(), choice));
     };
     await runChoices({ choices: choicesOf(request), lender: this.lender, signal, run });
-    return answer.finish();
+    return reading(() => answer.finish());
   }
 
   #post({ path, body, model, signal, sink, trace, onHead, onChunk }: Posting): Promise<void> {

@@ -1,6 +1,7 @@
 import { plainLine } from "../core/plain-text.ts";
 import type { LetterFacts } from "../redis/letter-facts.ts";
 import { duration } from "./duration.ts";
+import { triesOf } from "./story.ts";
 import { renderTable } from "./table.ts";
 
 /** @param about.left how many more there are */
@@ -30,6 +31,8 @@ export function renderLetter(letter: LetterFacts, body: string | undefined): str
     ["reason", `${letter.code}: ${letter.message}`],
     ["deliveries", String(letter.deliveries)],
     ["last worker", letter.worker],
+    ...(letter.cause === undefined ? [] : [["cause", letter.cause] as const]),
+    ...triesOf(letter.attempts),
     ["given up", new Date(letter.at).toISOString()],
   ];
   if (letter.task !== undefined) {

@@ -1,3 +1,4 @@
+import type { AttemptNote } from "../core/attempt-note.ts";
 import type { TaskSummary } from "../core/summary.ts";
 import { greatest } from "../core/long-lists.ts";
 import { plainLine } from "../core/plain-text.ts";
@@ -10,19 +11,37 @@ type Line = readonly [left: string, right: string];
 
 /** The story of a request that is over. */
 export function tellEnded(summary: TaskSummary): string {
-  const { request, task, endpoint, model, worker, attempts = 0, code, status } = summary;
+  const { request, task, endpoint, model, worker, attempts = 0 } = summary;
   const facts: Line[] = [
     ["task", task],
     ["endpoint", `${endpoint}${summary.stream === true ? ", as a stream" : ""}`],
     ["model", model === "" ? "none: it was refused before" : model],
     ["worker", `${worker ?? "none"}${attempts > 1 ? `, in attempt ${attempts}` : ""}`],
-    ["outcome", `${code === "ok" ? "answered" : code}, status ${status}`],
+    ...(summary.backend === undefined ? [] : [["backend", summary.backend] as const]),
+    ["outcome", outcomeOf(summary)],
+    ...triesOf(summary.tries),
   ];
   return render(`Request ${request}`, facts, [
     [new Date(summary.at).toISOString(), "accepted by the gateway"],
     ...timesOf(summary),
     [since(summary.totalMs), endOf(summary)],
   ]);
+}
+
+function outcomeOf({ code, status, cause }: TaskSummary): string {
+  const told = `${code === "ok" ? "answered" : code}, status ${status}`;
+  return cause === undefined ? told : `${told}, cause ${cause}`;
+}
+
+/** One line for each attempt before the last. */
+export function triesOf(tries: readonly AttemptNote[] = []): Line[] {
+  return tries.map((note, index) => [`attempt ${index + 1}`, tryOf(note)]);
+}
+
+function tryOf({ worker, backend, code, cause, http, ms }: AttemptNote): string {
+  const status = http > 0 ? `, status ${http}` : "";
+  const lasted = ms === undefined ? "" : `, after ${duration(ms)}`;
+  return `${code}${status}, cause ${cause}: ${worker}${backend === undefined ? "" : ` on ${backend}`}${lasted}`;
 }
 
 function timesOf({ queuedMs, claimedMs, backendMs, firstByteMs }: TaskSummary): Line[] {
@@ -75,6 +94,7 @@ export function tellOpen(id: string, { queued, reply }: OpenTask, now: number): 
     ["model", model],
     ["queue entry", entry],
     ["given up at", new Date(task.deadline).toISOString()],
+    ...triesOf(reply?.notes),
   ];
   return render(`Request ${task.requestId}`, facts, [
     [new Date(task.createdAt).toISOString(), "accepted by the gateway"],

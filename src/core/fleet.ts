@@ -31,8 +31,9 @@ export interface BackendAnnouncement {
 /**
  * How a backend serves a model. `closed`: as it should. `busy`: it has refused tasks because it is full or not ready.
  * `open`: it has failed several times in a row, and no task goes there. `half-open`: a single one does, as a probe.
+ * `paced`: it has failed like that, and too few others of the fleet have the model: single tasks go there, with pauses.
  */
-export type GateState = "closed" | "busy" | "open" | "half-open";
+export type GateState = "closed" | "busy" | "open" | "half-open" | "paced";
 
 export interface GateAnnouncement {
   /** Model key. */
@@ -45,9 +46,11 @@ export function gateStateOf({ gates = [] }: BackendAnnouncement, model: string):
   return gates.find((gate) => gate.model === model)?.state ?? "closed";
 }
 
+const BROKEN: ReadonlySet<GateState> = new Set<GateState>(["open", "half-open", "paced"]);
+
 /** The models that a backend has failed with again and again: it gets none of their tasks, or one as a probe. */
 export function brokenModels({ gates = [] }: BackendAnnouncement): readonly string[] {
-  return gates.filter(({ state }) => state === "open" || state === "half-open").map(({ model }) => model);
+  return gates.filter(({ state }) => BROKEN.has(state)).map(({ model }) => model);
 }
 
 export interface GatewayAnnouncement {

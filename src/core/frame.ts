@@ -1,3 +1,4 @@
+import type { AttemptNote } from "./attempt-note.ts";
 import type { FaultRecord } from "./fault.ts";
 import type { Usage } from "./usage.ts";
 
@@ -17,6 +18,11 @@ export interface Frame {
   readonly bytes: Buffer;
   /** Only on the last frame of an attempt. */
   readonly end?: FrameEnd | undefined;
+  /**
+   * Only with seq 0, which stands for no part of the reply: how an earlier attempt failed that was handed back. Its
+   * attempt is one more than that attempt's, so that it is fenced.
+   */
+  readonly note?: AttemptNote | undefined;
 }
 
 export interface FrameHead {
@@ -35,4 +41,10 @@ export interface FrameEnd {
   /** Milliseconds from the claim to the backend's first byte, and to its last. */
   readonly firstByteMs?: number;
   readonly totalMs?: number;
+  /** The backend that was asked; absent when none was. */
+  readonly backend?: string;
+  /** The how-manieth attempt this was; absent for the first. */
+  readonly ordinal?: number;
+  /** The worker that was lost with the attempt before. */
+  readonly lost?: string;
 }

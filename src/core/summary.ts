@@ -1,3 +1,4 @@
+import type { AttemptNote } from "./attempt-note.ts";
 import { isObject } from "./json.ts";
 import type { Json } from "./json.ts";
 
@@ -24,8 +25,14 @@ export interface TaskSummary {
   readonly stream?: boolean | undefined;
   /** Worker of the last attempt that sent frames. */
   readonly worker?: string | undefined;
-  /** Attempts that sent frames. */
+  /** The backend that the last attempt asked. */
+  readonly backend?: string | undefined;
+  /** Attempts that are known of. */
   readonly attempts?: number | undefined;
+  /** To whom a fault is put down; absent for an answer. */
+  readonly cause?: string | undefined;
+  /** How earlier attempts failed, the oldest first; absent for none. */
+  readonly tries?: readonly AttemptNote[] | undefined;
   /** From accepting the request to Redis's confirmation. */
   readonly queuedMs?: number | undefined;
   /** From accepting the request to the claim of the attempt that answered. */
@@ -43,7 +50,8 @@ export interface TaskSummary {
 }
 
 /** True when the member that every summary has are there; others are as a newer version may have left them. */
-export function isSummary(value: Json | undefined): boolean {
+export function isSummary(given: unknown): boolean {
+  const value = given as Json | undefined;
   if (!isObject(value)) return false;
   const texts = [value["task"], value["request"], value["endpoint"], value["model"], value["code"]];
   const numbers = [value["at"], value["status"], value["totalMs"]];

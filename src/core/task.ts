@@ -1,5 +1,5 @@
 import type { Errand } from "./errand.ts";
-import type { PhaseLimits } from "./timeouts.ts";
+import type { PhaseLimits, TimeoutPhase } from "./timeouts.ts";
 
 /** What a client asked for, by the endpoint it asked at. Also the name used in metrics and logs. */
 export type Endpoint =
@@ -39,6 +39,10 @@ export interface Task {
   readonly body: Buffer;
   /** Absent: nothing but the deadline counts, as for errands. */
   readonly limits?: PhaseLimits;
+  /** Phases in which the client allows less time than the fleet does; absent for none. */
+  readonly own?: readonly TimeoutPhase[] | undefined;
+  /** A short digest of who asks, by key or address: equal for the same client at all gateways. Absent: not known. */
+  readonly client?: string | undefined;
   /** Asked with an admin's key, and to be told from others: it may unload its model. Absent = false. */
   readonly admin?: boolean;
 }

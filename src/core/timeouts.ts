@@ -24,6 +24,11 @@ export interface PhaseLimits {
   readonly idleMs: number;
 }
 
+export type TimeoutPhase = keyof Timeouts;
+
+/** All of them, in the order of their bits on the wire. */
+export const TIMEOUT_PHASES: readonly TimeoutPhase[] = ["queue", "connect", "firstToken", "idle", "total"];
+
 /** One timeout: 0 in a phase means as long as the others allow, in all it would mean for ever. */
 const ITEM = /^(?:total=[1-9]\d{0,8}|(?:queue|connect|first-token|idle)=\d{1,9})$/;
 
@@ -78,6 +83,11 @@ export function shorten(most: Timeouts, own: Partial<Timeouts>): Timeouts {
     idle: shorter(most.idle, own.idle),
     total: shorter(most.total, own.total),
   };
+}
+
+/** The phases in which the client's own timeouts are what counts. */
+export function ownPhases(most: Timeouts, counting: Timeouts): readonly TimeoutPhase[] {
+  return TIMEOUT_PHASES.filter((phase) => most[phase] !== counting[phase]);
 }
 
 function shorter(most: number, own: number | undefined = 0): number {

@@ -1,15 +1,17 @@
+import { lostNote } from "../core/attempt-note.ts";
+import type { AttemptNote } from "../core/attempt-note.ts";
 import { Fault, faultFromRecord } from "../core/fault.ts";
 import type { Frame, FrameEnd } from "../core/frame.ts";
 import { isOver, move } from "../core/phase.ts";
 import type { Phase } from "../core/phase.ts";
-import { dialectOf } from "../core/task.ts";
 import type { Task } from "../core/task.ts";
 import type { Heartbeat } from "../protocols/heartbeats.ts";
 import { NUDGE_SEQ } from "../redis/reply-stream.ts";
 import type { Cursor } from "../redis/reply-stream.ts";
 import { breakOff, sendFault } from "./fault-reply.ts";
-import type { Headers, HttpReply } from "./http.ts";
-import { idHeaders } from "./request-id.ts";
+import type { HttpReply } from "./http.ts";
+import { replyHeaders } from "./reply-headers.ts";
+import { Tries } from "./tries.ts";
 
 /** What an exchange needs of its surroundings. */
 export interface ExchangeHost {
@@ -80,6 +82,7 @@ export class Exchange {
   #attempt = 0;
   #seq = 0;
   #attempts = 0;
+  #tries: Tries | undefined;
   #worker: string | undefined;
   #stalled = false;
   #begun = false;
@@ -147,6 +150,11 @@ export class Exchange {
     return this.#attempts;
   }
 
+  /** How attempts before the last one failed, as far as is known; the oldest first. */
+  get tries(): readonly AttemptNote[] {
+    return this.#tries?.list() ?? NO_NOTES;
+  }
+
   /** Bytes of the answer given to the client, without heartbeats. */
   get bytes(): number {
     return this.#bytes;
@@ -178,6 +186,10 @@ export class Exchange {
     if (isOver(this.#phase)) return;
     this.heardAt = this.#host.mono();
     this.patienceMs = FIRST_PATIENCE_MS;
+    if (frame.note !== undefined) {
+      this.noted(frame.attempt, frame.note);
+      return;
+    }
     if (frame.attempt < this.#attempt) return;
     if (frame.attempt > this.#attempt && !this.#begin(frame.attempt)) return;
     if (this.#stalled) this.#missed(frame);
@@ -196,6 +208,13 @@ export class Exchange {
     this.heardAt = this.#host.mono();
     // A streaming task that has begun is ended by its claimant with a fault; that frame is yet to come.
     if (!this.#begun) this.#begin(attempt);
+  }
+
+  /** An earlier attempt was handed back, or lost. @param mark number of the mark that tells so: fences that attempt */
+  noted(mark: number, note: AttemptNote): void {
+    if (isOver(this.#phase)) return;
+    this.#tries ??= new Tries();
+    this.#tries.add(mark, note);
   }
 
   /** Tells a client that has had no bytes for `silenceMs` that its request is alive. */
@@ -250,6 +269,7 @@ export class Exchange {
     if (frame.head !== undefined) this.#worker = frame.head.worker;
     if (this.#behind > 0) this.#caughtUp(frame);
     const { end } = frame;
+    if (end?.lost !== undefined) this.noted(frame.attempt, lostNote(end.lost));
     if (end?.fault !== undefined) {
       this.#writeRest(frame);
       this.#finish(faultFromRecord(end.fault), end, false);
@@ -279,7 +299,7 @@ export class Exchange {
     this.#status = status;
     this.#firstByteAt = this.#host.mono();
     const type = frame.head?.contentType ?? "application/json";
-    this.#reply.send(status, this.#headers(type, frame.head?.dropped), frame.bytes);
+    this.#reply.send(status, replyHeaders(this.task, type, frame.head?.dropped), frame.bytes);
     this.#over(undefined, end, false);
   }
 
@@ -308,7 +328,11 @@ export class Exchange {
     if (this.#phase !== "answering") {
       this.#phase = move(this.#phase, "answering");
       this.#status = head.status;
-      this.#stalled = !this.#reply.start(head.status, this.#headers(head.type, head.dropped), bytes);
+      this.#stalled = !this.#reply.start(
+        head.status,
+        replyHeaders(this.task, head.type, head.dropped),
+        bytes,
+      );
     } else if (bytes.length > 0) {
       this.#stalled = !this.#reply.write(bytes);
     }
@@ -354,15 +378,6 @@ export class Exchange {
     this.#stalled = false;
     if (!isOver(this.#phase)) this.#host.fill(this);
   }
-
-  #headers(contentType: string, dropped: readonly string[] = []): Headers {
-    const ids = idHeaders(dialectOf(this.task.endpoint), this.task.requestId);
-    const type = ["content-type", contentType] as const;
-    const told = dropped.length === 0 ? [] : [["x-sgnet-dropped", dropped.join(", ")] as const];
-    return contentType.startsWith("text/event-stream")
-      ? [type, ...EVENT_STREAM, ...ids, ...told]
-      : [type, ...ids, ...told];
-  }
 }
 
 /** What the first bytes of a stream are sent with. */
@@ -380,12 +395,8 @@ const TRIM_BYTES = 4 * 1024 * 1024;
 
 const NO_BYTES = Buffer.alloc(0);
 
+const NO_NOTES: readonly AttemptNote[] = [];
+
 /** How long a reply may be silent before its stream is looked at; doubles up to {@link LAST_PATIENCE_MS}. */
 const FIRST_PATIENCE_MS = 1000;
 export const LAST_PATIENCE_MS = 8000;
-
-/** Keep proxies from holding back events. */
-const EVENT_STREAM: Headers = [
-  ["cache-control", "no-cache"],
-  ["x-accel-buffering", "no"],
-];

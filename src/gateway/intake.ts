@@ -1,6 +1,5 @@
 import { Fault, toFault } from "../core/fault.ts";
 import type { Endpoint, Task } from "../core/task.ts";
-import type { Timeouts } from "../core/timeouts.ts";
 import { cleanTraceparent } from "../core/trace.ts";
 import { modelNotFound } from "../protocols/ollama/faults.ts";
 import type { Opening } from "../protocols/protocol.ts";
@@ -11,6 +10,7 @@ import { openBody } from "./opened-body.ts";
 import type { OpenedBody } from "./opened-body.ts";
 import { cleanRequestId } from "./request-id.ts";
 import { limitsFrom } from "./timeout-policy.ts";
+import type { OwnTimeouts } from "./timeout-policy.ts";
 
 /** A request that was refused before it became a task. */
 export interface Refusal {
@@ -34,7 +34,9 @@ export interface IntakeHost {
   now(): number;
   newTaskId(): string;
   /** How long a task for a model may take; throws `invalid_request` for a header that cannot be read. */
-  timeoutsOf(model: string, header: string): Timeouts;
+  timeoutsOf(model: string, header: string): OwnTimeouts;
+  /** A digest of who asks; undefined, or absent, when that is not known. */
+  clientOf?(request: HttpRequest): string | undefined;
   /** A fault when no task can be taken now (Redis down, draining), else undefined. */
   unready(): Fault | undefined;
   /** As {@link openBody}, by a thread that owns the body from now on; stops caring when it is wanted no longer. */
@@ -104,7 +106,8 @@ function enter(arrival: Arrival, { bytes, keepsAlive, ...opening }: OpenedBody):
     const timeouts = host.timeoutsOf(model, request.headers.timeouts);
     // Looked at only where it matters: a key costs a hash.
     const admin = keepsAlive && host.isAdmin(request.headers);
-    const asked = { id, endpoint, requestId, opening, timeouts, body: bytes, admin };
+    const client = host.clientOf?.(request);
+    const asked = { id, endpoint, requestId, opening, timeouts, body: bytes, client, admin };
     host.accept(toTask(host.now(), asked, trace), model, reply);
   } catch (error) {
     refuse(arrival, toFault(error), opening.model);
@@ -123,9 +126,10 @@ interface Asked {
   readonly endpoint: Endpoint;
   readonly requestId: string;
   readonly opening: Opening;
-  readonly timeouts: Timeouts;
+  readonly timeouts: OwnTimeouts;
   readonly body: Buffer;
   readonly admin: boolean;
+  readonly client: string | undefined;
 }
 
 function toTask(now: number, asked: Asked, trace: string): Task {
@@ -140,6 +144,8 @@ function toTask(now: number, asked: Asked, trace: string): Task {
     trace,
     body: asked.body,
     limits: limitsFrom(asked.timeouts, now),
+    ...(asked.timeouts.own === undefined ? {} : { own: asked.timeouts.own }),
+    ...(asked.client === undefined ? {} : { client: asked.client }),
     ...(asked.admin ? { admin: true } : {}),
   };
 }

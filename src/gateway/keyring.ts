@@ -34,14 +34,17 @@ export class Keyring {
   }
 }
 
+/** The keys that a request comes with, whether they are known or not. */
+export function keysGiven({ authorization, apiKey }: Credentials): string[] {
+  return [bearerKey(authorization), apiKey].map((key) => key.trim()).filter((key) => key !== "");
+}
+
 function digests(list: string): Buffer[] {
   return keysOf(list).map(digestOf);
 }
 
-function holds(known: readonly Buffer[], { authorization, apiKey }: Credentials): boolean {
-  const given = [bearerKey(authorization), apiKey]
-    .filter((key) => key !== "")
-    .map((key) => digestOf(key.trim()));
+function holds(known: readonly Buffer[], credentials: Credentials): boolean {
+  const given = keysGiven(credentials).map(digestOf);
   // Every pair is compared: the time tells nothing about which key was nearly right.
   const equal = given.flatMap((digest) => known.map((key) => timingSafeEqual(key, digest)));
   return equal.includes(true);

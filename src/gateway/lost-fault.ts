@@ -18,5 +18,5 @@ export function lostFault(
 ): Fault {
   const stalledMs = stalls.since(startedAt);
   if (stalledMs >= TAKEN_FOR_LOST_MS) return ownFault(stalledMs, what);
-  return new Fault("worker_lost", `${what} with a part of Redis's data`);
+  return new Fault("worker_lost", `${what} with a part of Redis's data`, { blame: "redis" });
 }

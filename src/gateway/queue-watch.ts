@@ -45,7 +45,8 @@ export class QueueWatch {
 
   async #check(exchange: Exchange): Promise<void> {
     if (!(await this.#waits(exchange)) || exchange.begun || isOver(exchange.phase)) return;
-    exchange.fail(new Fault("queue_timeout", "no worker was free for the request in time"));
+    const blame = exchange.task.own?.includes("queue") === true ? "client" : undefined;
+    exchange.fail(new Fault("queue_timeout", "no worker was free for the request in time", { blame }));
   }
 
   async #waits(exchange: Exchange): Promise<boolean> {

@@ -167,7 +167,7 @@ export class Replies {
   #applyRecords(exchange: Exchange, records: readonly ReplyRecord[]): void {
     const { cursor } = exchange;
     for (const record of records) {
-      if (record.type === "claim") exchange.claimed(record.attempt);
+      if (record.type === "claim") this.#claimed(exchange, record);
       else this.#receiveRecord(exchange, record.bytes);
     }
     const moved = exchange.cursor.seq !== cursor.seq || exchange.cursor.attempt !== cursor.attempt;
@@ -175,6 +175,11 @@ export class Replies {
     // A full batch may have more behind it; a stalled exchange asks again when it has drained.
     const more = records.length >= RECORDS_PER_READ && !exchange.stalled && !isOver(exchange.phase);
     if (more && moved) this.#wanted.add(exchange);
+  }
+
+  #claimed(exchange: Exchange, { attempt, notes = [] }: ReplyRecord & { readonly type: "claim" }): void {
+    for (const note of notes) exchange.noted(attempt, note);
+    exchange.claimed(attempt);
   }
 
   /** What cannot be read here cannot be read later: a newer worker's, perhaps. */
@@ -225,10 +230,9 @@ export class Replies {
   }
 
   /** Of a request that had time left when this gateway stood still. */
-  #lateFault({ startedAt, endsAt }: Exchange, mono: number): Fault {
-    const stalledMs = this.#options.stalls.since(startedAt);
-    const late = "the request was not answered in time";
-    return mono - stalledMs < endsAt ? ownFault(stalledMs, late) : new Fault("deadline_exceeded", late);
+  #lateFault(exchange: Exchange, mono: number): Fault {
+    const stalledMs = this.#options.stalls.since(exchange.startedAt);
+    return mono - stalledMs < exchange.endsAt ? ownFault(stalledMs, LATE) : overdue(exchange);
   }
 
   #lookForSilence(exchange: Exchange, mono: number): void {
@@ -239,4 +243,13 @@ export class Replies {
     exchange.patienceMs = Math.min(exchange.patienceMs * 2, LAST_PATIENCE_MS);
     this.#wanted.add(exchange);
   }
+}
+
+const LATE = "the request was not answered in time";
+
+/** Its client's own limit is nobody else's fault; where no worker has sent anything, there are too few of them. */
+function overdue({ task, worker, tries }: Exchange): Fault {
+  const isOwn = task.own?.includes("total") === true;
+  const blame = isOwn ? "client" : worker === undefined && tries.length === 0 ? "worker" : "backend";
+  return new Fault("deadline_exceeded", LATE, { blame });
 }

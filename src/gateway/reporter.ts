@@ -1,3 +1,4 @@
+import { noteLine } from "../core/attempt-note.ts";
 import { traceIdOf } from "../core/trace.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { GatewayMetrics } from "../telemetry/gateway-metrics.ts";
@@ -43,7 +44,9 @@ export class Reporter {
       stream: task.stream,
       redelivered: exchange.redelivered,
       leftIn: outcome.leftIn,
+      cause: outcome.fault?.blame,
     });
+    const { tries } = exchange;
     log.info("request", {
       request: task.requestId,
       task: task.id,
@@ -51,8 +54,12 @@ export class Reporter {
       endpoint: task.endpoint,
       model: exchange.model,
       worker: exchange.worker,
+      backend: outcome.end?.backend,
+      attempt: attemptsOf(exchange, outcome) || undefined,
       status: outcome.status,
       code,
+      cause: outcome.fault?.blame,
+      tries: tries.length === 0 ? undefined : tries.map(noteLine).join("; "),
       leftIn: outcome.leftIn,
       queueMs: rounded(queueMs),
       firstByteMs: rounded(outcome.firstByteMs),
@@ -74,10 +81,17 @@ export class Reporter {
         model,
         status: fault.http,
         code: fault.code,
+        cause: fault.blame,
         totalMs: 0,
       });
     });
   }
+}
+
+/** How many attempts are known of; 0 when no worker has begun, as far as its gateway knows. */
+export function attemptsOf({ attempts, tries, worker }: Exchange, { end }: Pick<Outcome, "end">): number {
+  if (end?.ordinal !== undefined) return end.ordinal;
+  return Math.max(attempts, tries.length + (end !== undefined || worker !== undefined ? 1 : 0));
 }
 
 /**

@@ -4,7 +4,6 @@ import { Fault, toFault } from "../core/fault.ts";
 import { ownFault } from "../core/own-stall.ts";
 import { isOver } from "../core/phase.ts";
 import type { Endpoint, Task } from "../core/task.ts";
-import type { Timeouts } from "../core/timeouts.ts";
 import type { Settings } from "../config/settings.ts";
 import { heartbeatOf } from "../protocols/heartbeats.ts";
 import type { Connection } from "../redis/connection.ts";
@@ -17,6 +16,7 @@ import { Admission } from "./admission.ts";
 import { badPayloadTo } from "./bad-payload.ts";
 import { observeBoard } from "./board-gauges.ts";
 import type { Catalogue } from "./catalogue.ts";
+import { ClientDigests } from "./client-digest.ts";
 import { Cleaner } from "./cleaner.ts";
 import { Comeback } from "./comeback.ts";
 import { Exchange } from "./exchange.ts";
@@ -36,6 +36,7 @@ import { SlowClients } from "./slow-clients.ts";
 import { QueueWatch } from "./queue-watch.ts";
 import type { TaskSpans } from "./task-spans.ts";
 import { TimeoutPolicy } from "./timeout-policy.ts";
+import type { OwnTimeouts } from "./timeout-policy.ts";
 import type { Witness } from "./witness.ts";
 
 export interface SwitchboardOptions {
@@ -66,6 +67,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   readonly #slowClients: SlowClients;
   readonly #queueWatch: QueueWatch;
   readonly #timeouts: TimeoutPolicy;
+  readonly #clients: ClientDigests;
   readonly #admission: Admission;
   readonly #largeBodies: LargeBodies;
   readonly #keyring: Keyring;
@@ -115,6 +117,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     this.#queueWatch = new QueueWatch({ connection, keys, replies: this.#replies, leaseMs, mono });
     this.#slowClients = new SlowClients({ connection, keys, patienceMs: settings.slowClientMs, ...time });
     this.#timeouts = new TimeoutPolicy(settings);
+    this.#clients = new ClientDigests(settings.apiKeys);
     const serves = (model: string): boolean => options.catalogue.serves(model);
     this.#reporter = new Reporter({ log, metrics, spans: options.spans, serves });
     this.#opener = new Opener({ connection, keys });
@@ -225,12 +228,16 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     return `${this.#options.tag}.${this.#count.toString(36)}`;
   }
 
-  timeoutsOf(model: string, header: string): Timeouts {
+  timeoutsOf(model: string, header: string): OwnTimeouts {
     return this.#timeouts.of(model, header);
   }
 
   async openLarge(endpoint: Endpoint, body: Buffer, isWanted: () => boolean): Promise<OpenedBody> {
     return this.#largeBodies.open(endpoint, body, isWanted);
+  }
+
+  clientOf(request: HttpRequest): string | undefined {
+    return this.#clients.of(request);
   }
 
   findModel(name: string): string | undefined {

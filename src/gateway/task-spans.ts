@@ -5,6 +5,7 @@ import { TASK_ROUTES } from "../protocols/catalogue.ts";
 import { usageAttributes } from "../telemetry/tracing.ts";
 import type { OpenSpan, SpanPlan, Tracing } from "../telemetry/tracing.ts";
 import type { Exchange, Outcome } from "./exchange.ts";
+import { attemptsOf } from "./reporter.ts";
 
 const PATHS: ReadonlyMap<string, string> = new Map(TASK_ROUTES.map(({ endpoint, path }) => [endpoint, path]));
 
@@ -29,7 +30,7 @@ export class TaskSpans {
 
   /** @param queueMs from accepting the request to its claim; undefined when it did not come to that */
   ended(exchange: Exchange, outcome: Outcome, queueMs: number | undefined): void {
-    const { task, startedAt, model, worker, attempts } = exchange;
+    const { task, startedAt, model, worker } = exchange;
     const span = this.#open.get(task.id);
     if (span === undefined) return;
     this.#open.delete(task.id);
@@ -43,7 +44,9 @@ export class TaskSpans {
         "error.type": fault?.code,
         "sgnet.model": model,
         "sgnet.worker": worker,
-        "sgnet.attempts": attempts,
+        "sgnet.attempts": attemptsOf(exchange, outcome),
+        "sgnet.backend": outcome.end?.backend,
+        "sgnet.cause": fault?.blame,
         "sgnet.first_byte_ms": firstByteMs,
         ...usageAttributes(end?.usage),
       },

@@ -1,7 +1,13 @@
 import type { TimeoutSettings } from "../config/timeout-settings.ts";
 import { Fault } from "../core/fault.ts";
-import { parseModelTimeouts, parseTimeouts, shorten } from "../core/timeouts.ts";
-import type { PhaseLimits, Timeouts } from "../core/timeouts.ts";
+import { ownPhases, parseModelTimeouts, parseTimeouts, shorten } from "../core/timeouts.ts";
+import type { PhaseLimits, TimeoutPhase, Timeouts } from "../core/timeouts.ts";
+
+/** The timeouts of one request. */
+export interface OwnTimeouts extends Timeouts {
+  /** Phases in which the client allows less time than the fleet does; absent for none. */
+  readonly own?: readonly TimeoutPhase[] | undefined;
+}
 
 /** How long requests may take: by the settings, those of their model, and their own header. */
 export class TimeoutPolicy {
@@ -26,12 +32,14 @@ export class TimeoutPolicy {
    * @param header of the request, empty without one: it can only shorten what the settings say
    * @throws Fault `invalid_request` for a header that cannot be read
    */
-  of(model: string, header: string): Timeouts {
+  of(model: string, header: string): OwnTimeouts {
     const most = this.#models.get(model) ?? this.#usual;
     if (header === "") return most;
     const own = parseTimeouts(header);
     if (own === undefined) throw new Fault("invalid_request", BAD_HEADER);
-    return shorten(most, own);
+    const counting = shorten(most, own);
+    const phases = ownPhases(most, counting);
+    return phases.length === 0 ? counting : { ...counting, own: phases };
   }
 }
 

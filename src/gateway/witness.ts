@@ -2,7 +2,7 @@ import type { TaskSummary } from "../core/summary.ts";
 import type { Exchange, Outcome } from "./exchange.ts";
 import type { Refusal } from "./intake.ts";
 import type { Meter } from "./meter.ts";
-import { queueWaitMs } from "./reporter.ts";
+import { attemptsOf, queueWaitMs } from "./reporter.ts";
 import type { TaskLog } from "./task-log.ts";
 
 /** Sees every request end, and remembers it for people: in the meter and in the log of tasks. */
@@ -21,7 +21,7 @@ export class Witness {
   }
 
   refused({ task, request, endpoint, model, at, fault }: Refusal): void {
-    const outcome = { code: fault.code, status: fault.http, totalMs: 0 };
+    const outcome = { code: fault.code, status: fault.http, cause: fault.blame, totalMs: 0 };
     this.#log.add({ task, request, endpoint, model, at, ...outcome });
   }
 }
@@ -41,7 +41,10 @@ function summaryOf(exchange: Exchange, outcome: Outcome): TaskSummary {
     totalMs: tenths(outcome.totalMs),
     stream: task.stream,
     worker: exchange.worker,
-    attempts: exchange.attempts,
+    backend: end?.backend,
+    attempts: attemptsOf(exchange, outcome),
+    cause: fault?.blame,
+    tries: exchange.tries.length === 0 ? undefined : exchange.tries,
     queuedMs: tenths(exchange.queuedMs),
     claimedMs: tenths(queueWaitMs(task.stream, outcome)),
     backendMs: tenths(end?.firstByteMs),

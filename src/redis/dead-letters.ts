@@ -1,4 +1,10 @@
+import { readNote } from "../core/attempt-note.ts";
+import type { AttemptNote } from "../core/attempt-note.ts";
+import { isCause } from "../core/cause.ts";
+import type { Cause } from "../core/cause.ts";
+import { defaultCause, isFaultCode } from "../core/fault.ts";
 import type { FaultRecord } from "../core/fault.ts";
+import type { Json } from "../core/json.ts";
 import { decodeTask } from "../wire/task-codec.ts";
 import type { TaskEnvelope } from "../wire/task-codec.ts";
 import { getBody } from "./body.ts";
@@ -31,6 +37,10 @@ export interface DeadLetter {
   readonly deliveries: number;
   /** The worker that gave it up. */
   readonly worker: string;
+  /** To whom it is put down. */
+  readonly cause: Cause;
+  /** How its attempts failed, as far as is known; the oldest first. */
+  readonly attempts: readonly AttemptNote[];
   /** Undefined when what lay in the queue was no task. */
   readonly task: TaskEnvelope | undefined;
 }
@@ -44,15 +54,19 @@ export interface Burial {
   readonly fault: FaultRecord;
   readonly deliveries: number;
   readonly worker: string;
+  /** How its attempts failed; absent for none. */
+  readonly notes?: readonly AttemptNote[];
 }
 
 /** Keeps a task that was given up. To be called before its gateway hears of the end, which drops a large body. */
 export async function bury(connection: Connection, keys: Keys, burial: Burial): Promise<void> {
-  const { model, payload, bodyOf, fault, deliveries, worker } = burial;
+  const { model, payload, bodyOf, fault, deliveries, worker, notes = [] } = burial;
   if (bodyOf !== undefined) await keepBody(connection, keys, model, bodyOf);
   const reason = ["code", fault.code, "message", fault.message];
   const facts = ["deliveries", String(deliveries), "worker", worker];
-  const fields = ["t", payload, ...reason, ...facts];
+  const blame = ["cause", fault.cause ?? defaultCause(fault.code, fault.http)];
+  const tries = notes.length === 0 ? [] : ["attempts", JSON.stringify(notes)];
+  const fields = ["t", payload, ...reason, ...facts, ...blame, ...tries];
   const id = asText(await connection.command("XADD", keys.dead(model), "MAXLEN", "~", KEEP, "*", ...fields));
   await remember(connection, keys, model, id);
 }
@@ -106,15 +120,29 @@ function toLetter(model: string, { id, fields }: StreamEntry): DeadLetter {
     values.set(asText(fields[at]), fields[at + 1] ?? Buffer.alloc(0));
   }
   const text = (name: string): string => asText(values.get(name));
+  const code = text("code");
+  const cause = text("cause");
   return {
     model,
     id,
-    code: text("code"),
+    code,
+    cause: isCause(cause) ? cause : isFaultCode(code) ? defaultCause(code, 0) : "worker",
+    attempts: notesOf(values.get("attempts")),
     message: text("message"),
     deliveries: Number(text("deliveries")),
     worker: text("worker"),
     task: taskOf(values.get("t")),
   };
+}
+
+/** Letters of older workers have none. */
+function notesOf(text: Buffer | undefined): readonly AttemptNote[] {
+  try {
+    const values: unknown = JSON.parse(asText(text ?? Buffer.from("[]")));
+    return Array.isArray(values) ? values.flatMap((value: Json) => readNote(value) ?? []) : [];
+  } catch {
+    return [];
+  }
 }
 
 function taskOf(payload: Buffer | undefined): TaskEnvelope | undefined {

@@ -1,3 +1,4 @@
+import type { AttemptNote } from "../core/attempt-note.ts";
 import type { DeadLetter } from "./dead-letters.ts";
 
 /** What people and programs are told of a dead letter: never a word of its prompt. */
@@ -12,6 +13,10 @@ export interface LetterFacts {
   readonly deliveries: number;
   /** The worker that gave it up. */
   readonly worker: string;
+  /** To whom it is put down. */
+  readonly cause?: string;
+  /** How its attempts failed, as far as is known; the oldest first. */
+  readonly attempts?: readonly AttemptNote[];
   /** Absent when what lay in the queue was no task. */
   readonly task?: string;
   readonly request?: string;
@@ -24,8 +29,9 @@ export interface LetterFacts {
 }
 
 export function factsOf(letter: DeadLetter): LetterFacts {
-  const { id, model, code, message, deliveries, worker, task } = letter;
-  const facts = { id, at: Number(id.split("-")[0]), model, code, message, deliveries, worker };
+  const { id, model, code, message, deliveries, worker, cause, attempts, task } = letter;
+  const at = Number(id.split("-")[0]);
+  const facts = { id, at, model, code, message, deliveries, worker, cause, attempts };
   if (task === undefined) return facts;
   return {
     ...facts,

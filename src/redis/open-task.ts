@@ -1,6 +1,8 @@
+import type { AttemptNote } from "../core/attempt-note.ts";
 import { decodeFrames } from "../wire/frame-codec.ts";
 import { decodeTask } from "../wire/task-codec.ts";
 import type { TaskEnvelope } from "../wire/task-codec.ts";
+import { notesIn } from "./attempt-notes.ts";
 import type { Connection } from "./connection.ts";
 import { GROUP } from "./keys.ts";
 import type { Keys } from "./keys.ts";
@@ -33,6 +35,8 @@ export interface ReplyState {
   readonly workers: readonly string[];
   /** True when the last frame is there. */
   readonly ended: boolean;
+  /** How attempts failed that were handed back or lost; absent for none. */
+  readonly notes?: readonly AttemptNote[];
 }
 
 /** Queue entries read at once (their bodies come with them), and at most per model. */
@@ -102,13 +106,18 @@ async function readReply(connection: Connection, keys: Keys, task: string): Prom
   // A reply of which nothing has come is an empty stream.
   if (entries.length === 0 && (await connection.command("EXISTS", keys.reply(task))) !== 1) return undefined;
   const workers: string[] = [];
+  const notes: AttemptNote[] = [];
   let bytes = 0;
   let frames = 0;
   let ended = false;
   for (const { fields } of entries) {
     const [name, value] = fields;
     const type = asText(name);
-    if (type === "c") workers.push(asText(value));
+    if (type === "c") {
+      const told = notesIn(fields);
+      notes.push(...told);
+      if (told.length === 0 || asText(fields[2]) !== "note") workers.push(asText(value));
+    }
     if ((type !== "f" && type !== "e") || value === undefined) continue;
     for (const frame of decodeFrames(value)) {
       frames += 1;
@@ -117,7 +126,7 @@ async function readReply(connection: Connection, keys: Keys, task: string): Prom
     }
     ended = type === "e";
   }
-  return { frames, bytes, workers, ended };
+  return { frames, bytes, workers, ended, ...(notes.length === 0 ? {} : { notes }) };
 }
 
 /** A task in a worker's hands. */

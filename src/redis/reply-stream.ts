@@ -1,4 +1,6 @@
+import type { AttemptNote } from "../core/attempt-note.ts";
 import { encodeFrame } from "../wire/frame-codec.ts";
+import { notesIn, parseNote } from "./attempt-notes.ts";
 import type { Argument, Connection } from "./connection.ts";
 import { lifeOf } from "./enqueue.ts";
 import type { Keys } from "./keys.ts";
@@ -121,15 +123,32 @@ const STATES: readonly ClaimState[] = ["gone", "fresh", "begun", "answered"];
 export async function claimReply(
   connection: Connection,
   keys: Keys,
-  claim: { readonly task: string; readonly attempt: number; readonly worker: string },
-): Promise<{ readonly state: ClaimState; readonly attempt: number; readonly ordinal: number }> {
-  const args = [String(claim.attempt), claim.worker];
-  const [state, attempt, ordinal = 1] = asArray(await run(connection, CLAIM, [keys.reply(claim.task)], args));
+  claim: {
+    readonly task: string;
+    readonly attempt: number;
+    readonly worker: string;
+    /** The worker that was lost with it; absent when it was handed back. */
+    readonly lost?: string | undefined;
+  },
+): Promise<ClaimedReply> {
+  const args = [String(claim.attempt), claim.worker, ...(claim.lost === undefined ? [] : [claim.lost])];
+  const [state, attempt, ordinal = 1, ...notes] = asArray(
+    await run(connection, CLAIM, [keys.reply(claim.task)], args),
+  );
   return {
     state: STATES[Number(state)] ?? "gone",
     attempt: Number(asText(attempt)),
     ordinal: Number(ordinal),
+    ...(notes.length === 0 ? {} : { earlier: notes.flatMap((note) => parseNote(note) ?? []) }),
   };
+}
+
+/** A task that was claimed, and how its earlier attempts failed that were handed back; absent for none. */
+export interface ClaimedReply {
+  readonly state: ClaimState;
+  readonly attempt: number;
+  readonly ordinal: number;
+  readonly earlier?: readonly AttemptNote[];
 }
 
 /** Where a gateway stands in a reply stream. */
@@ -142,7 +161,7 @@ export interface Cursor {
 /** A record of a reply stream: a frame, or the mark that a later attempt has begun. */
 export type ReplyRecord =
   | { readonly type: "frame"; readonly bytes: Buffer }
-  | { readonly type: "claim"; readonly attempt: number };
+  | { readonly type: "claim"; readonly attempt: number; readonly notes?: readonly AttemptNote[] };
 
 /** Reads what follows each cursor, at most `count` records per task; tasks without news are left out. */
 export async function readReplies(
@@ -164,7 +183,11 @@ export async function readReplies(
 
 function toRecord(id: string, fields: readonly Buffer[]): ReplyRecord {
   const [name, value] = fields;
-  if (asText(name) === "c" || value === undefined) return { type: "claim", attempt: Number.parseInt(id, 10) };
+  if (asText(name) === "c" || value === undefined) {
+    const claim = { type: "claim", attempt: Number.parseInt(id, 10) } as const;
+    const notes = notesIn(fields);
+    return notes.length === 0 ? claim : { ...claim, notes };
+  }
   return { type: "frame", bytes: value };
 }
 

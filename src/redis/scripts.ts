@@ -22,6 +22,7 @@ export const TAKE: Script = load("take");
 export const TAKE_PLACED: Script = load("take-placed");
 export const TIDY: Script = load("tidy");
 export const HAND_BACK: Script = load("hand-back");
+export const NOTE: Script = load("note");
 export const LOG: Script = load("log");
 export const HOLD: Script = load("hold");
 

@@ -157,6 +157,7 @@ const CIRCUIT_LEVELS: ReadonlyMap<string, number> = new Map<GateState, number>([
   ["closed", 0],
   ["busy", 0],
   ["half-open", 1],
+  ["paced", 1],
   ["open", 2],
 ]);
 
@@ -166,7 +167,7 @@ const CIRCUIT_GAUGES: GaugeTable<Circuit> = {
   labelsOf: ({ post, model }) => [post.worker.id, post.worker.host, post.backend.name, model],
   gauges: {
     model_circuit: [
-      "0 closed, 1 half-open, 2 open: no task of the model goes to the backend",
+      "0 closed, 1 half-open or paced, 2 open: no task of the model goes to the backend",
       ({ level }) => level,
     ],
   },

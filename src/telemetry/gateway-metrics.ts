@@ -1,3 +1,4 @@
+import type { Cause } from "../core/cause.ts";
 import type { Phase } from "../core/phase.ts";
 import type { Usage } from "../core/usage.ts";
 import { DURATIONS, GAPS, ROUND_TRIPS, openWorkshop, tokenCounter } from "./metrics.ts";
@@ -23,6 +24,8 @@ export interface TaskOutcome {
   readonly redelivered: boolean;
   /** The phase in which the client left; absent when it did not. */
   readonly leftIn: Phase | undefined;
+  /** To whom a fault is put down; absent for an answer. */
+  readonly cause?: Cause | undefined;
 }
 
 export interface GatewayMetrics extends Metrics {
@@ -82,11 +85,13 @@ function endRecorder(workshop: Workshop): (outcome: TaskOutcome) => void {
     "endpoint",
     "phase",
   ]);
+  const failed = counter("tasks_failed_total", "Tasks that got no answer, by whose doing", ["cause"]);
   const recordTimes = timesRecorder(workshop);
   const count = tokenCounter(workshop, "tokens_total");
   return (outcome) => {
     const { endpoint, model, code, status, leftIn } = outcome;
     ended.at(endpoint, model, code, String(status)).inc();
+    if (outcome.cause !== undefined) failed.at(outcome.cause).inc();
     if (outcome.redelivered) redelivered.at(endpoint).inc();
     if (leftIn !== undefined) cancelled.at(endpoint, leftIn).inc();
     recordTimes(outcome);

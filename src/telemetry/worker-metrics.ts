@@ -1,3 +1,4 @@
+import type { Cause } from "../core/cause.ts";
 import type { GateState } from "../core/fleet.ts";
 import type { Usage } from "../core/usage.ts";
 import { DURATIONS, openWorkshop, tokenCounter } from "./metrics.ts";
@@ -28,6 +29,10 @@ export interface WorkerMetrics extends Metrics {
   handedBack(backend: string, reason: string): void;
   /** A backend serves a model otherwise than before. */
   gateChanged(backend: string, model: string, state: GateState): void;
+  /** An attempt failed, by whose doing. */
+  attemptFailed(backend: string, cause: Cause): void;
+  /** The worker asked a backend itself, and how that ended. */
+  probed(backend: string, answer: string): void;
   /** A task was given up as a dead letter. */
   buried(): void;
   /** A backend has got a model into its memory. */
@@ -79,6 +84,7 @@ export function openWorkerMetrics(options: MetricsOptions): WorkerMetrics {
     gateChanged: (backend, model, state) => gates.at(backend, model, state).inc(),
     buried: () => buried.inc(),
     loaded: (backend, model) => loaded.at(backend, model).inc(),
+    ...blameCounters(workshop),
     ...frameCounters(workshop),
     swapped,
     ended(outcome) {
@@ -88,6 +94,21 @@ export function openWorkerMetrics(options: MetricsOptions): WorkerMetrics {
       loading(outcome);
       count(model, outcome.usage);
     },
+  };
+}
+
+function blameCounters({ counter }: Workshop): Pick<WorkerMetrics, "attemptFailed" | "probed"> {
+  const failed = counter("worker_attempts_failed_total", "Attempts that failed, by whose doing", [
+    "backend",
+    "cause",
+  ]);
+  const probes = counter("worker_probes_total", "Requests of the worker's own to a backend in doubt", [
+    "backend",
+    "answer",
+  ]);
+  return {
+    attemptFailed: (backend, cause) => failed.at(backend, cause).inc(),
+    probed: (backend, answer) => probes.at(backend, answer).inc(),
   };
 }
 

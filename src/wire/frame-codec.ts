@@ -1,10 +1,12 @@
+import { readNote } from "../core/attempt-note.ts";
 import { Fault } from "../core/fault.ts";
 import type { Frame, FrameEnd, FrameHead } from "../core/frame.ts";
+import type { Json } from "../core/json.ts";
 import { packr } from "./msgpack.ts";
 
 /**
  * A frame on the wire is one msgpack array:
- * `[version, task, attempt, seq, head | nil, bytes, end | nil]`
+ * `[version, task, attempt, seq, head | nil, bytes, end | nil, note?]`
  * with head `[status, contentType, worker, dropped?]` and end a map. Several frames may follow each other without a
  * separator: msgpack values are self-delimiting.
  */
@@ -13,7 +15,9 @@ const FIELDS = 7;
 
 export function encodeFrame(frame: Frame): Buffer {
   const head = frame.head === undefined ? null : fromHead(frame.head);
-  return packr.pack([VERSION, frame.task, frame.attempt, frame.seq, head, frame.bytes, frame.end ?? null]);
+  const { task, attempt, seq, bytes, end = null, note } = frame;
+  const fields = [VERSION, task, attempt, seq, head, bytes, end];
+  return packr.pack(note === undefined ? fields : [...fields, note]);
 }
 
 function fromHead({ status, contentType, worker, dropped }: FrameHead): unknown[] {
@@ -37,7 +41,7 @@ export function decodeFrames(payload: Buffer): Frame[] {
 
 function toFrame(value: unknown): Frame {
   if (!Array.isArray(value) || value.length < FIELDS) throw malformed("it is no frame");
-  const [version, task, attempt, seq, head, bytes, end] = value as unknown[];
+  const [version, task, attempt, seq, head, bytes, end, note] = value as unknown[];
   if (version !== VERSION) throw malformed(`its version is ${String(version)}, known is ${VERSION}`);
   if (typeof task !== "string" || !isCount(attempt) || !isCount(seq) || !Buffer.isBuffer(bytes)) {
     throw malformed("its fields are of the wrong type");
@@ -45,6 +49,7 @@ function toFrame(value: unknown): Frame {
   const frame: { -readonly [Key in keyof Frame]: Frame[Key] } = { task, attempt, seq, bytes };
   if (head !== null) frame.head = toHead(head);
   if (end !== null) frame.end = toEnd(end);
+  if (note !== undefined) frame.note = readNote(note as Json);
   return frame;
 }
 
@@ -74,7 +79,10 @@ function toEnd(value: unknown): FrameEnd {
     isAbsentOr(value["fault"], isFault) &&
     isAbsentOr(value["usage"], isUsage) &&
     isAbsentOr(value["firstByteMs"], isAmount) &&
-    isAbsentOr(value["totalMs"], isAmount);
+    isAbsentOr(value["totalMs"], isAmount) &&
+    isAbsentOr(value["backend"], isText) &&
+    isAbsentOr(value["ordinal"], isAmount) &&
+    isAbsentOr(value["lost"], isText);
   if (!sound) throw malformed("its end is of the wrong type");
   return value;
 }
@@ -105,6 +113,10 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 
 function isAbsentOr(value: unknown, is: (value: unknown) => boolean): boolean {
   return value === undefined || is(value);
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === "string";
 }
 
 function isAmount(value: unknown): boolean {

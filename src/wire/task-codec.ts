@@ -1,17 +1,21 @@
 import { Fault } from "../core/fault.ts";
 import type { Endpoint, Task } from "../core/task.ts";
-import type { PhaseLimits } from "../core/timeouts.ts";
+import { TIMEOUT_PHASES } from "../core/timeouts.ts";
+import type { PhaseLimits, TimeoutPhase } from "../core/timeouts.ts";
 import { packr } from "./msgpack.ts";
 
 /**
  * A task on the wire is one msgpack array:
- * `[version, id, endpoint, model, stream, createdAt, deadline, requestId, trace, body | nil, limits | nil, admin]`;
- * the last element is there only when it is true.
+ * `[version, id, endpoint, model, stream, createdAt, deadline, requestId, trace, body | nil, limits | nil, client | nil,
+ * own, admin]`; the last element is there only when it is true.
  * A nil body is kept under a key of its own (see redis/keys.ts): large bodies would make every read of the
  * queue slow.
  */
 const VERSION = 1;
 const FIELDS = 10;
+
+/** What a client digest looks like. */
+const DIGEST = /^[0-9a-f]{6}$/;
 
 /** A task whose body may still have to be fetched. */
 export interface TaskEnvelope extends Omit<Task, "body"> {
@@ -32,6 +36,8 @@ export function encodeTask(task: Task, inlineBody: boolean): Buffer {
     task.trace,
     inlineBody ? task.body : null,
     task.limits === undefined ? null : encodeLimits(task.limits),
+    task.client ?? null,
+    bitsOf(task.own ?? []),
     ...(task.admin === true ? [true] : []),
   ]);
 }
@@ -64,7 +70,8 @@ export function taskIdOf(payload: Buffer): string | undefined {
 }
 
 function toEnvelope(value: readonly unknown[]): TaskEnvelope {
-  const [, id, endpoint, model, stream, createdAt, deadline, requestId, trace, body, limits, admin] = value;
+  const [, id, endpoint, model, stream, createdAt, deadline, requestId, trace, body, ...later] = value;
+  const [limits, client, own, admin] = later;
   const texts = [id, endpoint, model, requestId, trace];
   const numbers = [createdAt, deadline];
   if (
@@ -86,6 +93,8 @@ function toEnvelope(value: readonly unknown[]): TaskEnvelope {
     trace: trace as string,
     body: body ?? undefined,
     ...(limits === undefined || limits === null ? {} : { limits: decodeLimits(limits) }),
+    ...(typeof client === "string" && DIGEST.test(client) ? { client } : {}),
+    ...(typeof own === "number" && own > 0 ? { own: phasesOf(own) } : {}),
     ...(admin === true ? { admin } : {}),
   };
 }
@@ -93,6 +102,17 @@ function toEnvelope(value: readonly unknown[]): TaskEnvelope {
 /** `[queueUntil, connectMs, firstTokenMs, idleMs]` */
 function encodeLimits({ queueUntil, connectMs, firstTokenMs, idleMs }: PhaseLimits): readonly number[] {
   return [queueUntil, connectMs, firstTokenMs, idleMs];
+}
+
+/** The phases that the client shortened. */
+function bitsOf(own: readonly TimeoutPhase[]): number {
+  let bits = 0;
+  for (const [index, phase] of TIMEOUT_PHASES.entries()) if (own.includes(phase)) bits += 2 ** index;
+  return bits;
+}
+
+function phasesOf(bits: number): readonly TimeoutPhase[] {
+  return TIMEOUT_PHASES.filter((_phase, index) => Math.floor(bits / 2 ** index) % 2 === 1);
 }
 
 function decodeLimits(value: unknown): PhaseLimits {

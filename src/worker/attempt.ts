@@ -1,4 +1,6 @@
+import type { AttemptNote } from "../core/attempt-note.ts";
 import type { Fault } from "../core/fault.ts";
+import type { Endpoint, Task } from "../core/task.ts";
 import type { PhaseLimits } from "../core/timeouts.ts";
 import type { TaskEnvelope } from "../wire/task-codec.ts";
 import type { Outbox } from "./outbox.ts";
@@ -17,6 +19,10 @@ export interface Delivery {
   readonly ordinal: number;
   /** Its number, see {@link newAttemptNumber}: by the claim that fenced earlier attempts, if there was any. */
   readonly attempt: number;
+  /** How attempts before failed that were handed back, the oldest first; absent for none. */
+  readonly earlier?: readonly AttemptNote[] | undefined;
+  /** The worker that was lost with the attempt before. */
+  readonly lost?: string | undefined;
 }
 
 /** One run of a task by this worker. */
@@ -35,7 +41,13 @@ export class Attempt {
   readonly deliveries: number;
   /** The how-manieth attempt at the task this is; unlike deliveries it counts busy backends and draining workers. */
   readonly ordinal: number;
-  readonly #limits: PhaseLimits | undefined;
+  readonly requestId: string;
+  readonly endpoint: Endpoint;
+  /** A digest of who asks; undefined when that is not known. */
+  readonly client: string | undefined;
+  readonly earlier: readonly AttemptNote[];
+  readonly lost: string | undefined;
+  readonly #limits: (PhaseLimits & Pick<Task, "own">) | undefined;
   readonly #abort = new AbortController();
   #stopReason: StopReason | undefined;
   #lapse: Fault | undefined;
@@ -49,10 +61,18 @@ export class Attempt {
     endsAt: number;
     deliveries: number;
     ordinal: number;
+    earlier?: readonly AttemptNote[] | undefined;
+    lost?: string | undefined;
   }) {
     this.id = options.envelope.id;
     this.endsAt = options.endsAt;
-    this.#limits = options.envelope.limits;
+    const { limits, own } = options.envelope;
+    this.#limits = limits === undefined || own === undefined ? limits : { ...limits, own };
+    this.requestId = options.envelope.requestId;
+    this.endpoint = options.envelope.endpoint;
+    this.client = options.envelope.client;
+    this.earlier = options.earlier ?? [];
+    this.lost = options.lost;
     this.model = options.model;
     this.entry = options.entry;
     this.outbox = options.outbox;

@@ -20,6 +20,7 @@ import { ErrandDesk } from "./errand-desk.ts";
 import { Keeper } from "./keeper.ts";
 import { Peers } from "./peers.ts";
 import { Presence } from "./presence.ts";
+import { Prober } from "./prober.ts";
 import { Refuser } from "./refuser.ts";
 import { Resting } from "./resting.ts";
 import { Returner } from "./returner.ts";
@@ -68,6 +69,7 @@ export interface Crew extends Links {
   readonly keeper: Keeper;
   readonly sweeper: Sweeper;
   readonly resting: Resting;
+  readonly prober: Prober;
   readonly presence: Presence;
   readonly reporter: MetricsReporter;
   readonly claimers: readonly Claimer[];
@@ -85,15 +87,14 @@ export async function recruit(options: WorkerOptions, worker: string, redis: Con
   const keys = new Keys(settings.prefix);
   const links = { ...(await openLinks(redis)), keys };
   const metrics = openWorkerMetrics({ version: productVersion(), build: productBuild() });
-  const stations = recruitStations(options, worker, {
+  const { stations, peers, prober } = recruitStations(options, worker, {
     ...links,
+    metrics,
     onLook: (station) => {
       void presence.look(station);
     },
     onSwap: swapTeller(metrics, log),
-    onGate: (station, model, state) => {
-      presence.gateChanged(station, model, state);
-    },
+    onGate: (...news) => presence.gateChanged(...news),
   });
   const acknowledger = new Acknowledger({ connection: links.writes, keys, mono });
   const emitter = recruitEmitter(links, metrics);
@@ -111,7 +112,7 @@ export async function recruit(options: WorkerOptions, worker: string, redis: Con
   const resting = new Resting({ mono, onOver: sweep });
   const reading = { ...common, connection: links.leases, stations };
   const writing = { ...common, connection: links.writes, metrics };
-  const returner = new Returner({ ...writing, busyLimit, peers: new Peers(reading), resting });
+  const returner = new Returner({ ...writing, busyLimit, peers, resting });
   const refuser = new Refuser({ ...writing, emitter });
   const runner = new Runner({ ...writing, emitter, refuser, returner, onUnreachable });
   const keeper = new Keeper(reading);
@@ -134,6 +135,7 @@ export async function recruit(options: WorkerOptions, worker: string, redis: Con
     keeper,
     sweeper,
     resting,
+    prober,
     presence,
     reporter: new MetricsReporter({ connection: links.leases, key: keys.workerMetrics(worker), metrics }),
     claimers,
@@ -163,27 +165,39 @@ function swapTeller(metrics: WorkerMetrics, log: Log): NonNullable<StationOption
   };
 }
 
+/** The stations of a worker, and who judges them. */
+interface Posts {
+  readonly stations: readonly Station[];
+  readonly peers: Peers;
+  readonly prober: Prober;
+}
+
 /** One station per backend, and one for errands to those that are Ollama servers. */
 function recruitStations(
-  { backends, settings }: WorkerOptions,
+  { backends, settings, log }: WorkerOptions,
   worker: string,
   links: Links & {
     readonly keys: Keys;
+    readonly metrics: WorkerMetrics;
   } & Required<Pick<StationOptions, "onGate" | "onLook" | "onSwap">>,
-): readonly Station[] {
-  const { leases, keys, onLook, onGate, onSwap } = links;
+): Posts {
+  const { leases, keys, onLook, onGate, onSwap, metrics } = links;
+  const stations: Station[] = [];
+  const peers = new Peers({ connection: leases, keys, worker, stations, mono });
+  const prober = new Prober({ log, peers, metrics });
   const gates = { failures: settings.circuitFailures, mono, random };
   const { swapWaitMs, swapResidencyMs, modelsLoaded } = settings;
   const placement = { swapWaitMs, swapResidencyMs, modelsLoaded, mono };
   const placed = settings.placement === "off" ? {} : { placement, onLook, onSwap };
-  const stations = backends.map(
-    (backend) => new Station(backend, settings.slots, { gates, onGate, ...placed }),
-  );
-  if (!backends.some(({ kind }) => kind === "ollama" || kind === "unknown")) return stations;
+  const given = { gates, onGate, judgement: prober, ...placed };
+  for (const backend of backends) stations.push(new Station(backend, settings.slots, given));
+  const posts = { stations, peers, prober };
+  if (!backends.some(({ kind }) => kind === "ollama" || kind === "unknown")) return posts;
   const keep = async (queues: readonly string[]): Promise<void> =>
     keepQueues(leases, keys, queues, ERRAND_QUEUE_MS);
-  const desk = new ErrandDesk({ worker, stations, keep, onChanged: onLook });
-  return [...stations, new Station(desk, 0, { announced: false })];
+  const desk = new ErrandDesk({ worker, stations: [...stations], keep, onChanged: onLook });
+  stations.push(new Station(desk, 0, { announced: false }));
+  return posts;
 }
 
 /** A claimer blocks its connection, so each has one of its own. */

@@ -1,4 +1,7 @@
 import type { GateState } from "../core/fleet.ts";
+import type { Endpoint } from "../core/task.ts";
+import { Streak } from "./streak.ts";
+import type { Evidence } from "./streak.ts";
 
 /** Failures in a row that open a circuit, when nothing else is said: more than one task alone can cause. */
 const FAILURES = 5;
@@ -6,6 +9,17 @@ const FAILURES = 5;
 /** How long a circuit stays open: at first, and at most after several failed probes; ms. */
 const OPEN_MIN_MS = 1000;
 const OPEN_MAX_MS = 10_000;
+
+/** How long the last backend of a model gets nothing after a failure: at first, and at most; ms. */
+const PACE_MIN_MS = 500;
+const PACE_MAX_MS = 2000;
+
+/** How long the worker asks nothing of its own after an own request was answered: at first, and at most; ms. */
+const DOUBT_MIN_MS = 2000;
+const DOUBT_MAX_MS = 30_000;
+
+/** How often an open circuit looks whether it may stay so, ms. */
+const RECONSIDER_MS = 1000;
 
 /** How long a busy backend is asked for no more than it has taken: at first, and at most; ms. */
 const QUIET_MIN_MS = 1000;
@@ -30,6 +44,15 @@ export interface GateWatch {
   readonly onRoom: () => void;
   /** Each change, once. */
   readonly onState: (state: GateState) => void;
+  /**
+   * Failures may all be one client's doing: the worker is to ask the backend itself, and to tell {@link Gate.ownWorked},
+   * {@link Gate.failed} or {@link Gate.ownUnclear}. Absent: every failure is believed.
+   */
+  readonly onDoubt?: (endpoint: Endpoint | undefined) => void;
+  /** An open circuit may be probed from now on, and before any task is. */
+  readonly onProbeTime?: (endpoint: Endpoint | undefined) => void;
+  /** False when the model would have too few backends without this one. Absent: always true. */
+  readonly mayEject?: () => boolean;
 }
 
 /**
@@ -37,7 +60,9 @@ export interface GateWatch {
  *
  * - A backend that fails (cannot be reached, breaks off, answers 5xx) several times in a row opens the circuit: no
  *   task passes for a while, then a single one as a probe. The first bytes of a streamed answer close it, and so does
- *   any other success; a failed probe opens it for longer.
+ *   any other success; a failed probe opens it for longer. What failures prove is told by {@link Streak}: those of a
+ *   single client prove nothing before the worker's own request fails, too.
+ * - The circuit of a backend that the model cannot do without is not opened but paced: single tasks, with pauses.
  * - A backend that is busy (429, 503) works: it is given no more tasks than those it has taken, and none at all
  *   while it takes none or has asked to wait. That never opens the circuit.
  *
@@ -48,7 +73,16 @@ export class Gate {
   readonly #watch: GateWatch;
   #era = 0;
   #running = 0;
-  #failures = 0;
+  readonly #streak = new Streak();
+  /** What the latest failure was asked for. */
+  #endpoint: Endpoint | undefined;
+  /** True while the worker's own request is under way that was asked for by doubt. */
+  #asking = false;
+  /** Mono ms; no doubt asks before. */
+  #askAgainAt: number = -Infinity;
+  #doubtMs = 0;
+  /** The circuit is not closed, and the model cannot do without this backend. */
+  #paced = false;
   /** Times in a row that the circuit opened; 0 when it is closed. */
   #openings = 0;
   /** Tasks on their way through an open circuit: one at most. */
@@ -68,7 +102,7 @@ export class Gate {
   }
 
   get state(): GateState {
-    if (this.#openings > 0) return this.#shut ? "open" : "half-open";
+    if (this.#openings > 0) return this.#paced ? "paced" : this.#shut ? "open" : "half-open";
     return this.#limit < Infinity || this.#shut ? "busy" : "closed";
   }
 
@@ -117,24 +151,85 @@ export class Gate {
   /** The backend has answered: with an answer, or with a refusal that is about the request. @param slots its slots */
   worked(era: number, slots: number): void {
     // The common case costs three comparisons.
-    if (this.#failures === 0 && this.#limit === Infinity && this.#openings === 0) return;
+    if (this.#streak.isEmpty && this.#limit === Infinity && this.#openings === 0) return;
     if (this.#openings > 0 && era !== this.#era) return;
-    this.#failures = 0;
+    this.#streak.clear();
     if (this.#openings > 0) this.#close();
     this.#grow(slots);
   }
 
   /** The backend is broken, as far as one attempt can tell. */
-  failed(era: number): void {
+  failed(era: number, evidence: Evidence = { strength: "hard" }): void {
+    const isOwn = evidence.strength === "own";
+    if (isOwn) this.#asking = false;
     if (era !== this.#era) return;
-    this.#failures += 1;
-    if (this.#openings === 0 && this.#failures < (this.#options.failures ?? FAILURES)) return;
+    if (!isOwn) this.#endpoint = evidence.endpoint;
+    this.#streak.add(evidence);
+    const finding = this.#streak.find(this.#openings > 0 ? 1 : this.#failures);
+    if (finding === "too few") return;
+    if (finding === "proven" || this.#watch.onDoubt === undefined) this.#open();
+    else this.#doubt(this.#watch.onDoubt);
+  }
+
+  /** The worker's own request was answered: what failed before was the doing of those who asked for it. */
+  ownWorked(era: number, slots: number): void {
+    this.#asking = false;
+    this.#doubtMs = Math.min(DOUBT_MAX_MS, Math.max(DOUBT_MIN_MS, 2 * this.#doubtMs));
+    this.#askAgainAt = this.#options.mono() + this.#doubtMs;
+    this.worked(era, slots);
+  }
+
+  /** The worker's own request was not to be had, or was stopped. */
+  ownUnclear(): void {
+    this.#asking = false;
+    this.#askAgainAt = this.#options.mono() + DOUBT_MIN_MS;
+  }
+
+  /**
+   * Nothing has asked for the model since the circuit may be probed, and the backend seems to be well: it is closed, and
+   * one failure opens it again.
+   */
+  settle(era: number): void {
+    if (this.#openings === 0 || era !== this.#era || this.#shut) return;
+    this.#close();
+    this.#streak.prime(this.#failures);
+  }
+
+  /** Belongs to all that happens until the gate's next change. */
+  get era(): number {
+    return this.#era;
+  }
+
+  get #failures(): number {
+    return this.#options.failures ?? FAILURES;
+  }
+
+  #doubt(ask: (endpoint: Endpoint | undefined) => void): void {
+    if (this.#asking || this.#options.mono() < this.#askAgainAt) return;
+    this.#asking = true;
+    ask(this.#endpoint);
+  }
+
+  #open(): void {
     const { random } = this.#options;
-    const waitMs = Math.min(OPEN_MAX_MS, OPEN_MIN_MS * 2 ** this.#openings) * (0.75 + random() / 2);
+    this.#paced = !(this.#watch.mayEject?.() ?? true);
+    const [least, most] = this.#paced ? [PACE_MIN_MS, PACE_MAX_MS] : [OPEN_MIN_MS, OPEN_MAX_MS];
+    const waitMs = Math.min(most, least * 2 ** this.#openings) * (0.75 + random() / 2);
     this.#openings += 1;
     this.#era += 1;
     this.#probes = 0;
+    this.#doubtMs = 0;
+    this.#askAgainAt = -Infinity;
+    this.#streak.clear();
     this.#shutFor(waitMs);
+    this.#tell();
+  }
+
+  /** An open circuit whose model has lost its other backends meanwhile is paced from now on. */
+  #reconsider(): void {
+    if (this.#openings === 0 || this.#paced || !this.#shut || this.#watch.mayEject?.() !== false) return;
+    this.#paced = true;
+    this.#shutUntil = Math.min(this.#shutUntil, this.#options.mono() + PACE_MIN_MS);
     this.#tell();
   }
 
@@ -145,7 +240,7 @@ export class Gate {
       if (!news) return;
       this.#mend();
     }
-    this.#failures = 0;
+    this.#streak.clear();
     const { mono, random } = this.#options;
     const others = this.#running - 1;
     this.#limit = Math.max(1, Math.min(this.#limit, others));
@@ -165,6 +260,12 @@ export class Gate {
     if (this.#openings === 0) return;
     this.#shutUntil = -Infinity;
     this.#tell();
+    this.#passable();
+  }
+
+  /** The own request first: the probe of an open circuit should be nobody's task. */
+  #passable(): void {
+    if (this.#openings > 0) this.#watch.onProbeTime?.(this.#endpoint);
     this.#watch.onRoom();
   }
 
@@ -184,7 +285,8 @@ export class Gate {
 
   #mend(): void {
     this.#openings = 0;
-    this.#failures = 0;
+    this.#paced = false;
+    this.#streak.clear();
     this.#shutUntil = -Infinity;
     this.#era += 1;
   }
@@ -206,14 +308,25 @@ export class Gate {
     if (waitMs <= 0) return;
     const now = this.#options.mono();
     this.#shutUntil = Math.max(this.#shutUntil, now + waitMs);
+    this.#await();
+  }
+
+  #await(): void {
     clearTimeout(this.#timer);
     // A timer may be early by a fraction of a millisecond.
+    const leftMs = Math.ceil(this.#shutUntil - this.#options.mono()) + 1;
+    const isLong = this.#watch.mayEject !== undefined && leftMs > RECONSIDER_MS;
     this.#timer = setTimeout(
       () => {
+        if (isLong) {
+          this.#reconsider();
+          this.#await();
+          return;
+        }
         this.#tell();
-        this.#watch.onRoom();
+        this.#passable();
       },
-      Math.ceil(this.#shutUntil - now) + 1,
+      isLong ? RECONSIDER_MS : leftMs,
     );
     this.#timer.unref();
   }

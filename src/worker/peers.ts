@@ -1,5 +1,5 @@
 import { gateStateOf } from "../core/fleet.ts";
-import type { WorkerAnnouncement } from "../core/fleet.ts";
+import type { BackendAnnouncement, WorkerAnnouncement } from "../core/fleet.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { listWorkers } from "../redis/registry.ts";
@@ -16,11 +16,16 @@ export interface PeersOptions {
   readonly mono: () => number;
 }
 
+/** Of the backends of a model so many may have an open circuit at once: others would have to carry all of its tasks. */
+const MOST_EJECTED = 0.5;
+
 /** Who else serves a model. Asked only when an attempt has failed. */
 export class Peers {
   readonly #options: PeersOptions;
   #workers: Promise<readonly WorkerAnnouncement[]> | undefined;
   #readAt = 0;
+  /** What was read last; undefined before. */
+  #latest: readonly WorkerAnnouncement[] | undefined;
 
   constructor(options: PeersOptions) {
     this.#options = options;
@@ -30,23 +35,60 @@ export class Peers {
   async serve(model: string, except: Station): Promise<boolean> {
     const { stations, worker } = this.#options;
     if (stations.some((station) => station !== except && station.serves(model))) return true;
-    const workers = await this.#read();
-    return workers.some(({ id, draining, backends }) => {
-      if (id === worker || draining) return false;
-      return backends.some(
-        (backend) =>
-          backend.models.some(({ key }) => key === model) && gateStateOf(backend, model) !== "open",
-      );
-    });
+    return offersOf(await this.#read(), worker, model).some(
+      (backend) => gateStateOf(backend, model) !== "open",
+    );
+  }
+
+  /** Reads the fleet, unless it was read a moment ago: {@link mayEject} answers by what was read. */
+  refresh(): void {
+    void this.#read();
+  }
+
+  /**
+   * True when the circuit of a station may open: at most half of the model's backends may be shut out at once, and never
+   * the last one. False as long as nothing is known of others. Several workers may decide at the same moment: what is
+   * too much then is paced when its circuit opens again, or after a second.
+   */
+  mayEject(model: string, station: Station): boolean {
+    this.refresh();
+    if (this.#latest === undefined) return false;
+    const { stations, worker } = this.#options;
+    const here = stations.filter(
+      (one) => one !== station && one.announced && one.nameOf(model) !== undefined,
+    );
+    const there = offersOf(this.#latest, worker, model);
+    const open =
+      here.filter((one) => !one.serves(model)).length +
+      there.filter((backend) => gateStateOf(backend, model) === "open").length;
+    return open + 1 <= Math.floor((here.length + there.length + 1) * MOST_EJECTED);
   }
 
   #read(): Promise<readonly WorkerAnnouncement[]> {
-    const { connection, keys, mono } = this.#options;
+    const { mono } = this.#options;
     const now = mono();
     if (this.#workers === undefined || now - this.#readAt > TRUST_MS) {
       this.#readAt = now;
-      this.#workers = listWorkers(connection, keys).catch(() => []);
+      this.#workers = this.#list();
     }
     return this.#workers;
   }
+
+  async #list(): Promise<readonly WorkerAnnouncement[]> {
+    const { connection, keys } = this.#options;
+    const workers = await listWorkers(connection, keys).catch(() => []);
+    this.#latest = workers;
+    return workers;
+  }
+}
+
+/** The backends of other workers that offer a model; a backend that is not healthy lists none. */
+function offersOf(
+  workers: readonly WorkerAnnouncement[],
+  self: string,
+  model: string,
+): readonly BackendAnnouncement[] {
+  return workers
+    .filter(({ id, draining }) => id !== self && !draining)
+    .flatMap(({ backends }) => backends.filter(({ models }) => models.some(({ key }) => key === model)));
 }

@@ -1,6 +1,8 @@
 import type { Pulse } from "../backends/backend.ts";
+import type { Cause } from "../core/cause.ts";
 import { Fault } from "../core/fault.ts";
-import type { PhaseLimits } from "../core/timeouts.ts";
+import type { Task } from "../core/task.ts";
+import type { PhaseLimits, TimeoutPhase } from "../core/timeouts.ts";
 
 /** What an attempt waits for: a connection, the first piece of the answer, the next one. */
 type Wait = "nothing" | "connection" | "first" | "next";
@@ -40,8 +42,8 @@ export class PhaseClock implements Pulse {
     this.#stirred = true;
   }
 
-  /** The fault of a wait that has lasted too long; to be called now and then. */
-  look(limits: PhaseLimits): Fault | undefined {
+  /** The fault of a wait that has lasted too long; to be called now and then. @param limits with the phases in which they are the client's own */
+  look(limits: PhaseLimits & Pick<Task, "own">): Fault | undefined {
     const now = this.#mono();
     if (this.#stirred) {
       this.#stirred = false;
@@ -50,7 +52,14 @@ export class PhaseClock implements Pulse {
     }
     if (this.#wait === "nothing") return undefined;
     const limitMs = this.#limitMs(this.#wait, limits);
-    return limitMs > 0 && now - this.#since >= limitMs ? faultOf(this.#wait, limitMs) : undefined;
+    if (limitMs <= 0 || now - this.#since < limitMs) return undefined;
+    const isOwn = limits.own?.includes(PHASES[this.#wait]) === true;
+    return faultOf(this.#wait, limitMs, isOwn ? "client" : "backend");
+  }
+
+  /** This process stood still for so long, ms: what came meanwhile is not read yet, so nobody was silent. */
+  excuse(ms: number): void {
+    this.#since = Math.min(this.#mono(), this.#since + ms);
   }
 
   #await(wait: Wait): void {
@@ -71,16 +80,26 @@ export class PhaseClock implements Pulse {
   }
 }
 
-function faultOf(wait: Exclude<Wait, "nothing">, limitMs: number): Fault {
+const PHASES: Readonly<Record<Exclude<Wait, "nothing">, TimeoutPhase>> = {
+  connection: "connect",
+  first: "firstToken",
+  next: "idle",
+};
+
+/** @param blame `client` when the limit is the client's own */
+function faultOf(wait: Exclude<Wait, "nothing">, limitMs: number, blame: Cause): Fault {
   switch (wait) {
     case "connection":
-      return new Fault("connect_timeout", `no connection to the backend within ${limitMs} ms`);
+      return new Fault("connect_timeout", `no connection to the backend within ${limitMs} ms`, { blame });
     case "first":
-      return new Fault("first_token_timeout", `the backend did not begin to answer within ${limitMs} ms`);
+      return new Fault("first_token_timeout", `the backend did not begin to answer within ${limitMs} ms`, {
+        blame,
+      });
     case "next":
       return new Fault(
         "idle_timeout",
         `the backend fell silent for ${limitMs} ms in the middle of its answer`,
+        { blame },
       );
   }
 }

@@ -1,6 +1,6 @@
 import type { Fault } from "../core/fault.ts";
-import type { Outbox } from "./outbox.ts";
-import type { ReturnReason } from "./returner.ts";
+import type { Attempt } from "./attempt.ts";
+import { strengthOf } from "./blame.ts";
 import type { Station, Visit } from "./station.ts";
 
 /** Where an attempt runs: a slot of the station, and a way through its gate. */
@@ -15,20 +15,19 @@ export function release({ station, visit }: Place): void {
 }
 
 /** Tells the gate what an attempt that failed says of the backend. */
-export function judge(
-  { station, visit: { gate, era } }: Place,
-  { begun, pulse }: Outbox,
-  { reason, fault }: { readonly reason: ReturnReason | undefined; readonly fault: Fault },
-): void {
+export function judge({ station, visit: { gate, era } }: Place, attempt: Attempt, fault: Fault): void {
   if (!station.announced) return;
-  if (reason === "busy") gate.busy(era, 1000 * (fault.askedToWait ?? 0));
+  const { outbox, client, endpoint } = attempt;
+  const { asked } = outbox.pulse;
+  const strength = strengthOf(fault, asked);
+  if (fault.code === "backend_busy") gate.busy(era, 1000 * (fault.askedToWait ?? 0));
   // What breaks off in the middle is often cut by something between the two.
-  else if (reason !== undefined && !begun) gate.failed(era);
+  else if (strength !== undefined && !outbox.begun) gate.failed(era, { strength, client, endpoint });
   // A refusal that is the backend's own tells that it works; others may not have reached it.
-  else if (isBackends(fault) || (fault.code === "not_implemented" && pulse.asked))
-    gate.worked(era, station.slots);
+  else if (isRefusal(fault, asked)) gate.worked(era, station.slots);
 }
 
-function isBackends({ code }: Fault): boolean {
-  return code === "backend_error" || code === "model_not_found";
+function isRefusal({ code, http }: Fault, asked: boolean): boolean {
+  if (code === "backend_error") return http < 500 || http === 501;
+  return code === "model_not_found" || (code === "not_implemented" && asked);
 }

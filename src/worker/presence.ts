@@ -22,6 +22,8 @@ const TOLD: Readonly<Record<GateState, string>> = {
   busy: "backend is busy and gets fewer tasks of the model",
   open: "backend fails again and again and gets no tasks of the model for a while",
   "half-open": "backend gets one task of the model as a probe",
+  paced:
+    "backend fails again and again, and too few others have the model: it gets single tasks of it, with pauses",
 };
 
 export interface PresenceOptions {
@@ -133,7 +135,7 @@ export class Presence {
 
   /** A backend serves a model otherwise than before. */
   gateChanged({ backend }: Station, model: string, state: GateState): void {
-    const level = state === "open" ? "warn" : "info";
+    const level = state === "open" || state === "paced" ? "warn" : "info";
     this.#options.metrics.gateChanged(backend.name, model, state);
     this.#options.log[level](TOLD[state], { backend: backend.name, model });
     void this.announce(true);

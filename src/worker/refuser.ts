@@ -1,6 +1,7 @@
 import { faultToRecord, toFault } from "../core/fault.ts";
 import type { Fault } from "../core/fault.ts";
 import type { Connection } from "../redis/connection.ts";
+import { readNotes } from "../redis/attempt-notes.ts";
 import { bury } from "../redis/dead-letters.ts";
 import type { Keys } from "../redis/keys.ts";
 import type { QueuedTask } from "../redis/task-stream.ts";
@@ -29,8 +30,9 @@ export interface RefuserOptions {
 }
 
 /** As whom a task is ended. */
-interface Refused extends Pick<TaskEnvelope, "id" | "stream"> {
-  readonly attempt: number;
+interface Refused extends Pick<TaskEnvelope, "id" | "stream">, Pick<Delivery, "attempt" | "lost"> {
+  /** How many attempts there have been before. */
+  readonly ordinal?: number;
 }
 
 /** Ends claimed tasks that are not run: their clients are told, and some are kept as dead letters. */
@@ -59,7 +61,7 @@ export class Refuser {
     if (envelope === undefined) return;
     // Before the end is told: the gateway then drops a large body.
     if (fault.code === "delivery_limit") await this.#bury(queued, fault, { ...delivery, envelope });
-    this.#end(queued, fault, { ...envelope, attempt: delivery.attempt });
+    this.#end(queued, fault, { ...envelope, ...delivery });
   }
 
   /** An entry that cannot be read: a newer gateway's perhaps, whose client is told. */
@@ -76,12 +78,16 @@ export class Refuser {
 
   #end(queued: QueuedTask, fault: Fault, refused: Refused): void {
     const { acknowledger, worker, emitter, mono } = this.#options;
-    const { id: task, stream, attempt } = refused;
+    const { id: task, stream, attempt, ordinal, lost } = refused;
     const outbox = new Outbox({ task, stream, attempt, worker, ready: emitter.ready, mono });
     outbox.onOver((verdict) => {
       if (verdict !== "fenced") acknowledger.add(queued.model, queued.entry, task);
     });
-    outbox.end({ fault: faultToRecord(fault) });
+    outbox.end({
+      fault: faultToRecord(fault),
+      ...(ordinal === undefined || ordinal === 1 ? {} : { ordinal }),
+      ...(lost === undefined ? {} : { lost }),
+    });
   }
 
   /** Never rejects: with Redis away the letter is lost, the task is not (it is another worker's to give up). */
@@ -92,7 +98,9 @@ export class Refuser {
   ): Promise<void> {
     const { connection, keys, worker } = this.#options;
     const { model, payload } = queued;
-    const burial = { model, payload, fault: faultToRecord(fault), deliveries, worker };
+    const notes =
+      envelope === undefined ? [] : await readNotes(connection, keys, envelope.id).catch(() => []);
+    const burial = { model, payload, fault: faultToRecord(fault), deliveries, worker, notes };
     const bodyOf = envelope === undefined || envelope.body !== undefined ? {} : { bodyOf: envelope.id };
     this.#options.metrics.buried();
     await bury(connection, keys, { ...burial, ...bodyOf }).catch(() => undefined);

@@ -1,10 +1,12 @@
-import type { Fault } from "../core/fault.ts";
+import { Fault } from "../core/fault.ts";
+import { addNote } from "../redis/attempt-notes.ts";
 import type { Connection } from "../redis/connection.ts";
 import { publishSweep } from "../redis/control.ts";
 import type { Keys } from "../redis/keys.ts";
 import { handBack } from "../redis/task-stream.ts";
 import type { WorkerMetrics } from "../telemetry/worker-metrics.ts";
 import type { Attempt } from "./attempt.ts";
+import { noteOf } from "./blame.ts";
 import type { Peers } from "./peers.ts";
 import type { Resting } from "./resting.ts";
 import type { Station } from "./station.ts";
@@ -24,6 +26,8 @@ const FAILURES: ReadonlySet<ReturnReason> = new Set<Failure>([
   "broken-off",
   "timed-out",
 ]);
+
+const LEAVING = new Fault("draining", "the worker leaves", { blame: "worker" });
 
 /** A station leaves a task that it failed with to others for this long, when there are others; ms. */
 const ELSEWHERE_MS = 20_000;
@@ -52,9 +56,13 @@ export interface ReturnerOptions {
   readonly resting: Resting;
 }
 
-/** The reason to run a task again whose attempt failed before its answer began; undefined for what is final. */
+/**
+ * The reason to run a task again whose attempt failed before its answer began; undefined for what is final: what is put
+ * down to the request, or to its client, would be met elsewhere, too.
+ */
 export function returnReasonOf(fault: Fault): ReturnReason | undefined {
-  const { code, http } = fault;
+  const { code, http, blame } = fault;
+  if (blame === "request" || blame === "client") return undefined;
   if (code === "backend_busy") return "busy";
   if (code === "backend_unreachable" || code === "connect_timeout") return "unreachable";
   if (code === "first_token_timeout" || code === "idle_timeout") return "timed-out";
@@ -83,7 +91,7 @@ export class Returner {
   /** Hands an attempt back because its worker leaves: it is not its fault, and does not count as a delivery. */
   leave(station: Station, attempt: Attempt): void {
     attempt.outbox.close("fenced");
-    this.#send(station, attempt, "draining");
+    this.#send(station, attempt, "draining", LEAVING);
   }
 
   /**
@@ -101,7 +109,7 @@ export class Returner {
     if (attempt.stopReason !== undefined && attempt.stopReason !== "draining") return true;
     resting.add(attempt, station, restMs);
     attempt.outbox.close("fenced");
-    this.#send(station, attempt, reason);
+    this.#send(station, attempt, reason, fault);
     return true;
   }
 
@@ -126,19 +134,35 @@ export class Returner {
     return Math.max(grown, Math.min(MOST_ASKED_MS, 1000 * (fault.askedToWait ?? 0)));
   }
 
-  #send(station: Station, task: Claimed, reason: ReturnReason): void {
+  /** @param fault what it met; absent for what was not run */
+  #send(station: Station, task: Attempt | Claimed, reason: ReturnReason, fault?: Fault): void {
+    const back = this.#handBack(task, reason);
     // With Redis away the lease runs out by itself.
-    this.#handBack(station, task, reason).catch(() => undefined);
+    back
+      .then((isBack) => {
+        if (!isBack) return;
+        // In this order, on one connection: whoever is woken finds the note.
+        if (fault !== undefined && "id" in task) this.#note(station, task, fault);
+        this.#options.metrics.handedBack(station.backend.name, reason);
+        return publishSweep(this.#options.connection, this.#options.keys, task.model);
+      })
+      .catch(() => undefined);
   }
 
-  async #handBack(station: Station, task: Claimed, reason: ReturnReason): Promise<void> {
-    const { connection, keys, worker: consumer, metrics } = this.#options;
+  #note({ backend }: Station, attempt: Attempt, fault: Fault): void {
+    const { connection, keys, worker, mono } = this.#options;
+    const where = { worker, backend: backend.name };
+    const note = noteOf(fault, attempt, where, mono() - attempt.startedAt);
+    const { id: task, outbox } = attempt;
+    addNote(connection, keys, { task, attempt: outbox.attempt, note }).catch(() => undefined);
+  }
+
+  /** Resolves with false when this worker was frozen beyond its lease: the task is another's, who needs no hint. */
+  async #handBack(task: Claimed, reason: ReturnReason): Promise<boolean> {
+    const { connection, keys, worker: consumer } = this.#options;
     const { model, entry } = task;
     const deliveries = FAILURES.has(reason) ? task.deliveries : task.deliveries - 1;
-    // When this worker was frozen beyond its lease, the task is another's, who needs no hint.
-    if (!(await handBack(connection, keys, { model, entry, consumer, deliveries }))) return;
-    metrics.handedBack(station.backend.name, reason);
-    await publishSweep(connection, keys, model);
+    return handBack(connection, keys, { model, entry, consumer, deliveries });
   }
 }
 

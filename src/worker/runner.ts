@@ -9,6 +9,7 @@ import { ageOf } from "../redis/clock.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import type { QueuedTask } from "../redis/task-stream.ts";
+import type { Log } from "../telemetry/log.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import type { WorkerMetrics } from "../telemetry/worker-metrics.ts";
 import type { TaskEnvelope } from "../wire/task-codec.ts";
@@ -21,6 +22,7 @@ import { heraldOf } from "./herald.ts";
 import { Outbox } from "./outbox.ts";
 import type { Verdict } from "./outbox.ts";
 import type { Refuser } from "./refuser.ts";
+import { blamed } from "./blame.ts";
 import { judge, release } from "./place.ts";
 import type { Place } from "./place.ts";
 import { returnReasonOf } from "./returner.ts";
@@ -44,7 +46,8 @@ export interface RunnerOptions {
   readonly mono: () => number;
   readonly trust: Pick<Trust, "clock">;
   readonly random: () => number;
-  readonly metrics: Pick<WorkerMetrics, "ended">;
+  readonly metrics: Pick<WorkerMetrics, "ended"> & Partial<Pick<WorkerMetrics, "attemptFailed">>;
+  readonly log?: Log;
   /** Absent when nobody collects spans. */
   readonly tracing?: Tracing | undefined;
   /** A backend could not be reached: look at it again. */
@@ -114,7 +117,8 @@ export class Runner {
     }
     if (left.ms <= 0) acknowledger.add(queued.model, queued.entry, envelope.id);
     else {
-      const fault = new Fault("queue_timeout", "no worker was free for the request in time");
+      const blame = envelope.own?.includes("queue") === true ? "client" : undefined;
+      const fault = new Fault("queue_timeout", "no worker was free for the request in time", { blame });
       void refuser.refuse(queued, fault, delivery);
     }
     release(place);
@@ -145,8 +149,7 @@ export class Runner {
       outbox,
       startedAt,
       endsAt: startedAt + left.ms,
-      deliveries: delivery.deliveries,
-      ordinal: delivery.ordinal,
+      ...delivery,
     });
     // The slot may be free before: the backend is done, Redis may not be.
     outbox.onOver((verdict) => {
@@ -171,7 +174,8 @@ export class Runner {
       const sink = visit.cold ? heraldOf(attempt.outbox, () => station.begun(visit)) : attempt.outbox;
       const answer = await station.backend.run(task, name, sink, attempt.signal);
       station.worked(visit, loadMsOf(answer));
-      attempt.outbox.end(this.#frameEnd(attempt, answer.usage === undefined ? {} : { usage: answer.usage }));
+      const end = answer.usage === undefined ? {} : { usage: answer.usage };
+      attempt.outbox.end(this.#frameEnd(station, attempt, end));
       this.#count(station, attempt, { code: "ok", ...answer });
       spans?.end("ok", answer.usage);
     } catch (error) {
@@ -226,23 +230,25 @@ export class Runner {
     }
   }
 
-  #failed(place: Place, attempt: Attempt, fault: Fault): void {
-    const { station } = place;
+  #failed(place: Place, attempt: Attempt, met: Fault): void {
+    const { station, visit } = place;
     const { stopReason, outbox } = attempt;
     if (stopReason === "draining") this.#leave(station, attempt);
     if (stopReason !== undefined) return;
+    const where = { worker: this.#options.worker, backend: station.backend.name };
+    const fault = blamed(met, attempt, where, visit.gate.probing);
     const reason = returnReasonOf(fault);
-    judge(place, outbox, { reason, fault });
+    judge(place, attempt, fault);
     if (reason === "unreachable") this.#options.onUnreachable(station);
     // An errand is for one server only.
     const mayRunAgain = station.announced && !outbox.begun;
     if (mayRunAgain && reason !== undefined) void this.#retry(station, attempt, { reason, fault });
-    else this.#tell(attempt, fault);
+    else this.#giveUp(station, attempt, fault);
   }
 
   #leave(station: Station, attempt: Attempt): void {
     if (attempt.outbox.begun) {
-      this.#tell(attempt, new Fault("worker_lost", "the worker stopped during the answer"));
+      this.#giveUp(station, attempt, new Fault("worker_lost", "the worker stopped during the answer"));
     } else this.#options.returner.leave(station, attempt);
   }
 
@@ -254,18 +260,46 @@ export class Runner {
     const { reason, fault } = why;
     const { returner } = this.#options;
     const again = returner.allows(attempt, reason) && (await returner.retry(station, attempt, reason, fault));
-    if (!again) this.#tell(attempt, fault);
+    if (again) this.#note(station, attempt, { fault, next: `handed back: ${reason}` });
+    else this.#giveUp(station, attempt, fault);
   }
 
-  #tell(attempt: Attempt, fault: Fault): void {
-    attempt.outbox.end(this.#frameEnd(attempt, { fault: faultToRecord(fault) }));
+  /** The client is told what the attempt has met. */
+  #giveUp(station: Station, attempt: Attempt, fault: Fault): void {
+    this.#note(station, attempt, { fault, next: "told to the client" });
+    attempt.outbox.end(this.#frameEnd(station, attempt, { fault: faultToRecord(fault) }));
   }
 
-  #frameEnd(attempt: Attempt, end: FrameEnd): FrameEnd {
-    const { startedAt, outbox } = attempt;
+  /** One line and one count for each attempt that failed; the words of the fault may be the backend's, and are left out. */
+  #note(
+    { backend }: Station,
+    attempt: Attempt,
+    { fault, next }: { readonly fault: Fault; readonly next: string },
+  ): void {
+    const { log, metrics, mono } = this.#options;
+    metrics.attemptFailed?.(backend.name, fault.blame);
+    const isOurs = fault.blame !== "request" && fault.blame !== "client";
+    log?.[isOurs ? "warn" : "info"]("attempt failed", {
+      request: attempt.requestId,
+      task: attempt.id,
+      model: attempt.model,
+      backend: backend.name,
+      attempt: attempt.ordinal,
+      code: fault.code,
+      status: fault.http,
+      cause: fault.blame,
+      client: attempt.client,
+      totalMs: Math.round(mono() - attempt.startedAt),
+      next,
+    });
+  }
+
+  #frameEnd({ backend }: Station, attempt: Attempt, end: FrameEnd): FrameEnd {
+    const { startedAt, outbox, ordinal, lost } = attempt;
     const totalMs = Math.round(this.#options.mono() - startedAt);
-    if (outbox.firstByteAt === undefined) return { ...end, totalMs };
-    return { ...end, totalMs, firstByteMs: Math.round(outbox.firstByteAt - startedAt) };
+    const told = { ...end, totalMs, backend: backend.name, ...orderOf(ordinal, lost) };
+    if (outbox.firstByteAt === undefined) return told;
+    return { ...told, firstByteMs: Math.round(outbox.firstByteAt - startedAt) };
   }
 
   /** What Redis has answered decides: accepted and gone are done, fenced belongs to another worker. */
@@ -281,6 +315,13 @@ export class Runner {
 /** How long the backend says that it took to get the model ready, ms. */
 function loadMsOf({ timings }: Answer): number | undefined {
   return timings?.load === undefined ? undefined : timings.load / 1e6;
+}
+
+const FIRST_ORDER = {};
+
+function orderOf(ordinal: number, lost: string | undefined): Pick<FrameEnd, "ordinal" | "lost"> {
+  if (ordinal === 1) return FIRST_ORDER;
+  return lost === undefined ? { ordinal } : { ordinal, lost };
 }
 
 function hasBody(envelope: TaskEnvelope): envelope is TaskEnvelope & Task {

@@ -3,8 +3,9 @@ import { systemAmbient } from "../core/ambient.ts";
 import type { BackendAnnouncement, GateAnnouncement, GateState } from "../core/fleet.ts";
 import type { ModelCard } from "../core/model.ts";
 import type { Plan } from "../core/placement.ts";
+import type { Endpoint } from "../core/task.ts";
 import { Gate } from "./gate.ts";
-import type { GateOptions } from "./gate.ts";
+import type { GateOptions, GateWatch } from "./gate.ts";
 import { Placement } from "./placement.ts";
 import type { PlacementOptions } from "./placement.ts";
 
@@ -20,6 +21,18 @@ export interface StationOptions {
   readonly onLook?: (station: Station) => void;
   /** A model is loaded for which another had to go. @param waitedMs how long the head of its queue has waited */
   readonly onSwap?: (station: Station, model: string, waitedMs: number) => void;
+  /** Decides what failures prove, and probes what has failed. Absent: each failure is believed. */
+  readonly judgement?: Judgement;
+}
+
+/** What a station's gates ask of their worker. */
+export interface Judgement {
+  /** Failures may be one client's doing: the backend is to be asked now, for the same as they were. */
+  doubt(station: Station, model: string, endpoint: Endpoint | undefined): void;
+  /** The circuit is open and may be probed. */
+  probe(station: Station, model: string, endpoint: Endpoint | undefined): void;
+  /** True when the circuit may open: others can do the work. */
+  mayEject(station: Station, model: string): boolean;
 }
 
 /** What may be claimed for a station now. */
@@ -229,7 +242,7 @@ export class Station implements SlotLender {
    */
   occupy(model: string): Visit {
     this.#busy += 1;
-    const gate = this.#gateOf(model);
+    const gate = this.gateOf(model);
     return { gate, era: gate.enter(), model, cold: this.placement?.entered(model) ?? false };
   }
 
@@ -268,7 +281,8 @@ export class Station implements SlotLender {
     this.wake();
   }
 
-  #gateOf(model: string): Gate {
+  /** What lets tasks of a model through to the backend. */
+  gateOf(model: string): Gate {
     const known = this.#gates.get(model);
     if (known !== undefined) return known;
     const gate = new Gate(this.#options.gates ?? systemAmbient, {
@@ -280,9 +294,20 @@ export class Station implements SlotLender {
         else this.#troubled.add(model);
         this.#options.onGate?.(this, model, state);
       },
+      ...this.#judged(model),
     });
     this.#gates.set(model, gate);
     return gate;
+  }
+
+  #judged(model: string): Pick<GateWatch, "onDoubt" | "onProbeTime" | "mayEject"> {
+    const { judgement } = this.#options;
+    if (judgement === undefined || !this.announced) return {};
+    return {
+      onDoubt: (endpoint) => judgement.doubt(this, model, endpoint),
+      onProbeTime: (endpoint) => judgement.probe(this, model, endpoint),
+      mayEject: () => judgement.mayEject(this, model),
+    };
   }
 
   /** Resolves at the next change that may have freed a slot. */

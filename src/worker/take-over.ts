@@ -121,14 +121,16 @@ export class TakeOver {
     const roomOf = (station: Station): number => station.roomFor(model);
     const placed: Places["placed"] = new Map();
     let short: Station | undefined;
-    for (const { entry, deliveries, handedBack } of tasks) {
+    for (const { entry, deliveries, handedBack, worker } of tasks) {
       const willing = stations.filter((station) => !this.#options.resting.has({ model, entry }, station));
       const [station] = willing.toSorted((a, b) => roomOf(b) - roomOf(a));
       if (station === undefined) continue;
       if (roomOf(station) > 0) {
         // One that was handed back without having counted has 0.
         const counted = consumer === undefined ? deliveries + 1 : Math.max(1, deliveries);
-        placed.set(entry, { station, visit: station.occupy(model), deliveries: counted, handedBack });
+        const lost = handedBack || worker === this.#options.worker ? {} : { lost: worker };
+        const visit = station.occupy(model);
+        placed.set(entry, { station, visit, deliveries: counted, handedBack, ...lost });
       } else short ??= station;
     }
     return { placed, short };
@@ -160,8 +162,14 @@ export class TakeOver {
   }
 }
 
+/** What became of a task before it was taken over. */
+export interface Past extends Pick<PendingEntry, "handedBack"> {
+  /** The worker that was lost with it. */
+  readonly lost?: string;
+}
+
 /** Where a task is to run that is taken over. */
-interface Placed extends Place, Pick<PendingEntry, "handedBack"> {
+interface Placed extends Place, Past {
   /** How often it was delivered, this time included. */
   readonly deliveries: number;
 }

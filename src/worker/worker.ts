@@ -115,6 +115,7 @@ async function stop(options: WorkerOptions, crew: Crew, connections: readonly Co
   sweeper.stop();
   crew.resting.stop();
   crew.forgetStalls();
+  crew.prober.stop();
   await acknowledger.flush();
   await crew.reporter.stop();
   await presence.stop();

@@ -90,6 +90,7 @@ describe("the log line of a request", () => {
           model: "none",
           status: 404,
           code: "model_not_found",
+          cause: "request",
           totalMs: 0,
         },
       ],

@@ -72,7 +72,7 @@ export function isLast(reply: JsonObject): boolean {
 }
 
 export function incomplete(): Fault {
-  return new Fault("backend_lost", "the backend's reply ended before it was complete");
+  return new Fault("backend_lost", "the backend's reply ended before it was complete", { blame: "backend" });
 }
 
 /** What the last object tells about tokens; undefined for a load. */

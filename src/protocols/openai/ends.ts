@@ -36,7 +36,9 @@ export function finishOf(value: Json | undefined): Finish {
   if (typeof value !== "string") return value === undefined || value === null ? undefined : "unknown";
   const word = value.trim().toLowerCase();
   if (word === "" || word === "null" || word === "none") return undefined;
-  if (FAILURES.has(word)) throw new Fault("backend_lost", `the backend gave up the answer: ${word}`);
+  if (FAILURES.has(word)) {
+    throw new Fault("backend_lost", `the backend gave up the answer: ${word}`, { blame: "model" });
+  }
   return REASONS.get(word) ?? "unknown";
 }
 

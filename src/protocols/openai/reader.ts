@@ -70,7 +70,9 @@ export function readEvent({ event, data }: SseEvent): EventSaid {
 /** The fault of a reply that is not complete. @param noise what the backend said that was no part of the answer */
 export function brokenOff(noise: string): Fault {
   const told = noise === "" ? "" : `: ${noise}`;
-  return new Fault("backend_lost", `the backend's reply ended before it was complete${told}`);
+  return new Fault("backend_lost", `the backend's reply ended before it was complete${told}`, {
+    blame: "backend",
+  });
 }
 
 /** Holds the first bytes back until they tell the form of the reply. */

@@ -2,9 +2,11 @@
 -- KEYS[1]: reply stream of the task
 -- ARGV[1]: proposed attempt
 -- ARGV[2]: worker that claims
--- Returns: {state, attempt, ordinal}: 0 the reply is gone; 1 claimed, nothing was sent yet; 2 claimed, frames of an
---          earlier attempt are in the stream; 3 answered already
--- The ordinal is how many attempts there have been, this one included: the first left no marker, each later one did.
+-- ARGV[3]: worker that was lost with the task; absent, or empty, when it was handed back
+-- Returns: {state, attempt, ordinal, note, …}: 0 the reply is gone; 1 claimed, nothing was sent yet; 2 claimed, frames
+--          of an earlier attempt are in the stream; 3 answered already. Of a fresh task the notes on earlier attempts
+-- The ordinal is how many attempts there have been, this one included: the first left no marker, each later one did. A
+-- note of an attempt that was handed back is a marker, too, and counts as none.
 -- A stream without entries is that of a task whose first attempt sent nothing.
 -- A claim marker remembers in a second field that frames precede it: its claimant may die before its first frame.
 -- Atomic:  compare and set between several claimants and the old worker
@@ -22,9 +24,25 @@ if field == 'e' then
 end
 local attempt = tonumber(string.match(last, '^(%d+)-')) + 1
 attempt = string.format('%.0f', math.max(attempt, tonumber(ARGV[1])))
-if field == 'f' or fields[3] == 'begun' then
-  redis.call('XADD', KEYS[1], attempt .. '-0', 'c', ARGV[2], 'begun', '1')
+local marker = { 'c', ARGV[2] }
+local begun = field == 'f' or fields[3] == 'begun'
+if begun then
+  marker[3], marker[4] = 'begun', '1'
+end
+if ARGV[3] and ARGV[3] ~= '' then
+  marker[#marker + 1], marker[#marker + 2] = 'lost', ARGV[3]
+end
+redis.call('XADD', KEYS[1], attempt .. '-0', unpack(marker))
+if begun then
   return { 2, attempt }
 end
-redis.call('XADD', KEYS[1], attempt .. '-0', 'c', ARGV[2])
-return { 1, attempt, redis.call('XLEN', KEYS[1]) + 1 }
+local ordinal, answer = 1, { 1, attempt, 0 }
+for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1000)) do
+  if entry[2][3] == 'note' then
+    answer[#answer + 1] = entry[2][4]
+  else
+    ordinal = ordinal + 1
+  end
+end
+answer[3] = ordinal
+return answer

@@ -1,0 +1,105 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { ReplySink } from "../backends/backend.ts";
+import { Fault, toFault } from "../core/fault.ts";
+import type { Endpoint, Task } from "../core/task.ts";
+import type { Station } from "./station.ts";
+
+/** Longest that the worker waits for the first bytes of its own request, ms: a cold model may have to be loaded. */
+const PATIENCE_MS = 60_000;
+
+/** The smallest request of each kind: one token, or one vector. */
+const CHAT = { endpoint: "openai-chat", more: { messages: [{ role: "user", content: "Hi" }] } } as const;
+const COMPLETION = { endpoint: "openai-completion", more: { prompt: "Hi" } } as const;
+const EMBEDDING = { endpoint: "openai-embeddings", more: { input: "Hi" } } as const;
+
+/** What the worker's own request has shown. `works`: bytes came, or a refusal of the backend's own. */
+export type OwnAnswer = "works" | "fails" | "busy" | "unclear";
+
+/**
+ * Asks a backend for as little as can be of what others asked it for: the worker's own request has no client, so what
+ * becomes of it says something of the backend alone. Never rejects.
+ * @param like what failed before
+ * @param signal stops it: then it is `unclear`
+ */
+export async function askOwn(
+  station: Station,
+  model: string,
+  like: Endpoint | undefined,
+  signal: AbortSignal,
+): Promise<OwnAnswer> {
+  const name = station.nameOf(model);
+  if (name === undefined) return "unclear";
+  const begun = new AbortController();
+  const ends = AbortSignal.any([begun.signal, signal, AbortSignal.timeout(PATIENCE_MS)]);
+  const asked = performance.now();
+  try {
+    await station.backend.run(ownTask(name, like), name, sinkOf(begun), ends);
+    return "works";
+  } catch (error) {
+    if (begun.signal.aborted) return "works";
+    if (signal.aborted) return "unclear";
+    // This process stood still: its timer was first.
+    if (ends.aborted && performance.now() - asked > 2 * PATIENCE_MS) return "unclear";
+    return answerOf(toFault(error), ends.aborted);
+  }
+}
+
+function answerOf(fault: Fault, isTooSlow: boolean): OwnAnswer {
+  if (isTooSlow) return "fails";
+  if (fault.code === "backend_busy") return "busy";
+  // A bug of ours, or a request that this backend does not take: neither tells that it is broken.
+  if (fault.code === "internal" || fault.code === "unsupported") return "unclear";
+  return fault.code === "backend_error" && fault.http < 500 ? "works" : failureOf(fault);
+}
+
+const FAILURES: ReadonlySet<string> = new Set([
+  "backend_error",
+  "backend_lost",
+  "backend_unreachable",
+  "connect_timeout",
+]);
+
+function failureOf({ code }: Fault): OwnAnswer {
+  return FAILURES.has(code) ? "fails" : "works";
+}
+
+function ownTask(model: string, like: Endpoint | undefined): Task {
+  const { endpoint, more } = kindOf(like);
+  const size = endpoint === "openai-embeddings" ? {} : { max_tokens: 1, stream: true };
+  const now = Date.now();
+  return {
+    id: "own.1",
+    endpoint,
+    model,
+    stream: endpoint !== "openai-embeddings",
+    createdAt: now,
+    deadline: now + PATIENCE_MS,
+    requestId: "",
+    trace: "",
+    body: Buffer.from(JSON.stringify({ model, ...more, ...size })),
+  };
+}
+
+const EMBEDDINGS: ReadonlySet<string> = new Set(["ollama-embed", "ollama-embeddings", "openai-embeddings"]);
+const COMPLETIONS: ReadonlySet<string> = new Set(["ollama-generate", "openai-completion"]);
+
+function kindOf(like: Endpoint = "openai-chat"): typeof CHAT | typeof COMPLETION | typeof EMBEDDING {
+  if (EMBEDDINGS.has(like)) return EMBEDDING;
+  return COMPLETIONS.has(like) ? COMPLETION : CHAT;
+}
+
+const nothing = (): void => {};
+
+/** Takes nothing: the first bytes are all that is wanted. */
+function sinkOf(begun: AbortController): ReplySink {
+  return {
+    head: nothing,
+    write: () => begun.abort(new Fault("cancelled", "the first bytes were all that was wanted")),
+    pulse: { connecting: nothing, sent: nothing, alive: nothing },
+  };
+}
+
+/** Resolves after so many ms, or with false when the signal ends it before. */
+export async function pause(ms: number, signal: AbortSignal): Promise<boolean> {
+  return delay(ms, true, { signal, ref: false }).catch(() => false);
+}

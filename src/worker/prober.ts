@@ -1,0 +1,135 @@
+import type { BackendKind } from "../backends/backend.ts";
+import type { Endpoint } from "../core/task.ts";
+import type { Log } from "../telemetry/log.ts";
+import type { WorkerMetrics } from "../telemetry/worker-metrics.ts";
+import { askOwn, pause } from "./own-request.ts";
+import type { OwnAnswer } from "./own-request.ts";
+import type { Peers } from "./peers.ts";
+import type { Judgement, Station, Visit } from "./station.ts";
+
+/** A cold model's circuit closes after so many good looks at its backend, so far apart, without any task; ms. */
+const QUIET_LOOKS = 3;
+const QUIET_MS = 1000;
+const LOOK_LIMIT_MS = 5000;
+
+/** Servers whose models are in memory as long as they are listed: asking for one loads nothing. */
+const ALWAYS_WARM: ReadonlySet<BackendKind> = new Set<BackendKind>(["vllm", "llamacpp", "embedded"]);
+
+export interface ProberOptions {
+  readonly log: Log;
+  readonly peers: Pick<Peers, "mayEject">;
+  readonly metrics: Pick<WorkerMetrics, "probed">;
+}
+
+/**
+ * Asks backends itself: when failures may be one client's doing, and when an open circuit may be probed. So no client can
+ * shut a backend for others, none has to be the probe, and a circuit closes without any traffic.
+ *
+ * A probe never loads a model: where that could be, and nobody asks for the model, a circuit closes after a few good
+ * looks at the backend. In doubt it may: others have asked for the model just then.
+ */
+export class Prober implements Judgement {
+  readonly #options: ProberOptions;
+  readonly #stop = new AbortController();
+  /** Circuits that are being looked at, or asked. */
+  readonly #recovering = new Map<Station, Set<string>>();
+
+  constructor(options: ProberOptions) {
+    this.#options = options;
+  }
+
+  stop(): void {
+    this.#stop.abort();
+  }
+
+  mayEject(station: Station, model: string): boolean {
+    return this.#options.peers.mayEject(model, station);
+  }
+
+  doubt(station: Station, model: string, endpoint: Endpoint | undefined): void {
+    void this.#ask(station, model, endpoint);
+  }
+
+  probe(station: Station, model: string, endpoint: Endpoint | undefined): void {
+    if (isWarm(station, model) && station.roomFor(model) > 0) void this.#ask(station, model, endpoint);
+    else void this.#recover(station, model, endpoint);
+  }
+
+  /** The visit begins at once: the slot is that of the attempt that failed, or the only one of an open circuit. */
+  async #ask(station: Station, model: string, endpoint: Endpoint | undefined): Promise<void> {
+    const visit = station.occupy(model);
+    try {
+      const answer = await askOwn(station, model, endpoint, this.#stop.signal);
+      if (this.#stop.signal.aborted) return;
+      this.#options.metrics.probed(station.backend.name, answer);
+      this.#options.log.info("the worker asked the backend itself", {
+        backend: station.backend.name,
+        model,
+        answer,
+      });
+      tell(visit, station, answer);
+    } finally {
+      station.release(visit);
+    }
+  }
+
+  /** Looks at the backend now and then, as long as nobody's task is the probe. */
+  async #recover(station: Station, model: string, endpoint: Endpoint | undefined): Promise<void> {
+    const models = this.#recovering.get(station) ?? new Set<string>();
+    this.#recovering.set(station, models);
+    if (models.has(model)) return;
+    models.add(model);
+    try {
+      await this.#watch(station, model, endpoint);
+    } finally {
+      models.delete(model);
+    }
+  }
+
+  async #watch(station: Station, model: string, endpoint: Endpoint | undefined): Promise<void> {
+    const gate = station.gateOf(model);
+    const { era } = gate;
+    let good = 0;
+    while (good < QUIET_LOOKS) {
+      if (!(await pause(QUIET_MS, this.#stop.signal))) return;
+      if (gate.era !== era || !gate.probing) return;
+      // A task is on its way through, or others have all slots: what becomes of that tells more.
+      if (station.roomFor(model) === 0) good = 0;
+      else if (isWarm(station, model)) return this.#ask(station, model, endpoint);
+      else good = (await this.#looksWell(station, model)) ? good + 1 : 0;
+    }
+    gate.settle(era);
+  }
+
+  async #looksWell(station: Station, model: string): Promise<boolean> {
+    const ends = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(LOOK_LIMIT_MS)]);
+    try {
+      const { models } = await station.backend.inspect(ends);
+      return station.healthy && models.some(({ key }) => key === model);
+    } catch {
+      return false;
+    }
+  }
+}
+
+function tell({ gate, era }: Visit, station: Station, answer: OwnAnswer): void {
+  switch (answer) {
+    case "works":
+      gate.ownWorked(era, station.slots);
+      break;
+    case "fails":
+      gate.failed(era, { strength: "own" });
+      break;
+    case "busy":
+      gate.ownUnclear();
+      gate.busy(era, 0);
+      break;
+    case "unclear":
+      gate.ownUnclear();
+      break;
+  }
+}
+
+function isWarm(station: Station, model: string): boolean {
+  return ALWAYS_WARM.has(station.backend.kind) || station.resident.has(model);
+}

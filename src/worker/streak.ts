@@ -1,0 +1,66 @@
+import type { Endpoint } from "../core/task.ts";
+
+/**
+ * How much a failure says of the backend.
+ * - `hard`: no connection could be made. No request has any part in it.
+ * - `soft`: 5xx, a reply that broke off, a silence beyond the fleet's own limits. The request may be the cause.
+ * - `doubtful`: the backend answered, and what it answered cannot be read. Most likely the request is the cause.
+ * - `own`: the worker's own small request failed. No client has any part in it.
+ */
+export type Strength = "hard" | "soft" | "doubtful" | "own";
+
+/** What one failed attempt says of its backend. */
+export interface Evidence {
+  readonly strength: Strength;
+  /** A digest of whose request it was; undefined when nothing is known. */
+  readonly client?: string | undefined;
+  /** What was asked for: the worker's own request asks for the same. */
+  readonly endpoint?: Endpoint | undefined;
+}
+
+/** `proven`: the backend is broken. `doubtful`: enough failures, which may all be one client's doing. */
+export type Finding = "too few" | "doubtful" | "proven";
+
+/** Failures in a row of one backend with one model: what they prove together. */
+export class Streak {
+  #hard = 0;
+  #soft = 0;
+  #doubtful = 0;
+  #own = false;
+  /** Of two clients at most: more prove nothing more. */
+  readonly #clients = new Set<string>();
+
+  get isEmpty(): boolean {
+    return this.#hard + this.#soft + this.#doubtful === 0 && !this.#own;
+  }
+
+  add({ strength, client = "" }: Evidence): void {
+    if (strength === "own") this.#own = true;
+    else if (strength === "hard") this.#hard += 1;
+    else if (strength === "soft") this.#soft += 1;
+    else this.#doubtful += 1;
+    if (strength === "soft" && this.#clients.size < 2) this.#clients.add(client);
+  }
+
+  /** @param limit failures that are needed */
+  find(limit: number): Finding {
+    if (this.#own || this.#hard >= limit) return "proven";
+    const counting = this.#hard + this.#soft;
+    if (counting >= limit && this.#clients.size > 1) return "proven";
+    return counting + this.#doubtful >= limit ? "doubtful" : "too few";
+  }
+
+  clear(): void {
+    this.#hard = 0;
+    this.#soft = 0;
+    this.#doubtful = 0;
+    this.#own = false;
+    this.#clients.clear();
+  }
+
+  /** So that one failure more is as good as `limit` of them: for a backend that has only seemed to be well. */
+  prime(limit: number): void {
+    this.clear();
+    this.#hard = limit - 1;
+  }
+}

@@ -89,8 +89,8 @@ describe("what replies hold together", () => {
 
   it("counts what waits in Redis for slow streams, and cuts the largest of them", () => {
     const rig = new Rig();
-    rig.at = performance.now() + 10;
     const streams = [30, 60, 20].map((size, index) => behind(`g.${index}`, size * MIB));
+    rig.at = performance.now() + 10;
     rig.exchanges.push(...streams.map(({ exchange }) => exchange));
     rig.held.look();
     const codes = streams.map(({ outcomes }) => outcomes[0]?.fault?.code);

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
-import { after, type TestContext } from "node:test";
+import type { TestContext } from "node:test";
 import { type Fleet, journey, MODEL } from "../journey/fleet.ts";
 import { until } from "../journey/until.ts";
-import { pythonWith } from "../python.ts";
 import { standInText } from "../stand-in.ts";
 import {
   type Breakage,
@@ -15,25 +14,13 @@ import {
   triesOf,
   waysOf,
 } from "./broken-backends.ts";
-import { PYTHON_LIBRARIES, PYTHON_NAMES, type PythonCall, PythonClients } from "./python-clients.ts";
+import { PYTHON_NAMES, type PythonCall, PythonClients, sharedPythonClients } from "./python-clients.ts";
 
 /** A broken answer is an error for every client library of Python's, never a success. */
 
-/** One process for all journeys, as it takes three seconds to start; the reason as text where there is none. */
-let started: Promise<PythonClients | string> | undefined;
-after(async () => {
-  const clients = await started;
-  if (clients instanceof PythonClients) await clients.stop();
-});
-
-async function startClients(): Promise<PythonClients | string> {
-  const python = await pythonWith(...PYTHON_LIBRARIES);
-  return typeof python === "string" ? python : PythonClients.start(python);
-}
-
 /** Undefined when the test is skipped, as there are no libraries. */
 async function clientsFor(t: TestContext): Promise<PythonClients | undefined> {
-  const clients = await (started ??= startClients());
+  const clients = await sharedPythonClients();
   if (clients instanceof PythonClients) return clients;
   t.skip(clients);
   return undefined;

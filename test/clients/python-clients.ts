@@ -2,8 +2,9 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { after } from "node:test";
 import { atExit } from "../journey/last-rites.ts";
-import type { Python } from "../python.ts";
+import { type Python, pythonWith } from "../python.ts";
 
 /** One question through a client library for Python. */
 export interface PythonCall {
@@ -91,6 +92,26 @@ export class PythonClients {
     this.#spare();
   }
 }
+
+let shared: Promise<PythonClients | string> | undefined;
+
+/**
+ * The Python process of this test file, which ends with it: to start one takes three seconds of processor time. Gives
+ * the reason as text where there are no libraries.
+ */
+export async function sharedPythonClients(): Promise<PythonClients | string> {
+  return (shared ??= startShared());
+}
+
+async function startShared(): Promise<PythonClients | string> {
+  const python = await pythonWith(...PYTHON_LIBRARIES);
+  return typeof python === "string" ? python : PythonClients.start(python);
+}
+
+after(async () => {
+  const clients = await shared;
+  if (clients instanceof PythonClients) await clients.stop();
+});
 
 async function next(lines: AsyncIterator<string>): Promise<string> {
   const { value, done } = await lines.next();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
+import type { TestContext } from "node:test";
 import { type Fleet, journey, MODEL } from "../journey/fleet.ts";
 import { until } from "../journey/until.ts";
-import { pythonWith } from "../python.ts";
 import { standInText } from "../stand-in.ts";
 import {
   type Breakage,
@@ -14,9 +14,17 @@ import {
   triesOf,
   waysOf,
 } from "./broken-backends.ts";
-import { PYTHON_LIBRARIES, PYTHON_NAMES, type PythonCall, PythonClients } from "./python-clients.ts";
+import { PYTHON_NAMES, type PythonCall, PythonClients, sharedPythonClients } from "./python-clients.ts";
 
 /** A broken answer is an error for every client library of Python's, never a success. */
+
+/** Undefined when the test is skipped, as there are no libraries. */
+async function clientsFor(t: TestContext): Promise<PythonClients | undefined> {
+  const clients = await sharedPythonClients();
+  if (clients instanceof PythonClients) return clients;
+  t.skip(clients);
+  return undefined;
+}
 
 interface Trial {
   readonly fleet: Fleet;
@@ -61,28 +69,20 @@ for (const kind of ["ollama", "openai"] as const) {
     `broken answers of a backend that speaks ${kind}, told to Python`,
     { posts: [{ speaks: kind }], limitMs: 300_000 },
     async (fleet, t) => {
-      const python = await pythonWith(...PYTHON_LIBRARIES);
-      if (typeof python === "string") {
-        t.skip(python);
-        return;
-      }
-      const clients = await PythonClients.start(python);
-      try {
-        for (const client of clients.names) {
-          for (const stream of waysOf(client)) {
-            const trial = { fleet, kind, clients, client, stream };
-            const way = `${client}, ${stream ? "stream" : "whole"}`;
-            await t.test(`${way}: is answered`, () => assertAnswers(trial));
-            for (const breakage of breakagesFor(stream)) {
-              await t.test(`${way}: ${breakage.name}`, () => assertRaises(trial, breakage));
-            }
-            await t.test(`${way}: is answered after all that`, () => assertAnswers(trial));
+      const clients = await clientsFor(t);
+      if (clients === undefined) return;
+      for (const client of clients.names) {
+        for (const stream of waysOf(client)) {
+          const trial = { fleet, kind, clients, client, stream };
+          const way = `${client}, ${stream ? "stream" : "whole"}`;
+          await t.test(`${way}: is answered`, () => assertAnswers(trial));
+          for (const breakage of breakagesFor(stream)) {
+            await t.test(`${way}: ${breakage.name}`, () => assertRaises(trial, breakage));
           }
-          const trial = { fleet, kind, clients, client, stream: true };
-          await t.test(`${client}: hangs until the client leaves`, () => assertLeaves(trial));
+          await t.test(`${way}: is answered after all that`, () => assertAnswers(trial));
         }
-      } finally {
-        await clients.stop();
+        const trial = { fleet, kind, clients, client, stream: true };
+        await t.test(`${client}: hangs until the client leaves`, () => assertLeaves(trial));
       }
     },
   );
@@ -97,35 +97,27 @@ for (const kind of ["ollama", "openai"] as const) {
     `a busy backend that speaks ${kind}, told to Python`,
     { posts: [{ speaks: kind, models, slots: BUSY_WAYS.length }], env: IMPATIENT, limitMs: 300_000 },
     async (fleet, t) => {
-      const python = await pythonWith(...PYTHON_LIBRARIES);
-      if (typeof python === "string") {
-        t.skip(python);
-        return;
-      }
+      const clients = await clientsFor(t);
+      if (clients === undefined) return;
       const { standIn } = fleet.post();
       const { url } = fleet.gateway;
       const calls = BUSY_WAYS.map((way) => ({ ...way, url, tokens: 5, prompt: "hello" }));
-      const clients = await PythonClients.start(python);
-      try {
-        assert.deepEqual(clients.names, PYTHON_NAMES);
-        Object.assign(standIn.behaviour, BUSY);
-        for (const [index, { text, error, status }] of (await clients.askAll(calls)).entries()) {
-          const { client, stream, model } = BUSY_WAYS[index] ?? assert.fail();
-          await t.test(`${client}, ${stream ? "stream" : "whole"}`, () => {
-            assert.notEqual(error, null, `no error, but ${JSON.stringify(text)}`);
-            assert.deepEqual([text, status], ["", 503]);
-            assert.equal(triesOf(standIn, model), Number(IMPATIENT.SGNET_BUSY_LIMIT));
-          });
-        }
-        Object.assign(standIn.behaviour, CALM);
-        const answered = { text: standInText(5), error: null, status: null };
-        assert.deepEqual(
-          await clients.askAll(calls),
-          calls.map(() => answered),
-        );
-      } finally {
-        await clients.stop();
+      assert.deepEqual(clients.names, PYTHON_NAMES);
+      Object.assign(standIn.behaviour, BUSY);
+      for (const [index, { text, error, status }] of (await clients.askAll(calls)).entries()) {
+        const { client, stream, model } = BUSY_WAYS[index] ?? assert.fail();
+        await t.test(`${client}, ${stream ? "stream" : "whole"}`, () => {
+          assert.notEqual(error, null, `no error, but ${JSON.stringify(text)}`);
+          assert.deepEqual([text, status], ["", 503]);
+          assert.equal(triesOf(standIn, model), Number(IMPATIENT.SGNET_BUSY_LIMIT));
+        });
       }
+      Object.assign(standIn.behaviour, CALM);
+      const answered = { text: standInText(5), error: null, status: null };
+      assert.deepEqual(
+        await clients.askAll(calls),
+        calls.map(() => answered),
+      );
     },
   );
 }

@@ -5,7 +5,7 @@ import { EMBEDDED_MODEL as MODEL, embeddedJourney } from "../journey/embedded-mo
 import { type Fleet, journey } from "../journey/fleet.ts";
 import { pythonWith } from "../python.ts";
 import { LLAMA_LIBRARY, LlamaServer } from "./llama-server.ts";
-import { PYTHON_LIBRARIES, PythonClients } from "./python-clients.ts";
+import { sharedPythonClients } from "./python-clients.ts";
 import { outcomeOf, SDK_CLIENTS } from "./sdk-clients.ts";
 
 /** A real small model, behind two kinds of backend: every dialect hears the same words. */
@@ -45,22 +45,17 @@ async function assertSameWords(fleet: Fleet, t: TestContext): Promise<void> {
 }
 
 async function askPython(url: string, heard: Map<string, string>, t: TestContext): Promise<void> {
-  const python = await pythonWith(...PYTHON_LIBRARIES);
-  if (typeof python === "string") {
-    t.diagnostic(`without Python's libraries: ${python}`);
+  const clients = await sharedPythonClients();
+  if (typeof clients === "string") {
+    t.diagnostic(`without Python's libraries: ${clients}`);
     return;
   }
-  const clients = await PythonClients.start(python);
-  try {
-    for (const client of clients.names) {
-      for (const stream of client.includes("helper") ? [true] : [true, false]) {
-        const { text, error } = await clients.ask({ ...QUESTION, client, url, stream });
-        assert.equal(error, null, client);
-        heard.set(`Python's ${client}, ${stream ? "stream" : "whole"}`, text);
-      }
+  for (const client of clients.names) {
+    for (const stream of client.includes("helper") ? [true] : [true, false]) {
+      const { text, error } = await clients.ask({ ...QUESTION, client, url, stream });
+      assert.equal(error, null, client);
+      heard.set(`Python's ${client}, ${stream ? "stream" : "whole"}`, text);
     }
-  } finally {
-    await clients.stop();
   }
 }
 

@@ -79,9 +79,10 @@ export function says(...pieces: readonly (string | Buffer)[]): Deed {
 
 /** Writes a beginning, and then the same again and again until the other side hangs up. */
 export function sendsForEver(begin: string | Buffer, again: string | Buffer): Deed {
+  const bytes = Buffer.from(again);
   return (socket) => {
     const more = (): void => {
-      while (!socket.destroyed && socket.write(again));
+      while (!socket.destroyed && socket.write(bytes));
     };
     socket.on("drain", more);
     socket.write(begin);

@@ -77,7 +77,7 @@ export class Flood {
       await setImmediate();
     }
     flow.blocked = false;
-    response.end(`${event(events, "stop")}data: [DONE]\n\n`);
+    response.end(END);
   }
 }
 
@@ -92,10 +92,18 @@ async function room(response: ServerResponse): Promise<void> {
   });
 }
 
-function event(index: number, finish: "stop" | null = null): string {
-  const delta = finish === null ? { content: `<${index}>${FILL}` } : {};
+function textOf(delta: object, finish: "stop" | null): string {
   const choices = [{ index: 0, delta, finish_reason: finish }];
   return `data: ${JSON.stringify({ id: "f", object: "chat.completion.chunk", created: 1, model: "tiny", choices })}\n\n`;
+}
+
+/** An event around the place of its number: a flood writes a gigabyte, which is put together from bytes. */
+const [BEFORE = "", AFTER = ""] = textOf({ content: `<#>${FILL}` }, null).split("#");
+const AFTER_BYTES = Buffer.from(AFTER);
+const END = `${textOf({}, "stop")}data: [DONE]\n\n`;
+
+function event(index: number): Buffer {
+  return Buffer.concat([Buffer.from(`${BEFORE}${index}`), AFTER_BYTES]);
 }
 
 /** A client that reads only when it is told to. */

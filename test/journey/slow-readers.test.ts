@@ -39,6 +39,9 @@ async function replyBytes(fleet: Fleet): Promise<number> {
 
 const EVENTS = 1000;
 
+/** The longest that a gateway bears a reader that does not read. */
+const PATIENT = { SGNET_SLOW_CLIENT_MS: "30000" };
+
 function numbersBelow(count: number): number[] {
   return Array.from({ length: count }, (_, index) => index);
 }
@@ -72,7 +75,7 @@ async function heldReader(fleet: Fleet, flood: Flood): Promise<{ reader: LazyRea
 
 flooded(
   "a reader that stops reading holds its backend, and gets every byte when it reads on",
-  {},
+  PATIENT,
   async (fleet, flood, t) => {
     const { reader, flow } = await heldReader(fleet, flood);
     // In the time in which another answer of this length passes whole, this one would have, too.
@@ -126,19 +129,35 @@ flooded(
   },
 );
 
-flooded("many readers that do not read keep nobody waiting", {}, async (fleet, flood) => {
-  const lazy = Array.from({ length: 40 }, () => new LazyReader(fleet.gateway, 120));
-  await until(
-    "many backends that are held back",
-    async () => (await gauge(fleet, "sgnet_held_streams")) === lazy.length,
-  );
+/** So many readers that do not read are held. */
+const HELD = 40;
+
+/**
+ * True when a quick reader was served while all others were held. On a loaded machine the first may be cut before the
+ * last is held: nothing is known then.
+ */
+async function servedBesideHeld(fleet: Fleet, flood: Flood): Promise<boolean> {
+  const before = flood.flows.length;
+  const isCut = (): boolean => flood.flows.slice(before).some(({ outcome }) => outcome === "aborted");
+  const held = async (): Promise<number> => gauge(fleet, "sgnet_held_streams");
+  const lazy = Array.from({ length: HELD }, () => new LazyReader(fleet.gateway, 120));
+  await until("many backends that are held back", async () => (await held()) === HELD || isCut());
   const quick = new LazyReader(fleet.gateway, 100);
   await quick.read();
   assert.equal(quick.seen.length, 100);
-  assert.equal(await gauge(fleet, "sgnet_held_streams"), lazy.length);
-  for (const reader of lazy) reader.leave();
-  quick.leave();
+  const isServed = (await held()) === HELD;
+  assert.ok(isServed || isCut(), "nobody is let go who was not cut");
+  for (const reader of [...lazy, quick]) reader.leave();
   await until("stopped backends", () => flood.flows.every(({ outcome }) => outcome !== "open"));
+  return isServed;
+}
+
+flooded("many readers that do not read keep nobody waiting", PATIENT, async (fleet, flood) => {
+  let isServed = false;
+  for (let tries = 0; !isServed && tries < TRIES; tries += 1) {
+    isServed = await servedBesideHeld(fleet, flood);
+  }
+  assert.ok(isServed, "a quick reader waited until others were cut");
 });
 
 /** So many readers never read, and as many read steadily. */
@@ -155,13 +174,15 @@ flooded(
   { SGNET_SLOW_CLIENT_MS: "30000" },
   async (fleet, flood, t) => {
     const never = Array.from({ length: CROWD }, () => new LazyReader(fleet.gateway, 1000));
+    const behind = (): number =>
+      flood.flows.filter(({ blocked, outcome }) => blocked || outcome === "aborted").length;
+    await until("a crowd that is behind", () => behind() >= CROWD);
+    // Not before: a loaded machine is long at what is written ahead for the others, a gigabyte.
     const steady = Array.from({ length: CROWD }, () => new LazyReader(fleet.gateway, STEADY_EVENTS));
     // Half a minute for an answer: long after the quick have theirs.
     const pace = { bytes: 8 * 1024, everyMs: 100 };
     const read = Promise.all(steady.map((reader) => reader.readSteadily(pace)));
-    const behind = (): number =>
-      flood.flows.filter(({ blocked, outcome }) => blocked || outcome === "aborted").length;
-    await until("a crowd that is behind", () => behind() >= CROWD);
+    await until("all streams", () => flood.flows.length >= 2 * CROWD);
     const waits: number[] = [];
     for (let n = 0; n < 20; n += 1) {
       const quick = new LazyReader(fleet.gateway, 5);

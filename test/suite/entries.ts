@@ -17,7 +17,7 @@ export function testFiles(root: string): string[] {
 /**
  * The files to start, in this order, one process each. The longest come first: the last to start is then a short one,
  * and no processor waits for it alone.
- * @param wanted paths and beginnings of paths; all files when empty
+ * @param wanted files and folders; all files when empty
  */
 export function entriesOf(files: readonly string[], wanted: readonly string[]): string[] {
   if (wanted.length > 0) {

@@ -74,11 +74,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     const { mono } = systemAmbient;
     this.#options = options;
     this.#admission = new Admission(options.settings, mono);
-    this.#largeBodies = new LargeBodies({
-      onDied: (error) => {
-        log.error("the thread that reads large bodies died", { reason: error?.message ?? "it ended" });
-      },
-    });
+    this.#largeBodies = readerOf(log);
     this.#replies = new Replies({
       connection,
       keys,
@@ -308,4 +304,12 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     if (heartbeatMs === 0) return;
     exchange.beat(heartbeatMs, () => heartbeatOf(exchange.task, { ndjson, now: this.now() }));
   }
+}
+
+function readerOf(log: Log): LargeBodies {
+  return new LargeBodies({
+    onDied: (error) => {
+      log.error("the thread that reads large bodies died", { reason: error?.message ?? "it ended" });
+    },
+  });
 }

@@ -45,6 +45,8 @@ export function passedBound(text: Buffer, most: JsonBounds): keyof JsonBounds | 
       case CLOSE_ARRAY:
         depth -= 1;
         break;
+      default:
+        break;
     }
   }
   return undefined;

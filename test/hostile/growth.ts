@@ -41,7 +41,7 @@ export function assertLinear({ name, bytes, prepare }: Growth): number {
       ...point,
       micros: Math.min(point.micros, leastMicros(prepare, point)),
     }));
-    if (isLinear(points)) break;
+    if (isLinear(points) || points.some(({ micros }) => micros > VERY_LONG_MICROS)) break;
   }
   const told = points
     .map((point) => `${point.bytes} bytes: ${(point.micros / 1000).toFixed(1)} ms`)

@@ -36,9 +36,15 @@ export interface Shape {
   readonly build: (bytes: number) => Buffer;
 }
 
+/** A body that the endpoint of a path accepts. */
+export function soundBody(path: string): Json {
+  const { raw: _raw, ...sound } = (BODIES[path] ?? { model: "tiny" }) as { [name: string]: Json };
+  return sound;
+}
+
 /** The bodies of a path: each string long in several ways, each list and object full, numbers long, nesting deep. */
 export function shapesOf(path: string): Shape[] {
-  const base = (BODIES[path] ?? { model: "tiny" }) as Json;
+  const base = soundBody(path);
   return [...stringsOf(base), ...listsOf(base), ...membersOf(base), ...OTHERS.map((other) => other(base))];
 }
 

@@ -4,6 +4,7 @@ import type { ModelCard } from "../core/model.ts";
 import type { Task } from "../core/task.ts";
 import { estimateTokens } from "../protocols/estimate.ts";
 import type { ClientFace, Passthrough } from "../protocols/protocol.ts";
+import { refusesWorker } from "../protocols/refused.ts";
 import { isHeartbeat } from "../wire/sse.ts";
 import { answerCount, AnswerWriter, openTask, Outlet, withoutThinking } from "./answer.ts";
 import type { Answer, Backend, BackendState, ManagementRequest, ReplySink, SlotLender } from "./backend.ts";
@@ -88,7 +89,9 @@ export class HttpBackend implements Backend {
 
   manage({ method, path, body, sink, signal }: ManagementRequest): Promise<void> {
     const receiver: Receiver = {
-      onHead: (status, headers) => sink.head(status, contentTypeOf(headers) ?? "application/json"),
+      onHead: (status, headers) => {
+        sink.head(refusesWorker(status) ? 502 : status, contentTypeOf(headers) ?? "application/json");
+      },
       onChunk: (chunk) => sink.write(chunk),
     };
     return this.#http.pass({ method, path, body }, receiver, signal);
@@ -121,13 +124,13 @@ export class HttpBackend implements Backend {
       },
       onChunk: (chunk) => {
         const bytes = relay.push(chunk);
-        if (task.stream) outlet.write(bytes, contentType);
+        if (task.stream) outlet.write(bytes, relay.contentType ?? contentType);
         else gathered.push(bytes);
       },
     });
     // Before the end is known to be sound, nothing of an answer in one piece may leave.
     gathered.push(relay.end());
-    outlet.write(Buffer.concat(gathered), contentType);
+    outlet.write(Buffer.concat(gathered), relay.contentType ?? contentType);
     const { usage, timings } = relay;
     return timings === undefined ? { usage } : { usage, timings };
   }

@@ -1,7 +1,7 @@
 import type { Part } from "../core/chat.ts";
 import { Fault } from "../core/fault.ts";
-import { isObject, type JsonObject } from "../core/json.ts";
 import { append } from "../core/long-lists.ts";
+import { argumentsOf } from "./arguments.ts";
 import { ObjectEnd } from "./object-end.ts";
 
 /**
@@ -15,7 +15,7 @@ export interface Block {
   /** Of a tool call; undefined when the backend gave it none. */
   readonly id: string | undefined;
   readonly name: string;
-  /** The text, or a tool call's arguments as JSON, as far as it is known. */
+  /** The text, or a tool call's arguments as far as they are known: JSON, unless the model wrote something else. */
   readonly text: string;
 }
 
@@ -132,15 +132,4 @@ function isComplete(block: OpenBlock): boolean {
   if (!block.end.closed) return false;
   block.isObject ??= argumentsOf(block.text) !== undefined;
   return block.isObject;
-}
-
-/** The arguments of a tool call as an object; undefined when the text is not one. No text is an empty object. */
-export function argumentsOf(text: string): JsonObject | undefined {
-  if (text.trim() === "") return {};
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -102,6 +102,8 @@ export interface Relay {
   readonly usage: Usage | undefined;
   /** Likewise; absent where the backend does not tell. */
   readonly timings?: Timings | undefined;
+  /** Of the bytes, when they have another form than the backend's; undefined = the backend's own content type. */
+  readonly contentType?: string | undefined;
 }
 
 /** What a backend of this dialect understands; quirks are data, not branches in callers. */

@@ -95,7 +95,7 @@ function receive(request: HttpRequest): void {
 }
 
 const STARTS = ["", "Bearer ", "bearer", "https://", "http://a.example.", "00-", "idle=1", "[", "text/html"];
-const UNITS = [..." a1,;=-.*/:[]%\t\u2028é\u0130"].concat([
+const UNITS = Array.from(" a1,;=-.*/:[]%\t\u2028é\u0130").concat([
   "a.",
   "1,",
   " ,",

@@ -25,6 +25,8 @@ export const FILLS: Readonly<Record<string, Fill>> = {
   "line separators": repeated("\u2028"),
   "lone surrogates": repeated("\ud800"),
   slashes: repeated("a/"),
+  "nested JSON": (bytes) => `{"a":${nested("[", "]", bytes)}}`,
+  "JSON of many members": (bytes) => `{"a":1${many(bytes, (index) => `,"k${index.toString(36)}":1`)}}`,
 };
 
 /** Where the long string is put. */
@@ -113,7 +115,7 @@ const OTHERS: readonly ((base: Json) => Shape)[] = [
   (base) => extra(base, "a long number", (bytes) => "1".repeat(bytes)),
   (base) => extra(base, "a long fraction", (bytes) => `0.${"1".repeat(bytes)}`),
   (base) => extra(base, "lists in lists", (bytes) => nested("[", "]", bytes)),
-  (base) => extra(base, "objects in objects", (bytes) => `${nested('{"a":', "}", bytes, "1")}`),
+  (base) => extra(base, "objects in objects", (bytes) => nested('{"a":', "}", bytes, "1")),
   (base) => extra(base, "empty lists", (bytes) => `[${many(bytes, () => "[],")}1]`),
   (base) => extra(base, "escapes", (bytes) => `"${"\\u0061".repeat(bytes / 6)}"`),
   (base) => extra(base, "a string that does not end", (bytes) => `"${"\\\\".repeat(bytes / 2)}`),

@@ -290,7 +290,13 @@ describe("error replies of backends", () => {
       "too long",
       400,
     ],
-    [401, '{"error":"Unauthorized"}', "backend_error", "Unauthorized", 401],
+    [
+      401,
+      '{"error":"Unauthorized"}',
+      "backend_error",
+      "the backend refused its worker with status 401: Unauthorized",
+      502,
+    ],
     [
       422,
       '{"detail":[{"loc":["body"],"msg":"field required"},{"msg":"bad"}]}',

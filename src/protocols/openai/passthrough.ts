@@ -1,6 +1,7 @@
 import { Fault } from "../../core/fault.ts";
 import { isObject } from "../../core/json.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
+import { parseExact } from "../exact.ts";
 import type { BackendRequest, Passthrough, PassthroughOptions, Relay } from "../protocol.ts";
 import { wantsUsage } from "./choices-reply.ts";
 import { CHAT_PATH, COMPLETIONS_PATH } from "./encode.ts";
@@ -96,7 +97,7 @@ function addUsage(body: Buffer): Buffer | undefined {
 
 /** The body written anew, for the cases that bytes cannot tell. */
 function rewrite(options: PassthroughOptions, { limit }: { readonly limit: boolean }): string {
-  const body = parseBody(options.body);
+  const body = parseBody(options.body, parseExact);
   const fields: JsonObject = { ...body, model: options.model };
   if (options.stream) {
     const own = isObject(body["stream_options"]) ? body["stream_options"] : {};
@@ -106,11 +107,14 @@ function rewrite(options: PassthroughOptions, { limit }: { readonly limit: boole
   return JSON.stringify(fields);
 }
 
-/** The client's body as JSON. Throws `bad_json`. */
-export function parseBody(body: Buffer): JsonObject {
+/**
+ * The client's body as JSON. Throws `bad_json`.
+ * @param parse `parseExact` for what is only written again
+ */
+export function parseBody(body: Buffer, parse: (text: string) => unknown = JSON.parse): JsonObject {
   let value: unknown;
   try {
-    value = JSON.parse(body.toString("utf8"));
+    value = parse(body.toString("utf8"));
   } catch (error) {
     throw new Fault("bad_json", "the request is not JSON", { cause: error });
   }

@@ -2,7 +2,7 @@ import type { ContentPart, Message, ToolCall } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import { append } from "../../core/long-lists.ts";
-import { argumentsOf } from "../blocks.ts";
+import { argumentsText } from "../arguments.ts";
 import { present, refusal } from "../fields.ts";
 import { listField, textField } from "./fields.ts";
 import { readImage } from "./messages.ts";
@@ -118,9 +118,7 @@ function textsOf(item: JsonObject, name: string): string[] {
 }
 
 function readCall(conversation: Conversation, item: JsonObject): void {
-  const written = textField(item, "arguments") ?? "";
-  const text = written.trim() === "" ? "{}" : written;
-  if (argumentsOf(text) === undefined) throw refusal("invalid tool call arguments");
+  const text = argumentsText(textField(item, "arguments") ?? "");
   conversation.call({ id: required(item, "call_id"), name: required(item, "name"), arguments: text });
 }
 

@@ -1,6 +1,7 @@
 import type { EndReason } from "../../core/chat.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import type { Usage } from "../../core/usage.ts";
+import { isCutCall } from "../arguments.ts";
 import type { Block } from "../blocks.ts";
 import type { ReplyContext } from "../protocol.ts";
 import { readTools } from "./responses-request.ts";
@@ -133,9 +134,20 @@ export function outputItem(block: Block, context: ReplyContext, status: Response
         // A call whose backend gave it no id gets one from the task and its place.
         call_id: block.id ?? `call_${context.id}_${block.index}`,
         name: block.name,
-        arguments: begun ? "" : text.trim() || "{}",
+        arguments: begun ? "" : callArguments(text, status),
       };
   }
+}
+
+/** A call without arguments has an empty object; one that was cut before they began has none. */
+export function callArguments(text: string, status: ResponseStatus): string {
+  return text.trim() || (status === "incomplete" ? "" : "{}");
+}
+
+/** How an item of a finished response is told: its last one may be incomplete, and every call that was cut. */
+export function itemStatus(block: Block, isLast: boolean, reason: EndReason): ResponseStatus {
+  if (incompleteReason(reason) === undefined) return "completed";
+  return isLast || (block.type === "tool" && isCutCall(block.text, reason)) ? "incomplete" : "completed";
 }
 
 /** The part of a message. */

@@ -4,8 +4,10 @@ import { type BlockEvents, BlockEventsWriter, WholeBlocksWriter } from "../block
 import type { Block, BlockStep } from "../blocks.ts";
 import type { ReplyContext, ReplyWriter } from "../protocol.ts";
 import {
+  callArguments,
   incompleteReason,
   itemId,
+  itemStatus,
   outputItem,
   responseObject,
   type ResponseStatus,
@@ -26,7 +28,7 @@ function secondsOf(ms: number): number {
   return Math.floor(ms / 1000);
 }
 
-/** The finished response. Only its last item can be incomplete. */
+/** The finished response. */
 function finished(context: ReplyContext, blocks: readonly Block[], end: End): object {
   const reason = incompleteReason(end.reason);
   const status = statusOf(end);
@@ -36,7 +38,7 @@ function finished(context: ReplyContext, blocks: readonly Block[], end: End): ob
     completedAt: reason === undefined ? secondsOf(context.now()) : null,
     reason,
     output: blocks.map((block) =>
-      outputItem(block, context, block.index === blocks.length - 1 ? status : "completed"),
+      outputItem(block, context, itemStatus(block, block.index === blocks.length - 1, end.reason)),
     ),
     usage: responseUsage(end.usage),
   });
@@ -71,14 +73,14 @@ class ResponseEvents implements BlockEvents {
     ]);
   }
 
-  /** Only the last block of all can be incomplete. */
   steps(steps: readonly BlockStep[], blocks: readonly Block[], end: End | undefined): string {
     const last = blocks.length - 1;
-    const status = statusOf(end);
     return steps
-      .map((step) =>
-        this.#events(eventsOf(step, this.#context, step.block.index === last ? status : "completed")),
-      )
+      .map((step) => {
+        const { block } = step;
+        const status = end === undefined ? "completed" : itemStatus(block, block.index === last, end.reason);
+        return this.#events(eventsOf(step, this.#context, status));
+      })
       .join("");
   }
 
@@ -94,8 +96,8 @@ class ResponseEvents implements BlockEvents {
   }
 }
 
-function statusOf(end: End | undefined): ResponseStatus {
-  return end === undefined || incompleteReason(end.reason) === undefined ? "completed" : "incomplete";
+function statusOf(end: End): ResponseStatus {
+  return incompleteReason(end.reason) === undefined ? "completed" : "incomplete";
 }
 
 /** The events that tell a step of a block. */
@@ -108,7 +110,7 @@ function eventsOf(step: BlockStep, context: ReplyContext, status: ResponseStatus
     case "delta":
       return [{ type: `${EVENTS[block.type]}.delta`, ...at, ...placeOf(block), delta: step.text }];
     case "close":
-      return closed(block, outputItem(block, context, status), at);
+      return closed(block, status, { ...at, item: outputItem(block, context, status) });
   }
 }
 
@@ -152,9 +154,9 @@ function opened(block: Block, item: object, at: Address): readonly Event[] {
   return [added, ...partEvents(block, "added", at)];
 }
 
-function closed(block: Block, item: object, at: Address): readonly Event[] {
+function closed(block: Block, status: ResponseStatus, { item, ...at }: Address): readonly Event[] {
   const { type, text, name, index } = block;
-  const told = type === "tool" ? { name, arguments: text.trim() || "{}" } : { text };
+  const told = type === "tool" ? { name, arguments: callArguments(text, status) } : { text };
   return [
     { type: `${EVENTS[type]}.done`, ...at, ...placeOf(block), ...told },
     ...partEvents(block, "done", at),

@@ -85,11 +85,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     const time = { mono, stalls: ownStalls };
     this.#options = options;
     this.#admission = new Admission(options.settings, mono);
-    this.#largeBodies = new LargeBodies({
-      onDied: (error) => {
-        log.error("the thread that reads large bodies died", { reason: error?.message ?? "it ended" });
-      },
-    });
+    this.#largeBodies = readerOf(log);
     this.#keyring = new Keyring(options.settings);
     this.#replies = new Replies({
       connection,
@@ -330,4 +326,12 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     if (heartbeatMs === 0) return;
     exchange.beat(heartbeatMs, () => heartbeatOf(exchange.task, { ndjson, now: this.now() }));
   }
+}
+
+function readerOf(log: Log): LargeBodies {
+  return new LargeBodies({
+    onDied: (error) => {
+      log.error("the thread that reads large bodies died", { reason: error?.message ?? "it ended" });
+    },
+  });
 }

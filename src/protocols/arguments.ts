@@ -1,5 +1,6 @@
 import type { EndReason } from "../core/chat.ts";
 import { isObject, type JsonObject } from "../core/json.ts";
+import { isDeeper } from "../wire/json-bounds.ts";
 import { isPlainObject, parseExact } from "./exact.ts";
 
 /** The arguments of a tool call as models write them: a JSON object, most of the time. */
@@ -10,12 +11,16 @@ import { isPlainObject, parseExact } from "./exact.ts";
  */
 export const INVALID_JSON = "INVALID_JSON";
 
+/** Most levels of arguments: from some 4,000 on whoever writes them runs out of stack. */
+const MOST_DEPTH = 1024;
+
 /**
  * The arguments as an object, for JSON.stringify: its numbers are kept exactly. Undefined when the text is not one.
  * No text, and null, is an empty object.
  */
 export function argumentsOf(text: string): JsonObject | undefined {
   if (text.trim() === "") return {};
+  if (isDeeper(text, MOST_DEPTH)) return undefined;
   try {
     const value = parseExact(text);
     if (value === null) return {};

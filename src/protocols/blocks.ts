@@ -1,7 +1,7 @@
 import type { Part } from "../core/chat.ts";
 import { Fault } from "../core/fault.ts";
-import { argumentsOf } from "./arguments.ts";
 import { append } from "../core/long-lists.ts";
+import { argumentsOf } from "./arguments.ts";
 import { ObjectEnd } from "./object-end.ts";
 
 /**

@@ -14,8 +14,8 @@ export function replyTooLarge(): Fault {
   return new Fault("invalid_request", `the reply would be larger than ${limit}: ask for less at once`);
 }
 
-/** Shorter replies hold too little to need a look. */
-const LARGE_REPLY_BYTES = 256 * 1024;
+/** Shorter replies hold too little to need a look: nearly all events and lines of a stream. */
+const LARGE_REPLY_BYTES = 2 * 1024;
 
 /**
  * What a reply may hold, whatever its bytes: to read two million members with names of their own takes 4 s, as many of

@@ -22,7 +22,7 @@ export function passedBound(text: Buffer, most: JsonBounds): keyof JsonBounds | 
   let values = 0;
   let depth = 0;
   for (let at = 0; at < text.length; at += 1) {
-    switch (text[at]) {
+    switch (text[at] ?? 0) {
       case QUOTE:
         at = endOfString(text, at + 1);
         break;
@@ -48,6 +48,12 @@ export function passedBound(text: Buffer, most: JsonBounds): keyof JsonBounds | 
     }
   }
   return undefined;
+}
+
+/** True when a text has more than so many levels of lists and objects. Each takes two characters: short texts need no look. */
+export function isDeeper(text: string, levels: number): boolean {
+  if (text.length <= 2 * levels) return false;
+  return passedBound(Buffer.from(text), { members: Infinity, values: Infinity, depth: levels }) !== undefined;
 }
 
 /** The place of the quote that closes a string; the end of the text when none does. */

@@ -2,6 +2,7 @@ import type { Node, Rule } from "./rule.ts";
 
 /** Functions that are called with a list as their arguments where a loop would do. */
 const SPREAD_INTO = new Set([
+  "assign",
   "push",
   "unshift",
   "splice",

@@ -1,5 +1,5 @@
+import { Fault } from "../../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
-import { LineSplitter } from "../../wire/lines.ts";
 import { isBlank, parseReply } from "./reply.ts";
 
 /**
@@ -7,12 +7,28 @@ import { isBlank, parseReply } from "./reply.ts";
  * are one object. Throws the server's own fault, and `backend_lost` for lines that are no objects.
  */
 export function joinLines(body: Buffer): Buffer {
-  const splitter = new LineSplitter(Math.max(body.length, 1));
-  const lines = [...splitter.push(body), splitter.rest()].filter((line) => !isBlank(line));
+  const lines = linesOf(body);
   // One object may be written on several lines.
   if (lines.length < 2 || !isWhole(lines[0])) return body;
   return Buffer.from(JSON.stringify(joined(lines.map(parseReply))));
 }
+
+/** More objects than this are no answer of a model, and would take a hundred times their bytes. */
+const MOST_LINES = 1_000_000;
+
+/** The lines that hold something. */
+function linesOf(body: Buffer): Buffer[] {
+  const lines: Buffer[] = [];
+  for (let start = 0, end = 0; start < body.length; start = end) {
+    end = body.indexOf(NEWLINE, start) + 1 || body.length;
+    const line = body.subarray(start, end);
+    if (!isBlank(line)) lines.push(line);
+    if (lines.length > MOST_LINES) throw new Fault("backend_lost", "the backend's reply has too many lines");
+  }
+  return lines;
+}
+
+const NEWLINE = 0x0a;
 
 function isWhole(line: Buffer | undefined): boolean {
   try {
@@ -33,7 +49,8 @@ function joined(objects: readonly JsonObject[]): JsonObject {
 }
 
 function joinedMembers(objects: readonly JsonObject[]): JsonObject {
-  const whole: JsonObject = Object.assign({}, ...objects);
+  const whole: JsonObject = {};
+  for (const one of objects) Object.assign(whole, one);
   for (const name of TEXTS) {
     const pieces = objects.map((one) => one[name]).filter((piece) => typeof piece === "string");
     if (pieces.length > 0) whole[name] = pieces.join("");

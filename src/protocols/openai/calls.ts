@@ -36,6 +36,8 @@ interface Fragment {
 export class CallsReader {
   readonly #tools: readonly string[];
   readonly #calls: OpenCall[] = [];
+  /** Those that have a name, or the beginning of one, and are not told: to look through all for each takes a square. */
+  readonly #named = new Set<OpenCall>();
   /** The last call at each index. */
   readonly #byIndex = new Map<number, OpenCall>();
   readonly #byId = new Map<string, OpenCall>();
@@ -55,10 +57,11 @@ export class CallsReader {
     const fragment = fragmentOf(call);
     const found = this.#find(fragment);
     // The name of a call is whole when another one begins.
-    const earlier = found === undefined ? this.#calls.flatMap((one) => this.#tell(one)) : [];
+    const earlier = found === undefined ? [...this.#named].flatMap((one) => this.#tell(one)) : [];
     const known = found ?? this.#open(fragment);
     if (known.id === "") this.#identify(known, fragment.id);
     if (!known.isTold) known.name = this.#joined(known.name, fragment.name);
+    if (!known.isTold && known.name !== "") this.#named.add(known);
     known.held += known.watch.push(fragment.written);
     return this.#isNamed(known) ? [...earlier, ...this.#tell(known)] : earlier;
   }
@@ -134,6 +137,7 @@ export class CallsReader {
     if (isReady) call.held = "";
     if (isTold) return written === "" ? [] : [{ type: "tool-delta", index: number, arguments: written }];
     call.isTold = true;
+    this.#named.delete(call);
     return [{ type: "tool-delta", index: number, id: this.#toldId(id, number), name, arguments: written }];
   }
 

@@ -115,17 +115,23 @@ function parsed(text: string): Json | undefined {
   }
 }
 
+/** Errors, lists and texts within each other that are looked into: no server has more than five. */
+const MOST_WRAPPED = 12;
+
 /** The first message found; a message that is an error body itself (a server behind a server) is opened. */
-function messageIn(value: Json | undefined): string | undefined {
+function messageIn(value: Json | undefined, levels: number = MOST_WRAPPED): string | undefined {
+  if (levels === 0) return undefined;
   if (typeof value === "string")
-    return (value.startsWith("{") ? messageIn(parsed(value)) : undefined) ?? value;
+    return (value.startsWith("{") ? messageIn(parsed(value), levels - 1) : undefined) ?? value;
   if (Array.isArray(value)) {
-    const messages = value.map((item) => messageIn(item)).filter((message) => message !== undefined);
+    const messages = value
+      .map((item) => messageIn(item, levels - 1))
+      .filter((message) => message !== undefined);
     return messages.length === 0 ? undefined : messages.join("; ");
   }
   if (!isObject(value)) return undefined;
   for (const name of ["error", "message", "detail", "msg"]) {
-    const found = messageIn(value[name]);
+    const found = messageIn(value[name], levels - 1);
     if (found !== undefined) return found;
   }
   return undefined;

@@ -1,8 +1,8 @@
 import type { ContentPart, Message, ToolCall } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
-import { argumentsText } from "../arguments.ts";
 import { append } from "../../core/long-lists.ts";
+import { argumentsText } from "../arguments.ts";
 import { present, refusal } from "../fields.ts";
 import { listField, textField } from "./fields.ts";
 import { readImage } from "./messages.ts";

@@ -8,6 +8,7 @@ import { Fault } from "../core/fault.ts";
 import { accessOf } from "../redis/access.ts";
 import { connect } from "../redis/connect.ts";
 import type { Connection } from "../redis/connection.ts";
+import { preferFunctions } from "../redis/functions.ts";
 import { Keys } from "../redis/keys.ts";
 import { OutageLog } from "../redis/outage-log.ts";
 import { forgetGateway } from "../redis/registry.ts";
@@ -21,6 +22,7 @@ import type { Tracing } from "../telemetry/tracing.ts";
 import { Allowance } from "./allowance.ts";
 import { adminRoutes } from "./admin-routes.ts";
 import { Catalogue } from "./catalogue.ts";
+import { automaticConnections, ConnectionCount, openFiles, refuseTooMany } from "./connection-count.ts";
 import { buildGuard } from "./door.ts";
 import { Errands } from "./errands.ts";
 import { openHeld } from "./held.ts";
@@ -96,6 +98,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
   const keys = new Keys(settings.prefix);
   const commands = await openConnection(assembly, "commands");
   await requireSupported(commands);
+  await preferFunctions(commands);
   const channel = await openConnection(assembly, "channel");
   const [version, build] = [productVersion(), productBuild()];
   const metrics = openGatewayMetrics({ version, build });
@@ -212,14 +215,17 @@ function turnAway(parts: {
   log: Log;
   metrics: GatewayMetrics;
   keyring: Keyring;
-}): Pick<HttpOptions, "tooLarge" | "malformed" | "bodies" | "guard"> {
+}): Pick<HttpOptions, "tooLarge" | "malformed" | "bodies" | "guard" | "connections"> {
   const { settings, log, metrics, keyring } = parts;
   const onRefused = turnedAwayTo({ log, metrics });
   const { tooLarge, malformed, noRoom } = buildRefusals(settings.maxBodyBytes, onRefused);
   const allowance = new Allowance(settings.maxBodiesBytes, systemAmbient.mono);
   metrics.observe("request_bodies_bytes", "Bytes of request bodies held in memory", () => allowance.used);
   const guard = guardOf(settings, keyring, onRefused);
-  return { tooLarge, malformed, bodies: { allowance, noRoom }, guard };
+  const count = new ConnectionCount(settings.maxConnections || automaticConnections(openFiles()));
+  metrics.observe("client_connections", "Connections of clients", () => count.open);
+  const connections = { count, tooMany: refuseTooMany(onRefused) };
+  return { tooLarge, malformed, bodies: { allowance, noRoom }, guard, connections };
 }
 
 function guardOf(settings: Settings, keyring: Keyring, onRefused: OnTurnedAway): Guard {

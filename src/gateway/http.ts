@@ -9,6 +9,7 @@ import { createServer } from "node:net";
 import { systemAmbient } from "../core/ambient.ts";
 import { Fault } from "../core/fault.ts";
 import type { Allowance } from "./allowance.ts";
+import type { ConnectionCount } from "./connection-count.ts";
 import { type HttpReply, UwsReply } from "./http-reply.ts";
 import { type BodyLength, collectBody, type HttpRequest, readHead, UwsRequest } from "./http-request.ts";
 import { Tails } from "./tails.ts";
@@ -55,6 +56,12 @@ export interface HttpOptions {
   readonly malformed: Handler;
   /** Knows what clients have not taken yet; one of the server's own when absent. */
   readonly tails?: Tails;
+  /** Counts connections; requests on those too many are answered by `tooMany`, which says why. */
+  readonly connections?: {
+    readonly count: ConnectionCount;
+    /** Undefined for a request that is let in all the same. */
+    readonly tooMany: Guard;
+  };
   /** Lets everything in when absent. */
   readonly guard?: Guard;
   /** Bounds the bodies of all requests that arrive or wait for their reply; without it they are not. */
@@ -131,6 +138,7 @@ class FrontEnd {
     this.#options = options;
     this.#tails = options.tails ?? new Tails(systemAmbient.mono);
     this.#app = options.uws.App();
+    options.connections?.count.watch(this.#app);
     for (const { method, path, handler } of options.routes) {
       this.#app[VERBS[method]](path, (res, req) => this.#receive(method, { res, req }, handler));
     }
@@ -174,6 +182,7 @@ class FrontEnd {
       answerAlone({ request, reply }, this.#options.malformed);
       return;
     }
+    if (this.#turnsAway(length, { request, reply })) return;
     const turnedAway = this.#options.guard?.(request, reply);
     if (turnedAway !== undefined) {
       this.#answerUnread(length, { request, reply }, turnedAway);
@@ -187,6 +196,17 @@ class FrontEnd {
     } else {
       this.#collect(length, { request, reply }, handler);
     }
+  }
+
+  /** The connection is one too many, and closed after the answer. */
+  #turnsAway(length: BodyLength, { request, reply }: { request: UwsRequest; reply: UwsReply }): boolean {
+    const { connections } = this.#options;
+    if (connections === undefined || !connections.count.isFull) return false;
+    const handler = connections.tooMany(request, reply);
+    if (handler === undefined) return false;
+    reply.closeAfter();
+    this.#answerUnread(length, { request, reply }, handler);
+    return true;
   }
 
   #collect(

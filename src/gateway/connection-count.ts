@@ -62,12 +62,13 @@ export class ConnectionCount {
   }
 }
 
+const refuse: Handler = (request, reply) => {
+  const message = "server busy, please try again.  maximum connections exceeded";
+  sendPathFault(request, reply, new Fault("too_many_connections", message, { retryAfter: RETRY_AFTER }));
+};
+
 /** Refuses requests on connections too many; probes and scrapers are answered: a full gateway is not a dead one. */
 export function refuseTooMany(onRefused: OnTurnedAway): Guard {
-  const refuse: Handler = (request, reply) => {
-    const message = "server busy, please try again.  maximum connections exceeded";
-    sendPathFault(request, reply, new Fault("too_many_connections", message, { retryAfter: RETRY_AFTER }));
-  };
   return (request) => {
     if (OPEN_PATHS.has(request.path)) return undefined;
     onRefused("too_many_connections", request);

@@ -4,6 +4,10 @@ import { automaticConnections, ConnectionCount, refuseTooMany } from "../../src/
 import { until } from "../journey/until.ts";
 import { RawClient, serve } from "./http-rig.ts";
 
+function ask(client: RawClient | undefined, path: string): void {
+  client?.socket.write(`GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`);
+}
+
 describe("connections of clients", () => {
   it("above the bound get 503 with a time to come back, and are closed; probes are answered", async (t) => {
     const count = new ConnectionCount(8);
@@ -18,9 +22,6 @@ describe("connections of clients", () => {
       clients.push(new RawClient(t, server.port));
       await until("a connection", () => count.open === open);
     }
-    const ask = (client: RawClient | undefined, path: string): void => {
-      client?.socket.write(`GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`);
-    };
     const [first, second] = clients;
     ask(second, "/healthz");
     await until("an answer", () => second?.text.includes("served") === true);

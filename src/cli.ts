@@ -126,6 +126,12 @@ const COMMANDS: readonly Command[] = [
       (await import("./commands/drain.ts")).runDrain(settings, "undrain", textOf(flags["worker"])),
   },
   {
+    name: "load-functions",
+    describe: "Load into Redis, as an admin, the functions that users with least rights call",
+    settings: FINDS_REDIS,
+    run: async (settings) => (await import("./commands/load-functions.ts")).runLoadFunctions(settings),
+  },
+  {
     name: "doctor",
     describe: "Check this machine and tell what to fix",
     run: async (settings) => (await import("./commands/doctor.ts")).runDoctor(settings),

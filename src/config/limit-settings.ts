@@ -88,10 +88,10 @@ export const LIMIT_SETTINGS: { readonly [Name in keyof LimitSettings]: Setting }
     env: "SGNET_MAX_CONNECTIONS",
     flag: "max-connections",
     type: "number",
-    default: 25_000,
-    min: 16,
+    default: 0,
+    min: 0,
     max: 10_000_000,
-    doc: "Connections of clients that one gateway process serves at a time; requests on more get 503, and far more are cut.",
+    doc: "Connections of clients that one gateway serves; requests on more get 503 with Retry-After, and the connection is closed. 0: four fifths of the files the process may open, at most 50000.",
   },
   slowClientMs: {
     env: "SGNET_SLOW_CLIENT_MS",

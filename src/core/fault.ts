@@ -51,6 +51,7 @@ export const FAULTS = {
   delivery_limit: { http: 502, retryable: false, cause: "worker" },
   /** The gateway has as many requests, or as many bytes of them, as it takes. */
   overloaded: { http: 503, retryable: true, cause: "gateway" },
+  too_many_connections: { http: 503, retryable: true, cause: "gateway" },
   queue_full: { http: 503, retryable: true, cause: "worker" },
   /** The clients of the gateway do not read their answers, and as much of those waits as may. */
   replies_full: { http: 503, retryable: true, cause: "gateway" },

@@ -16,7 +16,7 @@ export interface DoorOptions {
 }
 
 /** Paths for probes and scrapers: served without a key. */
-const OPEN_PATHS: ReadonlySet<string> = new Set(["/healthz", "/readyz", "/metrics", "/metrics/fleet"]);
+export const OPEN_PATHS: ReadonlySet<string> = new Set(["/healthz", "/readyz", "/metrics", "/metrics/fleet"]);
 
 /** What browsers may send: Ollama's list, and what the public client libraries of Anthropic and OpenAI add. */
 const ALLOWED_HEADERS = [

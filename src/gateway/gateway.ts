@@ -8,6 +8,7 @@ import { Fault } from "../core/fault.ts";
 import { accessOf } from "../redis/access.ts";
 import { connect } from "../redis/connect.ts";
 import type { Connection } from "../redis/connection.ts";
+import { preferFunctions } from "../redis/functions.ts";
 import { Keys } from "../redis/keys.ts";
 import { OutageLog } from "../redis/outage-log.ts";
 import { forgetGateway } from "../redis/registry.ts";
@@ -21,6 +22,7 @@ import type { Tracing } from "../telemetry/tracing.ts";
 import { Allowance } from "./allowance.ts";
 import { adminRoutes } from "./admin-routes.ts";
 import { Catalogue } from "./catalogue.ts";
+import { automaticConnections, ConnectionCount, openFiles, refuseTooMany } from "./connection-count.ts";
 import { buildGuard } from "./door.ts";
 import { Errands } from "./errands.ts";
 import { openHeld } from "./held.ts";
@@ -38,6 +40,7 @@ import { startPresence } from "./presence.ts";
 import { buildFallback, buildRefusals, buildRoutes } from "./routes.ts";
 import { ShowView } from "./show-view.ts";
 import { Switchboard } from "./switchboard.ts";
+import type { Tails } from "./tails.ts";
 import { TaskSpans } from "./task-spans.ts";
 import { turnedAwayTo } from "./turned-away.ts";
 import type { OnTurnedAway } from "./turned-away.ts";
@@ -94,13 +97,7 @@ interface Assembly extends GatewayOptions {
 async function assemble(assembly: Assembly): Promise<GatewayHandle> {
   const { settings, log, sharePort, tag, releases } = assembly;
   const keys = new Keys(settings.prefix);
-  const commands = await openConnection(assembly, "commands");
-  await requireSupported(commands);
-  const channel = await openConnection(assembly, "channel");
-  const [version, build] = [productVersion(), productBuild()];
-  const metrics = openGatewayMetrics({ version, build });
-  for (const connection of [commands, channel]) connection.onDown(metrics.redisFailed);
-  releases.push(tellOwnStalls(log, metrics));
+  const { commands, channel, metrics, version, build } = await openLinks(assembly);
   const memoryMs = settings.modelMemoryMs;
   const catalogue = new Catalogue({ connection: commands, keys, tag, now: systemAmbient.now, memoryMs });
   const observatory = new Observatory({ connection: commands, keys, gateway: { tag, version }, memoryMs });
@@ -148,23 +145,58 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     metrics: pages,
     metricsType: metrics.contentType,
   });
-  const server = await startHttp({
-    uws: assembly.uws,
+  const { tails } = held;
+  const server = await openServer(assembly, { routes, tails, metrics, keyring });
+  const gateway = { tag, version, port: server.port, listen: settings.host };
+  const presence = startPresence({ ...parts, gateway, board, observatory });
+  log.info("gateway is ready", { host: settings.host, port: server.port, tag });
+  warnOfOpenDoor(settings, log);
+  return handle({ assembly, keys, commands, board, porch, server, observatory, pages, presence });
+}
+
+interface Links {
+  readonly commands: Connection;
+  readonly channel: Connection;
+  readonly metrics: GatewayMetrics;
+  readonly version: string;
+  readonly build: string;
+}
+
+/** The connections to Redis, and the metrics that tell of them and of this process. */
+async function openLinks(assembly: Assembly): Promise<Links> {
+  const commands = await openConnection(assembly, "commands");
+  await requireSupported(commands);
+  await preferFunctions(commands);
+  const channel = await openConnection(assembly, "channel");
+  const [version, build] = [productVersion(), productBuild()];
+  const metrics = openGatewayMetrics({ version, build });
+  for (const connection of [commands, channel]) connection.onDown(metrics.redisFailed);
+  assembly.releases.push(tellOwnStalls(assembly.log, metrics));
+  return { commands, channel, metrics, version, build };
+}
+
+/** Begins to listen. */
+async function openServer(
+  { settings, log, sharePort, uws }: Assembly,
+  parts: {
+    readonly routes: readonly Route[];
+    readonly tails: Tails;
+    readonly metrics: GatewayMetrics;
+    readonly keyring: Keyring;
+  },
+): Promise<HttpServer> {
+  const { routes, tails, metrics, keyring } = parts;
+  return startHttp({
+    uws,
     host: settings.host,
     port: settings.port,
     share: sharePort,
     maxBodyBytes: settings.maxBodyBytes,
     routes,
     ...buildFallback(routes),
-    tails: held.tails,
+    tails,
     ...turnAway({ settings, log, metrics, keyring }),
   });
-  metrics.observe("connections", "Connections of clients", () => server.connections());
-  const gateway = { tag, version, port: server.port, listen: settings.host };
-  const presence = startPresence({ ...parts, gateway, board, observatory });
-  log.info("gateway is ready", { host: settings.host, port: server.port, tag });
-  warnOfOpenDoor(settings, log);
-  return handle({ assembly, keys, commands, board, porch, server, observatory, pages, presence });
 }
 
 function spansOf({ tracing }: Assembly): TaskSpans | undefined {
@@ -216,15 +248,15 @@ function turnAway(parts: {
 }): Pick<HttpOptions, "tooLarge" | "malformed" | "prefaced" | "crumbs" | "bodies" | "connections" | "guard"> {
   const { settings, log, metrics, keyring } = parts;
   const onRefused = turnedAwayTo({ log, metrics });
-  const { noRoom, noConnections, ...refusals } = buildRefusals(settings.maxBodyBytes, onRefused);
+  const { noRoom, ...refusals } = buildRefusals(settings.maxBodyBytes, onRefused);
   const allowance = new Allowance(settings.maxBodiesBytes, systemAmbient.mono);
   metrics.observe("request_bodies_bytes", "Bytes of request bodies held in memory", () => allowance.used);
   const guard = guardOf(settings, keyring, onRefused);
-  const connections = {
-    most: settings.maxConnections,
-    noRoom: noConnections,
-    onCut: () => metrics.rejected("none", "overloaded"),
-  };
+  const count = new ConnectionCount(settings.maxConnections || automaticConnections(openFiles()), () => {
+    metrics.rejected("none", "too_many_connections");
+  });
+  metrics.observe("client_connections", "Connections of clients", () => count.open);
+  const connections = { count, tooMany: refuseTooMany(onRefused) };
   return { ...refusals, bodies: { allowance, noRoom }, connections, guard };
 }
 

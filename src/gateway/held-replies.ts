@@ -95,7 +95,7 @@ export class HeldReplies {
     return used;
   }
 
-  /** Cuts the largest first, until the rest fits; of those that have taken something lately none. */
+  /** Cuts the largest first, until new requests are taken again; of those that have taken something lately none. */
   #cut(slow: readonly Exchange[], idleMs: number): void {
     const { limit, mono, tails, onCut } = this.#options;
     const since = mono() - idleMs;
@@ -104,7 +104,7 @@ export class HeldReplies {
       .toSorted((one, other) => other.bytes - one.bytes);
     let used = this.#used();
     for (const tail of held) {
-      if (used < limit) return;
+      if (used < limit * NEARLY_FULL) return;
       used -= tail.bytes;
       tail.cut();
       onCut();

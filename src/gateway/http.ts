@@ -10,7 +10,7 @@ import { systemAmbient } from "../core/ambient.ts";
 import { Fault } from "../core/fault.ts";
 import type { Allowance } from "./allowance.ts";
 import { type BodyRefusal, collectBody } from "./body-collector.ts";
-import { Connections } from "./connections.ts";
+import type { ConnectionCount } from "./connection-count.ts";
 import { type HttpReply, UwsReply } from "./http-reply.ts";
 import { type BodyLength, hasPreface, type HttpRequest, readHead, UwsRequest } from "./http-request.ts";
 import { Tails } from "./tails.ts";
@@ -63,6 +63,12 @@ export interface HttpOptions {
   readonly crumbs?: Handler;
   /** Knows what clients have not taken yet; one of the server's own when absent. */
   readonly tails?: Tails;
+  /** Counts connections; requests on those too many are answered by `tooMany`, which says why. */
+  readonly connections?: {
+    readonly count: ConnectionCount;
+    /** Undefined for a request that is let in all the same. */
+    readonly tooMany: Guard;
+  };
   /** Lets everything in when absent. */
   readonly guard?: Guard;
   /** Bounds the bodies of all requests that arrive or wait for their reply; without it they are not. */
@@ -71,21 +77,11 @@ export interface HttpOptions {
     /** Answers, in the place of its handler, a request whose body has no room; it sees an empty body. */
     readonly noRoom: (retryAfterSeconds: number) => Handler;
   };
-  /** Bounds the connections that are open; without it they are not. */
-  readonly connections?: {
-    readonly most: number;
-    /** Answers requests on connections beyond that number, which are closed then. */
-    readonly noRoom: Handler;
-    /** Told of each connection that is cut without an answer. */
-    readonly onCut: () => void;
-  };
 }
 
 export interface HttpServer {
   /** The port it listens on. */
   readonly port: number;
-  /** Connections that are open; 0 where they are not bounded. */
-  readonly connections: () => number;
   /** Takes no more connections; open requests go on, and each connection closes after its reply. */
   stopListening(): void;
   /** Resolves when answers in one piece have left whole, or after `limitMs`. */
@@ -152,7 +148,6 @@ class FrontEnd {
   readonly #options: HttpOptions;
   readonly #app: NativeApp;
   #isStopping = false;
-  readonly #connections: Connections | undefined;
   readonly #tails: Tails;
   /** Requests with large bodies whose turn has not come. */
   #large: (() => void)[] = [];
@@ -161,8 +156,8 @@ class FrontEnd {
     this.#options = options;
     this.#tails = options.tails ?? new Tails(systemAmbient.mono);
     this.#app = options.uws.App();
-    const { connections, fallback, fallbackReads = () => true } = options;
-    this.#connections = connections === undefined ? undefined : new Connections(this.#app, connections);
+    const { fallback, fallbackReads = () => true } = options;
+    options.connections?.count.watch(this.#app);
     for (const { method, path, handler } of options.routes) {
       const reads = readsBody(method);
       const target: Target = { handler, reads: () => reads };
@@ -191,8 +186,7 @@ class FrontEnd {
       this.#app.close();
     };
     const flushed = async (limitMs: number): Promise<void> => this.#tails.none(limitMs);
-    const connections = (): number => this.#connections?.open ?? 0;
-    return { port: uws.us_socket_local_port(socket), connections, stopListening, flushed, close };
+    return { port: uws.us_socket_local_port(socket), stopListening, flushed, close };
   }
 
   #receive(method: string, native: { req: NativeRequest; res: NativeResponse }, target: Target): void {
@@ -203,13 +197,10 @@ class FrontEnd {
       tails: this.#tails,
     });
     const request = new UwsRequest(method, { req: native.req, res: native.res, headers }, () => reply.open);
-    const { malformed, prefaced = malformed, connections } = this.#options;
+    const { malformed, prefaced = malformed } = this.#options;
     if (length === undefined) answerAlone({ request, reply }, malformed);
     else if (hasPreface(native.res)) answerAlone({ request, reply }, prefaced);
-    else if (connections !== undefined && this.#connections?.full === true) {
-      reply.closeAfter();
-      this.#answerUnread(length, { request, reply }, connections.noRoom);
-    } else this.#admit(length, { request, reply }, target);
+    else if (!this.#turnsAway(length, { request, reply })) this.#admit(length, { request, reply }, target);
   }
 
   /** Nothing of a body is collected before it is known that the client may send one, and that its path reads it. */
@@ -234,6 +225,17 @@ class FrontEnd {
     } else {
       this.#collect(length, { request, reply }, handler);
     }
+  }
+
+  /** The connection is one too many, and closed after the answer. */
+  #turnsAway(length: BodyLength, { request, reply }: { request: UwsRequest; reply: UwsReply }): boolean {
+    const { connections } = this.#options;
+    if (connections === undefined || !connections.count.isFull) return false;
+    const handler = connections.tooMany(request, reply);
+    if (handler === undefined) return false;
+    reply.closeAfter();
+    this.#answerUnread(length, { request, reply }, handler);
+    return true;
   }
 
   #collect(

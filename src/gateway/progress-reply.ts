@@ -8,6 +8,9 @@ import type { Headers, HttpReply } from "./http.ts";
 const NDJSON = "application/x-ndjson";
 const JSON_TYPE = "application/json";
 
+/** Characters of steps that wait for a client that does not read; later ones are left out. */
+const MOST_HELD = 65_536;
+
 export interface ProgressReplyOptions {
   readonly reply: HttpReply;
   /** Those of the request. */
@@ -84,7 +87,7 @@ export class ProgressReply {
   #tell(step: JsonObject): void {
     const line = `${JSON.stringify(step)}\n`;
     if (!this.#full) this.#write(line);
-    else if (step["digest"] === undefined) this.#held += line;
+    else if (step["digest"] === undefined && this.#held.length < MOST_HELD) this.#held += line;
   }
 
   #write(text: string): void {

@@ -178,7 +178,6 @@ export interface BodyRefusals extends Required<
   Pick<HttpOptions, "tooLarge" | "malformed" | "prefaced" | "crumbs">
 > {
   readonly noRoom: (retryAfterSeconds: number) => Handler;
-  readonly noConnections: Handler;
 }
 
 /** @param maxBytes of a body */
@@ -200,7 +199,6 @@ export function buildRefusals(maxBytes: number, onRefused: OnTurnedAway): BodyRe
       "the connection began with a PROXY protocol preface: this server takes none, send plain HTTP",
     ),
     crumbs: refuse("invalid_request", "the request body comes in too many small pieces: send larger chunks"),
-    noConnections: refuse("overloaded", "server busy, please try again.  maximum connections exceeded"),
     noRoom: (retryAfter) =>
       refuse("overloaded", "server busy, please try again.  maximum bytes of requests exceeded", {
         retryAfter,

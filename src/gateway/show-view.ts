@@ -99,13 +99,14 @@ export class ShowView {
     const over = (): void => {
       if (this.#underWay.get(id) === answer) this.#underWay.delete(id);
     };
-    void answer.then((known) => {
-      over();
-      if (known.status !== 200) return;
-      // A copy: what was read with it stays in memory with a part of it.
-      const body = Buffer.from(known.body);
-      this.#kept.set(id, { at: this.#options.mono(), answer: { ...known, body } }, body.length);
-    }, over);
+    void answer.then((known) => this.#keep(id, known)).then(over, over);
+  }
+
+  #keep(id: string, known: ErrandAnswer): void {
+    if (known.status !== 200) return;
+    // A copy: what was read with it stays in memory with a part of it.
+    const body = Buffer.from(known.body);
+    this.#kept.set(id, { at: this.#options.mono(), answer: { ...known, body } }, body.length);
   }
 }
 

@@ -50,7 +50,24 @@ export async function missingRights(
   const answers = await Promise.all(
     samples.map(async (sample) => connection.command("ACL", "DRYRUN", asked.user, ...sample)),
   );
-  return samples.filter((_sample, index) => asText(answers[index]) !== "OK");
+  const missing = samples.filter((_sample, index) => asText(answers[index]) !== "OK");
+  const scripts = await Promise.all(
+    missing.map(async (sample) => mayRunScript(connection, asked.user, sample)),
+  );
+  return missing.filter((_sample, index) => scripts[index] !== true);
+}
+
+/** Who may run scripts need not call functions. */
+async function mayRunScript(
+  connection: Connection,
+  user: string,
+  [command, ...args]: Sample,
+): Promise<boolean> {
+  if (command !== "FCALL") return false;
+  const answers = await Promise.all(
+    ["EVAL", "EVALSHA"].map(async (name) => connection.command("ACL", "DRYRUN", user, name, ...args)),
+  );
+  return answers.every((answer) => asText(answer) === "OK");
 }
 
 const SAMPLES: Readonly<Record<Role, (keys: Keys) => readonly Sample[]>> = { gateway, worker, observer };
@@ -58,8 +75,7 @@ const SAMPLES: Readonly<Record<Role, (keys: Keys) => readonly Sample[]>> = { gat
 function gateway(keys: Keys): readonly Sample[] {
   const { queue, bell, reply, body } = keysOfTask(keys);
   return [
-    ["EVAL", "", "1", reply],
-    ["EVALSHA", "", "1", reply],
+    ["FCALL", "", "1", reply],
     ["XADD", reply, "0-1", "m", "1"],
     ["EXISTS", reply],
     ["PEXPIRE", reply, "1"],
@@ -79,7 +95,7 @@ function gateway(keys: Keys): readonly Sample[] {
     ["XDEL", keys.dead(MODEL), "1-1"],
     ["GET", keys.deadBody(MODEL, TASK)],
     ["UNLINK", keys.deadBody(MODEL, TASK)],
-    ["EVALSHA", "", "1", keys.deadHold(MODEL, "1-1")],
+    ["FCALL", "", "1", keys.deadHold(MODEL, "1-1")],
     ["GET", keys.deadHold(MODEL, "1-1")],
     ["SET", keys.deadHold(MODEL, "1-1"), ""],
     ["DEL", keys.deadHold(MODEL, "1-1")],
@@ -96,7 +112,7 @@ function gateway(keys: Keys): readonly Sample[] {
     ["ZREM", keys.workers(), WORKER],
     ["ZREM", keys.models(), MODEL],
     ["GET", keys.workerMetrics(WORKER)],
-    ["EVAL", "", "1", keys.log()],
+    ["FCALL", "", "1", keys.log()],
     ["XADD", keys.log(), "*", "s", ""],
     ["PUBLISH", keys.control(WORKER), ""],
     ["PUBLISH", keys.controlAll(), ""],
@@ -119,7 +135,7 @@ function worker(keys: Keys): readonly Sample[] {
     ["XRANGE", queue, "-", "+"],
     ["LPOP", bell, "1"],
     ["XREADGROUP", "GROUP", "w", WORKER, "STREAMS", queue, ">"],
-    ["EVAL", "", "1", queue],
+    ["FCALL", "", "1", queue],
     ["XLEN", queue],
     ["XPENDING", queue, "w"],
     ["XCLAIM", queue, "w", WORKER, "0", "1"],
@@ -133,8 +149,7 @@ function worker(keys: Keys): readonly Sample[] {
     ["UNLINK", bell],
     ["GET", body],
     ["UNLINK", body],
-    ["EVAL", "", "1", reply],
-    ["EVALSHA", "", "1", reply],
+    ["FCALL", "", "1", reply],
     ["XADD", reply, "1-1", "f", ""],
     ["XREVRANGE", reply, "+", "-"],
     ["XLEN", reply],

@@ -30,6 +30,7 @@ export function hashTag(key: string): string | undefined {
 const KEY_AT: ReadonlyMap<string, number> = new Map([
   ["EVAL", 3],
   ["EVALSHA", 3],
+  ["FCALL", 3],
   ["BLMPOP", 3],
   ["XGROUP", 2],
   ["XINFO", 2],

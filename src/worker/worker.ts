@@ -4,6 +4,7 @@ import { accessOf } from "../redis/access.ts";
 import { connect } from "../redis/connect.ts";
 import type { Connection } from "../redis/connection.ts";
 import { onControl } from "../redis/control.ts";
+import { preferFunctions } from "../redis/functions.ts";
 import { OutageLog } from "../redis/outage-log.ts";
 import { dropConsumer, dropQueue } from "../redis/task-stream.ts";
 import { recruit } from "./crew.ts";
@@ -37,6 +38,7 @@ export async function startWorker(options: WorkerOptions): Promise<WorkerHandle>
   const open = async (role: string): Promise<Connection> => {
     const connection = await connect(settings.redisUrl, `sgnet-worker-${role}`, accessOf(settings));
     outages.watch(connection);
+    if (role !== "control") await preferFunctions(connection);
     connections.push(connection);
     return connection;
   };

@@ -15,7 +15,7 @@ const ROUTES: readonly Route[] = [
   { method: "POST", path: "/h", handler: answer },
 ];
 
-const { noRoom, noConnections, ...refusals } = buildRefusals(64 * MIB, () => {});
+const { noRoom, ...refusals } = buildRefusals(64 * MIB, () => {});
 
 function options(allowance: Allowance): Partial<HttpOptions> {
   const bodies = { allowance, noRoom };
@@ -131,25 +131,5 @@ describe("a PROXY protocol preface", () => {
     await client.receives(" 200 ");
     client.send(`${preface}GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n`);
     assert.match(await client.closes(), / 200 [^]* 400 [^]*PROXY protocol/);
-  });
-});
-
-describe("connections", () => {
-  it("are bounded: beyond it requests get 503, and far beyond it they are cut", async (t) => {
-    let cut = 0;
-    const connections = { most: 2, noRoom: noConnections, onCut: () => void (cut += 1) };
-    const server = await serve(t, { ...options(plenty()), connections });
-    const idle = [new RawClient(t, server.port), new RawClient(t, server.port)];
-    await until(() => server.connections() === 2);
-    const third = new RawClient(t, server.port);
-    third.send("GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n");
-    assert.match(await third.closes(), /^HTTP\/1.1 503 [^]*retry-after: \d/);
-    const crowd = Array.from({ length: 40 }, () => new RawClient(t, server.port));
-    await until(() => cut === 8);
-    for (const client of [...idle, ...crowd]) client.socket.destroy();
-    await until(() => server.connections() === 0);
-    const next = new RawClient(t, server.port);
-    next.send("GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n");
-    await next.receives(" 200 ");
   });
 });

@@ -84,6 +84,7 @@ function receive(request: HttpRequest): void {
       unready: () => undefined,
       openLarge: () => assert.fail("large"),
       findModel: () => "tiny",
+      isAdmin: () => false,
       admit: () => {},
       accept: () => {},
       rejected: ({ fault }) => assert.notEqual(fault.code, "internal", fault.stack),

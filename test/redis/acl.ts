@@ -1,6 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { FleetRedis } from "../journey/fleet.ts";
+import { connect } from "../../src/redis/connect.ts";
+import { loadFunctions } from "../../src/redis/functions.ts";
 import { BareServer } from "./bare-server.ts";
 
 const FILE = join(import.meta.dirname, "../../docs/redis-users.acl");
@@ -45,6 +47,9 @@ export async function guardedRedis(dir: string, program?: string): Promise<Fleet
     ...(program === undefined ? {} : { program }),
     args: ["--appendonly", "yes", "--acllog-max-len", "1000", "--aclfile", writeUsers(dir)],
   });
+  const admin = await connect(urlFor("sgnet-admin", server.port), "test");
+  await loadFunctions(admin);
+  admin.close();
   return {
     url: urlFor("sgnet-admin", server.port),
     settingsOf: (command) => ({ REDIS_URL: urlFor(`sgnet-${command}`, server.port) }),

@@ -2,6 +2,8 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RedisAccess } from "../../src/redis/access.ts";
 import { withoutUser } from "../../src/redis/access.ts";
+import { connect } from "../../src/redis/connect.ts";
+import { loadFunctions } from "../../src/redis/functions.ts";
 import type { FleetRedis } from "../journey/fleet.ts";
 import { DOCUMENTED_USERS, SHIPPED_USERS, withPasswords } from "./acl.ts";
 import { makeAuthority, makeCertificate } from "./certificates.ts";
@@ -99,7 +101,10 @@ export function withUsers(dir: string): Guard {
 }
 
 /** Servers under the users of {@link withUsers}, each process of the fleet under its own, at the sentinels too. */
-export function fleetUnder(rig: FleetRedis, guard: Guard, settings: object = {}): FleetRedis {
+export async function fleetUnder(rig: FleetRedis, guard: Guard, settings: object = {}): Promise<FleetRedis> {
+  const admin = await connect(rig.url, "test", guard.access);
+  await loadFunctions(admin);
+  admin.close();
   const sentinelLogin = "?username=sgnet&password=secret-sgnet";
   const bare = withoutUser(rig.url);
   const urlOf = (user: string): string => {

@@ -23,13 +23,14 @@ function frame(task: string, bytes: number, last = true): Parameters<LargeFrames
   return { task, attempt: 1, seq: 1, last, bytes: Buffer.allocUnsafe(bytes) };
 }
 
+const never = (): void => assert.fail("it was not to wait");
+
 describe("large replies of one worker", () => {
   it("wait until those before them have been fetched, and small ones never do", async () => {
     const connection = new Streams();
     frames = new LargeFrames({ connection, keys: new Keys("test") });
     let again = 0;
     const wake = (): void => void (again += 1);
-    const never = (): void => assert.fail("it was sent");
     assert.equal(frames.admits(frame("g.1", 100 * MIB), never), true);
     connection.open.add("g.1");
     assert.equal(frames.admits(frame("g.1", 100 * MIB), never), true, "sent again");

@@ -25,6 +25,12 @@ interface Part {
   status: number;
 }
 
+/** Steps and digests of one order that are known: a pull has some ten. What a server tells beyond them is left out. */
+const MOST_KNOWN = 2000;
+
+/** Characters of a step, or of a digest, that is told; longer ones are none. */
+const MOST_TEXT = 8192;
+
 interface Amount {
   readonly total: number;
   readonly completed: number;
@@ -53,7 +59,7 @@ export class ProgressMerger {
     const step = parse(line);
     if (part === undefined || part.over || step === undefined) return undefined;
     if (step["error"] !== undefined) {
-      part.error = errorText(step["error"]);
+      part.error = errorText(step["error"]).slice(0, MOST_TEXT);
       return undefined;
     }
     const { status, digest } = step;
@@ -61,9 +67,10 @@ export class ProgressMerger {
       part.succeeded = true;
       return undefined;
     }
+    if (line.length > MOST_TEXT) return undefined;
     if (typeof digest === "string") return this.#add(part, digest, step);
     const key = JSON.stringify(step);
-    if (this.#told.has(key)) return undefined;
+    if (this.#told.has(key) || this.#told.size >= MOST_KNOWN) return undefined;
     this.#told.add(key);
     return step;
   }
@@ -92,7 +99,8 @@ export class ProgressMerger {
     };
   }
 
-  #add(part: Part, digest: string, step: JsonObject): JsonObject {
+  #add(part: Part, digest: string, step: JsonObject): JsonObject | undefined {
+    if (!this.#amounts.has(digest) && this.#amounts.size >= MOST_KNOWN) return undefined;
     const parts = this.#amounts.get(digest) ?? new Map<Part, Amount>();
     this.#amounts.set(digest, parts);
     parts.set(part, { total: count(step["total"]), completed: count(step["completed"]) });

@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { automaticConnections, ConnectionCount, refuseTooMany } from "../../src/gateway/connection-count.ts";
+import { until } from "../journey/until.ts";
+import { RawClient, serve } from "./http-rig.ts";
+
+function ask(client: RawClient | undefined, path: string): void {
+  client?.socket.write(`GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`);
+}
+
+describe("connections of clients", () => {
+  it("above the bound get 503 with a time to come back, and are closed; probes are answered", async (t) => {
+    const count = new ConnectionCount(8);
+    const refused: string[] = [];
+    const tooMany = refuseTooMany((code) => void refused.push(code));
+    const server = await serve(t, {
+      connections: { count, tooMany },
+      fallback: (_request, reply) => reply.send(200, [], "served"),
+    });
+    const clients: RawClient[] = [];
+    for (let open = 1; open <= 9; open += 1) {
+      clients.push(new RawClient(t, server.port));
+      await until("a connection", () => count.open === open);
+    }
+    const [first, second] = clients;
+    ask(second, "/healthz");
+    await until("an answer", () => second?.text.includes("served") === true);
+    ask(first, "/v1/models");
+    await until("a refusal", () => first?.text.includes("maximum connections exceeded") === true);
+    assert.match(first?.text ?? "", /^HTTP\/1\.1 503 [^]*retry-after: 5\r\n/i);
+    await until("the end", () => first?.socket.closed === true && count.open === 8);
+    assert.deepEqual(refused, ["too_many_connections"]);
+    ask(clients.at(-1), "/v1/models");
+    await until("room again", () => clients.at(-1)?.text.includes("served") === true);
+  });
+
+  it("far above the bound are closed unheard, and counted down", async (t) => {
+    const count = new ConnectionCount(4);
+    const server = await serve(t, { connections: { count, tooMany: refuseTooMany(() => {}) } });
+    const clients = Array.from({ length: 40 }, () => new RawClient(t, server.port));
+    await until("only few", () => clients.filter(({ socket }) => socket.closed).length >= 35);
+    assert.ok(count.open <= 5);
+    for (const { socket } of clients) socket.destroy();
+    await until("none", () => count.open === 0);
+  });
+
+  it("may be four fifths of the files that the process may open", () => {
+    assert.equal(automaticConnections(1000), 800);
+    assert.equal(automaticConnections(Infinity), 50_000);
+  });
+});

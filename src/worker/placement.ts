@@ -1,3 +1,4 @@
+import type { PlacementAnnouncement } from "../core/fleet.ts";
 import type { ModelCard } from "../core/model.ts";
 import { plan } from "../core/placement.ts";
 import type { Placeable, Places, Plan } from "../core/placement.ts";
@@ -66,6 +67,7 @@ export class Placement {
   readonly #memory: Memory;
   /** Redis does not let this worker ask who waits. */
   #blind = false;
+  #swaps = 0;
   #plan: Plan | undefined;
   /** Since when the head of the model has waited whose turn it is; mono ms. */
   #turn: { readonly model: string; readonly since: number | undefined } | undefined;
@@ -77,13 +79,28 @@ export class Placement {
     this.#memory = new Memory(options.modelsLoaded);
   }
 
-  get places(): Places {
-    return this.#memory.places;
+  /** What others are told; undefined for a backend with one model. @param models all that it has */
+  announcement(models: readonly ModelCard[]): PlacementAnnouncement | undefined {
+    if (this.#blind || models.length < 2) return undefined;
+    const now = this.#options.mono();
+    const swapTo = this.#plan?.swapTo;
+    const cold = models.flatMap(({ key: model }) => {
+      const since = this.#loaded.has(model) ? undefined : this.waitingSince(model);
+      if (since === undefined) return [];
+      const dueMs = Math.max(0, Math.round(this.dueAt(model, since) - now));
+      return [{ model, waitedMs: Math.max(0, Math.round(now - since)), dueMs }];
+    });
+    return {
+      swaps: this.#swaps,
+      places: this.places.models,
+      loading: [...this.#loaded].flatMap(([key, { loadedAt }]) => (loadedAt === undefined ? [key] : [])),
+      ...(swapTo === undefined ? {} : { swapTo }),
+      cold: cold.toSorted((a, b) => b.waitedMs - a.waitedMs),
+    };
   }
 
-  /** The last plan; undefined while nothing is to be chosen. */
-  get planned(): Plan | undefined {
-    return this.#plan;
+  get places(): Places {
+    return this.#memory.places;
   }
 
   isLoaded(model: string): boolean {
@@ -192,6 +209,7 @@ export class Placement {
     const since = this.#turn?.model === model ? this.#turn.since : this.waitingSince(model);
     const gone = this.#makeRoom(model);
     this.#loaded.set(model, { startedAt: now, loadedAt: undefined, before });
+    if (gone > 0) this.#swaps += 1;
     if (gone > 0) this.#watch.onSwap(model, since === undefined ? 0 : Math.max(0, now - since));
     this.#watch.onPlan();
     return true;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it, test } from "node:test";
 import type { Backend } from "../../src/backends/backend.ts";
+import { systemAmbient } from "../../src/core/ambient.ts";
 import { BLANK_CARD } from "../../src/core/announcement.ts";
 import type { ModelCard } from "../../src/core/model.ts";
 import { silentTasks } from "../../src/redis/task-stream.ts";
@@ -235,7 +236,7 @@ function stationOf(loadsOnDemand = true): Station {
     run: () => Promise.reject(new Error("nothing was to be run")),
     close: () => Promise.resolve(),
   };
-  const mono = (): number => performance.now();
+  const { mono } = systemAmbient;
   const placement = { swapWaitMs: 50, swapResidencyMs: 1, modelsLoaded: 0, mono };
   const station = new Station(backend, 4, { placement });
   station.update({ models: [card("other", true), card("tiny")], slots: 4 }, 0);

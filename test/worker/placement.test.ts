@@ -150,6 +150,19 @@ describe("what a worker knows of a backend's memory", () => {
     assert.equal(scene.placement.isLoaded("a"), true);
   });
 
+  it("gives a model of another server no place, and lets nothing wait for it", () => {
+    const scene = new Scene(["a", "b", "far"]);
+    const far = { ...card("far"), resident: true, remote: true };
+    scene.placement.seen([card("a", true), card("b"), far], scene.now);
+    assert.equal(scene.placement.places.models, 1);
+    assert.equal(scene.placement.entered("far"), false);
+    assert.equal(scene.placement.isLoaded("a"), true);
+    scene.waiting({ b: 10, far: 10 });
+    assert.deepEqual(scene.claim, ["b"]);
+    scene.placement.entered("b");
+    assert.deepEqual(scene.claim, ["b", "far"]);
+  });
+
   it("does not count a model that failed to load as loaded, and tries the others first", () => {
     const scene = new Scene(["a", "b"]);
     scene.holds("a");

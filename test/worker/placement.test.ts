@@ -188,6 +188,12 @@ describe("the wait bound", () => {
     assert.equal(scene.placement.dueAt("b", scene.now), scene.now + 4000);
     scene.placement.measured("b", 800);
     assert.equal(scene.placement.dueAt("b", scene.now), scene.now + 3200);
+    scene.placement.measured("b", 200);
+    assert.equal(
+      scene.placement.dueAt("b", scene.now),
+      scene.now + 3200,
+      "it came in the middle of the load",
+    );
     scene.holds();
     scene.serve("b", 100_000);
     assert.equal(scene.placement.dueAt("b", scene.now), scene.now + 60_000);

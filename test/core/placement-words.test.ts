@@ -5,6 +5,10 @@ import { placementWords } from "../../src/core/placement-words.ts";
 
 const NOTHING = { swaps: 0, places: 1, loading: [], cold: [] };
 
+function read(placement: unknown): unknown {
+  return readWorkerAnnouncement({ id: "w", backends: [{ name: "b", placement }] })?.backends[0]?.placement;
+}
+
 describe("the words about a backend's memory", () => {
   it("are none where nothing is to be told, or an older worker tells nothing", () => {
     assert.equal(placementWords(undefined), "");
@@ -30,9 +34,6 @@ describe("the words about a backend's memory", () => {
 });
 
 describe("the announcement of a placement", () => {
-  const read = (placement: unknown): unknown =>
-    readWorkerAnnouncement({ id: "w", backends: [{ name: "b", placement }] })?.backends[0]?.placement;
-
   it("is kept as it is", () => {
     const placement = { ...NOTHING, swaps: 3, swapTo: "c", cold: [{ model: "c", waitedMs: 1, dueMs: 2 }] };
     assert.deepEqual(read(placement), placement);

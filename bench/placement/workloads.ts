@@ -70,11 +70,15 @@ function twoModels({ quick }: Scale, overtaking: boolean): Workload {
  * bound can leave the busy one 90 %
  */
 function rareModel({ quick }: Scale, isShort: boolean): Workload {
-  const models = usualModels(2, isShort ? { loadMs: 50, tokenMs: 5 } : {});
+  const models = usualModels(2, isShort ? { loadMs: 50 } : {});
+  const tokens = isShort ? 2 : USUAL_MODEL.tokens;
   const [busy = "", rare = ""] = models.map(({ name }) => name);
   const windowMs = seconds(isShort ? 10 : quick ? 12 : 30);
-  const alone = (): readonly Source[] => closedClients(20, askFor(busy));
-  const both = (): readonly Source[] => [...alone(), steadyArrivals(askFor(rare), 3000, windowMs)];
+  const alone = (): readonly Source[] => closedClients(20, askFor(busy, { tokens }));
+  const both = (): readonly Source[] => [
+    ...alone(),
+    steadyArrivals(askFor(rare, { tokens }), 3000, windowMs),
+  ];
   return {
     name: isShort ? "p2-short" : "p2",
     title: isShort

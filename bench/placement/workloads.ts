@@ -59,7 +59,7 @@ function twoModels({ quick }: Scale, overtaking: boolean): Workload {
       : "P1: two models, one place, 12 clients for each",
     engine: { ...USUAL_ENGINE, models, overtaking },
     places: 1,
-    windowMs: seconds(quick ? 15 : 30),
+    windowMs: seconds(quick ? 12 : 30),
     legs: onAllWays(sources),
   };
 }
@@ -70,11 +70,15 @@ function twoModels({ quick }: Scale, overtaking: boolean): Workload {
  * bound can leave the busy one 90 %
  */
 function rareModel({ quick }: Scale, isShort: boolean): Workload {
-  const models = usualModels(2, isShort ? { loadMs: 50, tokenMs: 5 } : {});
+  const models = usualModels(2, isShort ? { loadMs: 50 } : {});
+  const tokens = isShort ? 2 : USUAL_MODEL.tokens;
   const [busy = "", rare = ""] = models.map(({ name }) => name);
-  const windowMs = seconds(isShort ? 10 : quick ? 15 : 30);
-  const alone = (): readonly Source[] => closedClients(20, askFor(busy));
-  const both = (): readonly Source[] => [...alone(), steadyArrivals(askFor(rare), 3000, windowMs)];
+  const windowMs = seconds(isShort ? 10 : quick ? 12 : 30);
+  const alone = (): readonly Source[] => closedClients(20, askFor(busy, { tokens }));
+  const both = (): readonly Source[] => [
+    ...alone(),
+    steadyArrivals(askFor(rare, { tokens }), 3000, windowMs),
+  ];
   return {
     name: isShort ? "p2-short" : "p2",
     title: isShort
@@ -96,7 +100,7 @@ function fiveModels({ quick }: Scale): Workload {
     title: "P3: five models asked for by Zipf's law, one place, 14 clients",
     engine: { ...USUAL_ENGINE, models },
     places: 1,
-    windowMs: seconds(quick ? 15 : 40),
+    windowMs: seconds(quick ? 12 : 40),
     legs: [...onAllWays(sources), directOvertaking(sources)],
   };
 }
@@ -119,7 +123,7 @@ function options({ quick }: Scale): Workload {
 
 /** Tokens of the traces are that many times those that are asked for: times are of an engine that is quicker, too. */
 const TRACE_SHRINK = 16;
-const TRACE_GRACE_MS = 20_000;
+const TRACE_GRACE_MS = 15_000;
 
 /** Four services with the arrivals and lengths of public traces, room for the models of two. */
 function bursty({ quick }: Scale): Workload {

@@ -163,6 +163,34 @@ export const NODES: Dashboard = {
           ],
         },
         {
+          title: "Swaps",
+          description:
+            "Loads for which another model had to go, in the last hour. Many: the models in use do not fit together; spread them over nodes, or let them stay longer.",
+          kind: "timeseries",
+          unit: "none",
+          width: 8,
+          queries: [
+            {
+              expr: `round(sum by (worker, backend) (increase(sgnet_swaps_total[1h])) ${HOST})`,
+              legend: "{{host}} {{backend}}",
+            },
+          ],
+        },
+        {
+          title: "Wait for a swap, p95",
+          description:
+            "How long the first request for a model had waited when its load began, where another model had to go. The bound is SGNET_SWAP_WAIT_MS, and what is loaded stays for SGNET_SWAP_RESIDENCY_MS.",
+          kind: "timeseries",
+          unit: "s",
+          width: 8,
+          queries: [
+            {
+              expr: `${quantile(0.95, "sgnet_swap_wait_seconds", "", "worker, backend")} ${HOST}`,
+              legend: "{{host}} {{backend}}",
+            },
+          ],
+        },
+        {
           title: "Model load, mean",
           description:
             "How long requests waited for their model to be loaded, since the worker started, where it took half a second or more. Ollama tells it, others do not. Long: a slow disk, or a model too large for the node.",

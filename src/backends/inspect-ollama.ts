@@ -34,6 +34,8 @@ function cardOf(entry: JsonObject, loads: ReadonlyMap<string, ModelLoad>): Model
   const details = objectMember(entry, "details");
   const capabilities = textsOf(entry["capabilities"]);
   const load = loads.get(name);
+  // Models of Ollama's cloud are in no memory here, and need no load.
+  const remote = textOf(entry["remote_host"]) !== "";
   const embeddingLength = countOf(details["embedding_length"]);
   return modelCard(name, {
     modifiedAt: timeOf(textOf(entry["modified_at"])),
@@ -48,7 +50,8 @@ function cardOf(entry: JsonObject, loads: ReadonlyMap<string, ModelLoad>): Model
     // Servers before 0.30 list no capabilities.
     capabilities: capabilities.length > 0 ? capabilities : ["completion"],
     ownedBy: ownerOf(name),
-    resident: load !== undefined,
+    resident: load !== undefined || remote,
+    ...(remote ? { remote } : {}),
     ...(load === undefined ? {} : { load }),
   });
 }

@@ -2,6 +2,7 @@ import type { Settings } from "../config/settings.ts";
 import type { GatewayAnnouncement } from "../core/fleet.ts";
 import { brokenModels } from "../core/fleet.ts";
 import type { BackendAnnouncement } from "../core/fleet.ts";
+import { placementWords } from "../core/placement-words.ts";
 import { readFleet } from "../redis/fleet-status.ts";
 import type { FleetStatus } from "../redis/fleet-status.ts";
 import { Keys } from "../redis/keys.ts";
@@ -26,6 +27,12 @@ function stateOf(backend: BackendAnnouncement): string {
   return broken.length === 0 ? "healthy" : `failing: ${broken.join(" ")}`;
 }
 
+function memoryOf({ models, placement }: BackendAnnouncement): string {
+  const resident = models.filter((model) => model.resident).map(({ key }) => key);
+  const words = placementWords(placement);
+  return [resident.join(", ") || "-", ...(words === "" ? [] : [words])].join("; ");
+}
+
 /** The status as tables. @param now ms since 1970 */
 export function renderFleet({ gateways, workers, models }: FleetStatus, now: number): string {
   const seen = (at: number): string => `${Math.max(0, Math.round((now - at) / 1000))} s ago`;
@@ -43,6 +50,7 @@ export function renderFleet({ gateways, workers, models }: FleetStatus, now: num
       stateOf(it),
       `${it.busy}/${it.slots}`,
       it.models.length,
+      memoryOf(it),
     ]),
   );
   const modelRows = models.map((it) => [
@@ -56,7 +64,7 @@ export function renderFleet({ gateways, workers, models }: FleetStatus, now: num
   return [
     renderTable("Gateways", ["tag", "host", "listens on", "open tasks", "seen"], gatewayRows),
     renderTable("Workers", ["id", "host", "state", "seen"], workerRows),
-    renderTable("Backends", ["name", "worker", "state", "busy/slots", "models"], backendRows),
+    renderTable("Backends", ["name", "worker", "state", "busy/slots", "models", "loaded"], backendRows),
     renderTable("Models", ["model", "workers", "slots", "waiting", "running", "dead letters"], modelRows),
   ].join("\n");
 }

@@ -126,7 +126,7 @@ function nodeRows(node: NodeView): (string | number)[][] {
     it.name,
     stateOf(node, it),
     `${it.busy} of ${it.slots}`,
-    it.resident.length > 0 ? it.resident.join(", ") : "-",
+    [it.resident.join(", ") || "-", ...(it.placed === undefined ? [] : [it.placed])].join("; "),
   ]);
 }
 

@@ -1,7 +1,9 @@
 import type {
   BackendAnnouncement,
+  ColdModel,
   GateAnnouncement,
   GatewayAnnouncement,
+  PlacementAnnouncement,
   WorkerAnnouncement,
 } from "./fleet.ts";
 import { isObject } from "./json.ts";
@@ -31,6 +33,10 @@ const BACKEND: Omit<BackendAnnouncement, "name"> = {
   healthy: false,
   models: [],
 };
+
+const PLACEMENT: PlacementAnnouncement = { swaps: 0, places: 1, loading: [], cold: [] };
+
+const COLD: ColdModel = { model: "", waitedMs: 0, dueMs: 0 };
 
 /** A model of which nothing is known but its name. */
 export const BLANK_CARD: Omit<ModelCard, "key" | "name"> = {
@@ -85,13 +91,26 @@ export function readGatewayAnnouncement(value: unknown): GatewayAnnouncement | u
 
 function readBackend(value: unknown): BackendAnnouncement | undefined {
   if (!isObject(value) || typeof value["name"] !== "string") return undefined;
-  const { gates, ...rest } = value;
+  const { gates, placement, ...rest } = value;
   const backend = conform(rest, BACKEND);
   return {
     ...backend,
     name: value["name"],
     models: backend.models.flatMap((card) => readCard(card) ?? []),
     ...(Array.isArray(gates) ? { gates: gates.flatMap((gate) => readGate(gate) ?? []) } : {}),
+    ...(isObject(placement) ? { placement: readPlacement(placement) } : {}),
+  };
+}
+
+function readPlacement({ swapTo, ...rest }: JsonObject): PlacementAnnouncement {
+  const placement = conform(rest, PLACEMENT);
+  return {
+    ...placement,
+    loading: placement.loading.filter((model) => typeof model === "string"),
+    cold: placement.cold.flatMap((one) =>
+      isObject(one) && typeof one["model"] === "string" ? [conform(one as JsonObject, COLD)] : [],
+    ),
+    ...(typeof swapTo === "string" ? { swapTo } : {}),
   };
 }
 

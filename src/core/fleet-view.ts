@@ -1,5 +1,6 @@
 import { brokenModels } from "./fleet.ts";
 import type { BackendAnnouncement, GatewayAnnouncement, QueueReading, WorkerAnnouncement } from "./fleet.ts";
+import { placementWords } from "./placement-words.ts";
 
 /** The fleet as people look at it: on the live page and in `sgnet top`. */
 
@@ -66,6 +67,8 @@ export interface BackendView {
   readonly resident: readonly string[];
   /** Keys of those that it has failed with again and again. */
   readonly broken: readonly string[];
+  /** What is loaded and who waits for it, in words; absent for nothing. */
+  readonly placed?: string;
 }
 
 export interface FleetParts {
@@ -122,7 +125,18 @@ function viewNode(worker: WorkerAnnouncement, now: number): NodeView {
 function viewBackend(backend: BackendAnnouncement): BackendView {
   const { name, kind, healthy, slots, busy, models } = backend;
   const resident = models.filter((model) => model.resident).map((model) => model.name);
-  return { name, kind, healthy, slots, busy, models: models.length, resident, broken: brokenModels(backend) };
+  const placed = placementWords(backend.placement);
+  return {
+    name,
+    kind,
+    healthy,
+    slots,
+    busy,
+    models: models.length,
+    resident,
+    broken: brokenModels(backend),
+    ...(placed === "" ? {} : { placed }),
+  };
 }
 
 function viewModel(

@@ -26,6 +26,30 @@ export interface BackendAnnouncement {
   readonly models: readonly ModelCard[];
   /** Models that the backend does not serve as it should; the others have a closed circuit. Absent for none. */
   readonly gates?: readonly GateAnnouncement[];
+  /** Of a backend that loads models on demand, and has several. Absent from older workers. */
+  readonly placement?: PlacementAnnouncement;
+}
+
+/** What a worker knows of the memory of a backend that loads models on demand. */
+export interface PlacementAnnouncement {
+  /** Loads for which another model had to go, since the worker started. */
+  readonly swaps: number;
+  /** Models that fit at once, as far as is known. */
+  readonly places: number;
+  /** Keys of models that are being loaded. */
+  readonly loading: readonly string[];
+  /** Key of the cold model whose turn it is: what is loaded ends its tasks and gets no more. Absent for none. */
+  readonly swapTo?: string;
+  /** Cold models of which a task waits. */
+  readonly cold: readonly ColdModel[];
+}
+
+export interface ColdModel {
+  /** Model key. */
+  readonly model: string;
+  /** How long the first of its queue has waited, and how long until its wait bound is reached; ms. */
+  readonly waitedMs: number;
+  readonly dueMs: number;
 }
 
 /**

@@ -59,6 +59,8 @@ export interface ModelCard {
   readonly ownedBy: string;
   /** True when the model is loaded and answers without a load. */
   readonly resident: boolean;
+  /** True when another server answers for this one: it takes no memory here. Absent = false. */
+  readonly remote?: boolean;
   /** Only of a resident model, where the backend tells. */
   readonly load?: ModelLoad;
 }

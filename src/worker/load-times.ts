@@ -25,6 +25,8 @@ interface Took {
   readonly ms: number;
   /** What was known before the last load. */
   readonly before: number | undefined;
+  /** The most that the backend has said of the last load; 0 when it has said nothing. */
+  readonly said: number;
 }
 
 /** How long the loads of models take, as measured, and the times that follow from it. A load not seen yet counts as 0. */
@@ -40,14 +42,17 @@ export class LoadTimes {
   took(model: string, ms: number): void {
     const before = this.#took.get(model)?.ms;
     if (before !== undefined && ms < NO_LOAD * before) return;
-    this.#took.set(model, { ms: blend(before, ms), before });
+    this.#took.set(model, { ms: blend(before, ms), before, said: 0 });
   }
 
-  /** The backend itself says how long its last load took, ms: without the work on the prompt. */
+  /**
+   * The backend itself says how long an answer waited for the last load, ms: without the work on the prompt. Those that
+   * came in the middle of it have waited for less.
+   */
   corrected(model: string, ms: number): void {
     const took = this.#took.get(model);
-    if (took === undefined || ms < NO_LOAD * took.ms) return;
-    this.#took.set(model, { ms: blend(took.before, ms), before: took.before });
+    if (took === undefined || ms <= took.said || ms < NO_LOAD * took.ms) return;
+    this.#took.set(model, { ms: blend(took.before, ms), before: took.before, said: ms });
   }
 
   /** Ms; 0 when no load was seen. */

@@ -1,3 +1,4 @@
+import type { PlacementAnnouncement } from "../core/fleet.ts";
 import type { ModelCard } from "../core/model.ts";
 import { plan } from "../core/placement.ts";
 import type { Placeable, Places, Plan } from "../core/placement.ts";
@@ -64,8 +65,11 @@ export class Placement {
   readonly #failed = new Map<string, number>();
   readonly #times: LoadTimes;
   readonly #memory: Memory;
+  /** Models that take no memory: other servers answer for the backend. */
+  #remote: ReadonlySet<string> = new Set();
   /** Redis does not let this worker ask who waits. */
   #blind = false;
+  #swaps = 0;
   #plan: Plan | undefined;
   /** Since when the head of the model has waited whose turn it is; mono ms. */
   #turn: { readonly model: string; readonly since: number | undefined } | undefined;
@@ -77,22 +81,38 @@ export class Placement {
     this.#memory = new Memory(options.modelsLoaded);
   }
 
+  /** What others are told; undefined for a backend with one model. @param models all that it has */
+  announcement(models: readonly ModelCard[]): PlacementAnnouncement | undefined {
+    if (this.#blind || models.length < 2) return undefined;
+    const now = this.#options.mono();
+    const swapTo = this.#plan?.swapTo;
+    const cold = models.flatMap(({ key: model }) => {
+      const since = this.isLoaded(model) ? undefined : this.waitingSince(model);
+      if (since === undefined) return [];
+      const dueMs = Math.max(0, Math.round(this.dueAt(model, since) - now));
+      return [{ model, waitedMs: Math.max(0, Math.round(now - since)), dueMs }];
+    });
+    return {
+      swaps: this.#swaps,
+      places: this.places.models,
+      loading: [...this.#loaded].flatMap(([key, { loadedAt }]) => (loadedAt === undefined ? [key] : [])),
+      ...(swapTo === undefined ? {} : { swapTo }),
+      cold: cold.toSorted((a, b) => b.waitedMs - a.waitedMs),
+    };
+  }
+
   get places(): Places {
     return this.#memory.places;
   }
 
-  /** The last plan; undefined while nothing is to be chosen. */
-  get planned(): Plan | undefined {
-    return this.#plan;
-  }
-
+  /** True when it answers without a load. */
   isLoaded(model: string): boolean {
-    return this.#loaded.has(model);
+    return this.#loaded.has(model) || this.#remote.has(model);
   }
 
   /** False for a task that would throw out a model that runs: its claim was on the way when that began. */
   admits(model: string): boolean {
-    if (this.#blind || this.#loaded.has(model)) return true;
+    if (this.#blind || this.isLoaded(model)) return true;
     const running = [...this.#loaded.keys()].filter((key) => this.#useOf(key).running > 0);
     return this.#memory.holds(model, running);
   }
@@ -116,7 +136,7 @@ export class Placement {
    * @param turn counts the looks
    */
   plan(models: readonly ModelCard[], open: readonly ModelCard[], turn: number): Plan | undefined {
-    if (this.#blind || models.length < 2 || models.every(({ key }) => this.#loaded.has(key))) {
+    if (this.#blind || models.length < 2 || models.every(({ key }) => this.isLoaded(key))) {
       // What is known of queues gets old where nobody looks.
       if (this.#plan !== undefined) this.#heads.clear();
       this.#plan = undefined;
@@ -131,12 +151,14 @@ export class Placement {
   }
 
   #placeable({ key, size }: ModelCard, open: boolean): Placeable {
-    const { running, idleAt } = this.#use.get(key) ?? UNUSED;
-    const head = this.#heads.get(key);
-    const since = this.waitingSince(key);
+    const isRemote = this.#remote.has(key);
+    // What takes no memory keeps nobody out of it.
+    const { running, idleAt } = isRemote ? UNUSED : (this.#use.get(key) ?? UNUSED);
+    const head = isRemote ? undefined : this.#heads.get(key);
+    const since = isRemote ? undefined : this.waitingSince(key);
     return {
       key,
-      loaded: this.#loaded.has(key),
+      loaded: this.isLoaded(key),
       loadedAt: this.#loaded.get(key)?.loadedAt,
       running,
       idleAt,
@@ -186,12 +208,14 @@ export class Placement {
     use.running += 1;
     const known = this.#loaded.get(model);
     if (known !== undefined) return known.loadedAt === undefined;
+    if (this.#remote.has(model)) return false;
     const now = this.#options.mono();
     const before = [...this.#loaded.keys()];
     // Its head is claimed by now.
     const since = this.#turn?.model === model ? this.#turn.since : this.waitingSince(model);
     const gone = this.#makeRoom(model);
     this.#loaded.set(model, { startedAt: now, loadedAt: undefined, before });
+    if (gone > 0) this.#swaps += 1;
     if (gone > 0) this.#watch.onSwap(model, since === undefined ? 0 : Math.max(0, now - since));
     this.#watch.onPlan();
     return true;
@@ -247,7 +271,8 @@ export class Placement {
 
   /** What the backend says it has in memory. @param askedAt mono ms, when it was asked */
   seen(cards: readonly ModelCard[], askedAt: number): void {
-    const resident = cards.filter((card) => card.resident);
+    this.#remote = new Set(cards.filter((card) => card.remote === true).map(({ key }) => key));
+    const resident = cards.filter((card) => card.resident && card.remote !== true);
     const isLoading = [...this.#loaded.values()].some((known) => (known.loadedAt ?? Infinity) > askedAt);
     const now = this.#options.mono();
     for (const card of resident) this.#memory.sized(card);

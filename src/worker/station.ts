@@ -328,7 +328,18 @@ export class Station implements SlotLender {
     const { name, kind, url } = this.backend;
     const { slots, busy, healthy, models } = this;
     const gates = this.#announcedGates();
-    return { name, kind, url, slots, busy, healthy, models, ...(gates.length === 0 ? {} : { gates }) };
+    const placement = this.placement?.announcement(models);
+    return {
+      name,
+      kind,
+      url,
+      slots,
+      busy,
+      healthy,
+      models,
+      ...(gates.length === 0 ? {} : { gates }),
+      ...(placement === undefined ? {} : { placement }),
+    };
   }
 
   #announcedGates(): GateAnnouncement[] {

@@ -375,6 +375,13 @@ describe("the flags", () => {
     assert.equal(readPlacementOptions(["--in-turn"]).inTurn, true);
   });
 
+  it("name known workloads in a quick run", () => {
+    const known = readPlacementOptions([]).only;
+    const { only } = readPlacementOptions(["--quick"]);
+    assert.ok(only.length > 0 && only.length < known.length);
+    for (const name of only) assert.ok(known.includes(name), name);
+  });
+
   it("refuse a workload that there is not", () => {
     assert.throws(() => readPlacementOptions(["--only", "p9"]), /--only takes a comma list of p1,/);
   });

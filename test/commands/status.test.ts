@@ -6,6 +6,7 @@ import { withoutUser } from "../../src/redis/access.ts";
 import { renderFleet } from "../../src/commands/status.ts";
 import type { ModelCard } from "../../src/core/model.ts";
 
+const PLACEMENT = { swaps: 0, places: 1, loading: [], cold: [] };
 const NOW = 1_000_000;
 const CARD: ModelCard = {
   key: "tiny",
@@ -57,7 +58,7 @@ describe("the status", () => {
             draining: true,
             backends: [
               backend,
-              { ...backend, name: "b", healthy: false },
+              { ...backend, name: "b", healthy: false, placement: { ...PLACEMENT, swaps: 2 } },
               { ...backend, name: "c", gates: [{ model: "tiny", state: "half-open" }] },
             ],
           },
@@ -79,10 +80,10 @@ Workers
   w1  node1  draining  2 s ago
 
 Backends
-  name      worker  state          busy/slots  models
-  ollama@a  w1      healthy        1/4              1
-  b         w1      down           1/4              1
-  c         w1      failing: tiny  1/4              1
+  name      worker  state          busy/slots  models  loaded
+  ollama@a  w1      healthy        1/4              1  tiny
+  b         w1      down           1/4              1  tiny; 2 swaps
+  c         w1      failing: tiny  1/4              1  tiny
 
 Models
   model  workers  slots  waiting  running  dead letters

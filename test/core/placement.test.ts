@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { plan } from "../../src/core/placement.ts";
 import type { Placeable, Places, Plan } from "../../src/core/placement.ts";
 

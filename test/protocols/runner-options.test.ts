@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import type { JsonObject } from "../../src/core/json.ts";
 import { NUM_CTX, readNumCtxPolicy } from "../../src/core/num-ctx.ts";
 import { fitRunner, keepAliveMs, mayTellRunner } from "../../src/protocols/ollama/runner-options.ts";

@@ -88,6 +88,7 @@ function busyWorker(): WorkerMetrics {
   metrics.handedBack("b", "busy");
   metrics.gateChanged("b", "m", "open");
   metrics.loaded("b", "m");
+  metrics.swapped("b", 3);
   return metrics;
 }
 

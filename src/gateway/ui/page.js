@@ -139,7 +139,7 @@ function showFleet({ totals, models, nodes }) {
       stateOf(node, backend),
       { text: `${backend.busy} of ${backend.slots}`, meter: [backend.busy, backend.slots] },
       { text: backend.models, kind: "number" },
-      { text: backend.resident.join(", ") || "–" },
+      { text: [backend.resident.join(", ") || "–", ...(backend.placed ? [backend.placed] : [])].join("; ") },
     ]),
   );
   fillTable("nodes", nodeRows, "No node is there.");

@@ -68,7 +68,7 @@ export function fitRunner(body: JsonObject, options: FitOptions): Fitted {
       ...body,
       ...(isSame ? {} : { options: sent }),
       ...(kept === body["keep_alive"] ? {} : { keep_alive: kept }),
-    } as JsonObject,
+    },
     dropped: [...names, ...(kept === body["keep_alive"] ? [] : ["keep_alive"])],
     runner: runnerFor(numCtx, launch, loaded),
   };
@@ -105,7 +105,7 @@ function launchOf(given: JsonObject): JsonObject {
 }
 
 function without(given: JsonObject, names: readonly string[]): JsonObject {
-  return Object.fromEntries(Object.entries(given).filter(([name]) => !names.includes(name))) as JsonObject;
+  return Object.fromEntries(Object.entries(given).filter(([name]) => !names.includes(name)));
 }
 
 /** `num_ctx` as it is sent; nothing when none is. */

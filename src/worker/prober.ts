@@ -51,7 +51,9 @@ export class Prober implements Judgement {
   }
 
   probe(station: Station, model: string, endpoint: Endpoint | undefined): void {
-    if (isWarm(station, model) && station.roomFor(model) > 0) void this.#ask(station, model, endpoint);
+    const isPaced = station.gateOf(model).state === "paced";
+    const isFree = station.roomFor(model) > 0;
+    if (!isPaced && isFree && isWarm(station, model)) void this.#ask(station, model, endpoint);
     else void this.#recover(station, model, endpoint);
   }
 

@@ -92,4 +92,38 @@ describe("the clock of an attempt", () => {
       assert.equal(rig.clock.look(none), undefined, step);
     }
   });
+
+  it("puts a limit that is the client's own down to the client, and the fleet's to the backend", () => {
+    const rig = clockAt(true);
+    const blameOf = (own: readonly ("connect" | "firstToken" | "idle")[]): string | undefined =>
+      rig.clock.look({ ...LIMITS, own })?.blame;
+    rig.clock.connecting();
+    rig.at += 10;
+    assert.deepEqual(
+      [blameOf([]), blameOf(["idle"]), blameOf(["connect"])],
+      ["backend", "backend", "client"],
+    );
+    rig.clock.sent();
+    rig.at += 100;
+    assert.deepEqual([blameOf(["connect"]), blameOf(["firstToken"])], ["backend", "client"]);
+    rig.clock.alive();
+    blameOf([]);
+    rig.at += 50;
+    assert.deepEqual([blameOf(["firstToken"]), blameOf(["idle"])], ["backend", "client"]);
+  });
+
+  it("does not count the time in which this process stood still", () => {
+    const rig = clockAt(true);
+    rig.clock.sent();
+    rig.at += 60;
+    rig.at += 5000;
+    rig.clock.excuse(5000);
+    assert.equal(rig.code(), undefined);
+    rig.at += 40;
+    assert.equal(rig.code(), "first_token_timeout");
+    rig.clock.sent();
+    rig.clock.excuse(1e6);
+    rig.at += 99;
+    assert.equal(rig.code(), undefined, "what has begun since was not there to wait");
+  });
 });

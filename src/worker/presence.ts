@@ -14,6 +14,9 @@ const LOOK_MS = 5000;
 const LOOK_AGAIN_MS = 1000;
 const LOOK_LIMIT_MS = 5000;
 
+/** A look that took so much longer than it may tells of this process, which stood still, and not of the backend; ms. */
+const STALL_MS = 1000;
+
 const TOLD: Readonly<Record<GateState, string>> = {
   closed: "backend serves the model as it should again",
   busy: "backend is busy and gets fewer tasks of the model",
@@ -94,6 +97,7 @@ export class Presence {
   async look(station: Station): Promise<void> {
     clearTimeout(this.#looks.get(station));
     const { pieces = 0 } = station.backend;
+    const from = this.#options.mono();
     try {
       const state = await station.backend.inspect(AbortSignal.timeout(LOOK_LIMIT_MS));
       if (this.#stopped) return;
@@ -104,7 +108,8 @@ export class Presence {
       this.#countLoads(station, before);
       if (changed) await this.#changed(station);
     } catch (error) {
-      await this.#lookFailed(station, { error, pieces });
+      const stoodStill = this.#options.mono() - from > LOOK_LIMIT_MS + STALL_MS;
+      if (!stoodStill) await this.#lookFailed(station, { error, pieces });
     }
     if (!this.#stopped) this.#planLook(station);
   }

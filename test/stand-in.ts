@@ -30,7 +30,15 @@ export interface Behaviour {
   /** More generations at once are refused with 503, as by a server that is full. */
   capacity: number | undefined;
   /** Every generation is refused. */
-  refuse: { readonly status: number; readonly message: string; readonly retryAfter?: number } | undefined;
+  refuse: Refusal | undefined;
+  /** Generations are refused by the body of their request, unless {@link refuse} is set. */
+  refuseIf: ((body: Record<string, unknown>) => Refusal | undefined) | undefined;
+}
+
+export interface Refusal {
+  readonly status: number;
+  readonly message: string;
+  readonly retryAfter?: number;
 }
 
 export interface Script {
@@ -99,9 +107,10 @@ const CALM: Behaviour = {
   script: undefined,
   capacity: undefined,
   refuse: undefined,
+  refuseIf: undefined,
 };
 
-const FULL: NonNullable<Behaviour["refuse"]> = { status: 503, message: "server busy, please try again" };
+const FULL: Refusal = { status: 503, message: "server busy, please try again" };
 
 export const STAND_IN_DIGEST: string = "ab".repeat(32);
 const MODIFIED = "2026-11-22T19:59:56.718097983Z";
@@ -315,9 +324,9 @@ class Generation {
   }
 
   start(): void {
-    const { capacity = Infinity } = this.#standIn.behaviour;
+    const { capacity = Infinity, refuseIf } = this.#standIn.behaviour;
     const full = this.#standIn.running > capacity ? FULL : undefined;
-    const refuse = this.#standIn.behaviour.refuse ?? full;
+    const refuse = this.#standIn.behaviour.refuse ?? refuseIf?.(this.#recorded.body) ?? full;
     if (refuse !== undefined) {
       const { status, message, retryAfter } = refuse;
       if (retryAfter !== undefined) this.#response.setHeader("retry-after", String(retryAfter));

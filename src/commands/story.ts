@@ -11,14 +11,15 @@ type Line = readonly [left: string, right: string];
 
 /** The story of a request that is over. */
 export function tellEnded(summary: TaskSummary): string {
-  const { request, task, endpoint, model, worker, attempts = 0 } = summary;
+  const { request, task, endpoint, model, worker, attempts = 0, code, status } = summary;
   const facts: Line[] = [
     ["task", task],
     ["endpoint", `${endpoint}${summary.stream === true ? ", as a stream" : ""}`],
     ["model", model === "" ? "none: it was refused before" : model],
     ["worker", `${worker ?? "none"}${attempts > 1 ? `, in attempt ${attempts}` : ""}`],
     ...(summary.backend === undefined ? [] : [["backend", summary.backend] as const]),
-    ["outcome", outcomeOf(summary)],
+    ["outcome", `${code === "ok" ? "answered" : code}, status ${status}`],
+    ...(summary.cause === undefined ? [] : [["cause", summary.cause] as const]),
     ...triesOf(summary.tries),
   ];
   return render(`Request ${request}`, facts, [
@@ -26,11 +27,6 @@ export function tellEnded(summary: TaskSummary): string {
     ...timesOf(summary),
     [since(summary.totalMs), endOf(summary)],
   ]);
-}
-
-function outcomeOf({ code, status, cause }: TaskSummary): string {
-  const told = `${code === "ok" ? "answered" : code}, status ${status}`;
-  return cause === undefined ? told : `${told}, cause ${cause}`;
 }
 
 /** One line for each attempt before the last. */

@@ -155,7 +155,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     default: 5,
     min: 1,
     max: 1000,
-    doc: "Failures in a row (unreachable, 5xx, broken off) after which a backend gets no more tasks of a model for a while.",
+    doc: "Failures in a row (unreachable, 5xx, broken off) after which a backend gets no more tasks of a model for a while; those of one client count when the worker's own request fails, too.",
   },
   ...TIMEOUT_SETTINGS,
   drainMs: {

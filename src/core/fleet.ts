@@ -70,6 +70,16 @@ export function gateStateOf({ gates = [] }: BackendAnnouncement, model: string):
   return gates.find((gate) => gate.model === model)?.state ?? "closed";
 }
 
+/** True when a backend takes tasks of a model as others do: as many as it can, and with a good chance of an answer. */
+export function isServing(state: GateState): boolean {
+  return !BROKEN.has(state);
+}
+
+/** True when a backend gets no tasks of a model at all, or one as a probe. */
+export function isEjected(state: GateState): boolean {
+  return state === "open" || state === "half-open";
+}
+
 const BROKEN: ReadonlySet<GateState> = new Set<GateState>(["open", "half-open", "paced"]);
 
 /** The models that a backend has failed with again and again: it gets none of their tasks, or one as a probe. */

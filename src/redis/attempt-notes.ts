@@ -6,7 +6,7 @@ import { encodeFrame } from "../wire/frame-codec.ts";
 import type { Connection } from "./connection.ts";
 import type { Keys } from "./keys.ts";
 import { asEntries, asText } from "./replies.ts";
-import { NOTE, run } from "./scripts.ts";
+import { NOTE, runInOrder } from "./scripts.ts";
 
 /** How attempts failed that sent nothing: in the reply stream of their task, for those who run it next, and people. */
 
@@ -25,13 +25,16 @@ export async function addNote(
   const frame = encodeFrame({ task, attempt: attempt + 1, seq: 0, bytes: NOTHING, note });
   const publish = connection.sharded ? "SPUBLISH" : "PUBLISH";
   const args = [String(attempt + 1), note.worker, JSON.stringify(note), keys.channel(tag), publish, frame];
-  return (await run(connection, NOTE, [keys.reply(task)], args)) === 1;
+  // A hint to sweep follows: whoever it wakes is to find the note.
+  return (await runInOrder(connection, NOTE, [keys.reply(task)], args)) === 1;
 }
 
 /** All that is told of a task's attempts so far, the oldest first: notes, and workers that were lost. */
 export async function readNotes(connection: Connection, keys: Keys, task: string): Promise<AttemptNote[]> {
-  const reply = await connection.command("XRANGE", keys.reply(task), "-", "+", "COUNT", MARKS);
+  const reply = await connection.command("XREVRANGE", keys.reply(task), "+", "-", "COUNT", MARKS);
   return asEntries(reply)
+    .toReversed()
+
     .flatMap(({ fields }) => notesIn(fields))
     .slice(-MOST_NOTES);
 }

@@ -263,10 +263,14 @@ export class Gate {
     this.#passable();
   }
 
-  /** The own request first: the probe of an open circuit should be nobody's task. */
+  /**
+   * The own request first: the probe of an open circuit should be nobody's task. Tasks first when it is paced: nobody
+   * else would answer them, and each is to get its answer or its fault.
+   */
   #passable(): void {
+    if (this.#paced) this.#watch.onRoom();
     if (this.#openings > 0) this.#watch.onProbeTime?.(this.#endpoint);
-    this.#watch.onRoom();
+    if (!this.#paced) this.#watch.onRoom();
   }
 
   /** Told once: the state may come by itself, with time. */

@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { ReplySink } from "../backends/backend.ts";
 import { Fault, toFault } from "../core/fault.ts";
 import type { Endpoint, Task } from "../core/task.ts";
+import { ownStalls } from "../telemetry/stall-meter.ts";
 import type { Station } from "./station.ts";
 
 /** Longest that the worker waits for the first bytes of its own request, ms: a cold model may have to be loaded. */
@@ -30,7 +31,7 @@ export async function askOwn(
   const name = station.nameOf(model);
   if (name === undefined) return "unclear";
   const begun = new AbortController();
-  const ends = AbortSignal.any([begun.signal, signal, AbortSignal.timeout(PATIENCE_MS)]);
+  const ends = AbortSignal.any([begun.signal, signal, ownStalls.signal(PATIENCE_MS)]);
   const asked = performance.now();
   try {
     await station.backend.run(ownTask(name, like), name, sinkOf(begun), ends);
@@ -39,7 +40,7 @@ export async function askOwn(
     if (begun.signal.aborted) return "works";
     if (signal.aborted) return "unclear";
     // This process stood still: its timer was first.
-    if (ends.aborted && performance.now() - asked > 2 * PATIENCE_MS) return "unclear";
+    if (ends.aborted && ownStalls.since(asked) > 0) return "unclear";
     return answerOf(toFault(error), ends.aborted);
   }
 }

@@ -1,4 +1,4 @@
-import { gateStateOf } from "../core/fleet.ts";
+import { gateStateOf, isEjected, isServing } from "../core/fleet.ts";
 import type { BackendAnnouncement, WorkerAnnouncement } from "../core/fleet.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
@@ -35,8 +35,8 @@ export class Peers {
   async serve(model: string, except: Station): Promise<boolean> {
     const { stations, worker } = this.#options;
     if (stations.some((station) => station !== except && station.serves(model))) return true;
-    return offersOf(await this.#read(), worker, model).some(
-      (backend) => gateStateOf(backend, model) !== "open",
+    return offersOf(await this.#read(), worker, model).some((backend) =>
+      isServing(gateStateOf(backend, model)),
     );
   }
 
@@ -58,10 +58,10 @@ export class Peers {
       (one) => one !== station && one.announced && one.nameOf(model) !== undefined,
     );
     const there = offersOf(this.#latest, worker, model);
-    const open =
-      here.filter((one) => !one.serves(model)).length +
-      there.filter((backend) => gateStateOf(backend, model) === "open").length;
-    return open + 1 <= Math.floor((here.length + there.length + 1) * MOST_EJECTED);
+    const ejected =
+      here.filter((one) => isEjected(one.gateOf(model).state)).length +
+      there.filter((backend) => isEjected(gateStateOf(backend, model))).length;
+    return ejected + 1 <= Math.floor((here.length + there.length + 1) * MOST_EJECTED);
   }
 
   #read(): Promise<readonly WorkerAnnouncement[]> {

@@ -57,11 +57,6 @@ export class PhaseClock implements Pulse {
     return faultOf(this.#wait, limitMs, isOwn ? "client" : "backend");
   }
 
-  /** This process stood still for so long, ms: what came meanwhile is not read yet, so nobody was silent. */
-  excuse(ms: number): void {
-    this.#since = Math.min(this.#mono(), this.#since + ms);
-  }
-
   #await(wait: Wait): void {
     this.#wait = wait;
     this.#since = this.#mono();

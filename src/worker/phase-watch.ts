@@ -3,16 +3,11 @@ import type { Roll } from "./roll.ts";
 /** How often the attempts in hand are looked at, ms: what a limit can be late. */
 const LOOK_MS = 250;
 
-/**
- * Gives up attempts that wait too long for their backend, and ends holds that ran out. One timer for all of them. When it
- * is late, this process stood still, and no backend is to blame for that.
- */
+/** Gives up attempts that wait too long for their backend, and ends holds that ran out. One timer for all of them. */
 export class PhaseWatch {
   readonly #roll: Pick<Roll, "all">;
   readonly #mono: () => number;
   #timer: NodeJS.Timeout | undefined;
-  /** Mono ms of the last look. */
-  #lookedAt = 0;
 
   constructor(roll: Pick<Roll, "all">, mono: () => number) {
     this.#roll = roll;
@@ -20,7 +15,6 @@ export class PhaseWatch {
   }
 
   start(): void {
-    this.#lookedAt = this.#mono();
     this.#timer ??= setInterval(() => {
       this.#look();
     }, LOOK_MS);
@@ -33,11 +27,6 @@ export class PhaseWatch {
 
   #look(): void {
     const now = this.#mono();
-    const lateMs = now - this.#lookedAt - LOOK_MS;
-    this.#lookedAt = now;
-    for (const attempt of this.#roll.all()) {
-      if (lateMs > LOOK_MS) attempt.outbox.pulse.excuse(lateMs);
-      attempt.look(now);
-    }
+    for (const attempt of this.#roll.all()) attempt.look(now);
   }
 }

@@ -1,6 +1,6 @@
-import type { BackendKind } from "../backends/backend.ts";
 import type { Endpoint } from "../core/task.ts";
 import type { Log } from "../telemetry/log.ts";
+import { ownStalls } from "../telemetry/stall-meter.ts";
 import type { WorkerMetrics } from "../telemetry/worker-metrics.ts";
 import { askOwn, pause } from "./own-request.ts";
 import type { OwnAnswer } from "./own-request.ts";
@@ -11,9 +11,6 @@ import type { Judgement, Station, Visit } from "./station.ts";
 const QUIET_LOOKS = 3;
 const QUIET_MS = 1000;
 const LOOK_LIMIT_MS = 5000;
-
-/** Servers whose models are in memory as long as they are listed: asking for one loads nothing. */
-const ALWAYS_WARM: ReadonlySet<BackendKind> = new Set<BackendKind>(["vllm", "llamacpp", "embedded"]);
 
 export interface ProberOptions {
   readonly log: Log;
@@ -51,7 +48,9 @@ export class Prober implements Judgement {
   }
 
   probe(station: Station, model: string, endpoint: Endpoint | undefined): void {
-    if (isWarm(station, model) && station.roomFor(model) > 0) void this.#ask(station, model, endpoint);
+    const isPaced = station.gateOf(model).state === "paced";
+    const isFree = station.roomFor(model) > 0;
+    if (!isPaced && isFree && isWarm(station, model)) void this.#ask(station, model, endpoint);
     else void this.#recover(station, model, endpoint);
   }
 
@@ -102,7 +101,7 @@ export class Prober implements Judgement {
   }
 
   async #looksWell(station: Station, model: string): Promise<boolean> {
-    const ends = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(LOOK_LIMIT_MS)]);
+    const ends = AbortSignal.any([this.#stop.signal, ownStalls.signal(LOOK_LIMIT_MS)]);
     try {
       const { models } = await station.backend.inspect(ends);
       return station.healthy && models.some(({ key }) => key === model);
@@ -130,6 +129,7 @@ function tell({ gate, era }: Visit, station: Station, answer: OwnAnswer): void {
   }
 }
 
-function isWarm(station: Station, model: string): boolean {
-  return ALWAYS_WARM.has(station.backend.kind) || station.resident.has(model);
+/** Asking for such a model loads nothing. */
+function isWarm({ backend, resident }: Station, model: string): boolean {
+  return backend.kind === "embedded" || resident.has(model);
 }

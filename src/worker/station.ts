@@ -1,5 +1,6 @@
 import type { Backend, BackendState, SlotLender } from "../backends/backend.ts";
 import { systemAmbient } from "../core/ambient.ts";
+import { isServing } from "../core/fleet.ts";
 import type { BackendAnnouncement, GateAnnouncement, GateState } from "../core/fleet.ts";
 import type { ModelCard } from "../core/model.ts";
 import type { Plan } from "../core/placement.ts";
@@ -184,9 +185,11 @@ export class Station implements SlotLender {
     return !this.#troubled.has(model) || this.#roomBehind(model) > 0;
   }
 
-  /** True when the station has the model, its circuit is not open, and it is not held. */
+  /** True when the station has the model, its circuit is closed, and it is not held. */
   serves(model: string): boolean {
-    return !this.#held && this.nameOf(model) !== undefined && this.#gates.get(model)?.state !== "open";
+    return (
+      !this.#held && this.nameOf(model) !== undefined && isServing(this.#gates.get(model)?.state ?? "closed")
+    );
   }
 
   #roomBehind(model: string): number {

@@ -172,8 +172,14 @@ export class Fleet {
   /** Resolves when every gateway lists a model. */
   async known(model: string = MODEL): Promise<void> {
     for (const gateway of this.gateways) {
-      await until(`${model} at a gateway`, async () => (await modelsOf(gateway)).includes(model));
+      await until(`${model} at a gateway`, async () => (await modelsOf(gateway, this.#key)).includes(model));
     }
+  }
+
+  /** A client's key; none where the gateways ask for none. */
+  get #key(): Readonly<Record<string, string>> {
+    const [key] = this.#env["SGNET_API_KEY"]?.split(",") ?? [];
+    return key === undefined ? {} : { authorization: `Bearer ${key}` };
   }
 
   /** Resolves when so many workers are announced. */
@@ -220,8 +226,8 @@ export class Fleet {
   }
 }
 
-async function modelsOf(gateway: Program): Promise<string[]> {
-  const response = await fetch(`${gateway.url}/v1/models`);
+async function modelsOf(gateway: Program, headers: Readonly<Record<string, string>>): Promise<string[]> {
+  const response = await fetch(`${gateway.url}/v1/models`, { headers });
   const list = (await response.json()) as { data: { id: string }[] };
   return list.data.map((model) => model.id.replace(/:latest$/, ""));
 }

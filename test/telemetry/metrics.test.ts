@@ -70,7 +70,7 @@ function observedGauges(): Map<string, string> {
 function busyGateway(): GatewayMetrics {
   const metrics = openGatewayMetrics({ version });
   metrics.opened("openai-chat");
-  metrics.ended({ ...OUTCOME, queueSeconds: 0.1, leftIn: "queued" });
+  metrics.ended({ ...OUTCOME, queueSeconds: 0.1, leftIn: "queued", cause: "client" });
   metrics.rejected("openai-chat", "model_not_found");
   return metrics;
 }
@@ -86,6 +86,8 @@ function busyWorker(): WorkerMetrics {
     usage: { promptTokens: 1, completionTokens: 1 },
   });
   metrics.handedBack("b", "busy");
+  metrics.attemptFailed("b", "backend");
+  metrics.probed("b", "works");
   metrics.gateChanged("b", "m", "open");
   metrics.loaded("b", "m");
   metrics.swapped("b", 3);

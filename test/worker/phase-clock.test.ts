@@ -92,4 +92,23 @@ describe("the clock of an attempt", () => {
       assert.equal(rig.clock.look(none), undefined, step);
     }
   });
+
+  it("puts a limit that is the client's own down to the client, and the fleet's to the backend", () => {
+    const rig = clockAt(true);
+    const blameOf = (own: readonly ("connect" | "firstToken" | "idle")[]): string | undefined =>
+      rig.clock.look({ ...LIMITS, own })?.blame;
+    rig.clock.connecting();
+    rig.at += 10;
+    assert.deepEqual(
+      [blameOf([]), blameOf(["idle"]), blameOf(["connect"])],
+      ["backend", "backend", "client"],
+    );
+    rig.clock.sent();
+    rig.at += 100;
+    assert.deepEqual([blameOf(["connect"]), blameOf(["firstToken"])], ["backend", "client"]);
+    rig.clock.alive();
+    blameOf([]);
+    rig.at += 50;
+    assert.deepEqual([blameOf(["firstToken"]), blameOf(["idle"])], ["backend", "client"]);
+  });
 });

@@ -14,6 +14,8 @@ afterEach(async () => {
   await presence?.stop();
 });
 
+let clock = 0;
+
 /** What was logged and metered. */
 let told: string[] = [];
 
@@ -31,7 +33,7 @@ function watch(station: Station): Presence {
     log: openLog({ level: "info", format: "pretty", write: (line) => told.push(line) }),
     stations: [station],
     now: () => 0,
-    mono: () => 0,
+    mono: () => clock,
     metrics: {
       loaded: (_backend, model) => told.push(`loaded ${model}`),
       gateChanged: (...change) => told.push(change.join(" ")),
@@ -52,6 +54,17 @@ const LATE = new Fault("backend_unreachable", "no answer in time");
 const BUSY = new Fault("backend_busy", "full");
 
 describe("a look at a backend", () => {
+  it("that this process slept through does not take the backend for down", async () => {
+    const station = idleStation(2);
+    station.backend.inspect = () => {
+      clock += 60_000;
+      return Promise.reject(LATE);
+    };
+    await watch(station).look(station);
+    assert.equal(station.healthy, true);
+    assert.deepEqual(told, []);
+  });
+
   it("that is too busy for it, and at work for us, does not take it for down", async () => {
     const station = idleStation(2);
     station.occupy("tiny");

@@ -173,6 +173,15 @@ function showRequests({ open, oldest }) {
   fillTable("requests", rows, "None.");
 }
 
+/** Each attempt at a request that failed: who made it, where, and what it met. @param {any} it */
+function attemptsOf(it) {
+  const before = (it.tries ?? []).map(
+    (/** @type {any} */ note) => `${note.worker} ${note.backend ?? ""} ${note.code} (${note.cause})`,
+  );
+  const last = it.worker || it.backend ? `${it.worker ?? ""} ${it.backend ?? ""}`.trim() : "";
+  return [...before, last].filter((text) => text !== "").join("; ") || "–";
+}
+
 /** @param {any} faults @param {number} now */
 function showFaults({ windowMs, counts, latest }, now) {
   tell("faults-window", `of all gateways, last ${duration(windowMs)}`);
@@ -189,8 +198,10 @@ function showFaults({ windowMs, counts, latest }, now) {
     { text: `${duration(Math.max(0, now - it.at - it.totalMs))} ago` },
     { text: it.code, kind: "code" },
     { text: it.status, kind: "number" },
+    { text: it.cause ?? "–" },
     { text: it.model || "–" },
     { text: it.endpoint },
+    { text: attemptsOf(it), kind: "code" },
     { text: it.request, kind: "code" },
   ]);
   fillTable("faults", rows, "None.");

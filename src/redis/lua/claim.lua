@@ -37,9 +37,11 @@ if begun then
   return { 2, attempt }
 end
 local ordinal, answer = 1, { 1, attempt, 0 }
-for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1000)) do
-  if entry[2][3] == 'note' then
-    answer[#answer + 1] = entry[2][4]
+local marks = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1000)
+for at = #marks, 1, -1 do
+  local fieldsOf = marks[at][2]
+  if fieldsOf[3] == 'note' then
+    answer[#answer + 1] = fieldsOf[4]
   else
     ordinal = ordinal + 1
   end

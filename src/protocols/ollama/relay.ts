@@ -1,4 +1,4 @@
-import { Fault, toFault } from "../../core/fault.ts";
+import { type Fault, toFault } from "../../core/fault.ts";
 import { modelKey } from "../../core/model.ts";
 import type { JsonObject } from "../../core/json.ts";
 import type { Timings, Usage } from "../../core/usage.ts";

@@ -6,11 +6,11 @@ import { parseEvents, splitEvents, sseData, SseParser, SseSplitter } from "../..
 import type { Relay } from "../protocol.ts";
 import { formOf, type ReplyForm } from "../reply-form.ts";
 import { gatherWhole } from "../whole.ts";
+import { brokenOff, choicesIn, parseReply, readEvent } from "./chunks.ts";
 import { EndWatch, finishOf } from "./ends.ts";
 import { embeddedFault, isErrorReply } from "./errors.ts";
 import { readUsage } from "./metrics.ts";
 import { ModelEcho } from "./model-echo.ts";
-import { brokenOff, choicesIn, parseReply, readEvent } from "./reader.ts";
 import { ChunkGatherer, eventsOfWhole, saysMore } from "./reshape.ts";
 
 export interface RelayOptions {

@@ -3,8 +3,8 @@ import test, { describe } from "node:test";
 import type { Part } from "../../src/core/chat.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { JsonObject } from "../../src/core/json.ts";
-import { modelNotFound } from "../../src/protocols/ollama/faults.ts";
 import { ollamaEndpoints } from "../../src/protocols/ollama/endpoints.ts";
+import { modelNotFound, ollamaFaults } from "../../src/protocols/ollama/faults.ts";
 import type { ReplyWriter, ServerEndpoint } from "../../src/protocols/protocol.ts";
 import { loadTranscript } from "../transcript.ts";
 

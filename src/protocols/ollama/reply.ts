@@ -1,4 +1,4 @@
-import type { EndReason, Part, TokenLogprob } from "../../core/chat.ts";
+import type { End, EndReason, TokenLogprob } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import type { Timings, Usage } from "../../core/usage.ts";
@@ -93,9 +93,9 @@ export function timingsOf(reply: JsonObject): Timings | undefined {
 }
 
 /** The end that the last object tells. */
-export function endOf(reply: JsonObject, calledTools: boolean): Part {
+export function endOf(reply: JsonObject, calledTools: boolean): End {
   const context = reply["context"];
-  return setOnly<Extract<Part, { type: "end" }>>({
+  return setOnly<End>({
     type: "end",
     reason: reasonOf(reply["done_reason"], calledTools),
     usage: usageOf(reply),

@@ -4,6 +4,7 @@ import { isObject } from "../../core/json.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
 import type { Timings, Usage } from "../../core/usage.ts";
 import { isCut } from "../arguments.ts";
+import { usageOrEstimate } from "../estimate.ts";
 import type { Learned } from "../protocol.ts";
 import { saidBy } from "../said.ts";
 import { CallsReader } from "./calls.ts";
@@ -64,7 +65,7 @@ export class ReplySteps {
     this.closed = true;
     const timings = this.#timings === undefined ? {} : { timings: this.#timings };
     const stop = this.#stopText === "" ? {} : { stopText: this.#stopText };
-    const usage = this.#usage ?? { promptTokens: 0, completionTokens: this.#deltas };
+    const usage = usageOrEstimate(this.#usage, this.#request, this.#deltas);
     const reason = this.#calls.isOpen && this.#isFull(usage) ? "length" : this.#end.reason;
     return [...this.#calls.close(isCut(reason)), { type: "end", reason, usage, ...stop, ...timings }];
   }

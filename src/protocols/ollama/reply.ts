@@ -2,7 +2,7 @@ import type { End, EndReason, TokenLogprob } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import type { Timings, Usage } from "../../core/usage.ts";
-import { parseKeepingArguments } from "../exact.ts";
+import { parseReplyExactly } from "../exact.ts";
 import { setOnly } from "../fields.ts";
 import { refusesWorker, workerRefused } from "../refused.ts";
 
@@ -19,7 +19,7 @@ const SPACE = 0x20;
 export function parseReply(line: Buffer): JsonObject {
   let value: unknown;
   try {
-    value = parseKeepingArguments(line.toString());
+    value = parseReplyExactly(line.toString());
   } catch (cause) {
     throw new Fault("backend_lost", "the backend's reply is not JSON", { cause });
   }

@@ -2,7 +2,7 @@ import { Fault } from "../../core/fault.ts";
 import { isObject } from "../../core/json.ts";
 import type { JsonObject } from "../../core/json.ts";
 import type { SseEvent } from "../../wire/sse.ts";
-import { parseKeepingArguments } from "../exact.ts";
+import { parseReplyExactly } from "../exact.ts";
 import { embeddedFault, isErrorReply } from "./errors.ts";
 
 /** The objects and events that replies are made of, as a reader and a relay see them. */
@@ -11,7 +11,7 @@ import { embeddedFault, isErrorReply } from "./errors.ts";
 export function parseReply(text: string): JsonObject {
   let value: unknown;
   try {
-    value = parseKeepingArguments(text);
+    value = parseReplyExactly(text);
   } catch (error) {
     throw new Fault("backend_lost", "the backend's reply is not JSON", { cause: error });
   }
@@ -56,8 +56,8 @@ export function choicesIn(reply: JsonObject): readonly JsonObject[] {
   throw new Fault("backend_lost", "the backend's choices are no list of objects");
 }
 
-export function isFirstChoice(choice: JsonObject): boolean {
-  return Number(choice["index"] ?? 0) === 0;
+export function isFirstChoice({ index }: JsonObject): boolean {
+  return index === 0 || Number(index ?? 0) === 0;
 }
 
 /** llama.cpp's own reply form, which /infill has only: `{"content","stop","stop_type",…}`. */

@@ -31,7 +31,7 @@ const DONE = "[DONE]";
  * through the Buffer take 0.6 µs. Lines that are no chunk: heartbeats, `[DONE]`, names of events.
  */
 const NOTABLE =
-  /"finish_reason"\s*:(?!\s*null)|"usage"\s*:(?!\s*null)|"error"(?!\s*:\s*null)|(?:^|[\r\n])(?:event:|data:[ \t]?[^{])/;
+  /"finish_reason"\s*:(?!\s*null)|"usage"\s*:(?!\s*null)|"error"(?!\s*:\s*null)|(?:^|[\r\n])(?:event:|data:[ \t]?(?![ \t{]))/;
 
 /** Forwards a streamed reply event by event. An object that comes instead is told as the events it stands for. */
 export class StreamRelay implements Relay {

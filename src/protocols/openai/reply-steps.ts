@@ -44,9 +44,8 @@ export class ReplySteps {
 
   /** The parts of one reply object, without those of the end. */
   read(reply: JsonObject): Part[] {
-    const parts = choicesIn(reply)
-      .filter(isFirstChoice)
-      .flatMap((choice) => this.#readChoice(choice));
+    const parts: Part[] = [];
+    for (const choice of choicesIn(reply)) if (isFirstChoice(choice)) this.#readChoice(choice, parts);
     this.#usage = readUsage(reply) ?? this.#usage;
     this.#timings = readTimings(reply) ?? this.#timings;
     return parts;
@@ -88,25 +87,44 @@ export class ReplySteps {
     return maxTokens > 0 && completionTokens >= maxTokens;
   }
 
-  #readChoice(choice: JsonObject): Part[] {
+  #readChoice(choice: JsonObject, parts: Part[]): void {
     this.#seen = true;
     const message = messageOf(choice);
     const content = saidBy(message["content"], "content");
-    const thinking = content.thinking + thoughtOf(message);
-    this.thoughts ??= thoughtName(message);
-    const parts: Part[] = thinking === "" ? [] : [{ type: "thinking-delta", text: thinking }];
-    const said = content.text + saidBy(message["refusal"], "refusal").text;
+    const thinking = content.thinking + this.#thoughtOf(message);
+    if (thinking !== "") parts.push({ type: "thinking-delta", text: thinking });
+    const refusal = message["refusal"] ?? undefined;
+    const said = refusal === undefined ? content.text : content.text + saidBy(refusal, "refusal").text;
     const logprobs = readLogprobs(choice["logprobs"], this.#top);
     if (logprobs !== undefined) parts.push({ type: "text-delta", text: said, logprobs });
     else if (said !== "") parts.push({ type: "text-delta", text: said });
     const calls = callsIn(message);
     for (const call of calls) parts.push(...this.#calls.read(call));
-    if (parts.length > 0) this.#deltas++;
-    this.#end.add(finishOf(choice["finish_reason"]), parts.length > 0 || calls.length > 0);
+    const says = parts.length > 0 || calls.length > 0;
+    if (says) this.#deltas++;
+    this.#end.add(finishOf(choice["finish_reason"]), says);
     this.#stopText ||= typeof choice["stop_reason"] === "string" ? choice["stop_reason"] : "";
-    return parts;
+  }
+
+  /** A thought under one of the names in use; servers that have two say the same under both. */
+  #thoughtOf(message: JsonObject): string {
+    let thought = "";
+    let names = 0;
+    for (const name of THOUGHT_NAMES) {
+      const value = message[name] ?? "";
+      if (value === "") continue;
+      const { text, thinking } = saidBy(value, name);
+      thought ||= text + thinking;
+      names += 1;
+      if (name !== "thinking") this.thoughts ??= name;
+    }
+    // A server that tells both says nothing of which one it reads.
+    if (names > 1) this.thoughts = undefined;
+    return thought;
   }
 }
+
+const THOUGHT_NAMES = ["reasoning", "reasoning_content", "thinking"] as const;
 
 /** What a choice says, in the form of a message. Throws `backend_lost` for what is none. */
 function messageOf(choice: JsonObject): JsonObject {
@@ -115,24 +133,13 @@ function messageOf(choice: JsonObject): JsonObject {
   throw new Fault("backend_lost", "the backend's message is no object");
 }
 
-/** A thought under one of the names in use; servers that have two say the same under both. */
-function thoughtOf(message: JsonObject): string {
-  for (const name of ["reasoning", "reasoning_content", "thinking"]) {
-    const { text, thinking } = saidBy(message[name], name);
-    if (text + thinking !== "") return text + thinking;
-  }
-  return "";
-}
+const NO_CALLS: readonly JsonObject[] = [];
 
-function thoughtName(message: JsonObject): Learned["thoughts"] {
-  const named = (["reasoning", "reasoning_content"] as const).filter((name) => (message[name] ?? "") !== "");
-  return named.length === 1 ? named[0] : undefined;
-}
-
-function callsIn(message: JsonObject): JsonObject[] {
-  const list = message["tool_calls"] ?? [];
-  const calls: Json[] = isObject(list) ? [list] : Array.isArray(list) ? list : [null];
+function callsIn(message: JsonObject): readonly JsonObject[] {
+  const list = message["tool_calls"] ?? undefined;
   const legacy = message["function_call"] ?? undefined;
+  if (list === undefined && legacy === undefined) return NO_CALLS;
+  const calls: Json[] = isObject(list) ? [list] : Array.isArray(list ?? []) ? ((list ?? []) as Json[]) : [null];
   const all = legacy === undefined ? calls : [...calls, { index: 0, function: legacy }];
   if (all.every(isObject)) return all;
   throw new Fault("backend_lost", "the backend's tool calls are no objects");

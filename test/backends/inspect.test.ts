@@ -213,14 +213,15 @@ test("a list may be bare, of objects or of ids", async (t) => {
   }
 });
 
+const tags = (digest: string): object => ({
+  models: [
+    { name: "new", capabilities: ["completion"] },
+    { name: "old", digest },
+    { name: "odd", digest },
+  ],
+});
+
 test("what a model of an older Ollama can do is asked for once", async (t) => {
-  const tags = (digest: string): object => ({
-    models: [
-      { name: "new", capabilities: ["completion"] },
-      { name: "old", digest },
-      { name: "odd", digest },
-    ],
-  });
   const documents: Record<string, unknown> = { "/api/tags": tags("a"), "/api/ps": { models: [] } };
   const shown = JSON.stringify({ template: "{{ .Tools }}{{ .Think }}", model_info: { "a.vision.b": 1 } });
   const answers = { "/api/show": { contentType: "application/json", body: shown } };
@@ -232,8 +233,11 @@ test("what a model of an older Ollama can do is asked for once", async (t) => {
       [1, 4, 4],
     );
   }
-  const asked = (): unknown[] => standIn.requests.map(({ body }) => body["model"]);
-  assert.deepEqual(asked().toSorted(), ["odd", "old"]);
+  const asked = (): string[] => standIn.requests.map(({ body }) => String(body["model"]));
+  assert.deepEqual(
+    asked().toSorted((a, b) => a.localeCompare(b)),
+    ["odd", "old"],
+  );
   standIn.behaviour.answers = {
     "/api/show": { contentType: "application/json", body: '{"capabilities":["embedding"]}' },
   };

@@ -43,10 +43,10 @@ describe("requests that no route matches", () => {
 });
 
 describe("the list of models", () => {
-  const card = { key: "a", name: "a", ownedBy: "us", modifiedAt: 1000 };
-  const ids = ["/models/a b.gguf", "./x"].map((name) => ({ ...card, key: name, name }));
+  const names = ["a", "/models/a b.gguf", "./x"];
+  const models = names.map((name) => ({ key: name, name, ownedBy: "us", modifiedAt: 1000 }));
   const host = {
-    catalogue: { models: [card, ...ids], find: (name: string) => name },
+    catalogue: { models, find: (name: string) => name },
     management: [],
     ui: { routes: [], page: found },
     metrics: {},
@@ -62,7 +62,7 @@ describe("the list of models", () => {
         const { data } = (await reply.json()) as { data: { id: string }[] };
         assert.deepEqual(
           data.map(({ id }) => id),
-          ["a", "/models/a b.gguf", "./x"],
+          names,
         );
       });
     }

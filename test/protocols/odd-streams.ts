@@ -90,19 +90,17 @@ function thoughtDelta(text: string, { thoughts }: Habit): object {
 }
 
 function callDeltas({ name, written, cuts }: Call, number: number, own: Habit): object[] {
-  const index = own.index === "none" ? {} : { index: own.index === "zero" ? 0 : number };
-  const id = `call_of_${number}`;
-  const names = own.nameInPieces ? piecesOf(name, [2]) : [name];
-  const [first = "", ...rest] = names;
-  const head = [{ ...index, id, type: "function", function: { name: first, arguments: "" } }];
-  const more = rest.map((piece) => ({ ...index, id, function: { name: piece } }));
-  const repeated = own.repeatsName ? { name } : {};
-  const pieces = piecesOf(written, cuts).map((piece) => ({
-    ...index,
-    id,
-    function: { ...repeated, arguments: piece },
-  }));
-  return [...head, ...more, ...pieces].map((fragment) => ({ tool_calls: [fragment] }));
+  const fragmentOf = (called: object): object => {
+    const id = `call_of_${number}`;
+    if (own.index === "none") return { tool_calls: [{ id, function: called }] };
+    return { tool_calls: [{ index: own.index === "zero" ? 0 : number, id, function: called }] };
+  };
+  const [first = "", ...rest] = own.nameInPieces ? piecesOf(name, [2]) : [name];
+  const pieces = piecesOf(written, cuts).map((piece) => {
+    return own.repeatsName ? { name, arguments: piece } : { arguments: piece };
+  });
+  const named = [{ name: first, arguments: "" }, ...rest.map((piece) => ({ name: piece }))];
+  return [...named, ...pieces].map(fragmentOf);
 }
 
 export const oddStream: fc.Arbitrary<OddStream> = fc

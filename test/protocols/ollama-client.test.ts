@@ -204,8 +204,8 @@ describe("a request encoded for a backend", () => {
     for (const values of ["{", "[]"]) {
       const toolCalls = [{ id: "c", name: "x", arguments: values }];
       const told = encoded(chatOf({ messages: [{ role: "assistant", content: [], toolCalls }] }));
-      const call = { name: "x", arguments: { INVALID_JSON: values } };
-      assert.ok(JSON.stringify(told).includes(JSON.stringify(call)), values);
+      const wrapped = { name: "x", arguments: { INVALID_JSON: values } };
+      assert.ok(JSON.stringify(told).includes(JSON.stringify(wrapped)), values);
     }
   });
 

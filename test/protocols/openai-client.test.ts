@@ -273,7 +273,7 @@ function withSystemFirst(messages: readonly Message[]): readonly Message[] {
   const own = messages.filter(({ role }) => role === "system" || role === "developer");
   const [first] = own;
   if (first === undefined) return messages;
-  const parts = own.flatMap((message) => message.content);
+  const parts = own.flatMap((one) => one.content);
   const texts = parts.flatMap((part) => (part.type === "text" ? [part.text] : []));
   const text: ContentPart[] = texts.length === 0 ? [] : [{ type: "text", text: texts.join("\n\n") }];
   const merged = {
@@ -281,7 +281,7 @@ function withSystemFirst(messages: readonly Message[]): readonly Message[] {
     role: "system",
     content: [...text, ...parts.filter(({ type }) => type !== "text")],
   };
-  return [merged, ...messages.filter((message) => !own.includes(message))];
+  return [merged, ...messages.filter((one) => !own.includes(one))];
 }
 
 describe("a chat request written for a backend and read as a client's", () => {

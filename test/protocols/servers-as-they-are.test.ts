@@ -74,18 +74,21 @@ describe("an end reason (C1)", () => {
 const a = { name: "get", arguments: '{"a":1}' };
 const b = { name: "note", arguments: '{"b":2}' };
 
-describe("tool calls (C2)", () => {
-  const head = (index: Json, id: Json, name: Json): object => ({
-    index,
-    id,
-    function: { name, arguments: "" },
-  });
-  const more = (index: Json, written: string, rest = {}): object => ({
-    index,
-    ...rest,
-    function: { arguments: written },
-  });
+const head = (index: Json, id: Json, name: Json): object => ({
+  index,
+  id,
+  function: { name, arguments: "" },
+});
+const more = (index: Json, written: string, rest = {}): object => ({
+  index,
+  ...rest,
+  function: { arguments: written },
+});
 
+const fragment = (id: string, name: string, written: string): string =>
+  callEvent({ id, function: { name, arguments: written } });
+
+describe("tool calls (C2)", () => {
   it("that all have index 0 are told apart by their ids", () => {
     const one = callEvent(head(0, "x", "get")) + callEvent(more(0, '{"a":')) + callEvent(more(0, "1}"));
     const two = callEvent(head(0, "y", "note")) + callEvent(more(0, '{"b":2}'));
@@ -96,8 +99,6 @@ describe("tool calls (C2)", () => {
   });
 
   it("without an index may repeat id and name with each fragment", () => {
-    const fragment = (id: string, name: string, written: string): string =>
-      callEvent({ id, function: { name, arguments: written } });
     const text =
       fragment("x", "get", '{"a"') + fragment("x", "get", ":1}") + fragment("y", "note", '{"b":2}');
     assert.deepEqual(callsIn(text + END + DONE), [a, b]);
@@ -249,6 +250,9 @@ describe("heartbeats (C5)", () => {
   });
 });
 
+const ollamaLine = (content: string, rest: object): string =>
+  `${JSON.stringify({ model: "m", message: { role: "assistant", content }, ...rest })}\n`;
+
 describe("a reply of the other form (C6)", () => {
   const message = "request (19185 tokens) exceeds the available context size";
   const error = { error: { code: 400, message, type: "exceed_context_size_error" } };
@@ -332,9 +336,9 @@ describe("a reply of the other form (C6)", () => {
   });
 
   it("of Ollama's kind, too", () => {
-    const line = (content: string, rest: object): string =>
-      `${JSON.stringify({ model: "m", message: { role: "assistant", content }, ...rest })}\n`;
-    const bytes = Buffer.from(line("y", { done: false }) + line("es", { done: true, done_reason: "stop" }));
+    const bytes = Buffer.from(
+      ollamaLine("y", { done: false }) + ollamaLine("es", { done: true, done_reason: "stop" }),
+    );
     const crossing = { from: "ollama", to: "ollama-chat", stream: false, bytes } as const;
     const told = readTold("ollama-chat", relayed(crossing), false);
     assert.deepEqual([told.text, told.end], ["yes", "stop"]);

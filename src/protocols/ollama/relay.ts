@@ -151,7 +151,7 @@ function withoutBlanks(lines: Buffer): Buffer {
 
 /** True when a line may be blank or an error: it does not begin as those with a piece of the answer, `{"model"`. */
 function hasOdd(lines: Buffer): boolean {
-  for (let start = 0; start < lines.length; ) {
+  for (let start = 0; start < lines.length;) {
     if (lines[start] !== BRACE || lines[start + 2] !== MODEL_START) return true;
     start = lines.indexOf(NEWLINE, start) + 1 || lines.length;
   }

@@ -1,4 +1,4 @@
-import { Fault, toFault } from "../../core/fault.ts";
+import { type Fault, toFault } from "../../core/fault.ts";
 import { isObject } from "../../core/json.ts";
 import type { JsonObject } from "../../core/json.ts";
 import type { Usage } from "../../core/usage.ts";

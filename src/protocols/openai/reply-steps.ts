@@ -139,7 +139,11 @@ function callsIn(message: JsonObject): readonly JsonObject[] {
   const list = message["tool_calls"] ?? undefined;
   const legacy = message["function_call"] ?? undefined;
   if (list === undefined && legacy === undefined) return NO_CALLS;
-  const calls: Json[] = isObject(list) ? [list] : Array.isArray(list ?? []) ? ((list ?? []) as Json[]) : [null];
+  const calls: Json[] = isObject(list)
+    ? [list]
+    : Array.isArray(list ?? [])
+      ? ((list ?? []) as Json[])
+      : [null];
   const all = legacy === undefined ? calls : [...calls, { index: 0, function: legacy }];
   if (all.every(isObject)) return all;
   throw new Fault("backend_lost", "the backend's tool calls are no objects");

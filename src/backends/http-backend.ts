@@ -3,7 +3,7 @@ import { Fault, toFault } from "../core/fault.ts";
 import type { ModelCard } from "../core/model.ts";
 import type { Task } from "../core/task.ts";
 import { estimateTokens } from "../protocols/estimate.ts";
-import type { BackendRequest, ClientFace, Passthrough } from "../protocols/protocol.ts";
+import type { BackendRequest, ClientFace, Learned, Passthrough } from "../protocols/protocol.ts";
 import { refusesWorker } from "../protocols/refused.ts";
 import { isHeartbeat } from "../wire/sse.ts";
 import { answerCount, AnswerWriter, openTask, Outlet, withoutThinking } from "./answer.ts";
@@ -12,6 +12,7 @@ import { reading } from "./reading.ts";
 import { choicesOf, requestOfChoice, runChoices } from "./choices.ts";
 import { HttpOrigin, type HttpTarget } from "./http.ts";
 import { PROFILES, type HttpKind, type Profile } from "./profiles.ts";
+import { Quirks } from "./quirks.ts";
 import type { PostOptions, Receiver, ReplyHeaders } from "./receivers.ts";
 import type { RunnerPolicy } from "../protocols/ollama/runner-options.ts";
 import { Runners } from "./runners.ts";
@@ -33,6 +34,8 @@ interface Run {
   readonly model: string;
   readonly sink: ReplySink;
   readonly signal: AbortSignal;
+  /** What is tried once more, as it may be what the backend refused. */
+  readonly lesson?: Learned;
 }
 
 /** A request to the server, whose reply goes to the sink. */
@@ -50,6 +53,9 @@ export class HttpBackend implements Backend {
   readonly #http: HttpOrigin;
   readonly #profile: Profile;
   readonly #slots: number;
+  readonly #quirks = new Quirks();
+  /** Faults of replies that were no success: nothing of an answer had come. */
+  readonly #refusals = new WeakSet<Fault>();
   /** The models that can think, by name. */
   #thinkers: ReadonlySet<string> = new Set();
   #firstSeen: ReadonlyMap<string, number> = new Map();
@@ -69,6 +75,10 @@ export class HttpBackend implements Backend {
     this.#unloads = isOllama && (runner === undefined || runner.keepAliveMinMs === 0);
   }
 
+  get quirks(): readonly string[] {
+    return this.#quirks.told;
+  }
+
   get pieces(): number {
     return this.#http.pieces;
   }
@@ -84,12 +94,12 @@ export class HttpBackend implements Backend {
     const thinkers = state.models.filter(({ capabilities }) => capabilities.includes("thinking"));
     this.#thinkers = new Set(thinkers.map(({ name }) => name));
     const slots = this.#slots > 0 ? this.#slots : (state.slots ?? this.#profile.slots);
-    return { models: this.#dated(state.models), slots };
+    return { ...state, models: this.#dated(state.models), slots };
   }
 
   async run(task: Task, model: string, sink: ReplySink, signal: AbortSignal): Promise<Answer> {
     try {
-      return await this.#run({ task, model, sink, signal });
+      return await this.#runLearning({ task, model, sink, signal });
     } catch (error) {
       // A reply that is nested beyond the stack, or longer than any text. The request was checked at its gateway.
       if (!(error instanceof RangeError)) throw error;
@@ -100,12 +110,53 @@ export class HttpBackend implements Backend {
     }
   }
 
-  #run(run: Run): Promise<Answer> {
-    const { task } = run;
+  /** A request that was refused is tried again without what may be the cause; what helped is remembered. */
+  async #runLearning(run: Run): Promise<Answer> {
+    const way = this.#wayOf(run.task);
+    try {
+      const answer = await this.#run(run, way);
+      if (this.#face.dialect === "openai") this.#quirks.served(run.task, way !== undefined);
+      return answer;
+    } catch (error) {
+      if (this.#face.dialect !== "openai" || !this.#isRefusal(error)) throw error;
+      for (const lesson of this.#quirks.lessonsFor(run.task, error, way !== undefined)) {
+        const answer = run.signal.aborted ? undefined : await this.#tryAgain({ ...run, lesson }, way);
+        if (answer !== undefined) return answer;
+      }
+      throw error;
+    }
+  }
+
+  /** Undefined when the request is refused in this way, too. */
+  async #tryAgain(run: Run, way: Passthrough | undefined): Promise<Answer | undefined> {
+    try {
+      const answer = await this.#run(run, way);
+      this.#quirks.remember(run.lesson ?? {});
+      return answer;
+    } catch (error) {
+      if (this.#isRefusal(error)) return undefined;
+      throw error;
+    }
+  }
+
+  #isRefusal(error: unknown): error is Fault {
+    return error instanceof Fault && this.#refusals.has(error);
+  }
+
+  /** How the task's bytes are passed through; undefined when it has to be translated. */
+  #wayOf(task: Task): Passthrough | undefined {
     const way = this.#face.passthrough(task.endpoint);
-    const passes = way !== undefined && way.carries?.(task.body) !== false && !this.#mayNotUnload(task);
-    if (!passes) return this.#translate(run);
-    return task.endpoint === "anthropic-count-tokens" ? this.#count(run, way) : this.#relay(run, way);
+    if (way === undefined || way.carries?.(task.body) === false || this.#mayNotUnload(task)) return undefined;
+    return way;
+  }
+
+  #run(run: Run, way: Passthrough | undefined): Promise<Answer> {
+    if (way === undefined) return this.#translate(run);
+    return run.task.endpoint === "anthropic-count-tokens" ? this.#count(run, way) : this.#relay(run, way);
+  }
+
+  #learnedFor({ lesson }: Run): Learned {
+    return { ...this.#quirks.learned, ...lesson };
   }
 
   /** True for a request to unload its model from one who may not: it is answered, and changes nothing. */
@@ -139,8 +190,10 @@ export class HttpBackend implements Backend {
   }
 
   /** Same dialect on both sides: the bytes go through as they come. */
-  async #relay({ task, model, sink, signal }: Run, way: Passthrough): Promise<Answer> {
-    const options = { body: task.body, stream: task.stream, asked: task.model, model };
+  async #relay(run: Run, way: Passthrough): Promise<Answer> {
+    const { task, model, sink, signal } = run;
+    const learned = this.#learnedFor(run);
+    const options = { body: task.body, stream: task.stream, asked: task.model, model, learned };
     const relay = way.relay(options);
     const { path, body, dropped } = this.#fitted(way.request(options), model, task);
     const outlet = new Outlet(sink, dropped);
@@ -180,7 +233,8 @@ export class HttpBackend implements Backend {
   }
 
   /** Another dialect than the client's: the reply is read into parts and written anew. */
-  async #translate({ task, model, sink, signal }: Run): Promise<Answer> {
+  async #translate(translated: Run): Promise<Answer> {
+    const { task, model, sink, signal } = translated;
     const opened = openTask(task);
     const request = this.#withinAbility(opened.request, model);
     if (opened.endpoint.counts && request.kind === "chat") {
@@ -195,8 +249,9 @@ export class HttpBackend implements Backend {
       return answer.finish();
     }
     const { stream, trace } = task;
+    const target = { model, stream, learned: this.#learnedFor(translated) };
     const encode = (asked: NeutralRequest): BackendRequest =>
-      this.#fitted(this.#face.encode(asked, { model, stream }), model, task);
+      this.#fitted(this.#face.encode(asked, target), model, task);
     const encoded = encode(request);
     const unable = request === opened.request ? [] : ["thinking"];
     const answer = new AnswerWriter(opened, sink, { dropped: [...(encoded.dropped ?? []), ...unable] });
@@ -207,6 +262,7 @@ export class HttpBackend implements Backend {
       const onChunk = (chunk: Buffer): void => reading(() => answer.write(reader.push(chunk), choice));
       await this.#post({ path, body, model, trace, signal: stop, sink, onHead: () => {}, onChunk });
       reading(() => answer.write(reader.end(), choice));
+      if (reader.learned !== undefined) this.#quirks.remember(reader.learned);
     };
     await runChoices({ choices: choicesOf(request), lender: this.lender, signal, run });
     return reading(() => answer.finish());
@@ -227,7 +283,11 @@ export class HttpBackend implements Backend {
         if (!isHeartbeat(chunk)) pulse.alive();
         onChunk(chunk);
       },
-      readError: (status, bytes, retryAfter) => face.readError(status, bytes, retryAfter),
+      readError: (status, bytes, retryAfter) => {
+        const fault = face.readError(status, bytes, retryAfter);
+        this.#refusals.add(fault);
+        return fault;
+      },
     });
     const runners = this.#runners;
     if (runners === undefined) return posted;

@@ -91,7 +91,7 @@ export function readGatewayAnnouncement(value: unknown): GatewayAnnouncement | u
 
 function readBackend(value: unknown): BackendAnnouncement | undefined {
   if (!isObject(value) || typeof value["name"] !== "string") return undefined;
-  const { gates, placement, ...rest } = value;
+  const { gates, placement, quirks, ...rest } = value;
   const backend = conform(rest, BACKEND);
   return {
     ...backend,
@@ -99,6 +99,7 @@ function readBackend(value: unknown): BackendAnnouncement | undefined {
     models: backend.models.flatMap((card) => readCard(card) ?? []),
     ...(Array.isArray(gates) ? { gates: gates.flatMap((gate) => readGate(gate) ?? []) } : {}),
     ...(isObject(placement) ? { placement: readPlacement(placement) } : {}),
+    ...(Array.isArray(quirks) ? { quirks: readQuirks(quirks) } : {}),
   };
 }
 
@@ -112,6 +113,15 @@ function readPlacement({ swapTo, ...rest }: JsonObject): PlacementAnnouncement {
     ),
     ...(typeof swapTo === "string" ? { swapTo } : {}),
   };
+}
+
+/** Most quirks of a backend, and most characters of one: they are shown to people. */
+const MOST_QUIRKS = 8;
+const MOST_CHARACTERS = 100;
+
+function readQuirks(quirks: readonly unknown[]): readonly string[] {
+  const texts = quirks.filter((quirk) => typeof quirk === "string");
+  return texts.slice(0, MOST_QUIRKS).map((text) => text.slice(0, MOST_CHARACTERS));
 }
 
 /** What is no gate counts as none; states of newer versions are kept. */

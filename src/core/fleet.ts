@@ -28,6 +28,8 @@ export interface BackendAnnouncement {
   readonly gates?: readonly GateAnnouncement[];
   /** Of a backend that loads models on demand, and has several. Absent from older workers. */
   readonly placement?: PlacementAnnouncement;
+  /** How it differs from others of its kind, as was learned by trying, in a few words each. Absent for none. */
+  readonly quirks?: readonly string[];
 }
 
 /** What a worker knows of the memory of a backend that loads models on demand. */

@@ -26,14 +26,21 @@ function parseEach(text: string): Json {
 /** Members whose objects are written as JSON again: the arguments of tool calls, and what tools take. */
 const KEPT = ["arguments", "input", "parameters", "input_schema"] as const;
 const KEPT_NAMES: ReadonlySet<string> = new Set(KEPT);
+const KEPT_KEY = /"(?:arguments|input|parameters|input_schema)"/;
 
 /**
  * As {@link parseExact}, for what is read: only within the arguments of tool calls and the parameters of tools are
  * numbers kept exactly, all others are numbers.
  */
 export function parseKeepingArguments(text: string): Json {
-  const hasKept = KEPT.some((name) => text.includes(`"${name}"`));
-  return hasKept && LONG_NUMBER.test(text) ? withRounded(parseEach(text)) : (JSON.parse(text) as Json);
+  return KEPT_KEY.test(text) && LONG_NUMBER.test(text)
+    ? withRounded(parseEach(text))
+    : (JSON.parse(text) as Json);
+}
+
+/** As {@link parseKeepingArguments}, for a reply: only calls have arguments there. One search, as each token has it. */
+export function parseReplyExactly(text: string): Json {
+  return text.includes('"arguments"') ? parseKeepingArguments(text) : (JSON.parse(text) as Json);
 }
 
 function keepSource(_name: string, value: unknown, context?: { readonly source?: string }): unknown {

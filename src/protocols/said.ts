@@ -29,8 +29,8 @@ export function textValue(value: Json | undefined, name: string): string {
 
 /** The text of a string, a part or a list of parts. Throws `backend_lost` for another type. */
 export function saidBy(value: Json | undefined, name: string): Said {
+  if (value === undefined || value === null || value === "") return NOTHING;
   if (typeof value === "string") return { text: value, thinking: "" };
-  if (value === undefined || value === null) return NOTHING;
   if (Array.isArray(value)) return joined(value.map((part) => saidBy(part, name)));
   if (isObject(value)) return saidByPart(value, name);
   throw unreadable(name);

@@ -50,6 +50,8 @@ export class Presence {
   readonly #well = new Set<Station>();
   /** How many models of a backend were left out at the last look. */
   readonly #left = new Map<Station, number>();
+  /** The models of each backend that cannot be served, as they were told last. */
+  readonly #unserved = new Map<string, string>();
   #announcing: NodeJS.Timeout | undefined;
   #draining = false;
   #stopped = false;
@@ -106,6 +108,7 @@ export class Presence {
       if (this.#stopped) return;
       await this.#ensureGroups(state.models.map((model) => model.key));
       this.#well.add(station);
+      this.#warnOfUnserved(station, state.unserved ?? []);
       const before = station.resident;
       const changed = station.update(state, askedAt);
       this.#countLoads(station, before);
@@ -131,6 +134,18 @@ export class Presence {
     }
     this.#left.set(station, left.length);
     return state;
+  }
+
+  /** Told once, and again when others are missing. */
+  #warnOfUnserved({ backend }: Station, unserved: readonly string[]): void {
+    const models = unserved.join("; ");
+    if (models !== "" && models !== this.#unserved.get(backend.name)) {
+      this.#options.log.warn("models of this backend are not served: their names cannot be used", {
+        backend: backend.name,
+        models,
+      });
+    }
+    this.#unserved.set(backend.name, models);
   }
 
   /** A backend serves a model otherwise than before. */

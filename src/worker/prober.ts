@@ -130,6 +130,6 @@ function tell({ gate, era }: Visit, station: Station, answer: OwnAnswer): void {
 }
 
 /** Asking for such a model loads nothing. */
-function isWarm({ backend, resident }: Station, model: string): boolean {
-  return backend.kind === "embedded" || resident.has(model);
+function isWarm({ resident }: Station, model: string): boolean {
+  return resident.has(model);
 }

@@ -328,7 +328,7 @@ export class Station implements SlotLender {
   }
 
   announcement(): BackendAnnouncement {
-    const { name, kind, url } = this.backend;
+    const { name, kind, url, quirks = [] } = this.backend;
     const { slots, busy, healthy, models } = this;
     const gates = this.#announcedGates();
     const placement = this.placement?.announcement(models);
@@ -342,6 +342,7 @@ export class Station implements SlotLender {
       models,
       ...(gates.length === 0 ? {} : { gates }),
       ...(placement === undefined ? {} : { placement }),
+      ...(quirks.length === 0 ? {} : { quirks }),
     };
   }
 

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { isObject, type JsonObject } from "../../src/core/json.ts";
 import type { Part } from "../../src/core/chat.ts";
-import type { Endpoint } from "../../src/core/task.ts";
 import { serverEndpoint } from "../../src/protocols/catalogue.ts";
 import { ollamaClient } from "../../src/protocols/ollama/client.ts";
 import { openaiClient } from "../../src/protocols/openai/client.ts";
@@ -89,7 +88,7 @@ export function translated(crossing: Crossing): string {
 
 /** What the client gets of a relayed reply. Throws what the relay throws. */
 export function relayed({ from, to, stream, bytes, cuts = [] }: Crossing, asked: JsonObject = {}): string {
-  const way = FACES[from].passthrough(to as Endpoint);
+  const way = FACES[from].passthrough(to);
   assert.ok(way !== undefined);
   const body = Buffer.from(JSON.stringify({ ...chatBody(to, stream), ...asked }));
   const relay = way.relay({ body, stream, asked: "m", model: "m" });

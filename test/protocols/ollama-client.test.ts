@@ -155,7 +155,7 @@ describe("a request encoded for a backend", () => {
         {
           role: "developer",
           content: [
-            { type: "text", text: "be " },
+            { type: "text", text: "be kind" },
             { type: "text", text: "brief" },
           ],
         },
@@ -166,7 +166,7 @@ describe("a request encoded for a backend", () => {
     assert.deepEqual(body["options"], { num_predict: 5, temperature: 1, top_p: 1 });
     assert.equal(body["think"], "low");
     assert.deepEqual(body["messages"], [
-      { role: "system", content: "be brief" },
+      { role: "system", content: "be kind\n\nbrief" },
       {
         role: "assistant",
         content: "",
@@ -204,8 +204,8 @@ describe("a request encoded for a backend", () => {
     for (const values of ["{", "[]"]) {
       const toolCalls = [{ id: "c", name: "x", arguments: values }];
       const told = encoded(chatOf({ messages: [{ role: "assistant", content: [], toolCalls }] }));
-      const call = { name: "x", arguments: { INVALID_JSON: values } };
-      assert.ok(JSON.stringify(told).includes(JSON.stringify(call)), values);
+      const wrapped = { name: "x", arguments: { INVALID_JSON: values } };
+      assert.ok(JSON.stringify(told).includes(JSON.stringify(wrapped)), values);
     }
   });
 

@@ -76,7 +76,7 @@ const PASSTHROUGH: ReadonlyMap<Endpoint, Passthrough> = new Map<Endpoint, Passth
 export const ollamaClient: ClientFace = {
   dialect: "ollama",
   encode: encodeRequest,
-  reader: ({ request }) => (request.kind === "embed" ? new EmbedReader(request) : new OllamaReader()),
+  reader: ({ request }) => (request.kind === "embed" ? new EmbedReader(request) : new OllamaReader(request)),
   readError,
   passthrough: (endpoint) => PASSTHROUGH.get(endpoint),
 };

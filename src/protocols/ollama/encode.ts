@@ -7,6 +7,7 @@ import { droppedFields } from "./dropped.ts";
 import { encodeEmbed } from "./embed-client.ts";
 import { writeImages } from "./images.ts";
 import { writeOptions } from "./options.ts";
+import { joinTexts } from "../system-first.ts";
 
 export const CHAT_PATH = "/api/chat";
 export const GENERATE_PATH = "/api/generate";
@@ -102,9 +103,10 @@ function encodeTool({ name, description, parameters, strict }: Tool): object {
 
 function encodeMessage(message: Message, names: ReadonlyMap<string, string>): object {
   const { role, content, thinking, toolCalls, toolCallId } = message;
+  const isSystem = role === "system" || role === "developer";
   return {
-    role: role === "developer" ? "system" : role,
-    content: joinText(content),
+    role: isSystem ? "system" : role,
+    content: joinText(isSystem ? joinTexts(content) : content),
     thinking,
     images: writeImages(content),
     tool_calls: toolCalls?.map(encodeCall),

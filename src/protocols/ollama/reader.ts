@@ -1,7 +1,8 @@
-import type { Part, TokenLogprob } from "../../core/chat.ts";
+import type { NeutralRequest, Part, TokenLogprob } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import { LineSplitter } from "../../wire/lines.ts";
+import { usageOrEstimate } from "../estimate.ts";
 import type { ReplyReader } from "../protocol.ts";
 import { setOnly } from "../fields.ts";
 import { saidBy } from "../said.ts";
@@ -13,8 +14,14 @@ import { endOf, incomplete, isBlank, logprobsOf, parseReply, text } from "./repl
  */
 export class OllamaReader implements ReplyReader {
   readonly #lines = new LineSplitter();
+  readonly #request: NeutralRequest;
   #calls = 0;
+  #deltas = 0;
   #done = false;
+
+  constructor(request: NeutralRequest) {
+    this.#request = request;
+  }
 
   *push(chunk: Buffer): Generator<Part, void, void> {
     for (const line of this.#lines.push(chunk)) yield* this.#read(line);
@@ -28,15 +35,23 @@ export class OllamaReader implements ReplyReader {
   #read(line: Buffer): Part[] {
     if (this.#done || isBlank(line)) return [];
     const reply = parseReply(line);
-    const parts = this.#deltas(reply);
+    const parts = this.#said(reply);
+    if (parts.length > 0) this.#deltas += 1;
     if (reply["done"] === true) {
       this.#done = true;
-      parts.push(endOf(reply, this.#calls > 0));
+      parts.push(this.#end(reply));
     }
     return parts;
   }
 
-  #deltas(reply: JsonObject): Part[] {
+  /** A load or an unload has used nothing. */
+  #end(reply: JsonObject): Part {
+    const end = endOf(reply, this.#calls > 0);
+    if (end.reason === "load" || end.reason === "unload") return end;
+    return { ...end, usage: usageOrEstimate(end.usage, this.#request, this.#deltas) };
+  }
+
+  #said(reply: JsonObject): Part[] {
     const { message } = reply;
     const source = isObject(message) ? message : reply;
     const parts: Part[] = [];

@@ -1,4 +1,4 @@
-import { Fault, toFault } from "../../core/fault.ts";
+import { type Fault, toFault } from "../../core/fault.ts";
 import { modelKey } from "../../core/model.ts";
 import type { JsonObject } from "../../core/json.ts";
 import type { Timings, Usage } from "../../core/usage.ts";
@@ -10,7 +10,9 @@ import { incomplete, isBlank, isLast, parseReply, timingsOf, usageOf } from "./r
 
 const NEWLINE = 10;
 const NOTHING: Buffer = Buffer.alloc(0);
-const SPACE = 32;
+const BRACE = 0x7b;
+/** The letter that follows `{"`. */
+const MODEL_START = 0x6d;
 /** A key of an error line; within a text its quotes are escaped. */
 const ERROR_KEY: Buffer = Buffer.from('"error"');
 
@@ -68,8 +70,10 @@ class StreamRelay implements Relay {
 
   push(chunk: Buffer): Buffer {
     if (this.#fault !== undefined) throw this.#fault;
-    const whole = withoutBlanks(this.#lines.push(chunk));
-    const error = whole.includes(ERROR_KEY) ? this.#findError(whole) : -1;
+    const lines = this.#lines.push(chunk);
+    const isOdd = hasOdd(lines);
+    const whole = isOdd ? withoutBlanks(lines) : lines;
+    const error = isOdd ? this.#findError(whole) : -1;
     if (error < 0) {
       if (whole.length > 0) this.#last = whole;
       return renameLines(whole, this.#rename);
@@ -136,7 +140,6 @@ class WholeRelay implements Relay {
 
 /** The lines without those that hold nothing: clients take every line for an object. */
 function withoutBlanks(lines: Buffer): Buffer {
-  if (!hasBlank(lines)) return lines;
   const kept: Buffer[] = [];
   for (let start = 0, end = 0; start < lines.length; start = end) {
     end = lines.indexOf(NEWLINE, start) + 1 || lines.length;
@@ -146,10 +149,10 @@ function withoutBlanks(lines: Buffer): Buffer {
   return Buffer.concat(kept);
 }
 
-/** True when a line begins as no object does: a byte per line is looked at. */
-function hasBlank(lines: Buffer): boolean {
+/** True when a line may be blank or an error: it does not begin as those with a piece of the answer, `{"model"`. */
+function hasOdd(lines: Buffer): boolean {
   for (let start = 0; start < lines.length;) {
-    if ((lines[start] ?? SPACE) <= SPACE) return true;
+    if (lines[start] !== BRACE || lines[start + 2] !== MODEL_START) return true;
     start = lines.indexOf(NEWLINE, start) + 1 || lines.length;
   }
   return false;

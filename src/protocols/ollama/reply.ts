@@ -1,8 +1,8 @@
-import type { EndReason, Part, TokenLogprob } from "../../core/chat.ts";
+import type { End, EndReason, TokenLogprob } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import type { Timings, Usage } from "../../core/usage.ts";
-import { parseKeepingArguments } from "../exact.ts";
+import { parseReplyExactly } from "../exact.ts";
 import { setOnly } from "../fields.ts";
 import { refusesWorker, workerRefused } from "../refused.ts";
 import { checkHeld } from "../whole.ts";
@@ -21,7 +21,7 @@ export function parseReply(line: Buffer): JsonObject {
   checkHeld(line);
   let value: unknown;
   try {
-    value = parseKeepingArguments(line.toString());
+    value = parseReplyExactly(line.toString());
   } catch (cause) {
     throw new Fault("backend_lost", "the backend's reply is not JSON", { cause });
   }
@@ -99,9 +99,9 @@ export function timingsOf(reply: JsonObject): Timings | undefined {
 }
 
 /** The end that the last object tells. */
-export function endOf(reply: JsonObject, calledTools: boolean): Part {
+export function endOf(reply: JsonObject, calledTools: boolean): End {
   const context = reply["context"];
-  return setOnly<Extract<Part, { type: "end" }>>({
+  return setOnly<End>({
     type: "end",
     reason: reasonOf(reply["done_reason"], calledTools),
     usage: usageOf(reply),

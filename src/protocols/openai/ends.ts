@@ -43,16 +43,24 @@ export function finishOf(value: Json | undefined): Finish {
 }
 
 /**
- * Watches whether a choice has ended. Some servers say "stop" in every chunk: a reason that more of the answer follows
- * was no end, and then only the end of the stream itself is one.
+ * Watches whether a choice has ended. Some servers say "stop" in every chunk, and some leave out `[DONE]`. A reason is a
+ * sure end only where chunks before it had none, and nothing of the answer follows it; else the end of the stream itself
+ * has to come.
  */
 export class EndWatch {
   #finish: Finish;
   #broken = false;
+  #began: boolean;
+
+  /** @param began true when there were chunks without a reason before */
+  constructor(began = false) {
+    this.#began = began;
+  }
 
   /** @param says true when the same chunk has a piece of the answer */
   add(finish: Finish, says: boolean): void {
     if (says && this.#finish !== undefined) this.#broken = true;
+    if (finish === undefined && this.#finish === undefined) this.#began = true;
     if (finish !== undefined && (finish !== "unknown" || this.#finish === undefined)) this.#finish = finish;
   }
 
@@ -63,7 +71,7 @@ export class EndWatch {
 
   /** True when the choice has ended, even if no `[DONE]` comes. */
   get isSure(): boolean {
-    return this.#finish !== undefined && this.#finish !== "unknown" && !this.#broken;
+    return this.#began && this.#finish !== undefined && this.#finish !== "unknown" && !this.#broken;
   }
 
   /** Why it ended, once it has. */

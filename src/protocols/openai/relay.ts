@@ -1,4 +1,4 @@
-import { Fault, toFault } from "../../core/fault.ts";
+import { type Fault, toFault } from "../../core/fault.ts";
 import { isObject } from "../../core/json.ts";
 import type { JsonObject } from "../../core/json.ts";
 import type { Usage } from "../../core/usage.ts";
@@ -6,11 +6,11 @@ import { parseEvents, splitEvents, sseData, SseParser, SseSplitter } from "../..
 import type { Relay } from "../protocol.ts";
 import { formOf, type ReplyForm } from "../reply-form.ts";
 import { gatherWhole } from "../whole.ts";
+import { brokenOff, choicesIn, parseReply, readEvent } from "./chunks.ts";
 import { EndWatch, finishOf } from "./ends.ts";
 import { embeddedFault, isErrorReply } from "./errors.ts";
 import { readUsage } from "./metrics.ts";
 import { ModelEcho } from "./model-echo.ts";
-import { brokenOff, choicesIn, parseReply, readEvent } from "./reader.ts";
 import { ChunkGatherer, eventsOfWhole, saysMore } from "./reshape.ts";
 
 export interface RelayOptions {
@@ -31,7 +31,7 @@ const DONE = "[DONE]";
  * through the Buffer take 0.6 µs. Lines that are no chunk: heartbeats, `[DONE]`, names of events.
  */
 const NOTABLE =
-  /"finish_reason"\s*:(?!\s*null)|"usage"\s*:(?!\s*null)|"error"(?!\s*:\s*null)|(?:^|[\r\n])(?:event:|data:[ \t]?[^{])/;
+  /"finish_reason"\s*:(?!\s*null)|"usage"\s*:(?!\s*null)|"error"(?!\s*:\s*null)|(?:^|[\r\n])(?:event:|data:[ \t]?(?![ \t{]))/;
 
 /** Forwards a streamed reply event by event. An object that comes instead is told as the events it stands for. */
 export class StreamRelay implements Relay {
@@ -44,6 +44,8 @@ export class StreamRelay implements Relay {
   #usage: Usage | undefined;
   #lines = 0;
   #done = false;
+  /** True once a chunk came that told no reason. */
+  #began = false;
   /** The last text that was no chunk: why a reply broke off may be in it. */
   #noise = "";
   #fault: Fault | undefined;
@@ -94,7 +96,9 @@ export class StreamRelay implements Relay {
     if (events.length === 0) return events;
     const text = events.toString("latin1");
     // Once an end was told, all that follows is looked at: more of the answer makes it none.
-    const kept = this.#ends.size > 0 || NOTABLE.test(text) ? this.#watch(events) : events;
+    const isNotable = this.#ends.size > 0 || NOTABLE.test(text);
+    this.#began ||= !isNotable && text.includes("data:");
+    const kept = isNotable ? this.#watch(events) : events;
     if (this.#usage === undefined) this.#lines += countLines(text);
     return this.#echo.active ? this.#echo.apply(kept) : kept;
   }
@@ -145,9 +149,10 @@ export class StreamRelay implements Relay {
   #watchEnd(choice: JsonObject): void {
     const index = Number(choice["index"] ?? 0);
     const finish = finishOf(choice["finish_reason"]);
-    const end = this.#ends.get(index) ?? new EndWatch();
+    const end = this.#ends.get(index) ?? new EndWatch(this.#began);
     end.add(finish, saysMore(choice));
     if (end.isTold) this.#ends.set(index, end);
+    else this.#began = true;
   }
 }
 

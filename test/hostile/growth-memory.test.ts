@@ -99,7 +99,7 @@ const HOLDERS: Readonly<Record<string, Holder>> = {
         fill: (all: Iterable<Buffer>): unknown => {
           const messages = [{ role: "user" as const, content: [] }];
           const request = { kind: "chat" as const, messages, sampling: {}, runner: {}, stream: true };
-          const reader = face.reader({ request: request as never, stream: true });
+          const reader = face.reader({ request, stream: true });
           for (const piece of all) for (const _part of reader.push(piece));
           return reader;
         },

@@ -5,10 +5,7 @@ import type { Endpoint } from "../core/task.ts";
 import type { BodyJob, BodyReport } from "./body-thread.ts";
 import type { OpenedBody } from "./opened-body.ts";
 
-/**
- * Bodies above this size are read by the thread. One of 64 KiB takes 0.2 ms to read, 3 ms at worst; to hand it over and
- * take it back costs the event loop some 0.05 ms, and the request a little more.
- */
+/** Bodies above this size, bytes, are read by the thread. One of 64 KiB of an agent's chat takes 0.2 ms to read. */
 export const LARGE_BODY_BYTES: number = 64 * 1024;
 
 /** The thread is given up when it had nothing to do for so long, ms: it takes some 10 MB. */

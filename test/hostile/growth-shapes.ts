@@ -77,11 +77,11 @@ function stringsOf(base: Json): Shape[] {
   return [...places(base)]
     .filter(({ value }) => typeof value === "string")
     .flatMap(({ path, put }) => {
-      return Object.entries(FILLS).map(([kind, fill]): Shape => ({
-        name: `${kind} at ${path}`,
-        build: (bytes) => Buffer.from(JSON.stringify(put(fill(bytes)))),
-        ...(kind.includes("members") ? { mostGrowth: GROWTH_OF_MEMBERS } : {}),
-      }));
+      return Object.entries(FILLS).map(([kind, fill]): Shape => {
+        const name = `${kind} at ${path}`;
+        const build = (bytes: number): Buffer => Buffer.from(JSON.stringify(put(fill(bytes))));
+        return kind.includes("members") ? { name, build, mostGrowth: GROWTH_OF_MEMBERS } : { name, build };
+      });
     });
 }
 

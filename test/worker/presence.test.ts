@@ -14,7 +14,7 @@ afterEach(async () => {
   await presence?.stop();
 });
 
-let clock = 0;
+let sleptMs = 0;
 
 /** What was logged and metered. */
 let told: string[] = [];
@@ -33,7 +33,7 @@ function watch(station: Station): Presence {
     log: openLog({ level: "info", format: "pretty", write: (line) => told.push(line) }),
     stations: [station],
     now: () => 0,
-    mono: () => clock,
+    mono: () => sleptMs,
     metrics: {
       loaded: (_backend, model) => told.push(`loaded ${model}`),
       gateChanged: (...change) => told.push(change.join(" ")),
@@ -57,7 +57,7 @@ describe("a look at a backend", () => {
   it("that this process slept through does not take the backend for down", async () => {
     const station = idleStation(2);
     station.backend.inspect = () => {
-      clock += 60_000;
+      sleptMs += 60_000;
       return Promise.reject(LATE);
     };
     await watch(station).look(station);

@@ -26,6 +26,9 @@ const LOOK_MS = 500;
 /** After a stall of its own this gateway judges nothing for so long, ms. */
 const SETTLE_MS = 1000;
 
+/** A stall is why a request was late when it took so much of its life. */
+const STALLED_SHARE = 0.2;
+
 export interface RepliesOptions {
   readonly connection: Connection;
   readonly keys: Keys;
@@ -221,7 +224,7 @@ export class Replies {
 
   #judge(exchange: Exchange, mono: number): void {
     if (mono >= exchange.endsAt) {
-      exchange.fail(this.#lateFault(exchange, mono));
+      exchange.fail(this.#lateFault(exchange));
     } else {
       if (mono >= exchange.queueLookAt && !exchange.begun) this.#options.onOverdue(exchange);
       this.#lookForSilence(exchange, mono);
@@ -229,10 +232,12 @@ export class Replies {
     this.#options.onLook(exchange);
   }
 
-  /** Of a request that had time left when this gateway stood still. */
-  #lateFault(exchange: Exchange, mono: number): Fault {
-    const stalledMs = this.#options.stalls.since(exchange.startedAt);
-    return mono - stalledMs < exchange.endsAt ? ownFault(stalledMs, LATE) : overdue(exchange);
+  /** The gateway is to blame when it stood still for a good part of the request's life. */
+  #lateFault(exchange: Exchange): Fault {
+    const { startedAt, endsAt } = exchange;
+    const stalledMs = this.#options.stalls.since(startedAt);
+    const isOurs = stalledMs > 0 && stalledMs >= (endsAt - startedAt) * STALLED_SHARE;
+    return isOurs ? ownFault(stalledMs, LATE) : overdue(exchange);
   }
 
   #lookForSilence(exchange: Exchange, mono: number): void {

@@ -12,6 +12,9 @@ import type { WorkerMetrics } from "../telemetry/worker-metrics.ts";
 import { boundState } from "./model-bound.ts";
 import type { Station } from "./station.ts";
 
+/** Models whose groups are known to be there; of more all are made again, which costs a command each. */
+const MOST_GROUPED = 20_000;
+
 /** How often a healthy and an unhealthy backend are looked at, and how long one look may take; ms. */
 const LOOK_MS = 5000;
 const LOOK_AGAIN_MS = 1000;
@@ -226,6 +229,8 @@ export class Presence {
   async #ensureGroups(models: readonly string[]): Promise<void> {
     const { connection, keys } = this.#options;
     const fresh = models.filter((model) => !this.#grouped.has(model));
+    // A backend whose models have other names at each look must not fill the memory.
+    if (this.#grouped.size > MOST_GROUPED) this.#grouped.clear();
     await Promise.all(fresh.map(async (model) => ensureGroup(connection, keys, model)));
     for (const model of fresh) this.#grouped.add(model);
   }

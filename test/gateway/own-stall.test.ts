@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
+import type { Task } from "../../src/core/task.ts";
 import { lostFault } from "../../src/gateway/lost-fault.ts";
 import { Replies } from "../../src/gateway/replies.ts";
 import { Keys } from "../../src/redis/keys.ts";
@@ -21,9 +22,12 @@ interface Stalls {
 }
 
 /** Replies that are looked at, with one exchange that is over its time. */
-function late(stalls: Stalls): { code: () => string | undefined; looks: () => number } {
+function late(
+  stalls: Stalls,
+  life: Pick<Task, "createdAt" | "deadline"> = { createdAt: 0, deadline: -5000 },
+): { code: () => string | undefined; looks: () => number } {
   let looks = 0;
-  const rig = exchangeOf("g.1", { deadline: -5000 });
+  const rig = exchangeOf("g.1", life);
   replies = new Replies({
     connection: new FakeConnection(),
     keys: new Keys("test"),
@@ -63,6 +67,12 @@ describe("a gateway that stood still", () => {
     const { code } = late({ since: 6000, latest: 0 });
     await until("the end", () => code() !== undefined);
     assert.equal(code(), "gateway_stalled");
+  });
+
+  it("is not to blame for a stall that took little of a request's life", async () => {
+    const { code } = late({ since: 150, latest: 0 }, { createdAt: 0, deadline: 1000 });
+    await until("the end", () => code() !== undefined);
+    assert.equal(code(), "deadline_exceeded");
   });
 
   it("does not say that Redis lost what workers removed because it was silent", () => {

@@ -44,7 +44,7 @@ function take(body: Buffer, timeouts = "", apiKey = ""): Taken {
     unready: () => undefined,
     findModel: (name) => (name === "tiny" ? "tiny" : undefined),
     admit: () => {},
-    isAdmin: ({ apiKey }) => apiKey === "chief",
+    isAdmin: (headers) => headers.apiKey === "chief",
     accept: (task) => accepted.push(task),
     rejected: () => {},
   };

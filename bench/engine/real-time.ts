@@ -1,6 +1,9 @@
 /** Drives simulated time by the machine's clock, at a given speed. */
 import type { Timeline } from "./timeline.ts";
 
+/** Timers reach no further, ms. What is due later is looked at again then. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 export class RealTime {
   readonly #timeline: Timeline;
   /** Simulated ms per real ms. */
@@ -35,6 +38,9 @@ export class RealTime {
     const next = this.#timeline.nextMs;
     if (next === undefined || this.#isStopped) return;
     const inMs = next / this.speed + this.#startedAt - performance.now();
-    this.#timer = setTimeout(() => this.enter(() => undefined), Math.max(0, inMs));
+    this.#timer = setTimeout(
+      () => this.enter(() => undefined),
+      Math.min(Math.max(0, inMs), LONGEST_TIMER_MS),
+    );
   }
 }

@@ -1,4 +1,4 @@
-/** One model with its server to itself: what placement costs where there is nothing to place. */
+/** One model with its server to itself: what placement costs where nothing else is asked for. */
 import { USUAL_ENGINE, usualModels } from "../engine/spec.ts";
 import type { LegContext } from "../legs.ts";
 import { Load } from "./load.ts";
@@ -23,8 +23,11 @@ export interface AloneRound {
   readonly others: number;
 }
 
-/** Answers of some 32 ms, four at once: short, so that what lies between two answers counts. */
-const MODELS = usualModels(1, { tokenMs: 4, tokens: 8, loadMs: 200 });
+/**
+ * Answers of some 32 ms, four at once: short, so that what lies between two answers counts. The server has other models
+ * on disk, as most have, and nothing asks for them.
+ */
+const MODELS = usualModels(3, { tokenMs: 4, tokens: 8, loadMs: 200 });
 const ENGINE = { ...USUAL_ENGINE, models: MODELS };
 const ASK = { model: MODELS[0]?.name ?? "", tokens: 8, promptTokens: 8 };
 const CLIENTS = 12;

@@ -172,7 +172,7 @@ export const NODES: Dashboard = {
           queries: [
             {
               expr: `round(sum by (worker, backend) (increase(sgnet_swaps_total[1h])) ${HOST})`,
-              legend: "{{host}} {{backend}}",
+              legend: "{{host}} {{backend}} swaps",
             },
           ],
         },
@@ -186,7 +186,7 @@ export const NODES: Dashboard = {
           queries: [
             {
               expr: `${quantile(0.95, "sgnet_swap_wait_seconds", "", "worker, backend")} ${HOST}`,
-              legend: "{{host}} {{backend}}",
+              legend: "{{host}} {{backend}} waited",
             },
           ],
         },

@@ -53,6 +53,13 @@ test("Ollama: tags and what is in memory", async (t) => {
   assert.deepEqual([models[1]?.key, models[1]?.ownedBy, models[1]?.resident], ["me/big:7b", "me", false]);
 });
 
+test("Ollama: a model of its cloud answers without a load, and takes no memory", async (t) => {
+  const entry = { name: "far:120b-cloud", remote_host: "https://ollama.com:443", remote_model: "far:120b" };
+  const documents = { "/api/tags": { models: [entry] }, "/api/ps": { models: [] } };
+  const { models } = await inspected(t, "ollama", { documents });
+  assert.deepEqual([models[0]?.resident, models[0]?.remote, models[0]?.load], [true, true, undefined]);
+});
+
 test("odd entries are skipped, odd fields count as absent", async (t) => {
   const documents = {
     "/api/tags": {

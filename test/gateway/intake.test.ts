@@ -35,7 +35,7 @@ const policy = new TimeoutPolicy({
   modelTimeouts: "other total=1; TINY:latest idle=0, queue=700",
 });
 
-function take(body: Buffer, timeouts = ""): Taken {
+function take(body: Buffer, timeouts = "", apiKey = ""): Taken {
   const accepted: Task[] = [];
   const host: IntakeHost = {
     now: () => 1000,
@@ -45,7 +45,7 @@ function take(body: Buffer, timeouts = ""): Taken {
     openLarge: () => assert.fail("too large for this test"),
     findModel: (name) => (name === "tiny" ? "tiny" : undefined),
     admit: () => {},
-    isAdmin: ({ apiKey }) => apiKey === "chief",
+    isAdmin: (headers) => headers.apiKey === "chief",
     accept: (task) => accepted.push(task),
     rejected: () => {},
   };
@@ -53,7 +53,7 @@ function take(body: Buffer, timeouts = ""): Taken {
     method: "POST",
     path: "/api/generate",
     query: "",
-    headers: { ...HEADERS, timeouts },
+    headers: { ...HEADERS, timeouts, apiKey },
     body,
     remote: "",
   };
@@ -133,6 +133,15 @@ describe("a compressed body", () => {
       assert.match(reply.text, /is compressed/);
     });
   }
+});
+
+describe("the key of an admin", () => {
+  const kept = Buffer.from('{"model":"tiny","prompt":"hi","keep_alive":0}');
+  it("is told to the worker where it matters: with a keep_alive", () => {
+    assert.equal(take(kept, "", "chief").task?.admin, true);
+    assert.equal(take(kept, "", "other").task?.admin, undefined);
+    assert.equal(take(Buffer.from(BODY), "", "chief").task?.admin, undefined);
+  });
 });
 
 describe("the timeouts of a request", () => {

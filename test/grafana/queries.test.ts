@@ -79,7 +79,14 @@ function filled(expr: string): string {
 }
 
 /** What is empty when all is well: a limit that is not set, and what only a fleet in trouble has. */
-const MAY_BE_EMPTY = new Set(["limit", "{{host}} given back, {{reason}}", "sgnet_tasks_redelivered_total"]);
+const MAY_BE_EMPTY = new Set([
+  "limit",
+  "{{host}} given back, {{reason}}",
+  "{{host}} {{backend}} swaps",
+  "{{host}} {{backend}} waited",
+  "sgnet_swaps_total",
+  "sgnet_tasks_redelivered_total",
+]);
 
 /** The queries of all panels, and the series every rule reads. */
 function allQueries(): { readonly at: string; readonly name: string; readonly expr: string }[] {

@@ -36,6 +36,7 @@ const tasks: fc.Arbitrary<Task> = fc.record(
     trace: fc.string(),
     body: fc.uint8Array({ maxLength: 500 }).map((array) => Buffer.from(array)),
     limits,
+    admin: fc.constant(true),
   },
   { noNullPrototype: true, requiredKeys: [...FIELDS] },
 );

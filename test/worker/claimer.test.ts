@@ -2,14 +2,16 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { Fault } from "../../src/core/fault.ts";
 import { Keys } from "../../src/redis/keys.ts";
+import { TAKE } from "../../src/redis/scripts.ts";
 import { enqueue, ensureGroup, ring } from "../../src/redis/task-stream.ts";
 import { openLog } from "../../src/telemetry/log.ts";
 import { Acknowledger } from "../../src/worker/acknowledger.ts";
 import { Claimer } from "../../src/worker/claimer.ts";
+import type { Station } from "../../src/worker/station.ts";
 import { until } from "../journey/until.ts";
 import { FakeConnection } from "../redis/fake-connection.ts";
 import { openRedisRig } from "../redis/rig.ts";
-import { idleStation } from "./station-rig.ts";
+import { idleStation, TINY_CARD } from "./station-rig.ts";
 
 const log = openLog({ level: "error", format: "json" });
 
@@ -173,3 +175,44 @@ test("a Redis that refuses is not asked in a hurry", async () => {
   assert.ok(performance.now() - from > 350, "two pauses at least");
   await rig.claimer.stop();
 });
+
+test("a backend with one model, or with all of its models loaded, is asked for as if nothing were to be chosen", async () => {
+  for (const keys of [["tiny"], ["tiny", "big"]]) {
+    const connection = new FakeConnection();
+    connection.answer = () => new Promise((resolve) => setImmediate(resolve, null));
+    const limits = { swapWaitMs: 0, swapResidencyMs: 0, modelsLoaded: 0, mono: () => 0 };
+    const station = idleStation(1, { placement: limits });
+    const models = keys.map((key) => ({ ...TINY_CARD, key, resident: keys.length > 1 }));
+    Object.assign(station.backend, { loadsOnDemand: true });
+    station.update({ models, slots: 1 });
+    const claimer = claimerOf(connection, station);
+    claimer.start();
+    await until("three looks", () => connection.arrived.length >= 6);
+    station.failed();
+    await claimer.stop();
+    const sent = connection.arrived.filter((command) => !/^(?:RPUSH|PEXPIRE)/.test(command));
+    const usual =
+      keys.length === 1 ? /^(?:BLMPOP|XREADGROUP) / : new RegExp(`^(?:BLMPOP |EVALSHA ${TAKE.sha1} )`);
+    for (const command of sent) assert.match(command, usual);
+  }
+});
+
+function claimerOf(connection: FakeConnection, station: Station): Claimer {
+  const keys = new Keys("test");
+  return new Claimer({
+    station,
+    connection,
+    bells: connection,
+    farewell: keys.farewell("w1.0"),
+    keys,
+    consumer: "w1",
+    leaseMs: 1000,
+    log,
+    mono: () => 0,
+    random: () => 0.5,
+    acknowledger: new Acknowledger({ connection, keys, mono: () => 0 }),
+    trust: CREDULOUS,
+    onLost: () => {},
+    run: () => {},
+  });
+}

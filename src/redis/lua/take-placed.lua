@@ -39,7 +39,7 @@ local function delivered(queue)
   end
 end
 local function refused(err)
-  return string.find(err, 'NOPERM', 1, true) or string.find(err, 'ACL', 1, true)
+  return string.find(err, 'NOPERM', 1, true) or string.find(err, 'user executing the script', 1, true)
 end
 local function head(queue)
   local last, err = delivered(queue)

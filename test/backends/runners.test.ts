@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { Runners } from "../../src/backends/runners.ts";
+import { BLANK_CARD } from "../../src/core/announcement.ts";
+import type { ModelCard } from "../../src/core/model.ts";
+import { readNumCtxPolicy } from "../../src/core/num-ctx.ts";
+
+function runners(numCtx = "grow"): Runners {
+  return new Runners({ numCtx: readNumCtxPolicy(numCtx), keepAliveMinMs: 300_000 });
+}
+
+function card(tokens?: number, contextLength = 0): ModelCard {
+  const load = { size: 1, sizeVram: 1, expiresAt: undefined, contextLength: tokens ?? 0 };
+  return { ...BLANK_CARD, key: "m", name: "m", contextLength, ...(tokens === undefined ? {} : { load }) };
+}
+
+function sent(known: Runners, body: object): unknown {
+  const request = known.fit("m", { path: "/api/chat", body: JSON.stringify(body) }, false);
+  return (JSON.parse(request.body.toString()) as { options?: { num_ctx?: number } }).options?.num_ctx;
+}
+
+const wants = (size: number): object => ({ options: { num_ctx: size } });
+
+describe("the runners of an Ollama server", () => {
+  it("keep the body of a request that tells nothing about them, byte for byte", () => {
+    const body = Buffer.from('{"options": {"temperature": 1}}');
+    const request = { path: "/api/chat", body };
+    assert.equal(runners().fit("m", request, false), request);
+  });
+
+  it("are remembered from request to request, and forgotten when the server has them no more", () => {
+    const known = runners();
+    assert.equal(sent(known, wants(5000)), 8192);
+    assert.equal(sent(known, {}), 8192);
+    known.seen([card()], known.changes);
+    assert.equal(sent(known, {}), undefined);
+  });
+
+  it("stay while a request is under way, and when a look began before one ended", () => {
+    const known = runners();
+    sent(known, wants(8192));
+    known.entered("m");
+    known.seen([card()], known.changes);
+    assert.equal(sent(known, {}), 8192, "it is loading");
+    const since = known.changes;
+    known.left("m");
+    known.seen([card()], since);
+    assert.equal(sent(known, {}), 8192, "the look is old");
+    known.seen([card()], known.changes);
+    assert.equal(sent(known, {}), undefined);
+  });
+
+  it("that others have started are known by what the server tells", () => {
+    const known = runners();
+    known.seen([card(16_384)], known.changes);
+    assert.equal(sent(known, {}), 16_384);
+    assert.equal(sent(known, wants(4096)), 16_384);
+    assert.equal(sent(known, wants(20_000)), 32_768);
+  });
+
+  it("whose context is the server's own choice are asked for by its number, once that is known", () => {
+    const known = runners();
+    assert.equal(sent(known, {}), undefined);
+    known.seen([card(32_768)], known.changes);
+    assert.equal(sent(known, {}), undefined);
+    assert.equal(sent(known, wants(4096)), 32_768);
+    assert.equal(sent(known, {}), undefined, "it is still the same runner");
+  });
+
+  it("are not asked for more than their model was made for", () => {
+    const known = runners();
+    known.seen([card(undefined, 2048)], known.changes);
+    assert.equal(sent(known, wants(2000)), 2048);
+  });
+
+  it("are started with what is pinned, whatever a request says", () => {
+    assert.equal(sent(runners("pin:6000"), {}), 6000);
+  });
+});

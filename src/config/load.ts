@@ -9,6 +9,7 @@ import { SETTINGS } from "./settings.ts";
 import type { Setting } from "./setting.ts";
 import type { Settings } from "./settings.ts";
 import { strangeNames } from "./strange-names.ts";
+import { append } from "../core/long-lists.ts";
 
 export interface SettingsSources {
   /** Values of command line flags, by flag name; absent or undefined when not given. */
@@ -46,7 +47,8 @@ export function loadSettings(sources: SettingsSources): Settings {
   const problems: string[] = [];
   const environment = sources.env ?? processEnvironment();
   const file = readEnvFile(join(cwd, ".env"), problems);
-  problems.push(...strangeNames(environment, ""), ...strangeNames(file, " in .env"));
+  append(problems, strangeNames(environment, ""));
+  append(problems, strangeNames(file, " in .env"));
   const layers: readonly Source[] = [
     { label: ({ flag }) => `--${flag}`, read: ({ flag }) => sources.flags[flag] },
     { label: ({ env }) => env, read: variable(environment) },

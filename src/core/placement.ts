@@ -4,6 +4,8 @@
  * docs/decisions/0032-placement.md.
  */
 
+import { least } from "./long-lists.ts";
+
 /** A model of such a backend at one moment. */
 export interface Placeable {
   readonly key: string;
@@ -207,7 +209,7 @@ function nextChange(scene: Scene, waiting: readonly Waiting[]): number {
     ...scene.busy.map(residentUntil),
     ...lingering(scene).map(({ idleAt, lingerMs }) => idleAt + lingerMs),
   ];
-  return Math.min(...times.filter((time) => time > scene.now));
+  return least(times.filter((time) => time > scene.now));
 }
 
 function keysOf(models: readonly Placeable[]): string[] {

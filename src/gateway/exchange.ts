@@ -152,7 +152,7 @@ export class Exchange {
 
   /** How attempts before the last one failed, as far as is known; the oldest first. */
   get tries(): readonly AttemptNote[] {
-    return this.#tries?.list() ?? NO_NOTES;
+    return this.#tries?.list() ?? [];
   }
 
   /** Bytes of the answer given to the client, without heartbeats. */
@@ -394,8 +394,6 @@ const BEHIND_BYTES = 256 * 1024;
 const TRIM_BYTES = 4 * 1024 * 1024;
 
 const NO_BYTES = Buffer.alloc(0);
-
-const NO_NOTES: readonly AttemptNote[] = [];
 
 /** How long a reply may be silent before its stream is looked at; doubles up to {@link LAST_PATIENCE_MS}. */
 const FIRST_PATIENCE_MS = 1000;

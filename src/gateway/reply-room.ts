@@ -1,5 +1,6 @@
 import { totalmem } from "node:os";
 import { getHeapStatistics } from "node:v8";
+import { least } from "../core/long-lists.ts";
 
 const MIB = 1024 * 1024;
 
@@ -21,8 +22,8 @@ export interface Memory {
 
 /** Bytes that the replies of a gateway may hold together where no setting tells. */
 export function automaticRoom({ machine, heap, maxMemory }: Memory): number {
-  const least = Math.min(...[machine, heap, maxMemory].filter((bytes) => bytes > 0));
-  return Math.round(Math.min(MOST, Math.max(LEAST, least * SHARE)));
+  const most = least([machine, heap, maxMemory].filter((bytes) => bytes > 0));
+  return Math.round(Math.min(MOST, Math.max(LEAST, most * SHARE)));
 }
 
 /** Of this process. */

@@ -10,6 +10,7 @@ import { pendingEntry, toPending } from "./pending.ts";
 import type { PendingEntry } from "./pending.ts";
 import { asArray, asEntries, asText } from "./replies.ts";
 import type { StreamEntry } from "./replies.ts";
+import { append } from "../core/long-lists.ts";
 
 /** An unanswered task as Redis shows it. */
 export interface OpenTask {
@@ -115,7 +116,7 @@ async function readReply(connection: Connection, keys: Keys, task: string): Prom
     const type = asText(name);
     if (type === "c") {
       const told = notesIn(fields);
-      notes.push(...told);
+      append(notes, told);
       if (told.length === 0 || asText(fields[2]) !== "note") workers.push(asText(value));
     }
     if ((type !== "f" && type !== "e") || value === undefined) continue;

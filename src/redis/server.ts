@@ -97,7 +97,7 @@ export async function readRedis(connection: Connection, mono: () => number): Pro
 export async function maxMemoryOf(connection: Connection): Promise<number> {
   const infos = await connection.everywhere("INFO", "memory").catch(() => []);
   const limits = infos.map((info) => readServer(asText(info)).maxMemoryBytes).filter((bytes) => bytes > 0);
-  return limits.length === 0 ? 0 : Math.min(...limits);
+  return limits.length === 0 ? 0 : least(limits);
 }
 
 function readServer(info: string): Omit<RedisReading, "roundTripMs"> {

@@ -6,6 +6,7 @@ import { run, TAKE_PLACED } from "./scripts.ts";
 import { listen, takeOne } from "./take.ts";
 import { toTasks } from "./task-stream.ts";
 import type { QueuedTask } from "./task-stream.ts";
+import { append } from "../core/long-lists.ts";
 
 export interface TakePlaced {
   /** Model keys in the order they are to be served; may be empty. */
@@ -75,7 +76,7 @@ async function takeInSteps(connection: Connection, keys: Keys, options: TakePlac
   try {
     for (const model of options.claim) {
       const count = options.credits - tasks.length;
-      if (count > 0) tasks.push(...(await takeOne(connection, keys, { ...options, model, count })));
+      if (count > 0) append(tasks, await takeOne(connection, keys, { ...options, model, count }));
     }
     const looks = await Promise.all(
       options.look.map(async (model) => placed(connection, keys, options, { claim: [], look: [model] })),

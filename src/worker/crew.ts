@@ -106,9 +106,7 @@ export async function recruit(options: WorkerOptions, worker: string, redis: Con
     station.failed();
     void presence.look(station);
   };
-  const sweep = (model: string): void => {
-    void sweeper.sweepModel(model);
-  };
+  const sweep = (model: string): void => void sweeper.sweepModel(model);
   const resting = new Resting({ mono, onOver: sweep });
   const reading = { ...common, connection: links.leases, stations };
   const writing = { ...common, connection: links.writes, metrics };

@@ -148,14 +148,16 @@ const UNIT_MS: ReadonlyMap<string, number> = new Map([
   ["h", 3_600_000],
 ]);
 
+/** Ms of the unit behind a number. */
+function unitMs(part: string): number {
+  return UNIT_MS.get(part.replaceAll(/[\d.]/g, "")) ?? 0;
+}
+
 /** Ms of a `keep_alive` that was checked; negative: for ever. */
 export function keepAliveMs(keepAlive: number | string): number {
   if (typeof keepAlive === "number") return keepAlive * 1000;
   if (isZero(keepAlive)) return 0;
-  const parts = keepAlive.matchAll(/(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g);
-  const ms = [...parts].reduce(
-    (sum, [, count, unit = ""]) => sum + Number(count) * (UNIT_MS.get(unit) ?? 0),
-    0,
-  );
+  const parts = keepAlive.replace(/^[-+]/, "").split(/(?<=[a-zµμ])(?=[\d.])/);
+  const ms = parts.reduce((sum, part) => sum + Number.parseFloat(part) * unitMs(part), 0);
   return keepAlive.startsWith("-") ? -ms : ms;
 }

@@ -149,7 +149,7 @@ export class SwappingOllama {
 }
 
 function cardOf(name: string): object {
-  return { name: `${name}:latest`, size: 100, details: { family: "llama" } };
+  return { name: `${name}:latest`, size: 100, details: { family: "llama" }, capabilities: ["completion"] };
 }
 
 function runningCard({ model, numCtx }: Runner): object {

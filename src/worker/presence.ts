@@ -8,6 +8,7 @@ import { ANNOUNCE_MS, announceWorker, forgetWorker } from "../redis/registry.ts"
 import { ensureGroup } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import { ownStalls } from "../telemetry/stall-meter.ts";
+import type { StallMeter } from "../telemetry/stall-meter.ts";
 import type { WorkerMetrics } from "../telemetry/worker-metrics.ts";
 import { boundState } from "./model-bound.ts";
 import type { Station } from "./station.ts";
@@ -39,6 +40,8 @@ export interface PresenceOptions {
   readonly now: () => number;
   readonly metrics: Pick<WorkerMetrics, "loaded" | "gateChanged" | "redisAnswered">;
   readonly mono: () => number;
+  /** Knows when this process stood still; that of this process when absent. */
+  readonly stalls?: Pick<StallMeter, "since" | "signal">;
   /** A backend with this model has come (back): tasks may be waiting for it. */
   readonly onModel: (model: string) => void;
 }
@@ -103,11 +106,11 @@ export class Presence {
   /** Looks at one backend now and plans the next look. */
   async look(station: Station): Promise<void> {
     clearTimeout(this.#looks.get(station));
-    const { mono } = this.#options;
+    const { mono, stalls = ownStalls } = this.#options;
     const { pieces = 0 } = station.backend;
     const askedAt = mono();
     try {
-      const state = this.#bounded(station, await station.backend.inspect(ownStalls.signal(LOOK_LIMIT_MS)));
+      const state = this.#bounded(station, await station.backend.inspect(stalls.signal(LOOK_LIMIT_MS)));
       if (this.#stopped) return;
       await this.#ensureGroups(state.models.map((model) => model.key));
       this.#well.add(station);
@@ -118,7 +121,7 @@ export class Presence {
       if (changed) await this.#changed(station);
     } catch (error) {
       // A look in which this very process stood still tells nothing of the backend: the next one does.
-      if (ownStalls.since(askedAt) === 0) await this.#lookFailed(station, { error, pieces });
+      if (stalls.since(askedAt) === 0) await this.#lookFailed(station, { error, pieces });
     }
     if (!this.#stopped) this.#planLook(station);
   }

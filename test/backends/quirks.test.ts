@@ -7,6 +7,7 @@ import { HttpBackend } from "../../src/backends/http-backend.ts";
 import type { HttpKind } from "../../src/backends/profiles.ts";
 import { readWorkerAnnouncement } from "../../src/core/announcement.ts";
 import type { Endpoint, Task } from "../../src/core/task.ts";
+import { plainLine } from "../../src/core/plain-text.ts";
 import { learnedQuirks } from "../../src/commands/doctor-quirks.ts";
 import { Station } from "../../src/worker/station.ts";
 import { STILL_PULSE } from "../still-pulse.ts";
@@ -267,7 +268,7 @@ describe("what was learned", () => {
     const hostile = readWorkerAnnouncement({ id: "w2", backends: [{ name: "x", quirks }] });
     const kept = hostile?.backends[0]?.quirks ?? [];
     assert.deepEqual([kept.length, kept[0]?.length], [8, 100]);
-    const shown = learnedQuirks(hostile === undefined ? [] : [hostile])[0]?.text ?? "";
+    const shown = plainLine(learnedQuirks(hostile === undefined ? [] : [hostile])[0]?.text ?? "");
     assert.ok(!shown.includes("\u001b"));
   });
 });

@@ -52,6 +52,8 @@ describe("dead letters", () => {
     assert.deepEqual(facts, {
       model: "m",
       code: "delivery_limit",
+      cause: "worker",
+      attempts: [],
       message: "no worker answered",
       deliveries: 3,
       worker: "w1",

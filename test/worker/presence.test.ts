@@ -34,6 +34,7 @@ function watch(station: Station): Presence {
     stations: [station],
     now: () => 0,
     mono: () => sleptMs,
+    stalls: { since: (mono) => sleptMs - mono, signal: (ms) => AbortSignal.timeout(ms) },
     metrics: {
       loaded: (_backend, model) => told.push(`loaded ${model}`),
       gateChanged: (...change) => told.push(change.join(" ")),

@@ -43,12 +43,15 @@ export function readEvent({ event, data }: SseEvent): EventSaid {
   return reply;
 }
 
-/** The fault of a reply that is not complete. @param noise what the backend said that was no part of the answer */
+/**
+ * The fault of a reply that is not complete. A backend that said something else instead may have been led to it by the
+ * request.
+ * @param noise what the backend said that was no part of the answer
+ */
 export function brokenOff(noise: string): Fault {
-  const told = noise === "" ? "" : `: ${noise}`;
-  return new Fault("backend_lost", `the backend's reply ended before it was complete${told}`, {
-    blame: "backend",
-  });
+  const message = "the backend's reply ended before it was complete";
+  if (noise === "") return new Fault("backend_lost", message, { blame: "backend" });
+  return new Fault("backend_lost", `${message}: ${noise}`, { blame: "request" });
 }
 
 /** The choices of a reply or a chunk. Throws `backend_lost` when they are neither a list nor one object. */

@@ -205,16 +205,28 @@ export class WholeRelay implements Relay {
   }
 }
 
+/** Bytes of a reply without events that are told. */
+const MOST_TOLD = 200;
+
+/** How a line of an event stream begins. */
+const FIELD = /^(?:data|event|id|retry)?:/;
+
+/** The beginning of a reply that is neither JSON nor events; empty for one that begins as events do. */
+function plainText(bytes: Buffer): string {
+  const text = bytes.toString("utf8", 0, MOST_TOLD).trim();
+  return FIELD.test(text) ? "" : text;
+}
+
 /** The object that a stream stands for. Throws the backend's fault, or `backend_lost` when it is not complete. */
 function gatherEvents(bytes: Buffer): JsonObject {
   const parser = new SseParser(Math.max(bytes.length, 1));
   const gatherer = new ChunkGatherer();
   let isDone = false;
-  let noise = "";
+  let noise = plainText(bytes);
   for (const event of [...parser.push(bytes), ...parser.end()]) {
     const said = readEvent(event);
     if (said === "done") isDone = true;
-    else if (typeof said === "string") noise = said;
+    else if (typeof said === "string") noise = said || noise;
     else if (!isDone) gatherer.add(said, choicesIn(said));
   }
   if (!gatherer.isComplete(isDone)) throw brokenOff(noise);

@@ -4,6 +4,7 @@ import { type BlockEvents, BlockEventsWriter, WholeBlocksWriter } from "../block
 import type { Block, BlockStep } from "../blocks.ts";
 import type { ReplyContext, ReplyWriter } from "../protocol.ts";
 import {
+  calledTool,
   incompleteReason,
   itemId,
   outputItem,
@@ -11,14 +12,18 @@ import {
   type ResponseStatus,
   responseUsage,
   summaryPart,
+  type Telling,
   textPart,
 } from "./responses-object.ts";
+import { FUNCTION_FORM } from "./tool-forms.ts";
+import { ToolTable } from "./tool-table.ts";
 
 /** A writer of a response, as a stream of events or as one object. */
 export function openResponse(context: ReplyContext): ReplyWriter {
+  const telling = { context, tools: new ToolTable(context.body) };
   return context.stream
-    ? new BlockEventsWriter(new ResponseEvents(context))
-    : new WholeBlocksWriter((end, blocks) => finished(context, blocks, end));
+    ? new BlockEventsWriter(new ResponseEvents(telling))
+    : new WholeBlocksWriter((end, blocks) => finished(telling, blocks, end));
 }
 
 /** Seconds since 1970. */
@@ -27,16 +32,17 @@ function secondsOf(ms: number): number {
 }
 
 /** The finished response. Only its last item can be incomplete. */
-function finished(context: ReplyContext, blocks: readonly Block[], end: End): object {
+function finished(telling: Telling, blocks: readonly Block[], end: End): object {
+  const { context } = telling;
   const reason = incompleteReason(end.reason);
   const status = statusOf(end);
-  return responseObject(context, {
+  return responseObject(telling, {
     status,
     createdAt: secondsOf(context.startedAt),
     completedAt: reason === undefined ? secondsOf(context.now()) : null,
     reason,
     output: blocks.map((block) =>
-      outputItem(block, context, block.index === blocks.length - 1 ? status : "completed"),
+      outputItem(block, telling, block.index === blocks.length - 1 ? status : "completed"),
     ),
     usage: responseUsage(end.usage),
   });
@@ -49,17 +55,17 @@ interface Event {
 
 /** The events of a response, numbered from 0. */
 class ResponseEvents implements BlockEvents {
-  readonly #context: ReplyContext;
+  readonly #telling: Telling;
   #number = 0;
 
-  constructor(context: ReplyContext) {
-    this.#context = context;
+  constructor(telling: Telling) {
+    this.#telling = telling;
   }
 
   start(): string {
-    const response = responseObject(this.#context, {
+    const response = responseObject(this.#telling, {
       status: "in_progress",
-      createdAt: secondsOf(this.#context.startedAt),
+      createdAt: secondsOf(this.#telling.context.startedAt),
       completedAt: null,
       reason: undefined,
       output: [],
@@ -77,13 +83,13 @@ class ResponseEvents implements BlockEvents {
     const status = statusOf(end);
     return steps
       .map((step) =>
-        this.#events(eventsOf(step, this.#context, step.block.index === last ? status : "completed")),
+        this.#events(eventsOf(step, this.#telling, step.block.index === last ? status : "completed")),
       )
       .join("");
   }
 
   end(end: End, blocks: readonly Block[]): string {
-    const response = finished(this.#context, blocks, end);
+    const response = finished(this.#telling, blocks, end);
     return this.#events([{ type: `response.${statusOf(end)}`, response }]);
   }
 
@@ -99,17 +105,40 @@ function statusOf(end: End | undefined): ResponseStatus {
 }
 
 /** The events that tell a step of a block. */
-function eventsOf(step: BlockStep, context: ReplyContext, status: ResponseStatus): readonly Event[] {
+function eventsOf(step: BlockStep, telling: Telling, status: ResponseStatus): readonly Event[] {
   const { block } = step;
-  const at = { item_id: itemId(block, context), output_index: block.index };
+  const at = { item_id: itemId(block, telling), output_index: block.index };
+  const form = calledTool(block, telling)?.form ?? FUNCTION_FORM;
+  // What a call of another form says is known when its arguments are complete: it is told in one go.
+  if (form !== FUNCTION_FORM) return step.step === "close" ? wholeCall(block, telling, status) : [];
   switch (step.step) {
     case "open":
-      return opened(block, outputItem(block, context, "in_progress"), at);
+      return opened(block, outputItem(block, telling, "in_progress"), at);
     case "delta":
       return [{ type: `${EVENTS[block.type]}.delta`, ...at, ...placeOf(block), delta: step.text }];
     case "close":
-      return closed(block, outputItem(block, context, status), at);
+      return closed(block, outputItem(block, telling, status), at);
   }
+}
+
+/** The events of a call that is no plain function's. Free text has events of its own. */
+function wholeCall(block: Block, telling: Telling, status: ResponseStatus): readonly Event[] {
+  const at = { item_id: itemId(block, telling), output_index: block.index };
+  const item = outputItem(block, telling, status);
+  const input = "input" in item ? item.input : undefined;
+  const texts: readonly Event[] =
+    input === undefined
+      ? []
+      : [
+          { type: "response.custom_tool_call_input.delta", ...at, delta: input },
+          { type: "response.custom_tool_call_input.done", ...at, input },
+        ];
+  const begun = outputItem(block, telling, input === undefined ? status : "in_progress");
+  return [
+    { type: "response.output_item.added", output_index: block.index, item: begun },
+    ...texts,
+    { type: "response.output_item.done", output_index: block.index, item },
+  ];
 }
 
 const EVENTS = {
@@ -153,7 +182,8 @@ function opened(block: Block, item: object, at: Address): readonly Event[] {
 }
 
 function closed(block: Block, item: object, at: Address): readonly Event[] {
-  const { type, text, name, index } = block;
+  const { type, text, index } = block;
+  const name = "name" in item ? item.name : undefined;
   const told = type === "tool" ? { name, arguments: text.trim() || "{}" } : { text };
   return [
     { type: `${EVENTS[type]}.done`, ...at, ...placeOf(block), ...told },

@@ -2,12 +2,9 @@ import type { ContentPart } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import { refusal } from "../fields.ts";
-import { standIn } from "../replaced.ts";
+import { replaced, type Replacing } from "../replaced.ts";
 import { textField } from "./fields.ts";
 import { readImage } from "./messages.ts";
-
-/** Takes note of a part that a sentence replaces, by its type; undefined refuses the part with 400. */
-export type Replacing = ((type: string) => void) | undefined;
 
 /**
  * The content of an item. Parts that no model can be given are replaced by a sentence, or, where `replacing` is
@@ -53,10 +50,4 @@ function readInputImage(part: JsonObject, replacing: Replacing): ContentPart[] {
   const url = textField(part, "image_url");
   if (url !== undefined) return [readImage({ url, detail: part["detail"] ?? null })];
   return replaced("input_image", replacing, new Fault("unsupported", "images by file id are not supported"));
-}
-
-function replaced(type: string, replacing: Replacing, fault: Fault): ContentPart[] {
-  if (replacing === undefined) throw fault;
-  replacing(type);
-  return [standIn(type)];
 }

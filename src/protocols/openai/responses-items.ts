@@ -2,8 +2,9 @@ import type { ContentPart, Message } from "../../core/chat.ts";
 import type { Fault } from "../../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import { refusal } from "../fields.ts";
+import type { Replacing } from "../replaced.ts";
 import { listField, textField } from "./fields.ts";
-import { readContent, required, type Replacing, textParts } from "./responses-content.ts";
+import { readContent, required, textParts } from "./responses-content.ts";
 import { Conversation } from "./responses-conversation.ts";
 import { FUNCTION_FORM, resultOf, SEARCH_FORM, TOOL_FORMS, type ToolForm } from "./tool-forms.ts";
 import type { ToolTable } from "./tool-table.ts";
@@ -142,7 +143,7 @@ class ItemReader {
   #namesIn(tool: Json, namespace: string | undefined): string[] {
     if (!isObject(tool)) return [];
     const name = textField(tool, "name") ?? "";
-    if (tool["type"] === "namespace") {
+    if (tool["type"] === "namespace" && namespace === undefined) {
       return (listField(tool, "tools") ?? []).flatMap((inner) => this.#namesIn(inner, name));
     }
     const form = TOOL_FORMS.find(({ type }) => type === tool["type"]) ?? FUNCTION_FORM;

@@ -1,5 +1,6 @@
 import type { ContentPart } from "../core/chat.ts";
 import type { Fault } from "../core/fault.ts";
+import { insteadOf } from "./fitting.ts";
 
 /** Takes note of what a sentence replaces, by its type; undefined where it has to be refused instead. */
 export type Replacing = ((type: string) => void) | undefined;
@@ -11,6 +12,5 @@ export type Replacing = ((type: string) => void) | undefined;
 export function replaced(type: string, replacing: Replacing, fault: Fault): ContentPart[] {
   if (replacing === undefined) throw fault;
   replacing(type);
-  const text = `[Content of type ${type} was here. It cannot be shown to this model.]`;
-  return [{ type: "text", text }];
+  return [insteadOf(type)];
 }

@@ -225,7 +225,7 @@ describe("what other servers have left in a conversation", () => {
     const block = { type: "web_fetch_tool_result", tool_use_id: "s", content };
     assert.equal(
       textOf(read({ messages: [user("a"), assistant([block]), user("b")] }).messages[1]).length,
-      28,
+      26,
     );
   });
 });

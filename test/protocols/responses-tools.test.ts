@@ -309,6 +309,16 @@ describe("what no model can be given", () => {
     assert.deepEqual(request.unread, ["input.compaction", "input.item_reference", "input.mcp_list_tools"]);
   });
 
+  test("a call that was cut stays in the history and ends no conversation", () => {
+    const call = { type: "function_call", call_id: "a", name: "exec", arguments: '{"cmd":"l' };
+    const { messages } = read({
+      input: [{ role: "user", content: "hi" }, call, { role: "user", content: "on" }],
+    });
+    assert.deepEqual(messages[1]?.toolCalls, [
+      { id: "a", name: "exec", arguments: '{"arguments":"{\\"cmd\\":\\"l"}' },
+    ]);
+  });
+
   test("a message between agents is told", () => {
     const content = [
       { type: "input_text", text: "Done." },

@@ -1,7 +1,7 @@
 import type { Tool } from "../../core/chat.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import { argumentsOf } from "../blocks.ts";
-import { present, refusal } from "../fields.ts";
+import { present } from "../fields.ts";
 import { listField, numberField, objectField, textField } from "./fields.ts";
 import { readTool } from "./request.ts";
 
@@ -19,7 +19,7 @@ export interface ToolForm {
   readonly prefix: string;
   /** What a model is shown, but for the name; undefined for a tool that a server would have to run. */
   offer(tool: JsonObject): Omit<Tool, "name"> | undefined;
-  /** The arguments of a call in the client's history, as JSON text. Throws `invalid_request`. */
+  /** The arguments of a call in the client's history, as the text of a JSON object. Throws `invalid_request`. */
   written(item: JsonObject): string;
   /** What the client's item says of a call with these arguments; they need not be complete. */
   told(text: string): JsonObject;
@@ -34,9 +34,10 @@ const FUNCTION: ToolForm = {
     const { name: _name, ...rest } = readTool(tool);
     return rest;
   },
+  /** A call that was cut stays in the history with what came of it: it must not end the conversation. */
   written(item) {
     const text = textField(item, "arguments") ?? "";
-    if (argumentsOf(text) === undefined) throw refusal("invalid tool call arguments");
+    if (argumentsOf(text) === undefined) return JSON.stringify({ arguments: text });
     return text.trim() === "" ? "{}" : text;
   },
   told: (text) => ({ arguments: text.trim() || "{}" }),

@@ -47,13 +47,18 @@ export class ShowView {
     const key = modelKey(model);
     const question = { verbose: body["verbose"] === true, system: body["system"], options: body["options"] };
     const id = JSON.stringify([key, question]);
-    const known = this.#kept.get(id);
-    if (known !== undefined && mono() - known.at < FRESH_MS) return known.answer;
     const servers = serversOf(catalogue.workers).filter((server) => nameAt(server, key) !== undefined);
     if (servers.length === 0) return this.#fromCard(model);
+    const known = this.#kept.get(id);
+    if (known !== undefined && mono() - known.at < FRESH_MS) return known.answer;
     const answer = this.#ask(servers, key, question);
     this.#keep(id, { at: mono(), answer });
     return answer;
+  }
+
+  /** An order has changed models: what was said of them may be so no more. */
+  forget(): void {
+    this.#kept.clear();
   }
 
   #fromCard(model: string): ErrandAnswer {

@@ -83,9 +83,7 @@ export async function recruit(options: WorkerOptions, worker: string, redis: Con
   const links = { ...(await openLinks(redis)), keys };
   const stations = recruitStations(options, worker, {
     ...links,
-    onChanged: (station) => {
-      void presence.look(station);
-    },
+    onChanged: async (station) => presence.lookAndTell(station),
     onGate: (station, model, state) => {
       presence.gateChanged(station, model, state);
     },
@@ -157,7 +155,7 @@ function recruitStations(
   worker: string,
   links: Links & {
     readonly keys: Keys;
-    readonly onChanged: (station: Station) => void;
+    readonly onChanged: (station: Station) => Promise<void>;
     readonly onGate: NonNullable<StationOptions["onGate"]>;
   },
 ): readonly Station[] {

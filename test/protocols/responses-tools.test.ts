@@ -332,8 +332,10 @@ describe("what no model can be given", () => {
     assert.deepEqual(request.unread, ["input.encrypted_content"]);
   });
 
-  test("a reference to what was said is refused, since it would be lost", () => {
-    assert.throws(() => read(talk({ type: "item_reference", id: "msg_1" })), /keeps no responses/);
+  test("a reference to what was said is a sentence, and named", () => {
+    const request = read(talk({ type: "item_reference", id: "msg_1" }));
+    assert.match(JSON.stringify(request.messages[0]), /"assistant".*item_reference was here.*I see\./);
+    assert.deepEqual(request.unread, ["input.item_reference"]);
   });
 
   test("a choice of a tool that is not offered is refused", () => {

@@ -2,6 +2,7 @@ import type { ContentPart, Message } from "../../core/chat.ts";
 import type { Fault } from "../../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import { refusal } from "../fields.ts";
+import { insteadOf } from "../fitting.ts";
 import type { Replacing } from "../replaced.ts";
 import { listField, textField } from "./fields.ts";
 import { readContent, required, textParts } from "./responses-content.ts";
@@ -88,8 +89,8 @@ class ItemReader {
       case "additional_tools":
         return true;
       case "item_reference":
-        refuseUnlessThought(item);
-        return false;
+        this.#missReference(item);
+        return true;
       default:
         return false;
     }
@@ -105,6 +106,16 @@ class ItemReader {
     const content = readContent(item["content"], replacing);
     if (role === "assistant") this.conversation.say(content);
     else this.conversation.add({ role, content });
+  }
+
+  /**
+   * This server keeps no responses, so that what a reference stands for is not known. An earlier thought can be missed;
+   * in the place of what was said stands a sentence.
+   */
+  #missReference(item: JsonObject): void {
+    const isThought = required(item, "id").startsWith("rs_");
+    if (!isThought) this.conversation.say([insteadOf("item_reference")]);
+    this.#drop("item_reference");
   }
 
   /** One agent writes to another: for the model it is something that it is told. */
@@ -192,13 +203,4 @@ function readReasoning(conversation: Conversation, item: JsonObject): void {
 function textsOf(item: JsonObject, name: string): string[] {
   const texts = (listField(item, name) ?? []).map((part) => (isObject(part) ? textField(part, "text") : ""));
   return texts.filter((text) => text !== undefined && text !== "") as string[];
-}
-
-/** This server keeps no responses. An earlier thought can be missed; what was said cannot. */
-function refuseUnlessThought(item: JsonObject): void {
-  const id = required(item, "id");
-  if (id.startsWith("rs_")) return;
-  throw refusal(
-    `item ${JSON.stringify(id)} is not known: this server keeps no responses. Send the items themselves, with store set to false`,
-  );
 }

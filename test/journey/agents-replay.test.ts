@@ -81,20 +81,22 @@ const SCRIPT: ModelScript = {
   answer: "Done.",
 };
 
-async function startWorkers(fleet: Fleet): Promise<ReadonlyMap<Kind, StandIn>> {
-  const standIns = new Map<Kind, StandIn>();
-  for (const kind of KINDS) {
-    const speaks = kind === "ollama" ? "ollama" : "openai";
-    const standIn = await startStandIn({
-      speaks,
-      models: [modelOf(kind)],
-      answers: scriptedAnswers(() => SCRIPT),
-    });
-    standIns.set(kind, standIn);
-    await fleet.addBareWorker({ SGNET_BACKENDS: `${kind}+${standIn.url}`, SGNET_SLOTS: "2" });
-  }
-  for (const kind of KINDS) await fleet.known(modelOf(kind));
-  return standIns;
+/** Exo tells which of its models have an instance. */
+function documentsOf(kind: Kind): Record<string, unknown> {
+  const instance = { shardAssignments: { modelId: modelOf(kind) } };
+  return kind === "exo" ? { "/state": { instances: { one: instance } } } : {};
+}
+
+/** A worker with a backend of this kind. */
+async function addBackend(fleet: Fleet, kind: Kind): Promise<StandIn> {
+  const standIn = await startStandIn({
+    speaks: kind === "ollama" ? "ollama" : "openai",
+    models: [modelOf(kind)],
+    answers: scriptedAnswers(() => SCRIPT),
+    documents: documentsOf(kind),
+  });
+  await fleet.addBareWorker({ SGNET_BACKENDS: `${kind}+${standIn.url}`, SGNET_SLOTS: "2" });
+  return standIn;
 }
 
 /** Sends all requests of an agent; gives the prompts that the backend saw and the replies. */
@@ -122,9 +124,10 @@ journey(
   "agents of 2026, as recorded, on a backend of each kind",
   { posts: [], limitMs: 180_000 },
   async (fleet, t) => {
-    const standIns = await startWorkers(fleet);
-    try {
-      for (const [kind, standIn] of standIns) {
+    for (const kind of KINDS) {
+      const standIn = await addBackend(fleet, kind);
+      try {
+        await fleet.known(modelOf(kind));
         for (const fixture of FIXTURES) {
           await t.test(`${fixture.client} on ${kind}`, async () => {
             const { prompts, replies } = await replay(fleet, { kind, standIn }, fixture);
@@ -136,9 +139,9 @@ journey(
             }
           });
         }
+      } finally {
+        await standIn.stop();
       }
-    } finally {
-      await Promise.all([...standIns.values()].map((standIn) => standIn.stop()));
     }
   },
 );

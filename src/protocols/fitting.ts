@@ -35,11 +35,14 @@ export function fitChat<T extends NeutralRequest>(
 
 /** The user's last message, when neither the assistant nor a tool has said anything right before its end; else -1. */
 function newestTurn(messages: readonly Message[]): number {
-  const speaks = ({ role }: Message): boolean => role !== "system" && role !== "developer";
   const last = messages.findLastIndex(speaks);
   const before = messages.findLastIndex((message, index) => index < last && speaks(message));
   const isUsers = messages[last]?.role === "user" && messages[before]?.role !== "tool";
   return isUsers ? last : -1;
+}
+
+function speaks({ role }: Message): boolean {
+  return role !== "system" && role !== "developer";
 }
 
 /** A sentence in the place of something that a model cannot be given. */

@@ -13,7 +13,7 @@ interface Provider {
 
 const [folder = "", baseURL = "", model = "", store = ""] = process.argv.slice(2);
 const entry = pathToFileURL(join(folder, "node_modules/@ai-sdk/openai/dist/index.js")).href;
-const { createOpenAI } = (await import(entry)) as Provider;
+const provider = (await import(entry)) as Provider;
 
 const read = tool({
   description: "Reads a file",
@@ -28,7 +28,7 @@ const read = tool({
 const messages: ModelMessage[] = [{ role: "user", content: "Read the file note.txt and say what it says." }];
 for (const question of ["And now?", undefined]) {
   const { text, steps } = await generateText({
-    model: createOpenAI({ baseURL, apiKey: "none" })(model),
+    model: provider.createOpenAI({ baseURL, apiKey: "none" })(model),
     messages,
     tools: { read },
     stopWhen: stepCountIs(4),

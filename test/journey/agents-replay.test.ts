@@ -34,11 +34,11 @@ const modelOf = (kind: Kind): string => `tiny-${kind}`;
 function withNewHash(body: Request["body"], number: number): Record<string, unknown> {
   const { system } = body;
   if (!Array.isArray(system)) return { ...body };
-  const blocks = (system as { readonly text: string }[]).map((block) => {
-    const isBilling = block.text.startsWith("x-anthropic-billing-header:");
-    return isBilling ? { ...block, text: `${block.text} cch=${number.toString(16)};` } : block;
-  });
-  return { ...body, system: blocks };
+  const blocks = system as readonly { readonly text: string }[];
+  const billing = blocks.find(({ text }) => text.startsWith("x-anthropic-billing-header:"));
+  if (billing === undefined) return { ...body };
+  const changed = { ...billing, text: `${billing.text} cch=${number.toString(16)};` };
+  return { ...body, system: blocks.map((block) => (block === billing ? changed : block)) };
 }
 
 async function send(fleet: Fleet, kind: Kind, request: Request, number: number): Promise<Response> {
@@ -50,7 +50,9 @@ async function send(fleet: Fleet, kind: Kind, request: Request, number: number):
 }
 
 function promptOf(standIn: StandIn): Prompt {
-  const { messages } = standIn.requests.at(-1)?.body as { messages: Message[] };
+  const last = standIn.requests.at(-1);
+  assert.ok(last);
+  const messages = last.body["messages"] as readonly Message[];
   return { messages, text: JSON.stringify(messages).slice(0, -1) };
 }
 

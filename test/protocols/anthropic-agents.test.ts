@@ -7,14 +7,14 @@ import { anthropicEndpoints } from "../../src/protocols/anthropic/endpoints.ts";
 
 /** What agents send to POST /v1/messages beyond texts and functions. */
 
-const [server] = anthropicEndpoints;
-assert.ok(server);
-const { open, decode } = server;
+const [first] = anthropicEndpoints;
+assert.ok(first);
+const server = first;
 
 function read(more: JsonObject): ChatRequest {
   const body = { model: "m", max_tokens: 9, messages: [{ role: "user", content: "hi" }], ...more };
-  open(body);
-  const request = decode(body);
+  server.open(body);
+  const request = server.decode(body);
   assert.ok(request.kind === "chat");
   return request;
 }
@@ -36,6 +36,10 @@ const PDF = {
   title: "a.pdf",
   source: { type: "base64", media_type: "application/pdf", data: "AA" },
 };
+const change = (type: string, tool: JsonObject): JsonObject => ({ type, tool });
+const result = (content: Json): JsonObject => ({ type: "tool_result", tool_use_id: "t", content });
+const line = (hash: string): string =>
+  `x-anthropic-billing-header: cc_version=2.1.332.28c; cc_entrypoint=cli; cch=${hash};`;
 const ORDINARY = { name: "f", input_schema: { type: "object" } };
 
 describe("tools", () => {
@@ -115,12 +119,11 @@ describe("tools", () => {
   test("that are deferred are offered when they have been found, or added, and not removed since", () => {
     const later = (name: string): JsonObject => ({ ...ORDINARY, name, defer_loading: true });
     const tools = [ORDINARY, later("a"), later("b"), later("c"), later("d")];
-    const found = { type: "tool_reference", tool_name: "a" };
-    const change = (type: string, tool: JsonObject): JsonObject => ({ type, tool });
+    const reference = { type: "tool_reference", tool_name: "a" };
     const messages = [
       user("hi"),
       assistant([{ type: "tool_use", id: "t", name: "f", input: {} }]),
-      user([{ type: "tool_result", tool_use_id: "t", content: [found] }]),
+      user([{ type: "tool_result", tool_use_id: "t", content: [reference] }]),
       {
         role: "system",
         content: [
@@ -144,7 +147,6 @@ describe("tools", () => {
 
 describe("a PDF", () => {
   const call = assistant([{ type: "tool_use", id: "t", name: "Read", input: {} }]);
-  const result = (content: Json): JsonObject => ({ type: "tool_result", tool_use_id: "t", content });
 
   test("in a tool's result is a sentence, and named, whether the result is new or old", () => {
     const turns = [user("Read it"), call, user([result([PDF])])];
@@ -206,14 +208,14 @@ describe("what other servers have left in a conversation", () => {
   });
 
   test("is no loss where it is text: search results and compactions", () => {
-    const result = {
+    const search = {
       type: "search_result",
       source: "https://example.org",
       title: "T",
       content: [{ type: "text", text: "It says so." }],
     };
     const summary = { type: "compaction", content: "So far: nothing." };
-    const request = read({ messages: [user([result]), assistant([summary]), user("And?")] });
+    const request = read({ messages: [user([search]), assistant([summary]), user("And?")] });
     assert.equal(textOf(request.messages[0]), "T\nhttps://example.org\nIt says so.");
     assert.equal(textOf(request.messages[1]), "So far: nothing.");
     assert.equal(request.unread, undefined);
@@ -231,8 +233,6 @@ describe("what other servers have left in a conversation", () => {
 });
 
 describe("bookkeeping of Claude Code", () => {
-  const line = (hash: string): string =>
-    `x-anthropic-billing-header: cc_version=2.1.332.28c; cc_entrypoint=cli; cch=${hash};`;
   const YOU = { type: "text", text: "You are an agent." };
 
   test("does not reach the prompt, in whatever form it comes", () => {

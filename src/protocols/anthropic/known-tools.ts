@@ -14,7 +14,8 @@ const PLACE = { type: "array", items: WHOLE, description: "x and y, in pixels" }
 
 /** What a model is shown of a tool that it would have to know, but for the name; undefined for any other. */
 export function knownTool(tool: Fields): Omit<Tool, "name"> | undefined {
-  const [, kind, version = ""] = /^(bash|text_editor|memory|computer)_(\d{8})$/.exec(tool.text("type")) ?? [];
+  const [, kind = "", version = ""] =
+    /^(bash|text_editor|memory|computer)_(\d{8})$/.exec(tool.text("type")) ?? [];
   switch (kind) {
     case "bash":
       return BASH;

@@ -46,7 +46,7 @@ export class HttpBackend implements Backend {
   readonly #slots: number;
   /** The models that can think, by name. */
   #thinkers: ReadonlySet<string> = new Set();
-  /** Those that cannot see. */
+  /** The models that cannot see. */
   #blind: ReadonlySet<string> = new Set();
   #firstSeen: ReadonlyMap<string, number> = new Map();
 

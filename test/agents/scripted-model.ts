@@ -11,7 +11,7 @@ export interface Step {
 export interface ModelScript {
   /** One after another, for each result of a tool that the conversation has. */
   readonly steps: readonly Step[];
-  /** What it says at the end. */
+  /** The text at the end. */
   readonly answer: string;
   /** The task of a subagent, which is answered at once. */
   readonly aside?: string;
@@ -21,7 +21,7 @@ interface Tool {
   readonly function: { readonly name: string };
 }
 
-/** What the model says to one request. */
+/** The model's answer to one request. */
 interface Saying {
   readonly text: string;
   readonly call?: { readonly id: string; readonly name: string; readonly arguments: object };

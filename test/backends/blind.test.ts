@@ -26,7 +26,7 @@ function taskOf(messages: readonly object[]): Task {
   };
 }
 
-/** What an Ollama whose model can do this is sent, and what the client is told of what was left out. */
+/** The request to an Ollama whose model can do this, and the names that the client is told. */
 async function sentTo(
   t: Parameters<typeof sceneOf>[0],
   capabilities: readonly string[],

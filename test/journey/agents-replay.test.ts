@@ -6,7 +6,7 @@ import { type ModelScript, scriptedAnswers } from "../agents/scripted-model.ts";
 import { startStandIn, type StandIn } from "../stand-in.ts";
 import { type Fleet, journey } from "./fleet.ts";
 
-/** What agents sent when `make agents --record` ran them, sent again through a gateway to a backend of each kind. */
+/** Requests of agents, recorded by `make agents ARGS=--record`, go again through a gateway to a backend of each kind. */
 
 const KINDS = ["openai", "ollama", "llamacpp", "vllm", "lmstudio", "exo"] as const;
 type Kind = (typeof KINDS)[number];

@@ -5,7 +5,7 @@ import { Fault } from "../../src/core/fault.ts";
 import type { Json, JsonObject } from "../../src/core/json.ts";
 import { anthropicEndpoints } from "../../src/protocols/anthropic/endpoints.ts";
 
-/** What agents send to POST /v1/messages beyond texts and functions. */
+/** Agents send more to POST /v1/messages than texts and functions. */
 
 const [first] = anthropicEndpoints;
 assert.ok(first);

@@ -9,7 +9,7 @@ import { ollamaClient } from "../../src/protocols/ollama/client.ts";
 import { openaiClient } from "../../src/protocols/openai/client.ts";
 import { OPENAI_PROFILES } from "../../src/protocols/openai/profiles.ts";
 
-/** What a backend cannot be given ends no conversation: it was there before, or a tool has brought it. */
+/** No conversation ends by something old, or by something that a tool has brought, which a backend cannot be given. */
 
 const LLAMACPP = openaiClient(OPENAI_PROFILES.llamacpp);
 const WEBP = "UklGRhIAAABXRUJQ";

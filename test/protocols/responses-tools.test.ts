@@ -56,7 +56,7 @@ interface Told {
   readonly events: JsonObject[];
 }
 
-/** What a reply to this body says of one call of a model, in one piece and as a stream. */
+/** A reply to this body with one call of a model, in one piece and as a stream. */
 function reply(more: JsonObject, call: { readonly name: string; readonly arguments: string }): Told {
   const middle = Math.floor(call.arguments.length / 2);
   const parts: Part[] = [

@@ -78,7 +78,7 @@ function readDocument(block: Fields, replacing: Replacing): ContentPart[] {
   }
 }
 
-/** What a client's own search found. */
+/** A result of the client's own search. */
 function readSearchResult(block: Fields, replacing: Replacing): ContentPart[] {
   const head = [block.text("title"), block.text("source")].filter((text) => text !== "");
   return [

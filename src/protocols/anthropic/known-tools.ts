@@ -12,7 +12,7 @@ const FLAG = { type: "boolean" };
 const WHOLE = { type: "integer" };
 const PLACE = { type: "array", items: WHOLE, description: "x and y, in pixels" };
 
-/** What a model is shown of a tool that it would have to know, but for the name; undefined for any other. */
+/** The description and schema of a tool that a model would have to know; undefined for any other. */
 export function knownTool(tool: Fields): Omit<Tool, "name"> | undefined {
   const [, kind = "", version = ""] =
     /^(bash|text_editor|memory|computer)_(\d{8})$/.exec(tool.text("type")) ?? [];

@@ -37,7 +37,7 @@ function textsIn(value: Json, depth: number): string[] {
   if (depth === 0) return [];
   if (Array.isArray(value)) return value.flatMap((item) => textsIn(item, depth - 1));
   if (!isObject(value)) return [];
-  // What is no text is base64.
+  // Base64 is no text.
   if (value["type"] === "base64") return [];
   const told = TELLING.flatMap((name) => {
     const text = value[name];

@@ -3,7 +3,7 @@ import { isObject, type JsonObject } from "../../core/json.ts";
 import { Fields } from "../fields.ts";
 import { readContent } from "./content.ts";
 
-/** What a conversation itself says of the tools, in the order of its messages. */
+/** The changes of the tools within a conversation, in the order of its messages. */
 export interface ToolChanges {
   /** Names of tools that were found, or added, and not removed since. */
   readonly found: ReadonlySet<string>;

@@ -6,14 +6,14 @@ import { readToolChanges, type ToolChanges } from "./tool-changes.ts";
 
 type ToolFields = Pick<ChatRequest, "tools" | "toolChoice" | "parallelToolCalls">;
 
-/** What a body says of tools, and which of them no model is offered: `tools.web_search_20250305`. */
+/** The tools of a body, and which of them no model is offered: `tools.web_search_20250305`. */
 export interface ReadTools {
   readonly fields: ToolFields;
   readonly dropped: readonly string[];
 }
 
 /**
- * The tools of a body. Those that Anthropic's own servers would run are left out. Throws `unsupported` when the choice
+ * The tools of a body. Tools that Anthropic's own servers would run are left out. Throws `unsupported` when the choice
  * falls on one of them.
  */
 export function readTools(body: Fields): ReadTools {
@@ -48,7 +48,7 @@ function nothingSearches(kept: readonly Fields[], lost: readonly Fields[]): bool
   return serverSearch || kept.every((tool) => tool.flag("defer_loading") === true);
 }
 
-/** What a client's own search is to find is shown when it has been found. */
+/** A tool that the client's own search is to find is shown when it has been found. */
 function isLoaded(tool: Fields, { found, removed }: ToolChanges): boolean {
   const name = tool.text("name");
   return !removed.has(name) && (tool.flag("defer_loading") !== true || found.has(name));

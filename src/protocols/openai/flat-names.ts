@@ -3,7 +3,7 @@ const LONGEST = 64;
 
 /**
  * Gives unique names to tools that a client tells apart by more than a name. The same order of asking gives the same
- * names: whoever reads a body again finds them again.
+ * names: a second reader of a body finds them again.
  */
 export class FlatNames {
   readonly #taken = new Set<string>();

@@ -14,8 +14,8 @@ interface Notes {
 }
 
 /**
- * Reads `messages`. What has no neutral form is replaced by a sentence and noted in `unread`; in the user's newest turn
- * it is an obstacle. Throws `invalid_request` with the phrases of Ollama's OpenAI surface.
+ * Reads `messages`. A part without a neutral form is replaced by a sentence and noted in `unread`; in the user's newest
+ * turn it is an obstacle. Throws `invalid_request` with the phrases of Ollama's OpenAI surface.
  */
 export function readMessages(body: JsonObject, notes: Notes): readonly Message[] {
   const list = listField(body, "messages") ?? [];

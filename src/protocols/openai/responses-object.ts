@@ -22,7 +22,7 @@ export interface ResponseState {
   readonly usage: object | null;
 }
 
-/** What the writer of a response knows of its request. */
+/** The request's side of a response, as its writer needs it. */
 export interface Telling {
   readonly context: ReplyContext;
   readonly tools: ToolTable;

@@ -109,7 +109,7 @@ function eventsOf(step: BlockStep, telling: Telling, status: ResponseStatus): re
   const { block } = step;
   const at = { item_id: itemId(block, telling), output_index: block.index };
   const form = calledTool(block, telling)?.form ?? FUNCTION_FORM;
-  // What a call of another form says is known when its arguments are complete: it is told in one go.
+  // A call of another form is understood when its arguments are complete: it is told in one go.
   if (form !== FUNCTION_FORM) return step.step === "close" ? wholeCall(block, telling, status) : [];
   switch (step.step) {
     case "open":

@@ -15,13 +15,13 @@ export interface ToolForm {
   /** The `type` of its calls and of their results. */
   readonly call: string;
   readonly output: string;
-  /** What the ids of its calls' items begin with. */
+  /** The beginning of the ids of its calls' items. */
   readonly prefix: string;
-  /** What a model is shown, but for the name; undefined for a tool that a server would have to run. */
+  /** The tool as a model is shown it, but for the name; undefined for one that a server would have to run. */
   offer(tool: JsonObject): Omit<Tool, "name"> | undefined;
   /** The arguments of a call in the client's history, as the text of a JSON object. Throws `invalid_request`. */
   written(item: JsonObject): string;
-  /** What the client's item says of a call with these arguments; they need not be complete. */
+  /** The fields of the client's item for a call with these arguments; they need not be complete. */
   told(text: string): JsonObject;
 }
 
@@ -213,7 +213,7 @@ function inputOf(text: string): string {
   return typeof only === "string" && others.length === 0 ? only : text;
 }
 
-/** What a result's item says, as its reader shows it to a model: text, or a list of parts. */
+/** The content of a result's item as a model is shown it: text, or a list of parts. */
 export function resultOf(item: JsonObject): Json {
   const { output } = item;
   if (item["type"] === SHELL.output) return (listField(item, "output") ?? []).map(shellText).join("\n");

@@ -133,7 +133,7 @@ export class ToolTable {
     this.#offered.set(flat, { tool: { name: flat, ...told }, form, name, item, ...present({ namespace }) });
   }
 
-  /** What a namespace says of itself is told with the first of its tools. */
+  /** The description of a namespace is told with the first of its tools. */
   #withNamespace(shown: Omit<Tool, "name">, holder: JsonObject | undefined): Omit<Tool, "name"> {
     const about = holder === undefined ? "" : (textField(holder, "description") ?? "");
     const name = holder === undefined ? "" : (textField(holder, "name") ?? "");

@@ -152,6 +152,12 @@ describe("the tools of an agent", () => {
     assert.deepEqual(choose(inner).toolChoice, { name: "mcp__t__js" });
     assert.deepEqual(choose({ type: "custom", name: "apply_patch" }).toolChoice, { name: "apply_patch" });
     assert.deepEqual(choose({ type: "local_shell" }).toolChoice, { name: "local_shell" });
+    assert.deepEqual(
+      namesOf(
+        choose({ type: "allowed_tools", mode: "auto", tools: [{ type: "namespace", name: "mcp__t" }] }),
+      ),
+      ["mcp__t__js"],
+    );
     const some = choose({ type: "allowed_tools", mode: "auto", tools: [inner, { type: "shell" }] });
     assert.deepEqual(namesOf(some), ["mcp__t__js", "shell"]);
   });

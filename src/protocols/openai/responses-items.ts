@@ -7,7 +7,7 @@ import type { Replacing } from "../replaced.ts";
 import { listField, textField } from "./fields.ts";
 import { readContent, required, textParts } from "./responses-content.ts";
 import { Conversation } from "./responses-conversation.ts";
-import { FUNCTION_FORM, resultOf, SEARCH_FORM, TOOL_FORMS, type ToolForm } from "./tool-forms.ts";
+import { FUNCTION_FORM, isNamed, resultOf, SEARCH_FORM, TOOL_FORMS, type ToolForm } from "./tool-forms.ts";
 import type { ToolTable } from "./tool-table.ts";
 
 /** The messages of a body, and what of its items no model is given: `input.compaction`. */
@@ -174,10 +174,6 @@ function typeOf(item: JsonObject): string {
 function callIdOf(item: JsonObject): string {
   const local = typeOf(item).startsWith("local_shell_call") && textField(item, "call_id") === undefined;
   return required(item, local ? "id" : "call_id");
-}
-
-function isNamed({ type }: ToolForm): boolean {
-  return type === "function" || type === "custom";
 }
 
 /** The user's last message, when the assistant has done nothing since; -1 when it has. */

@@ -4,7 +4,7 @@ import type { Usage } from "../../core/usage.ts";
 import type { Block } from "../blocks.ts";
 import type { ReplyContext } from "../protocol.ts";
 import { shownTools } from "./responses-choice.ts";
-import { FUNCTION_FORM, type ToolForm } from "./tool-forms.ts";
+import { FUNCTION_FORM, isNamed, type ToolForm } from "./tool-forms.ts";
 import type { OfferedTool, ToolTable } from "./tool-table.ts";
 
 /** The states of a response that this server tells. */
@@ -153,14 +153,13 @@ function callItem(block: Block, telling: Telling, status: ResponseStatus): objec
   const { context } = telling;
   const called = calledTool(block, telling);
   const form = called?.form ?? FUNCTION_FORM;
-  const named = form.type === "function" || form.type === "custom";
   return {
     id: itemId(block, telling),
     type: form.call,
     status,
     // A call whose backend gave it no id gets one from the task and its place.
     call_id: block.id ?? `call_${context.id}_${block.index}`,
-    ...(named ? { name: called?.name ?? block.name } : {}),
+    ...(isNamed(form) ? { name: called?.name ?? block.name } : {}),
     ...(called?.namespace === undefined ? {} : { namespace: called.namespace }),
     ...(status === "in_progress" ? begunCall(form) : form.told(block.text)),
   };

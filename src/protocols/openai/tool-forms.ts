@@ -174,6 +174,11 @@ export const TOOL_FORMS: readonly ToolForm[] = [
   TOOL_SEARCH,
 ];
 
+/** True for tools that have names; of any other a client has one. */
+export function isNamed({ type }: ToolForm): boolean {
+  return type === "function" || type === "custom";
+}
+
 function schema(properties: JsonObject, required: Json[]): JsonObject {
   return { type: "object", properties, required, additionalProperties: false };
 }

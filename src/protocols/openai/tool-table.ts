@@ -3,7 +3,7 @@ import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import { present, refusal } from "../fields.ts";
 import { listField, mismatch, textField } from "./fields.ts";
 import { FlatNames, joinNames } from "./flat-names.ts";
-import { FUNCTION_FORM, SEARCH_FORM, TOOL_FORMS, type ToolForm } from "./tool-forms.ts";
+import { FUNCTION_FORM, isNamed, SEARCH_FORM, TOOL_FORMS, type ToolForm } from "./tool-forms.ts";
 
 /** A tool as the client has it, and as a model is offered it. */
 export interface OfferedTool {
@@ -72,19 +72,15 @@ export class ToolTable {
     return flat;
   }
 
-  /** The flat names of the tools that an entry of `tool_choice` stands for. */
-  namesOf(choice: JsonObject): readonly string[] {
+  /** The flat name of the tool that an entry of `tool_choice` stands for; undefined for one that is not offered. */
+  nameOf(choice: JsonObject): string | undefined {
     const type = textField(choice, "type") ?? "";
-    const name = textField(choice, "name") ?? "";
-    const namespace = textField(choice, "namespace");
-    const meant = this.offered.filter((one) => {
-      if (type === "namespace") return one.namespace === name;
-      if (one.form.type !== type) return false;
-      return name === "" ? type !== "function" : one.name === name && one.namespace === namespace;
-    });
-    if (meant.length > 0) return meant.map(({ tool }) => tool.name);
-    const bare = this.#meant({ form: FUNCTION_FORM, name, namespace });
-    return type === "function" && bare !== undefined ? [bare] : [];
+    const form = TOOL_FORMS.find((one) => one.type === type);
+    if (form === undefined) return undefined;
+    const name = isNamed(form) ? (textField(choice, "name") ?? "") : type;
+    const address = { form, name, namespace: textField(choice, "namespace") };
+    const flat = this.#flat.get(keyOf(address)) ?? this.#meant(address);
+    return flat !== undefined && this.#offered.has(flat) ? flat : undefined;
   }
 
   /** Clients that know no namespaces send a flat name back, or the inner name alone. */
@@ -119,8 +115,7 @@ export class ToolTable {
     { form, shown }: { readonly form: ToolForm; readonly shown: Omit<Tool, "name"> },
     holder: JsonObject | undefined,
   ): void {
-    const named = form.type === "function" || form.type === "custom";
-    const name = named ? (textField(item, "name") ?? "") : form.type;
+    const name = isNamed(form) ? (textField(item, "name") ?? "") : form.type;
     if (name === "") throw refusal("a tool needs a name");
     const namespace = holder === undefined ? undefined : textField(holder, "name");
     const key = keyOf({ form, name, namespace });

@@ -5,6 +5,7 @@ import type { Task } from "../core/task.ts";
 import { type Timings, UsageTally } from "../core/usage.ts";
 import { serverEndpoint } from "../protocols/catalogue.ts";
 import { toldNames } from "../protocols/dropped.ts";
+import { parseKeepingArguments } from "../protocols/exact.ts";
 import type { ReplyWriter, ServerEndpoint } from "../protocols/protocol.ts";
 import { MOST_REPLY_BYTES, replyTooLarge } from "../protocols/whole.ts";
 import type { Answer, ReplySink } from "./backend.ts";
@@ -28,7 +29,7 @@ export function openTask(task: Task): OpenedTask {
 function parseBody(bytes: Buffer): JsonObject {
   let body: Json;
   try {
-    body = JSON.parse(bytes.toString()) as Json;
+    body = parseKeepingArguments(bytes.toString());
   } catch (error) {
     throw new Fault("bad_json", "the request body is not valid JSON", { cause: error });
   }

@@ -67,6 +67,8 @@ export interface BackendState {
   readonly models: readonly ModelCard[];
   /** How many tasks the backend runs at once, as it says itself; undefined when it does not tell. */
   readonly slots: number | undefined;
+  /** Ids that the backend lists and that cannot be served, with the reasons; absent for none. */
+  readonly unserved?: readonly string[];
 }
 
 /** A request of Ollama's management API. */
@@ -91,6 +93,8 @@ export interface Backend {
   lender?: SlotLender;
   /** Pieces of answers that it has sent so far: while this grows it is at work. Absent: not known. */
   readonly pieces?: number;
+  /** What was learned by trying of how it differs from others of its kind, in a few words each. Absent: nothing. */
+  readonly quirks?: readonly string[];
   /** Looks at the backend: health, models, slots. Throws `backend_unreachable` or `backend_error`. */
   inspect(signal: AbortSignal): Promise<BackendState>;
   /**

@@ -67,8 +67,10 @@ function has(json: Json, member: string, type: "number" | "string"): boolean {
   return isObject(json) && typeof json[member] === type;
 }
 
+/** Some servers have a bare list. */
 function isModelList(json: Json): boolean {
-  return isObject(json) && Array.isArray(json["data"]);
+  const list = isObject(json) ? json["data"] : json;
+  return Array.isArray(list) && list.every((entry) => isObject(entry) && typeof entry["id"] === "string");
 }
 
 /**

@@ -3,7 +3,8 @@ import { Fault, toFault } from "../core/fault.ts";
 import type { ModelCard } from "../core/model.ts";
 import type { Task } from "../core/task.ts";
 import { estimateTokens } from "../protocols/estimate.ts";
-import type { ClientFace, Passthrough } from "../protocols/protocol.ts";
+import type { ClientFace, Learned, Passthrough } from "../protocols/protocol.ts";
+import { refusesWorker } from "../protocols/refused.ts";
 import { isHeartbeat } from "../wire/sse.ts";
 import { answerCount, AnswerWriter, openTask, Outlet, withoutThinking } from "./answer.ts";
 import type { Answer, Backend, BackendState, ManagementRequest, ReplySink, SlotLender } from "./backend.ts";
@@ -11,6 +12,7 @@ import { blindModels, withoutImages } from "./blind.ts";
 import { choicesOf, requestOfChoice, runChoices } from "./choices.ts";
 import { HttpOrigin, type HttpTarget } from "./http.ts";
 import { PROFILES, type HttpKind, type Profile } from "./profiles.ts";
+import { Quirks } from "./quirks.ts";
 import type { PostOptions, Receiver, ReplyHeaders } from "./receivers.ts";
 
 export interface HttpBackendOptions {
@@ -28,6 +30,8 @@ interface Run {
   readonly model: string;
   readonly sink: ReplySink;
   readonly signal: AbortSignal;
+  /** What is tried once more, as it may be what the backend refused. */
+  readonly lesson?: Learned;
 }
 
 /** A request to the server, whose reply goes to the sink. */
@@ -44,6 +48,9 @@ export class HttpBackend implements Backend {
   readonly #http: HttpOrigin;
   readonly #profile: Profile;
   readonly #slots: number;
+  readonly #quirks = new Quirks();
+  /** Faults of replies that were no success: nothing of an answer had come. */
+  readonly #refusals = new WeakSet<Fault>();
   /** The models that can think, by name. */
   #thinkers: ReadonlySet<string> = new Set();
   /** The models that cannot see. */
@@ -59,6 +66,10 @@ export class HttpBackend implements Backend {
     this.#slots = slots;
   }
 
+  get quirks(): readonly string[] {
+    return this.#quirks.told;
+  }
+
   get pieces(): number {
     return this.#http.pieces;
   }
@@ -69,12 +80,12 @@ export class HttpBackend implements Backend {
     this.#thinkers = new Set(thinkers.map(({ name }) => name));
     this.#blind = blindModels(this.kind, state.models);
     const slots = this.#slots > 0 ? this.#slots : (state.slots ?? this.#profile.slots);
-    return { models: this.#dated(state.models), slots };
+    return { ...state, models: this.#dated(state.models), slots };
   }
 
   async run(task: Task, model: string, sink: ReplySink, signal: AbortSignal): Promise<Answer> {
     try {
-      return await this.#run({ task, model, sink, signal });
+      return await this.#runLearning({ task, model, sink, signal });
     } catch (error) {
       // A reply that is nested beyond the stack, or longer than any text. The request was checked at its gateway.
       if (!(error instanceof RangeError)) throw error;
@@ -82,17 +93,59 @@ export class HttpBackend implements Backend {
     }
   }
 
-  #run(run: Run): Promise<Answer> {
-    const { task } = run;
-    const way = this.#face.passthrough(task.endpoint);
-    const passes = way !== undefined && way.carries?.(task.body) !== false;
-    if (!passes) return this.#translate(run);
-    return task.endpoint === "anthropic-count-tokens" ? this.#count(run, way) : this.#relay(run, way);
+  /** A request that was refused is tried again without what may be the cause; what helped is remembered. */
+  async #runLearning(run: Run): Promise<Answer> {
+    const way = this.#wayOf(run.task);
+    try {
+      const answer = await this.#run(run, way);
+      if (this.#face.dialect === "openai") this.#quirks.served(run.task, way !== undefined);
+      return answer;
+    } catch (error) {
+      if (this.#face.dialect !== "openai" || !this.#isRefusal(error)) throw error;
+      for (const lesson of this.#quirks.lessonsFor(run.task, error, way !== undefined)) {
+        const answer = run.signal.aborted ? undefined : await this.#tryAgain({ ...run, lesson }, way);
+        if (answer !== undefined) return answer;
+      }
+      throw error;
+    }
+  }
+
+  /** Undefined when the request is refused in this way, too. */
+  async #tryAgain(run: Run, way: Passthrough | undefined): Promise<Answer | undefined> {
+    try {
+      const answer = await this.#run(run, way);
+      this.#quirks.remember(run.lesson ?? {});
+      return answer;
+    } catch (error) {
+      if (this.#isRefusal(error)) return undefined;
+      throw error;
+    }
+  }
+
+  #isRefusal(error: unknown): error is Fault {
+    return error instanceof Fault && this.#refusals.has(error);
+  }
+
+  /** How the task's bytes are passed through; undefined when it has to be translated. */
+  #wayOf({ endpoint, body }: Task): Passthrough | undefined {
+    const way = this.#face.passthrough(endpoint);
+    return way?.carries?.(body) === false ? undefined : way;
+  }
+
+  #run(run: Run, way: Passthrough | undefined): Promise<Answer> {
+    if (way === undefined) return this.#translate(run);
+    return run.task.endpoint === "anthropic-count-tokens" ? this.#count(run, way) : this.#relay(run, way);
+  }
+
+  #learnedFor({ lesson }: Run): Learned {
+    return { ...this.#quirks.learned, ...lesson };
   }
 
   manage({ method, path, body, sink, signal }: ManagementRequest): Promise<void> {
     const receiver: Receiver = {
-      onHead: (status, headers) => sink.head(status, contentTypeOf(headers) ?? "application/json"),
+      onHead: (status, headers) => {
+        sink.head(refusesWorker(status) ? 502 : status, contentTypeOf(headers) ?? "application/json");
+      },
       onChunk: (chunk) => sink.write(chunk),
     };
     return this.#http.pass({ method, path, body }, receiver, signal);
@@ -107,8 +160,10 @@ export class HttpBackend implements Backend {
   }
 
   /** Same dialect on both sides: the bytes go through as they come. */
-  async #relay({ task, model, sink, signal }: Run, way: Passthrough): Promise<Answer> {
-    const options = { body: task.body, stream: task.stream, asked: task.model, model };
+  async #relay(run: Run, way: Passthrough): Promise<Answer> {
+    const { task, model, sink, signal } = run;
+    const learned = this.#learnedFor(run);
+    const options = { body: task.body, stream: task.stream, asked: task.model, model, learned };
     const relay = way.relay(options);
     const { path, body, dropped } = way.request(options);
     const outlet = new Outlet(sink, dropped);
@@ -125,13 +180,13 @@ export class HttpBackend implements Backend {
       },
       onChunk: (chunk) => {
         const bytes = relay.push(chunk);
-        if (task.stream) outlet.write(bytes, contentType);
+        if (task.stream) outlet.write(bytes, relay.contentType ?? contentType);
         else gathered.push(bytes);
       },
     });
     // Before the end is known to be sound, nothing of an answer in one piece may leave.
     gathered.push(relay.end());
-    outlet.write(Buffer.concat(gathered), contentType);
+    outlet.write(Buffer.concat(gathered), relay.contentType ?? contentType);
     const { usage, timings } = relay;
     return timings === undefined ? { usage } : { usage, timings };
   }
@@ -147,7 +202,8 @@ export class HttpBackend implements Backend {
   }
 
   /** Another dialect than the client's: the reply is read into parts and written anew. */
-  async #translate({ task, model, sink, signal }: Run): Promise<Answer> {
+  async #translate(translated: Run): Promise<Answer> {
+    const { task, model, sink, signal } = translated;
     const opened = openTask(task);
     const able = this.#withinAbility(opened.request, model);
     const { request, dropped: unseen } = withoutImages(able, this.#blind.has(model));
@@ -161,17 +217,19 @@ export class HttpBackend implements Backend {
       return answer.finish();
     }
     const { stream, trace } = task;
-    const encoded = this.#face.encode(request, { model, stream });
+    const target = { model, stream, learned: this.#learnedFor(translated) };
+    const encoded = this.#face.encode(request, target);
     const unable = able === opened.request ? [] : ["thinking"];
     const dropped = [...(encoded.dropped ?? []), ...unable, ...unseen];
     const answer = new AnswerWriter(opened, sink, { dropped });
     const run = async (choice: number, stop: AbortSignal): Promise<void> => {
       const own = requestOfChoice(request, choice);
-      const { path, body } = own === request ? encoded : this.#face.encode(own, { model, stream });
+      const { path, body } = own === request ? encoded : this.#face.encode(own, target);
       const reader = this.#face.reader({ request, stream });
       const onChunk = (chunk: Buffer): void => answer.write(reader.push(chunk), choice);
       await this.#post({ path, body, trace, signal: stop, sink, onHead: () => {}, onChunk });
       answer.write(reader.end(), choice);
+      if (reader.learned !== undefined) this.#quirks.remember(reader.learned);
     };
     await runChoices({ choices: choicesOf(request), lender: this.lender, signal, run });
     return answer.finish();
@@ -192,7 +250,11 @@ export class HttpBackend implements Backend {
         if (!isHeartbeat(chunk)) pulse.alive();
         onChunk(chunk);
       },
-      readError: (status, bytes, retryAfter) => face.readError(status, bytes, retryAfter),
+      readError: (status, bytes, retryAfter) => {
+        const fault = face.readError(status, bytes, retryAfter);
+        this.#refusals.add(fault);
+        return fault;
+      },
     });
   }
 

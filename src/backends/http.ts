@@ -108,16 +108,14 @@ export class HttpOrigin {
 
   /** The JSON of a 2xx reply. Rejects as `get` does, with `backend_busy` for 429 and 503 and `backend_error` for the rest. */
   async getJson(path: string, signal: AbortSignal): Promise<Json> {
-    const reply = await this.get(path, signal);
-    if (reply.status === 429 || reply.status === 503) {
-      const retryAfter = retryAfterOf(reply.headers);
-      const wait = retryAfter === undefined ? {} : { retryAfter };
-      throw new Fault("backend_busy", `the backend is not ready: ${path} answered ${reply.status}`, wait);
-    }
-    if (!isOk(reply.status)) {
-      throw new Fault("backend_error", `the backend answered ${reply.status} to GET ${path}`);
-    }
-    return parseJson(reply.body, path);
+    return jsonOf(await this.get(path, signal), `GET ${path}`);
+  }
+
+  /** As {@link getJson}, for the answer to a JSON body. */
+  async postJson(path: string, body: Json, signal: AbortSignal): Promise<Json> {
+    const receiver = new WholeReceiver();
+    await this.pass({ method: "POST", path, body: Buffer.from(JSON.stringify(body)) }, receiver, signal);
+    return jsonOf(receiver.reply(), `POST ${path}`);
   }
 
   /** Hangs up: open exchanges reject. Idempotent. */
@@ -227,11 +225,20 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
   }
 }
 
-function parseJson(body: Buffer, path: string): Json {
+/** The JSON of a 2xx reply. @param what was asked */
+function jsonOf({ status, headers, body }: HttpReply, what: string): Json {
+  if (status === 429 || status === 503) {
+    const retryAfter = retryAfterOf(headers);
+    const wait = retryAfter === undefined ? {} : { retryAfter };
+    throw new Fault("backend_busy", `the backend is not ready: ${what} was answered with ${status}`, wait);
+  }
+  if (!isOk(status)) {
+    throw new Fault("backend_error", `the backend answered ${status} to ${what}`);
+  }
   try {
     return JSON.parse(body.toString()) as Json;
   } catch (error) {
-    throw new Fault("backend_error", `the backend's answer to GET ${path} is not JSON`, { cause: error });
+    throw new Fault("backend_error", `the backend's answer to ${what} is not JSON`, { cause: error });
   }
 }
 

@@ -2,11 +2,13 @@ import type { JsonObject } from "../core/json.ts";
 import type { ModelCard, ModelLoad } from "../core/model.ts";
 import type { BackendState } from "./backend.ts";
 import type { HttpOrigin } from "./http.ts";
+import { abilitiesOf } from "./ollama-abilities.ts";
 import {
   countOf,
+  idOf,
+  listedModels,
   listMember,
   modelCard,
-  modelCards,
   objectMember,
   sha256,
   textOf,
@@ -25,12 +27,18 @@ export async function inspectOllama(http: HttpOrigin, signal: AbortSignal): Prom
   const loads = new Map(
     listMember(running, "models").map((entry) => [textOf(entry["name"]), loadOf(entry)] as const),
   );
-  const models = modelCards(listMember(tags, "models"), (entry) => cardOf(entry, loads));
-  return { models, slots: undefined };
+  const entries = listMember(tags, "models");
+  const abilities = await abilitiesOf(http, entries, signal);
+  const models = listedModels(entries, (entry) => cardOf(entry, loads, abilities));
+  return { ...models, slots: undefined };
 }
 
-function cardOf(entry: JsonObject, loads: ReadonlyMap<string, ModelLoad>): ModelCard | undefined {
-  const name = textOf(entry["name"]);
+function cardOf(
+  entry: JsonObject,
+  loads: ReadonlyMap<string, ModelLoad>,
+  abilities: ReadonlyMap<string, readonly string[]>,
+): ModelCard | undefined {
+  const name = idOf(entry);
   const details = objectMember(entry, "details");
   const capabilities = textsOf(entry["capabilities"]);
   const load = loads.get(name);
@@ -45,8 +53,7 @@ function cardOf(entry: JsonObject, loads: ReadonlyMap<string, ModelLoad>): Model
     quantization: textOf(details["quantization_level"]),
     contextLength: countOf(details["context_length"]),
     ...(embeddingLength > 0 ? { embeddingLength } : {}),
-    // Servers before 0.30 list no capabilities.
-    capabilities: capabilities.length > 0 ? capabilities : ["completion"],
+    capabilities: capabilities.length > 0 ? capabilities : (abilities.get(name) ?? ["completion"]),
     ownedBy: ownerOf(name),
     resident: load !== undefined,
     ...(load === undefined ? {} : { load }),

@@ -5,9 +5,10 @@ import type { BackendState } from "./backend.ts";
 import type { HttpOrigin } from "./http.ts";
 import {
   countOf,
+  idOf,
+  listedModels,
   listMember,
   modelCard,
-  modelCards,
   objectMember,
   parameterSize,
   textOf,
@@ -16,11 +17,11 @@ import {
 
 /** Any server with OpenAI's /v1/models; context lengths where it tells them under a common name. */
 export async function inspectOpenai(http: HttpOrigin, signal: AbortSignal): Promise<BackendState> {
-  return { models: modelCards(await listed(http, signal), openaiCard), slots: undefined };
+  return { ...listedModels(await listed(http, signal), openaiCard), slots: undefined };
 }
 
 function openaiCard(entry: JsonObject): ModelCard | undefined {
-  return modelCard(textOf(entry["id"]), {
+  return modelCard(idOf(entry), {
     modifiedAt: countOf(entry["created"]) * 1000,
     contextLength: countOf(entry["max_model_len"]) || countOf(entry["context_length"]),
     capabilities: ["completion", "tools"],
@@ -31,19 +32,19 @@ function openaiCard(entry: JsonObject): ModelCard | undefined {
 
 /** vLLM: its `created` is the time of the question, so it tells no date. */
 export async function inspectVllm(http: HttpOrigin, signal: AbortSignal): Promise<BackendState> {
-  const models = modelCards(await listed(http, signal), (entry) => {
+  const models = listedModels(await listed(http, signal), (entry) => {
     const card = openaiCard(entry);
     return card === undefined ? undefined : { ...card, modifiedAt: 0 };
   });
-  return { models, slots: undefined };
+  return { ...models, slots: undefined };
 }
 
 /** llama.cpp: sizes in /v1/models, slots and abilities in /props. Throws `backend_busy` while it loads. */
 export async function inspectLlamacpp(http: HttpOrigin, signal: AbortSignal): Promise<BackendState> {
   const [entries, props] = await Promise.all([listed(http, signal), optional(http, "/props", signal)]);
   const slots = isObject(props) ? countOf(props["total_slots"]) : 0;
-  const models = modelCards(entries, (entry) => llamacppCard(entry, props));
-  return { models, slots: slots > 0 ? slots : undefined };
+  const models = listedModels(entries, (entry) => llamacppCard(entry, props));
+  return { ...models, slots: slots > 0 ? slots : undefined };
 }
 
 function llamacppCard(entry: JsonObject, props: Json): ModelCard | undefined {
@@ -54,7 +55,7 @@ function llamacppCard(entry: JsonObject, props: Json): ModelCard | undefined {
   const capabilities = ["completion"];
   if (abilities["supports_tools"] === true) capabilities.push("tools");
   if (inputs.includes("image")) capabilities.push("vision");
-  return modelCard(textOf(entry["id"]), {
+  return modelCard(idOf(entry), {
     size: countOf(meta["size"]),
     format: "gguf",
     parameterSize: parameterSize(countOf(meta["n_params"])),
@@ -71,11 +72,11 @@ function llamacppCard(entry: JsonObject, props: Json): ModelCard | undefined {
 export async function inspectLmstudio(http: HttpOrigin, signal: AbortSignal): Promise<BackendState> {
   const own = await optional(http, "/api/v0/models", signal);
   if (!isObject(own) || !Array.isArray(own["data"])) return inspectOpenai(http, signal);
-  return { models: modelCards(listMember(own, "data"), lmstudioCard), slots: undefined };
+  return { ...listedModels(listMember(own, "data"), lmstudioCard), slots: undefined };
 }
 
 function lmstudioCard(entry: JsonObject): ModelCard | undefined {
-  return modelCard(textOf(entry["id"]), {
+  return modelCard(idOf(entry), {
     format: textOf(entry["compatibility_type"]),
     family: textOf(entry["arch"]),
     quantization: textOf(entry["quantization"]),
@@ -98,11 +99,11 @@ function lmstudioCapabilities(entry: JsonObject): readonly string[] {
 export async function inspectExo(http: HttpOrigin, signal: AbortSignal): Promise<BackendState> {
   const [entries, state] = await Promise.all([listed(http, signal), http.getJson("/state", signal)]);
   const running = new Set(Object.values(objectMember(state, "instances")).map(instanceModel));
-  const models = modelCards(entries, (entry) => {
-    const card = running.has(textOf(entry["id"])) ? openaiCard(entry) : undefined;
+  const models = listedModels(entries, (entry) => {
+    const card = running.has(idOf(entry)) ? openaiCard(entry) : undefined;
     return card === undefined ? undefined : { ...card, modifiedAt: 0 };
   });
-  return { models, slots: undefined };
+  return { ...models, slots: undefined };
 }
 
 /** An instance is `{shardAssignments}` or wrapped in one member that names its class. */

@@ -37,6 +37,10 @@ export class LateBackend implements Backend {
     return this.#found?.kind ?? "unknown";
   }
 
+  get quirks(): readonly string[] {
+    return this.#found?.quirks ?? [];
+  }
+
   get pieces(): number {
     return this.#found?.pieces ?? 0;
   }

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { isModelName, modelKey, type ModelCard } from "../core/model.ts";
+import { modelKey, type ModelCard, whyNotServed } from "../core/model.ts";
 import { Fault } from "../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../core/json.ts";
+import type { BackendState } from "./backend.ts";
 
 /** Reads what backends tell of their models. Nothing is trusted: odd values count as absent. */
 
@@ -19,16 +20,26 @@ const UNKNOWN: Omit<ModelCard, "key" | "name" | "digest"> = {
 };
 
 /**
- * A card of what is known; the rest is blank, the digest that of the name. Undefined for a name that no client
- * could ask for.
+ * A card of what is known; the rest is blank, the digest that of the name. Undefined for a name that cannot be served:
+ * see {@link unservedIn}.
  */
 export function modelCard(name: string, known: Partial<ModelCard>): ModelCard | undefined {
-  if (!isModelName(name)) return undefined;
+  if (whyNotServed(name) !== undefined) return undefined;
   return { ...UNKNOWN, digest: sha256(name), ...known, key: modelKey(name), name };
 }
 
+/** The models of a list's entries, and the ids of those that cannot be served. */
+export function listedModels(
+  entries: readonly JsonObject[],
+  read: (entry: JsonObject) => ModelCard | undefined,
+): Pick<BackendState, "models" | "unserved"> {
+  const unserved = unservedIn(entries.map(idOf));
+  const models = modelCards(entries, read);
+  return unserved.length === 0 ? { models } : { models, unserved };
+}
+
 /** The cards of a list's entries, without those that are none and without repeated names. */
-export function modelCards(
+function modelCards(
   entries: readonly JsonObject[],
   read: (entry: JsonObject) => ModelCard | undefined,
 ): readonly ModelCard[] {
@@ -40,13 +51,32 @@ export function modelCards(
   return [...cards.values()];
 }
 
-/** The objects of a list member. Throws `backend_error` when there is no such list. */
+/** Most names that a warning tells. */
+const MOST_TOLD = 10;
+const MOST_CHARACTERS = 80;
+
+/** The ids of a list that cannot be served, each with the reason, for a warning. */
+export function unservedIn(ids: readonly string[]): readonly string[] {
+  const told = ids.flatMap((id) => {
+    const why = whyNotServed(id);
+    return why === undefined ? [] : [`${JSON.stringify(id.slice(0, MOST_CHARACTERS))}: ${why}`];
+  });
+  return told.slice(0, MOST_TOLD);
+}
+
+/** The objects of a list member, or of a list without anything around it. Throws `backend_error` when there is none. */
 export function listMember(json: Json, name: string): readonly JsonObject[] {
-  const list = isObject(json) ? json[name] : undefined;
+  const list = isObject(json) ? json[name] : json;
   if (!Array.isArray(list)) {
     throw new Fault("backend_error", `the backend's list of models has no "${name}"`);
   }
-  return list.filter(isObject);
+  // Some lists have bare ids.
+  return list.map((entry) => (typeof entry === "string" ? { id: entry } : entry)).filter(isObject);
+}
+
+/** The id of an entry of a list of models; "" when it has none. */
+export function idOf(entry: JsonObject): string {
+  return textOf(entry["id"]) || textOf(entry["name"]) || textOf(entry["model"]);
 }
 
 export function objectMember(json: Json | undefined, name: string): JsonObject {

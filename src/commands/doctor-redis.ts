@@ -12,6 +12,7 @@ import { listGateways, listWorkers } from "../redis/registry.ts";
 import { problemOf, programOf } from "../redis/server.ts";
 import { checkClocks } from "./doctor-clocks.ts";
 import { checkModels } from "./doctor-models.ts";
+import { learnedQuirks } from "./doctor-quirks.ts";
 import { checkRights } from "./doctor-rights.ts";
 import type { Finding } from "./finding.ts";
 import { withRedis } from "./redis-url.ts";
@@ -52,7 +53,13 @@ async function lookInto(connection: Connection, settings: Settings): Promise<Red
   const workers = await listWorkers(connection, keys).catch(() => []);
   const clocks = await checkClocks(connection, [...gateways, ...workers]);
   return {
-    findings: [...judgeServers(infos, connection.sharded), ...rights, ...clocks, ...models],
+    findings: [
+      ...judgeServers(infos, connection.sharded),
+      ...rights,
+      ...clocks,
+      ...models,
+      ...learnedQuirks(workers),
+    ],
     gateways,
   };
 }

@@ -85,14 +85,24 @@ export function readGatewayAnnouncement(value: unknown): GatewayAnnouncement | u
 
 function readBackend(value: unknown): BackendAnnouncement | undefined {
   if (!isObject(value) || typeof value["name"] !== "string") return undefined;
-  const { gates, ...rest } = value;
+  const { gates, quirks, ...rest } = value;
   const backend = conform(rest, BACKEND);
   return {
     ...backend,
     name: value["name"],
     models: backend.models.flatMap((card) => readCard(card) ?? []),
     ...(Array.isArray(gates) ? { gates: gates.flatMap((gate) => readGate(gate) ?? []) } : {}),
+    ...(Array.isArray(quirks) ? { quirks: readQuirks(quirks) } : {}),
   };
+}
+
+/** Most quirks of a backend, and most characters of one: they are shown to people. */
+const MOST_QUIRKS = 8;
+const MOST_CHARACTERS = 100;
+
+function readQuirks(quirks: readonly unknown[]): readonly string[] {
+  const texts = quirks.filter((quirk) => typeof quirk === "string");
+  return texts.slice(0, MOST_QUIRKS).map((text) => text.slice(0, MOST_CHARACTERS));
 }
 
 /** What is no gate counts as none; states of newer versions are kept. */

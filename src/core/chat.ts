@@ -47,7 +47,14 @@ export type Think = boolean | "minimal" | "low" | "medium" | "high" | "max";
 
 export type Format =
   | { readonly type: "json" }
-  | { readonly type: "schema"; readonly schema: JsonObject; readonly name?: string };
+  | {
+      readonly type: "schema";
+      readonly schema: JsonObject;
+      readonly name?: string;
+      readonly description?: string;
+      /** Whether the schema must be kept to the letter; absent = the backend's habit. */
+      readonly strict?: boolean;
+    };
 
 /** Sampling and length options common to the dialects; absent = the backend's default. */
 export interface Sampling {

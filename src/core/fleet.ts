@@ -26,6 +26,8 @@ export interface BackendAnnouncement {
   readonly models: readonly ModelCard[];
   /** Models that the backend does not serve as it should; the others have a closed circuit. Absent for none. */
   readonly gates?: readonly GateAnnouncement[];
+  /** How it differs from others of its kind, as was learned by trying, in a few words each. Absent for none. */
+  readonly quirks?: readonly string[];
 }
 
 /**

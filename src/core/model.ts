@@ -20,9 +20,19 @@ export function modelKey(name: string): string {
 const MAX_NAME = 600;
 const NAME = /^[A-Za-z0-9_][\w.:@+-]*(?:\/[A-Za-z0-9_][\w.:@+-]*)*$/;
 
-/** True for every name that Ollama or an OpenAI backend could have; false for blanks and control characters. */
+/** True for every name that Ollama could have. */
 export function isModelName(name: string): boolean {
   return name.length <= MAX_NAME && NAME.test(name);
+}
+
+/** Control characters, line breaks and halves of characters: no log line and no table could show them. */
+const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}]/u;
+
+/** Why a model of this id cannot be served, in words; undefined when it can. Ids may be paths, and have blanks. */
+export function whyNotServed(name: string): string | undefined {
+  if (name.trim() !== name || name === "") return "it is empty, or begins or ends with a blank";
+  if (name.length > MAX_NAME) return `it is longer than ${MAX_NAME} characters`;
+  return UNPRINTABLE.test(name) ? "it has characters that cannot be shown" : undefined;
 }
 
 /** A model in a backend's memory. */

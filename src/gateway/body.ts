@@ -1,6 +1,7 @@
 import { Fault } from "../core/fault.ts";
 import { isDeeper, isObject } from "../core/json.ts";
 import type { JsonObject } from "../core/json.ts";
+import { checkMembers } from "../protocols/member-names.ts";
 import { firstJsonValue } from "../wire/json-value.ts";
 
 /**
@@ -17,7 +18,7 @@ export interface ReadBody {
 
 /**
  * The JSON object of a request's body. Throws `body_missing`, `bad_json`, `unsupported` when it is compressed, or
- * `invalid_request` when it is no object or too deep.
+ * `invalid_request` when it is no object, too deep, or has members that a backend may read otherwise.
  */
 export function readBody(body: Buffer): ReadBody {
   if (body.length === 0) throw new Fault("body_missing", "missing request body");
@@ -27,6 +28,7 @@ export function readBody(body: Buffer): ReadBody {
   if (read.bytes.length > 2 * MAX_DEPTH && isDeeper(read.value, MAX_DEPTH)) {
     throw new Fault("invalid_request", `the request body has more than ${MAX_DEPTH} levels of nesting`);
   }
+  checkMembers(read.bytes);
   return { value: read.value, bytes: read.bytes };
 }
 

@@ -59,9 +59,7 @@ export function buildRoutes(host: RoutesHost): Route[] {
     ...readable("/api/tags", (request, reply) => {
       reply.send(200, [...NATIVE_JSON, ...plainIdHeaders(request)], tagsBody(host.catalogue.models));
     }),
-    ...readable("/v1/models", (request, reply) => {
-      reply.send(200, [...JSON_TYPE, ...plainIdHeaders(request)], modelsBody(host.catalogue.models));
-    }),
+    ...readable("/v1/models", allModels(host)),
     ...readable(`${MODEL_PREFIX}*`, oneModel(host)),
     ...readable("/healthz", health(host)),
     ...readable("/readyz", readiness(host)),
@@ -78,10 +76,20 @@ function readable(path: string, handler: Handler): Route[] {
   ];
 }
 
-/** Ids may hold slashes, written as they are or as %2F. */
+function allModels(host: RoutesHost): Handler {
+  return (request, reply) => {
+    reply.send(200, [...JSON_TYPE, ...plainIdHeaders(request)], modelsBody(host.catalogue.models));
+  };
+}
+
+/** Ids may hold slashes, written as they are or as %2F. Without an id it is the list, with a slash too many. */
 function oneModel(host: RoutesHost): Handler {
   return (request, reply) => {
     const asked = decode(request.path.slice(MODEL_PREFIX.length)).replace(/\/$/, "");
+    if (asked === "") {
+      allModels(host)(request, reply);
+      return;
+    }
     const key = host.catalogue.find(asked);
     const card = host.catalogue.models.find((model) => model.key === key);
     if (card !== undefined) {

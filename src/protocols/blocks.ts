@@ -1,6 +1,6 @@
 import type { Part } from "../core/chat.ts";
 import { Fault } from "../core/fault.ts";
-import { isObject, type JsonObject } from "../core/json.ts";
+import { argumentsOf } from "./arguments.ts";
 
 /**
  * A reply as blocks, one after another: the form of Anthropic's messages and of OpenAI's responses. Parts may
@@ -13,7 +13,7 @@ export interface Block {
   /** Of a tool call; undefined when the backend gave it none. */
   readonly id: string | undefined;
   readonly name: string;
-  /** The text, or a tool call's arguments as JSON, as far as it is known. */
+  /** The text, or a tool call's arguments as far as they are known: JSON, unless the model wrote something else. */
   readonly text: string;
 }
 
@@ -116,15 +116,4 @@ export class BlockSequence {
 
 function isComplete({ type, text }: Block): boolean {
   return type !== "tool" || (text.trimEnd().endsWith("}") && argumentsOf(text) !== undefined);
-}
-
-/** The arguments of a tool call as an object; undefined when the text is not one. No text is an empty object. */
-export function argumentsOf(text: string): JsonObject | undefined {
-  if (text.trim() === "") return {};
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }

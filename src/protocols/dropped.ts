@@ -87,6 +87,11 @@ export function droppedOfMessages(request: ChatRequest, field: "name" | "thinkin
   return request.messages.some((message) => message[field] !== undefined) ? [`messages.${field}`] : [];
 }
 
+/** What is said about a schema beside it, where only the schema itself binds the answer. */
+export function droppedOfFormat({ format }: ChatRequest | GenerateRequest): readonly string[] {
+  return format?.type === "schema" && format.description !== undefined ? ["format.description"] : [];
+}
+
 /** The wish to think, by its name in the dialects that have it as a plain wish. */
 export function droppedThink(request: ChatRequest | GenerateRequest): readonly string[] {
   if (request.think === undefined) return [];

@@ -1,4 +1,5 @@
-import type { ChatRequest, ContentPart, Message } from "../core/chat.ts";
+import type { ChatRequest, ContentPart, Message, NeutralRequest } from "../core/chat.ts";
+import type { Usage } from "../core/usage.ts";
 
 /** Ollama's own rule of thumb. */
 const CHARACTERS_PER_TOKEN = 4;
@@ -6,6 +7,27 @@ const CHARACTERS_PER_TOKEN = 4;
 const MESSAGE_OVERHEAD = 4;
 /** A picture of middle size, in tokens. */
 const IMAGE_TOKENS = 1000;
+
+/**
+ * What was used, as far as it is known: a backend that counts nothing, or not the prompt, is made up for. Other counts
+ * would say that a request cost nothing. @param deltas pieces of the answer
+ */
+export function usageOrEstimate(usage: Usage | undefined, request: NeutralRequest, deltas: number): Usage {
+  if (usage !== undefined && usage.promptTokens > 0) return usage;
+  return { completionTokens: deltas, ...usage, promptTokens: promptTokens(request) };
+}
+
+function promptTokens(request: NeutralRequest): number {
+  switch (request.kind) {
+    case "chat":
+      return estimateTokens(request);
+    case "generate":
+      return Math.ceil((request.prompt.length + (request.system ?? "").length) / CHARACTERS_PER_TOKEN);
+    case "embed":
+    case "load":
+      return 0;
+  }
+}
 
 /** About how many tokens a chat is, when nobody with its model's tokenizer can be asked. */
 export function estimateTokens({ messages, tools }: ChatRequest): number {

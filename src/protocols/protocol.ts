@@ -87,6 +87,8 @@ export interface ReplyReader {
   push(chunk: Buffer): Iterable<Part>;
   /** The body has ended. Throws `backend_lost` when the reply is not complete. */
   end(): Iterable<Part>;
+  /** What the reply tells of its backend; undefined when nothing. */
+  readonly learned?: Learned | undefined;
 }
 
 /**
@@ -102,6 +104,18 @@ export interface Relay {
   readonly usage: Usage | undefined;
   /** Likewise; absent where the backend does not tell. */
   readonly timings?: Timings | undefined;
+  /** Of the bytes, when they have another form than the backend's; undefined = the backend's own content type. */
+  readonly contentType?: string | undefined;
+}
+
+/** What was learned of one backend by trying: it takes the place of what its kind is known for. */
+export interface Learned {
+  /** False when `stream_options` is refused. */
+  readonly streamOptions?: boolean;
+  /** True when `developer` is refused, and a system message that is not the first one. */
+  readonly systemFirst?: boolean;
+  /** Under which name earlier thoughts are read: the one under which it tells its own. */
+  readonly thoughts?: "reasoning" | "reasoning_content";
 }
 
 /** What a backend of this dialect understands; quirks are data, not branches in callers. */
@@ -110,7 +124,7 @@ export interface ClientFace {
   /** The request for a backend's model. Throws `unsupported` or `not_implemented` for what it cannot do. */
   encode(
     request: NeutralRequest,
-    options: { readonly model: string; readonly stream: boolean },
+    options: { readonly model: string; readonly stream: boolean; readonly learned?: Learned },
   ): BackendRequest;
   reader(options: { readonly request: NeutralRequest; readonly stream: boolean }): ReplyReader;
   /** The fault of a non-2xx reply: the backend's own message, taken out of its error body. */
@@ -135,4 +149,5 @@ export interface PassthroughOptions {
   readonly asked: string;
   /** The backend's own id: what the request must say. */
   readonly model: string;
+  readonly learned?: Learned;
 }

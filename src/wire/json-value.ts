@@ -34,3 +34,55 @@ function endOfString(text: Buffer, open: number): number {
   }
   return text.length;
 }
+
+/** Where a text of pieces stands that should be one JSON object. */
+export type ObjectState =
+  /** Only blanks so far. */
+  | "blank"
+  /** It began as an object and has not ended. */
+  | "open"
+  | "complete"
+  /** It begins as something else. */
+  | "other";
+
+/** Watches a JSON object that comes in pieces for its end. Only brackets and strings are looked at, each byte once. */
+export class ObjectWatch {
+  #state: ObjectState = "blank";
+  #depth = 0;
+  #inString = false;
+  #escaped = false;
+
+  get state(): ObjectState {
+    return this.#state;
+  }
+
+  /** The part of a piece that belongs to the object: what follows its end is left out. */
+  push(piece: string): string {
+    for (let at = 0; at < piece.length; at += 1) {
+      if (this.#state === "complete") return piece.slice(0, at);
+      if (this.#state === "other") return piece;
+      this.#step(piece.charCodeAt(at));
+    }
+    return piece;
+  }
+
+  #step(code: number): void {
+    if (this.#inString) this.#stepInString(code);
+    else if (this.#state === "blank" && code !== 0x7b) {
+      if (!BLANKS.has(code)) this.#state = "other";
+    } else if (code === QUOTE) this.#inString = true;
+    else if (OPENERS.has(code)) {
+      this.#state = "open";
+      this.#depth += 1;
+    } else if (CLOSERS.has(code)) {
+      this.#depth -= 1;
+      if (this.#depth === 0) this.#state = "complete";
+    }
+  }
+
+  #stepInString(code: number): void {
+    if (this.#escaped) this.#escaped = false;
+    else if (code === BACKSLASH) this.#escaped = true;
+    else if (code === QUOTE) this.#inString = false;
+  }
+}

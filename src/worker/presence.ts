@@ -46,6 +46,8 @@ export class Presence {
   readonly #grouped = new Set<string>();
   /** Those that answered the last look: an attempt that cannot reach one may take it for down before a look does. */
   readonly #well = new Set<Station>();
+  /** The models of each backend that cannot be served, as they were told last. */
+  readonly #unserved = new Map<string, string>();
   #announcing: NodeJS.Timeout | undefined;
   #draining = false;
   #stopped = false;
@@ -108,6 +110,7 @@ export class Presence {
       if (this.#stopped || this.#isOutdated(station, number)) return;
       await this.#ensureGroups(state.models.map((model) => model.key));
       this.#well.add(station);
+      this.#warnOfUnserved(station, state.unserved ?? []);
       const before = station.resident;
       const changed = station.update(state);
       this.#countLoads(station, before);
@@ -116,6 +119,18 @@ export class Presence {
       await this.#lookFailed(station, { error, pieces });
     }
     if (!this.#stopped) this.#planLook(station);
+  }
+
+  /** Told once, and again when others are missing. */
+  #warnOfUnserved({ backend }: Station, unserved: readonly string[]): void {
+    const models = unserved.join("; ");
+    if (models !== "" && models !== this.#unserved.get(backend.name)) {
+      this.#options.log.warn("models of this backend are not served: their names cannot be used", {
+        backend: backend.name,
+        models,
+      });
+    }
+    this.#unserved.set(backend.name, models);
   }
 
   /** A backend serves a model otherwise than before. */

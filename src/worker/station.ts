@@ -233,10 +233,20 @@ export class Station implements SlotLender {
   }
 
   announcement(): BackendAnnouncement {
-    const { name, kind, url } = this.backend;
+    const { name, kind, url, quirks = [] } = this.backend;
     const { slots, busy, healthy, models } = this;
     const gates = this.#announcedGates();
-    return { name, kind, url, slots, busy, healthy, models, ...(gates.length === 0 ? {} : { gates }) };
+    return {
+      name,
+      kind,
+      url,
+      slots,
+      busy,
+      healthy,
+      models,
+      ...(gates.length === 0 ? {} : { gates }),
+      ...(quirks.length === 0 ? {} : { quirks }),
+    };
   }
 
   #announcedGates(): GateAnnouncement[] {

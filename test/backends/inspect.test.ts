@@ -175,3 +175,74 @@ test("a server that loads is busy, one that is none is an error, none is unreach
   await standIn.stop();
   await assert.rejects(backend.inspect(signal), { code: "backend_unreachable" });
 });
+
+const PATHS: readonly string[] = [
+  "/models/Qwen3-8B",
+  "./x.gguf",
+  "My Model",
+  "org/model,v1",
+  "модель",
+  "{a}",
+];
+
+test("ids that are paths, or have blanks, are served; others are told with the reason", async (t) => {
+  const bad = ["a\nb", " a", "x".repeat(601), "\ud800"];
+  const documents = { "/v1/models": { data: [...PATHS, ...bad].map((id) => ({ id })) } };
+  for (const kind of ["openai", "vllm", "llamacpp"] as const) {
+    const { models, unserved = [] } = await inspected(t, kind, { documents });
+    assert.deepEqual(
+      models.map(({ name }) => name),
+      PATHS,
+      kind,
+    );
+    assert.equal(unserved.length, bad.length);
+    assert.match(unserved[0] ?? "", /^"a\\nb": it has characters that cannot be shown$/);
+    assert.ok(unserved.every((text) => text.length < 200));
+  }
+});
+
+test("a list may be bare, of objects or of ids", async (t) => {
+  for (const list of [["a", "b"], [{ id: "a" }, { id: "b" }], { data: [{ name: "a" }, { model: "b" }] }]) {
+    const documents = { "/v1/models": list };
+    const { models } = await inspected(t, "openai", { documents });
+    assert.deepEqual(
+      models.map(({ name }) => name),
+      ["a", "b"],
+      JSON.stringify(list),
+    );
+  }
+});
+
+const tags = (digest: string): object => ({
+  models: [
+    { name: "new", capabilities: ["completion"] },
+    { name: "old", digest },
+    { name: "odd", digest },
+  ],
+});
+
+test("what a model of an older Ollama can do is asked for once", async (t) => {
+  const documents: Record<string, unknown> = { "/api/tags": tags("a"), "/api/ps": { models: [] } };
+  const shown = JSON.stringify({ template: "{{ .Tools }}{{ .Think }}", model_info: { "a.vision.b": 1 } });
+  const answers = { "/api/show": { contentType: "application/json", body: shown } };
+  const { backend, standIn } = await backendOf(t, "ollama", { documents, answers });
+  for (const _ of [1, 2]) {
+    const { models } = await backend.inspect(signal);
+    assert.deepEqual(
+      models.map(({ capabilities }) => capabilities.length),
+      [1, 4, 4],
+    );
+  }
+  const asked = (): string[] => standIn.requests.map(({ body }) => String(body["model"]));
+  assert.deepEqual(
+    asked().toSorted((a, b) => a.localeCompare(b)),
+    ["odd", "old"],
+  );
+  standIn.behaviour.answers = {
+    "/api/show": { contentType: "application/json", body: '{"capabilities":["embedding"]}' },
+  };
+  documents["/api/tags"] = tags("b");
+  const { models } = await backend.inspect(signal);
+  assert.deepEqual(models[1]?.capabilities, ["embedding"]);
+  assert.equal(asked().length, 4);
+});

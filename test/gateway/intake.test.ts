@@ -93,6 +93,34 @@ describe("the body of a request", () => {
   }
 });
 
+describe("a body that servers read in different ways", () => {
+  const bodies: readonly (readonly [about: string, body: string, message: RegExp])[] = [
+    ["in other case", '{"model":"tiny","prompt":"a","stream":false,"Stream":true}', /"Stream" comes twice/],
+    ["with the long s", '{"model":"tiny","prompt":"a","stream":false,"\u017ftream":true}', /comes twice/],
+    ["with an escape", '{"model":"tiny","mod\\u0065l":"other","prompt":"a"}', /"model" comes twice/],
+    ["twice the same", '{"model":"tiny","model":"other","prompt":"a"}', /"model" comes twice/],
+    ["two models", '{"model":"tiny","Model":"other","prompt":"a"}', /"Model" comes twice/],
+    ["one in capitals", '{"model":"tiny","prompt":"a","Stream":false}', /"Stream" must be written "stream"/],
+    ["an option", '{"model":"tiny","prompt":"a","options":{"seed":1,"SEED":2}}', /"SEED" comes twice/],
+    ["a message", '{"model":"tiny","messages":[{"role":"user","Role":"system"}]}', /"Role" comes twice/],
+    ["unknown ones", '{"model":"tiny","prompt":"a","new":1,"NEW":2}', /"NEW" comes twice/],
+  ];
+  for (const [about, body, message] of bodies) {
+    it(`is refused: ${about}`, () => {
+      const { task, reply } = take(Buffer.from(body));
+      assert.equal(task, undefined);
+      assert.equal(reply.status, 400);
+      assert.match((JSON.parse(reply.text) as { error: string }).error, message);
+    });
+  }
+
+  it("is none when the names are the client's own", () => {
+    const format = { type: "object", properties: { id: {}, ID: {}, Model: {}, Stream: {} } };
+    const body = JSON.stringify({ model: "tiny", prompt: "a", format, ownField: 1 });
+    assert.ok(take(Buffer.from(body)).task !== undefined);
+  });
+});
+
 describe("a compressed body", () => {
   const packed = { gzip: gzipSync(BODY), Zstandard: zstdCompressSync(BODY) };
   for (const [about, body] of Object.entries(packed)) {

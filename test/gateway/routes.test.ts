@@ -42,6 +42,41 @@ describe("requests that no route matches", () => {
   }
 });
 
+describe("the list of models", () => {
+  const names = ["a", "/models/a b.gguf", "./x"];
+  const models = names.map((name) => ({ key: name, name, ownedBy: "us", modifiedAt: 1000 }));
+  const host = {
+    catalogue: { models, find: (name: string) => name },
+    management: [],
+    ui: { routes: [], page: found },
+    metrics: {},
+  } as unknown as RoutesHost;
+
+  for (const path of ["/v1/models", "/v1/models/", "/v1/models//"]) {
+    for (const method of ["GET", "HEAD"]) {
+      it(`is at ${path}, for ${method}`, async (t) => {
+        const server = await serve(t, { routes: buildRoutes(host) });
+        const reply = await fetch(`http://127.0.0.1:${server.port}${path}`, { method });
+        assert.equal(reply.status, 200);
+        if (method === "HEAD") return;
+        const { data } = (await reply.json()) as { data: { id: string }[] };
+        assert.deepEqual(
+          data.map(({ id }) => id),
+          names,
+        );
+      });
+    }
+  }
+
+  it("has entries by ids that are paths", async (t) => {
+    const server = await serve(t, { routes: buildRoutes(host) });
+    for (const id of ["/models/a b.gguf", "./x"]) {
+      const reply = await fetch(`http://127.0.0.1:${server.port}/v1/models/${encodeURIComponent(id)}`);
+      assert.equal(((await reply.json()) as { id: string }).id, id);
+    }
+  });
+});
+
 describe("what probes, scrapers and clients look at", () => {
   const host = {
     catalogue: { models: [], find: () => undefined },

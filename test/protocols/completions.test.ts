@@ -334,10 +334,11 @@ describe("passing through", () => {
   });
 
   test("a stream without [DONE] is whole when every choice of every prompt has ended", () => {
-    assert.match(run({ prompt: ["a", "b"] }, finished(0) + finished(1)), /\[DONE\]/);
-    assert.match(run({ prompt: [1, 2] }, finished(0)), /\[DONE\]/);
-    assert.throws(() => run({ prompt: ["a", "b"] }, finished(0)), { code: "backend_lost" });
-    assert.throws(() => run({ prompt: ["a", "b"], n: 2 }, finished(0) + finished(1)), {
+    const first = 'data: {"choices":[{"index":0,"text":"a","finish_reason":null}]}\n\n';
+    assert.match(run({ prompt: ["a", "b"] }, first + finished(0) + finished(1)), /\[DONE\]/);
+    assert.match(run({ prompt: [1, 2] }, first + finished(0)), /\[DONE\]/);
+    assert.throws(() => run({ prompt: ["a", "b"] }, first + finished(0)), { code: "backend_lost" });
+    assert.throws(() => run({ prompt: ["a", "b"], n: 2 }, first + finished(0) + finished(1)), {
       code: "backend_lost",
     });
   });

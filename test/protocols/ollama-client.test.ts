@@ -155,7 +155,7 @@ describe("a request encoded for a backend", () => {
         {
           role: "developer",
           content: [
-            { type: "text", text: "be " },
+            { type: "text", text: "be kind" },
             { type: "text", text: "brief" },
           ],
         },
@@ -166,7 +166,7 @@ describe("a request encoded for a backend", () => {
     assert.deepEqual(body["options"], { num_predict: 5, temperature: 1, top_p: 1 });
     assert.equal(body["think"], "low");
     assert.deepEqual(body["messages"], [
-      { role: "system", content: "be brief" },
+      { role: "system", content: "be kind\n\nbrief" },
       {
         role: "assistant",
         content: "",
@@ -198,13 +198,14 @@ describe("a request encoded for a backend", () => {
     const remote: ContentPart = { type: "image-url", url: "http://h/x.png" };
     const image404 = chatOf({ messages: [{ role: "user", content: [remote] }] });
     assert.throws(() => encoded(image404), { code: "unsupported" });
-    for (const values of ["{", "[]", "null"]) {
+  });
+
+  test("tells what a model wrote as arguments that are no object", () => {
+    for (const values of ["{", "[]"]) {
       const toolCalls = [{ id: "c", name: "x", arguments: values }];
-      const request = chatOf({ messages: [{ role: "assistant", content: [], toolCalls }] });
-      assert.throws(() => encoded(request), {
-        code: "invalid_request",
-        message: "invalid tool call arguments",
-      });
+      const told = encoded(chatOf({ messages: [{ role: "assistant", content: [], toolCalls }] }));
+      const wrapped = { name: "x", arguments: { INVALID_JSON: values } };
+      assert.ok(JSON.stringify(told).includes(JSON.stringify(wrapped)), values);
     }
   });
 

@@ -47,7 +47,7 @@ function written(server: ServerEndpoint, body: JsonObject, parts: readonly Part[
 
 describe("requests that Ollama refuses", () => {
   /** 109's text is about Go's inside; the rest is said with Ollama's own words. */
-  const refused = "033 044 045 046 048 053 060 064 067 068 072 075 080 097 099 102 103 109 116".split(" ");
+  const refused = "033 044 045 046 053 060 064 067 068 072 075 080 097 102 103 109 116".split(" ");
   for (const name of refused) {
     const transcript = loadTranscript("ollama", name);
     test(`${transcript.name} has the recorded status and text`, () => {
@@ -57,6 +57,17 @@ describe("requests that Ollama refuses", () => {
       assert.equal(status, transcript.status === 500 ? 400 : transcript.status);
       assert.deepEqual(Object.keys(JSON.parse(text) as JsonObject), ["error"]);
       if (name !== "109") assert.deepEqual(JSON.parse(text), JSON.parse(transcript.body.toString()));
+    });
+  }
+
+  for (const name of ["048", "099"]) {
+    const { request, path, body } = loadTranscript("ollama", name);
+    test(`${name}: a name that Ollama could not have is a bad one, unless another server has it`, () => {
+      const server = path === "/api/chat" ? chat : generate;
+      const { model } = server.open(JSON.parse(request) as JsonObject);
+      const fault = modelNotFound(model, server.endpoint);
+      assert.equal(fault.http, 400);
+      assert.deepEqual({ error: fault.message }, JSON.parse(body.toString()));
     });
   }
 
@@ -265,15 +276,15 @@ describe("replies", () => {
     assert.deepEqual(reply?.["message"], { role: "assistant", content: "Let me see.", tool_calls: calls });
   });
 
-  test("a call without an id gets one, and broken arguments are the backend's fault", () => {
+  test("a call without an id gets one, and broken arguments are told in an object", () => {
     const body = withMessage({ role: "user", content: "hi" });
     const call = { type: "tool-delta", index: 0, name: "one" } as const;
     const end = { type: "end", reason: "tool-calls" } as const;
     const [line] = written(chat, body, [{ ...call, arguments: "{}" }, end]);
     assert.match(JSON.stringify(line), /"id":"call_r1_0"/);
-    for (const values of ["{", "[]", "1", "null"]) {
-      const parts = [{ ...call, arguments: values }, end];
-      assert.throws(() => written(chat, body, parts), { code: "backend_lost" });
+    for (const values of ["{", "[]", "1"]) {
+      const [told] = written(chat, body, [{ ...call, arguments: values }, end]);
+      assert.match(JSON.stringify(told), /"arguments":\{"INVALID_JSON":"[^"]+"\}/);
     }
   });
 

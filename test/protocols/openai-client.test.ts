@@ -264,7 +264,24 @@ function expected(sent: ChatRequest): object {
   const called = tools === undefined ? {} : { tools, toolChoice, parallelToolCalls };
   const extra =
     sent.think === undefined ? {} : { extra: { chat_template_kwargs: { enable_thinking: true } } };
-  return JSON.parse(JSON.stringify({ ...rest, ...called, ...extra })) as object;
+  const messages = withSystemFirst(sent.messages);
+  return JSON.parse(JSON.stringify({ ...rest, messages, ...called, ...extra })) as object;
+}
+
+/** One message of the system, and that first: its texts are joined by a blank line, and only one alone has a name. */
+function withSystemFirst(messages: readonly Message[]): readonly Message[] {
+  const own = messages.filter(({ role }) => role === "system" || role === "developer");
+  const [first] = own;
+  if (first === undefined) return messages;
+  const parts = own.flatMap((one) => one.content);
+  const texts = parts.flatMap((part) => (part.type === "text" ? [part.text] : []));
+  const text: ContentPart[] = texts.length === 0 ? [] : [{ type: "text", text: texts.join("\n\n") }];
+  const merged = {
+    ...(own.length === 1 ? first : {}),
+    role: "system",
+    content: [...text, ...parts.filter(({ type }) => type !== "text")],
+  };
+  return [merged, ...messages.filter((one) => !own.includes(one))];
 }
 
 describe("a chat request written for a backend and read as a client's", () => {
@@ -290,7 +307,13 @@ describe("error replies of backends", () => {
       "too long",
       400,
     ],
-    [401, '{"error":"Unauthorized"}', "backend_error", "Unauthorized", 401],
+    [
+      401,
+      '{"error":"Unauthorized"}',
+      "backend_error",
+      "the backend refused its worker with status 401: Unauthorized",
+      502,
+    ],
     [
       422,
       '{"detail":[{"loc":["body"],"msg":"field required"},{"msg":"bad"}]}',

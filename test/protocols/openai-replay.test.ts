@@ -164,8 +164,9 @@ describe("recorded errors of backends", () => {
     it(`${name} keeps its message`, () => {
       const fault = face.readError(status, body, undefined);
       const message = (JSON.parse(body.toString()) as { error: { message: string } }).error.message;
-      assert.ok(fault.message !== "" && message.includes(fault.message));
-      assert.equal(fault.http, status);
+      assert.ok(fault.message !== "" && message.includes(fault.message.replace(/^the backend .* 401: /, "")));
+      // A refusal of the worker itself is the operator's matter.
+      assert.equal(fault.http, status === 401 ? 502 : status);
     });
   }
 });
@@ -310,7 +311,8 @@ describe("streams that die", () => {
     assert.equal(relayText(TOKEN + FINISH), TOKEN + FINISH + DONE);
     assert.equal(relayText((TOKEN + FINISH + DONE).trimEnd()), TOKEN + FINISH + DONE);
     assert.throws(() => relayText(TOKEN + FINISH, '{"stream":true,"n":2}'));
-    assert.equal(relayText(FINISH + FINISH, '{"stream":true,"n":2}'), FINISH + FINISH + DONE);
+    const both = TOKEN + FINISH + FINISH.replace('"index":0', '"index":1');
+    assert.equal(relayText(both, '{"stream":true,"n":2}'), both + DONE);
   });
 
   it("words of the protocol inside a token mean nothing", () => {
@@ -340,8 +342,7 @@ describe("shapes that only some backends send", () => {
           chunk('{"tool_calls":[{"index":1,"id":"y","function":{"name":"g","arguments":""}}]}'),
       ),
       [
-        { type: "tool-delta", index: 0, id: "x", name: "f", arguments: "" },
-        { type: "tool-delta", index: 0, arguments: '{"a":' },
+        { type: "tool-delta", index: 0, id: "x", name: "f", arguments: '{"a":' },
         { type: "tool-delta", index: 0, arguments: "1}" },
         { type: "tool-delta", index: 1, id: "y", name: "g", arguments: "" },
         { type: "tool-delta", index: 1, arguments: "{}" },
@@ -360,10 +361,10 @@ describe("shapes that only some backends send", () => {
     assert.deepEqual(tools(chunk('{"function_call":{"name":"f","arguments":"{}"}}')), [
       { type: "tool-delta", index: 0, id: "call_0", name: "f", arguments: "{}" },
     ]);
-    assert.throws(
-      () => tools(chunk('{"tool_calls":[{"index":0,"id":"x","function":{"name":"f","arguments":"{\\"a"}}]}')),
-      isLost,
+    const half = tools(
+      chunk('{"tool_calls":[{"index":0,"id":"x","function":{"name":"f","arguments":"{\\"a"}}]}'),
     );
+    assert.deepEqual(half, [{ type: "tool-delta", index: 0, id: "x", name: "f", arguments: '{"a' }]);
   });
 
   it("Exo: comments, a role on every chunk, usage on the finish chunk", () => {

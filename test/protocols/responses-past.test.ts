@@ -62,7 +62,7 @@ describe("what no model can be given", () => {
       input: [{ role: "user", content: "hi" }, call, { role: "user", content: "on" }],
     });
     assert.deepEqual(messages[1]?.toolCalls, [
-      { id: "a", name: "exec", arguments: '{"arguments":"{\\"cmd\\":\\"l"}' },
+      { id: "a", name: "exec", arguments: '{"INVALID_JSON":"{\\"cmd\\":\\"l"}' },
     ]);
   });
 

@@ -3,8 +3,12 @@ import test, { describe } from "node:test";
 import type { ChatRequest, Part } from "../../src/core/chat.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { JsonObject } from "../../src/core/json.ts";
+import { serverEndpoint } from "../../src/protocols/catalogue.ts";
+import { ollamaClient } from "../../src/protocols/ollama/client.ts";
+import { openaiClient } from "../../src/protocols/openai/client.ts";
 import { openaiEndpoints } from "../../src/protocols/openai/endpoints.ts";
 import { openaiFaults } from "../../src/protocols/openai/faults.ts";
+import { OPENAI_PROFILES } from "../../src/protocols/openai/profiles.ts";
 import { eventsIn } from "./shape.ts";
 
 const found = openaiEndpoints.find(({ endpoint }) => endpoint === "openai-responses");
@@ -133,6 +137,25 @@ describe("reading a response's request", () => {
 });
 
 const itemBody = (value: JsonObject): JsonObject => ({ input: [value] });
+
+describe("a format of a response (C14)", () => {
+  test("keeps its strictness and its description, on the way to every kind of backend", () => {
+    const format = {
+      type: "json_schema",
+      name: "n",
+      description: "d",
+      strict: true,
+      schema: { type: "object" },
+    };
+    const request = serverEndpoint("openai-responses").decode({ model: "m", input: "a", text: { format } });
+    const body = openaiClient(OPENAI_PROFILES.vllm).encode(request, { model: "m", stream: false }).body;
+    const { response_format: sent } = JSON.parse(body.toString()) as JsonObject;
+    const { type: _type, ...rest } = format;
+    assert.deepEqual(sent, { type: "json_schema", json_schema: rest });
+    const { dropped } = ollamaClient.encode(request, { model: "m", stream: false });
+    assert.deepEqual(dropped, ["format.description"]);
+  });
+});
 
 describe("what is refused", () => {
   const content = (value: JsonObject): JsonObject => itemBody({ role: "user", content: [value] });

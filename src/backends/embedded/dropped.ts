@@ -1,5 +1,11 @@
 import type { NeutralRequest } from "../../core/chat.ts";
-import { droppedCommon, droppedOfMessages, droppedThink, type Reach } from "../../protocols/dropped.ts";
+import {
+  droppedCommon,
+  droppedOfFormat,
+  droppedOfMessages,
+  droppedThink,
+  type Reach,
+} from "../../protocols/dropped.ts";
 
 /** The sampler has nothing for `typical_p`; what a runner is told is set when the weights are loaded. */
 const REACH: Reach = {
@@ -29,5 +35,5 @@ export function droppedFields(request: NeutralRequest): readonly string[] {
   // A wish to think that is not refused: that not to think is granted.
   const think = request.think === false ? [] : droppedThink(request);
   const messages = [...droppedOfMessages(request, "name"), ...droppedOfMessages(request, "thinking")];
-  return [...common, ...think, ...messages];
+  return [...common, ...think, ...droppedOfFormat(request), ...messages];
 }

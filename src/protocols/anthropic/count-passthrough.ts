@@ -1,5 +1,6 @@
 import { Fault } from "../../core/fault.ts";
 import { isObject, type JsonObject } from "../../core/json.ts";
+import { parseKeepingArguments } from "../exact.ts";
 import type { Passthrough, PassthroughOptions, Relay } from "../protocol.ts";
 import { countBody } from "./count-reply.ts";
 
@@ -34,7 +35,7 @@ class CountRelay implements Relay {
 /** The object in a body; one without fields when there is none. */
 function objectIn(bytes: Buffer): JsonObject {
   try {
-    const value: unknown = JSON.parse(bytes.toString());
+    const value: unknown = parseKeepingArguments(bytes.toString());
     return isObject(value) ? value : {};
   } catch {
     return {};

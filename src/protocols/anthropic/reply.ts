@@ -1,9 +1,9 @@
 import type { End, EndReason } from "../../core/chat.ts";
-import { Fault } from "../../core/fault.ts";
 import type { Usage } from "../../core/usage.ts";
 import { sseEvent } from "../../wire/sse.ts";
 import { type BlockEvents, BlockEventsWriter, WholeBlocksWriter } from "../blocks-reply.ts";
-import { argumentsOf, type Block, type BlockStep } from "../blocks.ts";
+import { argumentsObject, isCutCall } from "../arguments.ts";
+import type { Block, BlockStep } from "../blocks.ts";
 import { estimateTokens } from "../estimate.ts";
 import type { ReplyContext, ReplyWriter } from "../protocol.ts";
 import { readChat } from "./request.ts";
@@ -18,7 +18,7 @@ export function openReply(context: ReplyContext): ReplyWriter {
 function message(end: End, blocks: readonly Block[], context: ReplyContext): object {
   return {
     ...opening(context),
-    content: blocks.map((block) => wholeBlock(block, context)),
+    content: blocks.map((block) => wholeBlock(block, end, context)),
     ...stopOf(end, blocks),
     usage: usageOf(end.usage),
   };
@@ -101,13 +101,12 @@ function deltaOf({ type }: Block, text: string): object {
   }
 }
 
-function wholeBlock(block: Block, context: ReplyContext): object {
+/** The input of a call that was cut is empty: a part of it could be run. */
+function wholeBlock(block: Block, end: End, context: ReplyContext): object {
   const { type, text } = block;
   const empty = emptyBlock(block, context);
   if (type !== "tool") return { ...empty, [type]: text };
-  const input = argumentsOf(text);
-  if (input !== undefined) return { ...empty, input };
-  throw new Fault("backend_lost", "the backend's tool call has arguments that are not a JSON object");
+  return isCutCall(text, end.reason) ? empty : { ...empty, input: argumentsObject(text) };
 }
 
 /** A call whose backend gave it no id gets one from the task and its place. */

@@ -2,6 +2,7 @@ import { Fault } from "../../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import { modelKey } from "../../core/model.ts";
 import type { Endpoint } from "../../core/task.ts";
+import { parseExact } from "../exact.ts";
 import type { BackendRequest, ClientFace, Passthrough, PassthroughOptions } from "../protocol.ts";
 import { EmbedReader } from "./embed-client.ts";
 import { CHAT_PATH, EMBED_PATH, encodeRequest, GENERATE_PATH } from "./encode.ts";
@@ -23,9 +24,10 @@ function readError(status: number, body: Buffer, retryAfter: number | undefined)
   return faultOf({ error }, status, retryAfter);
 }
 
+/** Numbers are kept exactly: a body is only written again. */
 function parse(body: Buffer): Json | undefined {
   try {
-    return JSON.parse(body.toString()) as Json;
+    return parseExact(body.toString());
   } catch {
     return undefined;
   }
@@ -74,7 +76,7 @@ const PASSTHROUGH: ReadonlyMap<Endpoint, Passthrough> = new Map<Endpoint, Passth
 export const ollamaClient: ClientFace = {
   dialect: "ollama",
   encode: encodeRequest,
-  reader: ({ request }) => (request.kind === "embed" ? new EmbedReader(request) : new OllamaReader()),
+  reader: ({ request }) => (request.kind === "embed" ? new EmbedReader(request) : new OllamaReader(request)),
   readError,
   passthrough: (endpoint) => PASSTHROUGH.get(endpoint),
 };

@@ -1,5 +1,5 @@
 import type { ChatRequest, ContentPart, NeutralRequest, Sampling } from "../../core/chat.ts";
-import { droppedCommon, droppedOfMessages, type Reach } from "../dropped.ts";
+import { droppedCommon, droppedOfFormat, droppedOfMessages, type Reach } from "../dropped.ts";
 
 const SAMPLING: ReadonlySet<keyof Sampling> = new Set([
   "maxTokens",
@@ -37,6 +37,7 @@ export function droppedFields(request: NeutralRequest): readonly string[] {
       return [
         ...droppedCommon(request, TEXT_REACH),
         ...droppedOfTools(request),
+        ...droppedOfFormat(request),
         ...droppedOfMessages(request, "name"),
         ...droppedOfImages(request),
       ];

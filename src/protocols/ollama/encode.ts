@@ -1,13 +1,14 @@
 import type { ChatRequest, ContentPart, Format, GenerateRequest } from "../../core/chat.ts";
 import type { LoadRequest, Message, NeutralRequest, Think, Tool, ToolCall } from "../../core/chat.ts";
-import { isObject, type Json, type JsonObject } from "../../core/json.ts";
+import { isObject, type Json } from "../../core/json.ts";
+import { argumentsObject } from "../arguments.ts";
 import type { BackendRequest } from "../protocol.ts";
 import { droppedFields } from "./dropped.ts";
 import { encodeEmbed } from "./embed-client.ts";
-import { refusal } from "../fields.ts";
 import { fitChat } from "../fitting.ts";
 import { writeImages } from "./images.ts";
 import { writeOptions } from "./options.ts";
+import { joinTexts } from "../system-first.ts";
 
 export const CHAT_PATH = "/api/chat";
 export const GENERATE_PATH = "/api/generate";
@@ -105,9 +106,10 @@ function encodeTool({ name, description, parameters, strict }: Tool): object {
 
 function encodeMessage(message: Message, names: ReadonlyMap<string, string>): object {
   const { role, content, thinking, toolCalls, toolCallId } = message;
+  const isSystem = role === "system" || role === "developer";
   return {
-    role: role === "developer" ? "system" : role,
-    content: joinText(content),
+    role: isSystem ? "system" : role,
+    content: joinText(isSystem ? joinTexts(content) : content),
     thinking,
     images: writeImages(content),
     tool_calls: toolCalls?.map(encodeCall),
@@ -127,15 +129,5 @@ function toolNames(messages: readonly Message[]): ReadonlyMap<string, string> {
 }
 
 function encodeCall({ id, name, arguments: text }: ToolCall): object {
-  return { id, function: { name, arguments: parseArguments(text) } };
-}
-
-function parseArguments(text: string): JsonObject {
-  try {
-    const value: unknown = JSON.parse(text || "{}");
-    if (isObject(value)) return value;
-  } catch {
-    // Told below: not JSON and not an object are the same mistake.
-  }
-  throw refusal("invalid tool call arguments");
+  return { id, function: { name, arguments: argumentsObject(text) } };
 }

@@ -1,4 +1,5 @@
 import { Fault, type FaultCode } from "../../core/fault.ts";
+import { isModelName } from "../../core/model.ts";
 import type { Endpoint } from "../../core/task.ts";
 import type { FaultFace } from "../protocol.ts";
 
@@ -11,8 +12,14 @@ const EMBEDDINGS: ReadonlySet<ModelUse> = new Set<ModelUse>([
   "openai-embeddings",
 ]);
 
-/** The phrase of an unknown model, as Ollama says it where the model was asked for. */
+/**
+ * The phrase of an unknown model, as Ollama says it where the model was asked for. A name that no model of Ollama's
+ * could have is a bad one: only other servers have such ids.
+ */
 export function modelNotFound(model: string, use: ModelUse): Fault {
+  if (model !== "" && use.startsWith("ollama-") && !isModelName(model)) {
+    return new Fault("model_name_invalid", "invalid model name");
+  }
   const message = EMBEDDINGS.has(use)
     ? `model "${model}" not found, try pulling it first`
     : `model '${use === "ollama-show" ? withTag(model) : model}' not found`;

@@ -61,16 +61,17 @@ function done(end: EndPart | undefined): object {
   return end === undefined ? { done: false } : { done: true, done_reason: doneReason(end.reason) };
 }
 
-/** Ollama never says "tool_calls", and has no word for a filter. */
+/** Ollama never says "tool_calls". It has no word for a filter: "stop" would make a part look like the whole. */
 function doneReason(reason: EndReason): string {
   switch (reason) {
     case "length":
     case "load":
     case "unload":
       return reason;
+    case "content-filter":
+      return "content_filter";
     case "stop":
     case "tool-calls":
-    case "content-filter":
       return "stop";
   }
 }

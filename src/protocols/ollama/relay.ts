@@ -1,16 +1,20 @@
-import { Fault, toFault } from "../../core/fault.ts";
+import { type Fault, toFault } from "../../core/fault.ts";
 import { modelKey } from "../../core/model.ts";
 import type { JsonObject } from "../../core/json.ts";
 import type { Timings, Usage } from "../../core/usage.ts";
 import { Gatherer, WholeLines } from "../../wire/lines.ts";
 import type { PassthroughOptions, Relay } from "../protocol.ts";
 import { gatherWhole } from "../whole.ts";
-import { incomplete, isLast, parseReply, timingsOf, usageOf } from "./reply.ts";
+import { joinLines } from "./reshape.ts";
+import { incomplete, isBlank, isLast, parseReply, timingsOf, usageOf } from "./reply.ts";
 
 const NEWLINE = 10;
 const NOTHING: Buffer = Buffer.alloc(0);
-/** How every error line starts; nothing else that Ollama sends starts so. */
-const ERROR_START: Buffer = Buffer.from('{"error"');
+const BRACE = 0x7b;
+/** The letter that follows `{"`. */
+const MODEL_START = 0x6d;
+/** A key of an error line; within a text its quotes are escaped. */
+const ERROR_KEY: Buffer = Buffer.from('"error"');
 
 /** How the name that the backend uses is taken out of its reply; undefined when it is what the client asked. */
 interface Rename {
@@ -66,22 +70,38 @@ class StreamRelay implements Relay {
 
   push(chunk: Buffer): Buffer {
     if (this.#fault !== undefined) throw this.#fault;
-    const whole = this.#lines.push(chunk);
-    const error = errorLine(whole);
+    const lines = this.#lines.push(chunk);
+    const isOdd = hasOdd(lines);
+    const whole = isOdd ? withoutBlanks(lines) : lines;
+    const error = isOdd ? this.#findError(whole) : -1;
     if (error < 0) {
-      if (!isBlank(whole)) this.#last = whole;
+      if (whole.length > 0) this.#last = whole;
       return renameLines(whole, this.#rename);
     }
-    this.#fault = faultAt(whole, error);
     // Lines before the error still reach the client; the fault is thrown with the next call.
-    if (error === 0) throw this.#fault;
+    if (error === 0) throw toFault(this.#fault);
     return renameLines(whole.subarray(0, error), this.#rename);
+  }
+
+  /** Offset of the first line that is an error, or -1. */
+  #findError(lines: Buffer): number {
+    for (let start = 0, end = 0; start < lines.length; start = end) {
+      end = lines.indexOf(NEWLINE, start) + 1 || lines.length;
+      const line = lines.subarray(start, end);
+      this.#fault = line.includes(ERROR_KEY) ? faultOfLine(line) : undefined;
+      if (this.#fault !== undefined) return start;
+    }
+    return -1;
   }
 
   end(): Buffer {
     if (this.#fault !== undefined) throw this.#fault;
     const rest = this.#lines.rest();
-    this.#end = readLast(isBlank(rest) ? lastLine(this.#last) : rest);
+    if (isBlank(rest)) {
+      this.#end = readLast(lastLine(this.#last));
+      return NOTHING;
+    }
+    this.#end = readLast(rest);
     return renameLines(rest, this.#rename);
   }
 }
@@ -112,22 +132,30 @@ class WholeRelay implements Relay {
   }
 
   end(): Buffer {
-    const body = this.#body.peek();
+    const body = joinLines(this.#body.peek());
     this.#end = readLast(body, this.#isWhole);
     return renameLines(body, this.#rename);
   }
 }
 
-/** Offset of the first line that is an error, or -1: a few byte tests for a chunk of one line. */
-function errorLine(lines: Buffer): number {
-  let start = 0;
-  while (start < lines.length) {
-    if (startsWith(lines, ERROR_START, start)) return start;
-    const end = lines.indexOf(NEWLINE, start);
-    if (end < 0) return -1;
-    start = end + 1;
+/** The lines without those that hold nothing: clients take every line for an object. */
+function withoutBlanks(lines: Buffer): Buffer {
+  const kept: Buffer[] = [];
+  for (let start = 0, end = 0; start < lines.length; start = end) {
+    end = lines.indexOf(NEWLINE, start) + 1 || lines.length;
+    const line = lines.subarray(start, end);
+    if (!isBlank(line)) kept.push(line);
   }
-  return -1;
+  return Buffer.concat(kept);
+}
+
+/** True when a line may be blank or an error: it does not begin as those with a piece of the answer, `{"model"`. */
+function hasOdd(lines: Buffer): boolean {
+  for (let start = 0; start < lines.length;) {
+    if (lines[start] !== BRACE || lines[start + 2] !== MODEL_START) return true;
+    start = lines.indexOf(NEWLINE, start) + 1 || lines.length;
+  }
+  return false;
 }
 
 function startsWith(bytes: Buffer, start: Buffer, offset: number): boolean {
@@ -136,13 +164,14 @@ function startsWith(bytes: Buffer, start: Buffer, offset: number): boolean {
   return bytes.compare(start, 0, start.length, offset, offset + start.length) === 0;
 }
 
-function faultAt(lines: Buffer, offset: number): Fault {
+/** The fault that a line tells; undefined when it is none. */
+function faultOfLine(line: Buffer): Fault | undefined {
   try {
-    parseReply(lines.subarray(offset, lines.indexOf(NEWLINE, offset)));
+    parseReply(line);
   } catch (thrown) {
     return toFault(thrown);
   }
-  return new Fault("backend_error", "the backend reported an error without saying which");
+  return undefined;
 }
 
 /** What the object that ends a reply tells. */
@@ -157,11 +186,6 @@ function readLast(line: Buffer, isEnd = isLast): Told {
   const reply = parseReply(line);
   if (!isEnd(reply)) throw incomplete();
   return { usage: usageOf(reply), timings: timingsOf(reply) };
-}
-
-/** True for what can hold no object: nothing, or the end of a line. */
-function isBlank(bytes: Buffer): boolean {
-  return bytes.length <= 2;
 }
 
 /** The last line that is not empty. */

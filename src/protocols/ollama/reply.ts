@@ -1,22 +1,36 @@
-import type { EndReason, Part, TokenLogprob } from "../../core/chat.ts";
+import type { End, EndReason, TokenLogprob } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import type { Timings, Usage } from "../../core/usage.ts";
+import { parseReplyExactly } from "../exact.ts";
 import { setOnly } from "../fields.ts";
+import { refusesWorker, workerRefused } from "../refused.ts";
 
 /** The objects of an Ollama backend's reply, checked as they are read. */
+
+/** True for what holds no object: a heartbeat, or the end of a line. */
+export function isBlank(line: Buffer): boolean {
+  return line.every((byte) => byte <= SPACE);
+}
+
+const SPACE = 0x20;
 
 /** Throws `backend_lost` when the line is not a JSON object, and the backend's own fault when it tells one. */
 export function parseReply(line: Buffer): JsonObject {
   let value: unknown;
   try {
-    value = JSON.parse(line.toString());
+    value = parseReplyExactly(line.toString());
   } catch (cause) {
     throw new Fault("backend_lost", "the backend's reply is not JSON", { cause });
   }
   if (!isObject(value)) throw new Fault("backend_lost", "the backend's reply is not a JSON object");
-  if (value["error"] !== undefined) throw faultOf(value, statusOf(value));
+  if (isError(value["error"])) throw faultOf(value, statusOf(value));
   return value;
+}
+
+/** An empty error beside an answer is none. */
+function isError(error: Json | undefined): boolean {
+  return error !== undefined && error !== null && error !== "" && error !== false;
 }
 
 /** Mid-stream errors of newer versions carry the status they would have had. */
@@ -29,6 +43,7 @@ function statusOf(value: JsonObject): number | undefined {
 export function faultOf(value: JsonObject, status: number | undefined, retryAfter?: number): Fault {
   const message = unwrap(value["error"]) || "the backend reported an error without saying which";
   const options = setOnly<{ http?: number; retryAfter?: number }>({ http: status, retryAfter });
+  if (refusesWorker(status)) return workerRefused(status, message, options);
   if (status === 429 || status === 503) return new Fault("backend_busy", message, options);
   return new Fault(status === 404 ? "model_not_found" : "backend_error", message, options);
 }
@@ -78,9 +93,9 @@ export function timingsOf(reply: JsonObject): Timings | undefined {
 }
 
 /** The end that the last object tells. */
-export function endOf(reply: JsonObject, calledTools: boolean): Part {
+export function endOf(reply: JsonObject, calledTools: boolean): End {
   const context = reply["context"];
-  return setOnly<Extract<Part, { type: "end" }>>({
+  return setOnly<End>({
     type: "end",
     reason: reasonOf(reply["done_reason"], calledTools),
     usage: usageOf(reply),
@@ -91,6 +106,7 @@ export function endOf(reply: JsonObject, calledTools: boolean): Part {
 
 function reasonOf(reason: Json | undefined, calledTools: boolean): EndReason {
   if (reason === "length" || reason === "load" || reason === "unload") return reason;
+  if (reason === "content_filter") return "content-filter";
   return calledTools ? "tool-calls" : "stop";
 }
 

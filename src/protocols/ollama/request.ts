@@ -8,7 +8,7 @@ import type {
 } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
-import { isModelName } from "../../core/model.ts";
+import { whyNotServed } from "../../core/model.ts";
 import type { Endpoint } from "../../core/task.ts";
 import type { Opening } from "../protocol.ts";
 import { modelNotFound } from "./faults.ts";
@@ -50,7 +50,7 @@ export function readOpening(body: JsonObject, endpoint: Endpoint): Opening {
     if (NEEDS_MODEL.has(endpoint)) throw new Fault("model_required", "model is required");
     throw modelNotFound(model, "ollama-generate");
   }
-  if (!isModelName(model)) throw new Fault("model_name_invalid", "invalid model name");
+  if (whyNotServed(model) !== undefined) throw new Fault("model_name_invalid", "invalid model name");
   return { model, stream };
 }
 

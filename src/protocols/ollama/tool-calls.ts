@@ -1,6 +1,6 @@
-import type { Part } from "../../core/chat.ts";
-import { Fault } from "../../core/fault.ts";
-import { isObject, type Json, type JsonObject } from "../../core/json.ts";
+import type { EndReason, Part } from "../../core/chat.ts";
+import type { JsonObject } from "../../core/json.ts";
+import { argumentsObject, isCutCall } from "../arguments.ts";
 
 export type ToolDelta = Extract<Part, { type: "tool-delta" }>;
 
@@ -34,26 +34,13 @@ export class ToolCalls {
     this.#byIndex.set(delta.index, call);
   }
 
-  /** The calls in the order of their indexes. Throws `backend_lost` when arguments are not a JSON object. */
-  whole(): ToolCallObject[] {
-    const calls = [...this.#byIndex].toSorted(([a], [b]) => a - b);
-    return calls.map(([, call], index) => ({
+  /** The calls in the order of their indexes. One that was cut is left out: arguments are an object or nothing. */
+  whole(reason: EndReason): ToolCallObject[] {
+    const calls = [...this.#byIndex].toSorted(([a], [b]) => a - b).map(([, call]) => call);
+    const whole = calls.filter((call) => !isCutCall(call.arguments, reason));
+    return whole.map((call, index) => ({
       id: call.id || `call_${this.#replyId}_${index}`,
-      function: { index, name: call.name, arguments: parseArguments(call.arguments) },
+      function: { index, name: call.name, arguments: argumentsObject(call.arguments) },
     }));
-  }
-}
-
-function parseArguments(text: string): JsonObject {
-  const value = text.trim() === "" ? {} : parse(text);
-  if (isObject(value)) return value;
-  throw new Fault("backend_lost", "the model called a tool with arguments that are not a JSON object");
-}
-
-function parse(text: string): Json | undefined {
-  try {
-    return JSON.parse(text) as Json;
-  } catch {
-    return undefined;
   }
 }

@@ -76,7 +76,7 @@ export class StreamWriter implements ReplyWriter {
   }
 
   #end(end: EndPart): string {
-    const calls = this.#calls.whole().map((call) => this.#line({ text: "", toolCalls: [call] }));
+    const calls = this.#calls.whole(end.reason).map((call) => this.#line({ text: "", toolCalls: [call] }));
     return calls.join("") + this.#line({ text: "", end, elapsed: this.#heads.elapsed() });
   }
 }
@@ -117,7 +117,7 @@ export class WholeWriter implements ReplyWriter {
   }
 
   #end(end: EndPart): string {
-    const toolCalls = this.#calls.whole();
+    const toolCalls = this.#calls.whole(end.reason);
     return this.#heads.object(this.#layout, {
       text: this.#text,
       thinking: this.#thinking,

@@ -18,7 +18,7 @@ export function openaiClient(profile: OpenAIProfile): ClientFace {
   ]);
   return {
     dialect: "openai",
-    encode: (request, options) => encodeRequest(request, options, profile),
+    encode: (request, options) => encodeRequest(request, options, { ...profile, ...options.learned }),
     reader: openReader,
     readError: readErrorBody,
     passthrough: (endpoint) => ways.get(endpoint),

@@ -2,11 +2,12 @@ import type { ContentPart, Message, ToolCall } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
 import type { OpenAIProfile } from "./profiles.ts";
+import { systemFirst } from "../system-first.ts";
 
 /** Messages as a backend reads them. Throws `unsupported` for images it cannot decode. */
 export function writeMessages(messages: readonly Message[], profile: OpenAIProfile): JsonObject[] {
   const names = new CallNames();
-  return messages.map((message) => writeMessage(names.complete(message), profile));
+  return systemFirst(messages).map((message) => writeMessage(names.complete(message), profile));
 }
 
 /**
@@ -42,7 +43,7 @@ class CallNames {
 
 function writeMessage(message: Message, profile: OpenAIProfile): JsonObject {
   const wire: JsonObject = { role: message.role, content: writeContent(message, profile) };
-  if (message.thinking !== undefined) wire["reasoning_content"] = message.thinking;
+  if (message.thinking !== undefined) wire[profile.thoughts] = message.thinking;
   if (message.toolCalls !== undefined) wire["tool_calls"] = message.toolCalls.map(writeCall);
   if (message.toolCallId !== undefined) wire["tool_call_id"] = message.toolCallId;
   const name = message.name ?? message.toolName;

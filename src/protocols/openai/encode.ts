@@ -42,9 +42,8 @@ export function encodeRequest(
   const fitted = fitChat(request, (part) => (canDecode(part, profile) ? undefined : part.type));
   const body =
     path === CHAT_PATH ? chatBody(asChat(fitted.request), profile) : promptBody(request, path, profile);
-  const stream = options.stream
-    ? { stream: true, stream_options: { include_usage: true } }
-    : { stream: false };
+  const counts = options.stream && profile.streamOptions ? { stream_options: { include_usage: true } } : {};
+  const stream = { stream: options.stream, ...counts };
   const dropped = droppedFields(request, path === CHAT_PATH ? "chat" : "prompt", profile);
   return {
     path,
@@ -193,8 +192,8 @@ function formatFields(format: Format | undefined, supported: boolean, profile: O
     throw new Fault("unsupported", `a ${profile.name} backend cannot be bound to a format here`);
   }
   if (format.type === "json") return { response_format: { type: "json_object" } };
-  const { name = "schema", schema } = format;
-  return { response_format: { type: "json_schema", json_schema: { name, schema } } };
+  const { name = "schema", description, schema, strict } = format;
+  return { response_format: { type: "json_schema", json_schema: { name, description, schema, strict } } };
 }
 
 function thinkFields(think: Think | undefined, profile: OpenAIProfile): JsonObject {

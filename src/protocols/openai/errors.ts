@@ -1,7 +1,8 @@
 import { Fault } from "../../core/fault.ts";
 import type { FaultOptions } from "../../core/fault.ts";
 import { isObject } from "../../core/json.ts";
-import type { Json } from "../../core/json.ts";
+import type { Json, JsonObject } from "../../core/json.ts";
+import { refusesWorker, workerRefused } from "../refused.ts";
 
 /** Longest text of an error body that is no JSON which is shown, in characters. */
 const MAX_TEXT = 500;
@@ -18,17 +19,66 @@ export function readErrorBody(status: number, body: Buffer, retryAfter: number |
   return errorFault(status, messageIn(parsed(text)) ?? text.slice(0, MAX_TEXT), retryAfter);
 }
 
-/** The fault of an error inside a 2xx reply: its own numeric code counts as the status, else 502. */
+/** True for `{"error":…}` and for the older `{"object":"error",…}`. An empty error beside an answer is none. */
+export function isErrorReply(reply: JsonObject): boolean {
+  if (reply["object"] === "error") return true;
+  const error = reply["error"] ?? undefined;
+  if (error === undefined || error === false || error === "") return false;
+  return !isObject(error) || Object.keys(error).length > 0;
+}
+
+/** The fault of an error inside a 2xx reply: the status that it would have had, as far as it says so, else 502. */
 export function embeddedFault(payload: Json): Fault {
-  const error = isObject(payload) ? (payload["error"] ?? payload) : payload;
-  const code = isObject(error) ? error["code"] : undefined;
-  const status = typeof code === "number" && code >= 400 && code <= 599 ? code : 502;
-  return errorFault(status, messageIn(payload) ?? "", undefined);
+  return errorFault(statusIn(payload) ?? 502, messageIn(payload) ?? "", undefined);
+}
+
+/** Members that say a status, by its number or by OpenAI's and other servers' words. */
+const STATUS_NAMES = ["code", "status", "status_code", "http_status", "type"] as const;
+
+/** Words for a status, in lower case without what parts them; the first that is found counts. */
+const STATUS_WORDS: readonly (readonly [word: string, status: number])[] = [
+  ["ratelimit", 429],
+  ["toomanyrequests", 429],
+  ["unavailable", 503],
+  ["overloaded", 503],
+  ["serverbusy", 503],
+  ["modelnotfound", 404],
+  ["notfound", 404],
+  ["authentication", 401],
+  ["invalidapikey", 401],
+  ["unauthorized", 401],
+  ["permission", 403],
+  ["contextlength", 400],
+  ["contextsize", 400],
+  ["badrequest", 400],
+  ["invalid", 400],
+  ["unsupported", 400],
+];
+
+function statusIn(payload: Json): number | undefined {
+  if (!isObject(payload)) return undefined;
+  const inner = isObject(payload["error"]) ? statusIn(payload["error"]) : undefined;
+  if (inner !== undefined) return inner;
+  for (const name of STATUS_NAMES) {
+    const status = statusBy(payload[name]);
+    if (status !== undefined) return status;
+  }
+  return undefined;
+}
+
+function statusBy(value: Json | undefined): number | undefined {
+  if (typeof value === "string" && !/^\d{3}$/.test(value)) {
+    const word = value.toLowerCase().replace(/[^a-z]/g, "");
+    return STATUS_WORDS.find(([one]) => word.includes(one))?.[1];
+  }
+  const status = Number(value);
+  return Number.isInteger(status) && status >= 400 && status <= 599 ? status : undefined;
 }
 
 function errorFault(status: number, text: string, retryAfter: number | undefined): Fault {
   const message = text === "" ? `the backend answered with status ${status}` : text;
   const wait: FaultOptions = retryAfter === undefined ? {} : { retryAfter };
+  if (refusesWorker(status)) return workerRefused(status, message, wait);
   switch (status) {
     case 404:
       return notFound(message, wait);

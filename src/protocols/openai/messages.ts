@@ -1,6 +1,7 @@
 import type { ContentPart, Message, ToolCall } from "../../core/chat.ts";
 import { isObject } from "../../core/json.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
+import { argumentsText } from "../arguments.ts";
 import { present, refusal } from "../fields.ts";
 import { insteadOf } from "../fitting.ts";
 import { listField, mismatch, textField } from "./fields.ts";
@@ -156,19 +157,7 @@ function readCall(item: Json): ToolCall {
 
 function readFunction(value: Json): Pick<ToolCall, "name" | "arguments"> {
   if (!isObject(value)) throw refusal("invalid message format");
-  const text = textField(value, "arguments") ?? "";
-  const written = text.trim() === "" ? "{}" : text;
-  if (!isObjectText(written)) throw refusal("invalid tool call arguments");
-  return { name: required(value, "name"), arguments: written };
-}
-
-/** True when the text is a JSON object, which is what the arguments of a tool call must be. */
-export function isObjectText(text: string): boolean {
-  try {
-    return isObject(JSON.parse(text));
-  } catch {
-    return false;
-  }
+  return { name: required(value, "name"), arguments: argumentsText(textField(value, "arguments") ?? "") };
 }
 
 const DATA_URL = /^data:([^;,]*)(?:;[^;,]*)*?;base64,/;

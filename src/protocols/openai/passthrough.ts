@@ -1,16 +1,18 @@
 import { Fault } from "../../core/fault.ts";
 import { isObject } from "../../core/json.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
+import { parseExact } from "../exact.ts";
 import type { BackendRequest, Passthrough, PassthroughOptions, Relay } from "../protocol.ts";
 import { wantsUsage } from "./choices-reply.ts";
 import { CHAT_PATH, COMPLETIONS_PATH } from "./encode.ts";
 import type { OpenAIProfile } from "./profiles.ts";
 import { checkChoices, StreamRelay, WholeRelay } from "./relay.ts";
+import { isSystemLate, withSystemFirst } from "../system-first.ts";
 
 /** Passes a client's chat completion through to a backend of this profile. */
 export function chatPassthrough(profile: OpenAIProfile): Passthrough {
   return {
-    request: (options) => ({ path: CHAT_PATH, body: passBody(options, profile) }),
+    request: (options) => passTo(CHAT_PATH, options, profile),
     relay: passReply,
   };
 }
@@ -22,7 +24,7 @@ export function chatPassthrough(profile: OpenAIProfile): Passthrough {
 export function completionPassthrough(profile: OpenAIProfile): Passthrough {
   return {
     carries: (body) => profile.suffix === "completions" || !hasSuffix(body),
-    request: (options) => ({ path: COMPLETIONS_PATH, body: passBody(options, profile) }),
+    request: (options) => passTo(COMPLETIONS_PATH, options, profile),
     relay: passReply,
   };
 }
@@ -46,15 +48,24 @@ function countChoices({ n, prompt }: { readonly n?: Json; readonly prompt?: Json
   return (typeof n === "number" ? n : 1) * (isList ? prompt.length : 1);
 }
 
+function passTo(path: string, options: PassthroughOptions, kind: OpenAIProfile): BackendRequest {
+  const profile = { ...kind, ...options.learned };
+  const request = { path, body: passBody(options, profile) };
+  const isLost = options.stream && !profile.streamOptions && asksUsage(options.body);
+  return isLost ? { ...request, dropped: ["stream_options"] } : request;
+}
+
 /** The token counts of a stream are always asked for: they are counted even if the client does not want them. */
 function passBody(options: PassthroughOptions, profile: OpenAIProfile): BackendRequest["body"] {
-  const { body, asked, model } = options;
-  if (!profile.maxCompletionTokens && body.includes('"max_completion_tokens"')) {
-    return rewrite(options, { limit: true });
-  }
+  const { body, asked, model, stream } = options;
+  const isOdd =
+    (!profile.maxCompletionTokens && body.includes('"max_completion_tokens"')) ||
+    (!profile.streamOptions && body.includes('"stream_options"')) ||
+    (profile.systemFirst && isSystemLate(parseBody(body)));
+  if (isOdd) return rewrite(options, profile);
   const named = asked === model ? body : replaceModel(body, asked, model);
-  const complete = named !== undefined && options.stream ? addUsage(named) : named;
-  return complete ?? rewrite(options, { limit: false });
+  const complete = named !== undefined && stream && profile.streamOptions ? addUsage(named) : named;
+  return complete ?? rewrite(options, profile);
 }
 
 function asksUsage(body: Buffer): boolean {
@@ -95,22 +106,30 @@ function addUsage(body: Buffer): Buffer | undefined {
 }
 
 /** The body written anew, for the cases that bytes cannot tell. */
-function rewrite(options: PassthroughOptions, { limit }: { readonly limit: boolean }): string {
-  const body = parseBody(options.body);
-  const fields: JsonObject = { ...body, model: options.model };
-  if (options.stream) {
+function rewrite(options: PassthroughOptions, profile: OpenAIProfile): string {
+  const body = parseBody(options.body, parseExact);
+  const fields: JsonObject = {
+    ...(profile.systemFirst ? withSystemFirst(body) : body),
+    model: options.model,
+  };
+  if (!profile.streamOptions) delete fields["stream_options"];
+  else if (options.stream) {
     const own = isObject(body["stream_options"]) ? body["stream_options"] : {};
     fields["stream_options"] = { ...own, include_usage: true };
   }
-  if (limit) fields["max_tokens"] = body["max_completion_tokens"] ?? body["max_tokens"];
+  if (!profile.maxCompletionTokens)
+    fields["max_tokens"] = body["max_completion_tokens"] ?? body["max_tokens"];
   return JSON.stringify(fields);
 }
 
-/** The client's body as JSON. Throws `bad_json`. */
-export function parseBody(body: Buffer): JsonObject {
+/**
+ * The client's body as JSON. Throws `bad_json`.
+ * @param parse `parseExact` for what is only written again
+ */
+export function parseBody(body: Buffer, parse: (text: string) => unknown = JSON.parse): JsonObject {
   let value: unknown;
   try {
-    value = JSON.parse(body.toString("utf8"));
+    value = parse(body.toString("utf8"));
   } catch (error) {
     throw new Fault("bad_json", "the request is not JSON", { cause: error });
   }

@@ -43,6 +43,12 @@ export interface OpenAIProfile {
   readonly images: readonly string[] | undefined;
   /** False when only `max_tokens` limits the answer and `max_completion_tokens` is ignored. */
   readonly maxCompletionTokens: boolean;
+  /** False when `stream_options` is refused: then a stream has no token counts. */
+  readonly streamOptions: boolean;
+  /** True when `developer` is refused, and a system message that is not the first one. */
+  readonly systemFirst: boolean;
+  /** Under which name earlier thoughts are read. */
+  readonly thoughts: "reasoning" | "reasoning_content";
 }
 
 const COMMON_SAMPLING = {
@@ -72,6 +78,9 @@ const GENERIC: OpenAIProfile = {
   minTopLogprobs: 0,
   images: undefined,
   maxCompletionTokens: true,
+  streamOptions: true,
+  systemFirst: false,
+  thoughts: "reasoning_content",
 };
 
 /** The profiles by backend kind, from the backends' sources (vLLM 0.33, llama.cpp b11434, Exo 1.0.71) and documents. */
@@ -88,6 +97,7 @@ export const OPENAI_PROFILES: Readonly<
     maxEffort: "max",
     truncate: { truncate_prompt_tokens: -1 },
     completionsFormat: true,
+    thoughts: "reasoning",
   },
   llamacpp: {
     ...GENERIC,

@@ -1,14 +1,17 @@
-import { Fault, toFault } from "../../core/fault.ts";
+import { type Fault, toFault } from "../../core/fault.ts";
 import { isObject } from "../../core/json.ts";
-import type { Json, JsonObject } from "../../core/json.ts";
+import type { JsonObject } from "../../core/json.ts";
 import type { Usage } from "../../core/usage.ts";
-import { parseEvents, splitEvents, sseData, SseSplitter } from "../../wire/sse.ts";
+import { parseEvents, splitEvents, sseData, SseParser, SseSplitter } from "../../wire/sse.ts";
 import type { Relay } from "../protocol.ts";
+import { formOf, type ReplyForm } from "../reply-form.ts";
 import { gatherWhole } from "../whole.ts";
-import { embeddedFault } from "./errors.ts";
+import { brokenOff, choicesIn, parseReply, readEvent } from "./chunks.ts";
+import { EndWatch, finishOf } from "./ends.ts";
+import { embeddedFault, isErrorReply } from "./errors.ts";
 import { readUsage } from "./metrics.ts";
 import { ModelEcho } from "./model-echo.ts";
-import { isErrorReply, parseReply, reasonOf } from "./reader.ts";
+import { ChunkGatherer, eventsOfWhole, saysMore } from "./reshape.ts";
 
 export interface RelayOptions {
   /** The model as the client wrote it. */
@@ -25,20 +28,26 @@ const DONE = "[DONE]";
 /**
  * What makes events worth parsing. In the text of a token a quote is written \", so none of the keys can be
  * matched there; one match too many would only cost time. One expression, 0.2 µs per token; four searches
- * through the Buffer take 0.6 µs.
+ * through the Buffer take 0.6 µs. Lines that are no chunk: heartbeats, `[DONE]`, names of events.
  */
 const NOTABLE =
-  /"finish_reason"\s*:(?!\s*null)|"usage"\s*:(?!\s*null)|"error"(?!\s*:\s*null)|\[DONE\]|event: ?error/;
+  /"finish_reason"\s*:(?!\s*null)|"usage"\s*:(?!\s*null)|"error"(?!\s*:\s*null)|(?:^|[\r\n])(?:event:|data:[ \t]?(?![ \t{]))/;
 
-/** Forwards a streamed reply event by event. */
+/** Forwards a streamed reply event by event. An object that comes instead is told as the events it stands for. */
 export class StreamRelay implements Relay {
   readonly #splitter = new SseSplitter();
   readonly #options: RelayOptions;
   readonly #echo: ModelEcho;
+  readonly #ends = new Map<number, EndWatch>();
+  #form: ReplyForm | undefined;
+  #whole: WholeRelay | undefined;
   #usage: Usage | undefined;
   #lines = 0;
-  #finished = 0;
   #done = false;
+  /** True once a chunk came that told no reason. */
+  #began = false;
+  /** The last text that was no chunk: why a reply broke off may be in it. */
+  #noise = "";
   #fault: Fault | undefined;
 
   constructor(options: RelayOptions) {
@@ -48,29 +57,48 @@ export class StreamRelay implements Relay {
 
   /** What the backend tells, else the number of events. */
   get usage(): Usage {
-    return this.#usage ?? { promptTokens: 0, completionTokens: Math.floor(this.#lines / 2) };
+    const told = this.#usage ?? this.#whole?.usage;
+    return told ?? { promptTokens: 0, completionTokens: Math.floor(this.#lines / 2) };
+  }
+
+  get contentType(): string | undefined {
+    return this.#whole === undefined ? undefined : "text/event-stream";
   }
 
   push(chunk: Buffer): Buffer {
     if (this.#fault !== undefined) throw this.#fault;
-    return this.#forward(this.#splitter.push(chunk));
+    if (this.#form === undefined) {
+      this.#form = formOf(chunk);
+      if (this.#form === "json") this.#whole = this.#openWhole();
+    }
+    return this.#whole === undefined ? this.#forward(this.#splitter.push(chunk)) : this.#whole.push(chunk);
   }
 
   end(): Buffer {
     if (this.#fault !== undefined) throw this.#fault;
+    if (this.#whole !== undefined) return this.#whole.end();
     const rest = this.#splitter.rest();
     const last = rest.toString("latin1").trim() === "" ? NOTHING : Buffer.concat([rest, Buffer.from("\n\n")]);
     const bytes = this.#done ? last : this.#forward(last);
     if (this.#done) return bytes;
-    if (this.#finished === 0 || this.#finished < this.#options.choices()) throw brokenOff();
+    const sure = [...this.#ends.values()].filter(({ isSure }) => isSure).length;
+    if (sure === 0 || sure < this.#options.choices()) throw brokenOff(this.#noise);
     return Buffer.concat([bytes, Buffer.from(sseData(DONE))]);
+  }
+
+  #openWhole(): WholeRelay {
+    const { asked, wantsUsage } = this.#options;
+    return new WholeRelay(asked, checkChoices, (reply) => eventsOfWhole(reply, choicesIn(reply), wantsUsage));
   }
 
   /** @param events whole events */
   #forward(events: Buffer): Buffer {
     if (events.length === 0) return events;
     const text = events.toString("latin1");
-    const kept = NOTABLE.test(text) ? this.#watch(events) : events;
+    // Once an end was told, all that follows is looked at: more of the answer makes it none.
+    const isNotable = this.#ends.size > 0 || NOTABLE.test(text);
+    this.#began ||= !isNotable && text.includes("data:");
+    const kept = isNotable ? this.#watch(events) : events;
     if (this.#usage === undefined) this.#lines += countLines(text);
     return this.#echo.active ? this.#echo.apply(kept) : kept;
   }
@@ -79,65 +107,118 @@ export class StreamRelay implements Relay {
     const events = splitEvents(bytes);
     const kept: Buffer[] = [];
     try {
-      for (const event of events) if (this.#keeps(event.toString("utf8"))) kept.push(event);
+      for (const event of events) kept.push(this.#keep(event));
     } catch (error) {
       // Events before the fault still reach the client; it is thrown with the next call.
-      if (kept.length === 0) throw error;
+      if (kept.every(({ length }) => length === 0)) throw error;
       this.#fault = toFault(error);
     }
-    return kept.length === events.length ? bytes : Buffer.concat(kept);
+    return kept.every((event, index) => event === events[index]) && kept.length === events.length
+      ? bytes
+      : Buffer.concat(kept);
   }
 
-  /** Learns from an event; false when it is not for the client. */
-  #keeps(event: string): boolean {
-    const read = parseEvents(event)[0];
-    if (read === undefined || this.#done) return true;
-    if (read.data === DONE) {
-      if (this.#finished === 0) throw brokenOff();
+  /** Learns from an event; what of it is for the client. */
+  #keep(event: Buffer): Buffer {
+    const read = parseEvents(event.toString("utf8"))[0];
+    // A blank line that ends nothing is a comment as well; one of data without a value is a heartbeat.
+    if (read === undefined || this.#done) return event;
+    const said = readEvent(read);
+    if (said === "done") {
+      if (![...this.#ends.values()].some(({ isTold }) => isTold)) throw brokenOff(this.#noise);
       this.#done = true;
-      return true;
+      return read.data === DONE ? event : Buffer.from(sseData(DONE));
     }
-    const reply = parseReply(read.data);
-    if (read.event === "error" || isErrorReply(reply)) throw embeddedFault(reply);
-    this.#usage = readUsage(reply) ?? this.#usage;
-    const choices = choicesOf(reply);
-    this.#finished += countFinished(choices);
-    return choices.length > 0 || this.#options.wantsUsage || !isObject(reply["usage"]);
+    if (typeof said === "string") {
+      // Clients read every event as a chunk: a heartbeat of this kind would end them.
+      this.#noise = said;
+      return NOTHING;
+    }
+    this.#usage = readUsage(said) ?? this.#usage;
+    const choices = choicesIn(said);
+    for (const choice of choices) this.#watchEnd(choice);
+    return choices.length > 0 || this.#isForClient(said, read.event) ? event : NOTHING;
+  }
+
+  /** An object without choices: counts are for those who asked, and a named event is a heartbeat. */
+  #isForClient(said: JsonObject, event: string): boolean {
+    if (isObject(said["usage"])) return this.#options.wantsUsage;
+    return event === "message";
+  }
+
+  #watchEnd(choice: JsonObject): void {
+    const index = Number(choice["index"] ?? 0);
+    const finish = finishOf(choice["finish_reason"]);
+    const end = this.#ends.get(index) ?? new EndWatch(this.#began);
+    end.add(finish, saysMore(choice));
+    if (end.isTold) this.#ends.set(index, end);
+    else this.#began = true;
   }
 }
+
+/** How a whole reply is written for a client; absent where it goes as it came. */
+type WriteReply = (reply: JsonObject) => string;
 
 /** Holds a reply that is one object until it is complete: a backend that broke off must not look like an answer. */
 export class WholeRelay implements Relay {
   readonly #asked: string;
   readonly #check: CheckReply;
+  readonly #write: WriteReply | undefined;
   readonly #body = gatherWhole();
+  #form: ReplyForm | undefined;
   #usage: Usage | undefined;
 
   /** @param asked the model as the client wrote it */
-  constructor(asked: string, check: CheckReply) {
+  constructor(asked: string, check: CheckReply, write?: WriteReply) {
     this.#asked = asked;
     this.#check = check;
+    this.#write = write;
   }
 
   get usage(): Usage | undefined {
     return this.#usage;
   }
 
+  get contentType(): string | undefined {
+    return this.#form === "events" ? "application/json" : undefined;
+  }
+
   push(chunk: Buffer): Buffer {
+    this.#form ??= formOf(chunk);
     this.#body.add(chunk);
     return NOTHING;
   }
 
   end(): Buffer {
     const bytes = this.#body.peek();
-    const reply = parseReply(bytes.toString("utf8"));
+    const isStream = this.#form === "events";
+    const reply = isStream ? gatherEvents(bytes) : parseReply(bytes.toString("utf8"));
     if (isErrorReply(reply)) throw embeddedFault(reply);
-    const changed = this.#check(reply);
+    const changed = this.#check(reply) ?? (isStream ? reply : undefined);
     this.#usage = readUsage(reply);
-    return new ModelEcho(this.#asked).apply(
-      changed === undefined ? bytes : Buffer.from(JSON.stringify(changed)),
-    );
+    return new ModelEcho(this.#asked).apply(this.#written(bytes, reply, changed));
   }
+
+  #written(bytes: Buffer, reply: JsonObject, changed: JsonObject | undefined): Buffer {
+    if (this.#write !== undefined) return Buffer.from(this.#write(changed ?? reply));
+    return changed === undefined ? bytes : Buffer.from(JSON.stringify(changed));
+  }
+}
+
+/** The object that a stream stands for. Throws the backend's fault, or `backend_lost` when it is not complete. */
+function gatherEvents(bytes: Buffer): JsonObject {
+  const parser = new SseParser(Math.max(bytes.length, 1));
+  const gatherer = new ChunkGatherer();
+  let isDone = false;
+  let noise = "";
+  for (const event of [...parser.push(bytes), ...parser.end()]) {
+    const said = readEvent(event);
+    if (said === "done") isDone = true;
+    else if (typeof said === "string") noise = said;
+    else if (!isDone) gatherer.add(said, choicesIn(said));
+  }
+  if (!gatherer.isComplete(isDone)) throw brokenOff(noise);
+  return gatherer.whole();
 }
 
 /**
@@ -148,26 +229,9 @@ export type CheckReply = (reply: JsonObject) => JsonObject | undefined;
 
 /** Checks a reply that is made of choices. */
 export function checkChoices(reply: JsonObject): undefined {
-  const choices = choicesOf(reply);
-  if (choices.length === 0) throw brokenOff();
-  countFinished(choices);
-}
-
-function choicesOf(reply: JsonObject): readonly Json[] {
-  const choices = reply["choices"];
-  return Array.isArray(choices) ? choices : [];
-}
-
-/** How many of the choices end here. Throws `backend_lost` when one ends in a failure. */
-function countFinished(choices: readonly Json[]): number {
-  let finished = 0;
-  for (const choice of choices) {
-    const reason = isObject(choice) ? (choice["finish_reason"] ?? undefined) : undefined;
-    if (reason === undefined) continue;
-    reasonOf(reason);
-    finished++;
-  }
-  return finished;
+  const choices = choicesIn(reply);
+  if (choices.length === 0) throw brokenOff("");
+  for (const choice of choices) finishOf(choice["finish_reason"]);
 }
 
 /** An event has two line feeds, whether its lines end in LF or CRLF. */
@@ -175,8 +239,4 @@ function countLines(text: string): number {
   let lines = 0;
   for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) lines++;
   return lines;
-}
-
-function brokenOff(): Fault {
-  return new Fault("backend_lost", "the backend's reply ended before it was complete");
 }

@@ -7,6 +7,8 @@ import { flagField, listField, mismatch, numberField, objectField, textField } f
 import { readMessages } from "./messages.ts";
 import { readKeepAlive, readOptions, readSampling, rest } from "./sampling.ts";
 
+type SchemaFormat = Extract<Format, { readonly type: "schema" }>;
+
 /** A body in neutral form. */
 export interface Read<T> {
   readonly request: T;
@@ -132,7 +134,16 @@ export function readFormat(format: JsonObject | undefined, obstacles: string[]):
   const holder = objectField(format, "json_schema") ?? {};
   const schema = objectField(holder, "schema");
   if (schema === undefined) return { type: "json" };
-  return { type: "schema", schema, ...present({ name: textField(holder, "name") }) };
+  return { type: "schema", schema, ...formatDetails(holder) };
+}
+
+/** What else is said of a format with a schema. */
+export function formatDetails(holder: JsonObject): Pick<SchemaFormat, "name" | "description" | "strict"> {
+  return present({
+    name: textField(holder, "name"),
+    description: textField(holder, "description"),
+    strict: flagField(holder, "strict"),
+  });
 }
 
 /** Ollama's efforts; the neutral form knows nothing above "max". */

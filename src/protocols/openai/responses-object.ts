@@ -1,6 +1,7 @@
 import type { EndReason } from "../../core/chat.ts";
 import { isObject, type Json } from "../../core/json.ts";
 import type { Usage } from "../../core/usage.ts";
+import { isCutCall } from "../arguments.ts";
 import type { Block } from "../blocks.ts";
 import type { ReplyContext } from "../protocol.ts";
 import { shownTools } from "./responses-choice.ts";
@@ -161,14 +162,26 @@ function callItem(block: Block, telling: Telling, status: ResponseStatus): objec
     call_id: block.id ?? `call_${context.id}_${block.index}`,
     ...(isNamed(form) ? { name: called?.name ?? block.name } : {}),
     ...(called?.namespace === undefined ? {} : { namespace: called.namespace }),
-    ...(status === "in_progress" ? begunCall(form) : form.told(block.text)),
+    ...saidBy(form, block.text, status),
   };
 }
 
-/** Texts come piece by piece and begin empty. */
-function begunCall(form: ToolForm): object {
-  if (form.type === "function") return { arguments: "" };
-  return form.type === "custom" ? { input: "" } : form.told("");
+/** The words of a call: texts that come piece by piece begin empty. */
+function saidBy(form: ToolForm, text: string, status: ResponseStatus): object {
+  const begun = status === "in_progress";
+  if (form === FUNCTION_FORM) return { arguments: begun ? "" : callArguments(text, status) };
+  return form.told(begun ? "" : text);
+}
+
+/** A call without arguments has an empty object; one that was cut before they began has none. */
+export function callArguments(text: string, status: ResponseStatus): string {
+  return text.trim() || (status === "incomplete" ? "" : "{}");
+}
+
+/** How an item of a finished response is told: its last one may be incomplete, and every call that was cut. */
+export function itemStatus(block: Block, isLast: boolean, reason: EndReason): ResponseStatus {
+  if (incompleteReason(reason) === undefined) return "completed";
+  return isLast || (block.type === "tool" && isCutCall(block.text, reason)) ? "incomplete" : "completed";
 }
 
 /** The part of a message. */

@@ -4,9 +4,11 @@ import { type BlockEvents, BlockEventsWriter, WholeBlocksWriter } from "../block
 import type { Block, BlockStep } from "../blocks.ts";
 import type { ReplyContext, ReplyWriter } from "../protocol.ts";
 import {
+  callArguments,
   calledTool,
   incompleteReason,
   itemId,
+  itemStatus,
   outputItem,
   responseObject,
   type ResponseStatus,
@@ -31,7 +33,7 @@ function secondsOf(ms: number): number {
   return Math.floor(ms / 1000);
 }
 
-/** The finished response. Only its last item can be incomplete. */
+/** The finished response. */
 function finished(telling: Telling, blocks: readonly Block[], end: End): object {
   const { context } = telling;
   const reason = incompleteReason(end.reason);
@@ -42,7 +44,7 @@ function finished(telling: Telling, blocks: readonly Block[], end: End): object 
     completedAt: reason === undefined ? secondsOf(context.now()) : null,
     reason,
     output: blocks.map((block) =>
-      outputItem(block, telling, block.index === blocks.length - 1 ? status : "completed"),
+      outputItem(block, telling, itemStatus(block, block.index === blocks.length - 1, end.reason)),
     ),
     usage: responseUsage(end.usage),
   });
@@ -77,14 +79,14 @@ class ResponseEvents implements BlockEvents {
     ]);
   }
 
-  /** Only the last block of all can be incomplete. */
   steps(steps: readonly BlockStep[], blocks: readonly Block[], end: End | undefined): string {
     const last = blocks.length - 1;
-    const status = statusOf(end);
     return steps
-      .map((step) =>
-        this.#events(eventsOf(step, this.#telling, step.block.index === last ? status : "completed")),
-      )
+      .map((step) => {
+        const { block } = step;
+        const status = end === undefined ? "completed" : itemStatus(block, block.index === last, end.reason);
+        return this.#events(eventsOf(step, this.#telling, status));
+      })
       .join("");
   }
 
@@ -100,8 +102,8 @@ class ResponseEvents implements BlockEvents {
   }
 }
 
-function statusOf(end: End | undefined): ResponseStatus {
-  return end === undefined || incompleteReason(end.reason) === undefined ? "completed" : "incomplete";
+function statusOf(end: End): ResponseStatus {
+  return incompleteReason(end.reason) === undefined ? "completed" : "incomplete";
 }
 
 /** The events that tell a step of a block. */
@@ -117,7 +119,7 @@ function eventsOf(step: BlockStep, telling: Telling, status: ResponseStatus): re
     case "delta":
       return [{ type: `${EVENTS[block.type]}.delta`, ...at, ...placeOf(block), delta: step.text }];
     case "close":
-      return closed(block, outputItem(block, telling, status), at);
+      return closed(block, status, { ...at, item: outputItem(block, telling, status) });
   }
 }
 
@@ -148,6 +150,10 @@ const EVENTS = {
 } as const;
 
 type Address = Readonly<Record<string, unknown>>;
+
+interface Closing extends Address {
+  readonly item: object;
+}
 
 /** Where in its item a text is. */
 function placeOf({ type }: Block): Address {
@@ -181,10 +187,10 @@ function opened(block: Block, item: object, at: Address): readonly Event[] {
   return [added, ...partEvents(block, "added", at)];
 }
 
-function closed(block: Block, item: object, at: Address): readonly Event[] {
+function closed(block: Block, status: ResponseStatus, { item, ...at }: Closing): readonly Event[] {
   const { type, text, index } = block;
   const name = "name" in item ? item.name : undefined;
-  const told = type === "tool" ? { name, arguments: text.trim() || "{}" } : { text };
+  const told = type === "tool" ? { name, arguments: callArguments(text, status) } : { text };
   return [
     { type: `${EVENTS[type]}.done`, ...at, ...placeOf(block), ...told },
     ...partEvents(block, "done", at),

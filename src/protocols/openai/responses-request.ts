@@ -4,7 +4,7 @@ import type { JsonObject } from "../../core/json.ts";
 import { telling } from "../dropped.ts";
 import { present, refusal } from "../fields.ts";
 import { flagField, numberField, objectField, textField } from "./fields.ts";
-import { type Read, readThink } from "./request.ts";
+import { formatDetails, type Read, readThink } from "./request.ts";
 import { readChoice } from "./responses-choice.ts";
 import { readInput } from "./responses-items.ts";
 import { rest } from "./sampling.ts";
@@ -70,5 +70,5 @@ function readFormat(format: JsonObject): Format | undefined {
   if (type !== "json_schema" || schema === undefined) {
     throw refusal("text.format must be text, json_object, or json_schema with a schema");
   }
-  return { type: "schema", schema, ...present({ name: textField(format, "name") }) };
+  return { type: "schema", schema, ...formatDetails(format) };
 }

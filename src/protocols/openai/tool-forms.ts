@@ -1,6 +1,6 @@
 import type { Tool } from "../../core/chat.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
-import { argumentsOf } from "../blocks.ts";
+import { argumentsOf, argumentsText } from "../arguments.ts";
 import { present } from "../fields.ts";
 import { listField, numberField, objectField, textField } from "./fields.ts";
 import { readTool } from "./request.ts";
@@ -35,11 +35,7 @@ const FUNCTION: ToolForm = {
     return rest;
   },
   /** A call that was cut stays in the history with what came of it: it must not end the conversation. */
-  written(item) {
-    const text = textField(item, "arguments") ?? "";
-    if (argumentsOf(text) === undefined) return JSON.stringify({ arguments: text });
-    return text.trim() === "" ? "{}" : text;
-  },
+  written: (item) => argumentsText(textField(item, "arguments") ?? ""),
   told: (text) => ({ arguments: text.trim() || "{}" }),
 };
 

@@ -1,0 +1,71 @@
+import { toFault } from "../core/fault.ts";
+import { isObject, type Json, type JsonObject } from "../core/json.ts";
+import type { HttpOrigin } from "./http.ts";
+import { idOf, objectMember, textOf, textsOf } from "./model-card.ts";
+
+/**
+ * What the models of an Ollama server can do. Servers before 0.30 do not list it: then `/api/show` is asked, once per
+ * model. Without it a wish to think, or tools, would be left out for models that can.
+ */
+
+/** So many models are asked for in one look: a look has a limit of time, and a model may have to be read from disk. */
+const MOST_SHOWS = 8;
+
+/** What is known of a server's models, by name, with the digest it is known of. */
+type Known = ReadonlyMap<string, { readonly digest: string; readonly abilities: readonly string[] }>;
+
+const knownOf = new WeakMap<HttpOrigin, Known>();
+
+/** The capabilities by name of the entries that list none, as far as they are known. Never rejects. */
+export async function abilitiesOf(
+  http: HttpOrigin,
+  entries: readonly JsonObject[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const untold = entries.filter((entry) => textsOf(entry["capabilities"]).length === 0 && idOf(entry) !== "");
+  const before = knownOf.get(http);
+  const kept = untold.flatMap((entry) => {
+    const known = before?.get(idOf(entry));
+    return known?.digest === textOf(entry["digest"]) ? [[idOf(entry), known] as const] : [];
+  });
+  const known = new Map(kept);
+  const asked = untold.filter((entry) => !known.has(idOf(entry))).slice(0, MOST_SHOWS);
+  await Promise.all(
+    asked.map(async (entry) => {
+      const abilities = await shownAbilities(http, idOf(entry), signal);
+      if (abilities !== undefined) known.set(idOf(entry), { digest: textOf(entry["digest"]), abilities });
+    }),
+  );
+  knownOf.set(http, known);
+  return new Map([...known].map(([name, { abilities }]) => [name, abilities]));
+}
+
+/** Undefined when the server does not tell now. */
+async function shownAbilities(
+  http: HttpOrigin,
+  model: string,
+  signal: AbortSignal,
+): Promise<readonly string[] | undefined> {
+  try {
+    return readAbilities(await http.postJson("/api/show", { model }, signal));
+  } catch (error) {
+    // A server that answers and does not know: asking again would not help.
+    return toFault(error).code === "backend_error" ? ["completion"] : undefined;
+  }
+}
+
+/** Servers before 0.6.4 do not say it here either: then the model's template and parts tell. */
+function readAbilities(shown: Json): readonly string[] {
+  const told = isObject(shown) ? textsOf(shown["capabilities"]) : [];
+  if (told.length > 0) return told;
+  const info = Object.keys(objectMember(shown, "model_info"));
+  if (info.some((name) => name.endsWith(".pooling_type"))) return ["embedding"];
+  const abilities = ["completion"];
+  const template = isObject(shown) ? textOf(shown["template"]) : "";
+  if (template.includes(".Tools")) abilities.push("tools");
+  if (template.includes(".Think")) abilities.push("thinking");
+  if (template.includes(".Suffix")) abilities.push("insert");
+  const hasEyes = info.some((name) => name.includes(".vision."));
+  if (hasEyes || Object.keys(objectMember(shown, "projector_info")).length > 0) abilities.push("vision");
+  return abilities;
+}

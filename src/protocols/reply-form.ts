@@ -1,0 +1,15 @@
+/**
+ * Whether a reply is one JSON value or events. Its own bytes tell: some servers answer a stream request with an error in
+ * one piece, and some stream whatever was asked for.
+ */
+export type ReplyForm = "json" | "events";
+
+const BLANKS: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0d, 0xef, 0xbb, 0xbf]);
+const OPENERS: ReadonlySet<number> = new Set([0x7b, 0x5b]);
+
+/** The form of a reply by its first bytes; undefined while there are only blanks and a byte order mark. */
+export function formOf(bytes: Buffer): ReplyForm | undefined {
+  const first = bytes.find((byte) => !BLANKS.has(byte));
+  if (first === undefined) return undefined;
+  return OPENERS.has(first) ? "json" : "events";
+}

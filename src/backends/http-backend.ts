@@ -7,7 +7,6 @@ import type { ClientFace, Passthrough } from "../protocols/protocol.ts";
 import { isHeartbeat } from "../wire/sse.ts";
 import { answerCount, AnswerWriter, openTask, Outlet, withoutThinking } from "./answer.ts";
 import type { Answer, Backend, BackendState, ManagementRequest, ReplySink, SlotLender } from "./backend.ts";
-import { blindModels, withoutImages } from "./blind.ts";
 import { choicesOf, requestOfChoice, runChoices } from "./choices.ts";
 import { HttpOrigin, type HttpTarget } from "./http.ts";
 import { PROFILES, type HttpKind, type Profile } from "./profiles.ts";
@@ -46,8 +45,6 @@ export class HttpBackend implements Backend {
   readonly #slots: number;
   /** The models that can think, by name. */
   #thinkers: ReadonlySet<string> = new Set();
-  /** The models that cannot see. */
-  #blind: ReadonlySet<string> = new Set();
   #firstSeen: ReadonlyMap<string, number> = new Map();
 
   constructor({ kind, target, slots, connectMs }: HttpBackendOptions) {
@@ -67,7 +64,6 @@ export class HttpBackend implements Backend {
     const state = await this.#profile.inspect(this.#http, signal);
     const thinkers = state.models.filter(({ capabilities }) => capabilities.includes("thinking"));
     this.#thinkers = new Set(thinkers.map(({ name }) => name));
-    this.#blind = blindModels(this.kind, state.models);
     const slots = this.#slots > 0 ? this.#slots : (state.slots ?? this.#profile.slots);
     return { models: this.#dated(state.models), slots };
   }
@@ -149,8 +145,7 @@ export class HttpBackend implements Backend {
   /** Another dialect than the client's: the reply is read into parts and written anew. */
   async #translate({ task, model, sink, signal }: Run): Promise<Answer> {
     const opened = openTask(task);
-    const able = this.#withinAbility(opened.request, model);
-    const { request, dropped: unseen } = withoutImages(able, this.#blind.has(model));
+    const request = this.#withinAbility(opened.request, model);
     if (opened.endpoint.counts && request.kind === "chat") {
       return answerCount(new AnswerWriter(opened, sink), estimateTokens(request));
     }
@@ -162,9 +157,8 @@ export class HttpBackend implements Backend {
     }
     const { stream, trace } = task;
     const encoded = this.#face.encode(request, { model, stream });
-    const unable = able === opened.request ? [] : ["thinking"];
-    const dropped = [...(encoded.dropped ?? []), ...unable, ...unseen];
-    const answer = new AnswerWriter(opened, sink, { dropped });
+    const unable = request === opened.request ? [] : ["thinking"];
+    const answer = new AnswerWriter(opened, sink, { dropped: [...(encoded.dropped ?? []), ...unable] });
     const run = async (choice: number, stop: AbortSignal): Promise<void> => {
       const own = requestOfChoice(request, choice);
       const { path, body } = own === request ? encoded : this.#face.encode(own, { model, stream });

@@ -52,7 +52,12 @@ export class OllamaManager {
   }
 
   #look(line: string, response: ServerResponse): boolean {
-    const tags = [...this.models].map((name) => ({ name, size: 100, details: { family: "llama" } }));
+    const tags = [...this.models].map((name) => ({
+      name,
+      size: 100,
+      details: { family: "llama" },
+      capabilities: ["completion"],
+    }));
     const held = tags.map((tag) => ({
       ...tag,
       size: 120,

@@ -8,7 +8,6 @@ import { refusesWorker } from "../protocols/refused.ts";
 import { isHeartbeat } from "../wire/sse.ts";
 import { answerCount, AnswerWriter, openTask, Outlet, withoutThinking } from "./answer.ts";
 import type { Answer, Backend, BackendState, ManagementRequest, ReplySink, SlotLender } from "./backend.ts";
-import { blindModels, withoutImages } from "./blind.ts";
 import { choicesOf, requestOfChoice, runChoices } from "./choices.ts";
 import { HttpOrigin, type HttpTarget } from "./http.ts";
 import { PROFILES, type HttpKind, type Profile } from "./profiles.ts";
@@ -53,8 +52,6 @@ export class HttpBackend implements Backend {
   readonly #refusals = new WeakSet<Fault>();
   /** The models that can think, by name. */
   #thinkers: ReadonlySet<string> = new Set();
-  /** The models that cannot see. */
-  #blind: ReadonlySet<string> = new Set();
   #firstSeen: ReadonlyMap<string, number> = new Map();
 
   constructor({ kind, target, slots, connectMs }: HttpBackendOptions) {
@@ -78,7 +75,6 @@ export class HttpBackend implements Backend {
     const state = await this.#profile.inspect(this.#http, signal);
     const thinkers = state.models.filter(({ capabilities }) => capabilities.includes("thinking"));
     this.#thinkers = new Set(thinkers.map(({ name }) => name));
-    this.#blind = blindModels(this.kind, state.models);
     const slots = this.#slots > 0 ? this.#slots : (state.slots ?? this.#profile.slots);
     return { ...state, models: this.#dated(state.models), slots };
   }
@@ -205,8 +201,7 @@ export class HttpBackend implements Backend {
   async #translate(translated: Run): Promise<Answer> {
     const { task, model, sink, signal } = translated;
     const opened = openTask(task);
-    const able = this.#withinAbility(opened.request, model);
-    const { request, dropped: unseen } = withoutImages(able, this.#blind.has(model));
+    const request = this.#withinAbility(opened.request, model);
     if (opened.endpoint.counts && request.kind === "chat") {
       return answerCount(new AnswerWriter(opened, sink), estimateTokens(request));
     }
@@ -219,9 +214,8 @@ export class HttpBackend implements Backend {
     const { stream, trace } = task;
     const target = { model, stream, learned: this.#learnedFor(translated) };
     const encoded = this.#face.encode(request, target);
-    const unable = able === opened.request ? [] : ["thinking"];
-    const dropped = [...(encoded.dropped ?? []), ...unable, ...unseen];
-    const answer = new AnswerWriter(opened, sink, { dropped });
+    const unable = request === opened.request ? [] : ["thinking"];
+    const answer = new AnswerWriter(opened, sink, { dropped: [...(encoded.dropped ?? []), ...unable] });
     const run = async (choice: number, stop: AbortSignal): Promise<void> => {
       const own = requestOfChoice(request, choice);
       const { path, body } = own === request ? encoded : this.#face.encode(own, target);

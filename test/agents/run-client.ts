@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { ANSWER, type AgentClient, NOTE, type Place, type Run } from "./clients.ts";
+import { endLeftovers } from "./leftovers.ts";
 import { type Exchange, Recorder } from "./recorder.ts";
 import type { ModelScript } from "./scripted-model.ts";
 
@@ -45,6 +46,7 @@ export async function runClient(
     return { failure, exchanges: recorder.exchanges, place };
   } finally {
     recorder.stop();
+    endLeftovers(home);
     await rm(root, { recursive: true, force: true, maxRetries: 5 });
   }
 }

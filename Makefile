@@ -7,7 +7,7 @@ NPM_RUN := npm run --silent
 export NODE_LLAMA_CPP_SKIP_DOWNLOAD := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install redis run test bench bench-micro bench-peers bench-depth bench-placement chaos fuzz lint types format build clean
+.PHONY: help install redis run test agents bench bench-micro bench-peers bench-depth bench-placement chaos fuzz lint types format build clean
 
 help: ## List the targets
 	@echo "Stargazer Network Gateway. Targets:"
@@ -49,6 +49,9 @@ test: install ## Lint, format, types, then all tests
 	@$(NPM_RUN) format:check
 	@$(NPM_RUN) types
 	@$(NPM_RUN) test
+
+agents: install ## Install and run Codex, Claude Code, Cline and others against a scripted model; ARGS="codex"
+	@exec $(NODE) test/agents/run.ts $(ARGS)
 
 bench: install ## Measure on this machine; ARGS="--quick" takes seconds
 	@exec $(NODE) bench/run.ts $(ARGS)

@@ -49,12 +49,19 @@ const READERS: Readonly<Record<string, readonly string[]>> = {
     "openai/embed-request.ts",
     "openai/responses-request.ts",
     "openai/responses-items.ts",
+    "openai/responses-content.ts",
+    "openai/responses-choice.ts",
+    "openai/tool-forms.ts",
+    "openai/tool-table.ts",
   ],
   "Anthropic's dialect": [
     "anthropic/request.ts",
     "anthropic/content.ts",
     "anthropic/messages.ts",
     "anthropic/tools.ts",
+    "anthropic/tool-changes.ts",
+    "anthropic/known-tools.ts",
+    "anthropic/server-work.ts",
   ],
 };
 

@@ -23,8 +23,8 @@ export interface Behaviour {
   loadMs: number;
   /** After this many tokens nothing more comes, and the connection stays open; 0 is before the head. */
   hangAfter: number | undefined;
-  /** What a POST at a path is answered with, byte for byte, instead of tokens. */
-  answers: Readonly<Record<string, { readonly contentType: string; readonly body: string }>>;
+  /** What a POST at a path is answered with, byte for byte, instead of tokens; by the body where it is a function. */
+  answers: Readonly<Record<string, FixedAnswer | ((body: Record<string, unknown>) => FixedAnswer)>>;
   /** What a generation says and how quickly, by the body of its request, instead of what stands above. */
   script: ((body: Record<string, unknown>) => Script) | undefined;
   /** More generations at once are refused with 503, as by a server that is full. */
@@ -39,6 +39,11 @@ export interface Refusal {
   readonly status: number;
   readonly message: string;
   readonly retryAfter?: number;
+}
+
+export interface FixedAnswer {
+  readonly contentType: string;
+  readonly body: string;
 }
 
 export interface Script {
@@ -234,8 +239,8 @@ class ScriptedServer implements StandIn {
   }): void {
     const { request, response, path } = exchange;
     const form = formOf(path, this.#options.speaks ?? "both");
-    const answer = this.behaviour.answers[path];
-    if (form === undefined && answer === undefined) {
+    const found = this.behaviour.answers[path];
+    if (form === undefined && found === undefined) {
       json(response, 404, { error: "404 page not found" });
       return;
     }
@@ -245,6 +250,7 @@ class ScriptedServer implements StandIn {
       json(response, 400, { error: "invalid JSON" });
       return;
     }
+    const answer = typeof found === "function" ? found(body) : found;
     const recorded: Recorded = {
       path,
       headers: request.headers,

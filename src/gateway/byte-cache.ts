@@ -39,6 +39,11 @@ export class ByteCache<Value> {
     }
   }
 
+  clear(): void {
+    this.#entries.clear();
+    this.#used = 0;
+  }
+
   delete(key: string): void {
     this.#used -= this.#entries.get(key)?.bytes ?? 0;
     this.#entries.delete(key);

@@ -64,6 +64,12 @@ export class Catalogue {
     return this.#refreshing;
   }
 
+  /** Reads the fleet in a look that begins now: it has all that was announced before. */
+  async refreshAnew(): Promise<void> {
+    await this.#refreshing?.catch(() => undefined);
+    return this.refresh();
+  }
+
   /** Removes what fell silent from Redis, and what waits for nobody in queues that no worker reads. */
   async tidy(): Promise<void> {
     await this.refresh();

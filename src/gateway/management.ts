@@ -9,7 +9,8 @@ import { errorOf } from "../protocols/ollama/progress.ts";
 import { readShortBody } from "./body.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { nameOf, serversOf } from "./errands.ts";
-import type { ErrandOrder, Errands, SentErrand, Server } from "./errands.ts";
+import type { ErrandAnswer } from "./errand-reply.ts";
+import type { ErrandOrder, Errands, Server } from "./errands.ts";
 import { sendPathFault } from "./fault-reply.ts";
 import type { Handler, Headers, HttpReply, HttpRequest, Route } from "./http.ts";
 import type { Keyring } from "./keyring.ts";
@@ -18,9 +19,9 @@ import { plainIdHeaders } from "./request-id.ts";
 import type { ShowView } from "./show-view.ts";
 
 export interface ManagementHost {
-  readonly catalogue: Pick<Catalogue, "workers" | "cards">;
+  readonly catalogue: Pick<Catalogue, "workers" | "cards" | "refreshAnew">;
   readonly errands: Pick<Errands, "send">;
-  readonly show: Pick<ShowView, "answer">;
+  readonly show: Pick<ShowView, "answer" | "forget">;
   readonly keyring: Pick<Keyring, "isAdmin">;
   /** Why requests cannot be served now; undefined when they can. */
   unready(): Fault | undefined;
@@ -139,7 +140,7 @@ function give(host: ManagementHost, errand: Order, { request, reply }: Asked): v
   });
   const sent = servers.map((server, index) => {
     const one = host.errands.send(server, { errand, model, body }, (chunk) => progress.bytes(index, chunk));
-    void one.answer.then((answer) => progress.ended(index, answer));
+    void seen(host, errand, one.answer).then((answer) => progress.ended(index, answer));
     return one;
   });
   reply.onAbort(() => {
@@ -168,15 +169,26 @@ function giveWhole(
   asked.reply.onAbort(() => {
     for (const one of sent) one.cancel();
   });
-  void sendMerged(asked, servers, sent);
+  const answers = seen(host, order.errand, Promise.all(sent.map(({ answer }) => answer)));
+  void sendMerged(asked, servers, answers);
+}
+
+/** The answer, once this gateway's own view has what the errand has changed: its worker announced that before. */
+async function seen<T>(host: ManagementHost, errand: ErrandOrder["errand"], answer: Promise<T>): Promise<T> {
+  const given = await answer;
+  if (!ERRANDS[errand].changes) return given;
+  host.show.forget();
+  // Without Redis the view stays as it is, and the answer is true all the same.
+  await host.catalogue.refreshAnew().catch(() => undefined);
+  return given;
 }
 
 async function sendMerged(
   { request, reply }: Asked,
   servers: readonly Server[],
-  sent: readonly SentErrand[],
+  whole: Promise<readonly ErrandAnswer[]>,
 ): Promise<void> {
-  const answers = await Promise.all(sent.map(({ answer }) => answer));
+  const answers = await whole;
   const failed = answers.findIndex(({ status }) => status >= 300);
   const answer = answers[failed];
   const server = servers[failed];

@@ -39,6 +39,8 @@ export class ShowView {
   readonly #options: ShowViewOptions;
   readonly #kept = new ByteCache<Shown>(MOST_BYTES);
   readonly #underWay = new Map<string, Promise<ErrandAnswer>>();
+  /** Orders that changed models: an answer from before one is not kept after it. */
+  #orders = 0;
 
   constructor(options: ShowViewOptions) {
     this.#options = options;
@@ -61,15 +63,22 @@ export class ShowView {
     const id = createHash("sha256")
       .update(JSON.stringify([key, question]))
       .digest("base64");
+    const servers = serversOf(catalogue.workers).filter((server) => nameAt(server, key) !== undefined);
+    if (servers.length === 0) return this.#fromCard(model);
     const known = this.#kept.get(id);
     if (known !== undefined && mono() - known.at < FRESH_MS) return known.answer;
     const shared = this.#underWay.get(id);
     if (shared !== undefined) return shared;
-    const servers = serversOf(catalogue.workers).filter((server) => nameAt(server, key) !== undefined);
-    if (servers.length === 0) return this.#fromCard(model);
     const answer = this.#ask(servers, key, question);
     this.#share(id, answer);
     return answer;
+  }
+
+  /** An order has changed models: what was said of them may be so no more. */
+  forget(): void {
+    this.#orders += 1;
+    this.#kept.clear();
+    this.#underWay.clear();
   }
 
   #fromCard(model: string): ErrandAnswer {
@@ -99,7 +108,11 @@ export class ShowView {
     const over = (): void => {
       if (this.#underWay.get(id) === answer) this.#underWay.delete(id);
     };
-    void answer.then((known) => this.#keep(id, known)).then(over, over);
+    const orders = this.#orders;
+    const keep = (known: ErrandAnswer): void => {
+      if (orders === this.#orders) this.#keep(id, known);
+    };
+    void answer.then(keep).then(over, over);
   }
 
   #keep(id: string, known: ErrandAnswer): void {

@@ -26,6 +26,7 @@ const HINTS: ReadonlySet<string> = new Set([
   "prompt_cache_key",
   "prompt_cache_retention",
   "cache_control",
+  "client_metadata",
   "stream_options",
 ]);
 

@@ -21,13 +21,16 @@ const READ = namesOf(
    seed stop presence_penalty frequency_penalty repetition_penalty repeat_penalty repeat_last_n modalities
    stop_sequences output_config mcp_servers source media_type tool_use_id is_error title input_schema
    disable_parallel_tool_use previous_response_id conversation background mode verbosity budget_tokens destination
-   insecure verbose files adapters from digest quantize license num_predict`,
+   insecure verbose files adapters from digest quantize license num_predict
+   namespace custom defer_loading execution syntax definition environment action operation outcome stdout stderr exit_code
+   status author recipient tool display_width_px display_height_px enable_zoom`,
 );
 
 /** Objects whose members are the client's own: schemas, arguments, maps. There `id` and `ID` may stand together. */
 const FREE = namesOf(
   `arguments input parameters input_schema schema format properties patternProperties $defs definitions metadata
-   logit_bias chat_template_kwargs files adapters guided_json structured_outputs extra_body`,
+   logit_bias chat_template_kwargs files adapters guided_json structured_outputs extra_body
+   action operation env client_metadata`,
 );
 
 export const MEMBER_RULES: MemberRules = { known: new Set(READ), free: new Set(FREE) };

@@ -93,6 +93,7 @@ export async function recruit(options: WorkerOptions, worker: string, redis: Con
     onLook: (station) => {
       void presence.look(station);
     },
+    onChanged: async (station) => presence.lookAndTell(station),
     onSwap: swapTeller(metrics, log),
     onGate: (...news) => presence.gateChanged(...news),
   });
@@ -177,9 +178,10 @@ function recruitStations(
   links: Links & {
     readonly keys: Keys;
     readonly metrics: WorkerMetrics;
+    readonly onChanged: (station: Station) => Promise<void>;
   } & Required<Pick<StationOptions, "onGate" | "onLook" | "onSwap">>,
 ): Posts {
-  const { leases, keys, onLook, onGate, onSwap, metrics } = links;
+  const { leases, keys, onChanged, onLook, onGate, onSwap, metrics } = links;
   const stations: Station[] = [];
   const peers = new Peers({ connection: leases, keys, worker, stations, mono });
   const prober = new Prober({ log, peers, metrics });
@@ -193,7 +195,7 @@ function recruitStations(
   if (!backends.some(({ kind }) => kind === "ollama" || kind === "unknown")) return posts;
   const keep = async (queues: readonly string[]): Promise<void> =>
     keepQueues(leases, keys, queues, ERRAND_QUEUE_MS);
-  const desk = new ErrandDesk({ worker, stations: [...stations], keep, onChanged: onLook });
+  const desk = new ErrandDesk({ worker, stations: [...stations], keep, onChanged });
   stations.push(new Station(desk, 0, { announced: false }));
   return posts;
 }

@@ -15,8 +15,8 @@ export interface ErrandDeskOptions {
   readonly stations: readonly Station[];
   /** Keeps the queues of errands alive in Redis: they vanish with their worker. */
   readonly keep: (keys: readonly string[]) => Promise<void>;
-  /** The models of a station may be others now. */
-  readonly onChanged: (station: Station) => void;
+  /** The models of a station may be others now. Resolves when the fleet has been told of them. */
+  readonly onChanged: (station: Station) => Promise<void>;
 }
 
 /**
@@ -53,7 +53,8 @@ export class ErrandDesk implements Backend {
     } catch (error) {
       throw finalFault(error);
     } finally {
-      if (changes) this.#options.onChanged(station);
+      // Before the errand ends: who gave the order may rely on its effect at once.
+      if (changes) await this.#options.onChanged(station);
     }
     return { usage: undefined };
   }

@@ -51,6 +51,9 @@ export class Presence {
   readonly #options: PresenceOptions;
   readonly #startedAt: number;
   readonly #looks = new Map<Station, NodeJS.Timeout>();
+  /** The number of the last look that began, and by station of the latest that ended well. */
+  #begun = 0;
+  readonly #seen = new Map<Station, number>();
   readonly #grouped = new Set<string>();
   /** Those that answered the last look: an attempt that cannot reach one may take it for down before a look does. */
   readonly #well = new Set<Station>();
@@ -103,15 +106,23 @@ export class Presence {
     await forgetWorker(connection, keys, worker).catch(() => undefined);
   }
 
+  /** Looks at one backend now, and resolves when what it has now is announced. */
+  async lookAndTell(station: Station): Promise<void> {
+    await this.look(station);
+    // Another look may have found the change first, and be about to tell of it.
+    await this.announce(true);
+  }
+
   /** Looks at one backend now and plans the next look. */
   async look(station: Station): Promise<void> {
     clearTimeout(this.#looks.get(station));
     const { mono, stalls = ownStalls } = this.#options;
     const { pieces = 0 } = station.backend;
     const askedAt = mono();
+    const number = ++this.#begun;
     try {
       const state = this.#bounded(station, await station.backend.inspect(stalls.signal(LOOK_LIMIT_MS)));
-      if (this.#stopped) return;
+      if (this.#stopped || this.#isOutdated(station, number)) return;
       await this.#ensureGroups(state.models.map((model) => model.key));
       this.#well.add(station);
       this.#warnOfUnserved(station, state.unserved ?? []);
@@ -172,6 +183,13 @@ export class Presence {
     } catch {
       // Redis is away: the next announcement tells.
     }
+  }
+
+  /** Looks overlap. One that began before another that has ended may have seen what was before. */
+  #isOutdated(station: Station, number: number): boolean {
+    if (number < (this.#seen.get(station) ?? 0)) return true;
+    this.#seen.set(station, number);
+    return false;
   }
 
   /** A model that comes and goes is found between two looks only: loads in between are not seen. */

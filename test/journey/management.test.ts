@@ -224,6 +224,30 @@ journey("models are copied, deleted and given blobs where they are", PLAN, async
   });
 });
 
+journey("an order is answered when all that follows on it can be given", PLAN, async (fleet) => {
+  await withManagers(fleet, [["tiny:latest"], ["tiny:latest"]], async ({ managers, asks }) => {
+    for (let round = 0; round < 20; round += 1) {
+      const name = `twin${round}`;
+      const copied = await asks("POST /api/copy", { source: "tiny", destination: name }, ADMIN);
+      assert.equal(copied.status, 200);
+      assert.equal((await asks("POST /api/show", { model: name })).status, 200, `show ${name}`);
+      const deleted = await asks("DELETE /api/delete", { model: name }, ADMIN);
+      assert.deepEqual([deleted.status, deleted.text], [200, ""], `delete ${name}`);
+      assert.ok(!(await asks("GET /api/tags")).text.includes(name));
+      assert.notEqual((await asks("POST /api/show", { model: name })).status, 200, `show ${name} no more`);
+    }
+    for (const line of ["POST /api/pull", "POST /api/create"]) {
+      for (const stream of [true, false]) {
+        const made = await asks(line, { model: "fresh", from: "tiny", stream }, ADMIN);
+        assert.equal(made.last["status"], "success");
+        assert.ok((await asks("GET /api/tags")).text.includes("fresh"), `${line} ${stream}`);
+        assert.equal((await asks("DELETE /api/delete", { model: "fresh" }, ADMIN)).status, 200);
+        assert.ok(managers.every(({ models }) => !models.has("fresh:latest")));
+      }
+    }
+  });
+});
+
 journey("a pull ends on every server when its client leaves", PLAN, async (fleet) => {
   await withManagers(fleet, [["tiny:latest"], ["tiny:latest"]], async ({ managers }) => {
     const gate = Promise.withResolvers<void>();

@@ -204,9 +204,17 @@ describe("what is refused", () => {
     ["an image by file", user([{ type: "image", source: { type: "file" } }]), /source of type "file"/],
     ["a result without its call", user([{ type: "tool_result" }]), /needs a tool_use_id/],
     [
-      "a server's tool",
-      { tools: [{ type: "web_search_20250305", name: "web_search" }] },
+      "a server's tool that must be called",
+      {
+        tools: [{ type: "web_search_20250305", name: "web_search" }],
+        tool_choice: { type: "tool", name: "web_search" },
+      },
       /tool of type "web_search_20250305"/,
+    ],
+    [
+      "any tool, when all are a server's",
+      { tools: [{ type: "web_fetch_20250910", name: "web_fetch" }], tool_choice: { type: "any" } },
+      /tool of type "web_fetch_20250910"/,
     ],
     ["a tool without a name", { tools: [{}] }, /needs a name/],
     ["a choice nobody knows", { tool_choice: { type: "some" } }, /unexpected type "some"/],
@@ -214,7 +222,6 @@ describe("what is refused", () => {
     ["an effort nobody knows", { output_config: { effort: "huge" } }, /unexpected effort "huge"/],
     ["thinking nobody knows", { thinking: { type: "loud" } }, /unexpected type "loud"/],
     ["a format nobody knows", { output_config: { format: { type: "xml" } } }, /json_schema/],
-    ["a server to be asked", { mcp_servers: [{ url: "http://x" }] }, /mcp_servers is not supported/],
   ];
   for (const [about, more, text] of cases) {
     test(about, () => {

@@ -140,7 +140,7 @@ describe("requests a client sends", () => {
     const foreign: JsonObject[] = [
       { n: 17 },
       { modalities: ["text", "audio"] },
-      { tools: [{ type: "custom", custom: {} }] },
+      { tools: [{ type: "custom", custom: {} }], tool_choice: "required" },
       { tool_choice: { type: "allowed_tools" } },
       { response_format: { type: "structural_tag" } },
       { messages: [{ role: "user", content: [{ type: "video_url", video_url: {} }] }] },

@@ -174,7 +174,11 @@ describe("what is refused", () => {
     ["a conversation", { conversation: "c" }, /keeps no responses/],
     ["a stored prompt", { prompt: { id: "p" } }, /keeps no responses/],
     ["background", { background: true }, /keeps no responses/],
-    ["a tool of the server", { tools: [{ type: "code_interpreter" }] }, /tools of type "code_interpreter"/],
+    [
+      "a tool of the server that must be called",
+      { tools: [{ type: "code_interpreter" }], tool_choice: "required" },
+      /tools.code_interpreter cannot be offered/,
+    ],
     ["a choice nobody knows", { tool_choice: { type: "mcp" } }, /tool_choice of type "mcp"/],
     ["a format nobody knows", { text: { format: { type: "xml" } } }, /text.format must be/],
     ["an effort nobody knows", { reasoning: { effort: "huge" } }, /invalid reasoning value: "huge"/],

@@ -70,7 +70,10 @@ function rig(): Rig {
       kept.push(...keys);
       return Promise.resolve();
     },
-    onChanged: ({ backend }) => changed.push(backend.name),
+    onChanged: async ({ backend }) => {
+      await Promise.resolve();
+      changed.push(backend.name);
+    },
   });
   return { desk, backends, kept, changed };
 }

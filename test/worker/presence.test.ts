@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
+import type { BackendState } from "../../src/backends/backend.ts";
 import { Fault } from "../../src/core/fault.ts";
 import { Keys } from "../../src/redis/keys.ts";
 import { openLog } from "../../src/telemetry/log.ts";
@@ -87,6 +88,23 @@ describe("a look at a backend", () => {
     backend.inspect = () => Promise.reject(LATE);
     await watching.look(station);
     assert.equal(station.healthy, false);
+  });
+
+  it("that began before a later one and ends after it is outdated: it may have seen what was before", async () => {
+    const station = idleStation(2);
+    const watching = watch(station);
+    const [early, late] = [Promise.withResolvers<BackendState>(), Promise.withResolvers<BackendState>()];
+    const answers = [early.promise, late.promise];
+    station.backend.inspect = () => answers.shift() ?? Promise.reject(LATE);
+    const looks = [watching.look(station), watching.lookAndTell(station)];
+    late.resolve({ models: [{ ...TINY_CARD, key: "new", name: "new" }], slots: 2 });
+    await looks[1];
+    early.resolve({ models: [TINY_CARD], slots: 2 });
+    await looks[0];
+    assert.deepEqual(
+      station.models.map(({ key }) => key),
+      ["new"],
+    );
   });
 
   it("that is not ready and does nothing for us takes it for down", async () => {

@@ -1,96 +1,139 @@
 import type { ContentPart, Message, ToolCall } from "../../core/chat.ts";
-import { append } from "../../core/long-lists.ts";
 import { type Fields, refusal, setOnly } from "../fields.ts";
+import type { Replacing } from "../replaced.ts";
 import { inputText, readContent, readPart, readParts } from "./content.ts";
+import { isServerWork, tellServerWork } from "./server-work.ts";
+import { readSystem } from "./system.ts";
+import { isToolChange } from "./tool-changes.ts";
+
+/** The messages of a body, and what of their blocks no model is given: `messages.document`. */
+export interface ReadMessages {
+  readonly messages: readonly Message[];
+  readonly dropped: readonly string[];
+}
 
 /**
  * The system prompt and the messages of a body. A message of Anthropic's with several tool results becomes
  * several messages, one per result, before what else it holds. Throws `invalid_request` and `unsupported`.
  */
-export function readMessages(body: Fields): readonly Message[] {
-  const system = readParts(readContent(body, "system"));
-  const names = new Map<string, string>();
+export function readMessages(body: Fields): ReadMessages {
+  const reader = new TurnReader();
+  const system = readSystem(readContent(body, "system"), reader.drop);
   const turns = body.objects("messages", "anthropic.MessageParam");
-  return [
+  const newest = newestTurn(turns);
+  const messages = [
     ...(system.length === 0 ? [] : [{ role: "system", content: system }]),
-    ...turns.flatMap((turn) => readTurn(turn, names)),
+    ...turns.flatMap((turn, index) => reader.read(turn, index === newest)),
   ];
+  return { messages, dropped: [...reader.dropped] };
 }
 
-/** @param names of the tools called so far, by the id of the call */
-function readTurn(turn: Fields, names: Map<string, string>): Message[] {
-  const role = turn.text("role");
-  switch (role) {
-    case "user":
-      return readUser(turn, names);
-    case "assistant":
-      return [readAssistant(turn, names)];
-    case "system":
-      return [{ role, content: readParts(readContent(turn, "content")) }];
-    default:
-      throw refusal(`messages: unexpected role ${JSON.stringify(role)}`);
-  }
+/**
+ * The user's last message, when the assistant has said nothing since; -1 when it has. A message with tool results, or
+ * right behind one, is not the user's: agents put there what their tools have read.
+ */
+function newestTurn(turns: readonly Fields[]): number {
+  const last = turns.findLastIndex((turn) => turn.text("role") !== "system");
+  if (turns[last]?.text("role") !== "user") return -1;
+  const before = turns.findLastIndex((turn, index) => index < last && turn.text("role") !== "system");
+  return [turns[last], turns[before]].some((turn) => turn !== undefined && hasResults(turn)) ? -1 : last;
 }
 
-function readUser(turn: Fields, names: ReadonlyMap<string, string>): Message[] {
+function hasResults(turn: Fields): boolean {
   const content = readContent(turn, "content");
-  if (typeof content === "string") return [{ role: "user", content: readParts(content) }];
-  const results = content.filter(isResult).map((block) => readResult(block, names));
-  const rest = content.filter((block) => !isResult(block)).flatMap(readPart);
-  return rest.length === 0 && results.length > 0 ? results : [...results, { role: "user", content: rest }];
+  return typeof content !== "string" && content.some(isResult);
+}
+
+class TurnReader {
+  readonly dropped: Set<string> = new Set();
+  /** Names of the tools called so far, by the id of the call. */
+  readonly #names = new Map<string, string>();
+
+  readonly drop = (type: string): void => {
+    this.dropped.add(`messages.${type}`);
+  };
+
+  read(turn: Fields, isNewest: boolean): Message[] {
+    const role = turn.text("role");
+    switch (role) {
+      case "user":
+        return this.#readUser(turn, isNewest ? undefined : this.drop);
+      case "assistant":
+        return [this.#readAssistant(turn)];
+      case "system":
+        return this.#readSystem(turn);
+      default:
+        throw refusal(`messages: unexpected role ${JSON.stringify(role)}`);
+    }
+  }
+
+  /** A message that only changes the tools says nothing. */
+  #readSystem(turn: Fields): Message[] {
+    const content = readContent(turn, "content");
+    const said = typeof content === "string" ? content : content.filter((block) => !isToolChange(block));
+    if (said.length === 0 && content.length > 0) return [];
+    return [{ role: "system", content: readSystem(said, this.drop) }];
+  }
+
+  #readUser(turn: Fields, replacing: Replacing): Message[] {
+    const content = readContent(turn, "content");
+    if (typeof content === "string") return [{ role: "user", content: readParts(content, replacing) }];
+    const results = content.filter(isResult).map((block) => this.#readResult(block));
+    const rest = content.filter((block) => !isResult(block)).flatMap((block) => readPart(block, replacing));
+    return rest.length === 0 && results.length > 0 ? results : [...results, { role: "user", content: rest }];
+  }
+
+  #readResult(block: Fields): Message {
+    const toolCallId = block.text("tool_use_id");
+    if (toolCallId === "") throw refusal("a tool_result block needs a tool_use_id");
+    const content = readParts(readContent(block, "content"), this.drop);
+    // No other dialect can mark a result as an error: the model is told in words.
+    const mark: ContentPart[] = block.flag("is_error") === true ? [{ type: "text", text: "Error: " }] : [];
+    return setOnly<Message>({
+      role: "tool",
+      content: [...mark, ...content],
+      toolCallId,
+      toolName: this.#names.get(toolCallId),
+    });
+  }
+
+  #readAssistant(turn: Fields): Message {
+    const content = readContent(turn, "content");
+    if (typeof content === "string") return { role: "assistant", content: readParts(content, this.drop) };
+    const said: ContentPart[] = [];
+    const thoughts: string[] = [];
+    const toolCalls: ToolCall[] = [];
+    for (const block of content) {
+      const type = block.text("type");
+      if (type === "thinking") thoughts.push(block.text("thinking"));
+      else if (type === "tool_use") toolCalls.push(this.#readCall(block));
+      else for (const part of this.#readSaid(block, type)) said.push(part);
+    }
+    return setOnly<Message>({
+      role: "assistant",
+      content: said,
+      thinking: thoughts.length === 0 ? undefined : thoughts.join("\n"),
+      toolCalls: toolCalls.length === 0 ? undefined : toolCalls,
+    });
+  }
+
+  #readSaid(block: Fields, type: string): ContentPart[] {
+    const sealed = type === "redacted_thinking";
+    if (!sealed && !isServerWork(type)) return readPart(block, this.drop);
+    this.drop(type);
+    // A sealed thought can be read by the server alone that wrote it.
+    return sealed ? [] : tellServerWork(block);
+  }
+
+  #readCall(block: Fields): ToolCall {
+    const id = block.text("id");
+    const name = block.text("name");
+    if (id === "" || name === "") throw refusal("a tool_use block needs an id and a name");
+    this.#names.set(id, name);
+    return { id, name, arguments: inputText(block.any("input")) };
+  }
 }
 
 function isResult(block: Fields): boolean {
   return block.text("type") === "tool_result";
-}
-
-function readResult(block: Fields, names: ReadonlyMap<string, string>): Message {
-  const toolCallId = block.text("tool_use_id");
-  if (toolCallId === "") throw refusal("a tool_result block needs a tool_use_id");
-  const content = readParts(readContent(block, "content"));
-  // No other dialect can mark a result as an error: the model is told in words.
-  const mark: ContentPart[] = block.flag("is_error") === true ? [{ type: "text", text: "Error: " }] : [];
-  return setOnly<Message>({
-    role: "tool",
-    content: [...mark, ...content],
-    toolCallId,
-    toolName: names.get(toolCallId),
-  });
-}
-
-function readAssistant(turn: Fields, names: Map<string, string>): Message {
-  const content = readContent(turn, "content");
-  if (typeof content === "string") return { role: "assistant", content: readParts(content) };
-  const said: ContentPart[] = [];
-  const thoughts: string[] = [];
-  const toolCalls: ToolCall[] = [];
-  for (const block of content) {
-    switch (block.text("type")) {
-      case "thinking":
-        thoughts.push(block.text("thinking"));
-        break;
-      case "redacted_thinking":
-        // Sealed by the server that wrote it: nobody else can read it.
-        break;
-      case "tool_use":
-        toolCalls.push(readCall(block, names));
-        break;
-      default:
-        append(said, readPart(block));
-    }
-  }
-  return setOnly<Message>({
-    role: "assistant",
-    content: said,
-    thinking: thoughts.length === 0 ? undefined : thoughts.join("\n"),
-    toolCalls: toolCalls.length === 0 ? undefined : toolCalls,
-  });
-}
-
-function readCall(block: Fields, names: Map<string, string>): ToolCall {
-  const id = block.text("id");
-  const name = block.text("name");
-  if (id === "" || name === "") throw refusal("a tool_use block needs an id and a name");
-  names.set(id, name);
-  return { id, name, arguments: inputText(block.any("input")) };
 }

@@ -1,10 +1,9 @@
 import type { ChatRequest, Format, Sampling, Think } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
-import { isObject, type Json, type JsonObject } from "../../core/json.ts";
+import type { JsonObject } from "../../core/json.ts";
 import { telling } from "../dropped.ts";
 import { Fields, refusal, setOnly } from "../fields.ts";
 import type { Opening } from "../protocol.ts";
-import { unsupported } from "./content.ts";
 import { readMessages } from "./messages.ts";
 import { readTools } from "./tools.ts";
 
@@ -37,7 +36,7 @@ function readModel(fields: Fields): string {
 const KNOWN = new Set(
   (
     "model stream max_tokens temperature top_p top_k stop_sequences system messages tools tool_choice thinking " +
-    "output_config mcp_servers"
+    "output_config"
   ).split(" "),
 );
 
@@ -49,34 +48,28 @@ const KNOWN = new Set(
 export function readChat(body: JsonObject): ChatRequest {
   const fields = fieldsOf(body);
   if (fields.list("messages", "[]anthropic.MessageParam").length === 0) throw refusal("messages is required");
-  if (fields.list("mcp_servers", "[]anthropic.MCPServer").length > 0) throw unsupported("mcp_servers");
   const output = fields.inner("output_config", "anthropic.OutputConfig");
   const think = readThink(fields, output);
+  const { messages, dropped } = readMessages(fields);
+  const tools = readTools(fields);
   return setOnly<ChatRequest>({
     kind: "chat",
-    messages: readMessages(fields),
-    ...readTools(fields),
+    messages,
+    ...tools.fields,
     sampling: readSampling(fields),
     format: readFormat(output.inner("format", "anthropic.OutputFormat")),
     think,
     // Clients of this dialect ask every model to think; Ollama lets those answer that cannot.
     thinkIfAble: think === undefined || think === false ? undefined : true,
-    unread: readUnread(fields),
+    unread: readUnread(fields, [...dropped, ...tools.dropped]),
   });
 }
 
-function readUnread(fields: Fields): readonly string[] | undefined {
+function readUnread(fields: Fields, dropped: readonly string[]): readonly string[] | undefined {
   const names = telling(fields.beyond(KNOWN));
   const thinking = fields.inner("thinking", "anthropic.ThinkingConfig");
   if (thinking.any("budget_tokens") !== undefined) names.push("thinking.budget_tokens");
-  const said = fields.objects("messages", "anthropic.MessageParam").map((message) => message.any("content"));
-  if (said.some(hasRedacted)) names.push("messages.redacted_thinking");
-  return names.length === 0 ? undefined : names;
-}
-
-function hasRedacted(content: Json | undefined): boolean {
-  if (!Array.isArray(content)) return false;
-  return content.some((block) => isObject(block) && block["type"] === "redacted_thinking");
+  return names.length + dropped.length === 0 ? undefined : [...names, ...dropped];
 }
 
 function readSampling(fields: Fields): Sampling {

@@ -1,31 +1,80 @@
 import type { ChatRequest, Tool, ToolChoice } from "../../core/chat.ts";
 import { type Fields, refusal, setOnly } from "../fields.ts";
 import { unsupported } from "./content.ts";
+import { knownTool } from "./known-tools.ts";
+import { readToolChanges, type ToolChanges } from "./tool-changes.ts";
 
 type ToolFields = Pick<ChatRequest, "tools" | "toolChoice" | "parallelToolCalls">;
 
-/** What a body says of tools. Throws `unsupported` for tools that Anthropic's own servers run or know. */
-export function readTools(body: Fields): ToolFields {
-  const tools = body.objects("tools", "anthropic.Tool").map(readTool);
+/** The tools of a body, and which of them no model is offered: `tools.web_search_20250305`. */
+export interface ReadTools {
+  readonly fields: ToolFields;
+  readonly dropped: readonly string[];
+}
+
+/**
+ * The tools of a body. Tools that Anthropic's own servers would run are left out. Throws `unsupported` when the choice
+ * falls on one of them.
+ */
+export function readTools(body: Fields): ReadTools {
+  const changes = readToolChanges(body);
+  const listed = [...body.objects("tools", "anthropic.Tool"), ...changes.defined];
+  const [kept, lost] = [listed.filter(isOffered), listed.filter((tool) => !isOffered(tool))];
+  const all = nothingSearches(kept, lost);
+  const tools = kept.filter((tool) => all || isLoaded(tool, changes)).map(readTool);
   const choice = body.inner("tool_choice", "anthropic.ToolChoice");
-  return setOnly<ToolFields>({
-    tools: tools.length === 0 ? undefined : tools,
-    toolChoice: readChoice(choice),
-    parallelToolCalls: choice.flag("disable_parallel_tool_use") === true ? false : undefined,
-  });
+  const toolChoice = readChoice(choice);
+  refuseLost(toolChoice, tools, lost);
+  return {
+    fields: setOnly<ToolFields>({
+      tools: tools.length === 0 ? undefined : tools,
+      toolChoice,
+      parallelToolCalls: choice.flag("disable_parallel_tool_use") === true ? false : undefined,
+    }),
+    dropped: lost.map((tool) => `tools.${tool.text("type")}`),
+  };
+}
+
+/** Tools of a type of their own are run by a server, unless the client has a schema for them, or all models know it. */
+function isOffered(tool: Fields): boolean {
+  const type = tool.text("type");
+  const plain = type === "" || type === "custom" || tool.any("input_schema") !== undefined;
+  return plain || knownTool(tool) !== undefined;
+}
+
+/** Where only a server would search among the tools of the request, or no tool is there to search, all are offered. */
+function nothingSearches(kept: readonly Fields[], lost: readonly Fields[]): boolean {
+  const serverSearch = lost.some((tool) => tool.text("type").startsWith("tool_search_tool"));
+  return serverSearch || kept.every((tool) => tool.flag("defer_loading") === true);
+}
+
+/** A tool that the client's own search is to find is shown when it has been found. */
+function isLoaded(tool: Fields, { found, removed }: ToolChanges): boolean {
+  const name = tool.text("name");
+  return !removed.has(name) && (tool.flag("defer_loading") !== true || found.has(name));
 }
 
 function readTool(tool: Fields): Tool {
-  const type = tool.text("type");
-  if (type !== "" && type !== "custom") throw unsupported(`a tool of type ${JSON.stringify(type)}`);
   const name = tool.text("name");
   if (name === "") throw refusal("a tool needs a name");
   return setOnly<Tool>({
     name,
-    description: tool.text("description") || undefined,
-    parameters: tool.object("input_schema", "anthropic.InputSchema"),
-    strict: tool.flag("strict"),
+    ...knownTool(tool),
+    ...setOnly<Omit<Tool, "name">>({
+      description: tool.text("description") || undefined,
+      parameters: tool.object("input_schema", "anthropic.InputSchema"),
+      strict: tool.flag("strict"),
+    }),
   });
+}
+
+function refuseLost(choice: ToolChoice | undefined, tools: readonly Tool[], lost: readonly Fields[]): void {
+  const chosen = typeof choice === "object" ? choice.name : undefined;
+  const missed =
+    choice === "required" && tools.length === 0
+      ? lost[0]
+      : lost.find((tool) => chosen !== undefined && tool.text("name") === chosen);
+  if (missed !== undefined) throw unsupported(`a tool of type ${JSON.stringify(missed.text("type"))}`);
 }
 
 function readChoice(choice: Fields): ToolChoice | undefined {

@@ -5,6 +5,7 @@ import { argumentsObject } from "../arguments.ts";
 import type { BackendRequest } from "../protocol.ts";
 import { droppedFields } from "./dropped.ts";
 import { encodeEmbed } from "./embed-client.ts";
+import { fitChat } from "../fitting.ts";
 import { writeImages } from "./images.ts";
 import { writeOptions } from "./options.ts";
 import { joinTexts } from "../system-first.ts";
@@ -23,8 +24,10 @@ interface Target {
  * field can stand for it; undefined ones are left out by JSON itself.
  */
 export function encodeRequest(request: NeutralRequest, target: Target): BackendRequest {
-  const { path, body } = write(request, target);
-  return { path, body: JSON.stringify(body), dropped: droppedFields(request) };
+  // Ollama fetches no images.
+  const fitted = fitChat(request, ({ type }) => (type === "image-url" ? "image_url" : undefined));
+  const { path, body } = write(fitted.request, target);
+  return { path, body: JSON.stringify(body), dropped: [...droppedFields(request), ...fitted.dropped] };
 }
 
 function write(request: NeutralRequest, target: Target): { readonly path: string; readonly body: object } {

@@ -90,10 +90,21 @@ const SIGNATURES: readonly (readonly [string, string])[] = [
   ["Qk", "image/bmp"],
 ];
 
-function writeImage(image: Extract<ContentPart, { type: "image" }>, profile: OpenAIProfile): string {
-  const sniffed = SIGNATURES.find(([start]) => image.base64.startsWith(start))?.[1];
-  const mime = sniffed ?? (image.mime === "" ? "image/png" : image.mime);
-  if (profile.images !== undefined && !profile.images.includes(mime)) {
+type Image = Extract<ContentPart, { type: "image" }>;
+
+function mediaTypeOf({ base64, mime }: Image): string {
+  const sniffed = SIGNATURES.find(([start]) => base64.startsWith(start))?.[1];
+  return sniffed ?? (mime === "" ? "image/png" : mime);
+}
+
+/** False for an image of a type that the backend does not read. */
+export function canDecode(part: ContentPart, { images }: OpenAIProfile): boolean {
+  return part.type !== "image" || images === undefined || images.includes(mediaTypeOf(part));
+}
+
+function writeImage(image: Image, profile: OpenAIProfile): string {
+  const mime = mediaTypeOf(image);
+  if (!canDecode(image, profile)) {
     throw new Fault("unsupported", `images of type ${mime} are not supported by the backend of this model`);
   }
   return `data:${mime};base64,${image.base64}`;

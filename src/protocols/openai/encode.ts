@@ -13,7 +13,8 @@ import type {
 import { Fault } from "../../core/fault.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
 import type { BackendRequest } from "../protocol.ts";
-import { writeMessages } from "./encode-messages.ts";
+import { fitChat } from "../fitting.ts";
+import { canDecode, writeMessages } from "./encode-messages.ts";
 import { droppedFields } from "./dropped.ts";
 import { encodeEmbed } from "./embed-client.ts";
 import type { OpenAIProfile } from "./profiles.ts";
@@ -38,11 +39,17 @@ export function encodeRequest(
 ): BackendRequest {
   if (request.kind === "embed") return encodeEmbed(request, options.model, profile);
   const path = pathOf(request, profile);
-  const body = path === CHAT_PATH ? chatBody(asChat(request), profile) : promptBody(request, path, profile);
+  const fitted = fitChat(request, (part) => (canDecode(part, profile) ? undefined : part.type));
+  const body =
+    path === CHAT_PATH ? chatBody(asChat(fitted.request), profile) : promptBody(request, path, profile);
   const counts = options.stream && profile.streamOptions ? { stream_options: { include_usage: true } } : {};
   const stream = { stream: options.stream, ...counts };
   const dropped = droppedFields(request, path === CHAT_PATH ? "chat" : "prompt", profile);
-  return { path, body: JSON.stringify({ model: options.model, ...body, ...stream }), dropped };
+  return {
+    path,
+    body: JSON.stringify({ model: options.model, ...body, ...stream }),
+    dropped: [...dropped, ...fitted.dropped],
+  };
 }
 
 /** The endpoint that answers a request: it also decides how the reply is read. */

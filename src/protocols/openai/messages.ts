@@ -3,32 +3,45 @@ import { isObject } from "../../core/json.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
 import { argumentsText } from "../arguments.ts";
 import { present, refusal } from "../fields.ts";
+import { insteadOf } from "../fitting.ts";
 import { listField, mismatch, textField } from "./fields.ts";
 
+/** Where a reader notes what has no neutral form. */
+interface Notes {
+  /** In words: the request cannot be translated. */
+  readonly obstacles: string[];
+  /** By name: it can, since a sentence stands in its place. */
+  readonly unread: string[];
+}
+
 /**
- * Reads `messages`. What has no neutral form is left out and added to `obstacles`, in words.
- * Throws `invalid_request` with the phrases of Ollama's OpenAI surface.
+ * Reads `messages`. A part without a neutral form is replaced by a sentence and noted in `unread`; in the user's newest
+ * turn it is an obstacle. Throws `invalid_request` with the phrases of Ollama's OpenAI surface.
  */
-export function readMessages(body: JsonObject, obstacles: string[]): readonly Message[] {
+export function readMessages(body: JsonObject, notes: Notes): readonly Message[] {
   const list = listField(body, "messages") ?? [];
   if (list.length === 0) throw refusal("[] is too short - 'messages'");
-  const reader = new MessageReader(obstacles);
-  return list.map((item) => reader.read(item));
+  const reader = new MessageReader(notes);
+  const newest = list.findLastIndex((item) => isObject(item) && item["role"] !== "system");
+  return list.map((item, index) => reader.read(item, index === newest));
 }
 
 /** Remembers the tool calls seen so far: a tool result may name only the id of its call, or only the name. */
 class MessageReader {
-  readonly #obstacles: string[];
+  readonly #notes: Notes;
+  /** The message that is read is the user's newest turn. */
+  #isNewest = false;
   readonly #nameOf = new Map<string, string>();
   readonly #idOf = new Map<string, string>();
 
-  constructor(obstacles: string[]) {
-    this.#obstacles = obstacles;
+  constructor(notes: Notes) {
+    this.#notes = notes;
   }
 
-  read(item: Json): Message {
+  read(item: Json, isLast: boolean): Message {
     if (!isObject(item)) throw mismatch("messages", item, "openai.Message");
     const role = textField(item, "role");
+    this.#isNewest = isLast && role === "user";
     if (role === undefined) throw refusal("invalid message format");
     return {
       role: role === "function" ? "tool" : role,
@@ -93,6 +106,15 @@ class MessageReader {
     return parts;
   }
 
+  #missing(type: string): ContentPart | undefined {
+    if (this.#isNewest) {
+      this.#notes.obstacles.push(`content of type ${JSON.stringify(type)}`);
+      return undefined;
+    }
+    this.#notes.unread.push(`messages.${type}`);
+    return insteadOf(type);
+  }
+
   #partOf(item: Json): ContentPart | undefined {
     if (!isObject(item)) throw refusal("invalid message format");
     const type = textField(item, "type") ?? "";
@@ -108,8 +130,7 @@ class MessageReader {
       case "file":
       case "video_url":
       case "audio_url":
-        this.#obstacles.push(`content of type ${JSON.stringify(type)}`);
-        return undefined;
+        return this.#missing(type);
       default:
         throw refusal("invalid message format");
     }
@@ -124,7 +145,14 @@ function required(holder: JsonObject, name: string): string {
 
 function readCall(item: Json): ToolCall {
   if (!isObject(item)) throw refusal("invalid message format");
-  return { id: textField(item, "id") ?? "", ...readFunction(item["function"] ?? null) };
+  const id = textField(item, "id") ?? "";
+  const custom = item["custom"];
+  // Free text is a member of the arguments for a model that knows functions only.
+  if (item["type"] === "custom" && isObject(custom)) {
+    const input = textField(custom, "input") ?? "";
+    return { id, name: required(custom, "name"), arguments: JSON.stringify({ input }) };
+  }
+  return { id, ...readFunction(item["function"] ?? null) };
 }
 
 function readFunction(value: Json): Pick<ToolCall, "name" | "arguments"> {

@@ -32,8 +32,14 @@ const KNOWN = new Set(
  */
 export function readRequest(body: JsonObject): Read<ChatRequest> {
   const obstacles: string[] = [];
+  const unread: string[] = [];
   checkModalities(body, obstacles);
-  const messages = readMessages(body, obstacles);
+  const messages = readMessages(body, { obstacles, unread });
+  const tools = readTools(body, unread);
+  const toolChoice = readToolChoice(body, obstacles);
+  if (toolChoice === "required" && tools === undefined && unread.some((name) => name.startsWith("tools."))) {
+    obstacles.push("a call of a tool that is no function");
+  }
   const { inner, runner } = readOptions(objectField(body, "options"));
   const request: ChatRequest = {
     kind: "chat",
@@ -41,8 +47,8 @@ export function readRequest(body: JsonObject): Read<ChatRequest> {
     sampling: { temperature: 1, topP: 1, ...inner, ...readSampling(body) },
     ...present({
       choices: readChoices(body, obstacles),
-      tools: readTools(body, obstacles),
-      toolChoice: readToolChoice(body, obstacles),
+      tools,
+      toolChoice,
       parallelToolCalls: flagField(body, "parallel_tool_calls"),
       format: readFormat(objectField(body, "response_format"), obstacles),
       think: readThink(body),
@@ -50,6 +56,7 @@ export function readRequest(body: JsonObject): Read<ChatRequest> {
       keepAlive: readKeepAlive(body),
       runner,
       extra: rest(body, KNOWN),
+      unread: unread.length === 0 ? undefined : unread,
     }),
   };
   return { request, obstacle: obstacles[0] };
@@ -75,13 +82,14 @@ export function readChoices(body: JsonObject, obstacles: string[]): number | und
   return choices === 1 ? undefined : choices;
 }
 
-function readTools(body: JsonObject, obstacles: string[]): readonly Tool[] | undefined {
+/** Tools that are no functions are passed through; a model of another dialect cannot be offered them. */
+function readTools(body: JsonObject, unread: string[]): readonly Tool[] | undefined {
   const tools: Tool[] = [];
   for (const item of listField(body, "tools") ?? []) {
     if (!isObject(item)) throw mismatch("tools", item, "api.Tool");
     const type = textField(item, "type") ?? "function";
     if (type === "function") tools.push(readTool(item["function"] ?? null));
-    else obstacles.push(`tools of type ${JSON.stringify(type)}`);
+    else unread.push(`tools.${type}`);
   }
   for (const item of listField(body, "functions") ?? []) tools.push(readTool(item));
   return tools.length === 0 ? undefined : tools;

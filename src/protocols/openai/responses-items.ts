@@ -1,26 +1,37 @@
-import type { ContentPart, Message, ToolCall } from "../../core/chat.ts";
-import { Fault } from "../../core/fault.ts";
+import type { ContentPart, Message } from "../../core/chat.ts";
+import type { Fault } from "../../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
-import { append } from "../../core/long-lists.ts";
-import { argumentsText } from "../arguments.ts";
-import { present, refusal } from "../fields.ts";
+import { refusal } from "../fields.ts";
+import { insteadOf } from "../fitting.ts";
+import type { Replacing } from "../replaced.ts";
 import { listField, textField } from "./fields.ts";
-import { readImage } from "./messages.ts";
+import { readContent, required, textParts } from "./responses-content.ts";
+import { Conversation } from "./responses-conversation.ts";
+import { FUNCTION_FORM, isNamed, resultOf, SEARCH_FORM, TOOL_FORMS, type ToolForm } from "./tool-forms.ts";
+import type { ToolTable } from "./tool-table.ts";
+
+/** The messages of a body, and what of its items no model is given: `input.compaction`. */
+export interface ReadInput {
+  readonly messages: readonly Message[];
+  readonly dropped: readonly string[];
+}
 
 /**
- * The conversation of a body: `instructions`, then `input`, a text or a list of items. The items of one turn of
- * the assistant, its reasoning, its messages and its calls, become one message. Throws `invalid_request` and
+ * The conversation of a body: `instructions`, then `input`, a text or a list of items. Throws `invalid_request` and
  * `unsupported` with Ollama's phrases.
  */
-export function readInput(body: JsonObject): readonly Message[] {
-  const conversation = new Conversation();
+export function readInput(body: JsonObject, tools: ToolTable): ReadInput {
   const instructions = textField(body, "instructions") ?? "";
-  if (instructions !== "") conversation.add({ role: "system", content: textParts(instructions) });
   const input = body["input"] ?? undefined;
   if (input === undefined) throw refusal("input is required");
+  const reader = new ItemReader(tools);
+  const { conversation } = reader;
+  if (instructions !== "") conversation.add({ role: "system", content: textParts(instructions) });
   if (typeof input === "string") conversation.add({ role: "user", content: textParts(input) });
-  else for (const [index, item] of itemsOf(input).entries()) readItem(conversation, item, index);
-  return conversation.messages();
+  else reader.read(itemsOf(input));
+  const messages = conversation.messages();
+  if (messages.length === 0) throw reader.unknown ?? refusal("input has nothing that a model can be given");
+  return { messages, dropped: [...reader.dropped] };
 }
 
 function itemsOf(input: Json): readonly Json[] {
@@ -29,80 +40,153 @@ function itemsOf(input: Json): readonly Json[] {
   return input;
 }
 
-/** Gathers the assistant's items until another one speaks. */
-class Conversation {
-  readonly #messages: Message[] = [];
-  readonly #names = new Map<string, string>();
-  #content: ContentPart[] = [];
-  #thoughts: string[] = [];
-  #calls: ToolCall[] = [];
+/** Items that ask the server for something. As the newest item they cannot be passed over. */
+const REQUESTS: ReadonlySet<string> = new Set(["compaction_trigger", "mcp_approval_response"]);
 
-  add(message: Message): void {
-    this.#closeTurn();
-    this.#messages.push(message);
+const CALLS: ReadonlyMap<string, ToolForm> = new Map(TOOL_FORMS.map((form) => [form.call, form]));
+const OUTPUTS: ReadonlySet<string> = new Set(TOOL_FORMS.map(({ output }) => output));
+
+class ItemReader {
+  readonly conversation: Conversation = new Conversation();
+  readonly dropped: Set<string> = new Set();
+  /** The fault of the first item that no model was given. */
+  unknown: Fault | undefined;
+  readonly #tools: ToolTable;
+
+  constructor(tools: ToolTable) {
+    this.#tools = tools;
   }
 
-  say(content: readonly ContentPart[]): void {
-    append(this.#content, content);
+  read(items: readonly Json[]): void {
+    const newest = newestTurn(items);
+    for (const [index, item] of items.entries()) {
+      if (!isObject(item)) throw refusal(`input[${index}]: an item must be an object`);
+      if (this.#readItem(item, index === newest)) continue;
+      const type = typeOf(item);
+      const fault = refusal(`input[${index}]: unknown input item type: ${JSON.stringify(type)}`);
+      if (index === items.length - 1 && REQUESTS.has(type)) throw fault;
+      this.unknown ??= fault;
+      this.#drop(type);
+    }
   }
 
-  think(thought: string): void {
-    this.#thoughts.push(thought);
+  /** False for an item that no model can be given. */
+  #readItem(item: JsonObject, isNewest: boolean): boolean {
+    const type = typeOf(item);
+    const call = CALLS.get(type);
+    if (call !== undefined) return this.#readCall(item, call);
+    if (OUTPUTS.has(type)) return this.#readOutput(item, type);
+    switch (type) {
+      case "message":
+        this.#readMessage(item, isNewest);
+        return true;
+      case "agent_message":
+        this.#readAgentMessage(item);
+        return true;
+      case "reasoning":
+        readReasoning(this.conversation, item);
+        return true;
+      case "additional_tools":
+        return true;
+      case "item_reference":
+        this.#missReference(item);
+        return true;
+      default:
+        return false;
+    }
   }
 
-  call(call: ToolCall): void {
-    this.#calls.push(call);
-    this.#names.set(call.id, call.name);
+  readonly #drop = (type: string): void => {
+    this.dropped.add(`input.${type}`);
+  };
+
+  #readMessage(item: JsonObject, isNewest: boolean): void {
+    const role = required(item, "role");
+    const replacing: Replacing = isNewest ? undefined : this.#drop;
+    const content = readContent(item["content"], replacing);
+    if (role === "assistant") this.conversation.say(content);
+    else this.conversation.add({ role, content });
   }
 
-  result(id: string, content: readonly ContentPart[]): void {
-    this.add({ role: "tool", content, toolCallId: id, ...present({ toolName: this.#names.get(id) }) });
+  /**
+   * This server keeps no responses, so that what a reference stands for is not known. An earlier thought can be missed;
+   * in the place of what was said stands a sentence.
+   */
+  #missReference(item: JsonObject): void {
+    const isThought = required(item, "id").startsWith("rs_");
+    if (!isThought) this.conversation.say([insteadOf("item_reference")]);
+    this.#drop("item_reference");
   }
 
-  messages(): readonly Message[] {
-    this.#closeTurn();
-    return this.#messages;
+  /** One agent writes to another: for the model it is something that it is told. */
+  #readAgentMessage(item: JsonObject): void {
+    const ends = [textField(item, "author"), textField(item, "recipient")].filter(
+      (name) => (name ?? "") !== "",
+    );
+    const head = ends.length === 0 ? [] : textParts(`Message from ${ends.join(" to ")}:\n`);
+    const content: readonly ContentPart[] = readContent(item["content"] ?? "", this.#drop);
+    this.conversation.add({ role: "user", content: [...head, ...content] });
   }
 
-  #closeTurn(): void {
-    const [content, thoughts, calls] = [this.#content, this.#thoughts, this.#calls];
-    if (content.length + thoughts.length + calls.length === 0) return;
-    [this.#content, this.#thoughts, this.#calls] = [[], [], []];
-    const thinking = thoughts.length === 0 ? undefined : thoughts.join("\n\n");
-    const toolCalls = calls.length === 0 ? undefined : calls;
-    this.#messages.push({ role: "assistant", content, ...present({ thinking, toolCalls }) });
+  #readCall(item: JsonObject, form: ToolForm): boolean {
+    // A search that a server made has no one to answer it.
+    if (form === SEARCH_FORM && textField(item, "call_id") === undefined) return false;
+    const name = isNamed(form) ? required(item, "name") : form.type;
+    const flat = this.#tools.flatName({ form, name, namespace: textField(item, "namespace") });
+    this.conversation.call({ id: callIdOf(item), name: flat, arguments: form.written(item) });
+    return true;
+  }
+
+  #readOutput(item: JsonObject, type: string): boolean {
+    if (type === SEARCH_FORM.output && textField(item, "call_id") === undefined) return false;
+    const id = callIdOf(item);
+    const said = type === SEARCH_FORM.output ? this.#found(item) : resultOf(item);
+    this.conversation.result(id, readContent(said, this.#drop));
+    return true;
+  }
+
+  /** The tools found are offered from now on: the model needs their names. */
+  #found(item: JsonObject): string {
+    const names = (listField(item, "tools") ?? []).flatMap((tool) => this.#namesIn(tool, undefined));
+    return names.length === 0 ? "No tools were found." : `Tools that can be called now: ${names.join(", ")}`;
+  }
+
+  #namesIn(tool: Json, namespace: string | undefined): string[] {
+    if (!isObject(tool)) return [];
+    const name = textField(tool, "name") ?? "";
+    if (tool["type"] === "namespace" && namespace === undefined) {
+      return (listField(tool, "tools") ?? []).flatMap((inner) => this.#namesIn(inner, name));
+    }
+    const form = TOOL_FORMS.find(({ type }) => type === tool["type"]) ?? FUNCTION_FORM;
+    return name === "" ? [] : [this.#tools.flatName({ form, name, namespace })];
   }
 }
 
-function readItem(conversation: Conversation, item: Json, index: number): void {
-  if (!isObject(item)) throw refusal(`input[${index}]: an item must be an object`);
-  const type = textField(item, "type") ?? ("role" in item ? "message" : "");
-  switch (type) {
-    case "message":
-      readMessage(conversation, item);
-      break;
-    case "reasoning":
-      readReasoning(conversation, item);
-      break;
-    case "function_call":
-      readCall(conversation, item);
-      break;
-    case "function_call_output":
-      conversation.result(required(item, "call_id"), readContent(item["output"]));
-      break;
-    case "web_search_call":
-      // A note that a search was made. What it found is in the answer that follows.
-      break;
-    default:
-      throw refusal(`input[${index}]: unknown input item type: ${JSON.stringify(type)}`);
-  }
+function typeOf(item: JsonObject): string {
+  const type = textField(item, "type");
+  if (type !== undefined) return type;
+  if ("role" in item) return "message";
+  // OpenAI's reference lets a reference go without a type.
+  return "id" in item && Object.keys(item).length <= 2 ? "item_reference" : "";
 }
 
-function readMessage(conversation: Conversation, item: JsonObject): void {
-  const role = required(item, "role");
-  const content = readContent(item["content"]);
-  if (role === "assistant") conversation.say(content);
-  else conversation.add({ role, content });
+/** A local shell's result names its call by `id` alone in OpenAI's reference, by `call_id` in agents. */
+function callIdOf(item: JsonObject): string {
+  const local = typeOf(item).startsWith("local_shell_call") && textField(item, "call_id") === undefined;
+  return required(item, local ? "id" : "call_id");
+}
+
+/** The user's last message, when the assistant has done nothing since; -1 when it has. */
+function newestTurn(items: readonly Json[]): number {
+  for (let index = items.length - 1; index >= 0; index -= 1) {
+    const item = items[index];
+    if (!isObject(item)) continue;
+    const type = typeOf(item);
+    if (type === "message" && item["role"] === "user") return index;
+    if (type === "reasoning" || CALLS.has(type) || OUTPUTS.has(type) || item["role"] === "assistant")
+      return -1;
+  }
+  return -1;
 }
 
 /** The summary is what this server's own reasoning items say; `content` is where open models' say it. */
@@ -115,50 +199,4 @@ function readReasoning(conversation: Conversation, item: JsonObject): void {
 function textsOf(item: JsonObject, name: string): string[] {
   const texts = (listField(item, name) ?? []).map((part) => (isObject(part) ? textField(part, "text") : ""));
   return texts.filter((text) => text !== undefined && text !== "") as string[];
-}
-
-function readCall(conversation: Conversation, item: JsonObject): void {
-  const text = argumentsText(textField(item, "arguments") ?? "");
-  conversation.call({ id: required(item, "call_id"), name: required(item, "name"), arguments: text });
-}
-
-function readContent(content: Json | undefined): readonly ContentPart[] {
-  if (typeof content === "string") return textParts(content);
-  if (!Array.isArray(content)) throw refusal("invalid message format");
-  return content.flatMap(readPart);
-}
-
-function readPart(part: Json): readonly ContentPart[] {
-  if (!isObject(part)) throw refusal("invalid message format");
-  const type = textField(part, "type") ?? "";
-  switch (type) {
-    case "input_text":
-    case "output_text":
-    case "text":
-      return textParts(required(part, "text"));
-    case "refusal":
-      return textParts(required(part, "refusal"));
-    case "input_image":
-      return [readInputImage(part)];
-    case "input_file":
-      throw new Fault("unsupported", "file inputs are not currently supported");
-    default:
-      throw refusal(`unknown content type: ${JSON.stringify(type)}`);
-  }
-}
-
-function readInputImage(part: JsonObject): ContentPart {
-  const url = textField(part, "image_url");
-  if (url === undefined) throw new Fault("unsupported", "images by file id are not supported");
-  return readImage({ url, detail: part["detail"] ?? null });
-}
-
-function textParts(text: string): ContentPart[] {
-  return text === "" ? [] : [{ type: "text", text }];
-}
-
-function required(item: JsonObject, name: string): string {
-  const value = textField(item, name) ?? "";
-  if (value === "") throw refusal(`${name} is required`);
-  return value;
 }

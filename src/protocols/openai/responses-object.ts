@@ -1,10 +1,12 @@
 import type { EndReason } from "../../core/chat.ts";
-import { isObject, type Json, type JsonObject } from "../../core/json.ts";
+import { isObject, type Json } from "../../core/json.ts";
 import type { Usage } from "../../core/usage.ts";
 import { isCutCall } from "../arguments.ts";
 import type { Block } from "../blocks.ts";
 import type { ReplyContext } from "../protocol.ts";
-import { readTools } from "./responses-request.ts";
+import { shownTools } from "./responses-choice.ts";
+import { FUNCTION_FORM, isNamed, type ToolForm } from "./tool-forms.ts";
+import type { OfferedTool, ToolTable } from "./tool-table.ts";
 
 /** The states of a response that this server tells. */
 export type ResponseStatus = "in_progress" | "completed" | "incomplete";
@@ -21,8 +23,14 @@ export interface ResponseState {
   readonly usage: object | null;
 }
 
+/** The request's side of a response, as its writer needs it. */
+export interface Telling {
+  readonly context: ReplyContext;
+  readonly tools: ToolTable;
+}
+
 /** The response object, with every key that Ollama writes. The client's settings are echoed. */
-export function responseObject(context: ReplyContext, state: ResponseState): object {
+export function responseObject({ context, tools }: Telling, state: ResponseState): object {
   const { body } = context;
   return {
     id: `resp_${context.id}`,
@@ -36,7 +44,7 @@ export function responseObject(context: ReplyContext, state: ResponseState): obj
     instructions: body["instructions"] ?? null,
     output: state.output,
     error: null,
-    tools: toolsEcho(body),
+    tools: shownTools(body["tool_choice"], tools).map(toolEcho),
     tool_choice: body["tool_choice"] ?? "auto",
     truncation: "disabled",
     parallel_tool_calls: body["parallel_tool_calls"] ?? true,
@@ -59,15 +67,17 @@ export function responseObject(context: ReplyContext, state: ResponseState): obj
   };
 }
 
-/** The tools in force, which leaves out those that nobody here can run. */
-function toolsEcho(body: JsonObject): object[] {
-  return (readTools(body) ?? []).map(({ name, description, parameters, strict }) => ({
+/** A tool as the client wrote it, a function with every key. */
+function toolEcho({ form, item, name, namespace, tool }: OfferedTool): object {
+  if (form !== FUNCTION_FORM || namespace !== undefined) return item;
+  const { description, parameters, strict } = tool;
+  return {
     type: "function",
     name,
     description: description ?? null,
     strict: strict ?? null,
     parameters: parameters ?? null,
-  }));
+  };
 }
 
 function textEcho(text: Json | undefined): object {
@@ -108,16 +118,24 @@ export function incompleteReason(reason: EndReason): string | undefined {
   }
 }
 
-const ID_PREFIXES = { text: "msg", thinking: "rs", tool: "fc" } as const;
+/** The tool that a block calls; undefined for a name that the model made up, or for no call. */
+export function calledTool({ type, name }: Block, { tools }: Telling): OfferedTool | undefined {
+  return type === "tool" ? tools.find(name) : undefined;
+}
+
+const ID_PREFIXES = { text: "msg", thinking: "rs" } as const;
 
 /** The id of an output item: unique in its response and told apart by its kind. */
-export function itemId({ type, index }: Block, { id }: ReplyContext): string {
-  return `${ID_PREFIXES[type]}_${id}_${index}`;
+export function itemId(block: Block, telling: Telling): string {
+  const { type, index } = block;
+  const prefix =
+    type === "tool" ? (calledTool(block, telling)?.form ?? FUNCTION_FORM).prefix : ID_PREFIXES[type];
+  return `${prefix}_${telling.context.id}_${index}`;
 }
 
 /** A block as an output item as far as it has come. */
-export function outputItem(block: Block, context: ReplyContext, status: ResponseStatus): object {
-  const id = itemId(block, context);
+export function outputItem(block: Block, telling: Telling, status: ResponseStatus): object {
+  const id = itemId(block, telling);
   const begun = status === "in_progress";
   const { text } = block;
   switch (block.type) {
@@ -127,16 +145,32 @@ export function outputItem(block: Block, context: ReplyContext, status: Response
       if (begun) return { id, type: "reasoning", summary: [] };
       return { id, type: "reasoning", summary: [summaryPart(text)], encrypted_content: text };
     case "tool":
-      return {
-        id,
-        type: "function_call",
-        status,
-        // A call whose backend gave it no id gets one from the task and its place.
-        call_id: block.id ?? `call_${context.id}_${block.index}`,
-        name: block.name,
-        arguments: begun ? "" : callArguments(text, status),
-      };
+      return callItem(block, telling, status);
   }
+}
+
+/** A call as an item of the type that its tool has, under the name that the client knows. */
+function callItem(block: Block, telling: Telling, status: ResponseStatus): object {
+  const { context } = telling;
+  const called = calledTool(block, telling);
+  const form = called?.form ?? FUNCTION_FORM;
+  return {
+    id: itemId(block, telling),
+    type: form.call,
+    status,
+    // A call whose backend gave it no id gets one from the task and its place.
+    call_id: block.id ?? `call_${context.id}_${block.index}`,
+    ...(isNamed(form) ? { name: called?.name ?? block.name } : {}),
+    ...(called?.namespace === undefined ? {} : { namespace: called.namespace }),
+    ...saidBy(form, block.text, status),
+  };
+}
+
+/** The words of a call: texts that come piece by piece begin empty. */
+function saidBy(form: ToolForm, text: string, status: ResponseStatus): object {
+  const begun = status === "in_progress";
+  if (form === FUNCTION_FORM) return { arguments: begun ? "" : callArguments(text, status) };
+  return form.told(begun ? "" : text);
 }
 
 /** A call without arguments has an empty object; one that was cut before they began has none. */

@@ -5,6 +5,7 @@ import type { Block, BlockStep } from "../blocks.ts";
 import type { ReplyContext, ReplyWriter } from "../protocol.ts";
 import {
   callArguments,
+  calledTool,
   incompleteReason,
   itemId,
   itemStatus,
@@ -13,14 +14,18 @@ import {
   type ResponseStatus,
   responseUsage,
   summaryPart,
+  type Telling,
   textPart,
 } from "./responses-object.ts";
+import { FUNCTION_FORM } from "./tool-forms.ts";
+import { ToolTable } from "./tool-table.ts";
 
 /** A writer of a response, as a stream of events or as one object. */
 export function openResponse(context: ReplyContext): ReplyWriter {
+  const telling = { context, tools: new ToolTable(context.body) };
   return context.stream
-    ? new BlockEventsWriter(new ResponseEvents(context))
-    : new WholeBlocksWriter((end, blocks) => finished(context, blocks, end));
+    ? new BlockEventsWriter(new ResponseEvents(telling))
+    : new WholeBlocksWriter((end, blocks) => finished(telling, blocks, end));
 }
 
 /** Seconds since 1970. */
@@ -29,16 +34,17 @@ function secondsOf(ms: number): number {
 }
 
 /** The finished response. */
-function finished(context: ReplyContext, blocks: readonly Block[], end: End): object {
+function finished(telling: Telling, blocks: readonly Block[], end: End): object {
+  const { context } = telling;
   const reason = incompleteReason(end.reason);
   const status = statusOf(end);
-  return responseObject(context, {
+  return responseObject(telling, {
     status,
     createdAt: secondsOf(context.startedAt),
     completedAt: reason === undefined ? secondsOf(context.now()) : null,
     reason,
     output: blocks.map((block) =>
-      outputItem(block, context, itemStatus(block, block.index === blocks.length - 1, end.reason)),
+      outputItem(block, telling, itemStatus(block, block.index === blocks.length - 1, end.reason)),
     ),
     usage: responseUsage(end.usage),
   });
@@ -51,17 +57,17 @@ interface Event {
 
 /** The events of a response, numbered from 0. */
 class ResponseEvents implements BlockEvents {
-  readonly #context: ReplyContext;
+  readonly #telling: Telling;
   #number = 0;
 
-  constructor(context: ReplyContext) {
-    this.#context = context;
+  constructor(telling: Telling) {
+    this.#telling = telling;
   }
 
   start(): string {
-    const response = responseObject(this.#context, {
+    const response = responseObject(this.#telling, {
       status: "in_progress",
-      createdAt: secondsOf(this.#context.startedAt),
+      createdAt: secondsOf(this.#telling.context.startedAt),
       completedAt: null,
       reason: undefined,
       output: [],
@@ -79,13 +85,13 @@ class ResponseEvents implements BlockEvents {
       .map((step) => {
         const { block } = step;
         const status = end === undefined ? "completed" : itemStatus(block, block.index === last, end.reason);
-        return this.#events(eventsOf(step, this.#context, status));
+        return this.#events(eventsOf(step, this.#telling, status));
       })
       .join("");
   }
 
   end(end: End, blocks: readonly Block[]): string {
-    const response = finished(this.#context, blocks, end);
+    const response = finished(this.#telling, blocks, end);
     return this.#events([{ type: `response.${statusOf(end)}`, response }]);
   }
 
@@ -101,17 +107,40 @@ function statusOf(end: End): ResponseStatus {
 }
 
 /** The events that tell a step of a block. */
-function eventsOf(step: BlockStep, context: ReplyContext, status: ResponseStatus): readonly Event[] {
+function eventsOf(step: BlockStep, telling: Telling, status: ResponseStatus): readonly Event[] {
   const { block } = step;
-  const at = { item_id: itemId(block, context), output_index: block.index };
+  const at = { item_id: itemId(block, telling), output_index: block.index };
+  const form = calledTool(block, telling)?.form ?? FUNCTION_FORM;
+  // A call of another form is understood when its arguments are complete: it is told in one go.
+  if (form !== FUNCTION_FORM) return step.step === "close" ? wholeCall(block, telling, status) : [];
   switch (step.step) {
     case "open":
-      return opened(block, outputItem(block, context, "in_progress"), at);
+      return opened(block, outputItem(block, telling, "in_progress"), at);
     case "delta":
       return [{ type: `${EVENTS[block.type]}.delta`, ...at, ...placeOf(block), delta: step.text }];
     case "close":
-      return closed(block, status, { ...at, item: outputItem(block, context, status) });
+      return closed(block, status, { ...at, item: outputItem(block, telling, status) });
   }
+}
+
+/** The events of a call that is no plain function's. Free text has events of its own. */
+function wholeCall(block: Block, telling: Telling, status: ResponseStatus): readonly Event[] {
+  const at = { item_id: itemId(block, telling), output_index: block.index };
+  const item = outputItem(block, telling, status);
+  const input = "input" in item ? item.input : undefined;
+  const texts: readonly Event[] =
+    input === undefined
+      ? []
+      : [
+          { type: "response.custom_tool_call_input.delta", ...at, delta: input },
+          { type: "response.custom_tool_call_input.done", ...at, input },
+        ];
+  const begun = outputItem(block, telling, input === undefined ? status : "in_progress");
+  return [
+    { type: "response.output_item.added", output_index: block.index, item: begun },
+    ...texts,
+    { type: "response.output_item.done", output_index: block.index, item },
+  ];
 }
 
 const EVENTS = {
@@ -121,6 +150,10 @@ const EVENTS = {
 } as const;
 
 type Address = Readonly<Record<string, unknown>>;
+
+interface Closing extends Address {
+  readonly item: object;
+}
 
 /** Where in its item a text is. */
 function placeOf({ type }: Block): Address {
@@ -154,8 +187,9 @@ function opened(block: Block, item: object, at: Address): readonly Event[] {
   return [added, ...partEvents(block, "added", at)];
 }
 
-function closed(block: Block, status: ResponseStatus, { item, ...at }: Address): readonly Event[] {
-  const { type, text, name, index } = block;
+function closed(block: Block, status: ResponseStatus, { item, ...at }: Closing): readonly Event[] {
+  const { type, text, index } = block;
+  const name = "name" in item ? item.name : undefined;
   const told = type === "tool" ? { name, arguments: callArguments(text, status) } : { text };
   return [
     { type: `${EVENTS[type]}.done`, ...at, ...placeOf(block), ...told },

@@ -128,6 +128,22 @@ journey(
   },
 );
 
+journey("two servers that share two models do not both throw theirs out", { posts: [] }, async (fleet, t) => {
+  const shape = { ...SHAPE, models: ["red", "blue"] };
+  const scene = await sceneOf(fleet, shape);
+  const other = await SwappingOllama.start(shape);
+  t.after(async () => Promise.all([scene.ollama.stop(), other.stop()]));
+  await scene.ask("red");
+  await fleet.addBareWorker({ SGNET_BACKENDS: `ollama+${other.url}`, SGNET_SLOTS: "4", ...ENV });
+  await fleet.workers(2);
+  const over = AbortSignal.timeout(6000);
+  // Each model has more clients than one server answers within the bound.
+  await Promise.all(["red", "blue"].map((model) => scene.clients(model, 90, over)));
+  const loads = [...scene.ollama.loads, "|", ...other.loads];
+  t.diagnostic(`${loads.join(" ")}; waits ${JSON.stringify([...scene.longest])}`);
+  assert.ok(loads.length <= 6, loads.join(" "));
+});
+
 journey(
   "a model that does not load does not keep its neighbour from its work",
   { posts: [] },

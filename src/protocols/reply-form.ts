@@ -13,3 +13,15 @@ export function formOf(bytes: Buffer): ReplyForm | undefined {
   if (first === undefined) return undefined;
   return OPENERS.has(first) ? "json" : "events";
 }
+
+/** Bytes of a reply that are told when it is neither JSON nor events. */
+export const MOST_TOLD = 200;
+
+/** How JSON and a line of an event stream begin. */
+const FORMED = /^(?:[{[]|(?:data|event|id|retry)?:)/;
+
+/** What a reply with this beginning says in plain text; empty for one that begins as JSON or events do. */
+export function plainText(beginning: Buffer): string {
+  const text = beginning.toString("utf8").trim();
+  return FORMED.test(text) ? "" : text;
+}

@@ -3,7 +3,7 @@ import type { JsonObject } from "../../core/json.ts";
 import { SseParser } from "../../wire/sse.ts";
 import type { SseEvent } from "../../wire/sse.ts";
 import type { Learned, ReplyReader } from "../protocol.ts";
-import { type ReplyForm, formOf } from "../reply-form.ts";
+import { MOST_TOLD, type ReplyForm, formOf, plainText } from "../reply-form.ts";
 import { gatherWhole } from "../whole.ts";
 import { parseReply, readEvent } from "./chunks.ts";
 import { readEmbedReply } from "./embed-client.ts";
@@ -28,12 +28,17 @@ export function openReader({ request }: ReaderOptions): ReplyReader {
 class EitherReader implements ReplyReader {
   readonly #steps: ReplySteps;
   #reader: ReplyReader | undefined;
+  /** The first bytes: they tell why a reply that is none of both is no answer. */
+  #beginning: Buffer = Buffer.alloc(0);
 
   constructor(steps: ReplySteps) {
     this.#steps = steps;
   }
 
   push(chunk: Buffer): Iterable<Part> {
+    if (this.#beginning.length < MOST_TOLD) {
+      this.#beginning = Buffer.concat([this.#beginning, chunk.subarray(0, MOST_TOLD)]);
+    }
     const form = this.#reader === undefined ? formOf(chunk) : undefined;
     // Blanks before the first byte belong to neither form.
     if (this.#reader === undefined && form === undefined) return [];
@@ -43,6 +48,7 @@ class EitherReader implements ReplyReader {
 
   end(): Iterable<Part> {
     this.#reader ??= this.#open(undefined);
+    this.#steps.beginsWith(plainText(this.#beginning));
     return this.#reader.end();
   }
 

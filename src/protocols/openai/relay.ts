@@ -4,7 +4,7 @@ import type { JsonObject } from "../../core/json.ts";
 import type { Usage } from "../../core/usage.ts";
 import { parseEvents, splitEvents, sseData, SseParser, SseSplitter } from "../../wire/sse.ts";
 import type { Relay } from "../protocol.ts";
-import { formOf, type ReplyForm } from "../reply-form.ts";
+import { formOf, MOST_TOLD, plainText, type ReplyForm } from "../reply-form.ts";
 import { gatherWhole } from "../whole.ts";
 import { brokenOff, choicesIn, parseReply, readEvent } from "./chunks.ts";
 import { EndWatch, finishOf } from "./ends.ts";
@@ -205,24 +205,12 @@ export class WholeRelay implements Relay {
   }
 }
 
-/** Bytes of a reply without events that are told. */
-const MOST_TOLD = 200;
-
-/** How a line of an event stream begins. */
-const FIELD = /^(?:data|event|id|retry)?:/;
-
-/** The beginning of a reply that is neither JSON nor events; empty for one that begins as events do. */
-function plainText(bytes: Buffer): string {
-  const text = bytes.toString("utf8", 0, MOST_TOLD).trim();
-  return FIELD.test(text) ? "" : text;
-}
-
 /** The object that a stream stands for. Throws the backend's fault, or `backend_lost` when it is not complete. */
 function gatherEvents(bytes: Buffer): JsonObject {
   const parser = new SseParser(Math.max(bytes.length, 1));
   const gatherer = new ChunkGatherer();
   let isDone = false;
-  let noise = plainText(bytes);
+  let noise = plainText(bytes.subarray(0, MOST_TOLD));
   for (const event of [...parser.push(bytes), ...parser.end()]) {
     const said = readEvent(event);
     if (said === "done") isDone = true;

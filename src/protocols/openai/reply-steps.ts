@@ -58,6 +58,11 @@ export class ReplySteps {
     return [];
   }
 
+  /** What the reply begins with, in plain text; empty for events. It counts as noise when there was no other. */
+  beginsWith(text: string): void {
+    this.#noise ||= text;
+  }
+
   /** The last parts. Throws `backend_lost` when the reply is not complete. Does nothing the second time. */
   close(ending: Ending): Part[] {
     if (this.closed) return [];

@@ -14,6 +14,7 @@ import { HttpOrigin, type HttpTarget } from "./http.ts";
 import { PROFILES, type HttpKind, type Profile } from "./profiles.ts";
 import { Quirks } from "./quirks.ts";
 import type { PostOptions, Receiver, ReplyHeaders } from "./receivers.ts";
+import { mayKeepAlive } from "../protocols/ollama/runner-options.ts";
 import type { RunnerPolicy } from "../protocols/ollama/runner-options.ts";
 import { Runners } from "./runners.ts";
 
@@ -99,7 +100,9 @@ export class HttpBackend implements Backend {
 
   async run(task: Task, model: string, sink: ReplySink, signal: AbortSignal): Promise<Answer> {
     try {
-      return await this.#runLearning({ task, model, sink, signal });
+      const run = { task, model, sink, signal };
+      const way = this.#wayOf(task);
+      return await (this.#face.dialect === "openai" ? this.#runLearning(run, way) : this.#run(run, way));
     } catch (error) {
       // A reply that is nested beyond the stack, or longer than any text. The request was checked at its gateway.
       if (!(error instanceof RangeError)) throw error;
@@ -111,14 +114,13 @@ export class HttpBackend implements Backend {
   }
 
   /** A request that was refused is tried again without what may be the cause; what helped is remembered. */
-  async #runLearning(run: Run): Promise<Answer> {
-    const way = this.#wayOf(run.task);
+  async #runLearning(run: Run, way: Passthrough | undefined): Promise<Answer> {
     try {
       const answer = await this.#run(run, way);
-      if (this.#face.dialect === "openai") this.#quirks.served(run.task, way !== undefined);
+      this.#quirks.served(run.task, way !== undefined);
       return answer;
     } catch (error) {
-      if (this.#face.dialect !== "openai" || !this.#isRefusal(error)) throw error;
+      if (!this.#isRefusal(error)) throw error;
       for (const lesson of this.#quirks.lessonsFor(run.task, error, way !== undefined)) {
         const answer = run.signal.aborted ? undefined : await this.#tryAgain({ ...run, lesson }, way);
         if (answer !== undefined) return answer;
@@ -156,12 +158,12 @@ export class HttpBackend implements Backend {
   }
 
   #learnedFor({ lesson }: Run): Learned {
-    return { ...this.#quirks.learned, ...lesson };
+    return lesson === undefined ? this.#quirks.learned : { ...this.#quirks.learned, ...lesson };
   }
 
   /** True for a request to unload its model from one who may not: it is answered, and changes nothing. */
   #mayNotUnload(task: Task): boolean {
-    if (this.#unloads || task.admin === true || !task.body.includes('"keep_alive"')) return false;
+    if (this.#unloads || task.admin === true || !mayKeepAlive(task.body)) return false;
     const { request } = openTask(task);
     return request.kind === "load" && request.unload;
   }

@@ -113,7 +113,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     this.#queueWatch = new QueueWatch({ connection, keys, replies: this.#replies, leaseMs, mono });
     this.#slowClients = new SlowClients({ connection, keys, patienceMs: settings.slowClientMs, ...time });
     this.#timeouts = new TimeoutPolicy(settings);
-    this.#clients = new ClientDigests(settings.apiKeys);
+    this.#clients = new ClientDigests(settings.apiKeys, settings.host);
     const serves = (model: string): boolean => options.catalogue.serves(model);
     this.#reporter = new Reporter({ log, metrics, spans: options.spans, serves });
     this.#opener = new Opener({ connection, keys });

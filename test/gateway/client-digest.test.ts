@@ -8,7 +8,7 @@ function asker(remote: string, key = ""): Parameters<ClientDigests["of"]>[0] {
 
 describe("the digest of a client", () => {
   it("is short, tells addresses apart, and is the same at every gateway", () => {
-    const [one, other] = [new ClientDigests(""), new ClientDigests("")];
+    const [one, other] = [new ClientDigests("", "0.0.0.0"), new ClientDigests("", "0.0.0.0")];
     const digest = one.of(asker("10.0.0.1"));
     assert.match(digest ?? "", /^[0-9a-f]{6}$/);
     assert.equal(other.of(asker("10.0.0.1")), digest);
@@ -18,14 +18,14 @@ describe("the digest of a client", () => {
 
   it("is that of the address where keys tell nothing: nobody becomes two clients by a key of his own", () => {
     for (const keys of ["", "shared"]) {
-      const digests = new ClientDigests(keys);
+      const digests = new ClientDigests(keys, "0.0.0.0");
       assert.equal(digests.of(asker("10.0.0.1", "shared")), digests.of(asker("10.0.0.1", "invented")));
       assert.notEqual(digests.of(asker("10.0.0.1", "shared")), digests.of(asker("10.0.0.2", "shared")));
     }
   });
 
   it("is that of the key where there are several", () => {
-    const digests = new ClientDigests("one, two");
+    const digests = new ClientDigests("one, two", "127.0.0.1");
     assert.equal(digests.of(asker("10.0.0.1", "one")), digests.of(asker("10.0.0.2", "one")));
     assert.notEqual(digests.of(asker("10.0.0.1", "one")), digests.of(asker("10.0.0.1", "two")));
   });

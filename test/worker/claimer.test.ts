@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { Fault } from "../../src/core/fault.ts";
 import { Keys } from "../../src/redis/keys.ts";
-import { TAKE } from "../../src/redis/scripts.ts";
+import { TAKE, TAKE_PLACED } from "../../src/redis/scripts.ts";
 import { enqueue, ensureGroup, ring } from "../../src/redis/task-stream.ts";
 import { openLog } from "../../src/telemetry/log.ts";
 import { Acknowledger } from "../../src/worker/acknowledger.ts";
@@ -195,6 +195,25 @@ test("a backend with one model, or with all of its models loaded, is asked for a
       keys.length === 1 ? /^(?:BLMPOP|XREADGROUP) / : new RegExp(`^(?:BLMPOP |EVALSHA ${TAKE.sha1} )`);
     for (const command of sent) assert.match(command, usual);
   }
+});
+
+test("while a loaded model is served, who waits for the others is looked at once in a while and not with each claim", async () => {
+  const connection = new FakeConnection();
+  connection.answer = () => new Promise((resolve) => setImmediate(resolve, []));
+  const limits = { swapWaitMs: 0, swapResidencyMs: 0, modelsLoaded: 0, mono: () => 0 };
+  const station = idleStation(2, { placement: limits });
+  const models = ["tiny", "big"].map((key) => ({ ...TINY_CARD, key, resident: key === "tiny" }));
+  Object.assign(station.backend, { loadsOnDemand: true });
+  station.update({ models, slots: 2 });
+  station.occupy("tiny");
+  // Its clock stands still: a look stays a look of just now.
+  const claimer = claimerOf(connection, station);
+  claimer.start();
+  await until("ten claims", () => connection.arrived.length >= 20);
+  station.failed();
+  await claimer.stop();
+  const looks = connection.arrived.filter((command) => command.startsWith(`EVALSHA ${TAKE_PLACED.sha1} `));
+  assert.equal(looks.length, 1);
 });
 
 function claimerOf(connection: FakeConnection, station: Station): Claimer {

@@ -202,7 +202,10 @@ test("while a loaded model is served, who waits for the others is looked at once
   connection.answer = () => new Promise((resolve) => setImmediate(resolve, []));
   const limits = { swapWaitMs: 0, swapResidencyMs: 0, modelsLoaded: 0, mono: () => 0 };
   const station = idleStation(2, { placement: limits });
-  const models = ["tiny", "big"].map((key) => ({ ...TINY_CARD, key, resident: key === "tiny" }));
+  const models = [
+    { ...TINY_CARD, resident: true },
+    { ...TINY_CARD, key: "big", resident: false },
+  ];
   Object.assign(station.backend, { loadsOnDemand: true });
   station.update({ models, slots: 2 });
   station.occupy("tiny");

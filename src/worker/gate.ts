@@ -74,7 +74,7 @@ export class Gate {
   #era = 0;
   #running = 0;
   readonly #streak = new Streak();
-  /** What the latest failure was asked for. */
+  /** The endpoint of the latest failure. */
   #endpoint: Endpoint | undefined;
   /** True while the worker's own request is under way that was asked for by doubt. */
   #asking = false;
@@ -264,7 +264,7 @@ export class Gate {
   }
 
   /**
-   * The own request first: the probe of an open circuit should be nobody's task. Tasks first when it is paced: nobody
+   * Own request first: the probe of an open circuit should be no client's task. Tasks first when it is paced: no one
    * else would answer them, and each is to get its answer or its fault.
    */
   #passable(): void {

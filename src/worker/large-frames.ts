@@ -50,7 +50,7 @@ export class LargeFrames {
     this.#timer ??= setTimeout(() => void this.#look(), LOOK_MS);
   }
 
-  /** A reply that was fetched is unlinked; one that nobody fetches expires. */
+  /** Forgets replies that are gone: a fetched one was unlinked, one that no gateway fetches expires. */
   async #look(): Promise<void> {
     const { connection, keys } = this.#options;
     const tasks = [...this.#held.keys()];

@@ -23,7 +23,7 @@ const NO_LOAD = 0.1;
 
 interface Took {
   readonly ms: number;
-  /** What was known before the last load. */
+  /** The load time known before the last load (ms); undefined when none was. */
   readonly before: number | undefined;
   /** The most that the backend has said of the last load; 0 when it has said nothing. */
   readonly said: number;

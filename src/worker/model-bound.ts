@@ -8,13 +8,13 @@ export const MOST_MODELS = 2000;
 export const MOST_CARD_BYTES: number = 1024 * 1024;
 const MOST_OF_WORKER = 8 * MOST_CARD_BYTES;
 
-/** Of a text in a card, a family's name for instance, so much is kept, characters. */
+/** Most characters kept of a text in a card, a family's name for instance. */
 const MOST_TEXT = 256;
 
-/** What a model can do: so many words for it. */
+/** Most words for what a model can do. */
 const MOST_CAPABILITIES = 32;
 
-/** What is served of a backend. */
+/** The part of a backend's models that is served. */
 export interface BoundState {
   readonly state: BackendState;
   /** Names of models that are left out, in the backend's order. */

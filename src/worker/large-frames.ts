@@ -16,7 +16,7 @@ export interface LargeFramesOptions {
 
 /**
  * Bounds what large replies take in Redis: each lies there whole until its gateway has fetched it, and many may be ready
- * at once. Those for which there is no room stay with their worker, and their task with its slot.
+ * at once. Replies without room stay with their worker, and their task with its slot.
  */
 export class LargeFrames {
   readonly #options: LargeFramesOptions;

@@ -46,8 +46,8 @@ export class LoadTimes {
   }
 
   /**
-   * The backend itself says how long an answer waited for the last load, ms: without the work on the prompt. Those that
-   * came in the middle of it have waited for less.
+   * The backend itself says how long an answer waited for the last load (ms), without the work on the prompt. Answers
+   * that came in the middle of it have waited for less.
    */
   corrected(model: string, ms: number): void {
     const took = this.#took.get(model);

@@ -23,7 +23,7 @@ export interface BoundState {
 
 /**
  * Bounds what a backend says of its models, so that one that lists a hundred thousand does not shut out those of its
- * neighbours: all of a worker's backends are in one announcement. What is in memory stays, then what is listed first.
+ * neighbours: all of a worker's backends are in one announcement. Models in memory stay, then the first ones listed.
  * @param backends how many the worker has
  */
 export function boundState(given: BackendState, backends: number): BoundState {

@@ -43,7 +43,7 @@ export interface Places {
   readonly bytes: number;
 }
 
-/** Tasks that a backend may be given now. */
+/** Models whose tasks a backend may be given now. */
 export interface Plan {
   /** Model keys in the order they are to be served. */
   readonly claim: readonly string[];

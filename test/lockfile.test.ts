@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 
-/** What `npm ci` installs, and by what it checks it. */
+/** The packages that `npm ci` installs, and the hashes that it checks them by. */
 
 interface Entry {
   readonly version?: string;
@@ -18,7 +18,7 @@ const { packages }: { readonly packages: Readonly<Record<string, Entry>> } = JSO
 /** The entry without a name is this package itself. */
 const entries = Object.entries(packages).filter(([path]) => path !== "");
 
-/** What SHA-512 is in base64. */
+/** The form of SHA-512 in base64. */
 const STRONG = /(?:^|\s)sha512-[A-Za-z0-9+/]{86}==(?:\s|$)/;
 
 function namesOf(wrong: (entry: Entry) => boolean): string[] {

@@ -23,7 +23,7 @@ export interface Behaviour {
   loadMs: number;
   /** After this many tokens nothing more comes, and the connection stays open; 0 is before the head. */
   hangAfter: number | undefined;
-  /** What a POST at a path is answered with, byte for byte, instead of tokens; by the body where it is a function. */
+  /** Fixed replies to a POST at a path, byte for byte, instead of tokens; by the body where it is a function. */
   answers: Readonly<Record<string, FixedAnswer | ((body: Record<string, unknown>) => FixedAnswer)>>;
   /** What a generation says and how quickly, by the body of its request, instead of what stands above. */
   script: ((body: Record<string, unknown>) => Script) | undefined;

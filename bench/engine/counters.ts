@@ -1,4 +1,4 @@
-/** What an engine has done since its start. */
+/** Counts the work of an engine since its start. */
 export interface EngineCounters {
   /** Loads that were begun; unloads; of these, those to make room, for other options, and by `keep_alive`. */
   loads: number;

@@ -21,14 +21,14 @@ export interface EngineRequest {
   readonly keepAliveMs: number | undefined;
 }
 
-/** What an answer cost; times in simulated ms. */
+/** The cost of an answer; times in simulated ms. */
 export interface AnswerReport extends WorkReport {
   /** From the request to its runner: waits and loads. */
   readonly loadMs: number;
   readonly totalMs: number;
 }
 
-/** Who asked. One of the last two is called once, unless the client leaves before. */
+/** The sender of a request. One of the last two is called once, unless the client leaves before. */
 export interface Listener {
   onToken(index: number): void;
   onEnd(report: AnswerReport): void;

@@ -1,4 +1,4 @@
-/** What the simulated engine says by Ollama's API, field for field as Ollama 0.33 was recorded. */
+/** Replies of the simulated engine by Ollama's API, field for field as Ollama 0.33 was recorded. */
 import { createHash } from "node:crypto";
 import type { AnswerReport } from "./engine.ts";
 import type { Runner } from "./scheduler.ts";
@@ -17,7 +17,7 @@ const DETAILS = {
   quantization_level: "Q4_K_M",
 };
 
-/** Of which endpoint a reply is. */
+/** The endpoint of a reply. */
 export type ReplyForm = "chat" | "generate";
 
 /** The counts at the end of an answer; `speed` turns simulated into real time. */
@@ -103,7 +103,7 @@ export function loadedOf({ model, bytes, options }: Runner, expiresAt: number | 
   };
 }
 
-/** What `/api/show` says of a model. */
+/** Returns the reply of `/api/show` on a model. */
 export function cardOf({ name }: SimModel): object {
   return {
     modelfile: `FROM ${name}\n`,
@@ -119,7 +119,7 @@ export function cardOf({ name }: SimModel): object {
 /** The vector of every text: of length 1. */
 const EMBEDDING: readonly number[] = Array.from({ length: 16 }, () => 0.25);
 
-/** What `/api/embed` says. */
+/** Returns the reply of `/api/embed`. */
 export function embedOf(model: string, inputs: number, report: AnswerReport, speed: number): object {
   return {
     model,

@@ -1,4 +1,4 @@
-/** What a client of Ollama's API asks of the simulated engine; errors in Ollama's own words. */
+/** Reads requests of Ollama's API to the simulated engine; errors in Ollama's own words. */
 import { isObject } from "../../src/core/json.ts";
 import type { JsonObject } from "../../src/core/json.ts";
 

@@ -1,7 +1,7 @@
 /** Drives simulated time by the machine's clock, at a given speed. */
 import type { Timeline } from "./timeline.ts";
 
-/** Timers reach no further, ms. What is due later is looked at again then. */
+/** Timers reach no further, ms. Work that is due later is looked at again then. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export class RealTime {

@@ -5,12 +5,12 @@ const LAUNCH_FIELDS = ["num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thre
 
 type LaunchField = (typeof LAUNCH_FIELDS)[number];
 
-/** What a runner is started with. */
+/** Options that a runner is started with. */
 export interface RunnerOptions {
   readonly numCtx: number;
   /** No request named it: the server chose. */
   readonly numCtxAuto: boolean;
-  /** Those that were named. */
+  /** Launch options that the request named. */
   readonly launch: Readonly<Partial<Record<LaunchField, number | boolean>>>;
 }
 

@@ -133,7 +133,7 @@ export class Scheduler {
     this.#pending.push(...runner.joiners);
   }
 
-  /** What becomes of a runner without requests. */
+  /** Unloads a runner without requests, at once or when its `keep_alive` is over. */
   #rest(runner: Runner): void {
     if (runner.keepAliveMs === 0) {
       this.#unload(runner);
@@ -216,7 +216,7 @@ export class Scheduler {
   }
 
   /**
-   * What must go before so many bytes fit; undefined when they do. Idle ones first, then those with the shortest
+   * Returns the runner to unload before so many bytes fit; undefined when they do. Idle ones first, then the shortest
    * `keep_alive`, as Ollama has it; among equals, where Ollama goes by names, the least recently used.
    */
   #victimFor(bytes: number): Runner | undefined {
@@ -255,7 +255,7 @@ export class Scheduler {
   }
 }
 
-/** What says how long a runner should stay: the least of all goes first. */
+/** Returns the keys by which runners stay: the least of all goes first. */
 function staying({ holders, keepAliveMs, usedAtMs }: Runner): readonly number[] {
   return [Math.min(1, holders.size), keepAliveMs < 0 ? Infinity : keepAliveMs, usedAtMs];
 }

@@ -3,10 +3,10 @@ import { PrefixCache, tokensOf } from "./prefix-cache.ts";
 import type { EngineSpec, SimModel } from "./spec.ts";
 import type { Appointment, Timeline } from "./timeline.ts";
 
-/** What a request cost at its runner; times in simulated ms. */
+/** The cost of a request at its runner; times in simulated ms. */
 export interface WorkReport {
   readonly promptTokens: number;
-  /** Of these, those that the prefix cache had. */
+  /** Prompt tokens that the prefix cache had. */
   readonly cachedTokens: number;
   readonly tokens: number;
   readonly prefillMs: number;

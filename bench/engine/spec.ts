@@ -1,4 +1,4 @@
-/** What a simulated engine is: its models, its memory, its speed. All times are simulated ms. */
+/** Describes a simulated engine: its models, its memory, its speed. All times are simulated ms. */
 
 /** A model that the engine has on disk. */
 export interface SimModel {

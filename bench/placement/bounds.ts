@@ -1,4 +1,4 @@
-/** What the placement policy promises with automatic settings (docs/performance.md, "Placement"). */
+/** Bounds that the placement policy promises with automatic settings (docs/performance.md, "Placement"). */
 
 const WAIT_LOADS = 4;
 const WAIT_LEAST_MS = 2000;

@@ -17,7 +17,7 @@ export interface PlacementOptions {
 
 const RESULTS = path.relative(process.cwd(), fileURLToPath(new URL("../results", import.meta.url)));
 
-/** What a quick run does unless it is told. */
+/** Workloads of a quick run, unless it is told others. */
 const QUICK: readonly string[] = ["p1", "p2", "p3", "p5", "alone"];
 
 /** Reads the command line. Throws an Error that says which flag is wrong. */

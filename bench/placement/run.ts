@@ -55,7 +55,7 @@ async function runWorkload(
   return { name, title, loadMs, models: engine.models.length, places, legs: Object.fromEntries(legs) };
 }
 
-/** What a run has found. */
+/** The results of a run. */
 interface Outcome {
   readonly results: readonly WorkloadResult[];
   readonly rounds: readonly AloneRound[];

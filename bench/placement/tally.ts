@@ -10,7 +10,7 @@ export interface Waits {
   readonly max: number;
 }
 
-/** What a way did in the window. */
+/** The results of a way in the window. */
 export interface Tally {
   readonly seconds: number;
   readonly answers: number;
@@ -55,7 +55,7 @@ function answered(visits: readonly Visit[]): number {
   return visits.filter(({ outcome }) => outcome === "answered").length;
 }
 
-/** Of requests that were answered, or would be: failures have no wait. */
+/** Returns the waits of requests that were answered, or would be: failures have no wait. */
 function waitsOf(visits: readonly Visit[]): Waits {
   const waits = visits
     .filter(({ outcome }) => outcome === "answered" || outcome === "open")

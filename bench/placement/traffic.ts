@@ -1,4 +1,4 @@
-/** What clients ask for, and when. */
+/** Requests of clients, and their times. */
 import { wordOf } from "../engine/ollama-reply.ts";
 
 /** One request. */
@@ -6,9 +6,9 @@ export interface Ask {
   readonly model: string;
   /** To be generated. */
   readonly tokens: number;
-  /** Of the prompt. */
+  /** Tokens of the prompt. */
   readonly promptTokens: number;
-  /** Of Ollama's options, those that belong to the runner. */
+  /** Options of Ollama that belong to the runner. */
   readonly options?: Readonly<Record<string, unknown>>;
 }
 

@@ -3,11 +3,11 @@ import type { AloneRound, AloneWay } from "./alone.ts";
 import { longestWaitMs, rareWaitMs } from "./bounds.ts";
 import type { Tally } from "./tally.ts";
 
-/** What the ways did under one workload, by the names of its legs. */
+/** Results of the ways under one workload, by the names of its legs. */
 export interface WorkloadResult {
   readonly name: string;
   readonly title: string;
-  /** Of each of its models; how many there are, and for how many there is room. */
+  /** The load time of each of its models (ms); the number of models, and of models that there is room for. */
   readonly loadMs: number;
   readonly models: number;
   readonly places: number;
@@ -62,7 +62,7 @@ export function verdictsOf(result: WorkloadResult): readonly Verdict[] {
 }
 
 /**
- * What one model alone must keep: requests per second and first token, medians of paired rounds. Only rounds count that
+ * Judges one model alone by requests per second and first token, medians of paired rounds. Only rounds count that
  * had the machine to themselves; when there is none, all are told and nothing is judged.
  */
 export function aloneVerdicts(all: readonly AloneRound[]): readonly Verdict[] {
@@ -108,7 +108,7 @@ function longestWait(result: WorkloadResult, judged: boolean): Verdict {
   return { ...judgement(result.name, "longest wait, s", value, { most }), judged };
 }
 
-/** Of arrivals that come whatever becomes of those before; only told: it depends on what the server can do. */
+/** The answered share of open-loop arrivals; only told: it depends on what the server can do. */
 function answeredOfAll(result: WorkloadResult): Verdict {
   const its = leg(result, "placed");
   const value = ratio(its?.answers, its?.waits.count);
@@ -155,7 +155,7 @@ interface Limits {
   readonly most?: number;
 }
 
-/** What is no number does not hold. */
+/** Judges a value. A value that is no number does not hold. */
 function judgement(workload: string, claim: string, value: number, limits: Limits): Verdict {
   const holds = value >= (limits.least ?? -Infinity) && value <= (limits.most ?? Infinity);
   return { workload, claim, value, ...limits, holds, judged: true };

@@ -17,7 +17,7 @@ export interface Way {
   readonly port: number;
   /** Its processes, the engine among them. */
   readonly pids: readonly number[];
-  /** What its engine has done so far. */
+  /** Resolves with the counters of its engine so far. */
   counters(): Promise<EngineCounters>;
   stop(): Promise<void>;
 }

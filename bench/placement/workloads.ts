@@ -12,7 +12,7 @@ export interface LegPlan {
   /** Names it in tables. */
   readonly name: string;
   readonly way: WayName;
-  /** What sets its engine apart from that of the workload. */
+  /** Differences of its engine from that of the workload. */
   readonly engine?: Partial<EngineSpec>;
   readonly sources: () => readonly Source[];
 }

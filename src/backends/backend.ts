@@ -95,7 +95,7 @@ export interface Backend {
   readonly pieces?: number;
   /** True when it loads models as they are asked for, and others go for that; absent = false. */
   readonly loadsOnDemand?: boolean;
-  /** What was learned by trying of how it differs from others of its kind, in a few words each. Absent: nothing. */
+  /** Differences from others of its kind that were learned by trying, in a few words each. Absent: none. */
   readonly quirks?: readonly string[];
   /** Looks at the backend: health, models, slots. Throws `backend_unreachable` or `backend_error`. */
   inspect(signal: AbortSignal): Promise<BackendState>;

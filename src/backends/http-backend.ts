@@ -25,7 +25,7 @@ export interface HttpBackendOptions {
   readonly slots: number;
   /** Most ms that a connection may take. */
   readonly connectMs?: number;
-  /** What is done with options that would have a model loaded anew; absent: they are passed on. Only Ollama has such. */
+  /** The policy for options that would make the server reload a model; absent: they are passed on. Only for Ollama. */
   readonly runner?: RunnerPolicy;
 }
 
@@ -35,7 +35,7 @@ interface Run {
   readonly model: string;
   readonly sink: ReplySink;
   readonly signal: AbortSignal;
-  /** What is tried once more, as it may be what the backend refused. */
+  /** The change to try once more with: it leaves out a part that the backend may have refused. */
   readonly lesson?: Learned;
 }
 

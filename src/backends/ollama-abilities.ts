@@ -4,14 +4,14 @@ import type { HttpOrigin } from "./http.ts";
 import { idOf, objectMember, textOf, textsOf } from "./model-card.ts";
 
 /**
- * What the models of an Ollama server can do. Servers before 0.30 do not list it: then `/api/show` is asked, once per
+ * Abilities of the models of an Ollama server. Servers before 0.30 do not list them: then `/api/show` tells, once per
  * model. Without it a wish to think, or tools, would be left out for models that can.
  */
 
 /** So many models are asked for in one look: a look has a limit of time, and a model may have to be read from disk. */
 const MOST_SHOWS = 8;
 
-/** What is known of a server's models, by name, with the digest it is known of. */
+/** Known abilities of a server's models by name, each with the digest that they belong to. */
 type Known = ReadonlyMap<string, { readonly digest: string; readonly abilities: readonly string[] }>;
 
 const knownOf = new WeakMap<HttpOrigin, Known>();

@@ -10,7 +10,7 @@ const REFUSED: ReadonlySet<number> = new Set([400, 422]);
 const TEMPLATE_FAILED = 500;
 
 /**
- * What was learned by trying of one backend: how it differs from others of its kind. Kept as long as the worker runs.
+ * Keeps what was learned by trying one backend: how it differs from others of its kind. It lasts while the worker runs.
  * A refusal is tried again once with what may be the cause left out, until the backend has shown that it takes it.
  */
 export class Quirks {
@@ -32,7 +32,7 @@ export class Quirks {
     ];
   }
 
-  /** What to try once more after a refusal, one after the other. @param relayed true when the client's bytes were sent */
+  /** Returns what to try after a refusal, one after the other. @param relayed true when the client's bytes were sent */
   lessonsFor(task: Task, { http }: Fault, relayed: boolean): readonly Learned[] {
     const { streamOptions, systemFirst } = this.#learned;
     const lessons: Learned[] = [];

@@ -1,8 +1,8 @@
 import { Fault } from "../core/fault.ts";
 
 /**
- * Runs a part of reading a reply. What the backend said and cannot be read is put down to the request: the same model
- * says it elsewhere, too, and other requests get on well. Only what says so itself is the backend's.
+ * Runs a part of reading a reply. Words of the backend that cannot be read count for the request: the same model
+ * says them elsewhere, too, and other requests get on well. Only what says so itself is the backend's.
  */
 export function reading<Result>(work: () => Result): Result {
   try {

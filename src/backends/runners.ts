@@ -64,7 +64,7 @@ export class Runners {
     known.at = this.#changes += 1;
   }
 
-  /** What the server has in memory. @param since {@link changes} when it was asked */
+  /** Records what the server has in memory. @param since {@link changes} when it was asked */
   seen(cards: readonly ModelCard[], since: number): void {
     this.#lengths = new Map(cards.map(({ name, contextLength }) => [name, contextLength]));
     for (const { name, load } of cards) {

@@ -1,7 +1,7 @@
 import type { WorkerAnnouncement } from "../core/fleet.ts";
 import type { Finding } from "./finding.ts";
 
-/** What workers learned by trying of their backends: why a server is asked otherwise than others of its kind. */
+/** Lists what workers learned by trying their backends: it explains why a server gets other requests than its kind. */
 export function learnedQuirks(workers: readonly WorkerAnnouncement[]): readonly Finding[] {
   return workers.flatMap(({ id, backends }) => {
     return backends.flatMap(({ name, quirks = [] }) => {

@@ -2,8 +2,8 @@ import { StringDecoder } from "node:string_decoder";
 import { plainText } from "../core/plain-text.ts";
 
 /**
- * The one way to the screen. What commands print has names and messages from announcements, dead letters, backends and
- * clients in it: none of them may steer the terminal.
+ * The one way to the screen. Commands print names and messages from announcements, dead letters, backends and
+ * clients: none of them may steer the terminal.
  */
 
 /** Prints a text to standard output. */

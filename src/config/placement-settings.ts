@@ -55,7 +55,7 @@ export const PLACEMENT_SETTINGS: { readonly [Name in keyof PlacementSettings]: S
     type: "text",
     default: "grow",
     form: { pattern: NUM_CTX, says: "grow, pass, pin:N or cap:N, with N tokens" },
-    doc: "What Ollama servers are sent of num_ctx, which has a model loaded anew when it differs; grow: rounded up to 4, 8, 16, 32, 64 or 128 Ki, and never less than is loaded; cap:N: likewise, at most N; pin:N: always N; pass: as clients say. But for pass, num_batch, num_gpu, main_gpu, use_mmap and num_thread stay as the model was loaded.",
+    doc: "The num_ctx that Ollama servers are sent, which has a model loaded anew when it differs; grow: rounded up to 4, 8, 16, 32, 64 or 128 Ki, and never less than is loaded; cap:N: likewise, at most N; pin:N: always N; pass: as clients say. But for pass, num_batch, num_gpu, main_gpu, use_mmap and num_thread stay as the model was loaded.",
   },
   keepAliveMinMs: {
     env: "SGNET_KEEP_ALIVE_MIN",

@@ -11,13 +11,13 @@ const KNOWN: readonly string[] = Object.values(SETTINGS).map(({ env }) => env);
 /** Not settings: which process started this one, and what the tests of this program are told. */
 const OTHERS = /^SGNET_(?:PARENT_PID$|TEST_)/;
 
-/** What Kubernetes, and links of containers, set for a service whose name begins with `sgnet`. */
+/** Names that Kubernetes and container links set for a service whose name begins with `sgnet`. */
 const OF_SERVICES = /_SERVICE_(?:HOST|PORT(?:_\w+)?)$|_PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:ADDR|PORT|PROTO))?$/;
 const SERVICE_ADDRESS = /^(?:tcp|udp|sctp):\/\//;
 
 const OURS = /^sgnet[_-]/i;
 
-/** So many characters may be wrong in a name that is taken for a misspelt one. */
+/** Most characters that may be wrong in a name that counts as a misspelt one. */
 const MOST_WRONG = 3;
 
 /** As above, where nothing else says that the name is meant for this program. */

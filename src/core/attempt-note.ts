@@ -3,10 +3,10 @@ import type { Cause } from "./cause.ts";
 import { isObject } from "./json.ts";
 import type { Json } from "./json.ts";
 
-/** What is told of one attempt that did not answer: never a word of prompt or answer, nor a backend's own words. */
+/** Tells of one attempt that did not answer. It has no word of prompt or answer, and none of a backend's own. */
 export interface AttemptNote {
   readonly worker: string;
-  /** Absent for a worker that was lost: nobody knows which backend it asked. */
+  /** Absent for a worker that was lost: its backend is unknown. */
   readonly backend?: string | undefined;
   /** A fault code. */
   readonly code: string;

@@ -94,7 +94,7 @@ export class Fault extends Error {
   readonly retryAfter: number | undefined;
   /** The same, when whoever reported the fault said it himself; {@link retryAfter} may be a guess. */
   readonly askedToWait: number | undefined;
-  /** To whom it is put down, when whoever reported it said so. */
+  /** The cause that the reporter of the fault stated, when it stated one. */
   readonly statedBlame: Cause | undefined;
 
   constructor(code: FaultCode, message: string, options: FaultOptions = {}) {

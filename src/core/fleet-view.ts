@@ -67,7 +67,7 @@ export interface BackendView {
   readonly resident: readonly string[];
   /** Keys of those that it has failed with again and again. */
   readonly broken: readonly string[];
-  /** What is loaded and who waits for it, in words; absent for nothing. */
+  /** Loaded models and the models that wait, in words; absent for none. */
   readonly placed?: string;
 }
 

@@ -26,13 +26,13 @@ export interface BackendAnnouncement {
   readonly models: readonly ModelCard[];
   /** Models that the backend does not serve as it should; the others have a closed circuit. Absent for none. */
   readonly gates?: readonly GateAnnouncement[];
-  /** Of a backend that loads models on demand, and has several. Absent from older workers. */
+  /** Present for a backend that loads models on demand, and has several. Absent from older workers. */
   readonly placement?: PlacementAnnouncement;
   /** How it differs from others of its kind, as was learned by trying, in a few words each. Absent for none. */
   readonly quirks?: readonly string[];
 }
 
-/** What a worker knows of the memory of a backend that loads models on demand. */
+/** Tells what a worker knows of the memory of a backend that loads models on demand. */
 export interface PlacementAnnouncement {
   /** Loads for which another model had to go, since the worker started. */
   readonly swaps: number;

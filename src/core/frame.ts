@@ -43,7 +43,7 @@ export interface FrameEnd {
   readonly totalMs?: number;
   /** The backend that was asked; absent when none was. */
   readonly backend?: string;
-  /** The how-manieth attempt this was; absent for the first. */
+  /** The number of this attempt, counted from 1; absent for the first. */
   readonly ordinal?: number;
   /** The worker that was lost with the attempt before. */
   readonly lost?: string;

@@ -1,10 +1,10 @@
-/** What is done with the `num_ctx` of clients. */
+/** The treatment of the `num_ctx` of clients. */
 export type NumCtxPolicy =
   | { readonly kind: "grow" | "pass" }
   /** `pin`: always so many tokens; `cap`: as `grow`, and never more. */
   | { readonly kind: "pin" | "cap"; readonly tokens: number };
 
-/** What a setting may say. */
+/** Texts that a setting may have. */
 export const NUM_CTX: RegExp = /^(?:grow|pass|(?:pin|cap):[1-9]\d{0,7})$/;
 
 /** Reads a setting that matches {@link NUM_CTX}: `grow`, `pass`, `pin:N` or `cap:N`. */

@@ -3,7 +3,7 @@ import type { ColdModel, PlacementAnnouncement } from "./fleet.ts";
 /** Cold models that are named; the rest is counted. */
 const MOST_NAMED = 3;
 
-/** What a backend's memory is about, in a few words for people: loads, swaps, and who waits until when. "" for nothing. */
+/** Returns a few words for people on a backend's memory: loads, swaps, waiting models and their times. "" for none. */
 export function placementWords(placement: PlacementAnnouncement | undefined): string {
   if (placement === undefined) return "";
   const { swaps, loading, swapTo, cold } = placement;

@@ -31,11 +31,11 @@ export interface Placeable {
   readonly residencyMs: number;
   /** For so long after its last task one more may come, ms. */
   readonly lingerMs: number;
-  /** What it takes of memory; 0 when unknown. */
+  /** The memory that it takes (bytes); 0 when unknown. */
   readonly bytes: number;
 }
 
-/** What fits into the memory of a backend. */
+/** The room in the memory of a backend. */
 export interface Places {
   /** Models at once. */
   readonly models: number;
@@ -43,7 +43,7 @@ export interface Places {
   readonly bytes: number;
 }
 
-/** What a backend may be given now. */
+/** Models whose tasks a backend may be given now. */
 export interface Plan {
   /** Model keys in the order they are to be served. */
   readonly claim: readonly string[];
@@ -143,7 +143,7 @@ export function fits(
   return sizes.reduce((sum, size) => sum + size, 0) <= places.bytes;
 }
 
-/** What has to go, the longest loaded first; undefined while that has not been there long enough. */
+/** Returns the models that have to go, the longest loaded first. Undefined before they have been there long enough. */
 function closingFor(candidate: Placeable, { busy, places, now }: Scene): readonly Placeable[] | undefined {
   const ripe = busy
     .filter((model) => residentUntil(model) <= now)

@@ -1,6 +1,6 @@
 /**
  * Text from outside, fit to be shown: what steers a terminal, turns the direction of what follows, or is not seen at
- * all is told as an escape of JSON. Those are the control characters (C0, DEL, C1), format characters (those of Unicode's
+ * all is told as an escape of JSON. These are control characters (C0, DEL, C1), format characters (those of Unicode's
  * category Cf: direction marks, zero-width letters, tags), separators of lines and paragraphs, and halves of letters.
  */
 const UNFIT = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
@@ -13,7 +13,7 @@ export function plainLine(text: string): string {
   return text.replaceAll(UNFIT, escaped);
 }
 
-/** Text of any number of lines. Of a JSON document that is written without needless escapes it is the same document. */
+/** Text of any number of lines. A JSON document that is written without needless escapes stays the same document. */
 export function plainText(text: string): string {
   return text.replaceAll(UNFIT_IN_LINES, escaped);
 }

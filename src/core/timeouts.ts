@@ -48,7 +48,7 @@ export function parseTimeouts(text: string): Partial<Timeouts> | undefined {
   return isList(text) ? readList(text) : undefined;
 }
 
-/** What {@link parseModelTimeouts} reads, as a setting's form. */
+/** The form of a setting that {@link parseModelTimeouts} reads. */
 export const MODEL_TIMEOUTS: { readonly test: (text: string) => boolean } = {
   test: (text) => text.split(";").every((entry) => isList(MODEL_AND_LIST.exec(entry.trim())?.[2] ?? "")),
 };

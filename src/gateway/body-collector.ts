@@ -53,7 +53,7 @@ const NO_BYTES = Buffer.alloc(0);
 
 /**
  * The pieces of one body, joined. The memory is multiplied when it is full, up to the size that was told or is allowed:
- * what is only announced takes none, and no piece has an object of its own. What it grows out of is freed at once.
+ * what is only announced takes none, and no piece has an object of its own. Old memory is freed at once.
  */
 class Gathered {
   size = 0;

@@ -21,7 +21,7 @@ export interface ReadBody {
 /**
  * The JSON object of a request's body. Throws `body_missing`, `bad_json`, `unsupported` when it is compressed,
  * `request_too_large` when it has too many members or values, or `invalid_request` when it is no object, too deep, or has
- * members that a backend may read otherwise. What it holds is counted before it is read.
+ * members that a backend may read otherwise. Its contents are counted before it is read.
  */
 export function readBody(body: Buffer): ReadBody {
   if (body.length === 0) throw new Fault("body_missing", "missing request body");

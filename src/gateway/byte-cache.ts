@@ -1,4 +1,4 @@
-/** What an entry takes besides its value: the entry itself, its key, timers of promises; bytes. */
+/** The memory of an entry besides its value: the entry itself, its key, timers of promises (bytes). */
 const OVERHEAD = 512;
 
 interface Entry<Value> {

@@ -11,7 +11,7 @@ const DIGITS = 6;
 /** Digests that are remembered: each costs 2 us to make. */
 const MOST = 4096;
 
-/** What a request tells of its client. */
+/** Parts of a request that tell of its client. */
 export interface Asker {
   readonly headers: Pick<RequestHeaders, "authorization" | "apiKey">;
   /** The peer's address as text. */

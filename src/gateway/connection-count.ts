@@ -6,7 +6,7 @@ import type { Guard, Handler } from "./http.ts";
 import type { OnTurnedAway } from "./turned-away.ts";
 import type { NativeApp } from "./uws.ts";
 
-/** Of the files that a process may open, so much may be connections of clients: Redis and the log need some, too. */
+/** The share of a process's open files that may be connections of clients: Redis and the log need some, too. */
 const SHARE = 0.8;
 
 /** No gateway serves more well, whatever the system lets it open. */

@@ -13,9 +13,9 @@ export interface HeldRepliesOptions {
   /** Bytes. */
   readonly limit: number;
   readonly mono: () => number;
-  /** Those that are over, but for their last bytes in this process's memory. */
+  /** Replies that are over, but for their last bytes in this process's memory. */
   readonly tails: Tails;
-  /** Those that are open; what of them waits lies in Redis. */
+  /** Exchanges that are open; their waiting bytes lie in Redis. */
   readonly exchanges: () => Iterable<Exchange>;
   /** Called for each client that is cut. */
   readonly onCut: () => void;

@@ -19,7 +19,7 @@ export interface HeldOptions {
   readonly exchanges: () => Iterable<Exchange>;
 }
 
-/** What a gateway holds for its clients. */
+/** The replies that a gateway holds for its clients, and their bounds. */
 export interface Held {
   readonly tails: Tails;
   readonly replies: HeldReplies;

@@ -76,7 +76,7 @@ export class UwsReply implements HttpReply {
   #onDrain: (() => void) | undefined;
   #bodies: Allowance | undefined;
   #held = 0;
-  /** Of an answer in one piece, what waits for room. */
+  /** The bytes of an answer in one piece that wait for room. */
   #tail: Tail | undefined;
 
   constructor(res: NativeResponse, options: ReplyOptions) {

@@ -133,13 +133,13 @@ type Listen = (
   callback: (socket: NativeListener | false) => void,
 ) => void;
 
-/** What answers a request, and whether it reads the body. */
+/** The handler that answers a request, and whether it reads the body. */
 interface Target {
   readonly handler: Handler;
   readonly reads: (request: HttpRequest) => boolean;
 }
 
-/** What is only looked at has no body that anyone reads, whatever is sent. */
+/** Returns false for methods that only look: the body of such a request is not read, whatever is sent. */
 export function readsBody(method: string): boolean {
   return method !== "GET" && method !== "HEAD" && method !== "OPTIONS";
 }

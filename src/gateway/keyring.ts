@@ -14,7 +14,7 @@ export class Keyring {
   readonly #admins: readonly Buffer[];
 
   /**
-   * Both are comma lists of keys. With empty API keys everyone is a client, with a list that names none nobody is;
+   * Both are comma lists of keys. Empty API keys make everyone a client; a list that names none admits no one;
    * without admin keys no one is an admin.
    */
   constructor(options: { readonly apiKeys: string; readonly adminKeys: string }) {

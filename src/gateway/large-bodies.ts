@@ -65,7 +65,7 @@ export class LargeBodies {
   }
 
   /**
-   * What `openBody` makes of a body, whose whole memory belongs to the thread from now on. Rejects with its fault, with
+   * Opens a body, whose whole memory belongs to the thread from now on. Rejects with the fault of `openBody`, with
    * `overloaded` when too many wait, with `cancelled` when it is wanted no longer, and with `internal` when the thread died
    * of it.
    */

@@ -4,12 +4,12 @@ import { ANNOUNCE_MS, PRESENCE_MS } from "../redis/registry.ts";
 import type { StallMeter } from "../telemetry/stall-meter.ts";
 import type { Exchange } from "./exchange.ts";
 
-/** A gateway that has not announced itself for so long, ms, is taken for lost, and its replies are removed. */
+/** A gateway counts as lost when it has not announced itself for this long (ms). Its replies are removed. */
 const TAKEN_FOR_LOST_MS = PRESENCE_MS - ANNOUNCE_MS - 1000;
 
 /**
  * Why an answer that had begun is not there any more: Redis lost it, or this gateway stood still so long that workers
- * took it for lost, and removed what nobody seemed to wait for.
+ * took it for lost, and removed replies that no client seemed to wait for.
  */
 export function lostFault(
   { startedAt }: Pick<Exchange, "startedAt">,

@@ -2,7 +2,7 @@ import type { Settings } from "../config/settings.ts";
 import type { Log } from "../telemetry/log.ts";
 import { isLoopback } from "./origin.ts";
 
-/** What is wrong with letting in everyone who reaches the gateway; undefined where only this machine does, or with keys. */
+/** Returns what is wrong with letting in everyone who reaches the gateway. Undefined with keys, or on loopback only. */
 export function openDoor({ host, apiKeys }: Pick<Settings, "host" | "apiKeys">): string | undefined {
   if (apiKeys !== "" || isLoopback(host)) return undefined;
   return `no key is set, and everyone who reaches ${host} is served: set SGNET_API_KEY, or HOST=127.0.0.1`;

@@ -3,7 +3,7 @@ import { serverEndpoint } from "../protocols/catalogue.ts";
 import type { Opening } from "../protocols/protocol.ts";
 import { readBody } from "./body.ts";
 
-/** What the gateway needs of a body, and the bytes that travel. */
+/** Parts of a body that the gateway needs, and the bytes that travel. */
 export interface OpenedBody extends Opening {
   /** A part of the body that was given, without a copy. */
   readonly bytes: Buffer;

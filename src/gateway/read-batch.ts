@@ -6,7 +6,7 @@ const TASKS = 256;
 /** Bytes that one answer of Redis should have at the most. */
 const BYTES = 16 * 1024 * 1024;
 
-/** What a reply in one piece may have, where nothing tells: those above it are told of, see `isLarge`. */
+/** Bytes that a reply in one piece may have when its size is not told. Larger ones are told of, see `isLarge`. */
 const WHOLE_BYTES = 4 * 1024 * 1024;
 
 /**

@@ -215,7 +215,7 @@ export class Replies {
     this.#looks += 1;
     if (this.#looks % LOOKS_PER_KEEP === 0) this.#keepStalled();
     const mono = this.#options.mono();
-    // What came while this gateway stood still lies unread: before it is, nothing and nobody is late.
+    // Frames that came while this gateway stood still are unread. Until they are read, no reply counts as late.
     if (this.#options.stalls.latest(SETTLE_MS) === 0) {
       for (const exchange of this.#exchanges.values()) this.#judge(exchange, mono);
     }
@@ -252,7 +252,7 @@ export class Replies {
 
 const LATE = "the request was not answered in time";
 
-/** Its client's own limit is nobody else's fault; where no worker has sent anything, there are too few of them. */
+/** Blames the client for its own limit. Blames the workers where none has sent anything: there are too few of them. */
 function overdue({ task, worker, tries }: Exchange): Fault {
   const isOwn = task.own?.includes("total") === true;
   const blame = isOwn ? "client" : worker === undefined && tries.length === 0 ? "worker" : "backend";

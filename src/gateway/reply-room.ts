@@ -8,15 +8,15 @@ const MIB = 1024 * 1024;
 const LEAST = 256 * MIB;
 const MOST = 1024 * MIB;
 
-/** Of what there is, replies may take so much. */
+/** The share of the memory that replies may take. */
 const SHARE = 0.25;
 
-/** What there is, in bytes; 0 where there is no limit. */
+/** Limits of memory (bytes); 0 where there is no limit. */
 export interface Memory {
-  /** What this process, and this machine, may use. */
+  /** The memory that this process, and this machine, may use. */
   readonly machine: number;
   readonly heap: number;
-  /** Of Redis. */
+  /** The limit of Redis. */
   readonly maxMemory: number;
 }
 
@@ -26,7 +26,7 @@ export function automaticRoom({ machine, heap, maxMemory }: Memory): number {
   return Math.round(Math.min(MOST, Math.max(LEAST, most * SHARE)));
 }
 
-/** Of this process. */
+/** Returns the limits of this process. */
 export function ownMemory(maxMemory: number): Memory {
   // Without a limit it is 0, or larger than any machine.
   const constrained = process.constrainedMemory();

@@ -142,7 +142,7 @@ async function sendMetrics(
   }
 }
 
-/** What answers the paths and methods that no route has, and whether it reads their bodies. */
+/** The handler for paths and methods that no route has, and whether it reads their bodies. */
 export interface Fallback {
   readonly fallback: Handler;
   readonly fallbackReads: (request: HttpRequest) => boolean;

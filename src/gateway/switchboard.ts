@@ -49,7 +49,7 @@ export interface SwitchboardOptions {
   readonly catalogue: Catalogue;
   readonly metrics: GatewayMetrics;
   readonly witness: Pick<Witness, "ended" | "refused">;
-  /** What the replies of this gateway hold together; unbounded when absent. */
+  /** The bound on all replies that this gateway holds; unbounded when absent. */
   readonly held?: HeldReplies;
   /** Absent when nobody collects spans. */
   readonly spans?: TaskSpans | undefined;
@@ -151,7 +151,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     return this.#replies.size;
   }
 
-  /** True when nobody waits for an answer, or for the reading of a body. */
+  /** True when no client waits for an answer, or for the reading of a body. */
   get #isIdle(): boolean {
     return this.open === 0 && this.#largeBodies.size === 0;
   }

@@ -8,7 +8,7 @@ export interface Tail {
   end(): void;
 }
 
-/** What a tail is to those that look after all of them. */
+/** A tail, as {@link Tails} sees it. */
 export interface WaitingTail {
   readonly bytes: number;
   /** Mono ms when its client last took something. */
@@ -18,7 +18,7 @@ export interface WaitingTail {
 }
 
 /**
- * Knows replies that are over for whoever gave them, while their last bytes wait for room in their sockets: a server
+ * Knows replies that are over for their senders, while their last bytes wait for room in their sockets: a server
  * that closes would drop these, and a client that reads nothing keeps them in memory.
  */
 export class Tails {

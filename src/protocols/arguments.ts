@@ -11,7 +11,7 @@ import { isPlainObject, parseExact } from "./exact.ts";
  */
 export const INVALID_JSON = "INVALID_JSON";
 
-/** Most levels of arguments: from some 4,000 on whoever writes them runs out of stack. */
+/** Most levels of arguments: from some 4,000 on a function that writes them runs out of stack. */
 const MOST_DEPTH = 1024;
 
 /**

@@ -31,7 +31,7 @@ export type Delta = Extract<Part, { type: "text-delta" | "thinking-delta" | "too
 
 interface OpenBlock extends Block {
   text: string;
-  /** Of a tool call's arguments. */
+  /** The end of a tool call's arguments. */
   readonly end: ObjectEnd;
   /** Whether the object that has ended is one; undefined as long as it was not looked at. */
   isObject: boolean | undefined;

@@ -87,7 +87,7 @@ export function droppedOfMessages(request: ChatRequest, field: "name" | "thinkin
   return request.messages.some((message) => message[field] !== undefined) ? [`messages.${field}`] : [];
 }
 
-/** What is said about a schema beside it, where only the schema itself binds the answer. */
+/** Returns the description of a schema as dropped, where only the schema itself binds the answer. */
 export function droppedOfFormat({ format }: ChatRequest | GenerateRequest): readonly string[] {
   return format?.type === "schema" && format.description !== undefined ? ["format.description"] : [];
 }

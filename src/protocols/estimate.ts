@@ -9,7 +9,7 @@ const MESSAGE_OVERHEAD = 4;
 const IMAGE_TOKENS = 1000;
 
 /**
- * What was used, as far as it is known: a backend that counts nothing, or not the prompt, is made up for. Other counts
+ * Returns the usage as far as it is known, and estimates counts that the backend left out. Without them, the reply
  * would say that a request cost nothing. @param deltas pieces of the answer
  */
 export function usageOrEstimate(usage: Usage | undefined, request: NeutralRequest, deltas: number): Usage {

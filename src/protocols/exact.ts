@@ -5,7 +5,7 @@ import { isObject, type Json } from "../core/json.ts";
  * written, as values that only JSON.stringify can read, so this is for what is written as JSON again.
  */
 
-/** Of Node 22 and later (V8 11.4); the compiler's library does not have it yet. */
+/** Methods of Node 22 and later (V8 11.4); the compiler's library does not have them yet. */
 const json = JSON as typeof JSON & {
   rawJSON(text: string): Json;
   isRawJSON(value: unknown): boolean;

@@ -87,7 +87,7 @@ export interface ReplyReader {
   push(chunk: Buffer): Iterable<Part>;
   /** The body has ended. Throws `backend_lost` when the reply is not complete. */
   end(): Iterable<Part>;
-  /** What the reply tells of its backend; undefined when nothing. */
+  /** Facts of its backend that the reply shows; undefined when none. */
   readonly learned?: Learned | undefined;
 }
 
@@ -104,11 +104,11 @@ export interface Relay {
   readonly usage: Usage | undefined;
   /** Likewise; absent where the backend does not tell. */
   readonly timings?: Timings | undefined;
-  /** Of the bytes, when they have another form than the backend's; undefined = the backend's own content type. */
+  /** The type of the bytes, when their form is not the backend's; undefined: the backend's own content type. */
   readonly contentType?: string | undefined;
 }
 
-/** What was learned of one backend by trying: it takes the place of what its kind is known for. */
+/** Facts of one backend that were learned by trying. They override what is known of its kind. */
 export interface Learned {
   /** False when `stream_options` is refused. */
   readonly streamOptions?: boolean;

@@ -20,7 +20,7 @@ export const MOST_TOLD = 200;
 /** How JSON and a line of an event stream begin. */
 const FORMED = /^(?:[{[]|(?:data|event|id|retry)?:)/;
 
-/** What a reply with this beginning says in plain text; empty for one that begins as JSON or events do. */
+/** Returns the plain text of a reply with this beginning; empty for one that begins as JSON or events do. */
 export function plainText(beginning: Buffer): string {
   const text = beginning.toString("utf8").trim();
   return FORMED.test(text) ? "" : text;

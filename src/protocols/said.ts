@@ -2,11 +2,11 @@ import { Fault } from "../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../core/json.ts";
 
 /**
- * What a backend says, as text: most send a string, some a list of parts. A value of another type is never read as
+ * Reads a backend's words as text: most send a string, some a list of parts. A value of another type is never read as
  * nothing: an answer that cannot be read must not look like an empty one.
  */
 
-/** What one value says. */
+/** The text of one value. */
 export interface Said {
   readonly text: string;
   readonly thinking: string;

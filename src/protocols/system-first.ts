@@ -6,7 +6,7 @@ import { isObject, type Json, type JsonObject } from "../core/json.ts";
  * `developer`. Agents put such messages where they like.
  */
 
-/** What parts the instructions that become one message. */
+/** The gap between instructions that become one message. */
 const GAP = "\n\n";
 
 function isSystem(role: Json | undefined): boolean {

@@ -18,7 +18,7 @@ export function replyTooLarge(): Fault {
 const LARGE_REPLY_BYTES = 2 * 1024;
 
 /**
- * What a reply may hold, whatever its bytes: to read two million members with names of their own takes 4 s, as many of
+ * Bounds of a reply, whatever its bytes: to read two million members with names of their own takes 4 s, as many of
  * the same names 0.4 s, 16 million numbers 1 s. A worker must go on renewing its leases meanwhile.
  */
 const MOST_HELD: JsonBounds = { members: 2_000_000, values: 20_000_000, depth: 1024 };

@@ -15,7 +15,7 @@ const NOTHING = Buffer.alloc(0);
 /** Marks of a reply stream looked at. */
 const MARKS = String(4 * MOST_NOTES);
 
-/** Tells how an attempt failed that was handed back. Resolves with false when nobody waits, or another runs it by now. */
+/** Tells how an attempt failed that was handed back. Resolves with false when no client waits, or another runs it. */
 export async function addNote(
   connection: Connection,
   keys: Keys,
@@ -25,7 +25,7 @@ export async function addNote(
   const frame = encodeFrame({ task, attempt: attempt + 1, seq: 0, bytes: NOTHING, note });
   const publish = connection.sharded ? "SPUBLISH" : "PUBLISH";
   const args = [String(attempt + 1), note.worker, JSON.stringify(note), keys.channel(tag), publish, frame];
-  // A hint to sweep follows: whoever it wakes is to find the note.
+  // A hint to sweep follows: the worker that it wakes is to find the note.
   return (await runInOrder(connection, NOTE, [keys.reply(task)], args)) === 1;
 }
 
@@ -39,7 +39,7 @@ export async function readNotes(connection: Connection, keys: Keys, task: string
     .slice(-MOST_NOTES);
 }
 
-/** What a mark of a reply stream tells of the attempts before it; empty for what is no mark. */
+/** Returns the notes on earlier attempts in a mark of a reply stream; empty for a frame that is no mark. */
 export function notesIn(fields: readonly Buffer[]): readonly AttemptNote[] {
   if (asText(fields[0]) !== "c") return [];
   const note = parseNote(valueOf(fields, "note"));

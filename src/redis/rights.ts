@@ -57,7 +57,7 @@ export async function missingRights(
   return missing.filter((_sample, index) => scripts[index] !== true);
 }
 
-/** Who may run scripts need not call functions. */
+/** True when the user may run scripts instead: a user with that right need not call functions. */
 async function mayRunScript(
   connection: Connection,
   user: string,

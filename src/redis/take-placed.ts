@@ -11,9 +11,9 @@ import { append } from "../core/long-lists.ts";
 export interface TakePlaced {
   /** Model keys in the order they are to be served; may be empty. */
   readonly claim: readonly string[];
-  /** Those whose doorbells end the wait; not empty when there is a wait. */
+  /** Keys of models whose doorbells end the wait; not empty when there is a wait. */
   readonly listen: readonly string[];
-  /** Those of which it is to be told who waits. */
+  /** Keys of models whose queue heads are to be told. */
   readonly look: readonly string[];
   readonly consumer: string;
   readonly credits: number;
@@ -22,10 +22,10 @@ export interface TakePlaced {
   readonly farewell: string;
 }
 
-/** Who waits first in a queue, by Redis's clock alone. */
+/** The head of a queue, by Redis's clock alone. */
 export interface QueueHead {
   readonly model: string;
-  /** The entry that waits first, of those that nobody has claimed yet; undefined when none waits. */
+  /** The first entry that no worker has claimed yet; undefined when none waits. */
   readonly entry: string | undefined;
   /** How old it is, ms. */
   readonly ageMs: number;
@@ -33,7 +33,7 @@ export interface QueueHead {
   readonly delivered: string;
 }
 
-/** What was claimed, and who waits after that. */
+/** Tasks that were claimed, and the queue heads after that. */
 export interface Taken {
   readonly tasks: readonly QueuedTask[];
   readonly heads: readonly QueueHead[];
@@ -64,7 +64,7 @@ async function takeAtOnce(connection: Connection, keys: Keys, options: TakePlace
     ),
     claimed,
   ]);
-  // What was claimed is in hand. The next look meets the same error, if it is one that lasts.
+  // Claimed tasks are in hand. The next look meets the same error, if it is one that lasts.
   if (bell !== undefined && taken.tasks.length === 0) throw bell.error;
   return taken;
 }
@@ -87,7 +87,7 @@ async function takeInSteps(connection: Connection, keys: Keys, options: TakePlac
       refused: looks.some(({ refused }) => refused),
     };
   } catch (error) {
-    // What was claimed before is in hand. The next look meets the same error, if it is one that lasts.
+    // Tasks claimed before are in hand. The next look meets the same error, if it is one that lasts.
     if (tasks.length === 0) throw error;
     return { tasks, heads: [], refused: false };
   }
@@ -128,7 +128,7 @@ function toHead(model: string, head: unknown, now: number): QueueHead {
   return { model, entry, ageMs: Math.max(0, now - added), delivered };
 }
 
-/** What was claimed without a wait has left its tokens: each would wake a worker for nothing. */
+/** Removes the tokens of tasks that were claimed without a wait: each token would wake a worker for nothing. */
 async function eatTokens(connection: Connection, keys: Keys, tasks: readonly QueuedTask[]): Promise<void> {
   const counts = new Map<string, number>();
   for (const { model } of tasks) counts.set(model, (counts.get(model) ?? 0) + 1);

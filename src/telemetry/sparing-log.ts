@@ -14,7 +14,7 @@ interface Window {
 
 /**
  * Writes lines that others can cause at will, by asking for what they do not get: the first of each kind in a minute
- * line by line, the rest as a number. Else whoever has no key fills the disk.
+ * line by line, the rest as a number. Else clients without a key fill the disk.
  */
 export class SparingLog {
   readonly #log: Pick<Log, "warn">;

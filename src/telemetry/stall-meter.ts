@@ -20,10 +20,10 @@ interface Stall {
 }
 
 /**
- * Knows when this process itself stood still: one long piece of work, a stopped process, a machine that swaps. What
- * others did meanwhile was not seen, so no silence of theirs may be judged by time that passed then.
+ * Knows when this process itself stood still: one long piece of work, a stopped process, a machine that swaps. The
+ * work of others meanwhile was not seen, so no silence of theirs may be judged by time that passed then.
  *
- * It looks at its own timer, and at each question: whoever asks first after a stall is told of it.
+ * It looks at its own timer, and at each question: the first question after a stall is told of it.
  */
 export class StallMeter {
   readonly #mono: () => number;
@@ -112,5 +112,5 @@ export class StallMeter {
   }
 }
 
-/** Of this process. */
+/** The stalls of this process. */
 export const ownStalls: StallMeter = new StallMeter({ mono: systemAmbient.mono, ticks: true });

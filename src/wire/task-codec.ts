@@ -14,7 +14,7 @@ import { packr } from "./msgpack.ts";
 const VERSION = 1;
 const FIELDS = 10;
 
-/** What a client digest looks like. */
+/** The client's digest, six hex digits. */
 const DIGEST = /^[0-9a-f]{6}$/;
 
 /** A task whose body may still have to be fetched. */

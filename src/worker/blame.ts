@@ -56,7 +56,7 @@ export function strengthOf({ code, blame, http }: Fault, wasAsked: boolean): Str
   return MAYBE_REQUEST.has(code) && !isRefusal ? "soft" : undefined;
 }
 
-/** What is told of an attempt that failed. @param ms from its claim */
+/** Returns the note on an attempt that failed. @param ms from its claim */
 export function noteOf(fault: Fault, attempt: Attempt, where: Where, ms: number): AttemptNote {
   const { code, blame: cause, http } = fault;
   const note = { ...where, code, cause, http, ms: Math.round(ms) };

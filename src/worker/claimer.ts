@@ -55,9 +55,9 @@ export interface ClaimerOptions {
   readonly run: (station: Station, task: QueuedTask, askedAt: number) => void;
 }
 
-/** What one look is to bring, and how long it may wait for it. */
+/** The tasks that one look may bring, and its longest wait. */
 interface Look {
-  /** Those whose doorbells end the wait. */
+  /** Models whose doorbells end the wait. */
   readonly models: readonly string[];
   readonly credits: number;
   /** Ms. */

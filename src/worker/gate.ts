@@ -60,7 +60,7 @@ export interface GateWatch {
  *
  * - A backend that fails (cannot be reached, breaks off, answers 5xx) several times in a row opens the circuit: no
  *   task passes for a while, then a single one as a probe. The first bytes of a streamed answer close it, and so does
- *   any other success; a failed probe opens it for longer. What failures prove is told by {@link Streak}: those of a
+ *   any other success; a failed probe opens it for longer. {@link Streak} tells what failures prove: those of a
  *   single client prove nothing before the worker's own request fails, too.
  * - The circuit of a backend that the model cannot do without is not opened but paced: single tasks, with pauses.
  * - A backend that is busy (429, 503) works: it is given no more tasks than those it has taken, and none at all
@@ -74,7 +74,7 @@ export class Gate {
   #era = 0;
   #running = 0;
   readonly #streak = new Streak();
-  /** What the latest failure was asked for. */
+  /** The endpoint of the latest failure. */
   #endpoint: Endpoint | undefined;
   /** True while the worker's own request is under way that was asked for by doubt. */
   #asking = false;
@@ -264,7 +264,7 @@ export class Gate {
   }
 
   /**
-   * The own request first: the probe of an open circuit should be nobody's task. Tasks first when it is paced: nobody
+   * Own request first: the probe of an open circuit should be no client's task. Tasks first when it is paced: no one
    * else would answer them, and each is to get its answer or its fault.
    */
   #passable(): void {

@@ -16,7 +16,7 @@ export interface LargeFramesOptions {
 
 /**
  * Bounds what large replies take in Redis: each lies there whole until its gateway has fetched it, and many may be ready
- * at once. Those for which there is no room stay with their worker, and their task with its slot.
+ * at once. Replies without room stay with their worker, and their task with its slot.
  */
 export class LargeFrames {
   readonly #options: LargeFramesOptions;
@@ -50,7 +50,7 @@ export class LargeFrames {
     this.#timer ??= setTimeout(() => void this.#look(), LOOK_MS);
   }
 
-  /** A reply that was fetched is unlinked; one that nobody fetches expires. */
+  /** Forgets replies that are gone: a fetched one was unlinked, one that no gateway fetches expires. */
   async #look(): Promise<void> {
     const { connection, keys } = this.#options;
     const tasks = [...this.#held.keys()];

@@ -23,7 +23,7 @@ const NO_LOAD = 0.1;
 
 interface Took {
   readonly ms: number;
-  /** What was known before the last load. */
+  /** The load time known before the last load (ms); undefined when none was. */
   readonly before: number | undefined;
   /** The most that the backend has said of the last load; 0 when it has said nothing. */
   readonly said: number;
@@ -46,8 +46,8 @@ export class LoadTimes {
   }
 
   /**
-   * The backend itself says how long an answer waited for the last load, ms: without the work on the prompt. Those that
-   * came in the middle of it have waited for less.
+   * The backend itself says how long an answer waited for the last load (ms), without the work on the prompt. Answers
+   * that came in the middle of it have waited for less.
    */
   corrected(model: string, ms: number): void {
     const took = this.#took.get(model);

@@ -22,7 +22,7 @@ export class Memory {
     return { models: this.#models, bytes: this.#most };
   }
 
-  /** What a loaded model takes, as its backend tells. */
+  /** Records the memory that a loaded model takes, as its backend tells (bytes). */
   sized({ key, size, load }: ModelCard): void {
     this.#bytes.set(key, load?.size ?? size);
   }

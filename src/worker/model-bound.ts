@@ -8,13 +8,13 @@ export const MOST_MODELS = 2000;
 export const MOST_CARD_BYTES: number = 1024 * 1024;
 const MOST_OF_WORKER = 8 * MOST_CARD_BYTES;
 
-/** Of a text in a card, a family's name for instance, so much is kept, characters. */
+/** Most characters kept of a text in a card, a family's name for instance. */
 const MOST_TEXT = 256;
 
-/** What a model can do: so many words for it. */
+/** Most words for what a model can do. */
 const MOST_CAPABILITIES = 32;
 
-/** What is served of a backend. */
+/** The part of a backend's models that is served. */
 export interface BoundState {
   readonly state: BackendState;
   /** Names of models that are left out, in the backend's order. */
@@ -23,7 +23,7 @@ export interface BoundState {
 
 /**
  * Bounds what a backend says of its models, so that one that lists a hundred thousand does not shut out those of its
- * neighbours: all of a worker's backends are in one announcement. What is in memory stays, then what is listed first.
+ * neighbours: all of a worker's backends are in one announcement. Models in memory stay, then the first ones listed.
  * @param backends how many the worker has
  */
 export function boundState(given: BackendState, backends: number): BoundState {

@@ -13,7 +13,7 @@ const CHAT = { endpoint: "openai-chat", more: { messages: [{ role: "user", conte
 const COMPLETION = { endpoint: "openai-completion", more: { prompt: "Hi" } } as const;
 const EMBEDDING = { endpoint: "openai-embeddings", more: { input: "Hi" } } as const;
 
-/** What the worker's own request has shown. `works`: bytes came, or a refusal of the backend's own. */
+/** The result of the worker's own request. `works`: bytes came, or a refusal of the backend's own. */
 export type OwnAnswer = "works" | "fails" | "busy" | "unclear";
 
 /**

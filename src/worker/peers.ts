@@ -16,7 +16,7 @@ export interface PeersOptions {
   readonly mono: () => number;
 }
 
-/** Of the backends of a model so many may have an open circuit at once: others would have to carry all of its tasks. */
+/** The share of a model's backends whose circuits may be open at once: others would have to carry all of its tasks. */
 const MOST_EJECTED = 0.5;
 
 /** Who else serves a model. Asked only when an attempt has failed. */
@@ -24,7 +24,7 @@ export class Peers {
   readonly #options: PeersOptions;
   #workers: Promise<readonly WorkerAnnouncement[]> | undefined;
   #readAt = 0;
-  /** What was read last; undefined before. */
+  /** The workers read last; undefined before. */
   #latest: readonly WorkerAnnouncement[] | undefined;
 
   constructor(options: PeersOptions) {

@@ -13,9 +13,9 @@ export interface PlacementOptions extends LoadLimits {
   readonly mono: () => number;
 }
 
-/** What a placement tells its station. */
+/** Events that a placement tells its station. */
 export interface PlacementWatch {
-  /** What is in memory is not known any more, or has just changed: look at the backend. */
+  /** The memory of the backend is not known any more, or has just changed: look at the backend. */
   readonly onLook: () => void;
   /** Another model is being loaded, and something had to go. @param waitedMs how long the head of its queue has waited */
   readonly onSwap: (model: string, waitedMs: number) => void;
@@ -28,7 +28,7 @@ interface Loaded {
   readonly startedAt: number;
   /** Mono ms; undefined while it loads. */
   loadedAt: number | undefined;
-  /** What was loaded when its load began, if one did. */
+  /** Models that were loaded when its load began, if one did. */
   readonly before: readonly string[];
 }
 
@@ -49,7 +49,7 @@ interface Head {
 const UNUSED: Use = { running: 0, idleAt: -Infinity };
 
 /**
- * What one backend has in memory, what is asked of it, and what it may be given therefore: the memory of the policy in
+ * Knows what one backend has in memory, which tasks wait for it, and what it may be given: the memory of the policy in
  * core/placement.ts. A model whose task is claimed counts as loaded from then on; what the backend itself tells comes
  * seconds later, and corrects it.
  */
@@ -81,7 +81,7 @@ export class Placement {
     this.#memory = new Memory(options.modelsLoaded);
   }
 
-  /** What others are told; undefined for a backend with one model. @param models all that it has */
+  /** Returns what others are told; undefined for a backend with one model. @param models all that it has */
   announcement(models: readonly ModelCard[]): PlacementAnnouncement | undefined {
     if (this.#blind || models.length < 2) return undefined;
     const now = this.#options.mono();
@@ -130,14 +130,14 @@ export class Placement {
   }
 
   /**
-   * What may be claimed now; undefined when there is nothing to choose: one model only, or all are loaded.
+   * Returns what may be claimed now. Undefined when there is no choice: one model only, or all are loaded.
    * @param models all that the backend has
    * @param open those whose tasks may be claimed
    * @param turn counts the looks
    */
   plan(models: readonly ModelCard[], open: readonly ModelCard[], turn: number): Plan | undefined {
     if (this.#blind || models.length < 2 || models.every(({ key }) => this.isLoaded(key))) {
-      // What is known of queues gets old where nobody looks.
+      // Queue heads get old where no look renews them.
       if (this.#plan !== undefined) this.#heads.clear();
       this.#plan = undefined;
       return undefined;
@@ -152,7 +152,7 @@ export class Placement {
 
   #placeable({ key, size }: ModelCard, open: boolean): Placeable {
     const isRemote = this.#remote.has(key);
-    // What takes no memory keeps nobody out of it.
+    // A model that takes no memory keeps no other model out of it.
     const { running, idleAt } = isRemote ? UNUSED : (this.#use.get(key) ?? UNUSED);
     const head = isRemote ? undefined : this.#heads.get(key);
     const since = isRemote ? undefined : this.waitingSince(key);
@@ -173,7 +173,7 @@ export class Placement {
     };
   }
 
-  /** Who waits, as of now. False when Redis does not let this worker ask: nothing is placed from then on. */
+  /** Records the queue heads. Returns false when Redis does not let this worker ask: nothing is placed from then on. */
   heads(heads: readonly QueueHead[], refused: boolean): boolean {
     this.#blind ||= refused;
     const now = this.#options.mono();
@@ -269,7 +269,7 @@ export class Placement {
     this.#times.corrected(model, loadMs);
   }
 
-  /** What the backend says it has in memory. @param askedAt mono ms, when it was asked */
+  /** Records what the backend says it has in memory. @param askedAt mono ms, when it was asked */
   seen(cards: readonly ModelCard[], askedAt: number): void {
     this.#remote = new Set(cards.filter((card) => card.remote === true).map(({ key }) => key));
     const resident = cards.filter((card) => card.resident && card.remote !== true);
@@ -278,7 +278,7 @@ export class Placement {
     for (const card of resident) this.#memory.sized(card);
     const keys = resident.map(({ key }) => key);
     for (const key of this.#loaded.keys()) {
-      // What runs here is there, or comes.
+      // A model that runs a task is loaded, or is being loaded.
       if (!keys.includes(key) && this.#useOf(key).running === 0) this.#loaded.delete(key);
     }
     if (isLoading) return;

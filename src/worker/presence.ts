@@ -137,7 +137,7 @@ export class Presence {
     if (!this.#stopped) this.#planLook(station);
   }
 
-  /** What is served of what a backend lists; told when something is left out, once. */
+  /** Returns the models to serve of those that a backend lists. Logs once when some are left out. */
   #bounded(station: Station, given: BackendState): BackendState {
     const { log, stations } = this.#options;
     const { state, left } = boundState(given, stations.length);

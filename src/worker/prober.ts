@@ -22,7 +22,7 @@ export interface ProberOptions {
  * Asks backends itself: when failures may be one client's doing, and when an open circuit may be probed. So no client can
  * shut a backend for others, none has to be the probe, and a circuit closes without any traffic.
  *
- * A probe never loads a model: where that could be, and nobody asks for the model, a circuit closes after a few good
+ * A probe never loads a model: where that could be, and no client asks for the model, a circuit closes after a few good
  * looks at the backend. In doubt it may: others have asked for the model just then.
  */
 export class Prober implements Judgement {
@@ -72,7 +72,7 @@ export class Prober implements Judgement {
     }
   }
 
-  /** Looks at the backend now and then, as long as nobody's task is the probe. */
+  /** Looks at the backend now and then, as long as no task is the probe. */
   async #recover(station: Station, model: string, endpoint: Endpoint | undefined): Promise<void> {
     const models = this.#recovering.get(station) ?? new Set<string>();
     this.#recovering.set(station, models);

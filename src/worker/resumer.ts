@@ -77,7 +77,7 @@ export function resumerOf(options: ResumerOptions): Resume {
 }
 
 /**
- * What a task is ended with that was delivered often enough. What is known of its last attempt is told: a failure that
+ * Returns the fault of a task that reached its delivery limit. The fault tells of its last attempt: a failure that
  * has a name is no lost worker, and makes no dead letter.
  */
 function limitFault({ deliveries, earlier = [] }: Delivery, wasHandedBack: boolean): Fault {

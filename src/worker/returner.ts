@@ -141,7 +141,7 @@ export class Returner {
     back
       .then((isBack) => {
         if (!isBack) return;
-        // In this order, on one connection: whoever is woken finds the note.
+        // Keeps this order, on one connection: the worker that is woken finds the note.
         if (fault !== undefined && "id" in task) this.#note(station, task, fault);
         this.#options.metrics.handedBack(station.backend.name, reason);
         return publishSweep(this.#options.connection, this.#options.keys, task.model);

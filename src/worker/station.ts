@@ -18,7 +18,7 @@ export interface StationOptions {
   readonly onGate?: (station: Station, model: string, state: GateState) => void;
   /** Absent: all models are alike, loaded or not. */
   readonly placement?: PlacementOptions;
-  /** What the backend has in memory has changed, or is not known. */
+  /** The memory of the backend has changed, or is not known. */
   readonly onLook?: (station: Station) => void;
   /** A model is loaded for which another had to go. @param waitedMs how long the head of its queue has waited */
   readonly onSwap?: (station: Station, model: string, waitedMs: number) => void;
@@ -26,7 +26,7 @@ export interface StationOptions {
   readonly judgement?: Judgement;
 }
 
-/** What a station's gates ask of their worker. */
+/** Requests that a station's gates make to their worker. */
 export interface Judgement {
   /** Failures may be one client's doing: the backend is to be asked now, for the same as they were. */
   doubt(station: Station, model: string, endpoint: Endpoint | undefined): void;
@@ -91,7 +91,7 @@ export class Station implements SlotLender {
     });
   }
 
-  /** What its backend has in memory; undefined for one that does not load models on demand. */
+  /** The placement at its backend; undefined for one that does not load models on demand. */
   get placement(): Placement | undefined {
     return this.backend.loadsOnDemand === true ? this.#placement : undefined;
   }
@@ -148,7 +148,7 @@ export class Station implements SlotLender {
   }
 
   /**
-   * What may be claimed of several models that are not all loaded; undefined when there is nothing to choose.
+   * Returns what may be claimed of several models that are not all loaded; undefined when there is no choice.
    * @param open those whose tasks may be claimed; absent: those whose gates let tasks through
    * @param turn counts the looks
    */
@@ -284,7 +284,7 @@ export class Station implements SlotLender {
     this.wake();
   }
 
-  /** What lets tasks of a model through to the backend. */
+  /** The gate that lets tasks of a model through to the backend. */
   gateOf(model: string): Gate {
     const known = this.#gates.get(model);
     if (known !== undefined) return known;

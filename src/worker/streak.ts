@@ -9,12 +9,12 @@ import type { Endpoint } from "../core/task.ts";
  */
 export type Strength = "hard" | "soft" | "doubtful" | "own";
 
-/** What one failed attempt says of its backend. */
+/** Evidence of one failed attempt on its backend. */
 export interface Evidence {
   readonly strength: Strength;
   /** A digest of whose request it was; undefined when nothing is known. */
   readonly client?: string | undefined;
-  /** What was asked for: the worker's own request asks for the same. */
+  /** The endpoint of the attempt: the worker's own request asks for the same. */
   readonly endpoint?: Endpoint | undefined;
 }
 
@@ -27,7 +27,7 @@ export class Streak {
   #soft = 0;
   #doubtful = 0;
   #own = false;
-  /** Of two clients at most: more prove nothing more. */
+  /** Clients of the failures, two at most: more prove nothing more. */
   readonly #clients = new Set<string>();
 
   get isEmpty(): boolean {

@@ -162,7 +162,7 @@ export class TakeOver {
   }
 }
 
-/** What became of a task before it was taken over. */
+/** The fate of a task before it was taken over. */
 export interface Past extends Pick<PendingEntry, "handedBack"> {
   /** The worker that was lost with it. */
   readonly lost?: string;

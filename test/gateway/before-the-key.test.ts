@@ -5,7 +5,7 @@ import type { Handler, HttpOptions, Route } from "../../src/gateway/http.ts";
 import { buildFallback, buildRefusals } from "../../src/gateway/routes.ts";
 import { RawClient, serve } from "./http-rig.ts";
 
-/** What a client can make a gateway hold or do before anything about it is known. */
+/** Bounds of the memory and work that a client can cause before anything about it is known. */
 
 const MIB = 1024 * 1024;
 
@@ -117,7 +117,7 @@ describe("a PROXY protocol preface", () => {
   const head = Buffer.from([0x21, 0x11, 0, address.length, ...address]).toString("latin1");
   const preface = `\r\n\r\n\0\r\nQUIT\n${head}`;
 
-  it("is refused: nobody may say where somebody else is", async (t) => {
+  it("is refused: no client may state the address of another", async (t) => {
     const { port } = await serve(t, options(plenty()));
     const client = new RawClient(t, port);
     client.send(`${preface}GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n`);

@@ -16,7 +16,7 @@ describe("the digest of a client", () => {
     assert.equal(one.of(asker("")), undefined);
   });
 
-  it("is that of the address where keys tell nothing: nobody becomes two clients by a key of his own", () => {
+  it("is that of the address where keys tell nothing: no client becomes two by keys of its own", () => {
     for (const keys of ["", "shared"]) {
       const digests = new ClientDigests(keys, "0.0.0.0");
       assert.equal(digests.of(asker("10.0.0.1", "shared")), digests.of(asker("10.0.0.1", "invented")));

@@ -70,7 +70,7 @@ describe("what replies hold together", () => {
     assert.equal(rig.cuts, 1);
   });
 
-  it("at the bound cuts who was idle for long when others wait for room, and nobody who reads", () => {
+  it("at the bound cuts a client that was idle for long when others wait for room, and none that reads", () => {
     const rig = new Rig();
     const [idle, reader] = [rig.lazy(40 * MIB), rig.lazy(60 * MIB)];
     assert.equal(rig.held.hasRoom(), false);
@@ -80,7 +80,7 @@ describe("what replies hold together", () => {
     reader.left(60 * MIB - 1);
     rig.lazy(1);
     rig.held.look();
-    assert.equal(rig.cuts, 0, "nobody waits");
+    assert.equal(rig.cuts, 0, "no client waits");
     rig.held.hasRoom();
     rig.held.look();
     assert.deepEqual([idle.cut, reader.cut], [true, false]);

@@ -27,7 +27,7 @@ describe("a gateway without keys", () => {
       assert.deepEqual(warnings(host, ""), []);
   });
 
-  it("lets nobody in when it was given a list that names no key", () => {
+  it("lets no client in when it was given a list that names no key", () => {
     const nothing = { authorization: "", apiKey: "" };
     assert.equal(new Keyring({ apiKeys: "", adminKeys: "" }).isClient(nothing), true);
     for (const apiKeys of [",", " ", " , "]) {

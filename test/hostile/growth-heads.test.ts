@@ -18,7 +18,7 @@ import { FakeReply } from "../gateway/fake-reply.ts";
 import { assertLinear } from "./growth.ts";
 
 /**
- * What the head of a request costs grows no faster than the head: each header that is read, the path, the query, and the
+ * The cost of a request's head grows no faster than the head: each header that is read, the path, the query, and the
  * number of headers. A header that is read from now on is in by itself.
  */
 

@@ -10,7 +10,7 @@ import { gatherWhole } from "../../src/protocols/whole.ts";
 import { LineSplitter, WholeLines } from "../../src/wire/lines.ts";
 import { SseSplitter } from "../../src/wire/sse.ts";
 
-/** What is held of an input that comes in the smallest pieces, and does not end, is a few times its bytes at any size. */
+/** Memory held for an endless input in the smallest pieces is a few times the input's bytes, at any size. */
 
 setFlagsFromString("--expose-gc");
 const collectGarbage = runInNewContext("gc") as () => void;
@@ -18,7 +18,7 @@ const collectGarbage = runInNewContext("gc") as () => void;
 const SIZES = [1 << 15, 1 << 17, 1 << 19];
 /** Bytes of memory for a byte of input. */
 const MOST_PER_BYTE = 12;
-/** What is there for the first byte, and what the engine keeps for itself, bytes. */
+/** The memory held from the first byte on, and the memory that the engine keeps for itself (bytes). */
 const FLOOR = 300_000;
 
 function held(): number {

@@ -13,7 +13,7 @@ import { assertLinear } from "./growth.ts";
 import { many, nested, soundBody } from "./growth-shapes.ts";
 
 /**
- * What a backend's reply costs grows no faster than the reply: each shape, in pieces of several sizes, for each endpoint,
+ * The cost of a backend's reply grows no faster than it: each shape, in pieces of several sizes, for each endpoint,
  * passed through and written anew.
  */
 

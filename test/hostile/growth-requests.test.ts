@@ -11,7 +11,7 @@ import { assertLinear } from "./growth.ts";
 import { shapesOf } from "./growth-shapes.ts";
 
 /**
- * What a request costs, from its bytes to the request for a backend, grows no faster than the request: each endpoint of
+ * The cost of a request, from its bytes to the request for a backend, grows no faster than it: each endpoint of
  * the table of routes, each place of its body. A new endpoint is in by itself; its body is in bodies.ts.
  */
 

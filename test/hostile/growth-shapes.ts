@@ -11,7 +11,7 @@ function repeated(unit: string): Fill {
   return (bytes) => unit.repeat(Math.max(1, Math.floor(bytes / Buffer.byteLength(unit))));
 }
 
-/** What long strings consist of: each looks like the middle of something that is searched for. */
+/** The contents of long strings: each looks like the middle of something that is searched for. */
 export const FILLS: Readonly<Record<string, Fill>> = {
   letters: repeated("a"),
   blanks: repeated(" "),

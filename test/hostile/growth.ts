@@ -13,9 +13,9 @@ const ATTEMPTS = 6;
 const VERY_LONG_MICROS = 1_000_000;
 /** Per byte, the largest input may take so many times what a smaller one takes. */
 const MOST_GROWTH = 3;
-/** What is so short is not measured well, µs: the smallest input counts as if it took this. */
+/** Shorter times are not measured well (µs): the smallest input counts as if it took this. */
 const FLOOR_MICROS = 200;
-/** Memory for what is large comes in pages, which takes some systems long, µs: so much more is nobody's fault. */
+/** The extra time that is not judged (µs): large memory comes in pages, which takes some systems long. */
 const SLACK_MICROS = 10_000;
 
 export interface Growth {
@@ -61,7 +61,7 @@ function isLinear(points: readonly Point[], mostGrowth: number): boolean {
   });
 }
 
-/** What takes very long is not run again: it will not become short. */
+/** Measures the least of some runs. Work that takes very long is not run again: it will not become short. */
 function leastMicros(prepare: Growth["prepare"], { bytes }: Point): number {
   let least = Infinity;
   for (let run = 0; run < RUNS; run += 1) {

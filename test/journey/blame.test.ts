@@ -4,7 +4,7 @@ import type { Refusal } from "../stand-in.ts";
 import { type Fleet, journey, MODEL } from "./fleet.ts";
 import { until } from "./until.ts";
 
-/** Who is to blame: what one client causes is never a backend's failure, and no backend stays shut for nothing. */
+/** Blame: a failure that one client causes is never a backend's, and no backend stays shut for nothing. */
 
 const KEYS = { SGNET_API_KEY: "first-key,second-key" };
 const POISON = "POISON";

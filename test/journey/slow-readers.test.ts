@@ -146,13 +146,13 @@ async function servedBesideHeld(fleet: Fleet, flood: Flood): Promise<boolean> {
   await quick.read();
   assert.equal(quick.seen.length, 100);
   const isServed = (await held()) === HELD;
-  assert.ok(isServed || isCut(), "nobody is let go who was not cut");
+  assert.ok(isServed || isCut(), "no reader is let go that was not cut");
   for (const reader of [...lazy, quick]) reader.leave();
   await until("stopped backends", () => flood.flows.every(({ outcome }) => outcome !== "open"));
   return isServed;
 }
 
-flooded("many readers that do not read keep nobody waiting", PATIENT, async (fleet, flood) => {
+flooded("many readers that do not read keep no other client waiting", PATIENT, async (fleet, flood) => {
   let isServed = false;
   for (let tries = 0; !isServed && tries < TRIES; tries += 1) {
     isServed = await servedBesideHeld(fleet, flood);

@@ -51,7 +51,7 @@ async function redisPeak(fleet: Fleet): Promise<number> {
 }
 
 journey(
-  "clients that ask for much and read nothing fill neither Redis nor the gateway, and shut out nobody for long",
+  "clients that ask for much and read nothing fill neither Redis nor the gateway, and shut out no client for long",
   { posts: [], env: { SGNET_MAX_REPLIES_BYTES: String(64 * MIB), SGNET_SLOTS: "32" } },
   async (fleet, t) => {
     const server = talker();
@@ -74,7 +74,7 @@ journey(
       assert.match(await refused.text(), /too many answers wait/);
       await until("room by cuts", async () => (await metric(fleet, "sgnet_replies_cut_total")) > 0);
       assert.ok((await metric(fleet, "sgnet_held_replies_bytes")) <= 96 * MIB);
-      // Who reads is answered as soon as there is room.
+      // Clients that read are answered as soon as there is room.
       await until("an answer", async () => {
         const asked = await fetch(`${fleet.gateway.url}/api/chat`, {
           method: "POST",

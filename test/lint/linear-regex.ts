@@ -11,7 +11,7 @@ export function superLinear(pattern: string, flags: string): string[] {
 }
 
 /**
- * Every regular expression of the program takes time linear in the length of its text. What comes from outside (heads,
+ * Every regular expression of the program takes time linear in the length of its text. Text from outside (heads,
  * bodies, replies, records, files, arguments) meets most of them, and one header of 60,000 blanks once held a gateway
  * for seconds.
  */

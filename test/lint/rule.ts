@@ -1,9 +1,9 @@
 /** The part of an ESTree node that the rules look at. */
 export interface Node {
   readonly type: string;
-  /** Of a literal that is a regular expression. */
+  /** The pattern of a literal that is a regular expression. */
   readonly regex?: { readonly pattern: string; readonly flags: string };
-  /** Of a call. */
+  /** The callee of a call. */
   readonly callee?: {
     readonly type: string;
     readonly name?: string;

@@ -69,7 +69,7 @@ export function partsOf({ from, to, stream, bytes, cuts = [] }: Crossing): Part[
   return [...splitAt(bytes, cuts).flatMap((piece) => Array.from(reader.push(piece))), ...reader.end()];
 }
 
-/** What the client gets of a translated reply. Throws what the reader throws. */
+/** Returns the bytes that the client gets of a translated reply. Throws the reader's errors. */
 export function translated(crossing: Crossing): string {
   const { to, stream } = crossing;
   const body = chatBody(to, stream);
@@ -86,7 +86,7 @@ export function translated(crossing: Crossing): string {
     .join("");
 }
 
-/** What the client gets of a relayed reply. Throws what the relay throws. */
+/** Returns the bytes that the client gets of a relayed reply. Throws the relay's errors. */
 export function relayed({ from, to, stream, bytes, cuts = [] }: Crossing, asked: JsonObject = {}): string {
   const way = FACES[from].passthrough(to);
   assert.ok(way !== undefined);
@@ -96,7 +96,7 @@ export function relayed({ from, to, stream, bytes, cuts = [] }: Crossing, asked:
   return Buffer.concat([...pieces, relay.end()]).toString();
 }
 
-/** What a reply says, whatever its dialect. */
+/** The content of a reply, whatever its dialect. */
 export interface Told {
   readonly text: string;
   readonly thinking: string;

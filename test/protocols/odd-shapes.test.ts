@@ -22,7 +22,7 @@ function expectedOf({ text, thinking, calls, end }: OddStream, to: ChatEndpoint)
   return { text, thinking, calls, end: ENDS[to][how] };
 }
 
-/** What parts say, whatever their cut. */
+/** The content of parts, whatever their cut. */
 function saidIn(parts: readonly Part[]): object {
   const texts = { text: "", thinking: "", calls: [] as { name: string; arguments: string }[], end: "" };
   for (const part of parts) {
@@ -62,7 +62,7 @@ describe("a stream of odd shapes, cut anywhere", () => {
         const stream = Buffer.from(relayed({ from, to, stream: true, bytes, cuts: places }));
         const direct = saidIn(partsOf({ from, to, stream: true, bytes }));
         assert.deepEqual(saidIn(partsOf({ from, to, stream: true, bytes: stream })), direct);
-        // What a client cannot read has been left out.
+        // Parts that a client cannot read are left out.
         for (const line of stream.toString().split(/[\r\n]+/))
           assert.doesNotMatch(line, /^data:\s*$|^event:/);
         const whole = readTold(to, relayed({ from, to, stream: false, bytes, cuts: places }), false);

@@ -4,7 +4,7 @@ import { TOOL_NAMES } from "./crossing.ts";
 /** Streams of OpenAI-compatible servers, built at random out of the odd shapes that such servers have. */
 
 export interface OddStream {
-  /** What the answer says. */
+  /** The text of the answer. */
   readonly text: string;
   readonly thinking: string;
   readonly calls: readonly { readonly name: string; readonly arguments: string }[];

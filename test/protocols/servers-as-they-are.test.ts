@@ -346,7 +346,7 @@ describe("a reply of the other form (C6)", () => {
   });
 });
 
-describe("tokens that nobody counted (C12)", () => {
+describe("tokens that no server counted (C12)", () => {
   it("are told alike at the beginning and at the end of a message", () => {
     const bytes = Buffer.from(say("a") + END + DONE);
     const reply = translated({ from: "openai", to: "anthropic-messages", stream: true, bytes });

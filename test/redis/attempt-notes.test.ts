@@ -41,7 +41,7 @@ function firstFrame(task: string, attempt: number): Parameters<typeof emit>[3][n
 }
 
 describe("the note on an attempt that was handed back", () => {
-  it("is given to whoever claims the task next, and counts as no attempt", async () => {
+  it("is given to the worker that claims the task next, and counts as no attempt", async () => {
     const { connection, keys } = rig;
     const task = await openTask();
     assert.equal(await addNote(connection, keys, { task, attempt: 10, note: NOTE }), true);

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { LONGEST } from "./longest.ts";
 import { PURE_ROOMS } from "./rooms.ts";
 
-/** What one process runs instead of the files of the pure rooms. */
+/** The file that one process runs instead of the files of the pure rooms. */
 const PURE = "test/suite/pure.ts";
 
 /** All test files, below the root. */
@@ -35,7 +35,7 @@ function isBelow(file: string, path: string): boolean {
   return file === plain || file.startsWith(`${plain}/`);
 }
 
-/** Those that are not in the list follow it in their own order. */
+/** Returns the longest files first. Files that are not in the list follow in their own order. */
 function longestFirst(files: readonly string[]): string[] {
   const known = LONGEST.filter((file) => files.includes(file));
   return [...known, ...files.filter((file) => !known.includes(file))];

@@ -48,7 +48,7 @@ describe("the meter of a process's own stalls", () => {
     assert.equal(rig.meter.awake() - before, 1200);
   });
 
-  it("is known to whoever asks first, before its own timer has run", () => {
+  it("is known to the first caller that asks, before its own timer has run", () => {
     const rig = rigAt();
     rig.live(1000);
     rig.at += 7000;

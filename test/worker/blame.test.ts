@@ -143,7 +143,7 @@ describe("the circuit of a backend", () => {
     assert.deepEqual(doubts, []);
   });
 
-  it("opens when no connection can be made, whoever asked", () => {
+  it("opens when no connection can be made, whichever client asked", () => {
     const { station } = judged();
     const states = fail(station, Array<string>(5).fill("aaaaaa"), new Fault("connect_timeout", "no"));
     assert.equal(states.at(-1), "open");

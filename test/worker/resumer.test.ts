@@ -24,7 +24,7 @@ interface Refused {
   readonly delivery: Delivery;
 }
 
-/** What becomes of a task that is taken over. @param past how it came here, and what CLAIM tells of its attempts */
+/** Returns the fate of a task that is taken over. @param past how it came here, and what CLAIM tells of its attempts */
 async function resume(
   deliveryLimit: number,
   deliveries: number,

@@ -4,7 +4,7 @@ import type { Fields } from "../fields.ts";
 import { textParts } from "./content.ts";
 
 /**
- * What Anthropic's own servers did in an earlier turn, as text: the calls of their tools, and what these found as far
+ * Turns the work of Anthropic's own servers in an earlier turn into text: calls of their tools, and results as far
  * as it is not sealed.
  */
 

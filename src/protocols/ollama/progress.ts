@@ -25,7 +25,7 @@ interface Part {
   status: number;
 }
 
-/** Steps and digests of one order that are known: a pull has some ten. What a server tells beyond them is left out. */
+/** Steps and digests of one order that are known: a pull has some ten. Steps beyond them are left out. */
 const MOST_KNOWN = 2000;
 
 /** Characters of a step, or of a digest, that is told; longer ones are none. */

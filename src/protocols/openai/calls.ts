@@ -21,7 +21,7 @@ interface OpenCall {
   isTold: boolean;
 }
 
-/** What one fragment says. */
+/** The content of one fragment. */
 interface Fragment {
   readonly index: number | undefined;
   readonly id: string;
@@ -36,7 +36,7 @@ interface Fragment {
 export class CallsReader {
   readonly #tools: readonly string[];
   readonly #calls: OpenCall[] = [];
-  /** Those that have a name, or the beginning of one, and are not told: to look through all for each takes a square. */
+  /** Calls that have a name, or its beginning, and are not told: to look through all for each takes a square. */
   readonly #named = new Set<OpenCall>();
   /** The last call at each index. */
   readonly #byIndex = new Map<number, OpenCall>();
@@ -128,7 +128,7 @@ export class CallsReader {
     return this.#tools.includes(name) && this.#tools.every((tool) => tool === name || !tool.startsWith(name));
   }
 
-  /** What is held of a call, as far as it can be told: arguments that do not begin as an object wait for their end. */
+  /** Returns the held part of a call that can be told. Arguments that do not begin as an object wait for their end. */
   #tell(call: OpenCall): ToolDelta[] {
     const { isTold, number, id, name, watch } = call;
     if (name === "") return [];

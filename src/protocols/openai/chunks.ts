@@ -24,7 +24,7 @@ export function parseReply(text: string): JsonObject {
 /** Longest text of an event that is no chunk which is told, in characters. */
 const MAX_NOISE = 200;
 
-/** What an event says: a chunk, the end, or a text that is no chunk, perhaps an empty one. */
+/** The content of an event: a chunk, the end, or a text that is no chunk, perhaps an empty one. */
 export type EventSaid = JsonObject | string;
 
 /**

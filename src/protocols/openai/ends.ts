@@ -2,7 +2,7 @@ import type { EndReason } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import type { Json } from "../../core/json.ts";
 
-/** What servers say as `finish_reason`, in lower case; all but the first of each line are other servers' words. */
+/** Values of `finish_reason`, in lower case; all but the first of each line are other servers' words. */
 const REASONS: ReadonlyMap<string, EndReason> = new Map(
   (
     [

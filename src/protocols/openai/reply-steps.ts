@@ -58,7 +58,7 @@ export class ReplySteps {
     return [];
   }
 
-  /** What the reply begins with, in plain text; empty for events. It counts as noise when there was no other. */
+  /** Takes the plain text that the reply begins with; empty for events. It counts as noise when there was no other. */
   beginsWith(text: string): void {
     this.#noise ||= text;
   }
@@ -132,7 +132,7 @@ export class ReplySteps {
 
 const THOUGHT_NAMES = ["reasoning", "reasoning_content", "thinking"] as const;
 
-/** What a choice says, in the form of a message. Throws `backend_lost` for what is none. */
+/** Returns the message of a choice. Throws `backend_lost` for a message that is no object. */
 function messageOf(choice: JsonObject): JsonObject {
   const message = choice["delta"] ?? choice["message"] ?? { content: choice["text"] ?? null };
   if (isObject(message)) return message;

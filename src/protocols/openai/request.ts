@@ -137,7 +137,7 @@ export function readFormat(format: JsonObject | undefined, obstacles: string[]):
   return { type: "schema", schema, ...formatDetails(holder) };
 }
 
-/** What else is said of a format with a schema. */
+/** Returns the name, the description and `strict` of a format with a schema. */
 export function formatDetails(holder: JsonObject): Pick<SchemaFormat, "name" | "description" | "strict"> {
   return present({
     name: textField(holder, "name"),

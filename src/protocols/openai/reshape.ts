@@ -6,7 +6,7 @@ import { EndWatch, finishOf } from "./ends.ts";
 
 /**
  * Replies in the form that was not asked for, put into the other one: an object where a stream was wanted, a stream
- * where an object was. What is known of neither form stays as it is.
+ * where an object was. Bytes that have neither form stay as they are.
  */
 
 /** The events of a whole reply, its `[DONE]` included. */

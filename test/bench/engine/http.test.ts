@@ -189,7 +189,7 @@ function firstModel(document: unknown): unknown {
   return (document as { models: unknown[] }).models[0];
 }
 
-/** What a line of metrics is about: all but its number. */
+/** The subject of a line of metrics: all but its number. */
 function nameOf(line: string): string {
   return line.replace(/ [\d.]+$/, "");
 }

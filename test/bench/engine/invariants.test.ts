@@ -57,7 +57,7 @@ const engine: fc.Arbitrary<Partial<EngineSpec>> = fc.record({
     ),
 });
 
-/** What must be so at any time. */
+/** Checks what must hold at any time. */
 function check(desk: Desk, spec: Partial<EngineSpec>): void {
   const { runners, usedBytes, counters } = desk.engine;
   assert.ok(usedBytes <= (spec.memory ?? 0), "memory is exceeded");

@@ -26,7 +26,7 @@ const CASES: readonly (readonly [loaded: object, asked: object, reload: boolean]
   [{ use_mmap: true }, { use_mmap: false }, true],
   [{ num_thread: 4 }, { num_thread: 8 }, true],
   [{ main_gpu: 0 }, { main_gpu: 1 }, true],
-  // What only shapes an answer is the runner's no business.
+  // Options that only shape an answer are not the runner's business.
   [{ temperature: 1, num_predict: 5 }, { temperature: 0, seed: 3, top_p: 1 }, false],
 ];
 

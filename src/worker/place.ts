@@ -15,11 +15,13 @@ export function release({ station, visit }: Place): void {
 }
 
 /** Tells the gate what an attempt that failed says of the backend. */
-export function judge({ station, visit: { gate, era } }: Place, attempt: Attempt, fault: Fault): void {
+export function judge({ station, visit }: Place, attempt: Attempt, fault: Fault): void {
   if (!station.announced) return;
+  const { gate, era } = visit;
   const { outbox, client, endpoint } = attempt;
   const { asked } = outbox.pulse;
   const strength = strengthOf(fault, asked);
+  if (fault.blame === "backend" || fault.blame === "model") station.broke(visit);
   if (fault.code === "backend_busy") gate.busy(era, 1000 * (fault.askedToWait ?? 0));
   // What breaks off in the middle is often cut by something between the two.
   else if (strength !== undefined && !outbox.begun) gate.failed(era, { strength, client, endpoint });

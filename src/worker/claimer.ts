@@ -167,7 +167,7 @@ export class Claimer {
     const { claim, listen, lookAt } = plan;
     const open = station.offer.models.map(({ key }) => key);
     const soon = lookAt - mono() < look.waitMs ? Math.max(0, lookAt - mono()) + 1 : undefined;
-    const timer = soon === undefined ? undefined : setTimeout(() => void this.interrupt(), soon);
+    const timer = soon === undefined ? undefined : setTimeout(() => this.#due(), soon);
     this.#withholds = look.waitMs > 0 && listen.length < open.length;
     try {
       const asked = { claim, listen, look: open, consumer, farewell, ...look };
@@ -181,6 +181,12 @@ export class Claimer {
       this.#withholds = false;
       clearTimeout(timer);
     }
+  }
+
+  /** The time has come that the plan has named: for models that the wait leaves out, and for what was handed back. */
+  #due(): void {
+    this.#options.station.wake();
+    void this.interrupt();
   }
 
   /** Nothing may be claimed before something ends, or time has passed. @param lookAt mono ms */

@@ -14,6 +14,15 @@ export function release({ station, visit }: Place): void {
   station.release(visit);
 }
 
+/**
+ * Tells the station of an attempt without an answer, when that may have stopped the load of its model. What was never
+ * sent, and what the backend refused, stopped none.
+ */
+export function judgeLoad({ station, visit }: Place, attempt: Attempt, fault: Fault): void {
+  const isStopped = attempt.stopReason !== undefined || fault.blame !== "request";
+  if (isStopped && attempt.outbox.pulse.asked) station.broke(visit);
+}
+
 /** Tells the gate what an attempt that failed says of the backend. */
 export function judge({ station, visit }: Place, attempt: Attempt, fault: Fault): void {
   if (!station.announced) return;
@@ -21,7 +30,6 @@ export function judge({ station, visit }: Place, attempt: Attempt, fault: Fault)
   const { outbox, client, endpoint } = attempt;
   const { asked } = outbox.pulse;
   const strength = strengthOf(fault, asked);
-  if (fault.blame === "backend" || fault.blame === "model") station.broke(visit);
   if (fault.code === "backend_busy") gate.busy(era, 1000 * (fault.askedToWait ?? 0));
   // What breaks off in the middle is often cut by something between the two.
   else if (strength !== undefined && !outbox.begun) gate.failed(era, { strength, client, endpoint });

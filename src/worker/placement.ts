@@ -30,7 +30,7 @@ interface Loaded {
   loadedAt: number | undefined;
   /** What was loaded when its load began, if one did. */
   readonly before: readonly string[];
-  /** The backend failed with a task that waited for the load. */
+  /** A task that waited for the load was sent and got no answer. */
   failed?: boolean;
 }
 
@@ -248,15 +248,15 @@ export class Placement {
     this.#watch.onPlan();
   }
 
-  /** The backend failed with a task of the model: its load, if it is under way, is not tried again at once. */
+  /** A task of the model was sent and got no answer: its load, if it is under way, is not tried again at once. */
   failed(model: string): void {
     const known = this.#loaded.get(model);
     if (known !== undefined && known.loadedAt === undefined) known.failed = true;
   }
 
   /**
-   * It never answered: it is not known to be there, and what had to go may be there still. A task that its client gave
-   * up, or that was never sent, tells nothing of the load.
+   * It never answered: it is not known to be there, and what had to go may be there still. Tasks that were not sent, or
+   * were refused, do not hold up the others of their model.
    */
   #neverLoaded(model: string, { failed = false }: Loaded): void {
     this.#loaded.delete(model);

@@ -23,7 +23,7 @@ import { Outbox } from "./outbox.ts";
 import type { Verdict } from "./outbox.ts";
 import type { Refuser } from "./refuser.ts";
 import { blamed } from "./blame.ts";
-import { judge, release } from "./place.ts";
+import { judge, judgeLoad, release } from "./place.ts";
 import type { Place } from "./place.ts";
 import { returnReasonOf } from "./returner.ts";
 import type { Returner, ReturnReason } from "./returner.ts";
@@ -235,6 +235,7 @@ export class Runner {
   #failed(place: Place, attempt: Attempt, met: Fault): void {
     const { station, visit } = place;
     const { stopReason, outbox } = attempt;
+    judgeLoad(place, attempt, met);
     if (stopReason === "draining") this.#leave(station, attempt);
     if (stopReason !== undefined) return;
     const where = { worker: this.#options.worker, backend: station.backend.name };

@@ -261,7 +261,7 @@ export class Station implements SlotLender {
     this.placement?.answered(model);
   }
 
-  /** The backend failed with the task of a visit. */
+  /** The task of a visit was sent and got no answer. */
   broke({ model, cold }: Visit): void {
     if (cold) this.placement?.failed(model);
   }

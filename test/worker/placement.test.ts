@@ -180,7 +180,7 @@ describe("what a worker knows of a backend's memory", () => {
     assert.deepEqual(scene.claim, ["b"], "after its wait it is tried again");
   });
 
-  it("does not hold against a model that a task ended without any doing of its backend", () => {
+  it("does not hold against a model that a task ended which was not sent", () => {
     const scene = new Scene(["a", "b"]);
     scene.serve("b", 10_000);
     scene.holds("a");

@@ -145,11 +145,21 @@ export class Placement {
       return undefined;
     }
     const openKeys = new Set(open.map(({ key }) => key));
+    this.#lookAway(openKeys);
     const placeable = models.map((card) => this.#placeable(card, openKeys.has(card.key)));
     this.#plan = plan(placeable, this.places, { now: this.#options.mono(), turn });
     const { swapTo: model } = this.#plan;
     if (model !== undefined) this.#turn = { model, since: this.waitingSince(model) };
     return this.#plan;
+  }
+
+  /** Queues that are not looked at are not known: other workers may serve them. */
+  #lookAway(open: ReadonlySet<string>): void {
+    for (const [key, head] of this.#heads) {
+      if (head.entry !== undefined && !open.has(key)) {
+        this.#heads.set(key, { ...head, entry: undefined, since: undefined });
+      }
+    }
   }
 
   #placeable({ key, size }: ModelCard, open: boolean): Placeable {

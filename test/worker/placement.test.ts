@@ -237,6 +237,20 @@ describe("the wait bound", () => {
     assert.equal(scene.placement.dueAt("b", scene.now), scene.now + 60_000);
   });
 
+  it("is not reached by a queue that is not looked at, as the circuit of its model is open", () => {
+    const scene = new Scene(["a", "b"]);
+    scene.holds("a");
+    scene.placement.entered("a");
+    scene.waiting({ b: 10 });
+    const closed = (): readonly string[] | undefined =>
+      scene.placement.plan(scene.cards, scene.cards, 0)?.closing;
+    scene.placement.plan(scene.cards, scene.cards.slice(0, 1), 0);
+    scene.now += 60_000;
+    assert.deepEqual(closed(), [], "others may have served it");
+    scene.waiting({ b: 60_000 });
+    assert.deepEqual(closed(), ["a"]);
+  });
+
   it("may be set", () => {
     const scene = new Scene(["a", "b"], { swapWaitMs: 70 });
     assert.equal(scene.placement.dueAt("b", scene.now), scene.now + 70);

@@ -169,21 +169,23 @@ describe("the circuit of a backend", () => {
   });
 });
 
+/** True when a failure puts the load of its model into doubt. */
+function doubted(fault: Fault, asked: Asked = {}, isGone = false): boolean {
+  const station = idleStation(1);
+  let broke = false;
+  station.broke = () => {
+    broke = true;
+  };
+  const attempt = attemptOf(asked);
+  if (isGone) attempt.stop("gone");
+  judgeLoad({ station, visit: station.occupy("tiny") }, attempt, fault);
+  return broke;
+}
+
 it("the load of a model is in doubt when its task was sent, and neither answered nor refused", () => {
   const busy = new Fault("backend_busy", "loading");
   const refused = broken(400);
   const late = new Fault("first_token_timeout", "late", { blame: "client" });
-  const doubted = (fault: Fault, asked: Asked = {}, isGone = false): boolean => {
-    const station = idleStation(1);
-    let broke = false;
-    station.broke = () => {
-      broke = true;
-    };
-    const attempt = attemptOf(asked);
-    if (isGone) attempt.stop("gone");
-    judgeLoad({ station, visit: station.occupy("tiny") }, attempt, fault);
-    return broke;
-  };
   assert.deepEqual(
     [broken(), busy, late].map((fault) => doubted(fault)),
     [true, true, true],

@@ -6,6 +6,7 @@ import { replyErrorCode } from "../redis/connection.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { takePlaced } from "../redis/take-placed.ts";
+import type { Paid } from "../redis/take-placed.ts";
 import { endWait, take } from "../redis/take.ts";
 import { ensureGroup } from "../redis/task-stream.ts";
 import type { QueuedTask } from "../redis/task-stream.ts";
@@ -80,6 +81,8 @@ export class Claimer {
   #withholds = false;
   /** Tasks were known to wait, and none came: the next look waits for a doorbell. */
   #barren = false;
+  /** Tokens that the last wait took, and whose tasks are not claimed yet. */
+  #paid: Paid | undefined;
 
   constructor(options: ClaimerOptions) {
     this.#options = options;
@@ -170,8 +173,9 @@ export class Claimer {
     const timer = soon === undefined ? undefined : setTimeout(() => this.#due(), soon);
     this.#withholds = look.waitMs > 0 && listen.length < open.length;
     try {
-      const asked = { claim, listen, look: open, consumer, farewell, ...look };
-      const { tasks, heads, refused } = await takePlaced(connection, keys, asked);
+      const asked = { claim, listen, look: open, consumer, farewell, paid: this.#paid, ...look };
+      const { tasks, heads, refused, paid } = await takePlaced(connection, keys, asked);
+      this.#paid = paid;
       this.#barren = look.waitMs === 0 && tasks.length === 0;
       if (station.placement?.heads(heads, refused) === false) {
         log.warn("models are not placed: this user of Redis may not ask who waits, see docs/redis-users.acl");

@@ -1,5 +1,6 @@
-import { isObject, type Json } from "../core/json.ts";
+import { isObject } from "../core/json.ts";
 import type { ModelCard } from "../core/model.ts";
+import { parseExact } from "../protocols/exact.ts";
 import type { BackendRequest } from "../protocols/protocol.ts";
 import { fitRunner, mayTellRunner } from "../protocols/ollama/runner-options.ts";
 import type { LoadedRunner, RunnerPolicy } from "../protocols/ollama/runner-options.ts";
@@ -43,7 +44,8 @@ export class Runners {
       if (known === undefined) this.#note(model, UNKNOWN);
       return request;
     }
-    const body = JSON.parse(request.body.toString()) as Json;
+    // It is written again: identifiers of 64 bits must stay as they came.
+    const body = parseExact(request.body.toString());
     if (!isObject(body)) return request;
     const most = this.#lengths.get(model) ?? 0;
     const fitted = fitRunner(body, { policy: this.#policy, loaded: known?.runner, most, admin });
@@ -67,6 +69,7 @@ export class Runners {
   /** Records what the server has in memory. @param since {@link changes} when it was asked */
   seen(cards: readonly ModelCard[], since: number): void {
     this.#lengths = new Map(cards.map(({ name, contextLength }) => [name, contextLength]));
+    for (const name of this.#known.keys()) if (!this.#lengths.has(name)) this.#gone(name, since);
     for (const { name, load } of cards) {
       const known = this.#known.get(name);
       const tokens = load === undefined || load.contextLength === 0 ? undefined : load.contextLength;
@@ -77,6 +80,7 @@ export class Runners {
     }
   }
 
+  /** Not in memory, or not listed any more. */
   #gone(model: string, since: number): void {
     const known = this.#known.get(model);
     if (known !== undefined && known.busy === 0 && known.at <= since) this.#known.delete(model);

@@ -125,9 +125,13 @@ function lingering({ warm, busy, now }: Scene): readonly Placeable[] {
 
 /** True when nothing that is needed has to go. */
 function mayLoad(candidate: Placeable, scene: Scene): boolean {
-  const { busy, places, now } = scene;
-  const beside = candidate.dueAt <= now ? busy : [...busy, ...lingering(scene)];
-  return fits(candidate, beside, places) && (beside.length === 0 || candidate.retryAt <= now);
+  const { busy, now } = scene;
+  return mayLoadBeside(candidate, candidate.dueAt <= now ? busy : [...busy, ...lingering(scene)], scene);
+}
+
+/** True when it fits, and when its load has not just failed, or nothing else is to be done. */
+function mayLoadBeside(model: Placeable, beside: readonly Placeable[], { places, now }: Scene): boolean {
+  return fits(model, beside, places) && (beside.length === 0 || model.retryAt <= now);
 }
 
 /** True when a model has a place beside others. */
@@ -189,9 +193,9 @@ function loading(candidate: Waiting, scene: Scene, closing: readonly Placeable[]
 }
 
 function serving(scene: Scene, waiting: readonly Waiting[]): Plan {
-  const { warm, cold, busy, places } = scene;
+  const { warm, cold, busy } = scene;
   const claim = keysOf(warm);
-  const welcome = cold.filter((model) => !isWaiting(model) && fits(model, busy, places));
+  const welcome = cold.filter((model) => !isWaiting(model) && mayLoadBeside(model, busy, scene));
   return {
     claim,
     listen: [...claim, ...keysOf(welcome)],

@@ -66,6 +66,11 @@ export function isPlainObject(value: unknown): boolean {
   return isObject(value) && !json.isRawJSON(value);
 }
 
+/** A value read by {@link parseExact}, as a number where it is one that was kept as it was written. */
+export function asRead(value: Json): Json {
+  return json.isRawJSON(value) ? Number(JSON.stringify(value)) : value;
+}
+
 function withRounded(value: Json): Json {
   if (Array.isArray(value)) return value.map(withRounded);
   if (!isObject(value)) return value;

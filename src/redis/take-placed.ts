@@ -20,6 +20,14 @@ export interface TakePlaced {
   /** How long to wait for a doorbell, ms; 0 does not wait. */
   readonly waitMs: number;
   readonly farewell: string;
+  /** {@link Taken.paid} of the look before; absent for none. */
+  readonly paid?: Paid | undefined;
+}
+
+/** A model and how many tokens of it a wait has taken, of whose tasks none was claimed. */
+export interface Paid {
+  readonly model: string;
+  readonly count: number;
 }
 
 /** The head of a queue, by Redis's clock alone. */
@@ -39,6 +47,8 @@ export interface Taken {
   readonly heads: readonly QueueHead[];
   /** True where this user of Redis may not ask who waits. */
   readonly refused: boolean;
+  /** For the next look, which takes no token for these tasks again. */
+  readonly paid?: Paid | undefined;
 }
 
 /**
@@ -49,7 +59,7 @@ export async function takePlaced(connection: Connection, keys: Keys, options: Ta
   const taken = connection.sharded
     ? await takeInSteps(connection, keys, options)
     : await takeAtOnce(connection, keys, options);
-  if (options.waitMs === 0) void eatTokens(connection, keys, taken.tasks);
+  if (options.waitMs === 0) void eatTokens(connection, keys, taken.tasks, options.paid);
   return taken;
 }
 
@@ -59,19 +69,20 @@ async function takeAtOnce(connection: Connection, keys: Keys, options: TakePlace
   const claimed = placed(connection, keys, options, options);
   const [bell, taken] = await Promise.all([
     woken.then(
-      () => undefined,
+      (paid) => ({ paid }),
       (error: unknown) => ({ error }),
     ),
     claimed,
   ]);
+  if ("paid" in bell) return { ...taken, ...bell };
   // Claimed tasks are in hand. The next look meets the same error, if it is one that lasts.
-  if (bell !== undefined && taken.tasks.length === 0) throw bell.error;
+  if (taken.tasks.length === 0) throw bell.error;
   return taken;
 }
 
 /** Each queue lies on a node of its own. */
 async function takeInSteps(connection: Connection, keys: Keys, options: TakePlaced): Promise<Taken> {
-  await wait(connection, keys, options);
+  const paid = await wait(connection, keys, options);
   const tasks: QueuedTask[] = [];
   try {
     for (const model of options.claim) {
@@ -85,6 +96,7 @@ async function takeInSteps(connection: Connection, keys: Keys, options: TakePlac
       tasks,
       heads: looks.flatMap(({ heads }) => heads),
       refused: looks.some(({ refused }) => refused),
+      paid,
     };
   } catch (error) {
     // Tasks claimed before are in hand. The next look meets the same error, if it is one that lasts.
@@ -93,8 +105,15 @@ async function takeInSteps(connection: Connection, keys: Keys, options: TakePlac
   }
 }
 
-async function wait(connection: Connection, keys: Keys, options: TakePlaced): Promise<void> {
-  if (options.waitMs > 0) await listen(connection, keys, { ...options, models: options.listen });
+/** Resolves with the tokens taken for tasks that this look does not claim; undefined for none. */
+async function wait(connection: Connection, keys: Keys, options: TakePlaced): Promise<Paid | undefined> {
+  if (options.waitMs === 0) return undefined;
+  const reply = await listen(connection, keys, { ...options, models: options.listen });
+  if (reply === null) return undefined;
+  const [bell, tokens] = asArray(reply);
+  const model = options.listen.find((one) => keys.doorbell(one) === asText(bell));
+  if (model === undefined || options.claim.includes(model)) return undefined;
+  return { model, count: asArray(tokens).length };
 }
 
 async function placed(
@@ -129,10 +148,16 @@ function toHead(model: string, head: unknown, now: number): QueueHead {
 }
 
 /** Removes the tokens of tasks that were claimed without a wait: each token would wake a worker for nothing. */
-async function eatTokens(connection: Connection, keys: Keys, tasks: readonly QueuedTask[]): Promise<void> {
-  const counts = new Map<string, number>();
+async function eatTokens(
+  connection: Connection,
+  keys: Keys,
+  tasks: readonly QueuedTask[],
+  paid: Paid | undefined,
+): Promise<void> {
+  const counts = new Map(paid === undefined ? [] : [[paid.model, -paid.count]]);
   for (const { model } of tasks) counts.set(model, (counts.get(model) ?? 0) + 1);
-  const eaten = [...counts].map(async ([model, count]) =>
+  const owed = [...counts].filter(([, count]) => count > 0);
+  const eaten = owed.map(async ([model, count]) =>
     connection.command("LPOP", keys.doorbell(model), String(count)),
   );
   // A token too many is only a hint too many.

@@ -6,6 +6,7 @@ import { replyErrorCode } from "../redis/connection.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { takePlaced } from "../redis/take-placed.ts";
+import type { Paid } from "../redis/take-placed.ts";
 import { endWait, take } from "../redis/take.ts";
 import { ensureGroup } from "../redis/task-stream.ts";
 import type { QueuedTask } from "../redis/task-stream.ts";
@@ -88,6 +89,8 @@ export class Claimer {
   #withholds = false;
   /** Tasks were known to wait, and none came: the next look waits for a doorbell. */
   #barren = false;
+  /** Tokens that the last wait took, and whose tasks are not claimed yet. */
+  #paid: Paid | undefined;
 
   constructor(options: ClaimerOptions) {
     this.#options = options;
@@ -175,15 +178,17 @@ export class Claimer {
     const { claim, listen, lookAt } = plan;
     const open = station.offer.models.map(({ key }) => key);
     const soon = lookAt - mono() < look.waitMs ? Math.max(0, lookAt - mono()) + 1 : undefined;
-    const timer = soon === undefined ? undefined : setTimeout(() => void this.interrupt(), soon);
+    const timer = soon === undefined ? undefined : setTimeout(() => this.#due(), soon);
     this.#withholds = look.waitMs > 0 && listen.length < open.length;
     try {
       if (this.#knowsHeads(plan, look)) {
+        this.#paid = undefined;
         return await this.#takeAny({ ...look, waitMs: Math.min(look.waitMs, HEADS_MS) });
       }
-      const asked = { claim, listen, look: open, consumer, farewell, ...look };
-      const { tasks, heads, refused } = await takePlaced(connection, keys, asked);
+      const asked = { claim, listen, look: open, consumer, farewell, paid: this.#paid, ...look };
+      const { tasks, heads, refused, paid } = await takePlaced(connection, keys, asked);
       this.#headsAt = mono();
+      this.#paid = paid;
       this.#barren = look.waitMs === 0 && tasks.length === 0;
       if (station.placement?.heads(heads, refused) === false) {
         log.warn("models are not placed: this user of Redis may not ask who waits, see docs/redis-users.acl");
@@ -200,6 +205,12 @@ export class Claimer {
     const isSettled =
       waitMs > 0 && claim.length > 0 && listen.length === claim.length && swapTo === undefined;
     return isSettled && this.#options.mono() - this.#headsAt < HEADS_MS;
+  }
+
+  /** The time has come that the plan has named: for models that the wait leaves out, and for what was handed back. */
+  #due(): void {
+    this.#options.station.wake();
+    void this.interrupt();
   }
 
   /** Nothing may be claimed before something ends, or time has passed. @param lookAt mono ms */

@@ -38,6 +38,11 @@ export class LoadTimes {
     this.#limits = limits;
   }
 
+  /** Forgets all other models. */
+  keep(models: ReadonlySet<string>): void {
+    for (const model of this.#took.keys()) if (!models.has(model)) this.#took.delete(model);
+  }
+
   /** The model was loaded, in so many ms: half of what is known comes from the last time. */
   took(model: string, ms: number): void {
     const before = this.#took.get(model)?.ms;

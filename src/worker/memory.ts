@@ -27,6 +27,11 @@ export class Memory {
     this.#bytes.set(key, load?.size ?? size);
   }
 
+  /** Forgets all other models. */
+  keep(models: ReadonlySet<string>): void {
+    for (const model of this.#bytes.keys()) if (!models.has(model)) this.#bytes.delete(model);
+  }
+
   /** Bytes; what its file has when it was never seen loaded. */
   bytesOf(model: string, fileBytes: number): number {
     return this.#bytes.get(model) ?? fileBytes;

@@ -3,7 +3,7 @@ import type { ReplySink } from "../backends/backend.ts";
 import { Fault, toFault } from "../core/fault.ts";
 import type { Endpoint, Task } from "../core/task.ts";
 import { ownStalls } from "../telemetry/stall-meter.ts";
-import type { Station } from "./station.ts";
+import type { Station, Visit } from "./station.ts";
 
 /** Longest that the worker waits for the first bytes of its own request, ms: a cold model may have to be loaded. */
 const PATIENCE_MS = 60_000;
@@ -19,22 +19,24 @@ export type OwnAnswer = "works" | "fails" | "busy" | "unclear";
 /**
  * Asks a backend for as little as can be of what others asked it for: the worker's own request has no client, so what
  * becomes of it says something of the backend alone. Never rejects.
+ * @param visit the place of the request: it is told when the model is there
  * @param like what failed before
  * @param signal stops it: then it is `unclear`
  */
 export async function askOwn(
   station: Station,
-  model: string,
+  visit: Visit,
   like: Endpoint | undefined,
   signal: AbortSignal,
 ): Promise<OwnAnswer> {
-  const name = station.nameOf(model);
+  const name = station.nameOf(visit.model);
   if (name === undefined) return "unclear";
   const begun = new AbortController();
   const ends = AbortSignal.any([begun.signal, signal, ownStalls.signal(PATIENCE_MS)]);
   const asked = performance.now();
   try {
-    await station.backend.run(ownTask(name, like), name, sinkOf(begun), ends);
+    const sink = sinkOf(begun, () => station.begun(visit));
+    await station.backend.run(ownTask(name, like), name, sink, ends);
     return "works";
   } catch (error) {
     if (begun.signal.aborted) return "works";
@@ -91,12 +93,12 @@ function kindOf(like: Endpoint = "openai-chat"): typeof CHAT | typeof COMPLETION
 
 const nothing = (): void => {};
 
-/** Takes nothing: the first bytes are all that is wanted. */
-function sinkOf(begun: AbortController): ReplySink {
+/** Takes nothing: the first bytes are all that is wanted. @param onPiece called with each piece of the answer */
+function sinkOf(begun: AbortController, onPiece: () => void): ReplySink {
   return {
     head: nothing,
     write: () => begun.abort(new Fault("cancelled", "the first bytes were all that was wanted")),
-    pulse: { connecting: nothing, sent: nothing, alive: nothing },
+    pulse: { connecting: nothing, sent: nothing, alive: onPiece },
   };
 }
 

@@ -14,9 +14,19 @@ export function release({ station, visit }: Place): void {
   station.release(visit);
 }
 
+/**
+ * Tells the station of an attempt without an answer, when that may have stopped the load of its model. What was never
+ * sent, and what the backend refused, stopped none.
+ */
+export function judgeLoad({ station, visit }: Place, attempt: Attempt, fault: Fault): void {
+  const isStopped = attempt.stopReason !== undefined || fault.blame !== "request";
+  if (isStopped && attempt.outbox.pulse.asked) station.broke(visit);
+}
+
 /** Tells the gate what an attempt that failed says of the backend. */
-export function judge({ station, visit: { gate, era } }: Place, attempt: Attempt, fault: Fault): void {
+export function judge({ station, visit }: Place, attempt: Attempt, fault: Fault): void {
   if (!station.announced) return;
+  const { gate, era } = visit;
   const { outbox, client, endpoint } = attempt;
   const { asked } = outbox.pulse;
   const strength = strengthOf(fault, asked);

@@ -30,6 +30,8 @@ interface Loaded {
   loadedAt: number | undefined;
   /** Models that were loaded when its load began, if one did. */
   readonly before: readonly string[];
+  /** A task that waited for the load was sent and got no answer. */
+  failed?: boolean;
 }
 
 interface Use {
@@ -113,7 +115,7 @@ export class Placement {
   /** False for a task that would throw out a model that runs: its claim was on the way when that began. */
   admits(model: string): boolean {
     if (this.#blind || this.isLoaded(model)) return true;
-    const running = [...this.#loaded.keys()].filter((key) => this.#useOf(key).running > 0);
+    const running = [...this.#loaded.keys()].filter((key) => this.#runningOf(key) > 0);
     return this.#memory.holds(model, running);
   }
 
@@ -143,11 +145,21 @@ export class Placement {
       return undefined;
     }
     const openKeys = new Set(open.map(({ key }) => key));
+    this.#lookAway(openKeys);
     const placeable = models.map((card) => this.#placeable(card, openKeys.has(card.key)));
     this.#plan = plan(placeable, this.places, { now: this.#options.mono(), turn });
     const { swapTo: model } = this.#plan;
     if (model !== undefined) this.#turn = { model, since: this.waitingSince(model) };
     return this.#plan;
+  }
+
+  /** Queues that are not looked at are not known: other workers may serve them. */
+  #lookAway(open: ReadonlySet<string>): void {
+    for (const [key, head] of this.#heads) {
+      if (head.entry !== undefined && !open.has(key)) {
+        this.#heads.set(key, { ...head, entry: undefined, since: undefined });
+      }
+    }
   }
 
   #placeable({ key, size }: ModelCard, open: boolean): Placeable {
@@ -224,7 +236,7 @@ export class Placement {
   /** The least recently used models that are idle go. Returns how many. */
   #makeRoom(model: string): number {
     const idle = [...this.#loaded.keys()]
-      .filter((key) => this.#useOf(key).running === 0)
+      .filter((key) => this.#runningOf(key) === 0)
       .toSorted((a, b) => this.#useOf(a).idleAt - this.#useOf(b).idleAt);
     let gone = 0;
     for (const key of idle) {
@@ -242,14 +254,23 @@ export class Placement {
     use.idleAt = this.#options.mono();
     if (use.running > 0) return;
     const known = this.#loaded.get(model);
-    if (known !== undefined && known.loadedAt === undefined) this.#loadFailed(model);
+    if (known !== undefined && known.loadedAt === undefined) this.#neverLoaded(model, known);
     this.#watch.onPlan();
   }
 
-  /** It never answered: it is not known to be there, and what had to go may be there still. */
-  #loadFailed(model: string): void {
+  /** A task of the model was sent and got no answer: its load, if it is under way, is not tried again at once. */
+  failed(model: string): void {
+    const known = this.#loaded.get(model);
+    if (known !== undefined && known.loadedAt === undefined) known.failed = true;
+  }
+
+  /**
+   * It never answered: it is not known to be there, and what had to go may be there still. Tasks that were not sent, or
+   * were refused, do not hold up the others of their model.
+   */
+  #neverLoaded(model: string, { failed = false }: Loaded): void {
     this.#loaded.delete(model);
-    this.#failed.set(model, this.#options.mono() + this.#times.waitMs(model));
+    if (failed) this.#failed.set(model, this.#options.mono() + this.#times.waitMs(model));
     this.#watch.onLook();
   }
 
@@ -274,19 +295,30 @@ export class Placement {
     this.#remote = new Set(cards.filter((card) => card.remote === true).map(({ key }) => key));
     const resident = cards.filter((card) => card.resident && card.remote !== true);
     const isLoading = [...this.#loaded.values()].some((known) => (known.loadedAt ?? Infinity) > askedAt);
-    const now = this.#options.mono();
+    const since = Math.min(this.#options.mono(), askedAt);
     for (const card of resident) this.#memory.sized(card);
     const keys = resident.map(({ key }) => key);
-    for (const key of this.#loaded.keys()) {
-      // A model that runs a task is loaded, or is being loaded.
-      if (!keys.includes(key) && this.#useOf(key).running === 0) this.#loaded.delete(key);
+    for (const [key, { loadedAt = Infinity }] of this.#loaded) {
+      // A model that runs a task is loaded, or is being loaded. The look says nothing of a load that ended after it began.
+      const isNews = loadedAt <= askedAt && this.#runningOf(key) === 0;
+      if (isNews && !keys.includes(key)) this.#loaded.delete(key);
     }
+    this.#forget(new Set(cards.map(({ key }) => key)));
     if (isLoading) return;
     for (const key of keys) {
-      if (!this.#loaded.has(key)) this.#loaded.set(key, { startedAt: now, loadedAt: now, before: [] });
+      if (!this.#loaded.has(key)) this.#loaded.set(key, { startedAt: since, loadedAt: since, before: [] });
     }
     this.#memory.seen(keys, this.#evicted(keys));
     this.#watch.onPlan();
+  }
+
+  /** Forgets models that the backend has no more: one whose models have other names at each look fills no memory. */
+  #forget(listed: ReadonlySet<string>): void {
+    for (const table of [this.#heads, this.#wanted, this.#failed, this.#use]) {
+      for (const key of table.keys()) if (!listed.has(key) && this.#runningOf(key) === 0) table.delete(key);
+    }
+    this.#times.keep(listed);
+    this.#memory.keep(listed);
   }
 
   /** True when a load has thrown out what was loaded before it. Told once. */
@@ -302,8 +334,12 @@ export class Placement {
   /** The backend is not there: when it comes back it may have anything in memory. */
   lost(): void {
     for (const key of this.#loaded.keys()) {
-      if (this.#useOf(key).running === 0) this.#loaded.delete(key);
+      if (this.#runningOf(key) === 0) this.#loaded.delete(key);
     }
+  }
+
+  #runningOf(model: string): number {
+    return this.#use.get(model)?.running ?? 0;
   }
 
   #useOf(model: string): Use {

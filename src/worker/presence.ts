@@ -127,9 +127,12 @@ export class Presence {
       this.#well.add(station);
       this.#warnOfUnserved(station, state.unserved ?? []);
       const before = station.resident;
+      const known = namesOf(station);
       const changed = station.update(state, askedAt);
       this.#countLoads(station, before);
-      if (changed) await this.#changed(station);
+      // What is in memory changes with each swap: nothing waits for that.
+      if (changed && namesOf(station) === known) await this.announce(true);
+      else if (changed) await this.#changed(station);
     } catch (error) {
       // A look in which this very process stood still tells nothing of the backend: the next one does.
       if (stalls.since(askedAt) === 0) await this.#lookFailed(station, { error, pieces });
@@ -269,4 +272,9 @@ export class Presence {
       backends: stations.filter((one) => one.announced).map((one) => one.announcement()),
     };
   }
+}
+
+/** What a backend serves; empty when it is not healthy. */
+function namesOf({ models }: Station): string {
+  return models.map(({ key, name }) => `${key}\n${name}`).join("\n");
 }

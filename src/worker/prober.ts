@@ -7,7 +7,7 @@ import type { OwnAnswer } from "./own-request.ts";
 import type { Peers } from "./peers.ts";
 import type { Judgement, Station, Visit } from "./station.ts";
 
-/** A cold model's circuit closes after so many good looks at its backend, so far apart, without any task; ms. */
+/** The circuit of a model that cannot be asked for closes after so many good looks at its backend, so far apart; ms. */
 const QUIET_LOOKS = 3;
 const QUIET_MS = 1000;
 const LOOK_LIMIT_MS = 5000;
@@ -49,16 +49,16 @@ export class Prober implements Judgement {
 
   probe(station: Station, model: string, endpoint: Endpoint | undefined): void {
     const isPaced = station.gateOf(model).state === "paced";
-    const isFree = station.roomFor(model) > 0;
-    if (!isPaced && isFree && isWarm(station, model)) void this.#ask(station, model, endpoint);
-    else void this.#recover(station, model, endpoint);
+    if (isPaced || !mayAsk(station, model)) void this.#recover(station, model, endpoint);
+    // An answer may leave open whether the backend is well.
+    else void this.#ask(station, model, endpoint).then(async () => this.#recover(station, model, endpoint));
   }
 
   /** The visit begins at once: the slot is that of the attempt that failed, or the only one of an open circuit. */
   async #ask(station: Station, model: string, endpoint: Endpoint | undefined): Promise<void> {
     const visit = station.occupy(model);
     try {
-      const answer = await askOwn(station, model, endpoint, this.#stop.signal);
+      const answer = await askOwn(station, visit, endpoint, this.#stop.signal);
       if (this.#stop.signal.aborted) return;
       this.#options.metrics.probed(station.backend.name, answer);
       this.#options.log.info("the worker asked the backend itself", {
@@ -72,7 +72,7 @@ export class Prober implements Judgement {
     }
   }
 
-  /** Looks at the backend now and then, as long as no task is the probe. */
+  /** Sees to a circuit until it is closed: one watch for each. */
   async #recover(station: Station, model: string, endpoint: Endpoint | undefined): Promise<void> {
     const models = this.#recovering.get(station) ?? new Set<string>();
     this.#recovering.set(station, models);
@@ -85,22 +85,37 @@ export class Prober implements Judgement {
     }
   }
 
+  /**
+   * Asks once in each era of the gate where that loads nothing, and else looks at the backend now and then. A look needs
+   * no slot: others may have all of them for hours, with other models.
+   */
   async #watch(station: Station, model: string, endpoint: Endpoint | undefined): Promise<void> {
     const gate = station.gateOf(model);
-    const { era } = gate;
+    let { era } = gate;
     let good = 0;
-    while (good < QUIET_LOOKS) {
+    let isAsked = false;
+    while (gate.probing) {
       if (!(await pause(QUIET_MS, this.#stop.signal))) return;
-      if (gate.era !== era || !gate.probing) return;
-      // A task is on its way through, or others have all slots: what becomes of that tells more.
-      if (station.roomFor(model) === 0) good = 0;
-      else if (isWarm(station, model)) return this.#ask(station, model, endpoint);
-      else good = (await this.#looksWell(station, model)) ? good + 1 : 0;
+      if (gate.era !== era) {
+        ({ era } = gate);
+        good = 0;
+        isAsked = false;
+      }
+      if (gate.room === 0) {
+        // It is shut, or a task is on its way through: what becomes of that tells more.
+        good = 0;
+      } else if (!isAsked && mayAsk(station, model)) {
+        isAsked = true;
+        await this.#ask(station, model, endpoint);
+      } else {
+        good = (await this.#looksWell(station, model)) ? good + 1 : 0;
+        if (good >= QUIET_LOOKS) gate.settle(era);
+      }
     }
-    gate.settle(era);
   }
 
   async #looksWell(station: Station, model: string): Promise<boolean> {
+    if (station.nameOf(model) === undefined) return false;
     const ends = AbortSignal.any([this.#stop.signal, ownStalls.signal(LOOK_LIMIT_MS)]);
     try {
       const { models } = await station.backend.inspect(ends);
@@ -111,12 +126,14 @@ export class Prober implements Judgement {
   }
 }
 
-function tell({ gate, era }: Visit, station: Station, answer: OwnAnswer): void {
+function tell(visit: Visit, station: Station, answer: OwnAnswer): void {
+  const { gate, era } = visit;
   switch (answer) {
     case "works":
       gate.ownWorked(era, station.slots);
       break;
     case "fails":
+      station.broke(visit);
       gate.failed(era, { strength: "own" });
       break;
     case "busy":
@@ -129,7 +146,7 @@ function tell({ gate, era }: Visit, station: Station, answer: OwnAnswer): void {
   }
 }
 
-/** Asking for such a model loads nothing. */
-function isWarm({ resident }: Station, model: string): boolean {
-  return resident.has(model);
+/** True when a slot is free, and asking for the model loads nothing. */
+function mayAsk(station: Station, model: string): boolean {
+  return station.roomFor(model) > 0 && station.resident.has(model);
 }

@@ -18,12 +18,12 @@ import { AttemptSpans } from "./attempt-spans.ts";
 import { Attempt, newAttemptNumber } from "./attempt.ts";
 import type { Delivery, StopReason } from "./attempt.ts";
 import type { Emitter } from "./emitter.ts";
-import { heraldOf } from "./herald.ts";
+import { tellingFirstPiece } from "./first-piece.ts";
 import { Outbox } from "./outbox.ts";
 import type { Verdict } from "./outbox.ts";
 import type { Refuser } from "./refuser.ts";
 import { blamed } from "./blame.ts";
-import { judge, release } from "./place.ts";
+import { judge, judgeLoad, release } from "./place.ts";
 import type { Place } from "./place.ts";
 import { returnReasonOf } from "./returner.ts";
 import type { Returner, ReturnReason } from "./returner.ts";
@@ -170,12 +170,14 @@ export class Runner {
       const whole = hasBody(envelope) ? envelope : await this.#fetched(attempt, envelope);
       if (whole === undefined) return spans?.end("cancelled");
       const task = spans === undefined ? whole : { ...whole, trace: spans.trace };
-      if (visit.gate.probing) attempt.outbox.onBegun(() => visit.gate.begun(visit.era));
-      const sink = visit.cold ? heraldOf(attempt.outbox, () => station.begun(visit)) : attempt.outbox;
+      const { outbox } = attempt;
+      if (visit.gate.probing) outbox.onBegun(() => outbox.pulse.asked && visit.gate.begun(visit.era));
+      const sink = visit.cold ? tellingFirstPiece(outbox, () => station.begun(visit)) : outbox;
       const answer = await station.backend.run(task, name, sink, attempt.signal);
-      station.worked(visit, loadMsOf(answer));
+      // What the worker answers itself, an estimate of tokens for instance, says nothing of the backend.
+      if (outbox.pulse.asked) station.worked(visit, loadMsOf(answer));
       const end = answer.usage === undefined ? {} : { usage: answer.usage };
-      attempt.outbox.end(this.#frameEnd(station, attempt, end));
+      outbox.end(this.#frameEnd(station, attempt, end));
       this.#count(station, attempt, { code: "ok", ...answer });
       spans?.end("ok", answer.usage);
     } catch (error) {
@@ -233,6 +235,7 @@ export class Runner {
   #failed(place: Place, attempt: Attempt, met: Fault): void {
     const { station, visit } = place;
     const { stopReason, outbox } = attempt;
+    judgeLoad(place, attempt, met);
     if (stopReason === "draining") this.#leave(station, attempt);
     if (stopReason !== undefined) return;
     const where = { worker: this.#options.worker, backend: station.backend.name };

@@ -261,12 +261,15 @@ export class Station implements SlotLender {
     this.placement?.answered(model);
   }
 
-  /** An answer is complete. @param loadMs how long its backend says that the load of the model took */
+  /** The task of a visit was sent and got no answer. */
+  broke({ model, cold }: Visit): void {
+    if (cold) this.placement?.failed(model);
+  }
+
+  /** The backend's answer is complete. @param loadMs how long it says that the load of the model took */
   worked({ gate, era, model, cold }: Visit, loadMs: number | undefined): void {
     gate.worked(era, this.slots);
-    if (!cold) return;
-    this.placement?.answered(model);
-    if (loadMs !== undefined) this.placement?.measured(model, loadMs);
+    if (cold && loadMs !== undefined) this.placement?.measured(model, loadMs);
   }
 
   /** None while a gate bounds what the backend is given: a borrowed slot passes no gate. */

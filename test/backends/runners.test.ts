@@ -50,6 +50,27 @@ describe("the runners of an Ollama server", () => {
     assert.equal(sent(known, {}), undefined);
   });
 
+  it("are not started anew for what their model was not made for: the server gives them no more", () => {
+    const known = runners();
+    known.seen([card(undefined, 6000)], known.changes);
+    assert.deepEqual(
+      [5000, 7000, 7001, 200_000].map((size) => sent(known, wants(size))),
+      [6000, 6000, 6000, 6000],
+    );
+  });
+
+  it("change nothing else in a body: numbers of 64 bits stay as they came", () => {
+    const body =
+      '{"messages":[{"tool_calls":[{"function":{"arguments":{"id":9007199254740993}}}]}],' +
+      '"options":{"seed":9007199254740995,"num_ctx":5000},"keep_alive":1e-20}';
+    const { body: told } = runners().fit("m", { path: "/api/chat", body }, false);
+    assert.equal(
+      told.toString(),
+      '{"messages":[{"tool_calls":[{"function":{"arguments":{"id":9007199254740993}}}]}],' +
+        '"options":{"seed":9007199254740995,"num_ctx":8192},"keep_alive":300}',
+    );
+  });
+
   it("that others have started are known by what the server tells", () => {
     const known = runners();
     known.seen([card(16_384)], known.changes);

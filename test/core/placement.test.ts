@@ -55,6 +55,13 @@ describe("a plan for a server with one place", () => {
     assert.deepEqual([claim, listen, waits], [["c"], ["c"], true]);
   });
 
+  it("leaves a model whose load has just failed to others, while it has work", () => {
+    const broken = model("b", { retryAt: NOW + 700 });
+    const two = { models: 2, bytes: 0 };
+    assert.deepEqual(planned([warm("a", { running: 1 }), broken], two).listen, ["a"]);
+    assert.deepEqual(planned([warm("a"), broken], two).listen, ["a", "b"]);
+  });
+
   it("waits some milliseconds for the next task of a model that has just become idle", () => {
     const early = planned([warm("a", { idleAt: NOW - 10 }), model("b", waitsFor(5))]);
     assert.deepEqual([early.claim, early.lookAt], [["a"], NOW + 90]);

@@ -3,7 +3,19 @@ import { after, before, describe, it } from "node:test";
 import { connect } from "../../src/redis/connect.ts";
 import type { Connection } from "../../src/redis/connection.ts";
 import { loadFunctions, preferFunctions } from "../../src/redis/functions.ts";
-import { LIBRARY, LOG, OPEN, run, runInOrder, SCRIPTS } from "../../src/redis/scripts.ts";
+import {
+  CLAIM,
+  HAND_BACK,
+  LIBRARY,
+  LOG,
+  OPEN,
+  run,
+  runInOrder,
+  SCRIPTS,
+  TAKE,
+  TAKE_PLACED,
+  TIDY,
+} from "../../src/redis/scripts.ts";
 import { openRedisRig } from "./rig.ts";
 import type { RedisRig } from "./rig.ts";
 
@@ -69,6 +81,21 @@ describe("scripts as functions of Redis", () => {
     )) as unknown[][];
     const functions = library?.[library.findIndex((part) => String(part) === "functions") + 1];
     assert.equal((functions as unknown[]).length, SCRIPTS.length + 1);
+  });
+
+  it("that let tasks end run while Redis is out of memory", async () => {
+    await rig.connection.command("CONFIG", "SET", "maxmemory", "1");
+    try {
+      for (const script of [TAKE, TAKE_PLACED]) {
+        const reply = await run(restricted, script, ["q:{m}"], ["w", "w1", "1", "1"]);
+        assert.ok(Array.isArray(reply), script.name);
+      }
+      assert.deepEqual(await run(restricted, CLAIM, ["r:{none}"], ["5", "w1"]), [0, Buffer.from("0")]);
+      assert.equal(await run(restricted, TIDY, ["q:{none}"], ["w", "1"]), 0);
+      await assert.rejects(run(restricted, HAND_BACK, ["q:{none}"], ["w", "w1", "1-0", "1"]), /NOGROUP/);
+    } finally {
+      await rig.connection.command("CONFIG", "SET", "maxmemory", "0");
+    }
   });
 
   it("are told to be lost when they are, and run as scripts for who may", async () => {

@@ -78,6 +78,16 @@ describe("a claim that leaves models out", () => {
     assert.equal(await tokens("a"), 3);
   });
 
+  it("takes no token twice for a task whose doorbell ended the wait before: others are to be woken for the rest", async () => {
+    await put("b", 4);
+    const woken = await takePlaced(blocking, rig.keys, ask({ credits: 2, waitMs: 30_000 }));
+    assert.deepEqual([woken.tasks.length, await tokens("b")], [0, 2]);
+    const { paid } = woken;
+    const { tasks } = await takePlaced(blocking, rig.keys, ask({ claim: ["b"], credits: 2, paid }));
+    await blocking.command("PING");
+    assert.deepEqual([tasks.length, await tokens("b")], [2, 2]);
+  });
+
   it("waits for the doorbells that it listens to, and no others", async () => {
     await put("b", 1);
     const taken = takePlaced(blocking, rig.keys, ask({ claim: ["a"], listen: ["a"], waitMs: 30_000 }));

@@ -6,7 +6,7 @@ import type { FaultCode } from "../../src/core/fault.ts";
 import { Attempt } from "../../src/worker/attempt.ts";
 import { blamed, strengthOf } from "../../src/worker/blame.ts";
 import { Outbox } from "../../src/worker/outbox.ts";
-import { judge } from "../../src/worker/place.ts";
+import { judge, judgeLoad } from "../../src/worker/place.ts";
 import { returnReasonOf } from "../../src/worker/returner.ts";
 import type { Station } from "../../src/worker/station.ts";
 import { idleStation } from "./station-rig.ts";
@@ -167,4 +167,29 @@ describe("the circuit of a backend", () => {
     gate.failed(gate.era, { strength: "own" });
     assert.equal(gate.state, "open");
   });
+});
+
+/** True when a failure puts the load of its model into doubt. */
+function doubted(fault: Fault, asked: Asked = {}, isGone = false): boolean {
+  const station = idleStation(1);
+  let broke = false;
+  station.broke = () => {
+    broke = true;
+  };
+  const attempt = attemptOf(asked);
+  if (isGone) attempt.stop("gone");
+  judgeLoad({ station, visit: station.occupy("tiny") }, attempt, fault);
+  return broke;
+}
+
+it("the load of a model is in doubt when its task was sent, and neither answered nor refused", () => {
+  const busy = new Fault("backend_busy", "loading");
+  const refused = broken(400);
+  const late = new Fault("first_token_timeout", "late", { blame: "client" });
+  assert.deepEqual(
+    [broken(), busy, late].map((fault) => doubted(fault)),
+    [true, true, true],
+  );
+  assert.deepEqual([doubted(refused), doubted(broken(), { sent: false })], [false, false]);
+  assert.deepEqual([doubted(refused, {}, true), doubted(refused, { sent: false }, true)], [true, false]);
 });

@@ -168,6 +168,7 @@ describe("what a worker knows of a backend's memory", () => {
     scene.holds("a");
     scene.placement.entered("b");
     scene.now += 500;
+    scene.placement.failed("b");
     scene.placement.left("b");
     assert.equal(scene.placement.isLoaded("b"), false);
     assert.equal(scene.looks, 1, "what had to go may be there still");
@@ -177,6 +178,43 @@ describe("what a worker knows of a backend's memory", () => {
     scene.now += 2000;
     scene.waiting({ a: 10, b: 62_000 });
     assert.deepEqual(scene.claim, ["b"], "after its wait it is tried again");
+  });
+
+  it("does not hold against a model that a task ended which was not sent", () => {
+    const scene = new Scene(["a", "b"]);
+    scene.serve("b", 10_000);
+    scene.holds("a");
+    scene.placement.entered("b");
+    scene.placement.left("b");
+    assert.deepEqual([scene.placement.isLoaded("b"), scene.looks], [false, 2]);
+    scene.holds("a");
+    scene.waiting({ a: 10, b: 60_000 });
+    scene.now += 2000;
+    assert.deepEqual(
+      scene.claim,
+      ["b"],
+      "after the residency of what is loaded, and not after a wait of its own",
+    );
+  });
+
+  it("keeps a model whose short answer was over before the look that began during its load", () => {
+    const scene = new Scene(["a", "b"]);
+    scene.holds("a");
+    const askedAt = scene.now + 1;
+    scene.serve("b", 1000);
+    scene.placement.seen([card("a", true), card("b")], askedAt);
+    assert.deepEqual([scene.placement.isLoaded("a"), scene.placement.isLoaded("b")], [false, true]);
+  });
+
+  it("forgets all of models that the backend lists no more", () => {
+    const scene = new Scene(["a", "b"]);
+    scene.serve("b", 10_000);
+    scene.holds("b");
+    scene.waiting({ b: 10 });
+    scene.placement.want("b", true);
+    scene.placement.seen([card("a")], scene.now);
+    assert.equal(scene.placement.waitingSince("b"), undefined);
+    assert.equal(scene.placement.dueAt("b", scene.now), scene.now + 2000, "its load time, too");
   });
 });
 
@@ -197,6 +235,20 @@ describe("the wait bound", () => {
     scene.holds();
     scene.serve("b", 100_000);
     assert.equal(scene.placement.dueAt("b", scene.now), scene.now + 60_000);
+  });
+
+  it("is not reached by a queue that is not looked at, as the circuit of its model is open", () => {
+    const scene = new Scene(["a", "b"]);
+    scene.holds("a");
+    scene.placement.entered("a");
+    scene.waiting({ b: 10 });
+    const closed = (): readonly string[] | undefined =>
+      scene.placement.plan(scene.cards, scene.cards, 0)?.closing;
+    scene.placement.plan(scene.cards, scene.cards.slice(0, 1), 0);
+    scene.now += 60_000;
+    assert.deepEqual(closed(), [], "others may have served it");
+    scene.waiting({ b: 60_000 });
+    assert.deepEqual(closed(), ["a"]);
   });
 
   it("may be set", () => {
@@ -311,4 +363,13 @@ test("a task that was on the way when another model began to load is turned away
   assert.deepEqual([station.admits("tiny"), station.admits("other")], [true, false]);
   station.release(tiny);
   assert.equal(station.admits("other"), true);
+});
+
+test("an answer that the worker made itself is no load", () => {
+  const station = stationOf();
+  const visit = station.occupy("tiny");
+  assert.equal(visit.cold, true);
+  station.worked(visit, undefined);
+  station.release(visit);
+  assert.equal(station.placement?.isLoaded("tiny"), false);
 });

@@ -24,10 +24,10 @@ function loads(): string[] {
   return told.filter((line) => line.startsWith("loaded "));
 }
 
-function watch(station: Station): Presence {
+function watch(station: Station, connection: FakeConnection = new FakeConnection()): Presence {
   told = [];
   presence = new Presence({
-    connection: new FakeConnection(),
+    connection,
     keys: new Keys("test"),
     worker: "w1",
     version: "1",
@@ -41,7 +41,7 @@ function watch(station: Station): Presence {
       gateChanged: (...change) => told.push(change.join(" ")),
       redisAnswered: () => {},
     },
-    onModel: () => {},
+    onModel: (model) => told.push(`sweep ${model}`),
   });
   return presence;
 }
@@ -105,6 +105,23 @@ describe("a look at a backend", () => {
       station.models.map(({ key }) => key),
       ["new"],
     );
+  });
+
+  it("that finds other models in memory, and no others listed, is no news but for the fleet", async () => {
+    const station = idleStation(2);
+    const connection = new FakeConnection();
+    const watching = watch(station, connection);
+    const cold = { ...TINY_CARD, resident: false };
+    station.backend.inspect = () => Promise.resolve({ models: [cold], slots: 2 });
+    await watching.look(station);
+    assert.deepEqual(told, []);
+    assert.ok(
+      connection.arrived.some((command) => command.startsWith("PUBLISH ")),
+      "gateways are told",
+    );
+    station.backend.inspect = () => Promise.resolve({ models: [cold, { ...cold, key: "new" }], slots: 2 });
+    await watching.look(station);
+    assert.deepEqual(told.slice(1), ["sweep tiny", "sweep new"]);
   });
 
   it("that is not ready and does nothing for us takes it for down", async () => {

@@ -15,6 +15,8 @@ interface Rig {
   readonly asked: Task[];
   looks: number;
   broken: boolean;
+  /** What the backend fails with. */
+  fault: Fault;
 }
 
 let prober: Prober | undefined;
@@ -27,21 +29,26 @@ function rigOf(options: {
   readonly kind?: BackendKind;
   readonly resident?: boolean;
   readonly eject?: boolean;
+  /** Others of its models; of all of them one has a place in memory. */
+  readonly others?: readonly string[];
 }): Rig {
-  const { kind = "ollama", resident = true, eject = true } = options;
+  const { kind = "ollama", resident = true, eject = true, others = [] } = options;
   const card = { ...TINY_CARD, resident };
+  const models = [card, ...others.map((key) => ({ ...TINY_CARD, key, name: key }))];
   const asked: Task[] = [];
   const backend: Backend = {
     name: "sick",
     kind,
     url: "",
+    loadsOnDemand: others.length > 0,
     inspect: () => {
       rig.looks += 1;
-      return Promise.resolve({ models: [card], slots: 2 });
+      return Promise.resolve({ models, slots: 2 });
     },
     run: (task, _model, sink) => {
       asked.push(task);
-      if (rig.broken) return Promise.reject(new Fault("backend_error", "sick", { http: 500 }));
+      if (rig.broken) return Promise.reject(rig.fault);
+      sink.pulse.alive();
       sink.write(Buffer.from("x"));
       return Promise.resolve({ usage: undefined });
     },
@@ -52,9 +59,11 @@ function rigOf(options: {
     peers: { mayEject: () => eject },
     metrics: { probed: () => {} },
   });
-  const station = new Station(backend, 2, { gates: CLOCK, judgement: prober });
-  station.update({ models: [card], slots: 2 });
-  const rig: Rig = { station, prober, asked, looks: 0, broken: true };
+  const placement = { swapWaitMs: 0, swapResidencyMs: 0, modelsLoaded: 1, mono: CLOCK.mono };
+  const station = new Station(backend, 2, { gates: CLOCK, judgement: prober, placement });
+  station.update({ models, slots: 2 });
+  const fault = new Fault("backend_error", "sick", { http: 500 });
+  const rig: Rig = { station, prober, asked, looks: 0, broken: true, fault };
   return rig;
 }
 
@@ -92,6 +101,16 @@ describe("a worker that doubts", () => {
   });
 });
 
+it("an answered request of the worker's own shows that the model is loaded", async () => {
+  const rig = rigOf({ resident: false, others: ["big"] });
+  const first = rig.station.occupy("tiny");
+  rig.broken = false;
+  for (let n = 0; n < 5; n += 1) first.gate.failed(first.era, { strength: "soft", client: "aaaaaa" });
+  rig.station.release(first);
+  await until("the answer", () => rig.asked.length === 1 && rig.station.busy === 0);
+  assert.equal(rig.station.placement?.isLoaded("tiny"), true);
+});
+
 describe("an open circuit without traffic", () => {
   it("closes when the backend is mended", async () => {
     const rig = rigOf({});
@@ -123,5 +142,39 @@ describe("an open circuit without traffic", () => {
     assert.equal(gate.state, "paced");
     rig.broken = false;
     await until("a closed one", () => gate.state === "closed");
+  });
+
+  it("closes while other models have the memory, and all slots", async () => {
+    const rig = rigOf({ resident: false, others: ["big"] });
+    fail(rig, 5);
+    await until("an open circuit", () => rig.station.gateOf("tiny").state === "open");
+    rig.station.update({
+      models: [...(await rig.station.backend.inspect(AbortSignal.abort())).models],
+      slots: 2,
+    });
+    rig.station.occupy("big");
+    rig.station.occupy("big");
+    await until("a closed one", () => rig.station.gateOf("tiny").state === "closed", 15_000);
+  });
+
+  it("closes after good looks when the worker's own request tells nothing", async () => {
+    const rig = rigOf({});
+    fail(rig, 5);
+    await until("an open circuit", () => rig.station.gateOf("tiny").state === "open");
+    rig.fault = new Fault("unsupported", "not this kind");
+    await until("a closed one", () => rig.station.gateOf("tiny").state === "closed", 15_000);
+    assert.ok(rig.asked.length <= 4, "and it is not asked each second");
+  });
+
+  it("closes though a task failed as the probe while the worker was about to look", async () => {
+    const rig = rigOf({ eject: false });
+    fail(rig, 5);
+    const gate = rig.station.gateOf("tiny");
+    await until("room for one", () => gate.state === "paced" && gate.room === 1);
+    const { era } = gate;
+    fail(rig, 1);
+    await until("another failure", () => gate.era !== era);
+    rig.broken = false;
+    await until("a closed one", () => gate.state === "closed", 15_000);
   });
 });

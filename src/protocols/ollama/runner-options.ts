@@ -1,5 +1,6 @@
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import type { NumCtxPolicy } from "../../core/num-ctx.ts";
+import { asRead } from "../exact.ts";
 import { isZero } from "./keep-alive.ts";
 
 /**
@@ -105,8 +106,9 @@ function isChanged(given: Json | undefined, sent: Json | undefined): boolean {
   return given !== undefined && given !== null && given !== sent;
 }
 
-function numberOf(value: Json | undefined): number | undefined {
-  return typeof value === "number" && value > 0 ? Math.trunc(value) : undefined;
+function numberOf(given: Json | undefined): number | undefined {
+  const value = asRead(given ?? null);
+  return typeof value === "number" && value > 0 && Number.isFinite(value) ? Math.trunc(value) : undefined;
 }
 
 function launchOf(given: JsonObject): JsonObject {
@@ -140,14 +142,16 @@ const STEPS: readonly number[] = [4, 8, 16, 32, 64, 128].map((step) => step * KI
 /** The next of a few sizes, so that clients with sizes of their own share a runner. */
 function grown(asked: number, { policy: { numCtx }, most }: FitOptions): number {
   const step = STEPS.find((size) => size >= asked) ?? asked;
-  const size = most > 0 ? Math.max(asked, Math.min(step, most)) : step;
+  // Ollama itself gives a runner no more than its model was made for, and yet loads it anew for each other number.
+  const size = most > 0 ? Math.min(step, most) : step;
   return numCtx.kind === "cap" ? Math.min(size, numCtx.tokens) : size;
 }
 
-function keepAliveOf(given: Json | undefined, { policy, admin }: FitOptions): Json | undefined {
-  if (admin || (typeof given !== "number" && typeof given !== "string")) return given;
+function keepAliveOf(said: Json | undefined, { policy, admin }: FitOptions): Json | undefined {
+  const given = asRead(said ?? null);
+  if (admin || (typeof given !== "number" && typeof given !== "string")) return said;
   const ms = keepAliveMs(given);
-  return ms < 0 || ms >= policy.keepAliveMinMs ? given : policy.keepAliveMinMs / 1000;
+  return ms < 0 || ms >= policy.keepAliveMinMs ? said : policy.keepAliveMinMs / 1000;
 }
 
 const UNIT_MS: ReadonlyMap<string, number> = new Map([

@@ -1,7 +1,7 @@
 import type { Pulse, ReplySink } from "../backends/backend.ts";
 
 /** The sink of an attempt that also tells, once, that the first piece of the answer has come. */
-export function heraldOf(sink: ReplySink, onFirst: () => void): ReplySink {
+export function tellingFirstPiece(sink: ReplySink, onFirst: () => void): ReplySink {
   let told = false;
   const pulse: Pulse = {
     connecting: () => sink.pulse.connecting(),

@@ -127,12 +127,17 @@ describe("the thread for large bodies", () => {
 
   it("is given no body whose client has gone, and no more than fit", async (t) => {
     const bodies = large(t, { mostWaiting: 1 });
+    let isWanted = true;
     const first = opened(bodies, chat("first"));
-    const gone = bodies.open("ollama-chat", own(chat("gone")), () => false);
+    const leaving = bodies.open("ollama-chat", own(chat("leaving")), () => isWanted);
     const many = await refused(opened(bodies, chat("too many")));
     assert.deepEqual([many.code, many.retryAfter], ["overloaded", 1]);
+    isWanted = false;
+    const second = opened(bodies, chat("second"));
+    assert.equal(bodies.size, 2, "the memory of a body without its client is not kept until its turn");
+    assert.equal((await refused(leaving)).code, "cancelled");
     assert.equal((await first).model, "tiny");
-    assert.equal((await refused(gone)).code, "cancelled");
+    assert.equal((await second).model, "tiny");
   });
 
   it("ends when it rests, and comes again", async (t) => {

@@ -71,6 +71,19 @@ describe("a large body", () => {
     assert.equal((await opened(bodies, chat("still there"))).model, "tiny");
   });
 
+  it("is refused with few words, however many it says of a model or a role", async (t) => {
+    const bodies = large(t);
+    const long = "x".repeat(10_000_000);
+    const odd = `{"model":"m","max_tokens":1,"messages":[{"role":"${long}","content":"x"}]}`;
+    const role = await refused(bodies.open("anthropic-messages", own(odd), always));
+    assert.equal(role.code, "invalid_request");
+    assert.ok(role.message.length < 20_000, `${role.message.length}`);
+    const named = `{"model":"${long}","messages":[{"role":"user","content":"x"}]}`;
+    const model = await refused(bodies.open("openai-chat", own(named), always));
+    assert.equal(model.code, "model_not_found");
+    assert.ok(model.message.length < 200, `${model.message.length}`);
+  });
+
   it("of a million members is refused before it is read, and the event loop goes on", async (t) => {
     const bodies = large(t);
     await opened(bodies, chat("warm"));

@@ -3,7 +3,8 @@ import type { Endpoint } from "../core/task.ts";
 import { serverEndpoint } from "../protocols/catalogue.ts";
 import { modelNotFound } from "../protocols/ollama/faults.ts";
 import type { Opening } from "../protocols/protocol.ts";
-import { readBody } from "./body.ts";
+import { readBody, readSmallBody } from "./body.ts";
+import type { ReadBody } from "./body.ts";
 
 /** What the gateway needs of a body, and the bytes that travel. */
 export interface OpenedBody extends Opening {
@@ -21,7 +22,16 @@ const MOST_TOLD = 80;
  * refused here: to look for one of 60 MB, and to repeat it to the client, took 0.4 s of the event loop.
  */
 export function openBody(endpoint: Endpoint, body: Buffer): OpenedBody {
-  const { value, bytes } = readBody(body);
+  return opened(endpoint, readBody(body));
+}
+
+/** As {@link openBody}; undefined for a body that holds too much for the event loop. */
+export function openSmallBody(endpoint: Endpoint, body: Buffer): OpenedBody | undefined {
+  const read = readSmallBody(body);
+  return read === undefined ? undefined : opened(endpoint, read);
+}
+
+function opened(endpoint: Endpoint, { value, bytes }: ReadBody): OpenedBody {
   const { model, stream } = serverEndpoint(endpoint).open(value);
   if (model.length > MAX_NAME) throw modelNotFound(`${model.slice(0, MOST_TOLD)}…`, endpoint);
   return { model, stream, bytes, keepsAlive: value["keep_alive"] !== undefined };

@@ -4,6 +4,7 @@ import { Fault } from "../../src/core/fault.ts";
 import { BODY_LIMITS } from "../../src/gateway/body.ts";
 import { LargeBodies } from "../../src/gateway/large-bodies.ts";
 import type { LargeBodiesOptions } from "../../src/gateway/large-bodies.ts";
+import { openSmallBody } from "../../src/gateway/opened-body.ts";
 import type { OpenedBody } from "../../src/gateway/opened-body.ts";
 
 const always = (): boolean => true;
@@ -69,6 +70,19 @@ describe("a large body", () => {
       assert.deepEqual([fault.code, fault.http], [code, http], body.slice(0, 50));
     }
     assert.equal((await opened(bodies, chat("still there"))).model, "tiny");
+  });
+
+  it("is one of many members, too, whatever its bytes: these take the event loop ten times as long", async (t) => {
+    const many = (count: number): string => {
+      const members = Array.from({ length: count }, (_, index) => `"k${index}":1`);
+      return `{"model":"tiny","messages":[],"options":{${members.join()}}}`;
+    };
+    assert.equal(openSmallBody("ollama-chat", own(many(1500)))?.model, "tiny");
+    assert.equal(openSmallBody("ollama-chat", own(many(2500))), undefined);
+    assert.equal((await opened(large(t), many(2500))).model, "tiny");
+    assert.throws(() => openSmallBody("ollama-chat", own('{"model":"a","model":"b"}')), {
+      code: "invalid_request",
+    });
   });
 
   it("is refused with few words, however many it says of a model or a role", async (t) => {

@@ -24,6 +24,12 @@ function chat(content: string): string {
   return JSON.stringify({ model: "tiny", stream: false, messages: [{ role: "user", content }] });
 }
 
+/** A chat with so many options. */
+function many(count: number): string {
+  const members = Array.from({ length: count }, (_, index) => `"k${index}":1`);
+  return `{"model":"tiny","messages":[],"options":{${members.join()}}}`;
+}
+
 function own(text: string): Buffer {
   const body = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
   body.write(text);
@@ -73,10 +79,6 @@ describe("a large body", () => {
   });
 
   it("is one of many members, too, whatever its bytes: these take the event loop ten times as long", async (t) => {
-    const many = (count: number): string => {
-      const members = Array.from({ length: count }, (_, index) => `"k${index}":1`);
-      return `{"model":"tiny","messages":[],"options":{${members.join()}}}`;
-    };
     assert.equal(openSmallBody("ollama-chat", own(many(1500)))?.model, "tiny");
     assert.equal(openSmallBody("ollama-chat", own(many(2500))), undefined);
     assert.equal((await opened(large(t), many(2500))).model, "tiny");

@@ -159,8 +159,8 @@ describe("the thread for large bodies", () => {
     let isWanted = true;
     const first = opened(bodies, chat("first"));
     const leaving = bodies.open("ollama-chat", own(chat("leaving")), () => isWanted);
-    const many = await refused(opened(bodies, chat("too many")));
-    assert.deepEqual([many.code, many.retryAfter], ["overloaded", 1]);
+    const tooMany = await refused(opened(bodies, chat("too many")));
+    assert.deepEqual([tooMany.code, tooMany.retryAfter], ["overloaded", 1]);
     isWanted = false;
     const second = opened(bodies, chat("second"));
     assert.equal(bodies.size, 2, "the memory of a body without its client is not kept until its turn");

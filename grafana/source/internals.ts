@@ -120,6 +120,53 @@ export const INTERNALS: Dashboard = {
             { expr: 'max by (instance) (process_resident_memory_bytes{worker=""})', legend: "{{instance}}" },
           ],
         },
+        {
+          title: "Answers that wait for their clients",
+          description:
+            "In the gateways' memory and in Redis. From three quarters of the limit on new requests are refused (replies_full), at it the slowest client is cut.",
+          kind: "timeseries",
+          unit: "bytes",
+          width: 8,
+          queries: [
+            {
+              expr: "sum by (instance, place) (sgnet_held_replies_bytes)",
+              legend: "{{instance}}, {{place}}",
+            },
+            { expr: "min(sgnet_held_replies_limit_bytes)", legend: "limit of a gateway", dashed: true },
+            { expr: rate("sgnet_replies_cut_total"), legend: "clients cut per second", unit: "suffix: /s" },
+          ],
+        },
+        {
+          title: "Connections and bodies",
+          description:
+            "Connections of clients, and what their requests' bodies take in memory. Many of both with few requests: somebody connects and dawdles.",
+          kind: "timeseries",
+          unit: "none",
+          width: 8,
+          queries: [
+            { expr: "max by (instance) (sgnet_client_connections)", legend: "{{instance}} connections" },
+            {
+              expr: "max by (instance) (sgnet_request_bodies_bytes)",
+              legend: "{{instance}} bodies",
+              unit: "bytes",
+            },
+          ],
+        },
+        {
+          title: "Standing still",
+          description:
+            "Share of the time in which a process did not go on: stopped, swapped out, or busy with one piece of work. The silence of others in that time is not judged.",
+          kind: "timeseries",
+          unit: "percentunit",
+          width: 8,
+          limits: [0.01, 0.05],
+          queries: [
+            {
+              expr: rate("sgnet_event_loop_stalled_seconds_total", "", "instance, worker"),
+              legend: "{{instance}} {{worker}}",
+            },
+          ],
+        },
       ],
     },
     {

@@ -78,6 +78,34 @@ export const NODES: Dashboard = {
             },
           ],
         },
+        {
+          title: "Failed attempts, by whose doing",
+          description:
+            "Per second, by backend and cause. Only those of backend and model open a circuit; many of request or client are a client's mistake.",
+          kind: "timeseries",
+          unit: "reqps",
+          width: 12,
+          queries: [
+            {
+              expr: `sum by (host, backend, cause) (rate(sgnet_worker_attempts_failed_total[$__rate_interval]) ${HOST})`,
+              legend: "{{host}} {{backend}} {{cause}}",
+            },
+          ],
+        },
+        {
+          title: "Probes",
+          description:
+            "Small requests of a worker's own to a backend in doubt, per second, by answer. Those that fail keep a circuit open; none are sent while all is well.",
+          kind: "timeseries",
+          unit: "reqps",
+          width: 12,
+          queries: [
+            {
+              expr: `sum by (host, backend, answer) (rate(sgnet_worker_probes_total[$__rate_interval]) ${HOST})`,
+              legend: "{{host}} {{backend}} {{answer}}",
+            },
+          ],
+        },
       ],
     },
     {

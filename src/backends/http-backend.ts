@@ -8,6 +8,7 @@ import { refusesWorker } from "../protocols/refused.ts";
 import { isHeartbeat } from "../wire/sse.ts";
 import { answerCount, AnswerWriter, openTask, Outlet, withoutThinking } from "./answer.ts";
 import type { Answer, Backend, BackendState, ManagementRequest, ReplySink, SlotLender } from "./backend.ts";
+import { LARGE_REPLY_BYTES, ownTurn } from "./own-turn.ts";
 import { reading } from "./reading.ts";
 import { choicesOf, requestOfChoice, runChoices } from "./choices.ts";
 import { HttpOrigin, type HttpTarget } from "./http.ts";
@@ -270,9 +271,11 @@ export class HttpBackend implements Backend {
     return reading(() => answer.finish());
   }
 
-  #post({ path, body, model, signal, sink, trace, onHead, onChunk }: Posting): Promise<void> {
+  /** Resolves when the reply has come, a large one when it may be read. */
+  async #post({ path, body, model, signal, sink, trace, onHead, onChunk }: Posting): Promise<void> {
     const face = this.#face;
     const { pulse, brake } = sink;
+    let came = 0;
     const posted = this.#http.post({
       path,
       body,
@@ -282,6 +285,7 @@ export class HttpBackend implements Backend {
       trace,
       onHead,
       onChunk: (chunk) => {
+        came += chunk.length;
         if (!isHeartbeat(chunk)) pulse.alive();
         onChunk(chunk);
       },
@@ -292,9 +296,15 @@ export class HttpBackend implements Backend {
       },
     });
     const runners = this.#runners;
-    if (runners === undefined) return posted;
-    runners.entered(model);
-    return posted.finally(() => runners.left(model));
+    runners?.entered(model);
+    try {
+      await posted;
+    } finally {
+      runners?.left(model);
+    }
+    if (came <= LARGE_REPLY_BYTES) return;
+    await ownTurn();
+    signal.throwIfAborted();
   }
 
   /** A wish to think is left out where the server would refuse it: Ollama does, for models that cannot. */

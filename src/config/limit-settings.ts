@@ -72,7 +72,7 @@ export const LIMIT_SETTINGS: { readonly [Name in keyof LimitSettings]: Setting }
     min: 0,
     max: 1_099_511_627_776,
     unit: "bytes",
-    doc: "Answers one gateway holds for clients that do not take them, in its memory and in Redis, together; from three quarters of it on new requests get 503 with Retry-After, at it the slowest client is cut. 0: a quarter of the memory there is (the least of machine, heap and Redis's maxmemory), from 256 MiB to 1 GiB.",
+    doc: "Answers one gateway holds for clients that do not take them, in its memory and in Redis, together; from three quarters of it on new requests get 503 with Retry-After, and clients that take nothing are cut for them, the largest first. 0: a quarter of the memory there is (the least of machine, heap and Redis's maxmemory), from 256 MiB to 1 GiB.",
   },
   maxHeadBytes: {
     env: "SGNET_MAX_HEAD_BYTES",

@@ -143,8 +143,13 @@ export function isFaultCode(value: unknown): value is FaultCode {
   return typeof value === "string" && Object.hasOwn(FAULTS, value);
 }
 
+/** Characters of a message that travel: some repeat what a client or a backend said, which may be as long as a body. */
+const LONGEST_MESSAGE = 16_384;
+
+/** A longer message is cut. */
 export function faultToRecord(fault: Fault): FaultRecord {
-  const { code, message, http, retryAfter, blame } = fault;
+  const { code, http, retryAfter, blame } = fault;
+  const message = fault.message.slice(0, LONGEST_MESSAGE);
   const record = { code, message, http };
   const waits = retryAfter === undefined ? record : { ...record, retryAfter };
   return blame === defaultCause(code, http) ? waits : { ...waits, cause: blame };

@@ -17,7 +17,7 @@ export function modelKey(name: string): string {
 }
 
 /** Longest name taken: Ollama's host (350) + namespace (80) + model (80) + tag (80) with separators. */
-const MAX_NAME = 600;
+export const MAX_NAME: number = 600;
 const NAME = /^[A-Za-z0-9_][\w.:@+-]*(?:\/[A-Za-z0-9_][\w.:@+-]*)*$/;
 
 /** True for every name that Ollama could have. */

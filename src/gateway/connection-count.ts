@@ -21,6 +21,13 @@ const RETRY_AFTER = 5;
 /** So far above the bound a connection is not even answered: answering needs memory, too. */
 const UNANSWERED_ABOVE = 1.25;
 
+/**
+ * Files that no connection of a client gets, or a quarter of all where these are few: without one to accept with, the
+ * native code asks for the next connection again and again, and nothing else is done.
+ */
+const KEPT_FILES = 100;
+const KEPT_SHARE = 0.25;
+
 /** Connections that a gateway serves where no setting tells. @param files that the process may have open */
 export function automaticConnections(files: number): number {
   return Math.min(MOST, Math.floor(files * SHARE));
@@ -39,12 +46,19 @@ export function openFiles(): number {
 /** Counts the connections of clients, and knows when they are too many. */
 export class ConnectionCount {
   readonly #limit: number;
+  /** More are closed at once. */
+  readonly #most: number;
   readonly #onCut: () => void;
   #open = 0;
 
-  /** @param onCut called for each connection that is closed at once */
-  constructor(limit: number, onCut: () => void = () => {}) {
+  /**
+   * @param onCut called for each connection that is closed at once
+   * @param files that the process may have open
+   */
+  constructor(limit: number, onCut: () => void = () => {}, files: number = Infinity) {
     this.#limit = limit;
+    const kept = Math.min(KEPT_FILES, files * KEPT_SHARE);
+    this.#most = Math.min(limit * UNANSWERED_ABOVE, files - kept);
     this.#onCut = onCut;
   }
 
@@ -60,7 +74,7 @@ export class ConnectionCount {
   watch(app: NativeApp): void {
     app.filter((res, change) => {
       this.#open += Number(change);
-      if (Number(change) < 0 || this.#open <= this.#limit * UNANSWERED_ABOVE) return;
+      if (Number(change) < 0 || this.#open <= this.#most) return;
       this.#onCut();
       res.close();
     });

@@ -252,9 +252,9 @@ function turnAway(parts: {
   const allowance = new Allowance(settings.maxBodiesBytes, systemAmbient.mono);
   metrics.observe("request_bodies_bytes", "Bytes of request bodies held in memory", () => allowance.used);
   const guard = guardOf(settings, keyring, onRefused);
-  const count = new ConnectionCount(settings.maxConnections || automaticConnections(openFiles()), () => {
-    metrics.rejected("none", "too_many_connections");
-  });
+  const files = openFiles();
+  const onCut = (): void => metrics.rejected("none", "too_many_connections");
+  const count = new ConnectionCount(settings.maxConnections || automaticConnections(files), onCut, files);
   metrics.observe("client_connections", "Connections of clients", () => count.open);
   const connections = { count, tooMany: refuseTooMany(onRefused) };
   return { ...refusals, bodies: { allowance, noRoom }, connections, guard };

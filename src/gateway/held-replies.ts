@@ -6,7 +6,7 @@ import type { Tails, WaitingTail } from "./tails.ts";
 /** From this share of the bound on new requests are refused. */
 const NEARLY_FULL = 0.75;
 
-/** At the bound a client that has taken nothing for so long, ms, makes room for those that wait. */
+/** Near the bound a client that has taken nothing for so long, ms, makes room for those that wait, or are refused. */
 const IDLE_MS = 5000;
 
 export interface HeldRepliesOptions {
@@ -24,7 +24,7 @@ export interface HeldRepliesOptions {
 /**
  * Bounds what the replies of all clients together hold, in this process and in Redis. Each is bounded by itself, but
  * clients that ask for much and read nothing are many. Near the bound new requests are refused and large answers are
- * left with their workers; at the bound the client that holds most, and takes nothing, is cut.
+ * left with their workers; then, and at the bound, the client that holds most, and takes nothing, is cut.
  */
 export class HeldReplies {
   readonly #options: HeldRepliesOptions;
@@ -32,6 +32,7 @@ export class HeldReplies {
   readonly #allowance: Allowance;
   /** Bytes of open replies that wait in Redis, as of the last look. */
   #behind = 0;
+  /** Someone waits for room since the last look. */
   #wanted = false;
 
   constructor(options: HeldRepliesOptions) {
@@ -54,6 +55,8 @@ export class HeldReplies {
     const { limit } = this.#options;
     const used = this.#used();
     if (used < limit * NEARLY_FULL) return undefined;
+    // Else a few who read nothing shut out all others for as long as they stay.
+    this.#wanted = true;
     const retryAfter = this.#allowance.waitFor(Math.max(1, used - limit * NEARLY_FULL));
     return new Fault(
       "replies_full",
@@ -66,8 +69,9 @@ export class HeldReplies {
 
   /** Whether a large reply may be fetched from Redis. One that may not is asked for again; who is slow makes room. */
   hasRoom(): boolean {
-    this.#wanted = this.#used() >= this.#options.limit;
-    return !this.#wanted;
+    if (this.#used() < this.#options.limit) return true;
+    this.#wanted = true;
+    return false;
   }
 
   /** To be called twice a second: cuts who keeps others waiting. */

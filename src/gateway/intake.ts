@@ -6,7 +6,7 @@ import type { Opening } from "../protocols/protocol.ts";
 import { sendFault } from "./fault-reply.ts";
 import type { HttpReply, HttpRequest, RequestHeaders } from "./http.ts";
 import { LARGE_BODY_BYTES } from "./large-bodies.ts";
-import { openBody } from "./opened-body.ts";
+import { openSmallBody } from "./opened-body.ts";
 import type { OpenedBody } from "./opened-body.ts";
 import { cleanRequestId } from "./request-id.ts";
 import { limitsFrom } from "./timeout-policy.ts";
@@ -39,7 +39,7 @@ export interface IntakeHost {
   clientOf?(request: HttpRequest): string | undefined;
   /** A fault when no task can be taken now (Redis down, draining), else undefined. */
   unready(): Fault | undefined;
-  /** As {@link openBody}, by a thread that owns the body from now on; stops caring when it is wanted no longer. */
+  /** As `openBody`, by a thread that owns the body from now on; stops caring when it is wanted no longer. */
   openLarge(endpoint: Endpoint, body: Buffer, isWanted: () => boolean): Promise<OpenedBody>;
   /** The queue for a model name, or undefined when nobody serves it. */
   findModel(name: string): string | undefined;
@@ -64,7 +64,7 @@ interface Arrival {
 
 /**
  * Turns a request into a task, or answers it with the fault of its dialect. Everything is checked here, once: small bodies
- * at once, large ones by a thread.
+ * at once, those that are large or hold very much by a thread.
  */
 export function takeRequest(
   host: IntakeHost,
@@ -80,8 +80,9 @@ export function takeRequest(
   try {
     const unready = host.unready();
     if (unready !== undefined) throw unready;
-    if (body.length > LARGE_BODY_BYTES) void takeLarge(arrival, body);
-    else enter(arrival, openBody(endpoint, body));
+    const opened = body.length > LARGE_BODY_BYTES ? undefined : openSmallBody(endpoint, body);
+    if (opened === undefined) void takeLarge(arrival, body);
+    else enter(arrival, opened);
   } catch (error) {
     refuse(arrival, toFault(error));
   }

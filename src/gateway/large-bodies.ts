@@ -70,6 +70,7 @@ export class LargeBodies {
    * of it.
    */
   async open(endpoint: Endpoint, body: Buffer, isWanted: () => boolean): Promise<OpenedBody> {
+    this.#dropUnwanted();
     if (this.#waiting.length >= this.#mostWaiting) {
       throw new Fault("overloaded", "server busy, please try again.  maximum large requests exceeded");
     }
@@ -86,6 +87,14 @@ export class LargeBodies {
     for (const { settle } of this.#waiting) settle.reject(fault);
     this.#waiting = [];
     this.#end(fault);
+  }
+
+  /** Bodies whose clients have gone are counted nowhere any more: they must not wait in memory for their turn. */
+  #dropUnwanted(): void {
+    const gone = this.#waiting.filter(({ isWanted }) => !isWanted());
+    if (gone.length === 0) return;
+    this.#waiting = this.#waiting.filter((job) => !gone.includes(job));
+    for (const { settle } of gone) settle.reject(new Fault("cancelled", "the client has gone"));
   }
 
   #next(): void {

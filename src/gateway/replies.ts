@@ -243,6 +243,8 @@ export class Replies {
   #lookForSilence(exchange: Exchange, mono: number): void {
     const lastAt = Math.max(exchange.heardAt, exchange.askedAt);
     if (exchange.stalled || mono - lastAt < exchange.patienceMs) return;
+    // Not silent: it lies in Redis until there is room for it here. A look for what became of it would fetch it.
+    if (exchange.isLarge && !this.#options.hasRoom()) return;
     exchange.askedAt = mono;
     if (exchange.patienceMs >= LAST_PATIENCE_MS) this.#options.onSilent(exchange);
     exchange.patienceMs = Math.min(exchange.patienceMs * 2, LAST_PATIENCE_MS);

@@ -44,6 +44,15 @@ describe("connections of clients", () => {
     await until("none", () => count.open === 0);
   });
 
+  it("leave the process files enough to accept more, and to close those: else it does nothing but try", async (t) => {
+    let cuts = 0;
+    const count = new ConnectionCount(1000, () => (cuts += 1), 8);
+    const server = await serve(t, { connections: { count, tooMany: refuseTooMany(() => {}) } });
+    const clients = Array.from({ length: 20 }, () => new RawClient(t, server.port));
+    await until("all but six", () => clients.filter(({ socket }) => socket.closed).length === 14);
+    assert.deepEqual([cuts, count.open], [14, 6]);
+  });
+
   it("may be four fifths of the files that the process may open", () => {
     assert.equal(automaticConnections(1000), 800);
     assert.equal(automaticConnections(Infinity), 50_000);

@@ -87,6 +87,19 @@ describe("what replies hold together", () => {
     assert.equal(rig.held.hasRoom(), true);
   });
 
+  it("cuts who was idle for long below the bound, too, when new requests are refused: else they are until it leaves", () => {
+    const rig = new Rig();
+    const [large, small] = [rig.lazy(60 * MIB), rig.lazy(30 * MIB)];
+    rig.at += 6000;
+    rig.held.look();
+    assert.equal(rig.cuts, 0, "nobody waits");
+    assert.equal(rig.held.refusal()?.code, "replies_full");
+    assert.equal(rig.held.hasRoom(), true);
+    rig.held.look();
+    assert.deepEqual([large.cut, small.cut], [true, false]);
+    assert.equal(rig.held.refusal(), undefined);
+  });
+
   it("counts what waits in Redis for slow streams, and cuts the largest of them", () => {
     const rig = new Rig();
     const streams = [30, 60, 20].map((size, index) => behind(`g.${index}`, size * MIB));

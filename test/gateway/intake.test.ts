@@ -35,14 +35,20 @@ const policy = new TimeoutPolicy({
   modelTimeouts: "other total=1; TINY:latest idle=0, queue=700",
 });
 
-function take(body: Buffer, timeouts = "", apiKey = ""): Taken {
+/** @param openLarge of the host: no body of most tests is for a thread */
+function take(
+  body: Buffer,
+  timeouts = "",
+  apiKey = "",
+  openLarge: IntakeHost["openLarge"] = () => assert.fail("too large for this test"),
+): Taken {
   const accepted: Task[] = [];
   const host: IntakeHost = {
     now: () => 1000,
     newTaskId: () => "g.1",
     timeoutsOf: (model, header) => policy.of(model, header),
     unready: () => undefined,
-    openLarge: () => assert.fail("too large for this test"),
+    openLarge,
     findModel: (name) => (name === "tiny" ? "tiny" : undefined),
     admit: () => {},
     isAdmin: (headers) => headers.apiKey === "chief",
@@ -165,5 +171,21 @@ describe("the timeouts of a request", () => {
     assert.equal(task, undefined);
     assert.equal(reply.status, 400);
     assert.match(reply.text, /x-sgnet-timeouts must be like/);
+  });
+});
+
+describe("a body that would hold the event loop", () => {
+  it("is given to the thread, whole", () => {
+    const members = Array.from({ length: 2500 }, (_, index) => `"k${index}":1`).join();
+    const body = Buffer.from(`{"model":"tiny","options":{${members}}}`);
+    const given: Buffer[] = [];
+    const { promise } = Promise.withResolvers<never>();
+    const { task, reply } = take(body, "", "", (_endpoint, bytes) => {
+      given.push(bytes);
+      return promise;
+    });
+    assert.equal(task, undefined);
+    assert.equal(reply.status, 0);
+    assert.deepEqual(given, [body]);
   });
 });

@@ -4,6 +4,7 @@ import { Fault } from "../../src/core/fault.ts";
 import { BODY_LIMITS } from "../../src/gateway/body.ts";
 import { LargeBodies } from "../../src/gateway/large-bodies.ts";
 import type { LargeBodiesOptions } from "../../src/gateway/large-bodies.ts";
+import { openSmallBody } from "../../src/gateway/opened-body.ts";
 import type { OpenedBody } from "../../src/gateway/opened-body.ts";
 
 const always = (): boolean => true;
@@ -21,6 +22,12 @@ function program(text: string): URL {
 
 function chat(content: string): string {
   return JSON.stringify({ model: "tiny", stream: false, messages: [{ role: "user", content }] });
+}
+
+/** A chat with so many options. */
+function many(count: number): string {
+  const members = Array.from({ length: count }, (_, index) => `"k${index}":1`);
+  return `{"model":"tiny","messages":[],"options":{${members.join()}}}`;
 }
 
 function own(text: string): Buffer {
@@ -69,6 +76,28 @@ describe("a large body", () => {
       assert.deepEqual([fault.code, fault.http], [code, http], body.slice(0, 50));
     }
     assert.equal((await opened(bodies, chat("still there"))).model, "tiny");
+  });
+
+  it("is one of many members, too, whatever its bytes: these take the event loop ten times as long", async (t) => {
+    assert.equal(openSmallBody("ollama-chat", own(many(1500)))?.model, "tiny");
+    assert.equal(openSmallBody("ollama-chat", own(many(2500))), undefined);
+    assert.equal((await opened(large(t), many(2500))).model, "tiny");
+    assert.throws(() => openSmallBody("ollama-chat", own('{"model":"a","model":"b"}')), {
+      code: "invalid_request",
+    });
+  });
+
+  it("is refused with few words, however many it says of a model or a role", async (t) => {
+    const bodies = large(t);
+    const long = "x".repeat(10_000_000);
+    const odd = `{"model":"m","max_tokens":1,"messages":[{"role":"${long}","content":"x"}]}`;
+    const role = await refused(bodies.open("anthropic-messages", own(odd), always));
+    assert.equal(role.code, "invalid_request");
+    assert.ok(role.message.length < 20_000, `${role.message.length}`);
+    const named = `{"model":"${long}","messages":[{"role":"user","content":"x"}]}`;
+    const model = await refused(bodies.open("openai-chat", own(named), always));
+    assert.equal(model.code, "model_not_found");
+    assert.ok(model.message.length < 200, `${model.message.length}`);
   });
 
   it("of a million members is refused before it is read, and the event loop goes on", async (t) => {
@@ -127,12 +156,17 @@ describe("the thread for large bodies", () => {
 
   it("is given no body whose client has gone, and no more than fit", async (t) => {
     const bodies = large(t, { mostWaiting: 1 });
+    let isWanted = true;
     const first = opened(bodies, chat("first"));
-    const gone = bodies.open("ollama-chat", own(chat("gone")), () => false);
-    const many = await refused(opened(bodies, chat("too many")));
-    assert.deepEqual([many.code, many.retryAfter], ["overloaded", 1]);
+    const leaving = bodies.open("ollama-chat", own(chat("leaving")), () => isWanted);
+    const tooMany = await refused(opened(bodies, chat("too many")));
+    assert.deepEqual([tooMany.code, tooMany.retryAfter], ["overloaded", 1]);
+    isWanted = false;
+    const second = opened(bodies, chat("second"));
+    assert.equal(bodies.size, 2, "the memory of a body without its client is not kept until its turn");
+    assert.equal((await refused(leaving)).code, "cancelled");
     assert.equal((await first).model, "tiny");
-    assert.equal((await refused(gone)).code, "cancelled");
+    assert.equal((await second).model, "tiny");
   });
 
   it("ends when it rests, and comes again", async (t) => {

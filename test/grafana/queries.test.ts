@@ -84,6 +84,7 @@ const MAY_BE_EMPTY = new Set([
   "{{host}} given back, {{reason}}",
   "{{host}} {{backend}} swaps",
   "{{host}} {{backend}} waited",
+  "{{host}} {{backend}} {{answer}}",
   "sgnet_swaps_total",
   "sgnet_tasks_redelivered_total",
 ]);

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { isObject, type Json, type JsonObject } from "../../src/core/json.ts";
 import type { Endpoint } from "../../src/core/task.ts";
 import { serverEndpoint } from "../../src/protocols/catalogue.ts";
-import { MEMBER_RULES } from "../../src/protocols/member-names.ts";
+import { checkMembers, MEMBER_RULES } from "../../src/protocols/member-names.ts";
 import { readOrder } from "../../src/protocols/ollama/management.ts";
 
 /** The value, where each name that is asked for is noted, but not within the client's own objects. */
@@ -117,5 +117,22 @@ describe("the members that are read", () => {
     assert.ok(asked.size > 60, `only ${asked.size} names`);
     const { known } = MEMBER_RULES;
     assert.deepEqual([...asked].filter((one) => !known.has(one)).toSorted(), []);
+  });
+});
+
+describe("the names in a client's own objects", () => {
+  it("may be those of members that are read, in any case", () => {
+    const own = { Name: 1, name: 2, Title: 3, From: "x" };
+    const bodies: readonly JsonObject[] = [
+      { tools: [{ type: "mcp", server_label: "s", headers: own }] },
+      { prompt: { id: "p", variables: own } },
+      { json_schema: { type: "object", dependentRequired: { Name: ["Id"], name: ["id"] } } },
+      { mm_processor_kwargs: own },
+      { vllm_xargs: own },
+      { input: [{ type: "file_search_call", results: [{ attributes: own }] }] },
+      { tools: [{ type: "function", function: { name: "f", parameters: { properties: own, Type: 1 } } }] },
+      { messages: [{ role: "assistant", tool_calls: [{ function: { name: "f", arguments: own } }] }] },
+    ];
+    for (const body of bodies) checkMembers(Buffer.from(JSON.stringify(body)));
   });
 });

@@ -242,6 +242,21 @@ describe("heartbeats (C5)", () => {
       assert.throws(() => openai("ollama-chat", say("a") + beat), { code: "backend_lost" });
   });
 
+  it("do not make it the request's doing that a stream broke off", () => {
+    const beat = "data: still working\n\n";
+    const cut = [
+      beat + say("a"),
+      say("a") + beat + say("b"),
+      `event: ping\ndata: hello\n\n`,
+      `${say("a")}event: ping\ndata: hello\n\n`,
+    ];
+    for (const text of cut) {
+      const told = { code: "backend_lost", statedBlame: "backend" };
+      assert.throws(() => openai("ollama-chat", text), told, text);
+      assert.throws(() => relay(text), told, text);
+    }
+  });
+
   it("that say why a stream broke off are told", () => {
     const text = `${say("a")}data: Internal Server Error\n\n`;
     const told = { code: "backend_lost", message: /Internal Server Error$/ };

@@ -36,7 +36,8 @@ export function readEvent({ event, data }: SseEvent): EventSaid {
   if (text === "[DONE]") return "done";
   if (!text.startsWith("{")) {
     if (event === "error") throw embeddedFault(text);
-    return text === "done" ? "" : text.slice(0, MAX_NOISE);
+    // An event with a name of its own is a heartbeat, whatever it says.
+    return text === "done" || event !== "message" ? "" : text.slice(0, MAX_NOISE);
   }
   const reply = parseReply(text);
   if (event === "error" || isErrorReply(reply)) throw embeddedFault(reply);

@@ -97,7 +97,11 @@ export class StreamRelay implements Relay {
     const text = events.toString("latin1");
     // Once an end was told, all that follows is looked at: more of the answer makes it none.
     const isNotable = this.#ends.size > 0 || NOTABLE.test(text);
-    this.#began ||= !isNotable && text.includes("data:");
+    if (!isNotable && text.includes("data:")) {
+      this.#began = true;
+      // The answer went on: what stood before it was a heartbeat.
+      this.#noise = "";
+    }
     const kept = isNotable ? this.#watch(events) : events;
     if (this.#usage === undefined) this.#lines += countLines(text);
     return this.#echo.active ? this.#echo.apply(kept) : kept;
@@ -131,11 +135,12 @@ export class StreamRelay implements Relay {
     }
     if (typeof said === "string") {
       // Clients read every event as a chunk: a heartbeat of this kind would end them.
-      this.#noise = said;
+      this.#noise = said || this.#noise;
       return NOTHING;
     }
     this.#usage = readUsage(said) ?? this.#usage;
     const choices = choicesIn(said);
+    if (choices.length > 0) this.#noise = "";
     for (const choice of choices) this.#watchEnd(choice);
     return choices.length > 0 || this.#isForClient(said, read.event) ? event : NOTHING;
   }

@@ -95,6 +95,8 @@ export class ReplySteps {
 
   #readChoice(choice: JsonObject, parts: Part[]): void {
     this.#seen = true;
+    // The answer went on: what stood before it was a heartbeat.
+    this.#noise = "";
     const message = messageOf(choice);
     const content = saidBy(message["content"], "content");
     const thinking = content.thinking + this.#thoughtOf(message);

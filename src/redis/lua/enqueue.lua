@@ -8,8 +8,13 @@
 -- Atomic:  a queue entry without its reply stream looks abandoned to the worker that claims it
 local tasks, records, from = tonumber(ARGV[1]), ARGV[2], 1
 local entries, tokens = {}, {}
+-- Bytes of a record. No other number goes on in the records: one below zero would store them again and again.
+local function sizeOf(text)
+  local size = tonumber(text)
+  return size and size >= 0 and size <= #records and size or error('a record has no such size')
+end
 for i = 1, tasks do
-  local model, till = tonumber(ARGV[3 * i]), from + tonumber(ARGV[3 * i + 2]) - 1
+  local model, till = tonumber(ARGV[3 * i]), from + sizeOf(ARGV[3 * i + 2]) - 1
   -- Without entries a stream takes 305 bytes of Redis, with one 4,419.
   local reply = redis.pcall('XADD', KEYS[i], 'MAXLEN', '0', '0-1', 'm', '1')
   -- That of a task that is queued again is there.

@@ -53,7 +53,8 @@ local function head(queue)
   return { first[1] and first[1][1] or '', last or '' }
 end
 local left, taken, heads = tonumber(ARGV[3]), {}, {}
-for i = 1, tonumber(ARGV[4]) do
+-- No further than there are keys: whoever has the password of a worker may say any number.
+for i = 1, math.min(tonumber(ARGV[4]), #KEYS) do
   if left > 0 and holds(KEYS[i]) then
     local entries = read(KEYS[i], left)
     left = left - #entries
@@ -62,8 +63,12 @@ for i = 1, tonumber(ARGV[4]) do
     end
   end
 end
+-- Each is looked at once, however often it comes: to ask a queue may cost as much as it holds.
+local seen = {}
 for i = 1, #KEYS do
+  local queue = KEYS[i]
   -- Most queues are empty: to ask costs 0.5 us.
-  heads[i] = holds(KEYS[i]) and head(KEYS[i]) or { '', '' }
+  seen[queue] = seen[queue] or holds(queue) and head(queue) or { '', '' }
+  heads[i] = seen[queue]
 end
 return { taken, heads, redis.call('TIME') }

@@ -64,7 +64,10 @@ async function assertLeaves({ fleet, client }: Trial): Promise<void> {
   assert.equal(text, standInText(2));
   // openai's plain streams just end for those who leave themselves.
   assert.ok(error === undefined || error instanceof Error);
-  await until("the backend to know", () => standIn.requests[before]?.outcome === "aborted");
+  // A worker that doubts its backend may have asked it something of its own in between.
+  await until("the backend to know", () =>
+    standIn.requests.slice(before).some(({ outcome }) => outcome === "aborted"),
+  );
 }
 
 for (const kind of ["ollama", "openai"] as const) {

@@ -61,7 +61,10 @@ async function assertLeaves(trial: Trial): Promise<void> {
   const { text, error } = await trial.clients.ask({ ...callOf(trial, 20), leave: standInText(2) });
   Object.assign(standIn.behaviour, CALM);
   assert.deepEqual([text, error], [standInText(2), "Left: left"]);
-  await until("the backend to know", () => standIn.requests[before]?.outcome === "aborted");
+  // A worker that doubts its backend may have asked it something of its own in between.
+  await until("the backend to know", () =>
+    standIn.requests.slice(before).some(({ outcome }) => outcome === "aborted"),
+  );
 }
 
 for (const kind of ["ollama", "openai"] as const) {

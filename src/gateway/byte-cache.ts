@@ -6,7 +6,7 @@ interface Entry<Value> {
   readonly bytes: number;
 }
 
-/** Keeps what was used last, as much as fits into a number of bytes. Keys are short, or digests. */
+/** Keeps the newest values, as many as fit into a number of bytes. Keys are short, or digests. */
 export class ByteCache<Value> {
   readonly #limit: number;
   /** Oldest first. */

@@ -14,7 +14,7 @@ export interface OpenedBody extends Opening {
   readonly keepsAlive: boolean;
 }
 
-/** Of a name that is too long for any model so much is told, characters. */
+/** Characters told of a name that is too long for any model. */
 const MOST_TOLD = 80;
 
 /**

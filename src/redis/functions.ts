@@ -8,7 +8,7 @@ import type { Script } from "./scripts.ts";
  * of different versions find theirs side by side.
  */
 
-/** What lets tasks end, and so removes more than it adds, must run while Redis is out of memory, too. */
+/** Functions that let tasks end remove more than they add: they must run while Redis is out of memory, too. */
 const RELIEVING: ReadonlySet<string> = new Set(["tidy", "take", "take-placed", "claim", "hand-back"]);
 
 /** Answers 1 where the library is loaded and its functions may be called. */

@@ -130,7 +130,7 @@ export class Presence {
       const known = namesOf(station);
       const changed = station.update(state, askedAt);
       this.#countLoads(station, before);
-      // What is in memory changes with each swap: nothing waits for that.
+      // Each swap changes the models in memory: no task waits for that.
       if (changed && namesOf(station) === known) await this.announce(true);
       else if (changed) await this.#changed(station);
     } catch (error) {
@@ -274,7 +274,7 @@ export class Presence {
   }
 }
 
-/** What a backend serves; empty when it is not healthy. */
+/** The models that a backend serves; empty when it is not healthy. */
 function namesOf({ models }: Station): string {
   return models.map(({ key, name }) => `${key}\n${name}`).join("\n");
 }

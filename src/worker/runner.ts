@@ -174,7 +174,7 @@ export class Runner {
       if (visit.gate.probing) outbox.onBegun(() => outbox.pulse.asked && visit.gate.begun(visit.era));
       const sink = visit.cold ? tellingFirstPiece(outbox, () => station.begun(visit)) : outbox;
       const answer = await station.backend.run(task, name, sink, attempt.signal);
-      // What the worker answers itself, an estimate of tokens for instance, says nothing of the backend.
+      // An answer of the worker itself, such as a token estimate, says nothing of the backend.
       if (outbox.pulse.asked) station.worked(visit, loadMsOf(answer));
       const end = answer.usage === undefined ? {} : { usage: answer.usage };
       outbox.end(this.#frameEnd(station, attempt, end));

@@ -6,7 +6,7 @@ import type { Script } from "../../src/redis/scripts.ts";
 import { openRedisRig } from "./rig.ts";
 import type { RedisRig } from "./rig.ts";
 
-/** Redis serves nobody meanwhile: each of these took seconds, or for ever, before it was bounded. */
+/** Redis serves no other client meanwhile: each of these took seconds, or for ever, before it was bounded. */
 const MOST_MS = 500;
 
 describe("the scripts, called by whoever has stolen the password of a worker", () => {

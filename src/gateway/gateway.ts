@@ -104,8 +104,10 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
   const { witness } = observatory;
   const held = await openHeld({ settings, commands, metrics, exchanges: () => board.exchanges() });
   releases.push(held.stop);
+  const porch = new Porch([commands, channel]);
   const parts = {
     held: held.replies,
+    porch,
     settings,
     log,
     tag,
@@ -128,7 +130,6 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     board.stop();
     void observatory.stop();
   });
-  const porch = new Porch([commands, channel]);
   const keyring = new Keyring(settings);
   const address = { host: hostname(), port: settings.port, listen: settings.host };
   const own = { tag, metrics, address, sharePort };

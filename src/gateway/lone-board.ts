@@ -9,6 +9,7 @@ import { openGatewayMetrics } from "../telemetry/gateway-metrics.ts";
 import type { Log } from "../telemetry/log.ts";
 import { Catalogue } from "./catalogue.ts";
 import { Meter } from "./meter.ts";
+import { Porch } from "./porch.ts";
 import type { RerunHost } from "./rerun.ts";
 import { Switchboard } from "./switchboard.ts";
 import { TaskLog } from "./task-log.ts";
@@ -48,6 +49,7 @@ export async function openLoneBoard(options: {
     keys,
     commands,
     channel,
+    porch: new Porch([commands, channel]),
     catalogue,
     metrics: openGatewayMetrics({ version: productVersion() }),
     witness: new Witness({ meter: new Meter(), log: taskLog }),

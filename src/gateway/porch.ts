@@ -41,6 +41,14 @@ export class Porch {
     this.#waiting.push(enter);
   }
 
+  /** Resolves at once when it is not {@link open}, else when {@link wait} lets in. */
+  async passed(): Promise<void> {
+    if (!this.open) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.wait(resolve);
+    await promise;
+  }
+
   /** Whoever waits is let in, to be served or refused, and nobody waits any more. */
   close(): void {
     this.#closed = true;

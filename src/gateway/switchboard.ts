@@ -29,6 +29,8 @@ import { Keyring } from "./keyring.ts";
 import { LargeBodies } from "./large-bodies.ts";
 import type { OpenedBody } from "./opened-body.ts";
 import { Opener } from "./opener.ts";
+import { openTask } from "./opening.ts";
+import type { Porch } from "./porch.ts";
 import { Recovery } from "./recovery.ts";
 import { Replies } from "./replies.ts";
 import { Reporter } from "./reporter.ts";
@@ -46,6 +48,8 @@ export interface SwitchboardOptions {
   readonly keys: Keys;
   readonly commands: Connection;
   readonly channel: Connection;
+  /** Of these two connections. */
+  readonly porch: Porch;
   readonly catalogue: Catalogue;
   readonly metrics: GatewayMetrics;
   readonly witness: Pick<Witness, "ended" | "refused">;
@@ -277,9 +281,13 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   }
 
   async #open(exchange: Exchange): Promise<void> {
+    const { porch, metrics } = this.#options;
+    const { mono } = systemAmbient;
     try {
-      exchange.queued(await this.#opener.open(exchange.task, exchange.model));
-      this.#options.metrics.queued((this.mono() - exchange.startedAt) / 1000);
+      const entry = await openTask(exchange, { opener: this.#opener, porch, mono });
+      if (entry === undefined) return;
+      exchange.queued(entry);
+      metrics.queued((mono() - exchange.startedAt) / 1000);
       // Its end, when it came before Redis had told the entry, could not take the entry back.
       if (isOver(exchange.phase)) this.#cleaner.abandoned(exchange);
     } catch (error) {

@@ -19,9 +19,9 @@ export interface OpeningHost {
  * undefined when a worker has told of the task meanwhile, or the exchange is over. Rejects with `redis_down`.
  */
 export async function openTask(exchange: Exchange, host: OpeningHost): Promise<string | undefined> {
-  const { task, model } = exchange;
+  const { task, queue } = exchange;
   try {
-    return await host.opener.open(task, model);
+    return await host.opener.open(task, queue);
   } catch (error) {
     if (!isCut(error)) throw error;
     // A connection rejects its commands before it tells that it is down.
@@ -29,7 +29,7 @@ export async function openTask(exchange: Exchange, host: OpeningHost): Promise<s
     await host.porch.passed();
     if (isOver(exchange.phase) || exchange.attempts > 0 || exchange.tries.length > 0) return undefined;
     exchange.requeued = true;
-    return host.opener.open(task, model, exchange.endsAt - host.mono());
+    return host.opener.open(task, queue, exchange.endsAt - host.mono());
   }
 }
 

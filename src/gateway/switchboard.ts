@@ -19,6 +19,8 @@ import type { Catalogue } from "./catalogue.ts";
 import { ClientDigests } from "./client-digest.ts";
 import { Cleaner } from "./cleaner.ts";
 import { Comeback } from "./comeback.ts";
+import { destinationOf } from "./destination.ts";
+import type { Destination } from "./destination.ts";
 import { Exchange } from "./exchange.ts";
 import type { ExchangeHost, Outcome } from "./exchange.ts";
 import type { HeldReplies } from "./held-replies.ts";
@@ -240,8 +242,8 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     return this.#clients.of(request);
   }
 
-  findModel(name: string): string | undefined {
-    return this.#options.catalogue.find(name);
+  destinationOf(endpoint: Endpoint, name: string): Destination {
+    return destinationOf(this.#options.catalogue, endpoint, name);
   }
 
   /** `replies_full` or `overloaded` when not one more task may be opened, else undefined. */
@@ -265,12 +267,12 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     return this.#keyring.isAdmin(headers);
   }
 
-  accept(given: Task, model: string, reply: HttpReply): void {
+  accept(given: Task, queue: string, reply: HttpReply): void {
     const { spans } = this.#options;
     const task = spans === undefined ? given : spans.begin(given);
-    const exchange = new Exchange({ task, model, reply, host: this });
+    const exchange = new Exchange({ task, queue, reply, host: this });
     this.#replies.add(exchange);
-    this.#admission.opened(model, exchange.bodyBytes);
+    this.#admission.opened(exchange.model, exchange.bodyBytes);
     this.#options.metrics.opened(task.endpoint);
     void this.#open(exchange);
   }

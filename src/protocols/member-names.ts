@@ -30,12 +30,19 @@ const READ = namesOf(
 const FREE = namesOf(
   `arguments input parameters input_schema schema format properties patternProperties $defs definitions metadata
    logit_bias chat_template_kwargs files adapters guided_json structured_outputs extra_body
-   action operation env client_metadata
+   action operation env client_metadata documents
    headers variables attributes dependentRequired dependentSchemas dependencies extra_headers extra_query
    mm_processor_kwargs media_io_kwargs vllm_xargs kv_transfer_params extra_args custom_params provider_options`,
 );
 
-export const MEMBER_RULES: MemberRules = { known: new Set(READ), free: new Set(FREE) };
+/** Lists of such objects: what is ranked, or written about, may have members of any name. */
+const FREE_LISTS = namesOf("documents");
+
+export const MEMBER_RULES: MemberRules = {
+  known: new Set(READ),
+  free: new Set(FREE),
+  freeLists: new Set(FREE_LISTS),
+};
 
 /**
  * Looks at the member names of a request's body, before or after it is parsed. Throws `invalid_request` when an object

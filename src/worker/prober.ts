@@ -1,3 +1,4 @@
+import { modelOf, queueWords, servesQueue } from "../core/lane.ts";
 import type { Endpoint } from "../core/task.ts";
 import type { Log } from "../telemetry/log.ts";
 import { ownStalls } from "../telemetry/stall-meter.ts";
@@ -63,7 +64,7 @@ export class Prober implements Judgement {
       this.#options.metrics.probed(station.backend.name, answer);
       this.#options.log.info("the worker asked the backend itself", {
         backend: station.backend.name,
-        model,
+        model: queueWords(model),
         answer,
       });
       tell(visit, station, answer);
@@ -119,7 +120,7 @@ export class Prober implements Judgement {
     const ends = AbortSignal.any([this.#stop.signal, ownStalls.signal(LOOK_LIMIT_MS)]);
     try {
       const { models } = await station.backend.inspect(ends);
-      return station.healthy && models.some(({ key }) => key === model);
+      return station.healthy && models.some((card) => servesQueue(card, model));
     } catch {
       return false;
     }
@@ -148,5 +149,5 @@ function tell(visit: Visit, station: Station, answer: OwnAnswer): void {
 
 /** True when a slot is free, and asking for the model loads nothing. */
 function mayAsk(station: Station, model: string): boolean {
-  return station.roomFor(model) > 0 && station.resident.has(model);
+  return station.roomFor(model) > 0 && station.resident.has(modelOf(model));
 }

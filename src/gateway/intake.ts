@@ -7,7 +7,7 @@ import { sendFault } from "./fault-reply.ts";
 import type { HttpReply, HttpRequest, RequestHeaders } from "./http.ts";
 import { LARGE_BODY_BYTES } from "./large-bodies.ts";
 import { openSmallBody } from "./opened-body.ts";
-import type { OpenedBody } from "./opened-body.ts";
+import type { BodyKind, OpenedBody } from "./opened-body.ts";
 import { cleanRequestId } from "./request-id.ts";
 import { limitsFrom } from "./timeout-policy.ts";
 import type { OwnTimeouts } from "./timeout-policy.ts";
@@ -40,7 +40,7 @@ export interface IntakeHost {
   /** A fault when no task can be taken now (Redis down, draining), else undefined. */
   unready(): Fault | undefined;
   /** As `openBody`, by a thread that owns the body from now on; stops caring when it is wanted no longer. */
-  openLarge(endpoint: Endpoint, body: Buffer, isWanted: () => boolean): Promise<OpenedBody>;
+  openLarge(kind: BodyKind, body: Buffer, isWanted: () => boolean): Promise<OpenedBody>;
   /** The queue for a model name, or undefined when nobody serves it. */
   findModel(name: string): string | undefined;
   /** Throws `overloaded` or `queue_full` when one more task with a body of so many bytes is too much. */
@@ -80,18 +80,19 @@ export function takeRequest(
   try {
     const unready = host.unready();
     if (unready !== undefined) throw unready;
-    const opened = body.length > LARGE_BODY_BYTES ? undefined : openSmallBody(endpoint, body);
-    if (opened === undefined) void takeLarge(arrival, body);
+    const kind = { endpoint, contentType: headers.contentType };
+    const opened = body.length > LARGE_BODY_BYTES ? undefined : openSmallBody(kind, body);
+    if (opened === undefined) void takeLarge(arrival, kind, body);
     else enter(arrival, opened);
   } catch (error) {
     refuse(arrival, toFault(error));
   }
 }
 
-async function takeLarge(arrival: Arrival, body: Buffer): Promise<void> {
-  const { host, endpoint, reply } = arrival;
+async function takeLarge(arrival: Arrival, kind: BodyKind, body: Buffer): Promise<void> {
+  const { host, reply } = arrival;
   try {
-    const opened = await host.openLarge(endpoint, body, () => !reply.aborted);
+    const opened = await host.openLarge(kind, body, () => !reply.aborted);
     if (reply.aborted) throw new Fault("cancelled", "the client has gone");
     enter(arrival, opened);
   } catch (error) {

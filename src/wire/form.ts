@@ -22,6 +22,8 @@ export interface FormLimits {
   readonly parts: number;
   /** Bytes of the lines before a part's content. */
   readonly headBytes: number;
+  /** Lines that begin as the boundary and go on otherwise. Each takes a search of its own. */
+  readonly lookalikes: number;
 }
 
 /**
@@ -30,7 +32,14 @@ export interface FormLimits {
  * - `bad-head`: lines before a part's content that are no headers, or one that comes twice.
  * - `no-name`: a part that is no `form-data` with one name.
  */
-export type FormFlaw = "no-start" | "no-end" | "bad-head" | "no-name" | "long-head" | "many-parts";
+export type FormFlaw =
+  | "no-start"
+  | "no-end"
+  | "bad-head"
+  | "no-name"
+  | "long-head"
+  | "many-parts"
+  | "many-lookalikes";
 
 export interface FlawedForm {
   readonly flaw: FormFlaw;
@@ -70,9 +79,10 @@ export function readForm(
   boundary: string,
   limits: FormLimits,
 ): { readonly parts: readonly FormPart[] } | FlawedForm {
-  const delimiters = new Delimiters(body, boundary);
+  const delimiters = new Delimiters(body, boundary, limits.lookalikes);
   let delimiter = delimiters.first();
-  if (delimiter === undefined) return { flaw: "no-start", part: 0 };
+  if (delimiter === undefined)
+    return { flaw: delimiters.isMuddled ? "many-lookalikes" : "no-start", part: 0 };
   const parts: FormPart[] = [];
   while (!delimiter.isLast) {
     const part = parts.length + 1;
@@ -81,7 +91,7 @@ export function readForm(
     if (typeof head === "string") return { flaw: head, part };
     // The line break of an empty head line may be that of the next boundary.
     const next = delimiters.next(head.contentFrom - CRLF.length);
-    if (next === undefined) return { flaw: "no-end", part };
+    if (next === undefined) return { flaw: delimiters.isMuddled ? "many-lookalikes" : "no-end", part };
     const { contentFrom: from, ...facts } = head;
     parts.push({ ...facts, from, to: Math.max(from, next.start) });
     delimiter = next;
@@ -112,10 +122,18 @@ interface Delimiter {
 class Delimiters {
   readonly #body: Buffer;
   readonly #bytes: Buffer;
+  readonly #most: number;
+  #lookalikes = 0;
 
-  constructor(body: Buffer, boundary: string) {
+  constructor(body: Buffer, boundary: string, mostLookalikes: number) {
     this.#body = body;
     this.#bytes = Buffer.from(`${CRLF}--${boundary}`, "latin1");
+    this.#most = mostLookalikes;
+  }
+
+  /** Too many lines only began as the boundary: the search was given up. */
+  get isMuddled(): boolean {
+    return this.#lookalikes > this.#most;
   }
 
   /** The first one; what stands before it is no part. */
@@ -130,6 +148,8 @@ class Delimiters {
     while (start >= 0) {
       const found = this.#read(start);
       if (found !== undefined) return found;
+      this.#lookalikes += 1;
+      if (this.isMuddled) return undefined;
       start = this.#body.indexOf(this.#bytes, start + this.#bytes.length);
     }
     return undefined;

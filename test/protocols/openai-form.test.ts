@@ -9,6 +9,10 @@ const TYPE = "multipart/form-data; boundary=b";
 const MODEL: Field = { name: "model", value: "whisper-1" };
 const FILE: Field = { name: "file", filename: "a.wav", value: "RIFF" };
 
+function read(head: string, value: string | Buffer = "x"): Field {
+  return { name: "", head, value };
+}
+
 function open(fields: readonly Field[]): ReturnType<typeof openForm> {
   return openForm(formBody("b", fields), TYPE);
 }
@@ -60,7 +64,6 @@ describe("a form of an OpenAI client", () => {
     }
   });
 
-  const read = (head: string, value: string | Buffer = "x"): Field => ({ name: "", head, value });
   const disposition = 'Content-Disposition: form-data; name="model"';
   const doubtful: readonly [what: string, fields: readonly Field[], message: RegExp][] = [
     ["two models", [MODEL, FILE, MODEL], /'model' 2 times/],
@@ -102,6 +105,11 @@ describe("a form of an OpenAI client", () => {
         TYPE,
         formBody("b", [read(`x: ${"y".repeat(20_000)}`)]),
         ["invalid_request", 400, /longer than 16384/],
+      ],
+      [
+        TYPE,
+        formBody("b", [{ ...FILE, value: "\r\n--b_".repeat(10_001) }]),
+        ["invalid_request", 400, /10000 of its lines/],
       ],
       [
         TYPE,
@@ -173,9 +181,8 @@ describe("a form for a backend that calls the model otherwise", () => {
         boundary,
         fc.array(file, { maxLength: 4 }),
         fc.nat(4),
-        name,
-        name,
-        (mark, files, place, asked, model) => {
+        fc.tuple(name, name),
+        (mark, files, place, [asked, model]) => {
           const fields: Field[] = files.map(({ filename, ...rest }) =>
             filename === undefined ? rest : { ...rest, filename },
           );

@@ -5,7 +5,7 @@ import { boundaryOf, formType, readForm } from "../../src/wire/form.ts";
 import { readMediaType } from "../../src/wire/media-type.ts";
 import { type Field, formBody } from "../forms.ts";
 
-const LIMITS = { parts: 5, headBytes: 200 };
+const LIMITS = { parts: 5, headBytes: 200, lookalikes: 20 };
 const NAME = 'Content-Disposition: form-data; name="a"';
 
 /** Names and contents of the parts, or the flaw. */

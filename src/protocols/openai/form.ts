@@ -1,4 +1,5 @@
 import { Fault } from "../../core/fault.ts";
+import type { Endpoint } from "../../core/task.ts";
 import { boundaryOf, formType, readForm } from "../../wire/form.ts";
 import type { FlawedForm, FormLimits, FormPart } from "../../wire/form.ts";
 import { readMediaType } from "../../wire/media-type.ts";
@@ -12,10 +13,25 @@ export interface OpenedForm extends Opening {
   readonly modelAt: number | undefined;
 }
 
-/** As servers in Python and Go have it by default; honest forms have some tens of parts, heads of some hundred bytes. */
-const LIMITS: FormLimits = { parts: 1000, headBytes: 16 * 1024 };
+/**
+ * Parts as servers in Python and Go have it by default; honest forms have some tens, heads of some hundred bytes, and no
+ * line that begins as the boundary (RFC 2046).
+ */
+const LIMITS: FormLimits = { parts: 1000, headBytes: 16 * 1024, lookalikes: 10_000 };
 
 const FORM = "multipart/form-data";
+
+/** True for an endpoint whose body is a form. */
+export function takesForm(endpoint: Endpoint): boolean {
+  return FORM_ENDPOINTS.has(endpoint);
+}
+
+const FORM_ENDPOINTS: ReadonlySet<string> = new Set([
+  "openai-transcriptions",
+  "openai-translations",
+  "openai-image-edits",
+  "openai-image-variations",
+]);
 
 /** True for the content type of a form, whatever its parameters. */
 export function isFormType(contentType: string): boolean {
@@ -76,6 +92,10 @@ function flawFault({ flaw, part }: FlawedForm): Fault {
       return malformed(`the headers of part ${part} are longer than ${LIMITS.headBytes} bytes`);
     case "no-name":
       return malformed(`part ${part} has no content disposition 'form-data' with one name`);
+    case "many-lookalikes":
+      return malformed(
+        `more than ${LIMITS.lookalikes} of its lines begin as its boundary and go on otherwise`,
+      );
     case "many-parts":
       return new Fault("request_too_large", `the form has more than ${LIMITS.parts} parts`);
   }

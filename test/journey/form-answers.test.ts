@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import { formBody } from "../forms.ts";
+import { sendBytes, SurfaceServer } from "../surface-server.ts";
+import { FILE, MODEL, PLAN, refusal, send, TRANSCRIPTIONS, withServer } from "./form-fleet.ts";
+import { journey } from "./fleet.ts";
+
+/** Forms, relayed through gateway, Redis and worker: what a client is told. */
+
+journey("answers come in the backend's own type, whole or in pieces", PLAN, async (fleet) => {
+  await withServer(fleet, { paths: {} }, async (server) => {
+    const answers: readonly [type: string, text: string][] = [
+      ["application/json", '{"text":"x","model":"y"}'],
+      ["application/json; charset=utf-8", '{"task":"transcribe","segments":[]}'],
+      ["text/plain; charset=utf-8", "Hello, world.\n"],
+      ["text/plain", "data: no event\n\n"],
+      ["text/plain", '{"cut'],
+      ["text/plain", ""],
+      ["text/vtt", "WEBVTT\n\n00:00.000 --> 00:01.000\nHi\n"],
+      ["application/x-subrip", "1\n00:00:00,000 --> 00:00:01,000\nHi\n"],
+      ["text/html; charset=utf-8", " Hello\n"],
+      ["application/json", "plain text all the same\n"],
+      ["audio/wav", "\0\u00ff"],
+    ];
+    for (const stream of ["false", "true"]) {
+      for (const [type, text] of answers) {
+        server.paths = { [TRANSCRIPTIONS]: sendBytes(200, type, Buffer.from(text)) };
+        const reply = await send(fleet, {
+          body: formBody("b", [MODEL, FILE, { name: "stream", value: stream }]),
+        });
+        assert.equal(reply.status, 200, type);
+        assert.equal(reply.headers.get("content-type"), type, `${type}, ${stream}`);
+        assert.equal(await reply.text(), text);
+      }
+    }
+  });
+});
+
+journey("a cut answer never looks complete, and an error keeps its words and status", PLAN, async (fleet) => {
+  await withServer(fleet, { paths: {} }, async (server) => {
+    const ask = (stream = "false"): Promise<Response> =>
+      send(fleet, { body: formBody("b", [MODEL, FILE, { name: "stream", value: stream }]) });
+    const errors: readonly [status: number, type: string, body: string, told: number, message: RegExp][] = [
+      [
+        400,
+        "application/json",
+        '{"error":{"message":"Invalid file format."}}',
+        400,
+        /^Invalid file format\.$/,
+      ],
+      [
+        422,
+        "application/json",
+        '{"detail":[{"loc":["body","file"],"msg":"Field required"}]}',
+        422,
+        /Field required/,
+      ],
+      [413, "text/plain", "Maximum content size limit exceeded", 413, /^Maximum content size/],
+      [500, "text/plain", "ffmpeg failed", 500, /^ffmpeg failed$/],
+      [503, "text/html", "loading", 503, /^loading$/],
+    ];
+    for (const [status, type, body, told, message] of errors) {
+      server.paths = { [TRANSCRIPTIONS]: sendBytes(status, type, body) };
+      const { status: got, message: said } = await refusal(await ask());
+      assert.equal(got, told, body);
+      assert.match(said, message);
+    }
+    server.paths = { [TRANSCRIPTIONS]: sendBytes(200, "application/json", '{"text":"cu') };
+    assert.equal((await ask()).status, 502);
+    server.paths = {
+      [TRANSCRIPTIONS]: sendBytes(
+        200,
+        "text/event-stream",
+        'data: {"type":"transcript.text.delta","delta":"a"}\n\n',
+      ),
+    };
+    const events = await ask("true");
+    assert.equal(events.headers.get("content-type"), "text/event-stream");
+    assert.match(await events.text(), /"delta":"a"[^]*"error"/);
+  });
+});
+
+journey("a client that leaves frees the backend", PLAN, async (fleet) => {
+  await withServer(fleet, { paths: { [TRANSCRIPTIONS]: () => undefined } }, async (server) => {
+    for (const [index, stream] of ["false", "true"].entries()) {
+      const leave = new AbortController();
+      const asked = send(fleet, {
+        body: formBody("b", [MODEL, FILE, { name: "stream", value: stream }]),
+        signal: leave.signal,
+      });
+      const gone = assert.rejects(asked);
+      const { left } = await server.request(index);
+      leave.abort();
+      await gone;
+      await left;
+    }
+  });
+});
+
+journey(
+  "a backend that dies in the middle of an answer: the form runs again, whole, on another",
+  PLAN,
+  async (fleet) => {
+    const died = SurfaceServer.start({
+      models: ["openai/Whisper-1"],
+      paths: {
+        [TRANSCRIPTIONS]: ({ response }) => {
+          response.writeHead(200, { "content-type": "text/plain", "content-length": "100" });
+          response.write("Hel", () => response.destroy());
+        },
+      },
+    });
+    const first = await died;
+    try {
+      await fleet.addBareWorker({ SGNET_BACKENDS: `openai+${first.url}`, SGNET_SLOTS: "1" });
+      await fleet.known("openai/Whisper-1");
+      const value = Buffer.alloc(300_000, "\r\n--\0");
+      const asked = send(fleet, { body: formBody("b", [{ ...FILE, value }, MODEL]) });
+      await first.request();
+      await withServer(
+        fleet,
+        { paths: { [TRANSCRIPTIONS]: sendBytes(200, "text/plain", "Hello.\n") } },
+        async (second) => {
+          const reply = await asked;
+          assert.equal(reply.status, 200, await reply.clone().text());
+          assert.equal(await reply.text(), "Hello.\n");
+          assert.deepEqual((await second.request()).body, first.seen[0]?.body);
+        },
+      );
+    } finally {
+      await first.stop();
+    }
+  },
+);

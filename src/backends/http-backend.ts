@@ -1,16 +1,19 @@
 import type { NeutralRequest } from "../core/chat.ts";
 import { Fault, toFault } from "../core/fault.ts";
-import type { ModelCard } from "../core/model.ts";
+import { systemAmbient } from "../core/ambient.ts";
+import { hasLane } from "../core/lane.ts";
 import type { Task } from "../core/task.ts";
 import { estimateTokens } from "../protocols/estimate.ts";
 import type { BackendRequest, ClientFace, Learned, Passthrough } from "../protocols/protocol.ts";
 import { refusesWorker } from "../protocols/refused.ts";
 import { isHeartbeat } from "../wire/sse.ts";
+import { Abilities } from "./abilities.ts";
 import { answerCount, AnswerWriter, openTask, Outlet, withoutThinking } from "./answer.ts";
 import type { Answer, Backend, BackendState, ManagementRequest, ReplySink, SlotLender } from "./backend.ts";
 import { LARGE_REPLY_BYTES, ownTurn } from "./own-turn.ts";
 import { reading } from "./reading.ts";
 import { choicesOf, requestOfChoice, runChoices } from "./choices.ts";
+import { FirstSeen } from "./first-seen.ts";
 import { HttpOrigin, type HttpTarget } from "./http.ts";
 import { PROFILES, type HttpKind, type Profile } from "./profiles.ts";
 import { Quirks } from "./quirks.ts";
@@ -26,6 +29,8 @@ export interface HttpBackendOptions {
   readonly slots: number;
   /** Most ms that a connection may take. */
   readonly connectMs?: number;
+  /** Endpoints of the rest of OpenAI's surface that it has, by their lanes; absent: it is found out. */
+  readonly endpoints?: readonly string[] | undefined;
   /** The policy for options that would make the server reload a model; absent: they are passed on. Only for Ollama. */
   readonly runner?: RunnerPolicy;
 }
@@ -56,22 +61,25 @@ export class HttpBackend implements Backend {
   readonly #profile: Profile;
   readonly #slots: number;
   readonly #quirks = new Quirks();
+  readonly #abilities: Abilities;
   /** Faults of replies that were no success: nothing of an answer had come. */
   readonly #refusals = new WeakSet<Fault>();
   /** The models that can think, by name. */
   #thinkers: ReadonlySet<string> = new Set();
-  #firstSeen: ReadonlyMap<string, number> = new Map();
+  readonly #firstSeen = new FirstSeen();
   readonly #runners: Runners | undefined;
   /** False: only admins may unload models. */
   readonly #unloads: boolean;
 
-  constructor({ kind, target, slots, connectMs, runner }: HttpBackendOptions) {
+  constructor({ kind, target, slots, connectMs, runner, endpoints }: HttpBackendOptions) {
     this.kind = kind;
     this.url = target.origin + target.prefix;
     this.name = `${kind}@${this.url.replace(/^\w+:\/\//, "")}`;
     this.#http = new HttpOrigin(target, connectMs);
     this.#profile = PROFILES[kind];
     this.#slots = slots;
+    const look = this.#profile.surface;
+    this.#abilities = new Abilities({ look, declared: endpoints, mono: systemAmbient.mono });
     const isOllama = this.#profile.face.dialect === "ollama";
     this.#runners = runner === undefined || !isOllama ? undefined : new Runners(runner);
     this.#unloads = isOllama && (runner === undefined || runner.keepAliveMinMs === 0);
@@ -91,19 +99,22 @@ export class HttpBackend implements Backend {
 
   async inspect(signal: AbortSignal): Promise<BackendState> {
     const since = this.#runners?.changes ?? 0;
-    const state = await this.#profile.inspect(this.#http, signal);
+    const look = async (): Promise<BackendState> => this.#profile.inspect(this.#http, signal);
+    const state = await this.#abilities.seen(this.#http, look, signal);
     this.#runners?.seen(state.models, since);
     const thinkers = state.models.filter(({ capabilities }) => capabilities.includes("thinking"));
     this.#thinkers = new Set(thinkers.map(({ name }) => name));
     const slots = this.#slots > 0 ? this.#slots : (state.slots ?? this.#profile.slots);
-    return { ...state, models: this.#dated(state.models), slots };
+    return { ...state, models: this.#firstSeen.dated(state.models), slots };
   }
 
   async run(task: Task, model: string, sink: ReplySink, signal: AbortSignal): Promise<Answer> {
     try {
       const run = { task, model, sink, signal };
       const way = this.#wayOf(task);
-      return await (this.#face.dialect === "openai" ? this.#runLearning(run, way) : this.#run(run, way));
+      // What is relayed as it comes has no parts that could be left out.
+      const learns = this.#face.dialect === "openai" && !hasLane(task.endpoint);
+      return await (learns ? this.#runLearning(run, way) : this.#run(run, way));
     } catch (error) {
       // A reply that is nested beyond the stack, or longer than any text. The request was checked at its gateway.
       if (!(error instanceof RangeError)) throw error;
@@ -148,6 +159,7 @@ export class HttpBackend implements Backend {
 
   /** How the task's bytes are passed through; undefined when it has to be translated. */
   #wayOf(task: Task): Passthrough | undefined {
+    if (hasLane(task.endpoint)) return this.#abilities.wayOf(task);
     const way = this.#face.passthrough(task.endpoint);
     if (way === undefined || way.carries?.(task.body) === false || this.#mayNotUnload(task)) return undefined;
     return way;
@@ -195,22 +207,22 @@ export class HttpBackend implements Backend {
   /** Same dialect on both sides: the bytes go through as they come. */
   async #relay(run: Run, way: Passthrough): Promise<Answer> {
     const { task, model, sink, signal } = run;
-    const learned = this.#learnedFor(run);
-    const options = { body: task.body, stream: task.stream, asked: task.model, model, learned };
+    const options = { ...task, asked: task.model, model, learned: this.#learnedFor(run) };
     const relay = way.relay(options);
-    const { path, body, dropped } = this.#fitted(way.request(options), model, task);
+    const { dropped, ...request } = this.#fitted(way.request(options), model, task);
     const outlet = new Outlet(sink, dropped);
     const gathered: Buffer[] = [];
     let contentType = "application/json";
     await this.#post({
-      path,
-      body,
+      ...request,
       model,
       signal,
       sink,
       trace: task.trace,
       onHead: (headers) => {
-        contentType = contentTypeOf(headers) ?? contentType;
+        const told = contentTypeOf(headers);
+        contentType = told ?? contentType;
+        relay.head?.(told ?? "");
       },
       onChunk: (chunk) => {
         const bytes = reading(() => relay.push(chunk));
@@ -272,13 +284,24 @@ export class HttpBackend implements Backend {
   }
 
   /** Resolves when the reply has come, a large one when it may be read. */
-  async #post({ path, body, model, signal, sink, trace, onHead, onChunk }: Posting): Promise<void> {
+  async #post({
+    path,
+    body,
+    contentType,
+    model,
+    signal,
+    sink,
+    trace,
+    onHead,
+    onChunk,
+  }: Posting): Promise<void> {
     const face = this.#face;
     const { pulse, brake } = sink;
     let came = 0;
     const posted = this.#http.post({
       path,
       body,
+      contentType,
       signal,
       pulse,
       brake,
@@ -311,16 +334,6 @@ export class HttpBackend implements Backend {
   #withinAbility(request: NeutralRequest, model: string): NeutralRequest {
     if (request.kind !== "chat" || !request.thinkIfAble || this.#face.dialect !== "ollama") return request;
     return this.#thinkers.has(model) ? request : withoutThinking(request);
-  }
-
-  /** A model whose server tells no date has that of its first sight, so that the list stays as it is. */
-  #dated(models: readonly ModelCard[]): readonly ModelCard[] {
-    const now = Date.now();
-    const before = this.#firstSeen;
-    this.#firstSeen = new Map(models.map(({ name }) => [name, before.get(name) ?? now]));
-    return models.map((card) => {
-      return card.modifiedAt > 0 ? card : { ...card, modifiedAt: this.#firstSeen.get(card.name) ?? now };
-    });
   }
 }
 

@@ -73,14 +73,19 @@ export class HttpOrigin {
    */
   post(options: PostOptions): Promise<void> {
     const receiver = new PostReceiver(options);
-    const { path, body, trace } = options;
-    const headers = trace === "" ? this.#postHeaders : { ...this.#postHeaders, traceparent: trace };
+    const { path, body, trace, contentType } = options;
+    const typed = contentType === undefined ? this.#postHeaders : this.#headersOf(contentType);
+    const headers = trace === "" ? typed : { ...typed, traceparent: trace };
     const request = { method: "POST", path: this.#prefix + path, headers, body };
     options.pulse.connecting();
     return this.#exchange(request, receiver, options, this.#tally).then(
       () => receiver.end(),
       (fault: Fault) => Promise.reject(receiver.failed() ?? fault),
     );
+  }
+
+  #headersOf(contentType: string): Record<string, string> {
+    return { ...this.#postHeaders, "content-type": contentType };
   }
 
   /** The whole reply of any status. Rejects with `connect_timeout`, `backend_unreachable`, `backend_lost` or the signal's reason. */
@@ -109,6 +114,13 @@ export class HttpOrigin {
   /** The JSON of a 2xx reply. Rejects as `get` does, with `backend_busy` for 429 and 503 and `backend_error` for the rest. */
   async getJson(path: string, signal: AbortSignal): Promise<Json> {
     return jsonOf(await this.get(path, signal), `GET ${path}`);
+  }
+
+  /** The status of the answer to a POST; its body is thrown away. Rejects as {@link HttpOrigin.get} does. */
+  async statusOf(path: string, body: Buffer, signal: AbortSignal): Promise<number> {
+    const receiver = new WholeReceiver();
+    await this.pass({ method: "POST", path, body }, receiver, signal);
+    return receiver.reply().status;
   }
 
   /** As {@link getJson}, for the answer to a JSON body. */

@@ -2,6 +2,7 @@ import type { ClientFace } from "../protocols/protocol.ts";
 import { ollamaClient } from "../protocols/ollama/client.ts";
 import { openaiClient } from "../protocols/openai/client.ts";
 import { OPENAI_PROFILES } from "../protocols/openai/profiles.ts";
+import type { SurfaceLook } from "./abilities.ts";
 import type { BackendKind, BackendState } from "./backend.ts";
 import type { HttpOrigin } from "./http.ts";
 import { inspectOllama } from "./inspect-ollama.ts";
@@ -25,18 +26,28 @@ export interface Profile {
   readonly face: ClientFace;
   /** True when it loads models as they are asked for, and others go for that. */
   readonly loadsOnDemand: boolean;
+  /** How the rest of OpenAI's surface is found. */
+  readonly surface: SurfaceLook;
   /** See {@link Backend.inspect}; `slots` only when the server tells. */
   inspect(http: HttpOrigin, signal: AbortSignal): Promise<BackendState>;
 }
 
 export const PROFILES: Readonly<Record<HttpKind, Profile>> = {
-  ollama: { port: 11_434, slots: 4, face: ollamaClient, loadsOnDemand: true, inspect: inspectOllama },
+  ollama: {
+    port: 11_434,
+    slots: 4,
+    face: ollamaClient,
+    loadsOnDemand: true,
+    surface: "none",
+    inspect: inspectOllama,
+  },
   llamacpp: {
     port: 8080,
     slots: 1,
     face: openaiClient(OPENAI_PROFILES.llamacpp),
     // As a router of several models; a single one is always there.
     loadsOnDemand: true,
+    surface: "router",
     inspect: inspectLlamacpp,
   },
   vllm: {
@@ -44,6 +55,7 @@ export const PROFILES: Readonly<Record<HttpKind, Profile>> = {
     slots: 64,
     face: openaiClient(OPENAI_PROFILES.vllm),
     loadsOnDemand: false,
+    surface: "document",
     inspect: inspectVllm,
   },
   lmstudio: {
@@ -51,6 +63,8 @@ export const PROFILES: Readonly<Record<HttpKind, Profile>> = {
     slots: 4,
     face: openaiClient(OPENAI_PROFILES.lmstudio),
     loadsOnDemand: true,
+    // It answers unknown paths with 200.
+    surface: "none",
     inspect: inspectLmstudio,
   },
   exo: {
@@ -58,6 +72,7 @@ export const PROFILES: Readonly<Record<HttpKind, Profile>> = {
     slots: 1,
     face: openaiClient(OPENAI_PROFILES.exo),
     loadsOnDemand: false,
+    surface: "document",
     inspect: inspectExo,
   },
   openai: {
@@ -65,6 +80,7 @@ export const PROFILES: Readonly<Record<HttpKind, Profile>> = {
     slots: 8,
     face: openaiClient(OPENAI_PROFILES.openai),
     loadsOnDemand: false,
+    surface: "document",
     inspect: inspectOpenai,
   },
 };

@@ -13,6 +13,8 @@ export interface Receiver {
 export interface PostOptions {
   readonly path: string;
   readonly body: Buffer | string;
+  /** Of the body; absent: JSON. */
+  readonly contentType?: string | undefined;
   readonly signal: AbortSignal;
   readonly pulse: Pick<Pulse, "connecting" | "sent">;
   /** W3C traceparent for the backend; empty for none. */

@@ -8,6 +8,7 @@ import type {
 } from "./fleet.ts";
 import { isObject } from "./json.ts";
 import type { JsonObject } from "./json.ts";
+import { isLane } from "./lane.ts";
 import type { ModelCard, ModelLoad } from "./model.ts";
 
 /**
@@ -133,7 +134,7 @@ function readGate(value: unknown): GateAnnouncement | undefined {
 
 function readCard(value: unknown): ModelCard | undefined {
   if (!isObject(value) || typeof value["key"] !== "string") return undefined;
-  const { key, name, load, embeddingLength, ...rest } = value;
+  const { key, name, load, embeddingLength, endpoints, ...rest } = value;
   const card = conform(rest, BLANK_CARD);
   return {
     ...card,
@@ -141,8 +142,16 @@ function readCard(value: unknown): ModelCard | undefined {
     name: typeof name === "string" ? name : key,
     capabilities: card.capabilities.filter((capability) => typeof capability === "string"),
     ...(typeof embeddingLength === "number" ? { embeddingLength } : {}),
+    ...(Array.isArray(endpoints) ? { endpoints: readLanes(endpoints) } : {}),
     ...(isObject(load) ? { load: readLoad(load) } : {}),
   };
+}
+
+/** Most lanes of a model: each is a queue of its own. */
+const MOST_LANES = 32;
+
+function readLanes(endpoints: readonly unknown[]): readonly string[] {
+  return endpoints.filter(isLane).slice(0, MOST_LANES);
 }
 
 function readLoad({ expiresAt, ...rest }: JsonObject): ModelLoad {

@@ -67,6 +67,8 @@ export interface ModelCard {
   readonly embeddingLength?: number;
   readonly capabilities: readonly string[];
   readonly ownedBy: string;
+  /** Lanes of the endpoints that it has beyond those of every model, see lane.ts. Absent = none. */
+  readonly endpoints?: readonly string[];
   /** True when the model is loaded and answers without a load. */
   readonly resident: boolean;
   /** True when another server answers for this one: it takes no memory here. Absent = false. */

@@ -1,4 +1,5 @@
 import type { Errand } from "./errand.ts";
+import type { LaneEndpoint } from "./lane.ts";
 import type { PhaseLimits, TimeoutPhase } from "./timeouts.ts";
 
 /** What a client asked for, by the endpoint it asked at. Also the name used in metrics and logs. */
@@ -13,6 +14,7 @@ export type Endpoint =
   | "openai-responses"
   | "anthropic-messages"
   | "anthropic-count-tokens"
+  | LaneEndpoint
   | Errand;
 
 /** The API family whose shapes, errors and stream form a client or a backend speaks. */
@@ -35,7 +37,7 @@ export interface Task {
   readonly requestId: string;
   /** W3C traceparent, empty when there is none. */
   readonly trace: string;
-  /** The client's JSON body, byte for byte; of an errand what its server is to be sent. */
+  /** The client's body, byte for byte; of an errand what its server is to be sent. */
   readonly body: Buffer;
   /** Absent: nothing but the deadline counts, as for errands. */
   readonly limits?: PhaseLimits;
@@ -45,6 +47,10 @@ export interface Task {
   readonly client?: string | undefined;
   /** Asked with an admin's key, and to be told from others: it may unload its model. Absent = false. */
   readonly admin?: boolean;
+  /** The path that was asked, of an endpoint that has several. Absent: the first one of its endpoint. */
+  readonly path?: string | undefined;
+  /** The type of the body, where it is not JSON; with its boundary. Absent: JSON. */
+  readonly contentType?: string | undefined;
 }
 
 /** The dialect an endpoint belongs to: its name begins with it. */

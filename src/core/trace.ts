@@ -27,6 +27,14 @@ const OPERATIONS: Readonly<Record<Exclude<Endpoint, Errand>, string>> = {
   "openai-responses": "chat",
   "anthropic-messages": "chat",
   "anthropic-count-tokens": "count_tokens",
+  "openai-rerank": "rerank",
+  "openai-score": "score",
+  "openai-tokenize": "tokenize",
+  "openai-detokenize": "detokenize",
+  "openai-moderations": "moderation",
+  "openai-images": "image_generation",
+  "openai-speech": "speech",
+  "openai-infill": "text_completion",
 };
 
 /** The value of `gen_ai.operation.name` for what is asked at an endpoint; undefined for an errand. */

@@ -1,4 +1,5 @@
 import type { WorkerAnnouncement } from "../core/fleet.ts";
+import { laneOf, queuesOf } from "../core/lane.ts";
 import { modelKey } from "../core/model.ts";
 import type { ModelCard } from "../core/model.ts";
 import { greatest } from "../core/long-lists.ts";
@@ -73,7 +74,7 @@ export class Catalogue {
   /** Removes what fell silent from Redis, and what waits for nobody in queues that no worker reads. */
   async tidy(): Promise<void> {
     await this.refresh();
-    await this.#tidier.tidy(new Set(this.served));
+    await this.#tidier.tidy(new Set(this.queues));
   }
 
   get workers(): readonly WorkerAnnouncement[] {
@@ -85,9 +86,14 @@ export class Catalogue {
     return [...this.#cards.keys()];
   }
 
-  /** Model keys that some worker serves or served a while ago. */
+  /** Names of the queues that some worker reads now: those of models, and of their lanes. */
+  get queues(): readonly string[] {
+    return [...this.#cards.values()].flat().flatMap(queuesOf);
+  }
+
+  /** Names of queues that some worker reads, or read a while ago. */
   get known(): readonly string[] {
-    return [...new Set([...this.#cards.keys(), ...this.#remembered])];
+    return [...new Set([...this.queues, ...this.#remembered])];
   }
 
   serves(key: string): boolean {
@@ -98,6 +104,16 @@ export class Catalogue {
   get models(): readonly ModelCard[] {
     const cards = [...this.#cards.values()].flatMap((list) => merged(list) ?? []);
     return cards.toSorted((a, b) => b.modifiedAt - a.modifiedAt);
+  }
+
+  /** The cards of a model, one for each backend that has it; those where it is loaded come first. */
+  cardsOf(key: string): readonly ModelCard[] {
+    return this.#cards.get(key) ?? [];
+  }
+
+  /** True when some worker read this queue a while ago. */
+  remembers(queue: string): boolean {
+    return this.#remembered.has(queue);
   }
 
   /** Every card of every backend. */
@@ -113,6 +129,7 @@ export class Catalogue {
   /** The queue a request for this model goes to; undefined when nobody has served it for a while. */
   find(name: string): string | undefined {
     // Ollama's `:local` says that a model must not come from its cloud: here none does.
+    if (laneOf(name) !== undefined) return undefined;
     const keys = [modelKey(name), modelKey(name.replace(/:local$/, ""))];
     return keys.find((key) => this.#cards.has(key) || this.#remembered.has(key));
   }
@@ -137,7 +154,7 @@ export class Catalogue {
     }
     this.#workers = workers;
     this.#cards = cards;
-    this.#remembered = remembered.union(this.#rememberSeen(cards.keys()));
+    this.#remembered = remembered.union(this.#rememberSeen(this.queues));
     this.#onRefresh?.();
   }
 

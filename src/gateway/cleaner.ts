@@ -93,14 +93,14 @@ export class Cleaner {
 
   async #abandon(exchange: Exchange): Promise<void> {
     const { id } = exchange.task;
-    const { entry, model } = exchange;
+    const { entry, queue } = exchange;
     const worker = exchange.requeued ? undefined : exchange.worker;
     const connection = this.#connection;
     const keys = this.#keys;
     const work = [this.#removeReplies([id]), publishCancel(connection, keys, id, worker)];
     if (hasBody(exchange)) work.push(this.#removeBody(id));
     if (entry !== undefined && worker === undefined)
-      work.push(this.#withdraw(model, { entry, task: id }, exchange.startedAt));
+      work.push(this.#withdraw(queue, { entry, task: id }, exchange.startedAt));
     await Promise.all(work);
   }
 
@@ -120,11 +120,11 @@ export class Cleaner {
   }
 
   /** Where another master has taken over since the task came, its entry may be another task's. */
-  async #withdraw(model: string, ended: EndedTask, since: number): Promise<void> {
+  async #withdraw(queue: string, ended: EndedTask, since: number): Promise<void> {
     const connection = this.#connection;
     const keys = this.#keys;
-    const again = async (): Promise<void> => withdrawAgain(connection, keys, model, ended);
-    const first = async (): Promise<void> => withdraw(connection, keys, model, ended.entry);
+    const again = async (): Promise<void> => withdrawAgain(connection, keys, queue, ended);
+    const first = async (): Promise<void> => withdraw(connection, keys, queue, ended.entry);
     await this.#remove(since > this.#movedAt ? first : again, again);
   }
 

@@ -2,6 +2,7 @@ import { lostNote } from "../core/attempt-note.ts";
 import type { AttemptNote } from "../core/attempt-note.ts";
 import { Fault, faultFromRecord } from "../core/fault.ts";
 import type { Frame, FrameEnd } from "../core/frame.ts";
+import { modelOf } from "../core/lane.ts";
 import { isOver, move } from "../core/phase.ts";
 import type { Phase } from "../core/phase.ts";
 import type { Task } from "../core/task.ts";
@@ -11,6 +12,7 @@ import type { Cursor } from "../redis/reply-stream.ts";
 import { breakOff, sendFault } from "./fault-reply.ts";
 import type { HttpReply } from "./http.ts";
 import { replyHeaders } from "./reply-headers.ts";
+import type { ReplyHead } from "./reply-headers.ts";
 import { Tries } from "./tries.ts";
 
 /** What an exchange needs of its surroundings. */
@@ -56,6 +58,8 @@ export class Exchange {
   /** Bytes of the request's body. */
   readonly bodyBytes: number;
   readonly model: string;
+  /** The name of the queue it goes through, see core/lane.ts. */
+  readonly queue: string;
   readonly startedAt: number;
   /** Entry id in the queue once Redis has confirmed it, and ms from accepting the request until then. */
   entry: string | undefined;
@@ -90,6 +94,7 @@ export class Exchange {
   /** Mono ms of the last bytes to the client, heartbeats included; of the acceptance before any. */
   #wroteAt: number;
   #status = 0;
+  #type = "";
   #bytes = 0;
   #trimmedAt = 0;
   /** Bytes that have come while the socket was full and were not written, and the last seq among them. */
@@ -97,10 +102,11 @@ export class Exchange {
   #heard = 0;
   #held = false;
 
-  constructor(options: { task: Task; model: string; reply: HttpReply; host: ExchangeHost }) {
+  constructor(options: { task: Task; queue: string; reply: HttpReply; host: ExchangeHost }) {
     this.#task = options.task;
     this.bodyBytes = options.task.body.length;
-    this.model = options.model;
+    this.queue = options.queue;
+    this.model = modelOf(options.queue);
     this.#reply = options.reply;
     this.#host = options.host;
     this.startedAt = options.host.mono();
@@ -275,12 +281,9 @@ export class Exchange {
       this.#finish(faultFromRecord(end.fault), end, false);
       return;
     }
-    if (end !== undefined && this.#phase !== "answering" && !this.task.stream) {
-      this.#answerWhole(frame, end);
-      return;
-    }
     if (end !== undefined) {
-      this.#writeLast(frame, end);
+      if (this.#phase !== "answering" && !this.task.stream) this.#answerWhole(frame, end);
+      else this.#writeLast(frame, end);
       return;
     }
     this.#write(frame);
@@ -324,10 +327,11 @@ export class Exchange {
   }
 
   /** The first bytes carry status and headers. */
-  #writeBytes(bytes: Buffer, head: Head): void {
+  #writeBytes(bytes: Buffer, head: ReplyHead): void {
     if (this.#phase !== "answering") {
       this.#phase = move(this.#phase, "answering");
       this.#status = head.status;
+      this.#type = head.type;
       this.#stalled = !this.#reply.start(
         head.status,
         replyHeaders(this.task, head.type, head.dropped),
@@ -340,7 +344,7 @@ export class Exchange {
   }
 
   #finish(fault: Fault, end: FrameEnd | undefined, abandon: boolean): void {
-    if (this.#phase === "answering") breakOff(this.#reply, fault, this.task);
+    if (this.#phase === "answering") breakOff(this.#reply, fault, this.task, this.#type);
     else this.#refuse(fault);
     this.#over(fault, end, abandon);
   }
@@ -378,13 +382,6 @@ export class Exchange {
     this.#stalled = false;
     if (!isOver(this.#phase)) this.#host.fill(this);
   }
-}
-
-/** What the first bytes of a stream are sent with. */
-interface Head {
-  readonly status: number;
-  readonly type: string;
-  readonly dropped?: readonly string[] | undefined;
 }
 
 /** A client that is further behind has its backend held back. Enough to go on at once when it reads again. */

@@ -1,4 +1,5 @@
 import { Fault } from "../core/fault.ts";
+import { hasLane } from "../core/lane.ts";
 import { dialectOf } from "../core/task.ts";
 import type { Endpoint, Task } from "../core/task.ts";
 import { faultFace } from "../protocols/catalogue.ts";
@@ -20,14 +21,17 @@ export function sendFault(
 
 /**
  * Ends a reply that has begun. A broken stream never ends cleanly: every client must see an error (API.md, section 13),
- * if it reads at all.
+ * if it reads at all. What is no stream of events or lines, such as audio, can only be cut.
+ * @param type of what was sent
  */
 export function breakOff(
   reply: HttpReply,
   fault: Fault,
   { endpoint, requestId, stream }: Pick<Task, "endpoint" | "requestId" | "stream">,
+  type: string,
 ): void {
-  if (!stream || fault.code === "slow_client") {
+  const isBytes = hasLane(endpoint) && !type.startsWith("text/event-stream");
+  if (!stream || isBytes || fault.code === "slow_client") {
     reply.destroy();
     return;
   }

@@ -1,8 +1,9 @@
 import { Fault, toFault } from "../core/fault.ts";
 import type { Endpoint, Task } from "../core/task.ts";
 import { cleanTraceparent } from "../core/trace.ts";
-import { modelNotFound } from "../protocols/ollama/faults.ts";
+import { toldPath } from "../protocols/openai/surface.ts";
 import type { Opening } from "../protocols/protocol.ts";
+import type { Destination } from "./destination.ts";
 import { sendFault } from "./fault-reply.ts";
 import type { HttpReply, HttpRequest, RequestHeaders } from "./http.ts";
 import { LARGE_BODY_BYTES } from "./large-bodies.ts";
@@ -41,13 +42,14 @@ export interface IntakeHost {
   unready(): Fault | undefined;
   /** As `openBody`, by a thread that owns the body from now on; stops caring when it is wanted no longer. */
   openLarge(kind: BodyKind, body: Buffer, isWanted: () => boolean): Promise<OpenedBody>;
-  /** The queue for a model name, or undefined when nobody serves it. */
-  findModel(name: string): string | undefined;
+  /** Where a request for a model goes; see {@link destinationOf}. */
+  destinationOf(endpoint: Endpoint, name: string): Destination;
   /** Throws `overloaded` or `queue_full` when one more task with a body of so many bytes is too much. */
   admit(model: string, bytes: number): void;
   /** True for a request with an admin's key. */
   isAdmin(headers: RequestHeaders): boolean;
-  accept(task: Task, model: string, reply: HttpReply): void;
+  /** @param queue its name */
+  accept(task: Task, queue: string, reply: HttpReply): void;
   rejected(refusal: Refusal): void;
 }
 
@@ -103,14 +105,16 @@ async function takeLarge(arrival: Arrival, kind: BodyKind, body: Buffer): Promis
 function enter(arrival: Arrival, { bytes, keepsAlive, ...opening }: OpenedBody): void {
   const { host, endpoint, id, requestId, trace, request, reply } = arrival;
   try {
-    const model = knownModel(host, endpoint, opening);
+    const { model, queue, asked: name } = host.destinationOf(endpoint, opening.model);
     host.admit(model, bytes.length);
     const timeouts = host.timeoutsOf(model, request.headers.timeouts);
     // Looked at only where it matters: a key costs a hash.
     const admin = keepsAlive && host.isAdmin(request.headers);
     const client = host.clientOf?.(request);
-    const asked = { id, endpoint, requestId, opening, timeouts, body: bytes, client, admin };
-    host.accept(toTask(host.now(), asked, trace), model, reply);
+    const path = toldPath(endpoint, request.path);
+    const named = { ...opening, model: name };
+    const asked = { id, endpoint, requestId, opening: named, timeouts, body: bytes, client, admin, path };
+    host.accept(toTask(host.now(), asked, trace), queue, reply);
   } catch (error) {
     refuse(arrival, toFault(error), opening.model);
   }
@@ -132,6 +136,7 @@ interface Asked {
   readonly body: Buffer;
   readonly admin: boolean;
   readonly client: string | undefined;
+  readonly path: string | undefined;
 }
 
 function toTask(now: number, asked: Asked, trace: string): Task {
@@ -149,11 +154,6 @@ function toTask(now: number, asked: Asked, trace: string): Task {
     ...(asked.timeouts.own === undefined ? {} : { own: asked.timeouts.own }),
     ...(asked.client === undefined ? {} : { client: asked.client }),
     ...(asked.admin ? { admin: true } : {}),
+    ...(asked.path === undefined ? {} : { path: asked.path }),
   };
-}
-
-function knownModel(host: IntakeHost, endpoint: Endpoint, opening: Opening): string {
-  const key = host.findModel(opening.model);
-  if (key === undefined) throw modelNotFound(opening.model, endpoint);
-  return key;
 }

@@ -51,11 +51,11 @@ export class QueueWatch {
 
   async #waits(exchange: Exchange): Promise<boolean> {
     const { connection, keys, replies } = this.#options;
-    const { entry, model } = exchange;
+    const { entry, queue } = exchange;
     if (entry === undefined) return true;
     // In this order: a claim between the two is seen. The other way round its task would look as if it still waited.
-    const queued = await isQueued(connection, keys, model, entry);
-    const held = await pendingEntry(connection, keys.queue(model), entry);
+    const queued = await isQueued(connection, keys, queue, entry);
+    const held = await pendingEntry(connection, keys.queue(queue), entry);
     if (held !== undefined) return this.#isLost(exchange, held);
     // Between its acknowledgement and its deletion an entry looks unclaimed: its answer is there by then.
     return queued && !(await replies.hasNews(exchange));

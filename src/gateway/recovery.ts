@@ -124,7 +124,7 @@ export class Recovery {
   /** An entry is deleted after its answer has been stored: what is missing may have been answered just now. */
   async #isLost(exchange: Exchange, entry: string): Promise<boolean> {
     const { connection, keys, replies } = this.#options;
-    if (await isQueued(connection, keys, exchange.model, entry)) return false;
+    if (await isQueued(connection, keys, exchange.queue, entry)) return false;
     return !isOver(exchange.phase) && !(await replies.hasNews(exchange)) && !isOver(exchange.phase);
   }
 
@@ -136,7 +136,7 @@ export class Recovery {
     } else {
       const { opener, mono } = this.#options;
       exchange.requeued = true;
-      exchange.entry = await opener.open(exchange.task, exchange.model, exchange.endsAt - mono());
+      exchange.entry = await opener.open(exchange.task, exchange.queue, exchange.endsAt - mono());
       if (isOver(exchange.phase)) this.#options.onUnwanted(exchange);
     }
   }

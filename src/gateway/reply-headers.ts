@@ -9,6 +9,13 @@ const EVENT_STREAM: Headers = [
   ["x-accel-buffering", "no"],
 ];
 
+/** What the first bytes of a stream are sent with. */
+export interface ReplyHead {
+  readonly status: number;
+  readonly type: string;
+  readonly dropped?: readonly string[] | undefined;
+}
+
 /** The headers of a task's reply. @param dropped the client's fields that were left out */
 export function replyHeaders(
   task: Pick<Task, "endpoint" | "requestId">,

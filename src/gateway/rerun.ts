@@ -1,3 +1,4 @@
+import { queueFor } from "../core/lane.ts";
 import type { Task } from "../core/task.ts";
 import type { TaskEnvelope } from "../wire/task-codec.ts";
 import { ErrandReply } from "./errand-reply.ts";
@@ -44,7 +45,7 @@ export function rerun(
   const over = Promise.withResolvers<Outcome>();
   const again: Task = { ...task, ...timesFrom(host.now(), task), id: host.newTaskId(), body };
   host.watch(again.id, over.resolve);
-  host.accept(again, model, reply);
+  host.accept(again, queueFor(model, task.endpoint), reply);
   return {
     task: again.id,
     outcome: over.promise,

@@ -19,6 +19,8 @@ import type { Catalogue } from "./catalogue.ts";
 import { ClientDigests } from "./client-digest.ts";
 import { Cleaner } from "./cleaner.ts";
 import { Comeback } from "./comeback.ts";
+import { destinationOf } from "./destination.ts";
+import type { Destination } from "./destination.ts";
 import { Exchange } from "./exchange.ts";
 import type { ExchangeHost, Outcome } from "./exchange.ts";
 import type { HeldReplies } from "./held-replies.ts";
@@ -236,8 +238,8 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     return this.#clients.of(request);
   }
 
-  findModel(name: string): string | undefined {
-    return this.#options.catalogue.find(name);
+  destinationOf(endpoint: Endpoint, name: string): Destination {
+    return destinationOf(this.#options.catalogue, endpoint, name);
   }
 
   /** `replies_full` or `overloaded` when not one more task may be opened, else undefined. */
@@ -261,12 +263,12 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     return this.#keyring.isAdmin(headers);
   }
 
-  accept(given: Task, model: string, reply: HttpReply): void {
+  accept(given: Task, queue: string, reply: HttpReply): void {
     const { spans } = this.#options;
     const task = spans === undefined ? given : spans.begin(given);
-    const exchange = new Exchange({ task, model, reply, host: this });
+    const exchange = new Exchange({ task, queue, reply, host: this });
     this.#replies.add(exchange);
-    this.#admission.opened(model, exchange.bodyBytes);
+    this.#admission.opened(exchange.model, exchange.bodyBytes);
     this.#options.metrics.opened(task.endpoint);
     void this.#open(exchange);
   }
@@ -278,7 +280,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
 
   async #open(exchange: Exchange): Promise<void> {
     try {
-      exchange.queued(await this.#opener.open(exchange.task, exchange.model));
+      exchange.queued(await this.#opener.open(exchange.task, exchange.queue));
       this.#options.metrics.queued((this.mono() - exchange.startedAt) / 1000);
       // Its end, when it came before Redis had told the entry, could not take the entry back.
       if (isOver(exchange.phase)) this.#cleaner.abandoned(exchange);

@@ -17,7 +17,7 @@ export interface TidierOptions {
 
 /** Who was silent at a look. */
 interface Silence {
-  /** Keys of models without a worker. */
+  /** Names of queues without a worker. */
   readonly models: ReadonlySet<string>;
   /** Tags of gateways with something in the queues of such models. */
   readonly tags: Set<string>;
@@ -40,7 +40,7 @@ export class Tidier {
 
   /**
    * To be called now and then, longer apart than anybody takes to announce himself again. Rejects with `redis_down`.
-   * @param served keys of the models that workers announce now
+   * @param served names of the queues that workers read now
    */
   async tidy(served: ReadonlySet<string>): Promise<void> {
     const { connection, keys, tag: own, memoryMs } = this.#options;

@@ -7,6 +7,7 @@ import { ollamaEndpoints } from "./ollama/endpoints.ts";
 import { ollamaFaults } from "./ollama/faults.ts";
 import { openaiEndpoints } from "./openai/endpoints.ts";
 import { openaiFaults } from "./openai/faults.ts";
+import { SURFACE, surfaceEndpoints } from "./openai/surface.ts";
 import type { FaultFace, ServerEndpoint } from "./protocol.ts";
 
 /** Where the endpoints that take tasks are found. */
@@ -28,10 +29,16 @@ export const TASK_ROUTES: readonly TaskRoute[] = [
   { method: "POST", path: "/v1/responses", endpoint: "openai-responses" },
   { method: "POST", path: "/v1/messages", endpoint: "anthropic-messages" },
   { method: "POST", path: COUNT_TOKENS_PATH, endpoint: "anthropic-count-tokens" },
+  ...SURFACE.flatMap(({ endpoint, paths }) =>
+    paths.map(({ path }): TaskRoute => ({ method: "POST", path, endpoint })),
+  ),
 ];
 
 const endpoints: ReadonlyMap<Endpoint, ServerEndpoint> = new Map(
-  [...ollamaEndpoints, ...openaiEndpoints, ...anthropicEndpoints].map((entry) => [entry.endpoint, entry]),
+  [...ollamaEndpoints, ...openaiEndpoints, ...surfaceEndpoints, ...anthropicEndpoints].map((entry) => [
+    entry.endpoint,
+    entry,
+  ]),
 );
 
 /** The server face of an endpoint. Throws `not_implemented` for one that this version does not know: a newer gateway's. */

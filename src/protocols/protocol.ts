@@ -74,6 +74,8 @@ export interface FaultFace {
 export interface BackendRequest {
   readonly path: string;
   readonly body: Buffer | string;
+  /** Absent: JSON. */
+  readonly contentType?: string | undefined;
   /** The client's fields that this request leaves out and that say something about the answer, by their names. */
   readonly dropped?: readonly string[];
 }
@@ -96,6 +98,8 @@ export interface ReplyReader {
  * for its end, its usage and errors.
  */
 export interface Relay {
+  /** The type that the backend gives its reply; called before the first bytes. Empty: it gives none. */
+  head?(contentType: string): void;
   /** Bytes to forward now: always whole lines (NDJSON) or whole events (SSE); may be empty. */
   push(chunk: Buffer): Buffer;
   /** The body has ended: the remaining bytes. Throws `backend_lost` when the reply is not complete. */
@@ -150,4 +154,8 @@ export interface PassthroughOptions {
   /** The backend's own id: what the request must say. */
   readonly model: string;
   readonly learned?: Learned;
+  /** The path that the client asked, where its endpoint has several. Absent: the first one. */
+  readonly path?: string | undefined;
+  /** The type of the body; absent: JSON. */
+  readonly contentType?: string | undefined;
 }

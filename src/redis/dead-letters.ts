@@ -5,6 +5,7 @@ import type { Cause } from "../core/cause.ts";
 import { defaultCause, isFaultCode } from "../core/fault.ts";
 import type { FaultRecord } from "../core/fault.ts";
 import type { Json } from "../core/json.ts";
+import { modelOf } from "../core/lane.ts";
 import { decodeTask } from "../wire/task-codec.ts";
 import type { TaskEnvelope } from "../wire/task-codec.ts";
 import { getBody } from "./body.ts";
@@ -47,6 +48,7 @@ export interface DeadLetter {
 
 /** A task to be given up. */
 export interface Burial {
+  /** The name of the queue in which it lay: its letter is one of that queue's model. */
   readonly model: string;
   readonly payload: Buffer;
   /** Of a task whose body lies under a key of its own: its id. */
@@ -60,7 +62,8 @@ export interface Burial {
 
 /** Keeps a task that was given up. To be called before its gateway hears of the end, which drops a large body. */
 export async function bury(connection: Connection, keys: Keys, burial: Burial): Promise<void> {
-  const { model, payload, bodyOf, fault, deliveries, worker, notes = [] } = burial;
+  const { payload, bodyOf, fault, deliveries, worker, notes = [] } = burial;
+  const model = modelOf(burial.model);
   if (bodyOf !== undefined) await keepBody(connection, keys, model, bodyOf);
   const reason = ["code", fault.code, "message", fault.message];
   const facts = ["deliveries", String(deliveries), "worker", worker];

@@ -1,3 +1,4 @@
+import { laneOf, modelOf } from "../core/lane.ts";
 import { tagOf } from "../core/task.ts";
 
 /**
@@ -11,14 +12,16 @@ export class Keys {
     this.prefix = prefix;
   }
 
-  /** STREAM with consumer group `w`; an entry lives from XADD to XDEL at its answer. One per model. */
-  queue(model: string): string {
-    return `${this.prefix}:q:{${escapeTag(model)}}:p0`;
+  /** STREAM with consumer group `w`; an entry lives from XADD to XDEL at its answer. One per model, and per lane of it. */
+  queue(name: string): string {
+    const { tag, lane } = partsOf(name);
+    return `${this.prefix}:q:{${tag}}:${lane}`;
   }
 
   /** LIST of wake-up tokens, one per enqueued task; hints only. All share one tag: one BLMPOP serves many models. */
-  doorbell(model: string): string {
-    return `${this.prefix}:t:{d}:${escapeTag(model)}:p0`;
+  doorbell(queue: string): string {
+    const { tag, lane } = partsOf(queue);
+    return `${this.prefix}:t:{d}:${tag}:${lane}`;
   }
 
   /** LIST that ends the wait of one claimer when its worker stops; shares the tag of the doorbells. */
@@ -71,7 +74,7 @@ export class Keys {
     return `${this.prefix}:wks`;
   }
 
-  /** ZSET model key -> ms when a worker last served it. */
+  /** ZSET name of a queue (a model key, or one with a lane) -> ms when a worker last served it. */
   models(): string {
     return `${this.prefix}:models`;
   }
@@ -98,17 +101,17 @@ export class Keys {
 
   /** STREAM of tasks given up, newest last, trimmed to about 10,000. One per model. */
   dead(model: string): string {
-    return `${this.prefix}:dead:{${escapeTag(model)}}`;
+    return `${this.prefix}:dead:{${partsOf(model).tag}}`;
   }
 
   /** STRING, 1 day: the body of a task given up that was too large for its queue entry. */
   deadBody(model: string, task: string): string {
-    return `${this.prefix}:db:{${escapeTag(model)}}:${task}`;
+    return `${this.prefix}:db:{${partsOf(model).tag}}:${task}`;
   }
 
   /** STRING, 15 s, renewed: who runs a dead letter again. */
   deadHold(model: string, letter: string): string {
-    return `${this.prefix}:dh:{${escapeTag(model)}}:${letter}`;
+    return `${this.prefix}:dh:{${partsOf(model).tag}}:${letter}`;
   }
 
   /** ZSET model key -> ms of the last dead letter: the models that have any. */
@@ -120,17 +123,30 @@ export class Keys {
 /** Consumer group of every queue. */
 export const GROUP = "w";
 
-/** As many escaped models are kept at hand: to escape one anew took 1.5 us, several times per look at a queue. */
-const MOST_ESCAPED = 1000;
+/** The lane in the key of a model's plain queue. */
+const PLAIN = "p0";
 
-const escaped = new Map<string, string>();
+interface QueueParts {
+  /** The escaped model: the hash tag. */
+  readonly tag: string;
+  readonly lane: string;
+}
+
+/** As many names are kept at hand: to escape one anew took 1.5 us, several times per look at a queue. */
+const MOST_KEPT = 1000;
+
+const kept = new Map<string, QueueParts>();
 
 /** A model id can hold anything; braces would end the hash tag early. */
-function escapeTag(model: string): string {
-  const known = escaped.get(model);
+function partsOf(queue: string): QueueParts {
+  const known = kept.get(queue);
   if (known !== undefined) return known;
-  const tag = model.replace(/[{}%\s]/g, (char) => `%${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
-  if (escaped.size >= MOST_ESCAPED) escaped.clear();
-  escaped.set(model, tag);
-  return tag;
+  const tag = modelOf(queue).replace(
+    /[{}%\s]/g,
+    (char) => `%${char.charCodeAt(0).toString(16).padStart(2, "0")}`,
+  );
+  const parts = { tag, lane: laneOf(queue) ?? PLAIN };
+  if (kept.size >= MOST_KEPT) kept.clear();
+  kept.set(queue, parts);
+  return parts;
 }

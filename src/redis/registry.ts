@@ -1,6 +1,7 @@
 import { readGatewayAnnouncement, readWorkerAnnouncement } from "../core/announcement.ts";
 import type { GatewayAnnouncement, WorkerAnnouncement } from "../core/fleet.ts";
 import { isObject } from "../core/json.ts";
+import { queuesOf } from "../core/lane.ts";
 import { unlessMistyped } from "./connection.ts";
 import type { Connection } from "./connection.ts";
 import type { Keys } from "./keys.ts";
@@ -25,7 +26,7 @@ export async function announceWorker(
   news: boolean,
 ): Promise<void> {
   const now = String(worker.seenAt);
-  const models = [...new Set(worker.backends.flatMap((backend) => backend.models.map((model) => model.key)))];
+  const models = [...new Set(worker.backends.flatMap((backend) => backend.models.flatMap(queuesOf)))];
   const commands = [
     connection.command("SET", keys.worker(worker.id), JSON.stringify(worker), "PX", String(PRESENCE_MS)),
     connection.command("ZADD", keys.workers(), now, worker.id),

@@ -7,7 +7,7 @@ import { packr } from "./msgpack.ts";
 /**
  * A task on the wire is one msgpack array:
  * `[version, id, endpoint, model, stream, createdAt, deadline, requestId, trace, body | nil, limits | nil, client | nil,
- * own, admin]`; the last element is there only when it is true.
+ * own, admin, path, contentType]`; the last three are there only as far as they say something.
  * A nil body is kept under a key of its own (see redis/keys.ts): large bodies would make every read of the
  * queue slow.
  */
@@ -38,8 +38,18 @@ export function encodeTask(task: Task, inlineBody: boolean): Buffer {
     task.limits === undefined ? null : encodeLimits(task.limits),
     task.client ?? null,
     bitsOf(task.own ?? []),
-    ...(task.admin === true ? [true] : []),
+    ...lastOf(task),
   ]);
+}
+
+const NONE: readonly unknown[] = [];
+const ADMIN: readonly unknown[] = [true];
+
+/** What few tasks have, and older workers pass over. */
+function lastOf({ admin = false, path, contentType }: Task): readonly unknown[] {
+  if (contentType !== undefined) return [admin, path ?? null, contentType];
+  if (path !== undefined) return [admin, path];
+  return admin ? ADMIN : NONE;
 }
 
 /** Throws `internal` when the bytes are no task, or are one of a version this process does not know. */
@@ -71,7 +81,7 @@ export function taskIdOf(payload: Buffer): string | undefined {
 
 function toEnvelope(value: readonly unknown[]): TaskEnvelope {
   const [, id, endpoint, model, stream, createdAt, deadline, requestId, trace, body, ...later] = value;
-  const [limits, client, own, admin] = later;
+  const [limits, client, own, admin, path, contentType] = later;
   const texts = [id, endpoint, model, requestId, trace];
   const numbers = [createdAt, deadline];
   if (
@@ -96,6 +106,14 @@ function toEnvelope(value: readonly unknown[]): TaskEnvelope {
     ...(typeof client === "string" && DIGEST.test(client) ? { client } : {}),
     ...(typeof own === "number" && own > 0 ? { own: phasesOf(own) } : {}),
     ...(admin === true ? { admin } : {}),
+    ...formOf(path, contentType),
+  };
+}
+
+function formOf(path: unknown, contentType: unknown): Pick<Task, "path" | "contentType"> {
+  return {
+    ...(typeof path === "string" ? { path } : {}),
+    ...(typeof contentType === "string" ? { contentType } : {}),
   };
 }
 

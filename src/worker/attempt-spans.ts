@@ -1,5 +1,6 @@
 import type { Backend } from "../backends/backend.ts";
 import { isErrand } from "../core/errand.ts";
+import { queueWords } from "../core/lane.ts";
 import { operationOf } from "../core/trace.ts";
 import type { Usage } from "../core/usage.ts";
 import { usageAttributes } from "../telemetry/tracing.ts";
@@ -32,14 +33,14 @@ export class AttemptSpans {
     this.#attempt = attempt;
     this.#mono = mono;
     this.#whole = tracing.begin({
-      name: `process ${attempt.model}`,
+      name: `process ${queueWords(attempt.model)}`,
       kind: "consumer",
       parent: envelope.trace,
       at: attempt.startedAt,
       attributes: {
         "messaging.system": "redis",
         "messaging.operation.type": "process",
-        "messaging.destination.name": attempt.model,
+        "messaging.destination.name": queueWords(attempt.model),
         "sgnet.task": envelope.id,
         "sgnet.request": envelope.requestId,
         "sgnet.worker": worker,

@@ -13,6 +13,7 @@ import type { QueuedTask } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Acknowledger } from "./acknowledger.ts";
 import { Doubts } from "./doubts.ts";
+import { headsByModel } from "./lanes.ts";
 import type { Station } from "./station.ts";
 import type { Trust } from "./trust.ts";
 
@@ -190,7 +191,7 @@ export class Claimer {
       this.#headsAt = mono();
       this.#paid = paid;
       this.#barren = look.waitMs === 0 && tasks.length === 0;
-      if (station.placement?.heads(heads, refused) === false) {
+      if (station.placement?.heads(headsByModel(heads), refused) === false) {
         log.warn("models are not placed: this user of Redis may not ask who waits, see docs/redis-users.acl");
       }
       return tasks;

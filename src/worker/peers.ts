@@ -1,5 +1,6 @@
 import { gateStateOf, isEjected, isServing } from "../core/fleet.ts";
 import type { BackendAnnouncement, WorkerAnnouncement } from "../core/fleet.ts";
+import { servesQueue } from "../core/lane.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { listWorkers } from "../redis/registry.ts";
@@ -82,7 +83,7 @@ export class Peers {
   }
 }
 
-/** The backends of other workers that offer a model; a backend that is not healthy lists none. */
+/** The backends of other workers that read a queue; a backend that is not healthy lists none. */
 function offersOf(
   workers: readonly WorkerAnnouncement[],
   self: string,
@@ -90,5 +91,7 @@ function offersOf(
 ): readonly BackendAnnouncement[] {
   return workers
     .filter(({ id, draining }) => id !== self && !draining)
-    .flatMap(({ backends }) => backends.filter(({ models }) => models.some(({ key }) => key === model)));
+    .flatMap(({ backends }) =>
+      backends.filter(({ models }) => models.some((card) => servesQueue(card, model))),
+    );
 }

@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import type { BackendState } from "../backends/backend.ts";
 import { toFault } from "../core/fault.ts";
 import type { GateState, WorkerAnnouncement } from "../core/fleet.ts";
+import { queuesOf, queueWords } from "../core/lane.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { ANNOUNCE_MS, announceWorker, forgetWorker } from "../redis/registry.ts";
@@ -94,7 +95,7 @@ export class Presence {
     this.#draining = false;
     await this.announce(true);
     for (const station of this.#options.stations) {
-      for (const { key } of station.models) this.#options.onModel(key);
+      for (const { key } of station.queues) this.#options.onModel(key);
     }
   }
 
@@ -123,7 +124,7 @@ export class Presence {
     try {
       const state = this.#bounded(station, await station.backend.inspect(stalls.signal(LOOK_LIMIT_MS)));
       if (this.#stopped || this.#isOutdated(station, number)) return;
-      await this.#ensureGroups(state.models.map((model) => model.key));
+      await this.#ensureGroups(state.models.flatMap(queuesOf));
       this.#well.add(station);
       this.#warnOfUnserved(station, state.unserved ?? []);
       const before = station.resident;
@@ -171,8 +172,9 @@ export class Presence {
   /** A backend serves a model otherwise than before. */
   gateChanged({ backend }: Station, model: string, state: GateState): void {
     const level = state === "open" || state === "paced" ? "warn" : "info";
-    this.#options.metrics.gateChanged(backend.name, model, state);
-    this.#options.log[level](TOLD[state], { backend: backend.name, model });
+    const words = queueWords(model);
+    this.#options.metrics.gateChanged(backend.name, words, state);
+    this.#options.log[level](TOLD[state], { backend: backend.name, model: words });
     void this.announce(true);
   }
 
@@ -237,11 +239,11 @@ export class Presence {
       slots: station.slots,
     });
     await this.announce(true);
-    for (const model of models) this.#options.onModel(model);
+    for (const { key } of station.queues) this.#options.onModel(key);
   }
 
   async #prepare(): Promise<void> {
-    const models = this.#options.stations.flatMap((station) => station.models.map((model) => model.key));
+    const models = this.#options.stations.flatMap((station) => station.queues.map(({ key }) => key));
     try {
       await this.#ensureGroups(models);
       await this.announce(true);
@@ -274,7 +276,7 @@ export class Presence {
   }
 }
 
-/** The models that a backend serves; empty when it is not healthy. */
-function namesOf({ models }: Station): string {
-  return models.map(({ key, name }) => `${key}\n${name}`).join("\n");
+/** The queues that are read for a backend; empty when it is not healthy. */
+function namesOf({ queues }: Station): string {
+  return queues.map(({ key, name }) => `${key}\n${name}`).join("\n");
 }

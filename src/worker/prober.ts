@@ -1,3 +1,4 @@
+import { modelOf } from "../core/lane.ts";
 import type { Endpoint } from "../core/task.ts";
 import type { Log } from "../telemetry/log.ts";
 import { ownStalls } from "../telemetry/stall-meter.ts";
@@ -148,5 +149,5 @@ function tell(visit: Visit, station: Station, answer: OwnAnswer): void {
 
 /** True when a slot is free, and asking for the model loads nothing. */
 function mayAsk(station: Station, model: string): boolean {
-  return station.roomFor(model) > 0 && station.resident.has(model);
+  return station.roomFor(model) > 0 && station.resident.has(modelOf(model));
 }

@@ -1,5 +1,6 @@
 import { faultToRecord, toFault } from "../core/fault.ts";
 import type { Fault } from "../core/fault.ts";
+import { queueWords } from "../core/lane.ts";
 import type { Connection } from "../redis/connection.ts";
 import { readNotes } from "../redis/attempt-notes.ts";
 import { bury } from "../redis/dead-letters.ts";
@@ -49,7 +50,10 @@ export class Refuser {
       return decodeTask(queued.payload);
     } catch (error) {
       const fault = toFault(error);
-      this.#options.log.error("a queue entry is no task", { model: queued.model, reason: fault.message });
+      this.#options.log.error("a queue entry is no task", {
+        model: queueWords(queued.model),
+        reason: fault.message,
+      });
       void this.#giveUp(queued, fault);
       return undefined;
     }

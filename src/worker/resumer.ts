@@ -1,4 +1,5 @@
 import { Fault, isFaultCode } from "../core/fault.ts";
+import { queueWords } from "../core/lane.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { claimReply } from "../redis/reply-stream.ts";
@@ -59,7 +60,7 @@ export function resumerOf(options: ResumerOptions): Resume {
     const claim = { task, attempt: proposed, worker, lost };
     const { state, ...claimed } = await claimReply(connection, keys, claim);
     const delivery = { ...claimed, deliveries, lost };
-    log.info("task taken over", { task, model: queued.model, state, deliveries, lost });
+    log.info("task taken over", { task, model: queueWords(queued.model), state, deliveries, lost });
     if (state === "gone" || state === "answered") {
       acknowledger.add(queued.model, queued.entry, task);
     } else if (state === "begun") {

@@ -3,6 +3,7 @@ import type { Answer } from "../backends/backend.ts";
 import { Fault, faultToRecord, toFault } from "../core/fault.ts";
 import type { FaultCode } from "../core/fault.ts";
 import type { FrameEnd } from "../core/frame.ts";
+import { modelOf, queueWords } from "../core/lane.ts";
 import type { Task } from "../core/task.ts";
 import { getBody } from "../redis/body.ts";
 import { ageOf } from "../redis/clock.ts";
@@ -206,7 +207,7 @@ export class Runner {
   ): void {
     this.#options.metrics.ended({
       // The queues of errands are named after this worker: no model of the fleet.
-      model: station.announced ? attempt.model : "other",
+      model: station.announced ? modelOf(attempt.model) : "other",
       backend: station.backend.name,
       code,
       totalSeconds: (this.#options.mono() - attempt.startedAt) / 1000,
@@ -285,7 +286,7 @@ export class Runner {
     log?.[isOurs ? "warn" : "info"]("attempt failed", {
       request: attempt.requestId,
       task: attempt.id,
-      model: attempt.model,
+      model: queueWords(attempt.model),
       backend: backend.name,
       attempt: attempt.ordinal,
       code: fault.code,

@@ -1,12 +1,14 @@
 import type { Backend, BackendState, SlotLender } from "../backends/backend.ts";
 import { systemAmbient } from "../core/ambient.ts";
 import { isServing } from "../core/fleet.ts";
+import { modelOf } from "../core/lane.ts";
 import type { BackendAnnouncement, GateAnnouncement, GateState } from "../core/fleet.ts";
 import type { ModelCard } from "../core/model.ts";
 import type { Plan } from "../core/placement.ts";
 import type { Endpoint } from "../core/task.ts";
 import { Gate } from "./gate.ts";
 import type { GateOptions, GateWatch } from "./gate.ts";
+import { modelsOf, queueCards, withQueues } from "./lanes.ts";
 import { Placement } from "./placement.ts";
 import type { PlacementOptions } from "./placement.ts";
 
@@ -38,6 +40,7 @@ export interface Judgement {
 
 /** What may be claimed for a station now. */
 export interface Offer {
+  /** A card for each queue, see {@link Station.queues}. */
   readonly models: readonly ModelCard[];
   /** Most tasks; 0 when there are no models. */
   readonly credits: number;
@@ -61,6 +64,7 @@ export class Station implements SlotLender {
   onPlan?: () => void;
   readonly #fixedSlots: number;
   #state: BackendState = { models: [], slots: undefined };
+  #queues: readonly ModelCard[] = [];
   #healthy = false;
   #busy = 0;
   /** Of these, those lent to tasks that have slots of their own. */
@@ -108,6 +112,11 @@ export class Station implements SlotLender {
     return this.#healthy ? this.#state.models : [];
   }
 
+  /** A card for each queue that is read for its models, with the name of that queue as key: see core/lane.ts. */
+  get queues(): readonly ModelCard[] {
+    return this.#healthy ? this.#queues : [];
+  }
+
   /** Keys of the models that were in the backend's memory when it last told. */
   get resident(): ReadonlySet<string> {
     return new Set(this.#state.models.filter(({ resident }) => resident).map(({ key }) => key));
@@ -130,16 +139,16 @@ export class Station implements SlotLender {
   get free(): number {
     const isReserved =
       this.#reserved.size > 0 &&
-      this.models.some(({ key }) => this.#reserved.has(key) && this.roomFor(key) > 0);
+      this.queues.some(({ key }) => this.#reserved.has(key) && this.roomFor(key) > 0);
     return Math.max(0, this.room - (isReserved ? 1 : 0));
   }
 
   /** What may be claimed: of several models only those whose gates let tasks through, and not too many of any. */
   get offer(): Offer {
-    const { models, free } = this;
-    if (this.#troubled.size === 0) return { models, credits: free };
+    const { queues, free } = this;
+    if (this.#troubled.size === 0) return { models: queues, credits: free };
     let credits = free;
-    const able = models.filter(({ key }) => {
+    const able = queues.filter(({ key }) => {
       const most = this.#roomBehind(key) - (this.#reserved.has(key) ? 1 : 0);
       if (most > 0) credits = Math.min(credits, most);
       return most > 0;
@@ -149,13 +158,16 @@ export class Station implements SlotLender {
 
   /**
    * Returns what may be claimed of several models that are not all loaded; undefined when there is no choice.
-   * @param open those whose tasks may be claimed; absent: those whose gates let tasks through
+   * @param open the queues whose tasks may be claimed; absent: those whose gates let tasks through
    * @param turn counts the looks
    */
   plan(open?: readonly ModelCard[], turn: number = 0): Plan | undefined {
-    const { placement, models } = this;
+    const { placement, models, queues } = this;
     if (placement === undefined) return undefined;
-    return placement.plan(models, open ?? models.filter(({ key }) => this.#roomBehind(key) > 0), turn);
+    const able = open ?? queues.filter(({ key }) => this.#roomBehind(key) > 0);
+    if (queues.length === models.length) return placement.plan(models, able, turn);
+    const plan = placement.plan(models, modelsOf(models, able), turn);
+    return plan === undefined ? undefined : withQueues(plan, able);
   }
 
   /** How many more tasks of a model this station can run now. */
@@ -172,7 +184,7 @@ export class Station implements SlotLender {
 
   /** A task of the model that was handed back finds no room here, or does again: its wait counts. */
   want(model: string, wanted: boolean): void {
-    this.placement?.want(model, wanted);
+    this.placement?.want(modelOf(model), wanted);
   }
 
   /**
@@ -181,7 +193,7 @@ export class Station implements SlotLender {
    */
   admits(model: string): boolean {
     if (this.#lent > 0 && this.#busy >= this.slots) return false;
-    if (this.placement?.admits(model) === false) return false;
+    if (this.placement?.admits(modelOf(model)) === false) return false;
     return !this.#troubled.has(model) || this.#roomBehind(model) > 0;
   }
 
@@ -215,19 +227,20 @@ export class Station implements SlotLender {
 
   /** The backend's own id of a model, or undefined when it does not serve it now. */
   nameOf(key: string): string | undefined {
-    return this.models.find((model) => model.key === key)?.name;
+    return this.queues.find((queue) => queue.key === key)?.name;
   }
 
   /** Returns true when the models or the health changed. @param askedAt mono ms, when the backend was asked */
   update(state: BackendState, askedAt: number = Infinity): boolean {
-    const before = describe(this.models);
+    const before = describe(this.queues);
     const isBack = !this.#healthy;
     this.#state = state;
+    this.#queues = queueCards(state.models);
     this.#healthy = true;
     if (isBack) for (const model of this.#troubled) this.#gates.get(model)?.revive();
     this.placement?.seen(state.models, askedAt);
     this.wake();
-    return before !== describe(this.models);
+    return before !== describe(this.queues);
   }
 
   /** Returns true when the backend counted as healthy before. */
@@ -246,30 +259,30 @@ export class Station implements SlotLender {
   occupy(model: string): Visit {
     this.#busy += 1;
     const gate = this.gateOf(model);
-    return { gate, era: gate.enter(), model, cold: this.placement?.entered(model) ?? false };
+    return { gate, era: gate.enter(), model, cold: this.placement?.entered(modelOf(model)) ?? false };
   }
 
   release({ gate, era, model }: Visit): void {
     this.#busy -= 1;
     gate.leave(era);
-    this.placement?.left(model);
+    this.placement?.left(modelOf(model));
     this.wake();
   }
 
   /** The first piece of the answer of a visit has come. */
   begun({ model }: Visit): void {
-    this.placement?.answered(model);
+    this.placement?.answered(modelOf(model));
   }
 
   /** The task of a visit was sent and got no answer. */
   broke({ model, cold }: Visit): void {
-    if (cold) this.placement?.failed(model);
+    if (cold) this.placement?.failed(modelOf(model));
   }
 
   /** The backend's answer is complete. @param loadMs how long it says that the load of the model took */
   worked({ gate, era, model, cold }: Visit, loadMs: number | undefined): void {
     gate.worked(era, this.slots);
-    if (cold && loadMs !== undefined) this.placement?.measured(model, loadMs);
+    if (cold && loadMs !== undefined) this.placement?.measured(modelOf(model), loadMs);
   }
 
   /** None while a gate bounds what the backend is given: a borrowed slot passes no gate. */

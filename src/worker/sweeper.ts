@@ -133,7 +133,7 @@ export class Sweeper {
   }
 
   #models(): Set<string> {
-    return new Set(this.#options.stations.flatMap((one) => one.models.map((model) => model.key)));
+    return new Set(this.#options.stations.flatMap((one) => one.queues.map(({ key }) => key)));
   }
 
   /** Needs no trust in leases: nobody else holds these. */

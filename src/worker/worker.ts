@@ -129,7 +129,7 @@ async function stop(options: WorkerOptions, crew: Crew, connections: readonly Co
 
 /** Queues of models stay for other workers; those of errands are this worker's own. */
 async function leaveQueues({ leases, keys, worker }: Crew, station: Station): Promise<void> {
-  for (const { key } of station.models) {
+  for (const { key } of station.queues) {
     const work = station.announced ? dropConsumer(leases, keys, key, worker) : dropQueue(leases, keys, key);
     await work.catch(() => undefined);
   }

@@ -27,7 +27,7 @@ export function exchangeOf(id: string, more: Partial<Task> = {}): ExchangeRig {
   };
   const exchange = new Exchange({
     task,
-    model: "tiny",
+    queue: "tiny",
     reply,
     host: {
       mono: () => performance.now(),

@@ -37,7 +37,7 @@ class Rig implements ExchangeHost {
         trace: "",
         body: Buffer.from("{}"),
       },
-      model: "tiny",
+      queue: "tiny",
       reply: this.reply,
       host: this,
     });

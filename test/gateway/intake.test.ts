@@ -6,6 +6,7 @@ import type { HttpRequest } from "../../src/gateway/http.ts";
 import { takeRequest } from "../../src/gateway/intake.ts";
 import type { IntakeHost } from "../../src/gateway/intake.ts";
 import { TimeoutPolicy } from "../../src/gateway/timeout-policy.ts";
+import { modelNotFound } from "../../src/protocols/ollama/faults.ts";
 import { FakeReply } from "./fake-reply.ts";
 
 const HEADERS = {
@@ -49,7 +50,10 @@ function take(
     timeoutsOf: (model, header) => policy.of(model, header),
     unready: () => undefined,
     openLarge,
-    findModel: (name) => (name === "tiny" ? "tiny" : undefined),
+    destinationOf: (endpoint, name) => {
+      if (name !== "tiny") throw modelNotFound(name, endpoint);
+      return { model: name, queue: name, asked: name };
+    },
     admit: () => {},
     isAdmin: (headers) => headers.apiKey === "chief",
     accept: (task) => accepted.push(task),

@@ -83,7 +83,7 @@ function receive(request: HttpRequest): void {
       timeoutsOf: (model, header) => policy.of(model, header),
       unready: () => undefined,
       openLarge: () => assert.fail("large"),
-      findModel: () => "tiny",
+      destinationOf: (_endpoint, asked) => ({ model: "tiny", queue: "tiny", asked }),
       isAdmin: () => false,
       admit: () => {},
       accept: () => {},

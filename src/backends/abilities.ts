@@ -1,0 +1,213 @@
+import { LANES } from "../core/lane.ts";
+import type { LaneEndpoint } from "../core/lane.ts";
+import { isObject } from "../core/json.ts";
+import type { ModelCard } from "../core/model.ts";
+import type { Task } from "../core/task.ts";
+import { SURFACE, surfaceOf } from "../protocols/openai/surface.ts";
+import type { SurfaceEndpoint } from "../protocols/openai/surface.ts";
+import { surfaceWay } from "../protocols/openai/surface-way.ts";
+import type { Passthrough } from "../protocols/protocol.ts";
+import type { BackendState } from "./backend.ts";
+import type { HttpOrigin } from "./http.ts";
+
+/**
+ * How it is found out which endpoints of the surface a kind of server has. `none`: it has none. `document`: its
+ * /openapi.json lists them, else as `probe`. `probe`: each path is sent a POST without a body. `router`: the same, and
+ * where it serves several models each that is loaded is asked by its name.
+ */
+export type SurfaceLook = "none" | "document" | "probe" | "router";
+
+/** What a look found: the paths that there are, and the lanes of each model. */
+interface Found {
+  readonly paths: ReadonlySet<string>;
+  /** By the backend's own id; models that are not in it have `common`. */
+  readonly lanes: ReadonlyMap<string, readonly string[]>;
+  readonly common: readonly string[];
+}
+
+const NOTHING: Found = { paths: new Set(), lanes: new Map(), common: [] };
+
+/** After this it is looked again, ms: a server that was started anew may have other endpoints. */
+const LOOK_AGAIN_MS = 60_000;
+
+/** A look may take so long, ms; one that does not end in time changes nothing. */
+const LOOK_MS = 2000;
+
+/** Statuses by which servers refuse a request without a body at a path that they have. */
+const TAKES: ReadonlySet<number> = new Set([400, 411, 413, 415, 422]);
+
+/** No server has it: whoever answers it as if it were there says nothing by such answers. */
+const NO_PATH = "/v1/sgnet-no-such-path";
+
+const NO_BODY = Buffer.alloc(0);
+
+export interface AbilitiesOptions {
+  readonly look: SurfaceLook;
+  /** Lanes that the backend has, as configured; absent: it is found out. */
+  readonly declared?: readonly string[] | undefined;
+  readonly mono: () => number;
+}
+
+/** Which endpoints of the surface one backend has. */
+export class Abilities {
+  readonly #options: AbilitiesOptions;
+  #found: Found = NOTHING;
+  #models = "";
+  #lookAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: AbilitiesOptions) {
+    this.#options = options;
+  }
+
+  /** What a look at the backend tells, with the endpoints of each model. Rejects as the look does. */
+  async seen(
+    http: HttpOrigin,
+    look: () => Promise<BackendState>,
+    signal: AbortSignal,
+  ): Promise<BackendState> {
+    try {
+      const state = await look();
+      return { ...state, models: await this.#told(http, state.models, signal) };
+    } catch (error) {
+      // When it comes back it may have other endpoints.
+      this.#lookAt = Number.NEGATIVE_INFINITY;
+      throw error;
+    }
+  }
+
+  /** Looks again when it is time, or when there are other models. Never rejects. */
+  async #told(
+    http: HttpOrigin,
+    cards: readonly ModelCard[],
+    signal: AbortSignal,
+  ): Promise<readonly ModelCard[]> {
+    const { look, declared, mono } = this.#options;
+    if (look === "none" && declared === undefined) return cards;
+    const models = cards.map(({ name, resident }) => `${name}\n${resident}`).join("\n");
+    if (models !== this.#models || mono() >= this.#lookAt) {
+      const limit = AbortSignal.any([signal, AbortSignal.timeout(LOOK_MS)]);
+      try {
+        this.#found = await this.#looked(http, cards, limit);
+        this.#models = models;
+        this.#lookAt = mono() + LOOK_AGAIN_MS;
+      } catch {
+        // What was found before stands; the next look at the backend tries again.
+      }
+    }
+    return cards.map((card) => this.#withLanes(card));
+  }
+
+  /** How a task of the surface is passed through; undefined for any other. */
+  wayOf({ endpoint }: Pick<Task, "endpoint">): Passthrough | undefined {
+    const row = surfaceOf(endpoint);
+    return row === undefined ? undefined : surfaceWay(row, this.#found.paths);
+  }
+
+  #withLanes(card: ModelCard): ModelCard {
+    const lanes = this.#found.lanes.get(card.name) ?? this.#found.common;
+    return lanes.length === 0 ? card : { ...card, endpoints: lanes };
+  }
+
+  async #looked(http: HttpOrigin, cards: readonly ModelCard[], signal: AbortSignal): Promise<Found> {
+    const { look, declared } = this.#options;
+    if (declared !== undefined) return declaredFound(declared, await pathsOf(http, look, signal));
+    const isRouter = look === "router" && cards.length > 1;
+    if (isRouter) return routerFound(http, cards, { signal, before: this.#found });
+    const paths = await pathsOf(http, look, signal);
+    return { paths, lanes: new Map(), common: lanesOf(paths) };
+  }
+}
+
+function lanesOf(paths: ReadonlySet<string>): readonly string[] {
+  return SURFACE.filter((row) => hasAny(row, paths)).map(({ endpoint }) => LANES[endpoint]);
+}
+
+function hasAny(row: SurfaceEndpoint, paths: ReadonlySet<string>): boolean {
+  return row.paths.some(({ path }) => paths.has(path));
+}
+
+/** Of a declared endpoint that shows none of its paths all are believed. */
+function declaredFound(declared: readonly string[], seen: ReadonlySet<string>): Found {
+  const rows = SURFACE.filter(({ endpoint }) => declared.includes(LANES[endpoint]));
+  const paths = rows.flatMap((row) => {
+    const all = row.paths.map(({ path }) => path);
+    return hasAny(row, seen) ? all.filter((path) => seen.has(path)) : all;
+  });
+  return { paths: new Set(paths), lanes: new Map(), common: rows.map(({ endpoint }) => LANES[endpoint]) };
+}
+
+const ALL_PATHS: readonly string[] = SURFACE.flatMap(({ paths }) => paths.map(({ path }) => path));
+
+/** The paths of the surface that a server has. Rejects when it cannot be asked. */
+async function pathsOf(
+  http: HttpOrigin,
+  look: SurfaceLook,
+  signal: AbortSignal,
+): Promise<ReadonlySet<string>> {
+  if (look === "none") return NOTHING.paths;
+  const documented = look === "document" ? await documentedPaths(http, signal) : undefined;
+  if (documented !== undefined) return new Set(ALL_PATHS.filter((path) => documented.has(path)));
+  if (TAKES.has(await http.statusOf(NO_PATH, NO_BODY, signal))) return NOTHING.paths;
+  const looks = ALL_PATHS.map(async (path) => {
+    const status = await http.statusOf(path, NO_BODY, signal);
+    return TAKES.has(status) ? [path] : [];
+  });
+  return new Set((await Promise.all(looks)).flat());
+}
+
+/** The paths in a server's own description; undefined where it has none. */
+async function documentedPaths(
+  http: HttpOrigin,
+  signal: AbortSignal,
+): Promise<ReadonlySet<string> | undefined> {
+  const { status, body } = await http.get("/openapi.json", signal);
+  if (status !== 200) return undefined;
+  try {
+    const document: unknown = JSON.parse(body.toString("utf8"));
+    const paths = isObject(document) ? document["paths"] : undefined;
+    return isObject(paths) ? new Set(Object.keys(paths)) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * A llama.cpp that routes to several models asks the one that the body names. Only loaded ones are asked, and none may be
+ * loaded for it; a model that is not loaded keeps what it had when it was.
+ */
+async function routerFound(
+  http: HttpOrigin,
+  cards: readonly ModelCard[],
+  { signal, before }: { readonly signal: AbortSignal; readonly before: Found },
+): Promise<Found> {
+  const lanes = new Map<string, readonly string[]>();
+  const paths = new Set(before.paths);
+  for (const { name, resident } of cards) {
+    const known = before.lanes.get(name);
+    if (!resident) {
+      if (known !== undefined) lanes.set(name, known);
+      continue;
+    }
+    const own = await pathsOfModel(http, name, signal);
+    for (const path of own) paths.add(path);
+    lanes.set(name, lanesOf(own));
+  }
+  return { paths, lanes, common: [] };
+}
+
+/** What a llama.cpp answers to a body that only names a model: without text it tokenizes nothing, and the rest is refused. */
+async function pathsOfModel(
+  http: HttpOrigin,
+  model: string,
+  signal: AbortSignal,
+): Promise<ReadonlySet<string>> {
+  const body = Buffer.from(JSON.stringify({ model }));
+  const looks = ALL_PATHS.map(async (path) => {
+    const status = await http.statusOf(`${path}?autoload=false`, body, signal);
+    return status === 200 || TAKES.has(status) ? [path] : [];
+  });
+  return new Set((await Promise.all(looks)).flat());
+}
+
+/** The lanes by their names. */
+export const LANE_NAMES: readonly string[] = (Object.keys(LANES) as LaneEndpoint[]).map((it) => LANES[it]);

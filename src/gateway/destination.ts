@@ -1,0 +1,63 @@
+import { Fault } from "../core/fault.ts";
+import { hasLane, LANES, queueFor, servesQueue } from "../core/lane.ts";
+import type { LaneEndpoint } from "../core/lane.ts";
+import type { ModelCard } from "../core/model.ts";
+import type { Endpoint } from "../core/task.ts";
+import { modelNotFound } from "../protocols/ollama/faults.ts";
+
+/** Where a request goes. */
+export interface Destination {
+  /** Model key. */
+  readonly model: string;
+  /** The name of the queue. */
+  readonly queue: string;
+  /** The model as the client wrote it; where it named none, as its backend calls it. */
+  readonly asked: string;
+}
+
+/** What must be known of the fleet to send a request on its way. */
+export interface Known {
+  /** The key of a model that some worker serves, or served a while ago. */
+  find(name: string): string | undefined;
+  cardsOf(key: string): readonly ModelCard[];
+  /** True when some worker read this queue a while ago. */
+  remembers(queue: string): boolean;
+  /** Every card of every backend. */
+  readonly cards: readonly ModelCard[];
+}
+
+/**
+ * Chooses the queue of a request. Throws `model_not_found`; `model_required` when the client named no model and not
+ * exactly one has the endpoint; `not_implemented` when no backend of the model has it.
+ * @param name as the client wrote it; empty when it named none
+ */
+export function destinationOf(known: Known, endpoint: Endpoint, name: string): Destination {
+  if (name === "" && hasLane(endpoint)) return soleModel(known, endpoint);
+  const model = known.find(name);
+  if (model === undefined) throw modelNotFound(name, endpoint);
+  const queue = queueFor(model, endpoint);
+  if (hasLane(endpoint) && !isOpen(known, model, queue)) throw lacks(name, endpoint);
+  return { model, queue, asked: name };
+}
+
+/** A model without any worker now may have had the endpoint, as may a worker of it that is starting again. */
+function isOpen(known: Known, model: string, queue: string): boolean {
+  const cards = known.cardsOf(model);
+  return cards.length === 0 || cards.some((card) => servesQueue(card, queue)) || known.remembers(queue);
+}
+
+function soleModel({ cards }: Known, endpoint: LaneEndpoint): Destination {
+  const able = cards.filter(({ endpoints = [] }) => endpoints.includes(LANES[endpoint]));
+  const [first] = able;
+  if (first === undefined) {
+    throw new Fault("not_implemented", `no model that is served here has ${LANES[endpoint]}`);
+  }
+  if (able.some(({ key }) => key !== first.key)) {
+    throw new Fault("model_required", `model is required: several models here have ${LANES[endpoint]}`);
+  }
+  return { model: first.key, queue: queueFor(first.key, endpoint), asked: first.name };
+}
+
+function lacks(name: string, endpoint: LaneEndpoint): Fault {
+  return new Fault("not_implemented", `no backend of the model '${name}' has ${LANES[endpoint]}`);
+}

@@ -2,7 +2,6 @@ import { Fault, toFault } from "../core/fault.ts";
 import type { Endpoint, Task } from "../core/task.ts";
 import { cleanTraceparent } from "../core/trace.ts";
 import { toldPath } from "../protocols/openai/surface.ts";
-import type { Opening } from "../protocols/protocol.ts";
 import type { Destination } from "./destination.ts";
 import { sendFault } from "./fault-reply.ts";
 import type { HttpReply, HttpRequest, RequestHeaders } from "./http.ts";
@@ -131,13 +130,21 @@ interface Asked {
   readonly id: string;
   readonly endpoint: Endpoint;
   readonly requestId: string;
-  readonly opening: Opening;
+  readonly opening: Omit<OpenedBody, "bytes" | "keepsAlive">;
   readonly timeouts: OwnTimeouts;
   readonly body: Buffer;
   readonly admin: boolean;
   readonly client: string | undefined;
   readonly path: string | undefined;
 }
+
+/** What only forms have: most tasks are not to carry it. */
+function formOf({ contentType, modelAt }: Asked["opening"]): Pick<Task, "contentType" | "modelAt"> {
+  if (contentType === undefined) return NO_FORM;
+  return modelAt === undefined ? { contentType } : { contentType, modelAt };
+}
+
+const NO_FORM = {};
 
 function toTask(now: number, asked: Asked, trace: string): Task {
   return {
@@ -155,5 +162,6 @@ function toTask(now: number, asked: Asked, trace: string): Task {
     ...(asked.client === undefined ? {} : { client: asked.client }),
     ...(asked.admin ? { admin: true } : {}),
     ...(asked.path === undefined ? {} : { path: asked.path }),
+    ...formOf(asked.opening),
   };
 }

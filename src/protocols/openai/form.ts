@@ -4,6 +4,7 @@ import { boundaryOf, formType, readForm } from "../../wire/form.ts";
 import type { FlawedForm, FormLimits, FormPart } from "../../wire/form.ts";
 import { readMediaType } from "../../wire/media-type.ts";
 import type { Opening } from "../protocol.ts";
+import { surfaceOf } from "./surface.ts";
 
 /** A form that was read. Its model is empty when it names none. */
 export interface OpenedForm extends Opening {
@@ -23,15 +24,8 @@ const FORM = "multipart/form-data";
 
 /** True for an endpoint whose body is a form. */
 export function takesForm(endpoint: Endpoint): boolean {
-  return FORM_ENDPOINTS.has(endpoint);
+  return surfaceOf(endpoint)?.form === true;
 }
-
-const FORM_ENDPOINTS: ReadonlySet<string> = new Set([
-  "openai-transcriptions",
-  "openai-translations",
-  "openai-image-edits",
-  "openai-image-variations",
-]);
 
 /** True for the content type of a form, whatever its parameters. */
 export function isFormType(contentType: string): boolean {

@@ -1,5 +1,5 @@
+import { Fault } from "../core/fault.ts";
 import { LANES } from "../core/lane.ts";
-import type { LaneEndpoint } from "../core/lane.ts";
 import { isObject } from "../core/json.ts";
 import type { ModelCard } from "../core/model.ts";
 import type { Task } from "../core/task.ts";
@@ -41,6 +41,9 @@ const NO_PATH = "/v1/sgnet-no-such-path";
 
 const NO_BODY = Buffer.alloc(0);
 
+/** Statuses that say nothing of a path: the server is full, or not ready. */
+const UNSURE: ReadonlySet<number> = new Set([429, 502, 503, 504]);
+
 export interface AbilitiesOptions {
   readonly look: SurfaceLook;
   /** Lanes that the backend has, as configured; absent: it is found out. */
@@ -70,7 +73,7 @@ export class Abilities {
       return { ...state, models: await this.#told(http, state.models, signal) };
     } catch (error) {
       // When it comes back it may have other endpoints.
-      this.#lookAt = Number.NEGATIVE_INFINITY;
+      this.doubt();
       throw error;
     }
   }
@@ -95,6 +98,11 @@ export class Abilities {
       }
     }
     return cards.map((card) => this.#withLanes(card));
+  }
+
+  /** A backend says that it lacks what it was found to have: the next look at it looks here, too. */
+  doubt(): void {
+    this.#lookAt = Number.NEGATIVE_INFINITY;
   }
 
   /** How a task of the surface is passed through; undefined for any other. */
@@ -147,11 +155,24 @@ async function pathsOf(
   if (look === "none") return NOTHING.paths;
   const documented = look === "document" ? await documentedPaths(http, signal) : undefined;
   if (documented !== undefined) return new Set(ALL_PATHS.filter((path) => documented.has(path)));
-  if (TAKES.has(await http.statusOf(NO_PATH, NO_BODY, signal))) return NOTHING.paths;
-  const looks = ALL_PATHS.map(async (path) => {
-    const status = await http.statusOf(path, NO_BODY, signal);
-    return TAKES.has(status) ? [path] : [];
-  });
+  const ask = async (path: string): Promise<boolean> =>
+    TAKES.has(await sureStatus(http, { path, body: NO_BODY }, signal));
+  return (await ask(NO_PATH)) ? NOTHING.paths : pathsWhere(ask);
+}
+
+/** Rejects for a status that says nothing. */
+async function sureStatus(
+  http: HttpOrigin,
+  { path, body }: { readonly path: string; readonly body: Buffer },
+  signal: AbortSignal,
+): Promise<number> {
+  const status = await http.statusOf(path, body, signal);
+  if (!UNSURE.has(status)) return status;
+  throw new Fault("backend_busy", `the backend is not ready: POST ${path} was answered with ${status}`);
+}
+
+async function pathsWhere(isThere: (path: string) => Promise<boolean>): Promise<ReadonlySet<string>> {
+  const looks = ALL_PATHS.map(async (path) => ((await isThere(path)) ? [path] : []));
   return new Set((await Promise.all(looks)).flat());
 }
 
@@ -202,12 +223,8 @@ async function pathsOfModel(
   signal: AbortSignal,
 ): Promise<ReadonlySet<string>> {
   const body = Buffer.from(JSON.stringify({ model }));
-  const looks = ALL_PATHS.map(async (path) => {
-    const status = await http.statusOf(`${path}?autoload=false`, body, signal);
-    return status === 200 || TAKES.has(status) ? [path] : [];
+  return pathsWhere(async (path) => {
+    const status = await sureStatus(http, { path: `${path}?autoload=false`, body }, signal);
+    return status === 200 || TAKES.has(status);
   });
-  return new Set((await Promise.all(looks)).flat());
 }
-
-/** The lanes by their names. */
-export const LANE_NAMES: readonly string[] = (Object.keys(LANES) as LaneEndpoint[]).map((it) => LANES[it]);

@@ -1,4 +1,5 @@
 import { Fault } from "../core/fault.ts";
+import { LANE_NAMES } from "../core/lane.ts";
 import { withoutTrailing } from "../core/trailing.ts";
 import type { HttpTarget } from "./http.ts";
 import { HTTP_KINDS, isHttpKind, PROFILES, type HttpKind } from "./profiles.ts";
@@ -9,12 +10,15 @@ export interface Address extends HttpTarget {
   readonly kind: HttpKind | undefined;
   /** Origin and prefix, without credentials: fit for logs. */
   readonly url: string;
+  /** Lanes of the endpoints that it has, as written behind `#endpoints=`; absent: they are found out. */
+  readonly endpoints?: readonly string[];
 }
 
 const FORM = "write http://host:port, or with its kind as in ollama+http://host:port";
 
 /**
  * Reads a comma list of backends: `http://host:port`, before it perhaps a kind and `+`, after it perhaps a path.
+ * `#endpoints=rerank+score` at the end names what it has of the rest of OpenAI's surface, `#endpoints=none` nothing.
  * A `/v1` at the end of the path is left out, as every API path here begins with it. User-info is the API key
  * (`http://KEY@host`, `http://:KEY@host`), or a name and password for basic authentication. Throws
  * `invalid_request` with one sentence about the first bad entry, without its credentials.
@@ -43,14 +47,31 @@ function parseEntry(entry: string): Address {
   if (url === null || !/^https?:\/\//i.test(address)) {
     throw bad(`The backend ${shown} is not a URL of HTTP: ${FORM}.`);
   }
-  if (url.search !== "" || url.hash !== "") {
+  if (url.search !== "" || (url.hash !== "" && !url.hash.startsWith(DECLARES))) {
     throw bad(`The backend ${shown} has a query or a fragment: ${FORM}.`);
   }
+  const endpoints = endpointsIn(url.hash, shown);
   const authorization = authorizationOf(url);
   if (authorization === null) {
     throw bad(`The backend ${shown} has a key that is not URL-encoded ASCII text.`);
   }
-  return { ...placeOf(url, known, address), kind: known, authorization };
+  const place = { ...placeOf(url, known, address), kind: known, authorization };
+  return endpoints === undefined ? place : { ...place, endpoints };
+}
+
+const DECLARES = "#endpoints=";
+
+/** Undefined where nothing is declared. */
+function endpointsIn(hash: string, shown: string): readonly string[] | undefined {
+  if (hash === "") return undefined;
+  const names = hash.slice(DECLARES.length).toLowerCase().split("+");
+  if (names.length === 1 && names[0] === "none") return [];
+  const strange = names.find((name) => !LANE_NAMES.includes(name));
+  if (strange === undefined) return [...new Set(names)];
+  const list = LANE_NAMES.join(", ");
+  throw bad(
+    `The backend ${shown} has an unknown endpoint "${strange}": write ${DECLARES}none, or with + between these: ${list}.`,
+  );
 }
 
 /** @param text the URL as written: a parsed one no longer shows port 80 */

@@ -116,6 +116,7 @@ export class HttpBackend implements Backend {
       const learns = this.#face.dialect === "openai" && !hasLane(task.endpoint);
       return await (learns ? this.#runLearning(run, way) : this.#run(run, way));
     } catch (error) {
+      if (hasLane(task.endpoint) && toFault(error).code === "not_implemented") this.#abilities.doubt();
       // A reply that is nested beyond the stack, or longer than any text. The request was checked at its gateway.
       if (!(error instanceof RangeError)) throw error;
       throw new Fault("backend_lost", "the backend's reply is too deep or too long", {

@@ -68,7 +68,8 @@ async function openConfigured(address: Address, { settings, log }: OpenBackendsO
 function backendAt(address: Address, settings: Settings): Backend {
   const { kind } = address;
   const runner = { numCtx: readNumCtxPolicy(settings.numCtx), keepAliveMinMs: settings.keepAliveMinMs };
-  const limits = { slots: settings.slots, connectMs: settings.connectTimeoutMs, runner };
+  const { endpoints } = address;
+  const limits = { slots: settings.slots, connectMs: settings.connectTimeoutMs, runner, endpoints };
   return kind === undefined
     ? new LateBackend(address, limits)
     : new HttpBackend({ kind, target: address, ...limits });

@@ -12,6 +12,7 @@ import { listGateways, listWorkers } from "../redis/registry.ts";
 import { problemOf, programOf } from "../redis/server.ts";
 import { checkClocks } from "./doctor-clocks.ts";
 import { checkModels } from "./doctor-models.ts";
+import { announcedEndpoints } from "./doctor-endpoints.ts";
 import { learnedQuirks } from "./doctor-quirks.ts";
 import { checkRights } from "./doctor-rights.ts";
 import type { Finding } from "./finding.ts";
@@ -59,6 +60,7 @@ async function lookInto(connection: Connection, settings: Settings): Promise<Red
       ...clocks,
       ...models,
       ...learnedQuirks(workers),
+      ...announcedEndpoints(workers),
     ],
     gateways,
   };

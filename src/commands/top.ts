@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Settings } from "../config/settings.ts";
 import { toFault } from "../core/fault.ts";
 import { viewFleet } from "../core/fleet-view.ts";
+import { queuesOf } from "../core/lane.ts";
 import { RecentFaults } from "../core/recent-faults.ts";
 import { plainLine } from "../core/plain-text.ts";
 import type { Connection } from "../redis/connection.ts";
@@ -99,8 +100,10 @@ export class Observer {
       this.#log.read(),
     ]);
     this.#faults.add(news);
-    const models = status.models.filter(({ claimed }) => claimed > 0).map(({ model }) => model);
-    const held = await heldTasks(this.#connection, this.#keys, models, HELD_PER_MODEL);
+    const queues = status.models
+      .filter(({ claimed }) => claimed > 0)
+      .flatMap(({ model, lanes: endpoints = [] }) => queuesOf({ key: model, endpoints }));
+    const held = await heldTasks(this.#connection, this.#keys, queues, HELD_PER_MODEL);
     const fleet = viewFleet({ ...status, now });
     this.#rates = [...this.#rates, fleet.totals.tokensPerSecond].slice(-MOST_LOOKS);
     return { fleet, faults: this.#faults.view(now), held, rates: this.#rates, now };

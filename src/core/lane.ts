@@ -25,7 +25,8 @@ export const LANES = {
 /** An endpoint that some backends of a model may lack. */
 export type LaneEndpoint = keyof typeof LANES;
 
-export const LANE_ENDPOINTS: readonly LaneEndpoint[] = Object.keys(LANES) as LaneEndpoint[];
+/** Names of all lanes. */
+export const LANE_NAMES: readonly string[] = Object.values(LANES);
 
 /** Parts a lane from its model: no model is served whose id has a control character. */
 const MARK = "\u001f";

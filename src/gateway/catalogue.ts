@@ -166,11 +166,13 @@ export class Catalogue {
   }
 }
 
-/** One card for all that a model has: what the first tells, and the date of the newest. */
+/** One card for all that a model has: what the first tells, the date of the newest, and the endpoints of all. */
 function merged([first, ...others]: readonly ModelCard[]): ModelCard | undefined {
   if (first === undefined || others.length === 0) return first;
+  const endpoints = new Set([first, ...others].flatMap((card) => card.endpoints ?? []));
   return {
     ...first,
     modifiedAt: Math.max(first.modifiedAt, greatest(others.map((card) => card.modifiedAt))),
+    ...(endpoints.size === 0 ? {} : { endpoints: [...endpoints] }),
   };
 }

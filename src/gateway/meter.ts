@@ -1,5 +1,6 @@
+import { hasLane } from "../core/lane.ts";
 import { dialectOf } from "../core/task.ts";
-import type { Dialect, Task } from "../core/task.ts";
+import type { Dialect, Endpoint, Task } from "../core/task.ts";
 import type { Usage } from "../core/usage.ts";
 
 /** An exchange as the meter sees it. */
@@ -100,9 +101,14 @@ export class Meter {
 
   /** A whole answer is not there before its end. */
   #sizeOf(metered: Metered): number {
-    if (!metered.task.stream) return Infinity;
+    if (!metered.task.stream || isWordless(metered.task.endpoint)) return Infinity;
     return this.#bytesPerToken.get(kindOf(metered)) ?? FIRST_GUESS[dialectOf(metered.task.endpoint)];
   }
+}
+
+/** True where the bytes of an answer are no tokens: sounds, images. */
+function isWordless(endpoint: Endpoint): boolean {
+  return hasLane(endpoint) && endpoint !== "openai-infill";
 }
 
 function kindOf({ task, model }: Metered): string {

@@ -100,7 +100,7 @@ export function showBody(card: ModelCard): string {
       "general.basename": card.name,
       ...(card.contextLength > 0 ? { [`${family}.context_length`]: card.contextLength } : {}),
     },
-    capabilities: card.capabilities,
+    capabilities: [...card.capabilities, ...(card.endpoints ?? [])],
     modified_at: new Date(card.modifiedAt).toISOString(),
   });
 }
@@ -129,6 +129,7 @@ function toModel(card: ModelCard, id: string): object {
     object: "model",
     created: Math.floor(card.modifiedAt / 1000),
     owned_by: card.ownedBy === "" ? "library" : card.ownedBy,
+    ...(card.endpoints === undefined ? {} : { endpoints: card.endpoints }),
   };
 }
 

@@ -30,7 +30,7 @@ const READ = namesOf(
 const FREE = namesOf(
   `arguments input parameters input_schema schema format properties patternProperties $defs definitions metadata
    logit_bias chat_template_kwargs files adapters guided_json structured_outputs extra_body
-   action operation env client_metadata
+   action operation env client_metadata documents
    headers variables attributes dependentRequired dependentSchemas dependencies extra_headers extra_query
    mm_processor_kwargs media_io_kwargs vllm_xargs kv_transfer_params extra_args custom_params provider_options`,
 );

@@ -10,6 +10,7 @@ import { pendingEntry, toPending } from "./pending.ts";
 import type { PendingEntry } from "./pending.ts";
 import { asArray, asEntries, asText } from "./replies.ts";
 import type { StreamEntry } from "./replies.ts";
+import { modelOf } from "../core/lane.ts";
 import { append } from "../core/long-lists.ts";
 
 /** An unanswered task as Redis shows it. */
@@ -73,7 +74,8 @@ async function findQueued(
     for (const entry of entries) {
       const task = taskOf(entry);
       if (task === undefined || (task.id !== id && task.requestId !== id)) continue;
-      return { model, entry: entry.id, task, hold: await readHold(connection, key, entry.id) };
+      const hold = await readHold(connection, key, entry.id);
+      return { model: modelOf(model), entry: entry.id, task, hold };
     }
     const last = entries.at(-1);
     if (last === undefined || entries.length < PAGE) return undefined;
@@ -137,18 +139,18 @@ export interface HeldTask extends PendingEntry {
   readonly queuedAt: number;
 }
 
-/** Tasks in workers' hands, the longest queued first: at most `count` per model. */
+/** Tasks in workers' hands, the longest queued first: at most `count` per queue. @param queues their names */
 export async function heldTasks(
   connection: Connection,
   keys: Keys,
-  models: readonly string[],
+  queues: readonly string[],
   count: number,
 ): Promise<HeldTask[]> {
   const lists = await Promise.all(
-    models.map(async (model) => {
-      const args = [keys.queue(model), GROUP, "-", "+", String(count)];
+    queues.map(async (queue) => {
+      const args = [keys.queue(queue), GROUP, "-", "+", String(count)];
       const reply = await connection.command("XPENDING", ...args).catch(() => []);
-      return asArray(reply).map((item) => toHeld(model, toPending(item)));
+      return asArray(reply).map((item) => toHeld(modelOf(queue), toPending(item)));
     }),
   );
   const held = lists.flat().filter(({ handedBack }) => !handedBack);

@@ -1,4 +1,5 @@
 import type { QueueReading } from "../core/fleet.ts";
+import { laneOf, modelOf } from "../core/lane.ts";
 import { greatest } from "../core/long-lists.ts";
 import { unlessMistyped } from "./connection.ts";
 import type { Connection } from "./connection.ts";
@@ -10,13 +11,38 @@ import { asArray, asEntries, asText } from "./replies.ts";
 /** Pending entries looked at per model, the oldest first: bounds the answer of Redis to some 100 kB. */
 const PENDING_LOOKED_AT = "1000";
 
-/** How full the queues of models are, and since when. Ages are by Redis's clock alone. */
+/**
+ * How full the queues of models are, and since when: one reading for each model, its lanes counted in. Ages are by
+ * Redis's clock alone.
+ * @param queues names of queues
+ */
 export async function readQueues(
   connection: Connection,
   keys: Keys,
-  models: readonly string[],
+  queues: readonly string[],
 ): Promise<QueueReading[]> {
-  return Promise.all(models.map(async (model) => readQueue(connection, keys, model)));
+  const readings = await Promise.all(queues.map(async (queue) => readQueue(connection, keys, queue)));
+  const byModel = Map.groupBy(readings, ({ model }) => modelOf(model));
+  return [...byModel].map(([model, own]) => togetherAs(model, own));
+}
+
+function togetherAs(model: string, readings: readonly QueueReading[]): QueueReading {
+  const [first] = readings;
+  if (first?.model === model && readings.length === 1) return first;
+  const sum = (of: (reading: QueueReading) => number): number =>
+    readings.reduce((total, reading) => total + of(reading), 0);
+  const most = (of: (reading: QueueReading) => number): number => greatest(readings.map(of));
+  const lanes = readings.filter((it) => it.model !== model && it.waiting + it.claimed > 0);
+  return {
+    model,
+    waiting: sum(({ waiting }) => waiting),
+    oldestWaitMs: most(({ oldestWaitMs }) => oldestWaitMs),
+    claimed: sum(({ claimed }) => claimed),
+    oldestIdleMs: most(({ oldestIdleMs }) => oldestIdleMs),
+    // The letters of a model lie together.
+    deadLetters: most(({ deadLetters }) => deadLetters),
+    ...(lanes.length === 0 ? {} : { lanes: lanes.map((it) => laneOf(it.model) ?? "") }),
+  };
 }
 
 async function readQueue(connection: Connection, keys: Keys, model: string): Promise<QueueReading> {

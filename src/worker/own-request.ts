@@ -1,7 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { ReplySink } from "../backends/backend.ts";
 import { Fault, toFault } from "../core/fault.ts";
+import { LANES, laneOf } from "../core/lane.ts";
 import type { Endpoint, Task } from "../core/task.ts";
+import { SURFACE } from "../protocols/openai/surface.ts";
 import { ownStalls } from "../telemetry/stall-meter.ts";
 import type { Station, Visit } from "./station.ts";
 
@@ -30,13 +32,14 @@ export async function askOwn(
   signal: AbortSignal,
 ): Promise<OwnAnswer> {
   const name = station.nameOf(visit.model);
-  if (name === undefined) return "unclear";
+  const task = name === undefined ? undefined : ownTask(name, visit.model, like);
+  if (name === undefined || task === undefined) return "unclear";
   const begun = new AbortController();
   const ends = AbortSignal.any([begun.signal, signal, ownStalls.signal(PATIENCE_MS)]);
   const asked = performance.now();
   try {
     const sink = sinkOf(begun, () => station.begun(visit));
-    await station.backend.run(ownTask(name, like), name, sink, ends);
+    await station.backend.run(task, name, sink, ends);
     return "works";
   } catch (error) {
     if (begun.signal.aborted) return "works";
@@ -66,15 +69,18 @@ function failureOf({ code }: Fault): OwnAnswer {
   return FAILURES.has(code) ? "fails" : "works";
 }
 
-function ownTask(model: string, like: Endpoint | undefined): Task {
-  const { endpoint, more } = kindOf(like);
-  const size = endpoint === "openai-embeddings" ? {} : { max_tokens: 1, stream: true };
+/** Undefined where even the smallest request of its kind would cost much. @param queue the name of the queue */
+function ownTask(model: string, queue: string, like: Endpoint | undefined): Task | undefined {
+  const kind = laneOf(queue) === undefined ? kindOf(like) : kindOfLane(queue);
+  if (kind === undefined) return undefined;
+  const { endpoint, more } = kind;
+  const size = TOKENS.has(endpoint) ? { max_tokens: 1, stream: true } : {};
   const now = Date.now();
   return {
     id: "own.1",
     endpoint,
     model,
-    stream: endpoint !== "openai-embeddings",
+    stream: TOKENS.has(endpoint),
     createdAt: now,
     deadline: now + PATIENCE_MS,
     requestId: "",
@@ -83,10 +89,23 @@ function ownTask(model: string, like: Endpoint | undefined): Task {
   };
 }
 
+/** Endpoints whose answer is a stream of tokens. */
+const TOKENS: ReadonlySet<string> = new Set(["openai-chat", "openai-completion"]);
+
+interface Kind {
+  readonly endpoint: Endpoint;
+  readonly more: object;
+}
+
+function kindOfLane(queue: string): Kind | undefined {
+  const row = SURFACE.find(({ endpoint }) => LANES[endpoint] === laneOf(queue));
+  return row?.smallest === undefined ? undefined : { endpoint: row.endpoint, more: row.smallest };
+}
+
 const EMBEDDINGS: ReadonlySet<string> = new Set(["ollama-embed", "ollama-embeddings", "openai-embeddings"]);
 const COMPLETIONS: ReadonlySet<string> = new Set(["ollama-generate", "openai-completion"]);
 
-function kindOf(like: Endpoint = "openai-chat"): typeof CHAT | typeof COMPLETION | typeof EMBEDDING {
+function kindOf(like: Endpoint = "openai-chat"): Kind {
   if (EMBEDDINGS.has(like)) return EMBEDDING;
   return COMPLETIONS.has(like) ? COMPLETION : CHAT;
 }

@@ -1,4 +1,4 @@
-import { modelOf } from "../core/lane.ts";
+import { modelOf, queueWords, servesQueue } from "../core/lane.ts";
 import type { Endpoint } from "../core/task.ts";
 import type { Log } from "../telemetry/log.ts";
 import { ownStalls } from "../telemetry/stall-meter.ts";
@@ -64,7 +64,7 @@ export class Prober implements Judgement {
       this.#options.metrics.probed(station.backend.name, answer);
       this.#options.log.info("the worker asked the backend itself", {
         backend: station.backend.name,
-        model,
+        model: queueWords(model),
         answer,
       });
       tell(visit, station, answer);
@@ -120,7 +120,7 @@ export class Prober implements Judgement {
     const ends = AbortSignal.any([this.#stop.signal, ownStalls.signal(LOOK_LIMIT_MS)]);
     try {
       const { models } = await station.backend.inspect(ends);
-      return station.healthy && models.some(({ key }) => key === model);
+      return station.healthy && models.some((card) => servesQueue(card, model));
     } catch {
       return false;
     }

@@ -39,6 +39,8 @@ export class SurfaceRelay implements Relay {
   #type = "";
   #form: AnswerForm | undefined;
   #usage: Usage | undefined;
+  /** An event has come. */
+  #said = false;
   #going = false;
   #ended = false;
   contentType: string | undefined;
@@ -71,7 +73,7 @@ export class SurfaceRelay implements Relay {
     const rest = this.#splitter.rest();
     const isBlank = rest.toString("latin1").trim() === "";
     const last = isBlank ? NOTHING : this.#forward(Buffer.concat([rest, Buffer.from("\n\n")]));
-    if (this.#going && !this.#ended) throw brokenOff("");
+    if (!this.#said || (this.#going && !this.#ended)) throw brokenOff("");
     return last;
   }
 
@@ -80,8 +82,10 @@ export class SurfaceRelay implements Relay {
     if (this.#type === "text/event-stream") return "events";
     if (this.#options.binary && !isText(this.#type)) return "bytes";
     const form = formOf(chunk);
+    if (form !== "events") return form;
     // Plain text of a known type is no stream of events.
-    return form === "events" && this.#type !== "" && this.#type !== "application/json" ? "bytes" : form;
+    if (this.#type !== "" && this.#type !== "application/json") return "bytes";
+    return this.#options.events === undefined ? "json" : "events";
   }
 
   #whole(): Buffer {
@@ -112,6 +116,7 @@ export class SurfaceRelay implements Relay {
 
   #look(event: SseEvent): void {
     const said = readEvent(event);
+    this.#said = true;
     this.#ended ||= said === "done";
     if (typeof said === "string") return;
     this.#usage = surfaceUsage(said) ?? this.#usage;

@@ -1,0 +1,217 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { TestContext } from "node:test";
+import { Abilities } from "../../src/backends/abilities.ts";
+import type { SurfaceLook } from "../../src/backends/abilities.ts";
+import { parseBackends } from "../../src/backends/address.ts";
+import { HttpBackend } from "../../src/backends/http-backend.ts";
+import { HttpOrigin } from "../../src/backends/http.ts";
+import { modelCard } from "../../src/backends/model-card.ts";
+import type { ModelCard } from "../../src/core/model.ts";
+import { sendJson, SurfaceServer } from "../surface-server.ts";
+import type { SurfaceServerOptions } from "../surface-server.ts";
+
+const STAYS = new AbortController().signal;
+const noted = sendJson(200, {});
+const UNSUPPORTED = sendJson(501, {
+  error: { code: 501, message: "This server does not support reranking" },
+});
+
+interface Scene {
+  readonly server: SurfaceServer;
+  readonly clock: { now: number };
+  /** The endpoints of each model after a look. */
+  look(cards?: readonly ModelCard[]): Promise<readonly (readonly string[])[]>;
+  abilities: Abilities;
+}
+
+function cardOf(name: string, resident = true): ModelCard {
+  const card = modelCard(name, { resident });
+  assert.ok(card !== undefined);
+  return card;
+}
+
+async function scene(
+  t: TestContext,
+  look: SurfaceLook,
+  options: SurfaceServerOptions & { readonly declared?: readonly string[] },
+): Promise<Scene> {
+  const server = await SurfaceServer.start(options);
+  const http = new HttpOrigin({ origin: server.url, prefix: "", authorization: undefined });
+  t.after(async () => {
+    await http.close();
+    await server.stop();
+  });
+  const clock = { now: 0 };
+  const abilities = new Abilities({ look, declared: options.declared, mono: () => clock.now });
+  return {
+    server,
+    clock,
+    abilities,
+    look: async (models = [cardOf("bge")]) => {
+      const state = await abilities.seen(http, async () => ({ models, slots: undefined }), STAYS);
+      return state.models.map(({ endpoints = [] }) => endpoints);
+    },
+  };
+}
+
+describe("the endpoints of a backend", () => {
+  it("are those that its own description lists, which costs one GET", async (t) => {
+    const paths = { "/v1/rerank": {}, "/tokenize": {}, "/v1/chat/completions": {}, "/v1/systemone": {} };
+    const { server, look } = await scene(t, "document", {
+      paths: {},
+      documents: { "/openapi.json": { paths } },
+    });
+    assert.deepEqual(await look(), [["rerank", "tokenize"]]);
+    assert.deepEqual([server.probed.length, server.seen.length], [0, 0]);
+  });
+
+  it("are those whose paths refuse an empty request, where there is no description", async (t) => {
+    const { server, look } = await scene(t, "document", {
+      paths: { "/rerank": noted, "/v1/audio/speech": noted },
+      documents: { "/openapi.json": { paths: "none" } },
+    });
+    assert.deepEqual(await look(), [["rerank", "speech"]]);
+    assert.equal(server.seen.length, 0, "nothing was asked of a model");
+  });
+
+  it("are none where every path is answered alike, or none is", async (t) => {
+    for (const status of [200, 400, 401, 404, 405, 422, 501]) {
+      const { look } = await scene(t, "probe", { paths: {}, other: sendJson(status, {}) });
+      assert.deepEqual(await look(), [[]], String(status));
+    }
+  });
+
+  it("are none of a kind that is known to have none, without a look", async (t) => {
+    const { server, look } = await scene(t, "none", { paths: { "/rerank": noted } });
+    assert.deepEqual(await look(), [[]]);
+    assert.equal(server.probed.length, 0);
+  });
+
+  it("are declared where somebody says so: with the paths that show, else with all", async (t) => {
+    const { look, abilities } = await scene(t, "probe", {
+      paths: { "/reranking": noted, "/tokenize": noted },
+      declared: ["rerank", "speech"],
+    });
+    assert.deepEqual(await look(), [["rerank", "speech"]]);
+    const body = Buffer.from("{}");
+    const options = { body, stream: false, asked: "bge", model: "bge" };
+    assert.equal(abilities.wayOf({ endpoint: "openai-rerank" })?.request(options).path, "/reranking");
+    assert.equal(abilities.wayOf({ endpoint: "openai-speech" })?.request(options).path, "/v1/audio/speech");
+    assert.equal(abilities.wayOf({ endpoint: "openai-chat" }), undefined);
+    const nothing = await scene(t, "probe", { paths: { "/rerank": noted }, declared: [] });
+    assert.deepEqual(await nothing.look(), [[]]);
+    const known = await scene(t, "none", { paths: {}, declared: ["images"] });
+    assert.deepEqual(await known.look(), [["images"]]);
+  });
+
+  it("are looked for again after a minute, with other models, and when there is reason to doubt them", async (t) => {
+    const { server, clock, look, abilities } = await scene(t, "probe", { paths: { "/rerank": noted } });
+    assert.deepEqual(await look(), [["rerank"]]);
+    server.paths = {};
+    clock.now = 59_999;
+    assert.deepEqual(await look(), [["rerank"]]);
+    clock.now = 60_000;
+    assert.deepEqual(await look(), [[]]);
+    server.paths = { "/v1/score": noted };
+    assert.deepEqual(await look([cardOf("bge"), cardOf("b")]), [["score"], ["score"]]);
+    server.paths = {};
+    abilities.doubt();
+    assert.deepEqual(await look([cardOf("bge"), cardOf("b")]), [[], []]);
+  });
+
+  it("stay as they were while the server is too busy to say", async (t) => {
+    const { server, look, abilities } = await scene(t, "probe", { paths: { "/rerank": noted } });
+    assert.deepEqual(await look(), [["rerank"]]);
+    await server.stop();
+    abilities.doubt();
+    assert.deepEqual(await look(), [["rerank"]]);
+    const busy = await scene(t, "probe", { paths: {}, other: sendJson(503, {}) });
+    assert.deepEqual(await busy.look(), [[]]);
+  });
+
+  it("of a router of models are asked of each that is loaded, and none is loaded for it", async (t) => {
+    const asked: string[] = [];
+    const { look } = await scene(t, "router", {
+      paths: {
+        "/tokenize": (seen) => {
+          asked.push(`${seen.path} ${seen.body.toString()}`);
+          sendJson(200, { tokens: [] })(seen);
+        },
+        "/rerank": (seen) => {
+          const { model } = JSON.parse(seen.body.toString()) as { model: string };
+          if (model === "bge") sendJson(400, { error: '"query" must be provided' })(seen);
+          else UNSUPPORTED(seen);
+        },
+      },
+    });
+    const cards = [cardOf("bge"), cardOf("chat"), cardOf("cold", false)];
+    assert.deepEqual(await look(cards), [["rerank", "tokenize"], ["tokenize"], []]);
+    assert.deepEqual(asked, [
+      '/tokenize?autoload=false {"model":"bge"}',
+      '/tokenize?autoload=false {"model":"chat"}',
+    ]);
+    const swapped = [cardOf("bge", false), cardOf("chat"), cardOf("cold")];
+    assert.deepEqual(await look(swapped), [["rerank", "tokenize"], ["tokenize"], ["tokenize"]]);
+  });
+
+  it("that a task shows to be missing are looked for at the next look of its backend", async (t) => {
+    const server = await SurfaceServer.start({ paths: { "/rerank": UNSUPPORTED } });
+    const target = { origin: server.url, prefix: "", authorization: undefined };
+    const backend = new HttpBackend({ kind: "openai", target, slots: 1 });
+    t.after(async () => {
+      await backend.close();
+      await server.stop();
+    });
+    assert.deepEqual((await backend.inspect(STAYS)).models[0]?.endpoints, ["rerank"]);
+    server.paths = {};
+    const task = {
+      id: "g.1",
+      model: "bge",
+      stream: false,
+      createdAt: 0,
+      deadline: 1,
+      requestId: "",
+      trace: "",
+    };
+    const sink = {
+      head: () => {},
+      write: () => {},
+      pulse: { connecting: () => {}, sent: () => {}, alive: () => {} },
+    };
+    const run = backend.run(
+      { ...task, endpoint: "openai-rerank", body: Buffer.from('{"model":"bge"}') },
+      "bge",
+      sink,
+      STAYS,
+    );
+    await assert.rejects(run, { code: "not_implemented" });
+    assert.equal((await backend.inspect(STAYS)).models[0]?.endpoints, undefined);
+  });
+});
+
+describe("the endpoints in a backend's address", () => {
+  it("are read from behind it", () => {
+    const [one, two, three] = parseBackends(
+      "openai+http://h:1/v1#endpoints=rerank+Speech+rerank, http://KEY@h:2#endpoints=none, http://h:3",
+    );
+    assert.deepEqual(one?.endpoints, ["rerank", "speech"]);
+    assert.equal(one.url, "http://h:1");
+    assert.deepEqual(two?.endpoints, []);
+    assert.equal(three?.endpoints, undefined);
+  });
+
+  it("must be known, and no key is told", () => {
+    for (const bad of [
+      "http://s3cret@h#endpoints=rerunk",
+      "http://s3cret@h#endpoints=",
+      "http://s3cret@h#x",
+    ]) {
+      assert.throws(
+        () => parseBackends(bad),
+        (error: Error) =>
+          !error.message.includes("s3cret") && /unknown endpoint|fragment/.test(error.message),
+      );
+    }
+  });
+});

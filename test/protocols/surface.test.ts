@@ -1,0 +1,238 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { Fault } from "../../src/core/fault.ts";
+import { hasLane } from "../../src/core/lane.ts";
+import { serverEndpoint, TASK_ROUTES } from "../../src/protocols/catalogue.ts";
+import { relayPath, surfaceOf, toldPath } from "../../src/protocols/openai/surface.ts";
+import type { SurfaceEndpoint } from "../../src/protocols/openai/surface.ts";
+import { SurfaceRelay, surfaceUsage } from "../../src/protocols/openai/surface-relay.ts";
+import { surfaceWay, withModel } from "../../src/protocols/openai/surface-way.ts";
+import { splitAt } from "../split.ts";
+
+function row(endpoint: string): SurfaceEndpoint {
+  const found = surfaceOf(endpoint);
+  assert.ok(found !== undefined);
+  return found;
+}
+
+const cuts = fc.array(fc.nat(10_000), { maxLength: 8 });
+
+interface Relayed {
+  readonly bytes: Buffer;
+  readonly relay: SurfaceRelay;
+}
+
+function relayed(
+  endpoint: string,
+  reply: {
+    readonly type: string;
+    readonly bytes: Buffer | string;
+    readonly stream?: boolean;
+    readonly at?: number[];
+  },
+): Relayed {
+  const { events, binary = false } = row(endpoint);
+  const relay = new SurfaceRelay({ asked: "mine", stream: reply.stream ?? false, events, binary });
+  relay.head(reply.type);
+  const pieces = splitAt(Buffer.from(reply.bytes), reply.at ?? []).map((piece) => relay.push(piece));
+  return { bytes: Buffer.concat([...pieces, relay.end()]), relay };
+}
+
+describe("requests of the surface", () => {
+  it("go through byte for byte, but for the model", () => {
+    const member = fc.tuple(fc.string({ unit: "binary", maxLength: 5 }), fc.json());
+    fc.assert(
+      fc.property(
+        fc.array(member),
+        fc.array(member),
+        fc.string(),
+        fc.string(),
+        (before, after, asked, model) => {
+          const write = (list: [string, string][]): string[] =>
+            list
+              .filter(([name]) => name !== "model")
+              .map(([name, text]) => `${JSON.stringify(name)} : ${text}`);
+          const body = (name: string): string =>
+            `{${[...write(before), `"model":\t${JSON.stringify(name)}`, ...write(after)].join(" ,")}}`;
+          assert.equal(withModel(Buffer.from(body(asked)), model).toString(), body(model));
+        },
+      ),
+    );
+  });
+
+  it("without a model get the name of the one that was chosen, and keep all else", () => {
+    const put = (body: string): string => withModel(Buffer.from(body), 'a"b').toString();
+    assert.equal(put(' {"content":"x"}\n'), ' {"model":"a\\"b","content":"x"}\n');
+    assert.equal(put("{ }"), '{"model":"a\\"b" }');
+    assert.equal(put('{"a":{"model":"c"}}'), '{"model":"a\\"b","a":{"model":"c"}}');
+  });
+
+  it("go to the client's own path, else to one of the same shape, else to any", () => {
+    const rerank = row("openai-rerank");
+    const at = (asked: string | undefined, ...has: string[]): string | undefined =>
+      relayPath(rerank, new Set(has), asked);
+    assert.equal(at("/v2/rerank", "/rerank", "/v2/rerank"), "/v2/rerank");
+    assert.equal(at("/reranking", "/v2/rerank", "/rerank"), "/rerank");
+    assert.equal(at("/v2/rerank", "/rerank"), "/rerank");
+    assert.equal(at(undefined, "/v1/rerank", "/rerank"), "/v1/rerank");
+    assert.equal(at("/made/up", "/rerank"), "/rerank");
+    assert.equal(at("/rerank"), undefined);
+    const way = surfaceWay(rerank, new Set(["/rerank"]));
+    const body = Buffer.from('{"model":"mine"}');
+    const options = { body, stream: false, asked: "mine", model: "its", path: "/v2/rerank" };
+    assert.equal(way.request(options).path, "/rerank");
+    assert.throws(() => surfaceWay(rerank, new Set()).request(options), { code: "not_implemented" });
+  });
+
+  it("tell their path only where it is not the first one, and never one that is not theirs", () => {
+    assert.equal(toldPath("openai-rerank", "/v1/rerank"), undefined);
+    assert.equal(toldPath("openai-rerank", "/v2/rerank/"), "/v2/rerank");
+    assert.equal(toldPath("openai-rerank", "/v1/score"), undefined);
+    assert.equal(toldPath("openai-chat", "/x"), undefined);
+  });
+
+  it("have a face each, and a model of another type than text is refused", () => {
+    for (const { endpoint } of TASK_ROUTES.filter((route) => hasLane(route.endpoint))) {
+      const face = serverEndpoint(endpoint);
+      assert.equal(face.open({}).model, "");
+      assert.equal(face.open({ model: "a" }).model, "a");
+      assert.throws(() => face.open({ model: 1 }), { code: "invalid_request" });
+      assert.throws(() => face.decode({}), { code: "not_implemented" });
+    }
+    assert.equal(serverEndpoint("openai-infill").open({ stream: true }).stream, true);
+    assert.throws(() => serverEndpoint("openai-infill").open({ stream: "yes" }), { code: "invalid_request" });
+  });
+});
+
+describe("answers of the surface, in pieces cut anywhere", () => {
+  const ranked =
+    '{"model" : "its","usage":{"total_tokens":9},"results":[{"index":0,"relevance_score":0.50}]}';
+
+  it("come as they are when they are JSON, with the model as it was asked for", () => {
+    fc.assert(
+      fc.property(cuts, (at) => {
+        const { bytes, relay } = relayed("openai-rerank", { type: "application/json", bytes: ranked, at });
+        assert.equal(bytes.toString(), ranked.replace('"model" : "its"', '"model":"mine"'));
+        assert.deepEqual(relay.usage, { promptTokens: 9, completionTokens: 0 });
+      }),
+    );
+  });
+
+  it("may be lists, and JSON that broke off is none", () => {
+    const list = '[{"index":0,"score":0.1}]';
+    assert.equal(relayed("openai-rerank", { type: "application/json", bytes: list }).bytes.toString(), list);
+    for (const bytes of [ranked.slice(0, -5), "", "oops"]) {
+      assert.throws(() => relayed("openai-rerank", { type: "application/json", bytes }), {
+        code: "backend_lost",
+      });
+    }
+  });
+
+  it("of a server that names no type are told by their first bytes", () => {
+    assert.equal(
+      relayed("openai-tokenize", { type: "", bytes: '{"tokens":[1]}' }).bytes.toString(),
+      '{"tokens":[1]}',
+    );
+  });
+
+  it("keep the words and the status of an error under 200", () => {
+    const bytes = '{"error":{"message":"The model does not support Rerank","code":400}}';
+    for (const type of ["application/json", "text/plain", ""]) {
+      assert.throws(
+        () => relayed("openai-speech", { type: type === "" ? "application/json" : type, bytes }),
+        (error) => error instanceof Fault && error.http === 400 && /does not support/.test(error.message),
+      );
+    }
+  });
+
+  it("are any bytes where they are sound", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 500 }), cuts, (data, at) => {
+        const { bytes } = relayed("openai-speech", {
+          type: "audio/wav",
+          bytes: Buffer.from(data),
+          stream: true,
+          at,
+        });
+        assert.deepEqual(bytes, Buffer.from(data));
+      }),
+    );
+  });
+
+  const speech = [
+    'event: speech.audio.delta\ndata: {"type":"speech.audio.delta","audio":"AAAA"}\n\n',
+    ": keep-alive\n\n",
+    'data: {"type":"speech.audio.done","usage":{"input_tokens":3,"output_tokens":8,"total_tokens":11}}\n\n',
+  ];
+
+  it("are whole events where they are events, with their counts", () => {
+    fc.assert(
+      fc.property(cuts, fc.constantFrom("\n", "\r\n"), (at, end) => {
+        const text = speech.join("").replaceAll("\n", end);
+        const { events, binary = false } = row("openai-speech");
+        const relay = new SurfaceRelay({ asked: "mine", stream: true, events, binary });
+        relay.head("text/event-stream; charset=utf-8");
+        let sent = "";
+        for (const piece of splitAt(Buffer.from(text), at)) {
+          const bytes = relay.push(piece).toString();
+          sent += bytes;
+          assert.ok(bytes === "" || /[\r\n]$/.test(bytes), JSON.stringify(bytes));
+        }
+        sent += relay.end().toString();
+        assert.equal(sent, text);
+        assert.deepEqual(relay.usage, { promptTokens: 3, completionTokens: 8 });
+      }),
+    );
+  });
+
+  it("that end before their last event are no whole answers", () => {
+    const cut = { type: "text/event-stream", bytes: speech[0] ?? "", stream: true };
+    assert.throws(() => relayed("openai-speech", cut), { code: "backend_lost" });
+    const infill = 'data: {"content":"a","stop":false}\n\n';
+    assert.throws(() => relayed("openai-infill", { ...cut, bytes: infill }), { code: "backend_lost" });
+    const image = 'data: {"type":"image_generation.partial_image","b64_json":"AA"}\n\n';
+    assert.throws(() => relayed("openai-images", { ...cut, bytes: image }), { code: "backend_lost" });
+    // Without its last blank line it is all there, as are answers of a server with events of its own.
+    const end = 'data: {"content":"","stop":true,"tokens_predicted":2,"tokens_evaluated":5}';
+    const { bytes, relay } = relayed("openai-infill", { ...cut, bytes: infill + end });
+    assert.equal(bytes.toString(), `${infill}${end}\n\n`);
+    assert.deepEqual(relay.usage, { promptTokens: 5, completionTokens: 2 });
+    const other = 'data: {"chunk":"AAAA"}\n\n';
+    assert.equal(relayed("openai-speech", { ...cut, bytes: other }).bytes.toString(), other);
+  });
+
+  it("that say an error among their events fail with its words", () => {
+    const bytes = `${speech[0] ?? ""}data: {"error":{"message":"out of voice","code":503}}\n\n`;
+    assert.throws(
+      () => relayed("openai-speech", { type: "text/event-stream", bytes, stream: true }),
+      (error) =>
+        error instanceof Fault && error.code === "backend_busy" && /out of voice/.test(error.message),
+    );
+  });
+
+  it("in one piece become the one event of a stream where that has the same form", () => {
+    const whole = '{"content":"x","stop":true}';
+    const told = { type: "application/json", bytes: whole, stream: true };
+    const { bytes, relay } = relayed("openai-infill", told);
+    assert.equal(bytes.toString(), `data: ${whole}\n\n`);
+    assert.equal(relay.contentType, "text/event-stream");
+    const image = relayed("openai-images", { ...told, bytes: '{"data":[]}' });
+    assert.equal(image.bytes.toString(), '{"data":[]}');
+    assert.equal(image.relay.contentType, undefined);
+  });
+
+  it("tell their counts in the forms that servers have", () => {
+    const counts = (reply: object): unknown => surfaceUsage(reply as Parameters<typeof surfaceUsage>[0]);
+    const is = (promptTokens: number, completionTokens: number): object => ({
+      promptTokens,
+      completionTokens,
+    });
+    assert.deepEqual(counts({ usage: { prompt_tokens: 3, total_tokens: 3 } }), is(3, 0));
+    assert.deepEqual(counts({ usage: { total_tokens: 4 } }), is(4, 0));
+    assert.deepEqual(counts({ usage: { input_tokens: 5, output_tokens: 6 } }), is(5, 6));
+    assert.deepEqual(counts({ meta: { tokens: { input_tokens: 7 } } }), is(7, 0));
+    assert.equal(counts({ usage: { total_tokens: "x" }, meta: [] }), undefined);
+    assert.equal(counts({}), undefined);
+  });
+});

@@ -66,9 +66,9 @@ describe("a large body", () => {
       endpoint: "openai-transcriptions",
       contentType: 'multipart/form-data; boundary="b"',
     };
-    const { bytes, ...opened } = await large(t).open(kind, body, always);
+    const { bytes, ...rest } = await large(t).open(kind, body, always);
     assert.ok(bytes.equals(form));
-    assert.deepEqual(opened, {
+    assert.deepEqual(rest, {
       model: "whisper-1",
       stream: false,
       keepsAlive: false,

@@ -2,9 +2,13 @@ import assert from "node:assert/strict";
 import { formBody } from "../forms.ts";
 import { type Answer, sendBytes } from "../surface-server.ts";
 import { FILE, HEARD, MODEL, PLAN, refusal, send, TRANSCRIPTIONS, withServer } from "./form-fleet.ts";
-import { journey } from "./fleet.ts";
+import { type Fleet, journey } from "./fleet.ts";
 
 /** Forms, relayed through gateway, Redis and worker: what a client is told. */
+
+async function ask(fleet: Fleet, stream = "false"): Promise<Response> {
+  return send(fleet, { body: formBody("b", [MODEL, FILE, { name: "stream", value: stream }]) });
+}
 
 journey("answers come in the backend's own type, whole or in pieces", PLAN, async (fleet) => {
   await withServer(fleet, { paths: { [TRANSCRIPTIONS]: HEARD } }, async (server) => {
@@ -37,8 +41,6 @@ journey("answers come in the backend's own type, whole or in pieces", PLAN, asyn
 
 journey("a cut answer never looks complete, and an error keeps its words and status", PLAN, async (fleet) => {
   await withServer(fleet, { paths: { [TRANSCRIPTIONS]: HEARD } }, async (server) => {
-    const ask = (stream = "false"): Promise<Response> =>
-      send(fleet, { body: formBody("b", [MODEL, FILE, { name: "stream", value: stream }]) });
     const errors: readonly [status: number, type: string, body: string, told: number, message: RegExp][] = [
       [
         400,
@@ -59,12 +61,12 @@ journey("a cut answer never looks complete, and an error keeps its words and sta
     ];
     for (const [status, type, body, told, message] of errors) {
       server.paths = { [TRANSCRIPTIONS]: sendBytes(status, type, body) };
-      const { status: got, message: said } = await refusal(await ask());
+      const { status: got, message: said } = await refusal(await ask(fleet));
       assert.equal(got, told, body);
       assert.match(said, message);
     }
     server.paths = { [TRANSCRIPTIONS]: sendBytes(200, "application/json", '{"text":"cu') };
-    assert.equal((await ask()).status, 502);
+    assert.equal((await ask(fleet)).status, 502);
     server.paths = {
       [TRANSCRIPTIONS]: sendBytes(
         200,
@@ -72,7 +74,7 @@ journey("a cut answer never looks complete, and an error keeps its words and sta
         'data: {"type":"transcript.text.delta","delta":"a"}\n\n',
       ),
     };
-    const events = await ask("true");
+    const events = await ask(fleet, "true");
     assert.equal(events.headers.get("content-type"), "text/event-stream");
     assert.match(await events.text(), /"delta":"a"[^]*"error"/);
   });

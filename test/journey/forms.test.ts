@@ -24,30 +24,33 @@ const PATHS = [
   "/v1/images/variations",
 ] as const;
 
+function fieldsOf(model: string): Field[] {
+  return [
+    { name: "prompt", value: "OPENAI/whisper-1" },
+    FILE,
+    { ...MODEL, value: model },
+    { name: "timestamp_granularities[]", value: "word" },
+    { name: "timestamp_granularities[]", value: "segment" },
+  ];
+}
+
 journey("a form reaches its backend byte for byte but for the model, at each path", PLAN, async (fleet) => {
   const paths = Object.fromEntries(PATHS.map((path) => [path, HEARD]));
   await withServer(fleet, { paths }, async (server) => {
     for (const [index, path] of PATHS.entries()) {
       const around = { preamble: "hello\r\n", epilogue: "\r\nbye", padding: "\t " };
-      const fields = (model: string): Field[] => [
-        { name: "prompt", value: "OPENAI/whisper-1" },
-        FILE,
-        { ...MODEL, value: model },
-        { name: "timestamp_granularities[]", value: "word" },
-        { name: "timestamp_granularities[]", value: "segment" },
-      ];
       const type = 'multipart/form-data; charset="x"; boundary="a b\'(c)"';
       const reply = await send(fleet, {
         path,
         type,
-        body: formBody("a b'(c)", fields("OPENAI/whisper-1"), around),
+        body: formBody("a b'(c)", fieldsOf("OPENAI/whisper-1"), around),
       });
       assert.equal(reply.status, 200, await reply.clone().text());
       assert.deepEqual(await reply.json(), { text: "Hello." });
       const seen = await server.request(index);
       assert.equal(seen.path, path);
       assert.equal(seen.headers["content-type"], `multipart/form-data; boundary="a b'(c)"`);
-      assert.deepEqual(seen.body, formBody("a b'(c)", fields("openai/Whisper-1"), around));
+      assert.deepEqual(seen.body, formBody("a b'(c)", fieldsOf("openai/Whisper-1"), around));
     }
   });
 });

@@ -7,7 +7,7 @@ import OpenAI, { toFile } from "openai";
 import { PYTHON_LIBRARIES } from "../clients/python-clients.ts";
 import { type FoundForm, readForm } from "../form-answer.ts";
 import { pythonWith } from "../python.ts";
-import { type Answer, sendBytes, sendJson, SurfaceServer } from "../surface-server.ts";
+import { type Answer, type SeenRequest, sendBytes, sendJson, SurfaceServer } from "../surface-server.ts";
 import { type Fleet, type FleetPlan, journey } from "./fleet.ts";
 
 /** Sound and pictures through the clients that people have. */
@@ -49,6 +49,9 @@ const COMPLETED = {
   usage: { input_tokens: 5, output_tokens: 7, total_tokens: 12 },
 };
 
+/** The answer in one piece to a form with these fields. */
+type Whole = (fields: Readonly<Record<string, string>>) => Answer;
+
 /** A scripted backend for sound and pictures. */
 class MediaServer {
   readonly found: FoundForm[] = [];
@@ -78,24 +81,25 @@ class MediaServer {
     await this.#server?.stop();
   }
 
-  #answer(first: object, last: object, whole: (fields: Readonly<Record<string, string>>) => Answer): Answer {
+  #answer(first: object, last: object, whole: Whole): Answer {
     return (seen) => {
-      void readForm(seen.headers["content-type"] ?? "", seen.body).then(async (form) => {
-        this.found.push(form);
-        const fields = Object.fromEntries(form.fields) as Record<string, string>;
-        if (fields["stream"] !== "true") {
-          whole(fields)(seen);
-          return;
-        }
-        const { response } = seen;
-        response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8" });
-        response.write(
-          `event: ${"type" in first ? String(first.type) : ""}\ndata: ${JSON.stringify(first)}\n\n`,
-        );
-        await this.rest;
-        response.end(`data: ${JSON.stringify(last)}\n\n`);
-      });
+      void this.#serve(seen, [first, last], whole);
     };
+  }
+
+  async #serve(seen: SeenRequest, [first, last]: readonly [object, object], whole: Whole): Promise<void> {
+    const form = await readForm(seen.headers["content-type"] ?? "", seen.body);
+    this.found.push(form);
+    const fields = Object.fromEntries(form.fields) as Record<string, string>;
+    if (fields["stream"] !== "true") {
+      whole(fields)(seen);
+      return;
+    }
+    const { response } = seen;
+    response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8" });
+    response.write(`event: ${"type" in first ? String(first.type) : ""}\ndata: ${JSON.stringify(first)}\n\n`);
+    await this.rest;
+    response.end(`data: ${JSON.stringify(last)}\n\n`);
   }
 }
 

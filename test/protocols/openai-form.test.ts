@@ -13,6 +13,11 @@ function read(head: string, value: string | Buffer = "x"): Field {
   return { name: "", head, value };
 }
 
+/** What is read of a form whose field `stream` has this value. */
+function wantsStream(value: string): boolean {
+  return open([MODEL, { name: "stream", value }]).stream;
+}
+
 function open(fields: readonly Field[]): ReturnType<typeof openForm> {
   return openForm(formBody("b", fields), TYPE);
 }
@@ -54,13 +59,15 @@ describe("a form of an OpenAI client", () => {
   });
 
   it("wants a stream in the words that servers take", () => {
-    const asked = (value: string): boolean => open([MODEL, { name: "stream", value }]).stream;
     for (const word of ["true", "True", "TRUE", "1", "yes", "on", "t", "y"])
-      assert.equal(asked(word), true, word);
+      assert.equal(wantsStream(word), true, word);
     for (const word of ["false", "False", "0", "no", "off", "f", "n", ""])
-      assert.equal(asked(word), false, word);
+      assert.equal(wantsStream(word), false, word);
     for (const word of ["maybe", "true ", "t".repeat(1000)]) {
-      assert.throws(() => asked(word), refused("invalid_request", 400, /'stream' must be true or false/));
+      assert.throws(
+        () => wantsStream(word),
+        refused("invalid_request", 400, /'stream' must be true or false/),
+      );
     }
   });
 

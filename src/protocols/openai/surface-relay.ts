@@ -23,8 +23,8 @@ export interface SurfaceRelayOptions {
   readonly stream: boolean;
   readonly events: EventMarks | undefined;
   readonly binary: boolean;
-  /** The answer may be plain text of any kind. */
-  readonly text: boolean;
+  /** The answer may be plain text of any kind; absent: it may not. */
+  readonly text?: boolean | undefined;
 }
 
 /**
@@ -68,7 +68,8 @@ export class SurfaceRelay implements Relay {
 
   end(): Buffer {
     if (this.#form === "bytes") return NOTHING;
-    if (this.#form === undefined && this.#options.text && !isJsonType(this.#type)) return this.#body.take();
+    if (this.#form === undefined && this.#options.text === true && !isJsonType(this.#type))
+      return this.#body.take();
     if (this.#form !== "events") return this.#whole();
     const rest = this.#splitter.rest();
     const isBlank = rest.toString("latin1").trim() === "";
@@ -78,7 +79,7 @@ export class SurfaceRelay implements Relay {
   }
 
   #formBy(chunk: Buffer): AnswerForm | undefined {
-    if (this.#options.text) return textFormOf(this.#type, chunk);
+    if (this.#options.text === true) return textFormOf(this.#type, chunk);
     if (this.#type === "text/event-stream") return "events";
     if (this.#options.binary && !isText(this.#type)) return "bytes";
     const form = formOf(chunk);

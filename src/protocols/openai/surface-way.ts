@@ -16,7 +16,7 @@ export function surfaceWay(row: SurfaceEndpoint, has: ReadonlySet<string>): Pass
         stream: options.stream,
         events: row.events,
         binary: row.binary ?? false,
-        text: row.text ?? false,
+        text: row.text,
       }),
   };
 }

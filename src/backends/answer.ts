@@ -65,6 +65,12 @@ export class Outlet {
     }
     this.#sink.write(bytes);
   }
+
+  /** The answer is whole: where it has no bytes, such as the text of silence, its head is still told. */
+  end(contentType: string): void {
+    if (!this.#begun) this.#sink.head(200, contentType, this.#dropped);
+    this.#begun = true;
+  }
 }
 
 export interface AnswerOptions {

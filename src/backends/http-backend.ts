@@ -233,7 +233,9 @@ export class HttpBackend implements Backend {
     });
     // Before the end is known to be sound, nothing of an answer in one piece may leave.
     gathered.push(reading(() => relay.end()));
-    outlet.write(Buffer.concat(gathered), relay.contentType ?? contentType);
+    const type = relay.contentType ?? contentType;
+    outlet.write(Buffer.concat(gathered), type);
+    outlet.end(type);
     const { usage, timings } = relay;
     return timings === undefined ? { usage } : { usage, timings };
   }

@@ -24,8 +24,15 @@ export function renderLetters(
   return renderTable("Dead letters", head, rows) + more;
 }
 
-/** @param body what follows the facts, if it is wanted and kept */
-export function renderLetter(letter: LetterFacts, body: string | undefined): string {
+/** The facts, and what follows them if it is wanted and kept: the body as it came, which may be no text. */
+export function letterBytes(letter: LetterFacts, body: Buffer | undefined): Buffer {
+  const facts = Buffer.from(renderLetter(letter));
+  return body === undefined ? facts : Buffer.concat([facts, NEW_LINE, body, NEW_LINE]);
+}
+
+const NEW_LINE = Buffer.from("\n");
+
+export function renderLetter(letter: LetterFacts): string {
   const lines: (readonly [string, string])[] = [
     ["model", letter.model],
     ["reason", `${letter.code}: ${letter.message}`],
@@ -45,6 +52,5 @@ export function renderLetter(letter: LetterFacts, body: string | undefined): str
     );
   }
   const facts = lines.map(([name, value]) => `  ${name.padEnd(12)} ${plainLine(value)}`);
-  const shown = body === undefined ? [] : ["", body];
-  return `${[`Dead letter ${plainLine(letter.id)}`, ...facts, ...shown].join("\n")}\n`;
+  return `${[`Dead letter ${plainLine(letter.id)}`, ...facts].join("\n")}\n`;
 }

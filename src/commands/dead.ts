@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import type { Settings } from "../config/settings.ts";
 import { modelKey } from "../core/model.ts";
 import type { Connection } from "../redis/connection.ts";
@@ -6,7 +7,7 @@ import type { DeadLetter } from "../redis/dead-letters.ts";
 import { Keys } from "../redis/keys.ts";
 import { factsOf } from "../redis/letter-facts.ts";
 import { retryLetters } from "./dead-retry.ts";
-import { renderLetter, renderLetters } from "./dead-view.ts";
+import { letterBytes, renderLetters } from "./dead-view.ts";
 import { BytePrinter, print, printJson } from "./print.ts";
 import { withConnection } from "./redis-url.ts";
 
@@ -73,10 +74,16 @@ async function show(desk: Desk): Promise<number> {
   const letter = await theOne(desk);
   const body = await bodyOfLetter(connection, keys, letter);
   const facts = { ...factsOf(letter), bodyBytes: body?.length };
-  const text = order.body ? body?.toString() : undefined;
-  if (order.json) printJson(text === undefined ? facts : { ...facts, body: text });
-  else new BytePrinter().print(Buffer.from(renderLetter(facts, text)));
+  const shown = order.body ? body : undefined;
+  if (order.json) printJson({ ...facts, ...bodyMember(shown) });
+  else new BytePrinter().print(letterBytes(facts, shown));
   return 0;
+}
+
+/** A form with a file in it is no text: it is told in base64. */
+function bodyMember(body: Buffer | undefined): Readonly<Record<string, string>> {
+  if (body === undefined) return {};
+  return isUtf8(body) ? { body: body.toString() } : { bodyBase64: body.toString("base64") };
 }
 
 async function retry(desk: Desk): Promise<number> {

@@ -16,6 +16,10 @@ export const LANES = {
   "openai-images": "images",
   "openai-speech": "speech",
   "openai-infill": "infill",
+  "openai-transcriptions": "transcriptions",
+  "openai-translations": "translations",
+  "openai-image-edits": "image-edits",
+  "openai-image-variations": "image-variations",
 } as const;
 
 /** An endpoint that some backends of a model may lack. */

@@ -51,6 +51,8 @@ export interface Task {
   readonly path?: string | undefined;
   /** The type of the body, where it is not JSON; with its boundary. Absent: JSON. */
   readonly contentType?: string | undefined;
+  /** Where in a form the model's name begins, bytes. Absent: it names none, or the body is JSON. */
+  readonly modelAt?: number | undefined;
 }
 
 /** The dialect an endpoint belongs to: its name begins with it. */

@@ -35,6 +35,10 @@ const OPERATIONS: Readonly<Record<Exclude<Endpoint, Errand>, string>> = {
   "openai-images": "image_generation",
   "openai-speech": "speech",
   "openai-infill": "text_completion",
+  "openai-transcriptions": "transcription",
+  "openai-translations": "translation",
+  "openai-image-edits": "image_edit",
+  "openai-image-variations": "image_variation",
 };
 
 /** The value of `gen_ai.operation.name` for what is asked at an endpoint; undefined for an errand. */

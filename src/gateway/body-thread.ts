@@ -5,12 +5,11 @@
 import { parentPort } from "node:worker_threads";
 import { faultToRecord, toFault } from "../core/fault.ts";
 import type { FaultRecord } from "../core/fault.ts";
-import type { Endpoint } from "../core/task.ts";
 import { openBody } from "./opened-body.ts";
+import type { BodyKind, OpenedBody } from "./opened-body.ts";
 
 /** A body to read. */
-export interface BodyJob {
-  readonly endpoint: Endpoint;
+export interface BodyJob extends BodyKind {
   /** Handed over, not copied. */
   readonly memory: ArrayBuffer;
   /** Where in it the body is. */
@@ -21,9 +20,7 @@ export interface BodyJob {
 export type BodyReport =
   | { readonly fault: FaultRecord }
   | {
-      readonly model: string;
-      readonly stream: boolean;
-      readonly keepsAlive: boolean;
+      readonly opened: Omit<OpenedBody, "bytes">;
       /** Handed back. */
       readonly memory: ArrayBuffer;
       readonly from: number;
@@ -35,10 +32,10 @@ parentPort?.on("message", (job: BodyJob) => {
   parentPort?.postMessage(report, "memory" in report ? [report.memory] : []);
 });
 
-function read({ endpoint, memory, from, to }: BodyJob): BodyReport {
+function read({ memory, from, to, ...kind }: BodyJob): BodyReport {
   try {
-    const { bytes, ...opened } = openBody(endpoint, Buffer.from(memory, from, to - from));
-    return { ...opened, memory, from: bytes.byteOffset, to: bytes.byteOffset + bytes.length };
+    const { bytes, ...opened } = openBody(kind, Buffer.from(memory, from, to - from));
+    return { opened, memory, from: bytes.byteOffset, to: bytes.byteOffset + bytes.length };
   } catch (error) {
     return { fault: faultToRecord(toFault(error)) };
   }

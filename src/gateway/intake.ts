@@ -2,13 +2,12 @@ import { Fault, toFault } from "../core/fault.ts";
 import type { Endpoint, Task } from "../core/task.ts";
 import { cleanTraceparent } from "../core/trace.ts";
 import { toldPath } from "../protocols/openai/surface.ts";
-import type { Opening } from "../protocols/protocol.ts";
 import type { Destination } from "./destination.ts";
 import { sendFault } from "./fault-reply.ts";
 import type { HttpReply, HttpRequest, RequestHeaders } from "./http.ts";
 import { LARGE_BODY_BYTES } from "./large-bodies.ts";
 import { openSmallBody } from "./opened-body.ts";
-import type { OpenedBody } from "./opened-body.ts";
+import type { BodyKind, OpenedBody } from "./opened-body.ts";
 import { cleanRequestId } from "./request-id.ts";
 import { limitsFrom } from "./timeout-policy.ts";
 import type { OwnTimeouts } from "./timeout-policy.ts";
@@ -41,7 +40,7 @@ export interface IntakeHost {
   /** A fault when no task can be taken now (Redis down, draining), else undefined. */
   unready(): Fault | undefined;
   /** As `openBody`, by a thread that owns the body from now on; stops caring when it is wanted no longer. */
-  openLarge(endpoint: Endpoint, body: Buffer, isWanted: () => boolean): Promise<OpenedBody>;
+  openLarge(kind: BodyKind, body: Buffer, isWanted: () => boolean): Promise<OpenedBody>;
   /** Where a request for a model goes; see {@link destinationOf}. */
   destinationOf(endpoint: Endpoint, name: string): Destination;
   /** Throws `overloaded` or `queue_full` when one more task with a body of so many bytes is too much. */
@@ -82,18 +81,19 @@ export function takeRequest(
   try {
     const unready = host.unready();
     if (unready !== undefined) throw unready;
-    const opened = body.length > LARGE_BODY_BYTES ? undefined : openSmallBody(endpoint, body);
-    if (opened === undefined) void takeLarge(arrival, body);
+    const kind = { endpoint, contentType: headers.contentType };
+    const opened = body.length > LARGE_BODY_BYTES ? undefined : openSmallBody(kind, body);
+    if (opened === undefined) void takeLarge(arrival, kind, body);
     else enter(arrival, opened);
   } catch (error) {
     refuse(arrival, toFault(error));
   }
 }
 
-async function takeLarge(arrival: Arrival, body: Buffer): Promise<void> {
-  const { host, endpoint, reply } = arrival;
+async function takeLarge(arrival: Arrival, kind: BodyKind, body: Buffer): Promise<void> {
+  const { host, reply } = arrival;
   try {
-    const opened = await host.openLarge(endpoint, body, () => !reply.aborted);
+    const opened = await host.openLarge(kind, body, () => !reply.aborted);
     if (reply.aborted) throw new Fault("cancelled", "the client has gone");
     enter(arrival, opened);
   } catch (error) {
@@ -130,13 +130,21 @@ interface Asked {
   readonly id: string;
   readonly endpoint: Endpoint;
   readonly requestId: string;
-  readonly opening: Opening;
+  readonly opening: Omit<OpenedBody, "bytes" | "keepsAlive">;
   readonly timeouts: OwnTimeouts;
   readonly body: Buffer;
   readonly admin: boolean;
   readonly client: string | undefined;
   readonly path: string | undefined;
 }
+
+/** What only forms have: most tasks are not to carry it. */
+function formOf({ contentType, modelAt }: Asked["opening"]): Pick<Task, "contentType" | "modelAt"> {
+  if (contentType === undefined) return NO_FORM;
+  return modelAt === undefined ? { contentType } : { contentType, modelAt };
+}
+
+const NO_FORM = {};
 
 function toTask(now: number, asked: Asked, trace: string): Task {
   return {
@@ -154,5 +162,6 @@ function toTask(now: number, asked: Asked, trace: string): Task {
     ...(asked.client === undefined ? {} : { client: asked.client }),
     ...(asked.admin ? { admin: true } : {}),
     ...(asked.path === undefined ? {} : { path: asked.path }),
+    ...formOf(asked.opening),
   };
 }

@@ -1,9 +1,8 @@
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import { Fault, faultFromRecord } from "../core/fault.ts";
-import type { Endpoint } from "../core/task.ts";
 import type { BodyJob, BodyReport } from "./body-thread.ts";
-import type { OpenedBody } from "./opened-body.ts";
+import type { BodyKind, OpenedBody } from "./opened-body.ts";
 
 /** Bodies above this size, bytes, are read by the thread. One of 64 KiB of an agent's chat takes 0.2 ms to read. */
 export const LARGE_BODY_BYTES: number = 64 * 1024;
@@ -29,7 +28,7 @@ export interface LargeBodiesOptions {
 
 /** A body whose turn has not come, or that is read now. */
 interface Job {
-  readonly endpoint: Endpoint;
+  readonly kind: BodyKind;
   readonly body: Buffer;
   /** False once its client has gone. */
   readonly isWanted: () => boolean;
@@ -69,13 +68,13 @@ export class LargeBodies {
    * `overloaded` when too many wait, with `cancelled` when it is wanted no longer, and with `internal` when the thread died
    * of it.
    */
-  async open(endpoint: Endpoint, body: Buffer, isWanted: () => boolean): Promise<OpenedBody> {
+  async open(kind: BodyKind, body: Buffer, isWanted: () => boolean): Promise<OpenedBody> {
     this.#dropUnwanted();
     if (this.#waiting.length >= this.#mostWaiting) {
       throw new Fault("overloaded", "server busy, please try again.  maximum large requests exceeded");
     }
     const settle = Promise.withResolvers<OpenedBody>();
-    this.#waiting.push({ endpoint, body, isWanted, settle });
+    this.#waiting.push({ kind, body, isWanted, settle });
     this.#next();
     return settle.promise;
   }
@@ -112,10 +111,10 @@ export class LargeBodies {
     }
   }
 
-  #give({ endpoint, body }: Job): void {
+  #give({ kind, body }: Job): void {
     const memory = body.buffer as ArrayBuffer;
     const from = body.byteOffset;
-    const job: BodyJob = { endpoint, memory, from, to: from + body.length };
+    const job: BodyJob = { ...kind, memory, from, to: from + body.length };
     this.#worker ??= this.#start();
     this.#worker.postMessage(job, [memory]);
   }
@@ -145,8 +144,8 @@ export class LargeBodies {
     this.#current = undefined;
     if ("fault" in report) job?.settle.reject(faultFromRecord(report.fault));
     else {
-      const { model, stream, keepsAlive, memory, from, to } = report;
-      job?.settle.resolve({ model, stream, keepsAlive, bytes: Buffer.from(memory, from, to - from) });
+      const { opened, memory, from, to } = report;
+      job?.settle.resolve({ ...opened, bytes: Buffer.from(memory, from, to - from) });
     }
     this.#next();
   }

@@ -29,7 +29,7 @@ import { takeRequest } from "./intake.ts";
 import type { IntakeHost, Refusal } from "./intake.ts";
 import { Keyring } from "./keyring.ts";
 import { LargeBodies } from "./large-bodies.ts";
-import type { OpenedBody } from "./opened-body.ts";
+import type { BodyKind, OpenedBody } from "./opened-body.ts";
 import { Opener } from "./opener.ts";
 import { openTask } from "./opening.ts";
 import type { Porch } from "./porch.ts";
@@ -234,8 +234,8 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     return this.#timeouts.of(model, header);
   }
 
-  async openLarge(endpoint: Endpoint, body: Buffer, isWanted: () => boolean): Promise<OpenedBody> {
-    return this.#largeBodies.open(endpoint, body, isWanted);
+  async openLarge(kind: BodyKind, body: Buffer, isWanted: () => boolean): Promise<OpenedBody> {
+    return this.#largeBodies.open(kind, body, isWanted);
   }
 
   clientOf(request: HttpRequest): string | undefined {

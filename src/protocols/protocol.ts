@@ -158,4 +158,6 @@ export interface PassthroughOptions {
   readonly path?: string | undefined;
   /** The type of the body; absent: JSON. */
   readonly contentType?: string | undefined;
+  /** Where in a form the model's name begins; absent: it names none. */
+  readonly modelAt?: number | undefined;
 }

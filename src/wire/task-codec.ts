@@ -7,7 +7,7 @@ import { packr } from "./msgpack.ts";
 /**
  * A task on the wire is one msgpack array:
  * `[version, id, endpoint, model, stream, createdAt, deadline, requestId, trace, body | nil, limits | nil, client | nil,
- * own, admin, path, contentType]`; the last three are there only as far as they say something.
+ * own, admin, path, contentType, modelAt]`; the last four are there only as far as they say something.
  * A nil body is kept under a key of its own (see redis/keys.ts): large bodies would make every read of the
  * queue slow.
  */
@@ -46,7 +46,8 @@ const NONE: readonly unknown[] = [];
 const ADMIN: readonly unknown[] = [true];
 
 /** What few tasks have, and older workers pass over. */
-function lastOf({ admin = false, path, contentType }: Task): readonly unknown[] {
+function lastOf({ admin = false, path, contentType, modelAt }: Task): readonly unknown[] {
+  if (modelAt !== undefined) return [admin, path ?? null, contentType ?? null, modelAt];
   if (contentType !== undefined) return [admin, path ?? null, contentType];
   if (path !== undefined) return [admin, path];
   return admin ? ADMIN : NONE;
@@ -81,7 +82,7 @@ export function taskIdOf(payload: Buffer): string | undefined {
 
 function toEnvelope(value: readonly unknown[]): TaskEnvelope {
   const [, id, endpoint, model, stream, createdAt, deadline, requestId, trace, body, ...later] = value;
-  const [limits, client, own, admin, path, contentType] = later;
+  const [limits, client, own, admin, ...form] = later;
   const texts = [id, endpoint, model, requestId, trace];
   const numbers = [createdAt, deadline];
   if (
@@ -106,15 +107,33 @@ function toEnvelope(value: readonly unknown[]): TaskEnvelope {
     ...(typeof client === "string" && DIGEST.test(client) ? { client } : {}),
     ...(typeof own === "number" && own > 0 ? { own: phasesOf(own) } : {}),
     ...(admin === true ? { admin } : {}),
-    ...formOf(path, contentType),
+    ...formOf(form),
   };
 }
 
-function formOf(path: unknown, contentType: unknown): Pick<Task, "path" | "contentType"> {
+/** What a header may hold. */
+const HEADER = /^[ -~]{1,200}$/;
+
+/** `[path, contentType, modelAt]`: where a body goes, of which type it is, and where a form has its model. */
+function formOf([path, contentType, modelAt]: readonly unknown[]): Pick<
+  Task,
+  "path" | "contentType" | "modelAt"
+> {
+  if (isThere(contentType) && !(typeof contentType === "string" && HEADER.test(contentType))) {
+    throw malformed("its content type is none");
+  }
+  if (isThere(modelAt) && !(Number.isSafeInteger(modelAt) && Number(modelAt) >= 0)) {
+    throw malformed("the place of its model is none");
+  }
   return {
     ...(typeof path === "string" ? { path } : {}),
     ...(typeof contentType === "string" ? { contentType } : {}),
+    ...(typeof modelAt === "number" ? { modelAt } : {}),
   };
+}
+
+function isThere(value: unknown): boolean {
+  return value !== undefined && value !== null;
 }
 
 /** `[queueUntil, connectMs, firstTokenMs, idleMs]` */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
-import { renderLetter, renderLetters } from "../../src/commands/dead-view.ts";
+import { letterBytes, renderLetter, renderLetters } from "../../src/commands/dead-view.ts";
 import { Keys } from "../../src/redis/keys.ts";
 import { bury } from "../../src/redis/dead-letters.ts";
 import type { LetterFacts } from "../../src/redis/letter-facts.ts";
@@ -41,11 +41,11 @@ describe("dead letters on a terminal", () => {
   });
 
   it("are told one by one, with the body only when it is wanted", () => {
-    const told = renderLetter(LETTER, undefined);
+    const told = renderLetter(LETTER);
     assert.match(told, /^Dead letter 1000-0\n {2}model {8}tiny\\u001b\[2J\n {2}reason {7}delivery_limit: no/);
     assert.match(told, /endpoint {5}openai-chat, as a stream\n/);
-    assert.match(renderLetter(LETTER, "{}"), /body {9}12 bytes\n\n\{\}\n$/);
-    assert.match(renderLetter({ ...LETTER, bodyBytes: undefined }, undefined), /body {9}no longer kept\n$/);
+    assert.match(letterBytes(LETTER, Buffer.from("{}")).toString(), /body {9}12 bytes\n\n\{\}\n$/);
+    assert.match(renderLetter({ ...LETTER, bodyBytes: undefined }), /body {9}no longer kept\n$/);
   });
 });
 
@@ -63,8 +63,11 @@ describe("sgnet dead", () => {
     await rig.connection.command("FLUSHDB");
   });
 
-  const lay = async (model: string, request: string): Promise<void> => {
-    const body = Buffer.from(JSON.stringify({ model, prompt: SECRET }));
+  const lay = async (
+    model: string,
+    request: string,
+    body: Buffer = Buffer.from(JSON.stringify({ model, prompt: SECRET })),
+  ): Promise<void> => {
     const ids = { id: `g1.${request}`, requestId: request, model };
     const task = {
       endpoint: "ollama-generate",
@@ -108,6 +111,15 @@ describe("sgnet dead", () => {
     assert.match((await dead("show", "r1", "--body")).stdout, new RegExp(SECRET));
     const whole = JSON.parse((await dead("show", "r1", "--body", "--json")).stdout) as { body: string };
     assert.match(whole.body, new RegExp(SECRET));
+  });
+
+  it("shows a body that is no text as it came, and in base64 to programs", async () => {
+    const body = Buffer.from([0x2d, 0x2d, 0x62, 0x0d, 0x0a, 0xff, 0xfe, 0x00]);
+    await lay("whisper", "r9", body);
+    const told = JSON.parse((await dead("show", "r9", "--body", "--json")).stdout) as Record<string, unknown>;
+    assert.equal(told["bodyBase64"], body.toString("base64"));
+    assert.equal(told["body"], undefined);
+    assert.match((await dead("show", "r9", "--body")).stdout, /body {9}8 bytes\n\n--b\r\n/);
   });
 
   it("removes one, or all of a model", async () => {

@@ -76,7 +76,7 @@ describe("text from outside on a terminal", () => {
       endpoint: EVIL,
     };
     assertFit(renderLetters([letter], { now: 0, left: 0 }));
-    assertFit(renderLetter(letter, undefined));
+    assertFit(renderLetter(letter));
     const summary = {
       request: EVIL,
       task: EVIL,

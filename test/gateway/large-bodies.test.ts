@@ -1,11 +1,17 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import { Fault } from "../../src/core/fault.ts";
+import type { Endpoint } from "../../src/core/task.ts";
 import { BODY_LIMITS } from "../../src/gateway/body.ts";
 import { LargeBodies } from "../../src/gateway/large-bodies.ts";
 import type { LargeBodiesOptions } from "../../src/gateway/large-bodies.ts";
 import { openSmallBody } from "../../src/gateway/opened-body.ts";
-import type { OpenedBody } from "../../src/gateway/opened-body.ts";
+import type { BodyKind, OpenedBody } from "../../src/gateway/opened-body.ts";
+import { formBody } from "../forms.ts";
+
+function kindOf(endpoint: Endpoint): BodyKind {
+  return { endpoint, contentType: "application/json" };
+}
 
 const always = (): boolean => true;
 
@@ -37,7 +43,7 @@ function own(text: string): Buffer {
 }
 
 async function opened(bodies: LargeBodies, text: string): Promise<OpenedBody> {
-  return bodies.open("ollama-chat", own(text), always);
+  return bodies.open(kindOf("ollama-chat"), own(text), always);
 }
 
 async function refused(opening: Promise<unknown>): Promise<Fault> {
@@ -51,11 +57,31 @@ async function refused(opening: Promise<unknown>): Promise<Fault> {
 }
 
 describe("a large body", () => {
+  it("may be a form, whose model is found behind its file", async (t) => {
+    const file = { name: "file", filename: "a.wav", value: Buffer.alloc(300_000, "\r\n--") };
+    const form = formBody("b", [file, { name: "model", value: "whisper-1" }]);
+    const body = Buffer.allocUnsafeSlow(form.length);
+    form.copy(body);
+    const kind: BodyKind = {
+      endpoint: "openai-transcriptions",
+      contentType: 'multipart/form-data; boundary="b"',
+    };
+    const { bytes, ...rest } = await large(t).open(kind, body, always);
+    assert.ok(bytes.equals(form));
+    assert.deepEqual(rest, {
+      model: "whisper-1",
+      stream: false,
+      keepsAlive: false,
+      contentType: "multipart/form-data; boundary=b",
+      modelAt: form.indexOf("whisper-1"),
+    });
+  });
+
   it("comes back as it went, without a copy, with what the gateway needs", async (t) => {
     const text = chat("wörds ".repeat(50_000));
     const body = own(`  ${text} and more`);
     const bodies = large(t);
-    const { model, stream, bytes } = await bodies.open("ollama-chat", body, always);
+    const { model, stream, bytes } = await bodies.open(kindOf("ollama-chat"), body, always);
     assert.deepEqual([model, stream, bytes.toString()], ["tiny", false, text]);
     assert.equal(body.length, 0, "its memory was handed over");
     assert.equal(bytes.buffer.byteLength, Buffer.byteLength(text) + 11, "and came back whole");
@@ -79,10 +105,10 @@ describe("a large body", () => {
   });
 
   it("is one of many members, too, whatever its bytes: these take the event loop ten times as long", async (t) => {
-    assert.equal(openSmallBody("ollama-chat", own(many(1500)))?.model, "tiny");
-    assert.equal(openSmallBody("ollama-chat", own(many(2500))), undefined);
+    assert.equal(openSmallBody(kindOf("ollama-chat"), own(many(1500)))?.model, "tiny");
+    assert.equal(openSmallBody(kindOf("ollama-chat"), own(many(2500))), undefined);
     assert.equal((await opened(large(t), many(2500))).model, "tiny");
-    assert.throws(() => openSmallBody("ollama-chat", own('{"model":"a","model":"b"}')), {
+    assert.throws(() => openSmallBody(kindOf("ollama-chat"), own('{"model":"a","model":"b"}')), {
       code: "invalid_request",
     });
   });
@@ -91,11 +117,11 @@ describe("a large body", () => {
     const bodies = large(t);
     const long = "x".repeat(10_000_000);
     const odd = `{"model":"m","max_tokens":1,"messages":[{"role":"${long}","content":"x"}]}`;
-    const role = await refused(bodies.open("anthropic-messages", own(odd), always));
+    const role = await refused(bodies.open(kindOf("anthropic-messages"), own(odd), always));
     assert.equal(role.code, "invalid_request");
     assert.ok(role.message.length < 20_000, `${role.message.length}`);
     const named = `{"model":"${long}","messages":[{"role":"user","content":"x"}]}`;
-    const model = await refused(bodies.open("openai-chat", own(named), always));
+    const model = await refused(bodies.open(kindOf("openai-chat"), own(named), always));
     assert.equal(model.code, "model_not_found");
     assert.ok(model.message.length < 200, `${model.message.length}`);
   });
@@ -106,7 +132,7 @@ describe("a large body", () => {
     const members = Array.from({ length: 1_000_000 }, (_, index) => `"k${index.toString(36)}":1`);
     const body = own(`{"model":"tiny","options":{${members.join()}}}`);
     const before = process.threadCpuUsage();
-    const fault = await refused(bodies.open("ollama-generate", body, always));
+    const fault = await refused(bodies.open(kindOf("ollama-generate"), body, always));
     const { user, system } = process.threadCpuUsage(before);
     assert.deepEqual([fault.code, fault.http], ["request_too_large", 413]);
     assert.match(fault.message, /more than 100000 members/);
@@ -119,7 +145,7 @@ describe("a large body", () => {
     const objects = Array.from({ length: 90_000 }, (_, index) => `{"a${index}":1}`).join();
     const body = own(`{"model":"tiny","messages":[],"tools":[],"format":{"type":"object","x":[${objects}]}}`);
     const before = process.threadCpuUsage();
-    const { bytes } = await bodies.open("ollama-chat", body, always);
+    const { bytes } = await bodies.open(kindOf("ollama-chat"), body, always);
     const { user, system } = process.threadCpuUsage(before);
     assert.ok(user + system < 50_000, `${(user + system) / 1000} ms of this thread`);
     const start = process.threadCpuUsage();
@@ -158,7 +184,7 @@ describe("the thread for large bodies", () => {
     const bodies = large(t, { mostWaiting: 1 });
     let isWanted = true;
     const first = opened(bodies, chat("first"));
-    const leaving = bodies.open("ollama-chat", own(chat("leaving")), () => isWanted);
+    const leaving = bodies.open(kindOf("ollama-chat"), own(chat("leaving")), () => isWanted);
     const tooMany = await refused(opened(bodies, chat("too many")));
     assert.deepEqual([tooMany.code, tooMany.retryAfter], ["overloaded", 1]);
     isWanted = false;

@@ -23,7 +23,7 @@ const FACES = [PROFILES.ollama.face, PROFILES.openai.face, PROFILES.llamacpp.fac
 const BYTES = 60 * 1024;
 
 function taskOf(endpoint: Endpoint, body: Buffer): Task {
-  const { model, stream, bytes } = openBody(endpoint, body);
+  const { model, stream, bytes } = openBody({ endpoint, contentType: "" }, body);
   const times = { createdAt: 0, deadline: 1000 };
   const task = { id: "g.1", endpoint, model, stream, ...times, requestId: "r", trace: "", body: bytes };
   const sent = decodeTask(encodeTask(task, true));

@@ -37,9 +37,16 @@ const tasks: fc.Arbitrary<Task> = fc.record(
     body: fc.uint8Array({ maxLength: 500 }).map((array) => Buffer.from(array)),
     limits,
     admin: fc.constant(true),
+    path: fc.constantFrom("/v1/rerank", "/rerank"),
+    contentType: fc.constantFrom("multipart/form-data; boundary=b", 'multipart/form-data; boundary="a b"'),
+    modelAt: fc.maxSafeNat(),
   },
   { noNullPrototype: true, requiredKeys: [...FIELDS] },
 );
+
+function isMalformed(error: unknown): boolean {
+  return error instanceof Fault && error.code === "internal" && /could not be decoded/.test(error.message);
+}
 
 describe("task codec", () => {
   it("gives back what went in", () => {
@@ -48,6 +55,38 @@ describe("task codec", () => {
         assert.deepEqual(decodeTask(encodeTask(task, true)), task);
       }),
     );
+  });
+
+  it("reads what is written of a form, and refuses what is none", () => {
+    const record = (...form: readonly unknown[]): Buffer =>
+      pack([
+        1,
+        "g.1",
+        "openai-transcriptions",
+        "m",
+        false,
+        1,
+        2,
+        "r",
+        "",
+        null,
+        null,
+        null,
+        0,
+        false,
+        ...form,
+      ]);
+    const { contentType, modelAt } = decodeTask(record(null, "multipart/form-data; boundary=b", 9));
+    assert.deepEqual([contentType, modelAt], ["multipart/form-data; boundary=b", 9]);
+    // As written by gateways that know of no forms.
+    assert.equal(decodeTask(record()).contentType, undefined);
+    assert.equal(decodeTask(record(null, null, null)).modelAt, undefined);
+    for (const type of ["", "a\r\nb: c", "é", 1, true, "a".repeat(201)]) {
+      assert.throws(() => decodeTask(record(null, type, 1)), isMalformed, String(type));
+    }
+    for (const at of [-1, 1.5, "1", true, 2 ** 53]) {
+      assert.throws(() => decodeTask(record(null, "a/b", at)), isMalformed, String(at));
+    }
   });
 
   it("leaves a large body out on request", () => {

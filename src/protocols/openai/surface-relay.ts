@@ -6,13 +6,13 @@ import type { SseEvent } from "../../wire/sse.ts";
 import { parseReplyExactly } from "../exact.ts";
 import type { Relay } from "../protocol.ts";
 import { formOf } from "../reply-form.ts";
-import type { ReplyForm } from "../reply-form.ts";
 import { checkHeld, gatherWhole } from "../whole.ts";
 import { brokenOff, readEvent } from "./chunks.ts";
 import { embeddedFault, isErrorReply } from "./errors.ts";
 import { readUsage } from "./metrics.ts";
 import { ModelEcho } from "./model-echo.ts";
 import type { EventMarks } from "./surface.ts";
+import { type AnswerForm, isJsonType, textFormOf } from "./text-form.ts";
 
 const NOTHING: Buffer = Buffer.alloc(0);
 
@@ -23,10 +23,9 @@ export interface SurfaceRelayOptions {
   readonly stream: boolean;
   readonly events: EventMarks | undefined;
   readonly binary: boolean;
+  /** The answer may be plain text of any kind; absent: it may not. */
+  readonly text?: boolean | undefined;
 }
-
-/** What comes: bytes of any kind, JSON in one piece, or events. */
-type Form = ReplyForm | "bytes";
 
 /**
  * Forwards an answer of the surface: bytes as they come, events whole, JSON when it is complete. Its content type says
@@ -38,7 +37,7 @@ export class SurfaceRelay implements Relay {
   readonly #body = gatherWhole();
   readonly #echo: ModelEcho | undefined;
   #type = "";
-  #form: Form | undefined;
+  #form: AnswerForm | undefined;
   #usage: Usage | undefined;
   /** An event has come. */
   #said = false;
@@ -61,7 +60,7 @@ export class SurfaceRelay implements Relay {
 
   push(chunk: Buffer): Buffer {
     this.#form ??= this.#formBy(chunk);
-    if (this.#form === "bytes") return chunk;
+    if (this.#form === "bytes") return this.#body.takeWith(chunk);
     if (this.#form === "events") return this.#forward(this.#splitter.push(chunk));
     this.#body.add(chunk);
     return NOTHING;
@@ -69,6 +68,8 @@ export class SurfaceRelay implements Relay {
 
   end(): Buffer {
     if (this.#form === "bytes") return NOTHING;
+    if (this.#form === undefined && this.#options.text === true && !isJsonType(this.#type))
+      return this.#body.take();
     if (this.#form !== "events") return this.#whole();
     const rest = this.#splitter.rest();
     const isBlank = rest.toString("latin1").trim() === "";
@@ -77,7 +78,8 @@ export class SurfaceRelay implements Relay {
     return last;
   }
 
-  #formBy(chunk: Buffer): Form | undefined {
+  #formBy(chunk: Buffer): AnswerForm | undefined {
+    if (this.#options.text === true) return textFormOf(this.#type, chunk);
     if (this.#type === "text/event-stream") return "events";
     if (this.#options.binary && !isText(this.#type)) return "bytes";
     const form = formOf(chunk);

@@ -1,6 +1,7 @@
 import { Fault } from "../../core/fault.ts";
 import { topMember } from "../../wire/top-member.ts";
 import type { BackendRequest, Passthrough, PassthroughOptions } from "../protocol.ts";
+import { withModel as withFormModel } from "./form.ts";
 import { relayPath } from "./surface.ts";
 import type { SurfaceEndpoint } from "./surface.ts";
 import { SurfaceRelay } from "./surface-relay.ts";
@@ -9,12 +10,13 @@ import { SurfaceRelay } from "./surface-relay.ts";
 export function surfaceWay(row: SurfaceEndpoint, has: ReadonlySet<string>): Passthrough {
   return {
     request: (options) => passRequest(row, has, options),
-    relay: ({ body, asked, stream }) =>
+    relay: (options) =>
       new SurfaceRelay({
-        asked: topMember(body, "model") === undefined ? undefined : asked,
-        stream,
+        asked: namesModel(row, options) ? options.asked : undefined,
+        stream: options.stream,
         events: row.events,
         binary: row.binary ?? false,
+        text: row.text,
       }),
   };
 }
@@ -22,11 +24,17 @@ export function surfaceWay(row: SurfaceEndpoint, has: ReadonlySet<string>): Pass
 function passRequest(
   row: SurfaceEndpoint,
   has: ReadonlySet<string>,
-  { body, model, path: asked }: PassthroughOptions,
+  { body, asked: name, model, path: asked, contentType, modelAt }: PassthroughOptions,
 ): BackendRequest {
   const path = relayPath(row, has, asked);
   if (path === undefined) throw new Fault("not_implemented", "the backend does not offer this endpoint");
-  return { path, body: withModel(body, model) };
+  if (row.form !== true) return { path, body: withModel(body, model) };
+  const named = modelAt === undefined ? body : withFormModel(body, modelAt, { asked: name, model });
+  return { path, body: named, contentType };
+}
+
+function namesModel({ form }: SurfaceEndpoint, { body, modelAt }: PassthroughOptions): boolean {
+  return form === true ? modelAt !== undefined : topMember(body, "model") !== undefined;
 }
 
 /** The body byte for byte, but for the name of its model; where it has none, the name is put first. */

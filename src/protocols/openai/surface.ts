@@ -19,6 +19,10 @@ export interface SurfaceEndpoint {
   readonly events?: EventMarks;
   /** True when the answer may be bytes of another kind than text. */
   readonly binary?: boolean;
+  /** True when the answer may be plain text of any kind. */
+  readonly text?: boolean;
+  /** True when the body is a form: that tells itself whether its answer is taken in pieces. */
+  readonly form?: boolean;
   /** The smallest request, for the worker's own; absent where even that costs much. */
   readonly smallest?: JsonObject;
 }
@@ -43,7 +47,21 @@ function paths(shape: string, ...list: readonly string[]): readonly SurfacePath[
   return list.map((path) => ({ path, shape }));
 }
 
-/** The endpoints whose requests are JSON. */
+/**
+ * What sound becomes is text, in JSON or as it is: subtitles, plain text. OpenAI tells the last event of a stream by its
+ * type, vLLM by [DONE].
+ */
+const HEARS = {
+  streams: never,
+  form: true,
+  text: true,
+  events: {
+    going: /"transcript\.text\.(?:delta|segment)"|"(?:transcription|translation)\.chunk"/,
+    end: /"transcript\.text\.done"/,
+  },
+} as const satisfies Partial<SurfaceEndpoint>;
+
+/** All of them. */
 export const SURFACE: readonly SurfaceEndpoint[] = [
   {
     endpoint: "openai-rerank",
@@ -100,6 +118,23 @@ export const SURFACE: readonly SurfaceEndpoint[] = [
     streams: wanted,
     events: { going: /"content"\s*:/, end: /"stop"\s*:\s*true/ },
     smallest: { input_prefix: "a", input_suffix: "b", n_predict: 1 },
+  },
+  { endpoint: "openai-transcriptions", paths: paths("audio", "/v1/audio/transcriptions"), ...HEARS },
+  { endpoint: "openai-translations", paths: paths("audio", "/v1/audio/translations"), ...HEARS },
+  {
+    endpoint: "openai-image-edits",
+    paths: paths("edits", "/v1/images/edits"),
+    streams: never,
+    form: true,
+    events: { going: /"image_edit\.partial_image"/, end: /"image_edit\.completed"/ },
+    binary: true,
+  },
+  {
+    endpoint: "openai-image-variations",
+    paths: paths("variations", "/v1/images/variations"),
+    streams: never,
+    form: true,
+    binary: true,
   },
 ];
 

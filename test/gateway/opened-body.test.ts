@@ -1,0 +1,35 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { openBody, openSmallBody } from "../../src/gateway/opened-body.ts";
+import { TASK_ROUTES } from "../../src/protocols/catalogue.ts";
+import { takesForm } from "../../src/protocols/openai/form.ts";
+import { formBody } from "../forms.ts";
+
+const FORM = "multipart/form-data; boundary=b";
+const form = formBody("b", [
+  { name: "file", filename: "a.wav", value: "[".repeat(5000) },
+  { name: "model", value: "tiny" },
+]);
+const json = Buffer.from(
+  '{"model":"tiny","messages":[{"role":"user","content":"x"}],"input":"x","prompt":"x","max_tokens":1}',
+);
+
+describe("the body of a request", () => {
+  for (const { path, endpoint } of TASK_ROUTES.filter(({ endpoint: one }) => !takesForm(one))) {
+    it(`is no form at ${path}: the error names what is expected`, () => {
+      for (const open of [openBody, openSmallBody]) {
+        assert.throws(() => open({ endpoint, contentType: FORM }, form), {
+          code: "unsupported",
+          http: 415,
+          message: `this endpoint takes application/json, and the request has '${FORM}'`,
+        });
+      }
+    });
+  }
+
+  it("is read as JSON where it is JSON, whatever its client says of it", () => {
+    for (const contentType of ["", "application/x-www-form-urlencoded", FORM, "application/json"]) {
+      assert.equal(openBody({ endpoint: "openai-chat", contentType }, json).model, "tiny");
+    }
+  });
+});

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Handler, Headers, HttpRequest, Route } from "./http.ts";
+import { withoutSlash } from "./open-paths.ts";
 import { plainIdHeaders } from "./request-id.ts";
 
 /** The live page: static files without any data, served to everyone; what they show has to pass the door. */
@@ -49,7 +50,7 @@ const HEADERS: Headers = [
 /** True for a request for the page or one of its files. At `/` browsers get the page, all others Ollama's text. */
 export function asksForPage({ method, path, headers }: HttpRequest): boolean {
   if (path === "/") return method === "GET" && headers.accept.includes("text/html");
-  return PATHS.has(path.replace(/\/$/, ""));
+  return PATHS.has(withoutSlash(path));
 }
 
 export interface Ui {
@@ -61,13 +62,7 @@ export interface Ui {
 
 /** Reads the page's files, once. */
 export function openUi(events: Handler): Ui {
-  const files = FILES.flatMap((file): Route[] => {
-    const handler = serve(file);
-    return [
-      { method: "GET", path: file.path, handler },
-      { method: "HEAD", path: file.path, handler },
-    ];
-  });
+  const files = FILES.map((file): Route => ({ method: "GET", path: file.path, handler: serve(file) }));
   return { page: serve(PAGE), routes: [...files, { method: "GET", path: "/ui/events", handler: events }] };
 }
 

@@ -4,6 +4,7 @@ import type { Endpoint } from "../core/task.ts";
 import { TASK_ROUTES } from "../protocols/catalogue.ts";
 import { modelBody, modelsBody, tagsBody, versionBody } from "../protocols/listings.ts";
 import type { Catalogue } from "./catalogue.ts";
+import { description } from "./description.ts";
 import { sendPathFault, sendUnknownPath } from "./fault-reply.ts";
 import { withHeads } from "./heads.ts";
 import { readsBody } from "./http.ts";
@@ -21,6 +22,8 @@ export interface RoutesHost {
   readonly version: string;
   /** The commit it is of; empty when that is not known. */
   readonly build: string;
+  /** True when clients need a key. */
+  readonly needsKey: boolean;
   takeTask(endpoint: Endpoint, request: HttpRequest, reply: HttpReply): void;
   /** Why requests cannot be served now; undefined when they can. */
   unready(): Fault | undefined;
@@ -68,6 +71,7 @@ export function buildRoutes(host: RoutesHost): Route[] {
     readable(`${MODEL_PREFIX}*`, oneModel(host)),
     readable("/metrics", metrics(host, "gateway")),
     readable("/metrics/fleet", metrics(host, "fleet")),
+    readable("/openapi.json", description(host)),
   ]);
 }
 

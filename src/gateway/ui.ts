@@ -5,7 +5,7 @@ import { plainIdHeaders } from "./request-id.ts";
 
 /** The live page: static files without any data, served to everyone; what they show has to pass the door. */
 
-interface File {
+export interface File {
   readonly path: string;
   /** In the folder `ui`. */
   readonly file: string;
@@ -15,7 +15,8 @@ interface File {
 const SCRIPT = "text/javascript; charset=utf-8";
 const PAGE: File = { path: "/ui", file: "page.html", type: "text/html; charset=utf-8" };
 
-const FILES: readonly File[] = [
+/** The page and its files. */
+export const FILES: readonly File[] = [
   PAGE,
   { path: "/ui/page.css", file: "page.css", type: "text/css; charset=utf-8" },
   { path: "/ui/page.js", file: "page.js", type: SCRIPT },

@@ -1,6 +1,6 @@
-/** Which paths are answered without a key. */
+/** Paths that are answered without a key. */
 
-/** Of probes and scrapers. */
+/** Probes and scrapers ask for these. */
 const PROBES: ReadonlySet<string> = new Set([
   "/health",
   "/healthz",
@@ -11,7 +11,7 @@ const PROBES: ReadonlySet<string> = new Set([
   "/v1/health",
 ]);
 
-/** What is said of the program itself. */
+/** These tell of the program itself. */
 const ABOUT: ReadonlySet<string> = new Set(["/openapi.json", "/version"]);
 
 /** A path with a slash too many is the path itself. */

@@ -4,7 +4,7 @@ import { faultHeaders } from "./fault-reply.ts";
 import type { Handler, Headers, HttpReply, HttpRequest, Route } from "./http.ts";
 import { plainIdHeaders } from "./request-id.ts";
 
-/** What probes ask a gateway: whether it lives, is ready, can serve, and what it is. */
+/** Answers to probes: whether the gateway lives, takes requests, can serve, and which version it is. */
 
 export interface ProbesHost {
   readonly catalogue: Pick<Catalogue, "knowsAny">;

@@ -34,7 +34,7 @@ function jsonOf(text: string): Json | undefined {
   }
 }
 
-/** What the replays came to. */
+/** Counts of a replay. */
 interface Tally {
   replies: number;
   bodies: number;
@@ -47,7 +47,7 @@ interface Asked {
   readonly reply: Reply;
 }
 
-/** What is otherwise than described, in one exchange. */
+/** Differences of one exchange from its description. */
 function problemsOf(description: Description, { transcript, reply }: Asked, tally: Tally): readonly string[] {
   const found = description.find(transcript.method, transcript.path);
   if (found === undefined) {

@@ -188,7 +188,7 @@ const UNCHECKED: ReadonlySet<string> = new Set(
   ),
 );
 
-/** Of these no schema tells all values that are refused: what is no image, a tool that is not offered. */
+/** No schema tells all values that are refused here: texts that are no image, tools that are not offered. */
 function isJudged(name: string, value: Json | undefined): boolean {
   return name === "images" || (name === "tool_choice" && isObject(value));
 }

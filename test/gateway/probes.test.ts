@@ -17,7 +17,7 @@ const IDS = ["tiny", "org/some model", "/models/a.gguf"];
 const KEY = "secret";
 const ADMIN = "admin";
 
-/** What a gateway is at the moment. */
+/** The state of a gateway and its fleet. */
 interface State {
   readonly models: readonly string[];
   readonly unready: Fault | undefined;

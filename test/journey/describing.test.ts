@@ -6,7 +6,7 @@ import { productVersion } from "../../src/config/version.ts";
 import { journey, MODEL } from "./fleet.ts";
 import { until } from "./until.ts";
 
-/** What clients and tools ask a gateway before they send a request. */
+/** Questions of clients and tools before their first request. */
 
 const KEY = "key-of-this-test";
 const WITH_KEY = { authorization: `Bearer ${KEY}` };
@@ -34,7 +34,7 @@ interface Answer {
   readonly reused: boolean;
 }
 
-/** Those that are not of the moment. */
+/** The headers, but for those of the moment. */
 function headersOf({ headers }: Answer): object {
   return { ...headers, date: "", "x-request-id": "" };
 }

@@ -3,7 +3,7 @@ import type { Answers, Chapter, Operation } from "./operation.ts";
 import { flag, integer, list, object, open, text } from "./schema.ts";
 import type { Schema } from "./schema.ts";
 
-/** What the live page lets admins do. */
+/** The acts of admins on the live page. */
 
 const LETTER_NAME: Schema = object({ model: text("The key of its queue."), id: text("As listed.") }, [
   "model",
@@ -22,11 +22,11 @@ const LETTER: Schema = object(
     id: text(),
     at: integer("Ms since 1970."),
     model: text(),
-    code: text("Of the fault."),
+    code: text("The fault's."),
     message: text(),
     deliveries: integer(),
     worker: text(),
-    cause: text("To whom it is put down."),
+    cause: text("The side that it is put down to."),
     attempts: list(open("How an attempt failed.")),
     task: text(),
     request: text("The request's id."),
@@ -45,7 +45,7 @@ const RETRIED: Schema = object(
     status: integer(),
     totalMs: integer(),
     removed: flag("Whether the letter is gone."),
-    message: text("Of the fault."),
+    message: text("The fault's."),
   },
   ["task", "code", "status", "totalMs", "removed"],
 );

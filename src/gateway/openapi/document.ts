@@ -12,10 +12,10 @@ import type { Chapter, Contents, Operation } from "./operation.ts";
 import { OWN } from "./own.ts";
 import { COMPONENT_HEADERS, COMPONENT_PARAMETERS, SECURITY_SCHEMES, securityOf } from "./parts.ts";
 
-/** All that is described. What is served and not here fails a test, and the other way round. */
+/** All that is described. A test fails for a path that is served and not here, and the other way round. */
 export const CHAPTERS: readonly Chapter[] = [OLLAMA, OLLAMA_MODELS, OPENAI, RESPONSES, ANTHROPIC, OWN, ADMIN];
 
-/** What the document says of one gateway. */
+/** The facts that differ from one gateway to the next. */
 export interface Described {
   readonly version: string;
   /** True when clients need a key. */

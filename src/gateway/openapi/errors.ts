@@ -54,7 +54,7 @@ export function errorIn(dialect: Dialect): Schema {
   return named(FORMS[dialect].name);
 }
 
-/** What stands before the codes that have a status. */
+/** The words before the codes of a status. */
 const REASONS: Readonly<Record<number, string>> = {
   400: "The request cannot be done as it is",
   401: "A key is missing or wrong",

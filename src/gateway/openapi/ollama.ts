@@ -52,16 +52,16 @@ const TOOL_CALL: Schema = object({
 const MESSAGE: Schema = asked({
   role: text("`system`, `user`, `assistant` or `tool`."),
   content: text(),
-  thinking: text("What the assistant thought."),
+  thinking: text("The assistant's thoughts."),
   images: list(text("Base64, or a data URL.")),
   tool_calls: list(TOOL_CALL),
   tool_call_id: text(),
-  tool_name: text("Of the tool whose result this is."),
+  tool_name: text("The tool whose result this is."),
 });
 
 const SHARED: Members = {
   stream: flag("Whether the answer comes as lines; true when absent."),
-  format: either([word(["json", ""]), open("A JSON Schema.")], "What the answer must be."),
+  format: either([word(["json", ""]), open("A JSON Schema.")], "The form of the answer."),
   options: OPTIONS,
   think: either([flag(), word(["low", "medium", "high", "max"])]),
   keep_alive: KEEP_ALIVE,
@@ -121,7 +121,7 @@ const SCHEMAS: Chapter["schemas"] = {
       images: list(text("Base64, or a data URL.")),
       system: text(),
       template: text(),
-      context: list(integer(), "What an earlier answer gave."),
+      context: list(integer(), "The context that an earlier answer gave."),
       raw: flag("True: the prompt is passed on as it is, without a template."),
       ...SHARED,
     },

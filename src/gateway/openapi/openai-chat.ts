@@ -20,7 +20,7 @@ const MESSAGE: Schema = asked(
     content: CONTENT,
     name: text(),
     refusal: text(),
-    reasoning: text("What the assistant thought."),
+    reasoning: text("The assistant's thoughts."),
     reasoning_content: text("As `reasoning`."),
     tool_calls: list(open("A call: `id`, `type`, and what the type has.")),
     tool_call_id: text(),
@@ -62,7 +62,7 @@ const CALL: Members = {
   function: object({ name: textOrNull(), arguments: textOrNull("JSON.") }),
 };
 
-/** What is said: in a stream a piece of each. */
+/** The answer: in a stream a piece of each. */
 const SAID: Members = {
   role: textOrNull(),
   content: textOrNull(),

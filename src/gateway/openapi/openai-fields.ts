@@ -1,7 +1,7 @@
 import { asked, either, flag, integer, list, number, object, open, text } from "./schema.ts";
 import type { Members, Schema } from "./schema.ts";
 
-/** What chats and text completions of OpenAI's API share. */
+/** Members that chats and text completions of OpenAI's API share. */
 
 const RESPONSE_FORMAT: Schema = asked({
   type: text("`text`, `json_object` or `json_schema`."),

@@ -33,7 +33,7 @@ const SCHEMAS: Chapter["schemas"] = {
     {
       model: label(),
       input: either([text(), some(ASKED_ITEM)]),
-      instructions: text("What the system says."),
+      instructions: text("The system's words."),
       stream: flag("Whether the answer comes as events; false when absent."),
       tools: list(object({ type: label("`function`, `custom`, `namespace`, …") }, ["type"])),
       tool_choice: either([

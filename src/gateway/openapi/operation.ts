@@ -3,7 +3,7 @@ import type { Route } from "../http.ts";
 import { list, object, text } from "./schema.ts";
 import type { Members, Schema } from "./schema.ts";
 
-/** What is told of one method of one path, before the document has it. */
+/** One method of one path, before the document has it. */
 export interface Operation {
   readonly method: Route["method"];
   /** With names in braces: `/v1/models/{id}`. */
@@ -13,12 +13,12 @@ export interface Operation {
   readonly description?: string;
   /** In the path, by their names in braces. */
   readonly parameters?: Members;
-  /** Of the request; absent for none. */
+  /** The request's; absent for none. */
   readonly body?: Body;
   readonly answers: Answers;
   /** Statuses of errors beside those that every path has. */
   readonly errors?: readonly number[];
-  /** Who is let in; clients when absent. */
+  /** `open`: no key is needed; `admin`: an admin's is. Absent: a client's. */
   readonly access?: "open" | "admin";
   /** True when the request becomes a task: it has the headers of tasks. */
   readonly isTask?: true;
@@ -44,7 +44,7 @@ export interface Answer {
   readonly contents?: Contents;
 }
 
-/** By status. */
+/** Statuses, each with its answer. */
 export type Answers = Readonly<Record<number, Answer>>;
 
 /** The groups of operations, with what is said of each. */

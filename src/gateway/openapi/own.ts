@@ -4,7 +4,7 @@ import type { Answers, Chapter, Operation } from "./operation.ts";
 import { integer, named, object, open, text, word } from "./schema.ts";
 import type { Schema } from "./schema.ts";
 
-/** What is told of the gateway itself. */
+/** The gateway itself: probes, metrics, the page. */
 
 const PLAIN = "text/plain";
 
@@ -90,7 +90,7 @@ const PAGE: readonly Operation[] = [
     method: "GET",
     path: "/ui/events",
     tag: "Page",
-    summary: "What the fleet does, once a second, without a word of prompts or answers",
+    summary: "Tells what the fleet does, once a second, without a word of prompts or answers",
     answers: {
       200: {
         description: "Server-sent events: the schema is that of the data of each.",

@@ -3,18 +3,18 @@ import type { Answers, Chapter, Operation } from "./operation.ts";
 import { bytes, flag, integer, list, number, object, open, text } from "./schema.ts";
 import type { Members, Schema } from "./schema.ts";
 
-/** What is relayed as it is to backends that have it, and asked for by a form with files. */
+/** Endpoints that are relayed as they are to backends that have them, and asked for by a form with files. */
 
 const SOUND: Members = {
   file: bytes("The sound."),
   model: text(),
-  prompt: text("What was said before."),
+  prompt: text("The words before."),
   response_format: text("`json`, `text`, `srt`, `verbose_json`, `vtt`."),
   temperature: number(),
   stream: flag(),
 };
 
-/** What only words in the language of the sound need. */
+/** Fields for words in the language of the sound. */
 const AS_SAID: Members = {
   language: text("ISO 639-1."),
   "timestamp_granularities[]": list(text("`word`, `segment`.")),

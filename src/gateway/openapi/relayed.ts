@@ -4,7 +4,7 @@ import { anything, asked, bytes, either, flag, integer, list, named, number, obj
 import { open, text } from "./schema.ts";
 import type { Members, Schema } from "./schema.ts";
 
-/** What is relayed as it is to backends that have it: endpoints of OpenAI, Cohere, vLLM and llama.cpp, in JSON. */
+/** Endpoints that are relayed as they are to backends that have them: OpenAI's, Cohere's, vLLM's, llama.cpp's, in JSON. */
 
 const USAGE: Schema = open("Tokens, as the backend counts them.");
 
@@ -103,7 +103,7 @@ const SCHEMAS: Chapter["schemas"] = {
   SpeechRequest: asked(
     {
       model: text(),
-      input: text("What is to be said."),
+      input: text("The words."),
       voice: either([text(), open("A voice by id.")]),
       response_format: text("`mp3`, `opus`, `aac`, `flac`, `wav`, `pcm`."),
       speed: number(),
@@ -115,8 +115,8 @@ const SCHEMAS: Chapter["schemas"] = {
   InfillRequest: asked(
     {
       model: text(),
-      input_prefix: text("What is before the gap."),
-      input_suffix: text("What is behind it."),
+      input_prefix: text("The text before the gap."),
+      input_suffix: text("The text behind it."),
       input_extra: list(object({ filename: text(), text: text() })),
       prompt: text(),
       n_predict: integer("Most tokens of the answer."),

@@ -158,6 +158,11 @@ const MINIMAL: JsonObject = {
   prompt: "Hi",
   input: "Hi",
   max_tokens: 5,
+  query: "Hi",
+  documents: ["Hi"],
+  text_1: "Hi",
+  text_2: "Hi",
+  tokens: [1],
 };
 
 /** A value of each type, and some that differ within a type. */
@@ -193,9 +198,16 @@ function isJudged(name: string, value: Json | undefined): boolean {
   return name === "images" || (name === "tool_choice" && isObject(value));
 }
 
+/** Paths whose bodies backends read: the gateway looks only at these members of them. */
+const RELAYED_PATHS = new Set(TO_COME.flatMap(({ operations }) => operations.map(({ path }) => path)));
+const READ_OF_RELAYED: ReadonlySet<string> = new Set(["model", "stream"]);
+
+/** Paths that take a form have no members that JSON Schema could tell. */
+const FORMS = new Set(RELAYED_FORMS.operations.map(({ path }) => path));
+
 describe("the schema of a body", () => {
   const bodies = new Bodies();
-  for (const { path, endpoint } of TASK_ROUTES) {
+  for (const { path, endpoint } of TASK_ROUTES.filter((route) => !FORMS.has(route.path))) {
     const isTaken = (body: JsonObject): boolean => {
       try {
         serverEndpoint(endpoint).open(body);
@@ -210,7 +222,8 @@ describe("the schema of a body", () => {
       const { check, members } = bodies.of(path);
       const base = Object.fromEntries(Object.entries(MINIMAL).filter(([name]) => members.includes(name)));
       assert.ok(check(base) && isTaken(base));
-      const wrong = members.flatMap((name) =>
+      const isRead = (name: string): boolean => !RELAYED_PATHS.has(path) || READ_OF_RELAYED.has(name);
+      const wrong = members.filter(isRead).flatMap((name) =>
         [...SAMPLES, ...MORE]
           .map((value) => Object.assign({}, base, { [name]: value }))
           .filter((body) => check(body) !== isTaken(body))

@@ -1,6 +1,7 @@
+import { errorIn } from "./errors.ts";
 import { TASK_ERRORS } from "./operation.ts";
 import type { Answers, Chapter, Operation } from "./operation.ts";
-import { bytes, flag, integer, list, number, object, open, text } from "./schema.ts";
+import { bytes, either, flag, integer, list, number, object, open, text } from "./schema.ts";
 import type { Members, Schema } from "./schema.ts";
 
 /** Endpoints that are relayed as they are to backends that have them, and asked for by a form with files. */
@@ -31,6 +32,9 @@ const IMAGES: Members = {
   user: text(),
 };
 
+/** An event that says what it is, as OpenAI's do, or the error that broke the stream. */
+const TYPED_EVENT: Schema = either([object({ type: text() }), errorIn("openai")]);
+
 const SAID: Answers = {
   200: {
     description:
@@ -38,7 +42,7 @@ const SAID: Answers = {
     contents: {
       "application/json": object({ text: text(), language: text(), duration: number() }, ["text"]),
       "text/plain": text(),
-      "text/event-stream": object({ type: text() }),
+      "text/event-stream": TYPED_EVENT,
     },
   },
 };
@@ -56,6 +60,14 @@ const MADE: Answers = {
         ["data"],
       ),
     },
+  },
+};
+
+/** As {@link MADE}, or as events. */
+const EDITED: Answers = {
+  200: {
+    description: "The images; of a stream the schema is that of the data of each event.",
+    contents: { ...MADE[200]?.contents, "text/event-stream": TYPED_EVENT },
   },
 };
 
@@ -78,28 +90,35 @@ export const RELAYED_FORMS: Chapter = {
       path: "/v1/audio/transcriptions",
       summary: "Writes down what is said",
       fields: { ...SOUND, ...AS_SAID },
-      required: ["file", "model"],
+      required: ["file"],
       answers: SAID,
     }),
     form({
       path: "/v1/audio/translations",
       summary: "Writes down what is said, in English",
       fields: SOUND,
-      required: ["file", "model"],
+      required: ["file"],
       answers: SAID,
     }),
     form({
       path: "/v1/images/edits",
       summary: "Changes images",
-      fields: { image: IMAGE, prompt: text(), mask: bytes("Where to change it."), ...IMAGES },
-      required: ["image", "prompt", "model"],
-      answers: MADE,
+      fields: {
+        image: IMAGE,
+        "image[]": list(bytes("An image.")),
+        prompt: text(),
+        mask: bytes("Where to change it."),
+        stream: flag("Whether images come as events."),
+        ...IMAGES,
+      },
+      required: ["prompt"],
+      answers: EDITED,
     }),
     form({
       path: "/v1/images/variations",
       summary: "Makes variations of an image",
       fields: { image: bytes("The image."), ...IMAGES },
-      required: ["image", "model"],
+      required: ["image"],
       answers: MADE,
     }),
   ],

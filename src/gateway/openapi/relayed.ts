@@ -1,10 +1,14 @@
+import { errorIn } from "./errors.ts";
 import { task, tells, tellsOrStreams } from "./operation.ts";
 import type { Answers, Chapter, Operation } from "./operation.ts";
 import { anything, asked, bytes, either, flag, integer, list, named, number, object } from "./schema.ts";
 import { open, text } from "./schema.ts";
 import type { Members, Schema } from "./schema.ts";
 
-/** Endpoints that are relayed as they are to backends that have them: OpenAI's, Cohere's, vLLM's, llama.cpp's, in JSON. */
+/**
+ * Endpoints that are relayed as they are to backends that have them: OpenAI's, Cohere's, vLLM's, llama.cpp's, in JSON. A
+ * request without a model goes to a backend that has the endpoint. All else in a body is its backend's matter.
+ */
 
 const USAGE: Schema = open("Tokens, as the backend counts them.");
 
@@ -19,7 +23,7 @@ const SCHEMAS: Chapter["schemas"] = {
       top_n: integer("Most results; all when absent."),
       return_documents: flag(),
     },
-    ["model", "query", "documents"],
+    ["query", "documents"],
   ),
   Rerank: object(
     {
@@ -37,7 +41,7 @@ const SCHEMAS: Chapter["schemas"] = {
   ),
   ScoreRequest: asked(
     { model: text(), text_1: either([text(), list(text())]), text_2: either([text(), list(text())]) },
-    ["model"],
+    ["text_1", "text_2"],
   ),
   Score: object(
     {
@@ -48,21 +52,18 @@ const SCHEMAS: Chapter["schemas"] = {
     },
     ["data"],
   ),
-  TokenizeRequest: asked(
-    {
-      model: text(),
-      prompt: text("As vLLM has it."),
-      messages: list(open("In place of a prompt: a chat.")),
-      add_special_tokens: flag(),
-      add_generation_prompt: flag(),
-      return_token_strs: flag(),
-      content: text("As llama.cpp has it."),
-      add_special: flag(),
-      parse_special: flag(),
-      with_pieces: flag(),
-    },
-    ["model"],
-  ),
+  TokenizeRequest: asked({
+    model: text(),
+    prompt: text("As vLLM has it."),
+    messages: list(open("In place of a prompt: a chat.")),
+    add_special_tokens: flag(),
+    add_generation_prompt: flag(),
+    return_token_strs: flag(),
+    content: text("As llama.cpp has it."),
+    add_special: flag(),
+    parse_special: flag(),
+    with_pieces: flag(),
+  }),
   Tokens: object(
     {
       tokens: list(either([integer(), object({ id: integer(), piece: anything("Text, or bytes.") })])),
@@ -71,11 +72,11 @@ const SCHEMAS: Chapter["schemas"] = {
     },
     ["tokens"],
   ),
-  DetokenizeRequest: asked({ model: text(), tokens: list(integer()) }, ["model", "tokens"]),
+  DetokenizeRequest: asked({ model: text(), tokens: list(integer()) }, ["tokens"]),
   Detokenized: object({ prompt: text("As vLLM has it."), content: text("As llama.cpp has it.") }),
   ModerationRequest: asked(
     { model: text(), input: either([text(), list(either([text(), open("A part of a message.")]))]) },
-    ["model", "input"],
+    ["input"],
   ),
   Moderation: object({ id: text(), model: text(), results: list(open("For each input.")) }, ["results"]),
   ImageRequest: asked(
@@ -89,8 +90,10 @@ const SCHEMAS: Chapter["schemas"] = {
       background: text(),
       response_format: text("`url` or `b64_json`."),
       user: text(),
+      stream: flag("Whether images come as events, unfinished ones first."),
+      partial_images: integer("How many unfinished ones."),
     },
-    ["model", "prompt"],
+    ["prompt"],
   ),
   Images: object(
     {
@@ -110,23 +113,20 @@ const SCHEMAS: Chapter["schemas"] = {
       instructions: text(),
       stream_format: text("`audio` or `sse`."),
     },
-    ["model", "input"],
+    ["input"],
   ),
-  InfillRequest: asked(
-    {
-      model: text(),
-      input_prefix: text("The text before the gap."),
-      input_suffix: text("The text behind it."),
-      input_extra: list(object({ filename: text(), text: text() })),
-      prompt: text(),
-      n_predict: integer("Most tokens of the answer."),
-      temperature: number(),
-      top_k: number(),
-      top_p: number(),
-      stream: flag(),
-    },
-    ["model"],
-  ),
+  InfillRequest: asked({
+    model: text(),
+    input_prefix: text("The text before the gap."),
+    input_suffix: text("The text behind it."),
+    input_extra: list(object({ filename: text(), text: text() })),
+    prompt: text(),
+    n_predict: integer("Most tokens of the answer."),
+    temperature: number(),
+    top_k: number(),
+    top_p: number(),
+    stream: flag("Whether the answer comes as events; false when absent."),
+  }),
   Infill: object({ content: text(), stop: flag(), tokens_predicted: integer() }, ["content"]),
 };
 
@@ -145,6 +145,9 @@ function whole(name: string): Answers {
   return tells(named(name), "As the backend has it.");
 }
 
+/** An event that says what it is, as OpenAI's do, or the error that broke the stream. */
+const TYPED_EVENT: Schema = either([object({ type: text() }, ["type"]), errorIn("openai")]);
+
 const AUDIO_TYPES = ["audio/mpeg", "audio/wav", "audio/flac", "audio/aac", "audio/opus", "audio/ogg"];
 
 const AUDIO: Answers = {
@@ -153,7 +156,7 @@ const AUDIO: Answers = {
     contents: {
       ...Object.fromEntries(AUDIO_TYPES.map((type) => [type, bytes("In the form asked for.")])),
       "application/octet-stream": bytes("Where the backend names no type."),
-      "text/event-stream": object({ type: text() }),
+      "text/event-stream": TYPED_EVENT,
     },
   },
 };
@@ -162,7 +165,7 @@ const EVENTS: Members = { content: text(), stop: flag() };
 
 export const RELAYED: Chapter = {
   operations: [
-    ...at(["/rerank", "/v1/rerank", "/v2/rerank"], {
+    ...at(["/v1/rerank", "/rerank", "/v1/reranking", "/reranking", "/v2/rerank"], {
       summary: "Orders documents by what they have to do with a query",
       body: "RerankRequest",
       answers: whole("Rerank"),
@@ -190,13 +193,13 @@ export const RELAYED: Chapter = {
     ...at(["/v1/images/generations"], {
       summary: "Makes images",
       body: "ImageRequest",
-      answers: whole("Images"),
+      answers: tellsOrStreams(named("Images"), { events: TYPED_EVENT }),
     }),
     ...at(["/v1/audio/speech"], { summary: "Says a text", body: "SpeechRequest", answers: AUDIO }),
     ...at(["/infill"], {
       summary: "Fills a gap in code, as llama.cpp has it",
       body: "InfillRequest",
-      answers: tellsOrStreams(named("Infill"), { events: object(EVENTS) }),
+      answers: tellsOrStreams(named("Infill"), { events: either([object(EVENTS), errorIn("openai")]) }),
     }),
   ],
   schemas: SCHEMAS,

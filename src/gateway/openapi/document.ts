@@ -10,7 +10,8 @@ import { OPENAI } from "./openai.ts";
 import { TAGS } from "./operation.ts";
 import type { Chapter, Contents, Operation } from "./operation.ts";
 import { OWN } from "./own.ts";
-import { COMPONENT_HEADERS, COMPONENT_PARAMETERS, SECURITY_SCHEMES, securityOf } from "./parts.ts";
+import { COMPONENT_HEADERS, COMPONENT_PARAMETERS, headersOf, idHeadersIn } from "./parts.ts";
+import { SECURITY_SCHEMES, securityOf } from "./parts.ts";
 
 /** All that is described. A test fails for a path that is served and not here, and the other way round. */
 export const CHAPTERS: readonly Chapter[] = [OLLAMA, OLLAMA_MODELS, OPENAI, RESPONSES, ANTHROPIC, OWN, ADMIN];
@@ -124,11 +125,9 @@ function contentOf(contents: Contents): JsonObject {
   return Object.fromEntries(Object.entries(contents).map(([type, schema]) => [type, { schema }]));
 }
 
-function answersOf({ answers, isTask }: Operation): JsonObject {
-  const names = isTask === true ? ["x-request-id", "x-sgnet-dropped"] : ["x-request-id"];
-  const headers = Object.fromEntries(
-    names.map((name): [string, Json] => [name, { $ref: `#/components/headers/${name}` }]),
-  );
+function answersOf({ path, answers, isTask }: Operation): JsonObject {
+  const ids = idHeadersIn(dialectOfPath(path));
+  const headers = headersOf(isTask === true ? [...ids, "x-sgnet-dropped"] : ids);
   const told = Object.entries(answers).map(([status, { description, contents }]): [string, Json] => {
     return [
       status,

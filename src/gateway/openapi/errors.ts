@@ -1,6 +1,7 @@
 import { FAULTS } from "../../core/fault.ts";
 import type { JsonObject } from "../../core/json.ts";
 import type { Dialect } from "../../core/task.ts";
+import { headersOf, idHeadersIn } from "./parts.ts";
 import { named, object, text, textOrNull } from "./schema.ts";
 import type { Schema } from "./schema.ts";
 
@@ -83,10 +84,10 @@ export function errorAnswer(dialect: Dialect, status: number): JsonObject {
     http === status ? [`\`${code}\``] : [],
   );
   const reason = REASONS[status] ?? "An error";
-  const retry = RETRYABLE.has(status) ? { "retry-after": { $ref: "#/components/headers/retry-after" } } : {};
+  const ids = idHeadersIn(dialect);
   return {
     description: codes.length === 0 ? `${reason}.` : `${reason}: ${codes.join(", ")}.`,
-    headers: { "x-request-id": { $ref: "#/components/headers/x-request-id" }, ...retry },
+    headers: headersOf(RETRYABLE.has(status) ? [...ids, "retry-after"] : ids),
     content: { "application/json": { schema: errorIn(dialect) } },
   };
 }

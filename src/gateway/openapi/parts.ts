@@ -1,4 +1,5 @@
 import type { Json, JsonObject } from "../../core/json.ts";
+import type { Dialect } from "../../core/task.ts";
 import type { Operation } from "./operation.ts";
 
 /** Headers and keys, which many operations share. */
@@ -6,6 +7,10 @@ import type { Operation } from "./operation.ts";
 export const COMPONENT_HEADERS: JsonObject = {
   "x-request-id": {
     description: "The id of the request in logs and traces: the client's own when it sent a harmless one.",
+    schema: { type: "string" },
+  },
+  "request-id": {
+    description: "The same, where Anthropic's libraries look for it.",
     schema: { type: "string" },
   },
   "retry-after": {
@@ -17,6 +22,18 @@ export const COMPONENT_HEADERS: JsonObject = {
     schema: { type: "string" },
   },
 };
+
+/** The headers with the id of a request. */
+export function idHeadersIn(dialect: Dialect): readonly string[] {
+  return dialect === "anthropic" ? ["x-request-id", "request-id"] : ["x-request-id"];
+}
+
+/** References to headers of an answer, by their names. */
+export function headersOf(names: readonly string[]): JsonObject {
+  return Object.fromEntries(
+    names.map((name): [string, Json] => [name, { $ref: `#/components/headers/${name}` }]),
+  );
+}
 
 /** Headers of requests for an answer. */
 export const COMPONENT_PARAMETERS: JsonObject = {

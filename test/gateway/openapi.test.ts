@@ -193,8 +193,12 @@ const UNCHECKED: ReadonlySet<string> = new Set(
   ),
 );
 
-/** No schema tells all values that are refused here: texts that are no image, tools that are not offered. */
+/**
+ * No schema tells all values that are refused here: texts that are no image, tools that are not offered, and work in the
+ * background, which generators of clients do not understand as a flag that is false.
+ */
 function isJudged(name: string, value: Json | undefined): boolean {
+  if (name === "background") return value === true;
   return name === "images" || (name === "tool_choice" && isObject(value));
 }
 

@@ -52,7 +52,7 @@ const SCHEMAS: Chapter["schemas"] = {
       include: list(text()),
       metadata: open("Is echoed."),
       store: flag("Has no effect: nothing is stored."),
-      background: { type: "boolean", enum: [false] },
+      background: flag("Refused when true: nothing is stored."),
     },
     ["model", "input"],
   ),

@@ -207,7 +207,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     default: "",
     secret: true,
     keys: true,
-    doc: "Keys of clients, a comma list; each request then needs one as Authorization: Bearer or x-api-key, except for /healthz, /readyz, /metrics, /metrics/fleet and the files of the live page. Empty: everyone is served.",
+    doc: "Keys of clients, a comma list; each request then needs one as Authorization: Bearer or x-api-key, except for probes (/health, /v1/health, /ping, /healthz, /readyz, /metrics, /metrics/fleet), /version, /openapi.json and the files of the live page. Empty: everyone is served.",
   },
   adminKeys: {
     env: "SGNET_ADMIN_KEY",

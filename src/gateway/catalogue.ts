@@ -96,6 +96,11 @@ export class Catalogue {
     return [...new Set([...this.queues, ...this.#remembered])];
   }
 
+  /** True when there is at least one of {@link known}. */
+  get knowsAny(): boolean {
+    return this.#cards.size > 0 || this.#remembered.size > 0;
+  }
+
   serves(key: string): boolean {
     return this.#cards.has(key);
   }

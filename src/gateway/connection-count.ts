@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { Fault } from "../core/fault.ts";
-import { OPEN_PATHS } from "./door.ts";
 import { sendPathFault } from "./fault-reply.ts";
 import type { Guard, Handler } from "./http.ts";
+import { isProbe } from "./open-paths.ts";
 import type { OnTurnedAway } from "./turned-away.ts";
 import type { NativeApp } from "./uws.ts";
 
@@ -89,7 +89,7 @@ const refuse: Handler = (request, reply) => {
 /** Refuses requests on connections too many; probes and scrapers are answered: a full gateway is not a dead one. */
 export function refuseTooMany(onRefused: OnTurnedAway): Guard {
   return (request) => {
-    if (OPEN_PATHS.has(request.path)) return undefined;
+    if (isProbe(request.path)) return undefined;
     onRefused("too_many_connections", request);
     return refuse;
   };

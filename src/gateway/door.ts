@@ -3,6 +3,7 @@ import type { FaultCode } from "../core/fault.ts";
 import { sendPathFault } from "./fault-reply.ts";
 import type { Guard, Handler, Headers, HttpRequest } from "./http.ts";
 import type { Keyring } from "./keyring.ts";
+import { isOpen } from "./open-paths.ts";
 import { isSameOrigin } from "./origin.ts";
 import type { OriginPolicy } from "./origin.ts";
 import { plainIdHeaders } from "./request-id.ts";
@@ -14,9 +15,6 @@ export interface DoorOptions {
   readonly keyring: Keyring;
   readonly onRefused: OnTurnedAway;
 }
-
-/** Paths for probes and scrapers: served without a key. */
-export const OPEN_PATHS: ReadonlySet<string> = new Set(["/healthz", "/readyz", "/metrics", "/metrics/fleet"]);
 
 /** What browsers may send: Ollama's list, and what the public client libraries of Anthropic and OpenAI add. */
 const ALLOWED_HEADERS = [
@@ -77,7 +75,7 @@ export function buildGuard({ origins, keyring, onRefused }: DoorOptions): Guard 
       // A preflight never carries a key.
       if (method === "OPTIONS") return preflight;
     }
-    if (keyring.isClient(headers) || OPEN_PATHS.has(path) || asksForPage(request)) return undefined;
+    if (keyring.isClient(headers) || isOpen(path) || asksForPage(request)) return undefined;
     onRefused("unauthorized", request);
     return unauthorized;
   };

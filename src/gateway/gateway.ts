@@ -139,6 +139,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     catalogue,
     version,
     build,
+    needsKey: settings.apiKeys !== "",
     management: openManagement({ catalogue, board, keyring, commands, keys, metrics }),
     takeTask: byThePorch(porch, board),
     unready: () => board.unavailable(),

@@ -90,6 +90,10 @@ export class Live {
   /** Takes a viewer in: an event stream of {@link Snapshot}s. */
   watch(request: HttpRequest, reply: HttpReply): void {
     const ids = plainIdHeaders(request);
+    if (request.method === "HEAD") {
+      reply.start(200, [...HEAD, ...ids], Buffer.alloc(0));
+      return;
+    }
     if (this.#viewers.size >= MOST_VIEWERS) {
       reply.send(503, [["retry-after", "10"], ...ids], "too many live pages are open");
       return;

@@ -1,7 +1,9 @@
 import { randomUUID } from "node:crypto";
+import { dialectOf } from "../core/task.ts";
 import type { Dialect } from "../core/task.ts";
-import { isSurfacePath } from "../protocols/openai/surface.ts";
+import { TASK_ROUTES } from "../protocols/catalogue.ts";
 import type { Headers, HttpRequest } from "./http.ts";
+import { withoutSlash } from "./open-paths.ts";
 
 /** The ids by which clients and logs name requests. */
 
@@ -35,8 +37,18 @@ export function plainId(request: HttpRequest): string {
   return fresh;
 }
 
-/** Anthropic's clients know the paths below /v1/messages, OpenAI's the rest of /v1 and some beside it, such as /rerank. */
+/** The dialects of the paths that take tasks. */
+const TASK_DIALECTS: ReadonlyMap<string, Dialect> = new Map(
+  TASK_ROUTES.map(({ path, endpoint }) => [path, dialectOf(endpoint)]),
+);
+
+/**
+ * The dialect in which a path is answered: that of its tasks, where it takes them. All others by their beginning:
+ * Anthropic's clients know those below /v1/messages, OpenAI's the rest of /v1.
+ */
 export function dialectOfPath(path: string): Dialect {
+  const known = TASK_DIALECTS.get(withoutSlash(path));
+  if (known !== undefined) return known;
   if (path.startsWith("/v1/messages")) return "anthropic";
-  return path.startsWith("/v1/") || isSurfacePath(path) ? "openai" : "ollama";
+  return path.startsWith("/v1/") ? "openai" : "ollama";
 }

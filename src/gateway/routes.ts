@@ -4,9 +4,13 @@ import type { Endpoint } from "../core/task.ts";
 import { TASK_ROUTES } from "../protocols/catalogue.ts";
 import { modelBody, modelsBody, tagsBody, versionBody } from "../protocols/listings.ts";
 import type { Catalogue } from "./catalogue.ts";
-import { faultHeaders, sendPathFault, sendUnknownPath } from "./fault-reply.ts";
+import { description } from "./description.ts";
+import { sendPathFault, sendUnknownPath } from "./fault-reply.ts";
+import { withHeads } from "./heads.ts";
 import { readsBody } from "./http.ts";
 import type { Handler, Headers, HttpOptions, HttpReply, HttpRequest, Route } from "./http.ts";
+import { withoutSlash } from "./open-paths.ts";
+import { probeRoutes } from "./probes.ts";
 import { plainIdHeaders } from "./request-id.ts";
 import type { OnTurnedAway } from "./turned-away.ts";
 import { asksForPage } from "./ui.ts";
@@ -18,6 +22,8 @@ export interface RoutesHost {
   readonly version: string;
   /** The commit it is of; empty when that is not known. */
   readonly build: string;
+  /** True when clients need a key. */
+  readonly needsKey: boolean;
   takeTask(endpoint: Endpoint, request: HttpRequest, reply: HttpReply): void;
   /** Why requests cannot be served now; undefined when they can. */
   unready(): Fault | undefined;
@@ -44,37 +50,33 @@ export function buildRoutes(host: RoutesHost): Route[] {
     };
     return { method, path, handler };
   });
-  return [
+  return withHeads([
     ...tasks,
     ...host.management,
     ...host.ui.routes,
-    ...readable("/", (request, reply) => {
+    ...probeRoutes(host),
+    readable("/", (request, reply) => {
       if (asksForPage(request)) host.ui.page(request, reply);
       else {
         reply.send(200, [...TEXT, ["vary", "Accept"], ...plainIdHeaders(request)], "Ollama is running");
       }
     }),
-    ...readable("/api/version", (request, reply) => {
+    readable("/api/version", (request, reply) => {
       reply.send(200, [...NATIVE_JSON, ...plainIdHeaders(request)], versionBody(host.version));
     }),
-    ...readable("/api/tags", (request, reply) => {
+    readable("/api/tags", (request, reply) => {
       reply.send(200, [...NATIVE_JSON, ...plainIdHeaders(request)], tagsBody(host.catalogue.models));
     }),
-    ...readable("/v1/models", allModels(host)),
-    ...readable(`${MODEL_PREFIX}*`, oneModel(host)),
-    ...readable("/healthz", health(host)),
-    ...readable("/readyz", readiness(host)),
-    ...readable("/metrics", metrics(host, "gateway")),
-    ...readable("/metrics/fleet", metrics(host, "fleet")),
-  ];
+    readable("/v1/models", allModels(host)),
+    readable(`${MODEL_PREFIX}*`, oneModel(host)),
+    readable("/metrics", metrics(host, "gateway")),
+    readable("/metrics/fleet", metrics(host, "fleet")),
+    readable("/openapi.json", description(host)),
+  ]);
 }
 
-/** A path that answers GET and HEAD. */
-function readable(path: string, handler: Handler): Route[] {
-  return [
-    { method: "GET", path, handler },
-    { method: "HEAD", path, handler },
-  ];
+function readable(path: string, handler: Handler): Route {
+  return { method: "GET", path, handler };
 }
 
 function allModels(host: RoutesHost): Handler {
@@ -105,21 +107,6 @@ function decode(text: string): string {
   } catch {
     return text;
   }
-}
-
-/** That the process is alive, and what it is. */
-function health({ version, build }: RoutesHost): Handler {
-  const body = Buffer.from(JSON.stringify({ status: "ok", version, ...(build === "" ? {} : { build }) }));
-  return (request, reply) => reply.send(200, [...JSON_TYPE, ...plainIdHeaders(request)], body);
-}
-
-function readiness(host: RoutesHost): Handler {
-  return (request, reply) => {
-    const fault = host.unready();
-    const ids = plainIdHeaders(request);
-    if (fault === undefined) reply.send(200, [...TEXT, ...ids], "ready");
-    else reply.send(fault.http, [...faultHeaders(fault, "text/plain; charset=utf-8"), ...ids], fault.message);
-  };
 }
 
 function metrics(host: RoutesHost, of: keyof RoutesHost["metrics"]): Handler {
@@ -158,7 +145,7 @@ export function buildFallback(routes: readonly Route[]): Fallback {
   const patterns = [...exact].filter(([path]) => path.endsWith("/*"));
   const find = (path: string): readonly Route[] | undefined =>
     exact.get(path) ?? patterns.find(([pattern]) => path.startsWith(pattern.slice(0, -1)))?.[1];
-  const allFor = ({ path }: HttpRequest): readonly Route[] | undefined => find(path.replace(/(?<=.)\/$/, ""));
+  const allFor = ({ path }: HttpRequest): readonly Route[] | undefined => find(withoutSlash(path));
   const routeFor = (request: HttpRequest): Route | undefined =>
     allFor(request)?.find(({ method }) => method === request.method);
   return {

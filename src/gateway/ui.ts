@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs";
 import type { Handler, Headers, HttpRequest, Route } from "./http.ts";
+import { withoutSlash } from "./open-paths.ts";
 import { plainIdHeaders } from "./request-id.ts";
 
 /** The live page: static files without any data, served to everyone; what they show has to pass the door. */
 
-interface File {
+export interface File {
   readonly path: string;
   /** In the folder `ui`. */
   readonly file: string;
@@ -14,7 +15,8 @@ interface File {
 const SCRIPT = "text/javascript; charset=utf-8";
 const PAGE: File = { path: "/ui", file: "page.html", type: "text/html; charset=utf-8" };
 
-const FILES: readonly File[] = [
+/** The page and its files. */
+export const FILES: readonly File[] = [
   PAGE,
   { path: "/ui/page.css", file: "page.css", type: "text/css; charset=utf-8" },
   { path: "/ui/page.js", file: "page.js", type: SCRIPT },
@@ -49,7 +51,7 @@ const HEADERS: Headers = [
 /** True for a request for the page or one of its files. At `/` browsers get the page, all others Ollama's text. */
 export function asksForPage({ method, path, headers }: HttpRequest): boolean {
   if (path === "/") return method === "GET" && headers.accept.includes("text/html");
-  return PATHS.has(path.replace(/\/$/, ""));
+  return PATHS.has(withoutSlash(path));
 }
 
 export interface Ui {
@@ -61,13 +63,7 @@ export interface Ui {
 
 /** Reads the page's files, once. */
 export function openUi(events: Handler): Ui {
-  const files = FILES.flatMap((file): Route[] => {
-    const handler = serve(file);
-    return [
-      { method: "GET", path: file.path, handler },
-      { method: "HEAD", path: file.path, handler },
-    ];
-  });
+  const files = FILES.map((file): Route => ({ method: "GET", path: file.path, handler: serve(file) }));
   return { page: serve(PAGE), routes: [...files, { method: "GET", path: "/ui/events", handler: events }] };
 }
 

@@ -3,8 +3,8 @@ import type { Difference, LeftOut } from "./replay.ts";
 /** llama-server's recordings that are about its own process or endpoints no gateway has. */
 export const LLAMACPP_LEFT_OUT: readonly LeftOut[] = [
   {
-    cases: ["001", "002", "003", "004", "005", "072", "073", "074", "075", "079"],
-    why: "health, slots and metrics of llama-server's own process: the gateway has its own",
+    cases: ["003", "004", "005", "072", "073", "075"],
+    why: "properties, slots and metrics of llama-server's own process: the gateway has its own",
   },
   { cases: ["007"], why: "a second path of the list of models, which only llama-server has" },
   {

@@ -7,7 +7,7 @@ import { recordings } from "./recordings.ts";
 import { replay } from "./replay.ts";
 
 /** Cases of a server that was started with a key. */
-const WITH_KEY = /^07[678]-/;
+const WITH_KEY = /^07[6-9]-/;
 
 journey(
   "what was recorded of llama-server, asked of a gateway before it",

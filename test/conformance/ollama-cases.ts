@@ -34,6 +34,11 @@ export const OLLAMA_DIFFERENCES: readonly Difference[] = [
     why: "wrong paths and methods below /v1 are told in OpenAI's form, as OpenAI itself does",
   },
   {
+    what: /^status 405 > 200$/,
+    cases: ["019"],
+    why: "HEAD is answered wherever GET is, as HTTP has it",
+  },
+  {
     what: /^object \+ stargazer$/,
     why: "the version tells which gateway this is, beside the version of the API",
   },

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { automaticConnections, ConnectionCount, refuseTooMany } from "../../src/gateway/connection-count.ts";
+import type { HttpReply, HttpRequest } from "../../src/gateway/http.ts";
 import { until } from "../journey/until.ts";
 import { RawClient, serve } from "./http-rig.ts";
 
@@ -32,6 +33,18 @@ describe("connections of clients", () => {
     assert.deepEqual(refused, ["too_many_connections"]);
     ask(clients.at(-1), "/v1/models");
     await until("room again", () => clients.at(-1)?.text.includes("served") === true);
+  });
+
+  it("too many are answered where probes ask, not where the gateway tells of itself at length", () => {
+    const turnsAway = refuseTooMany(() => {});
+    const isRefused = (path: string): boolean =>
+      turnsAway({ path } as HttpRequest, {} as HttpReply) !== undefined;
+    for (const path of ["/health", "/v1/health", "/ping", "/readyz/", "/metrics/fleet"]) {
+      assert.equal(isRefused(path), false, path);
+    }
+    for (const path of ["/openapi.json", "/version", "/v1/models", "/health/x", "//health"]) {
+      assert.equal(isRefused(path), true, path);
+    }
   });
 
   it("far above the bound are closed unheard, and counted down", async (t) => {

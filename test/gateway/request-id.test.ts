@@ -1,10 +1,21 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { dialectOf } from "../../src/core/task.ts";
+import { TASK_ROUTES } from "../../src/protocols/catalogue.ts";
 import { buildFallback } from "../../src/gateway/routes.ts";
-import { cleanRequestId } from "../../src/gateway/request-id.ts";
+import { cleanRequestId, dialectOfPath } from "../../src/gateway/request-id.ts";
 import { serve } from "./http-rig.ts";
 
 const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;
+
+describe("the dialect of a path", () => {
+  it("is that of the tasks it takes, with a slash too many as well", () => {
+    for (const { path, endpoint } of TASK_ROUTES) {
+      assert.equal(dialectOfPath(path), dialectOf(endpoint), path);
+      assert.equal(dialectOfPath(`${path}/`), dialectOf(endpoint), path);
+    }
+  });
+});
 
 describe("the id of a request", () => {
   it("is its client's when it is harmless", () => {

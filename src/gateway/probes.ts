@@ -1,0 +1,85 @@
+import { Fault } from "../core/fault.ts";
+import type { Catalogue } from "./catalogue.ts";
+import { faultHeaders } from "./fault-reply.ts";
+import type { Handler, Headers, HttpReply, HttpRequest, Route } from "./http.ts";
+import { plainIdHeaders } from "./request-id.ts";
+
+/** Answers to probes: whether the gateway lives, takes requests, can serve, and which version it is. */
+
+export interface ProbesHost {
+  readonly catalogue: Pick<Catalogue, "knowsAny">;
+  readonly version: string;
+  /** The commit it is of; empty when that is not known. */
+  readonly build: string;
+  /** Why requests cannot be served now; undefined when they can. */
+  unready(): Fault | undefined;
+}
+
+const JSON_TYPE: Headers = [["content-type", "application/json"]];
+const TEXT: Headers = [["content-type", "text/plain; charset=utf-8"]];
+
+/** As llama.cpp says that it can serve. */
+const SERVING = JSON.stringify({ status: "ok" });
+
+/** The paths of probes. */
+export function probeRoutes(host: ProbesHost): readonly Route[] {
+  const serving = canServe(host, (request, reply) =>
+    reply.send(200, [...JSON_TYPE, ...plainIdHeaders(request)], SERVING),
+  );
+  // SageMaker, whose path it is, and vLLM have an empty body; a word would be one more thing to agree on.
+  const ping = canServe(host, (request, reply) => reply.send(200, plainIdHeaders(request), ""));
+  return [
+    { method: "GET", path: "/healthz", handler: alive(host) },
+    { method: "GET", path: "/readyz", handler: readiness(host) },
+    { method: "GET", path: "/health", handler: serving },
+    { method: "GET", path: "/v1/health", handler: serving },
+    { method: "GET", path: "/ping", handler: ping },
+    { method: "GET", path: "/version", handler: version(host) },
+  ];
+}
+
+/** That the process is alive, and what it is. */
+function alive({ version: number, build }: ProbesHost): Handler {
+  const told = { status: "ok", version: number, ...(build === "" ? {} : { build }) };
+  const body = Buffer.from(JSON.stringify(told));
+  return (request, reply) => reply.send(200, [...JSON_TYPE, ...plainIdHeaders(request)], body);
+}
+
+/** Whether requests are taken: Redis is there, and the gateway does not stop. */
+function readiness(host: ProbesHost): Handler {
+  return (request, reply) => {
+    const fault = host.unready();
+    const ids = plainIdHeaders(request);
+    if (fault === undefined) reply.send(200, [...TEXT, ...ids], "ready");
+    else reply.send(fault.http, [...faultHeaders(fault, "text/plain; charset=utf-8"), ...ids], fault.message);
+  };
+}
+
+/**
+ * Whether a request for a model can be answered, which clients of LLM servers wait for before their first one: as
+ * {@link readiness}, and there is a model. One whose last worker has just left is one still: its requests are queued.
+ */
+function canServe(host: ProbesHost, well: Handler): Handler {
+  return (request, reply) => {
+    const fault = host.unready() ?? (host.catalogue.knowsAny ? undefined : noModel());
+    if (fault === undefined) well(request, reply);
+    else sendUnavailable(fault, request, reply);
+  };
+}
+
+function noModel(): Fault {
+  return new Fault("backend_busy", "Loading model: no worker has offered one yet");
+}
+
+/** In the form of llama.cpp, whose number as `code` its clients look at. */
+function sendUnavailable(fault: Fault, request: HttpRequest, reply: HttpReply): void {
+  const error = { code: fault.http, message: fault.message, type: "unavailable_error" };
+  const headers = [...faultHeaders(fault, "application/json"), ...plainIdHeaders(request)];
+  reply.send(fault.http, headers, JSON.stringify({ error }));
+}
+
+/** As vLLM tells its own. */
+function version({ version: number }: ProbesHost): Handler {
+  const body = JSON.stringify({ version: number });
+  return (request, reply) => reply.send(200, [...JSON_TYPE, ...plainIdHeaders(request)], body);
+}

@@ -4,6 +4,7 @@ import type { Endpoint } from "../core/task.ts";
 import { TASK_ROUTES } from "../protocols/catalogue.ts";
 import { modelBody, modelsBody, tagsBody, versionBody } from "../protocols/listings.ts";
 import type { Catalogue } from "./catalogue.ts";
+import type { Readiness } from "./readiness.ts";
 import { faultHeaders, sendPathFault, sendUnknownPath } from "./fault-reply.ts";
 import { readsBody } from "./http.ts";
 import type { Handler, Headers, HttpOptions, HttpReply, HttpRequest, Route } from "./http.ts";
@@ -19,8 +20,7 @@ export interface RoutesHost {
   /** The commit it is of; empty when that is not known. */
   readonly build: string;
   takeTask(endpoint: Endpoint, request: HttpRequest, reply: HttpReply): void;
-  /** Why requests cannot be served now; undefined when they can. */
-  unready(): Fault | undefined;
+  readonly readiness: Pick<Readiness, "unready" | "outOfService">;
   /** Further routes: Ollama's views of the fleet and its management, and what admins may do. */
   readonly management: readonly Route[];
   readonly ui: Ui;
@@ -63,7 +63,7 @@ export function buildRoutes(host: RoutesHost): Route[] {
     ...readable("/v1/models", allModels(host)),
     ...readable(`${MODEL_PREFIX}*`, oneModel(host)),
     ...readable("/healthz", health(host)),
-    ...readable("/readyz", readiness(host)),
+    ...readable("/readyz", answerReadiness(host)),
     ...readable("/metrics", metrics(host, "gateway")),
     ...readable("/metrics/fleet", metrics(host, "fleet")),
   ];
@@ -113,11 +113,14 @@ function health({ version, build }: RoutesHost): Handler {
   return (request, reply) => reply.send(200, [...JSON_TYPE, ...plainIdHeaders(request)], body);
 }
 
-function readiness(host: RoutesHost): Handler {
+/** Whether requests should come here; with the query `strict` whether they would be served. */
+function answerReadiness({ readiness }: RoutesHost): Handler {
   return (request, reply) => {
-    const fault = host.unready();
+    const { unready } = readiness;
+    const fault = new URLSearchParams(request.query).has("strict") ? unready : readiness.outOfService;
     const ids = plainIdHeaders(request);
-    if (fault === undefined) reply.send(200, [...TEXT, ...ids], "ready");
+    const though = unready === undefined ? "" : `, though ${unready.message}`;
+    if (fault === undefined) reply.send(200, [...TEXT, ...ids], `ready${though}`);
     else reply.send(fault.http, [...faultHeaders(fault, "text/plain; charset=utf-8"), ...ids], fault.message);
   };
 }

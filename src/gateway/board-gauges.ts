@@ -9,7 +9,7 @@ export interface BoardGauges {
   readonly metrics: GatewayMetrics;
   readonly commands: Pick<Connection, "ready">;
   readonly channel: Pick<Connection, "ready">;
-  readonly catalogue: Pick<Catalogue, "workers" | "served">;
+  readonly catalogue: Pick<Catalogue, "workers" | "offered">;
   /** The open ones. */
   readonly exchanges: () => Iterable<Exchange>;
   /** Streams whose backend is held back. */
@@ -33,7 +33,7 @@ export function observeBoard({ metrics, commands, channel, catalogue, exchanges,
     commands.ready && channel.ready ? 1 : 0,
   );
   metrics.observe("workers", "Workers that announce themselves", () => catalogue.workers.length);
-  metrics.observe("models", "Models that some worker serves", () => catalogue.served.length);
+  metrics.observe("models", "Models of which some backend takes tasks", () => catalogue.offered.size);
 }
 
 function count(exchanges: Iterable<Exchange>, counts: (exchange: Exchange) => boolean): number {

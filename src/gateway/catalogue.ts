@@ -1,4 +1,5 @@
 import type { WorkerAnnouncement } from "../core/fleet.ts";
+import { offeredModels } from "../core/offers.ts";
 import { modelKey } from "../core/model.ts";
 import type { ModelCard } from "../core/model.ts";
 import { greatest } from "../core/long-lists.ts";
@@ -20,6 +21,7 @@ export class Catalogue {
   readonly #tidier: Tidier;
   #workers: readonly WorkerAnnouncement[] = [];
   #cards = new Map<string, ModelCard[]>();
+  #offered: ReadonlySet<string> = new Set();
   #remembered = new Set<string>();
   /** Model key -> wall clock ms when this gateway last saw it served: a Redis that lost its data remembers nothing. */
   readonly #seen = new Map<string, number>();
@@ -80,9 +82,14 @@ export class Catalogue {
     return this.#workers;
   }
 
-  /** Model keys that some worker serves now. */
+  /** Model keys that some worker has now, whether it takes tasks or drains. */
   get served(): readonly string[] {
     return [...this.#cards.keys()];
+  }
+
+  /** Model keys of which some backend takes tasks now: one of a worker that drains takes none. */
+  get offered(): ReadonlySet<string> {
+    return this.#offered;
   }
 
   /** Model keys that some worker serves or served a while ago. */
@@ -137,6 +144,7 @@ export class Catalogue {
     }
     this.#workers = workers;
     this.#cards = cards;
+    this.#offered = offeredModels(workers);
     this.#remembered = remembered.union(this.#rememberSeen(cards.keys()));
     this.#onRefresh?.();
   }

@@ -13,6 +13,23 @@ import { newFolder, runCommand } from "./command.ts";
 const keys = new Keys("sgnet");
 const SECRET = "a prompt";
 
+function payload(id: string): Buffer {
+  return encodeTask(
+    {
+      id,
+      requestId: `r-${id}`,
+      endpoint: "openai-chat",
+      model: "tiny",
+      stream: true,
+      createdAt: 1,
+      deadline: 2,
+      trace: "",
+      body: Buffer.from(SECRET),
+    },
+    true,
+  );
+}
+
 describe("what commands print with --json", () => {
   const folder = newFolder();
   let rig: RedisRig;
@@ -32,22 +49,6 @@ describe("what commands print with --json", () => {
     assert.ok(!ran.stdout.includes(SECRET), "no prompt");
     return JSON.parse(ran.stdout) as Record<string, unknown>;
   };
-
-  const payload = (id: string): Buffer =>
-    encodeTask(
-      {
-        id,
-        requestId: `r-${id}`,
-        endpoint: "openai-chat",
-        model: "tiny",
-        stream: true,
-        createdAt: 1,
-        deadline: 2,
-        trace: "",
-        body: Buffer.from(SECRET),
-      },
-      true,
-    );
 
   it("is one document of status, top, doctor and load-functions", async () => {
     assert.deepEqual(Object.keys(await told(["status"])), ["gateways", "workers", "models"]);

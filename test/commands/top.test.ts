@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { stripVTControlCharacters } from "node:util";
 import { EventEmitter } from "node:events";
 import { describe, it } from "node:test";
 import { Screen } from "../../src/commands/screen.ts";
@@ -193,7 +194,7 @@ describe("the screen", () => {
     const screen = new Screen(terminal, () => {});
     const shown = (): string[] => {
       const last = terminal.drawn.slice(terminal.drawn.lastIndexOf("\u001B[H"));
-      return last.replaceAll(/\u001B\[\w/g, "").split("\n");
+      return stripVTControlCharacters(last).split("\n");
     };
     for (const [rows, footer] of [
       [20, "q quits"],

@@ -72,7 +72,11 @@ export class ProgressReply {
   ended(index: number, { status, body }: ErrandAnswer): void {
     const rest = body.length > 0 ? body : this.#splitters[index]?.rest();
     const end = this.#merger.end(index, { status, rest: rest?.toString() ?? "" });
-    if (end === undefined) return;
+    if (end === undefined) {
+      const step = this.#merger.ended(index);
+      if (step !== undefined && this.#stream) this.#tell(step);
+      return;
+    }
     const last = JSON.stringify(end.error === undefined ? { status: "success" } : { error: end.error });
     if (this.#started) this.#reply.end(Buffer.from(`${this.#held}${last}\n`));
     else if (this.#stream && end.error === undefined)

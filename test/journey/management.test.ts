@@ -138,6 +138,10 @@ journey("models are managed by admins only", PLAN, async (fleet) => {
   });
 });
 
+/** The error of an order that one of two servers carried out. */
+const PARTIAL =
+  /done on 1 of 2 servers \(worker w\w+ \(ollama@127\.0\.0\.1:\d+\)\), failed on worker w\w+ \(ollama@127\.0\.0\.1:\d+\): no space left$/;
+
 journey("a pull reaches every server and tells their progress as one", PLAN, async (fleet) => {
   await withManagers(fleet, [["tiny:latest"], ["tiny:latest"]], async ({ managers, asks }) => {
     const digest = `sha256:${"12".repeat(32)}`;
@@ -181,10 +185,22 @@ journey("a pull reaches every server and tells their progress as one", PLAN, asy
     second.pullLines = [{ status: "pulling manifest" }, { error: "no space left" }];
     const broken = await asks("POST /api/pull", { model: "fresh" }, ADMIN);
     assert.equal(broken.status, 200);
-    assert.match(String(broken.last["error"]), /^worker w\w+ \(ollama@127\.0\.0\.1:\d+\): no space left$/);
+    assert.match(String(broken.last["error"]), PARTIAL);
     const brokenWhole = await asks("POST /api/pull", { model: "fresh", stream: false }, ADMIN);
     assert.equal(brokenWhole.status, 500);
-    assert.match(String(brokenWhole.last["error"]), /no space left/);
+    assert.match(String(brokenWhole.last["error"]), PARTIAL);
+    // As the public client shows it: what each server came to, then one error that has it all.
+    const told: string[] = [];
+    await assert.rejects(
+      (async () => {
+        for await (const { status } of await client.pull({ model: "fresh", stream: true })) told.push(status);
+      })(),
+      PARTIAL,
+    );
+    assert.ok(
+      told.some((status) => /^worker w\w+ \(ollama@\S+\): (?:success|failed: no space left)$/.test(status)),
+    );
+    await assert.rejects(client.pull({ model: "fresh" }), PARTIAL);
     const bad = await asks("POST /api/pull", {}, ADMIN);
     assert.deepEqual([bad.status, bad.last], [400, { error: "invalid model name" }]);
   });

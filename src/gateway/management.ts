@@ -10,7 +10,7 @@ import type { ServerOutcome } from "../protocols/ollama/outcomes.ts";
 import { errorOf } from "../protocols/ollama/progress.ts";
 import { readShortBody } from "./body.ts";
 import type { Catalogue } from "./catalogue.ts";
-import { nameOf, serversOf } from "./errands.ts";
+import { leftOut, nameOf, serversOf } from "./errands.ts";
 import type { ErrandAnswer } from "./errand-reply.ts";
 import type { ErrandOrder, Errands, Server } from "./errands.ts";
 import { sendPathFault } from "./fault-reply.ts";
@@ -139,6 +139,7 @@ function give(host: ManagementHost, errand: Order, { request, reply }: Asked): v
     ids: plainIdHeaders(request),
     stream,
     names: servers.map(nameOf),
+    before: errand === "ollama-push" ? [] : leftOut(host.catalogue.workers),
   });
   const sent = servers.map((server, index) => {
     const one = host.errands.send(server, { errand, model, body }, (chunk) => progress.bytes(index, chunk));

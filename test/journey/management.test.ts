@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { Ollama } from "ollama";
+import { publishDrain } from "../../src/redis/control.ts";
+import { listWorkers } from "../../src/redis/registry.ts";
 import { asArray, asText } from "../../src/redis/replies.ts";
 import { OllamaManager } from "../ollama-manager.ts";
 import { type Fleet, journey } from "./fleet.ts";
@@ -263,6 +265,39 @@ journey("an order is answered when all that follows on it can be given", PLAN, a
     }
   });
 });
+
+journey(
+  "an order that not all servers carry out tells who did, and who was not asked",
+  PLAN,
+  async (fleet) => {
+    await withManagers(fleet, [["tiny:latest"], ["tiny:latest"]], async ({ managers, asks }) => {
+      const [, second] = managers;
+      assert.ok(second);
+      const gate = Promise.withResolvers<void>();
+      second.gate = gate.promise;
+      const order = asks("DELETE /api/delete", { model: "tiny" }, ADMIN);
+      await until("the order", () => second.asked.length === 1);
+      second.models.clear();
+      gate.resolve();
+      const told = await order;
+      assert.equal(told.status, 404);
+      assert.match(
+        String(told.last["error"]),
+        /^done on 1 of 2 servers \(worker w\w+ \(ollama@\S+\)\), failed on worker w\w+ \(ollama@\S+\): model 'tiny' not found$/,
+      );
+
+      const [one] = await listWorkers(fleet.probe, fleet.keys);
+      await publishDrain(fleet.probe, fleet.keys, one?.id ?? "", "drain");
+      await until("a pull past a worker that drains", async () => {
+        const { text, last } = await asks("POST /api/pull", { model: "fresh" }, ADMIN);
+        assert.deepEqual(last, { status: "success" });
+        return (
+          text.startsWith(`{"status":"worker ${one?.id} (`) && text.includes("not asked, its worker drains")
+        );
+      });
+    });
+  },
+);
 
 journey("a pull ends on every server when its client leaves", PLAN, async (fleet) => {
   await withManagers(fleet, [["tiny:latest"], ["tiny:latest"]], async ({ managers }) => {

@@ -147,8 +147,8 @@ describe("the progress of several servers", () => {
   it("puts together those that failed alike, and tells of a failure while others go on", () => {
     const merger = new ProgressMerger(["a", "b", "c", "d", "e"]);
     merger.line(2, '{"status":"success"}');
-    const refusal = { status: 502, rest: "<html>Bad Gateway</html>" };
-    for (const index of [0, 1, 2, 3]) merger.end(index, index === 1 ? refusal : DONE);
+    const badGateway = { status: 502, rest: "<html>Bad Gateway</html>" };
+    for (const index of [0, 1, 2, 3]) merger.end(index, index === 1 ? badGateway : DONE);
     assert.deepEqual(merger.ended(1), { status: "b: failed: <html>Bad Gateway</html>" });
     const undone = "it ended before it was done";
     assert.deepEqual(merger.end(4, { status: 500, rest: '{"error":"no space left"}' }), {

@@ -2,7 +2,7 @@
 import type { Command } from "./commands/command-line.ts";
 import { explain } from "./commands/explain.ts";
 import { startLean } from "./commands/lean-start.ts";
-import { printError } from "./commands/print.ts";
+import { printError, printJson } from "./commands/print.ts";
 import { holdYoungGeneration } from "./commands/young-generation.ts";
 import { loadSettings } from "./config/load.ts";
 import { REDIS_SETTINGS } from "./config/redis-settings.ts";
@@ -17,15 +17,25 @@ sgnet dead retry ID        run it again and print its answer; it is removed when
 sgnet dead retry --all     run all of them again, one after the other
 sgnet dead drop ID         remove it for good`;
 
+const JSON_OPTION = { json: { type: "boolean", describe: "Print one JSON document" } } as const;
+
 const COMMANDS: readonly Command[] = [
   {
     name: "up",
     describe: "Run everything on this machine: Redis, a gateway, and a worker for the LLM servers found here",
+    examples: [
+      ["sgnet up", "With the LLM servers found here, else a small model of its own"],
+      ["sgnet up --port 8080 --host 0.0.0.0", "For other machines, too"],
+    ],
     run: async (settings) => (await import("./commands/up.ts")).runUp(settings),
   },
   {
     name: "gateway",
     describe: "Run a gateway: the HTTP front end",
+    examples: [
+      ["sgnet gateway --redis-url redis://r:6379", "Beside a Redis of yours"],
+      ["sgnet gateway --processes auto", "As many processes as processors, on one port"],
+    ],
     run: async (settings) => {
       startLean(settings);
       holdYoungGeneration();
@@ -35,6 +45,10 @@ const COMMANDS: readonly Command[] = [
   {
     name: "worker",
     describe: "Run a worker: it takes tasks from Redis to the LLM servers it can reach",
+    examples: [
+      ["sgnet worker --redis-url redis://r:6379", "With the LLM servers of this machine"],
+      ["sgnet worker --backends ollama+http://gpu1:11434", "With one that is named"],
+    ],
     run: async (settings) => {
       startLean(settings);
       holdYoungGeneration();
@@ -44,23 +58,38 @@ const COMMANDS: readonly Command[] = [
   {
     name: "status",
     describe: "Show gateways, workers, backends, models and queues",
-    options: { json: { type: "boolean", describe: "Print one JSON document" } },
+    options: JSON_OPTION,
     settings: FINDS_REDIS,
+    examples: [
+      ["sgnet status", "As tables"],
+      ["sgnet status --json | jq .models", "The queues, for programs"],
+    ],
     run: async (settings, flags) =>
       (await import("./commands/status.ts")).runStatus(settings, flags["json"] === true),
   },
   {
     name: "top",
     describe: "Watch the fleet: models, nodes, running requests and errors, once a second until q is pressed",
+    options: { json: { type: "boolean", describe: "Print what is to be seen now as one JSON document" } },
     settings: [...FINDS_REDIS, "modelMemoryMs"],
-    run: async (settings) => (await import("./commands/top.ts")).runTop(settings),
+    examples: [
+      ["sgnet top", "On a terminal, until q is pressed"],
+      ["sgnet top | cat", "Once, as plain text"],
+    ],
+    run: async (settings, flags) =>
+      (await import("./commands/top.ts")).runTop(settings, flags["json"] === true),
   },
   {
     name: "trace [id]",
     describe: "Tell the story of one request with its times; the id is an x-request-id or a task's id",
+    options: JSON_OPTION,
     settings: FINDS_REDIS,
+    examples: [["sgnet trace order-4711", "By the x-request-id of its answer"]],
     run: async (settings, flags) =>
-      (await import("./commands/trace.ts")).runTrace(settings, textOf(flags["id"])),
+      (await import("./commands/trace.ts")).runTrace(settings, {
+        id: textOf(flags["id"]),
+        json: flags["json"] === true,
+      }),
   },
   {
     name: "dead [action] [id]",
@@ -69,9 +98,13 @@ const COMMANDS: readonly Command[] = [
       model: { type: "string", describe: "Only letters of this model" },
       all: { type: "boolean", describe: "retry, drop: all of them, or all of the model" },
       body: { type: "boolean", describe: "show: with the request's body, which may hold a prompt" },
-      json: { type: "boolean", describe: "list, show: print one JSON document" },
+      ...JSON_OPTION,
     },
     settings: [...FINDS_REDIS, "logFormat"],
+    examples: [
+      ["sgnet dead list --model qwen3:8b", "Those of one model"],
+      ["sgnet dead retry --all --json", "Run all of them again, and tell programs how it went"],
+    ],
     more: DEAD_HELP,
     run: async (settings, flags) =>
       (await import("./commands/dead.ts")).runDead(settings, {
@@ -98,6 +131,10 @@ const COMMANDS: readonly Command[] = [
       json: { type: "boolean", describe: "Print one JSON document; durations in µs" },
     },
     settings: ["port", "host", "apiKeys"],
+    examples: [
+      ["sgnet bench", "The gateway of this machine"],
+      ["sgnet bench http://gpu1:11434 --clients 16", "Any other server, with 16 requests at a time"],
+    ],
     run: async (settings, flags) =>
       (await import("./commands/bench.ts")).runBench(settings, {
         url: textOf(flags["url"]),
@@ -114,32 +151,49 @@ const COMMANDS: readonly Command[] = [
   {
     name: "drain [worker]",
     describe: "Let a worker finish what it runs and take nothing more, until it is undrained or restarted",
+    options: JSON_OPTION,
     settings: FINDS_REDIS,
+    examples: [["sgnet drain gpu1", "All workers of a host; sgnet status shows hosts and ids"]],
     run: async (settings, flags) =>
-      (await import("./commands/drain.ts")).runDrain(settings, "drain", textOf(flags["worker"])),
+      (await import("./commands/drain.ts")).runDrain(settings, "drain", drainOrder(flags)),
   },
   {
     name: "undrain [worker]",
     describe: "Let a drained worker take tasks again",
+    options: JSON_OPTION,
     settings: FINDS_REDIS,
+    examples: [["sgnet undrain gpu1", "All workers of a host"]],
     run: async (settings, flags) =>
-      (await import("./commands/drain.ts")).runDrain(settings, "undrain", textOf(flags["worker"])),
+      (await import("./commands/drain.ts")).runDrain(settings, "undrain", drainOrder(flags)),
   },
   {
     name: "load-functions",
     describe: "Load into Redis, as an admin, the functions that users with least rights call",
+    options: JSON_OPTION,
     settings: FINDS_REDIS,
-    run: async (settings) => (await import("./commands/load-functions.ts")).runLoadFunctions(settings),
+    examples: [["sgnet load-functions", "As the admin that REDIS_URL names"]],
+    run: async (settings, flags) =>
+      (await import("./commands/load-functions.ts")).runLoadFunctions(settings, flags["json"] === true),
   },
   {
     name: "doctor",
     describe: "Check this machine and tell what to fix",
-    run: async (settings) => (await import("./commands/doctor.ts")).runDoctor(settings),
+    options: JSON_OPTION,
+    examples: [
+      ["sgnet doctor", "One line for each thing that was looked at"],
+      ["sgnet doctor --json | jq '.findings[] | select(.ok | not)'", "What to fix, for programs"],
+    ],
+    run: async (settings, flags) =>
+      (await import("./commands/doctor.ts")).runDoctor(settings, flags["json"] === true),
   },
 ];
 
 function textOf(flag: unknown): string | undefined {
   return typeof flag === "string" ? flag : undefined;
+}
+
+function drainOrder(flags: Readonly<Record<string, unknown>>): { name: string | undefined; json: boolean } {
+  return { name: textOf(flags["worker"]), json: flags["json"] === true };
 }
 
 /**
@@ -157,5 +211,6 @@ try {
   process.exitCode = await main();
 } catch (error) {
   printError(`${explain(error)}\n`);
+  if (process.argv.includes("--json")) printJson((await import("./commands/json-error.ts")).jsonError(error));
   process.exitCode = 1;
 }

@@ -91,7 +91,8 @@ export const INTERNALS: Dashboard = {
         },
         {
           title: "In flight, by phase",
-          description: "queued: accepted, nothing written yet. answering: bytes were written.",
+          description:
+            "queued: no worker has it. running: a worker has it, no token has come. answering: it has begun.",
           kind: "timeseries",
           unit: "none",
           width: 8,

@@ -8,7 +8,7 @@ import type { BenchDialect } from "./bench-target.ts";
 import { duration } from "./duration.ts";
 import { localUrl } from "./listening.ts";
 import { print, printError, printJson } from "./print.ts";
-import { listenForStop } from "./stop-request.ts";
+import { INTERRUPTED, listenForStop } from "./stop-request.ts";
 import { renderTable } from "./table.ts";
 
 /** What `sgnet bench` was asked; absent: the default. */
@@ -28,9 +28,6 @@ export interface BenchOrder {
 const LONGEST_REASON = 160;
 
 const PROMPT = "Tell a story about a lighthouse keeper who finds a message in a bottle.";
-
-/** As a shell tells of a command that Ctrl-C ended. */
-const INTERRUPTED = 130;
 
 /**
  * Measures a running fleet, or any server of the API: sends requests, reads every answer to its end, prints what

@@ -5,6 +5,7 @@ import { describeSetting } from "../config/render.ts";
 import { SETTINGS } from "../config/settings.ts";
 import type { Settings } from "../config/settings.ts";
 import { productVersion } from "../config/version.ts";
+import { refuseStrange, unknownCommand } from "./strange-words.ts";
 
 /** A command of the program. */
 export interface Command {
@@ -15,6 +16,8 @@ export interface Command {
   >;
   /** The settings that matter to it. The others are taken, for the sake of one `.env`, and told by --show-hidden. */
   readonly settings?: readonly string[];
+  /** Command lines, and what each does. */
+  readonly examples: readonly (readonly [line: string, does: string])[];
   /** Lines at the end of its help. */
   readonly more?: string;
   /** Resolves with the exit code. */
@@ -42,14 +45,49 @@ function optionFlags({ options = {} }: Command): Record<string, Options> {
   );
 }
 
+/** What yargs adds to the flags by itself. */
+const OF_YARGS: readonly string[] = ["_", "$0", "help", "h", "version", "v", "show-hidden"];
+
+/** The name of a command without its words. */
+export function wordOf({ name }: Pick<Command, "name">): string {
+  return name.split(" ")[0] ?? "";
+}
+
 function addCommand(argv: Argv, command: Command, finish: (code: number) => void): void {
+  const own = Object.keys(command.options ?? {});
+  const words = Array.from(command.name.matchAll(/\[(\w+)\]/g), ([, word = ""]) => word);
+  const settings = Object.values(SETTINGS).map(({ flag }) => flag);
+  const known = { taken: [...OF_YARGS, ...own, ...words, ...settings], once: own };
   argv.command(
     command.name,
     command.describe,
-    (its) => settingFlags(its.options(optionFlags(command)), command.settings).epilogue(command.more ?? ""),
-    async (flags) => finish(await command.run(loadSettings({ flags }), flags)),
+    (its) =>
+      settingFlags(its.options(optionFlags(command)), command.settings)
+        .example(command.examples.map(([line, does]) => [line, does]))
+        .epilogue(command.more ?? ""),
+    async (flags) => {
+      refuseStrange(wordOf(command), { flags, extra: flags._.slice(1).map(String) }, known);
+      finish(await command.run(loadSettings({ flags }), flags));
+    },
   );
 }
+
+/** The command line without a command that is one. */
+function addNone(argv: Argv, commands: readonly Command[]): void {
+  argv.command("$0", false, {}, ({ _: [word] }) => {
+    if (word === undefined) throw new Error("A command is missing. Try sgnet --help.");
+    throw unknownCommand(String(word), [...commands.map(wordOf), "completion"]);
+  });
+}
+
+const EXAMPLES: [string, string][] = [
+  ["sgnet up", "Run everything on this machine"],
+  ["sgnet status --json", "The state of the fleet, for programs"],
+  ["sgnet gateway --help", "What a command takes"],
+];
+
+const MORE = `Exit codes: 0 it worked; 1 it did not, and standard error has a sentence that says why; 130 Ctrl-C ended it early.
+With --json standard output is one JSON document, also of a failure: {"error":{"code":…,"message":…}}.`;
 
 /**
  * Reads the command line and runs the command it names, with its settings; or prints help, the version or a completion
@@ -67,14 +105,15 @@ export async function runCommandLine(commands: readonly Command[], args: readonl
       "boolean-negation": false,
       "parse-numbers": false,
     })
-    .demandCommand(1, "A command is missing")
-    .strictCommands()
-    .strict()
     .version(productVersion())
+    .alias({ help: "h", version: "v" })
+    .example(EXAMPLES)
+    .epilogue(MORE)
     .completion("completion", "Print a completion script for your shell")
     .fail((message, error) => {
       throw error ?? new Error(`${message}. Try sgnet --help.`);
     });
+  addNone(argv, commands);
   for (const command of commands) addCommand(argv, command, (its) => (code = its));
   await argv.parseAsync();
   return code;

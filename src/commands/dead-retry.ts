@@ -10,9 +10,9 @@ import type { DeadLetter } from "../redis/dead-letters.ts";
 import type { Keys } from "../redis/keys.ts";
 import { openLog } from "../telemetry/log.ts";
 import { duration } from "./duration.ts";
-import { BytePrinter, printError } from "./print.ts";
+import { BytePrinter, printError, printJson } from "./print.ts";
 import { withConnection } from "./redis-url.ts";
-import { listenForStop } from "./stop-request.ts";
+import { INTERRUPTED, listenForStop } from "./stop-request.ts";
 
 export interface RetryDesk {
   readonly settings: Settings;
@@ -22,12 +22,14 @@ export interface RetryDesk {
 
 export interface RetryOptions {
   /** Writes the answers to standard output as they come; what is said about them goes to standard error. */
-  readonly printAnswer: boolean;
+  readonly answers: boolean;
+  /** Prints one JSON document when all are over, with the answers where they are wanted. */
+  readonly json: boolean;
 }
 
 /**
  * Runs dead letters again, one after the other, and removes those that are answered or given up anew. Resolves with
- * the exit code: 0 when all were answered.
+ * the exit code: 0 when all were answered, 130 when the person gave up.
  */
 export async function retryLetters(
   desk: RetryDesk,
@@ -58,14 +60,17 @@ interface Bench extends RetryDesk, RetryOptions {
 }
 
 async function retryAll(bench: Bench, letters: readonly DeadLetter[]): Promise<number> {
-  let answered = 0;
+  const told: (Verdict & { readonly id: string; readonly model: string })[] = [];
   for (const letter of letters) {
     const verdict = await retryOne(bench, letter);
-    printError(`${letter.id} of ${letter.model}: ${verdict.says}\n`);
-    answered += Number(verdict.answered);
+    told.push({ id: letter.id, model: letter.model, ...verdict });
+    if (!bench.json) printError(`${letter.id} of ${letter.model}: ${verdict.says}\n`);
     if (verdict.stopped === true) break;
   }
-  if (!bench.printAnswer) printError(`${answered} of ${letters.length} answered.\n`);
+  const answered = told.filter((one) => one.answered).length;
+  if (bench.json) printJson({ of: letters.length, answered, letters: told });
+  else if (!bench.answers) printError(`${answered} of ${letters.length} answered.\n`);
+  if (told.at(-1)?.stopped === true) return INTERRUPTED;
   return answered === letters.length ? 0 : 1;
 }
 
@@ -74,13 +79,17 @@ interface Verdict {
   readonly says: string;
   /** The person gave up waiting. */
   readonly stopped?: boolean;
+  /** Its text, where it is wanted in the JSON document. */
+  readonly answer?: string;
 }
 
 async function retryOne(bench: Bench, { model, id }: DeadLetter): Promise<Verdict> {
-  const { connection, keys, board, stopped, printAnswer } = bench;
+  const { connection, keys, board, stopped, answers, json } = bench;
   const printer = new BytePrinter();
+  const gathered: Buffer[] = [];
   const print = (bytes: Buffer): void => {
-    if (printAnswer) printer.print(bytes);
+    if (answers && json) gathered.push(bytes);
+    else if (answers) printer.print(bytes);
   };
   let gaveUp = false;
   const onRun = async (run: Rerun): Promise<void> => {
@@ -94,8 +103,9 @@ async function retryOne(bench: Bench, { model, id }: DeadLetter): Promise<Verdic
     print((await retried.run.answer).body);
     if (gaveUp && retried.outcome.fault !== undefined && !retried.removed)
       return { answered: false, says: "given up by you; the letter stays", stopped: true };
-    print(NEW_LINE);
-    return judge(retried);
+    if (!json) print(NEW_LINE);
+    const verdict = judge(retried);
+    return gathered.length === 0 ? verdict : { ...verdict, answer: Buffer.concat(gathered).toString() };
   } catch (error) {
     if (!(error instanceof Fault) || error.code === "redis_down") throw error;
     return { answered: false, says: error.message };

@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import type { Settings } from "../config/settings.ts";
 import { modelKey } from "../core/model.ts";
+import { meantWord } from "../core/nearest.ts";
 import type { Connection } from "../redis/connection.ts";
 import { bodyOfLetter, dropLetter, lettersOf, modelsWithLetters } from "../redis/dead-letters.ts";
 import type { DeadLetter } from "../redis/dead-letters.ts";
@@ -46,10 +47,16 @@ const MOST_LISTED = 200;
 export async function runDead(settings: Settings, order: DeadOrder): Promise<number> {
   const { action = "list" } = order;
   const act = Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : undefined;
-  if (act === undefined) throw new Error(`sgnet dead knows list, show, retry and drop, not ${action}.`);
+  if (act === undefined)
+    throw new Error(`sgnet dead knows list, show, retry and drop, not ${action}.${guess(action)}`);
   return withConnection(settings, "dead", (connection) =>
     act({ settings, connection, keys: new Keys(settings.prefix), order }),
   );
+}
+
+function guess(action: string): string {
+  const meant = meantWord(action, Object.keys(ACTIONS));
+  return meant === undefined ? "" : ` Did you mean ${meant}?`;
 }
 
 /** Those the order asks for by its model: the newest first, model by model. */
@@ -87,14 +94,16 @@ function bodyMember(body: Buffer | undefined): Readonly<Record<string, string>> 
 }
 
 async function retry(desk: Desk): Promise<number> {
-  return retryLetters(desk, await chosen(desk), { printAnswer: !desk.order.all });
+  const { all, json } = desk.order;
+  return retryLetters(desk, await chosen(desk), { answers: !all, json });
 }
 
 async function drop(desk: Desk): Promise<number> {
   const letters = await chosen(desk);
   let dropped = 0;
   for (const letter of letters) dropped += Number(await dropLetter(desk.connection, desk.keys, letter));
-  print(`${dropped} dead letter${dropped === 1 ? "" : "s"} removed.\n`);
+  if (desk.order.json) printJson({ dropped });
+  else print(`${dropped} dead letter${dropped === 1 ? "" : "s"} removed.\n`);
   return 0;
 }
 

@@ -8,11 +8,11 @@ import { checkBackends } from "./doctor-backends.ts";
 import { checkFolder } from "./doctor-folders.ts";
 import { checkDoor, checkGateways } from "./doctor-gateways.ts";
 import { checkRedis } from "./doctor-redis.ts";
-import { print } from "./print.ts";
+import { print, printJson } from "./print.ts";
 import type { Finding } from "./finding.ts";
 
-/** Checks everything that commands of this machine need, and prints one line each. Resolves with the exit code. */
-export async function runDoctor(settings: Settings): Promise<number> {
+/** Checks all that commands of this machine need, and prints one line each, or JSON. Resolves with the exit code. */
+export async function runDoctor(settings: Settings, json: boolean): Promise<number> {
   const [redis, backends] = await Promise.all([checkRedis(settings), checkBackends(settings)]);
   const findings = [
     checkNode(process.versions.node),
@@ -24,9 +24,14 @@ export async function runDoctor(settings: Settings): Promise<number> {
     checkFolder("state folder", settings.stateDir),
     checkFolder("cache folder", resolvedCacheDir(settings)),
   ];
-  for (const { ok, about, text } of findings)
-    print(`${ok ? "ok " : "fix"}  ${about.padEnd(13)} ${plainLine(text)}\n`);
-  return findings.every(({ ok }) => ok) ? 0 : 1;
+  const ok = findings.every((finding) => finding.ok);
+  if (json) printJson({ ok, findings });
+  else for (const finding of findings) print(lineOf(finding));
+  return ok ? 0 : 1;
+}
+
+function lineOf({ ok, about, text }: Finding): string {
+  return `${ok ? "ok " : "fix"}  ${about.padEnd(13)} ${plainLine(text)}\n`;
 }
 
 /** Supported: 22.19 to 25, as package.json says. */

@@ -2,11 +2,12 @@ import { join } from "node:path";
 import { ask } from "../admin/redis-probe.ts";
 import { redisSocket } from "../admin/redis-child.ts";
 import type { Settings } from "../config/settings.ts";
-import { toFault } from "../core/fault.ts";
+import { Fault, toFault } from "../core/fault.ts";
 import { accessOf, withoutUser } from "../redis/access.ts";
 import { connect } from "../redis/connect.ts";
 import type { Connection } from "../redis/connection.ts";
 import { refusalOf } from "../redis/refusal.ts";
+import { replyErrorIn } from "../redis/reply-error.ts";
 
 const NO_ACCESS = {
   redisUsername: "",
@@ -58,6 +59,8 @@ export async function withConnection<Result>(
   );
   try {
     return await work(connection);
+  } catch (error) {
+    throw refusedWork(redisUrl, error);
   } finally {
     connection.close();
   }
@@ -79,13 +82,27 @@ export async function startWithRedis<Started>(
   }
 }
 
+/** A command that Redis refused, as a sentence for people; any other error as it is. */
+function refusedWork(redisUrl: string, cause: unknown): unknown {
+  const reply = replyErrorIn(cause);
+  if (reply === undefined) return cause;
+  const place = withoutUser(redisUrl);
+  const refusal = refusalOf(cause);
+  const sentence =
+    refusal === undefined
+      ? `The Redis at ${place} answered ${reply.command} with an error (${reply.reply}): sgnet doctor looks at it.`
+      : `The Redis at ${place} cannot be used for ${reply.command}: ${refusal}`;
+  return new Fault("redis_down", sentence, { cause });
+}
+
 function noRedis(given: Settings, redisUrl: string, cause: unknown): Error {
   const refusal = refusalOf(cause);
   const place = withoutUser(redisUrl);
-  if (refusal !== undefined) return new Error(`The Redis at ${place} cannot be used: ${refusal}`, { cause });
+  const fault = (text: string): Fault => new Fault("redis_down", text, { cause });
+  if (refusal !== undefined) return fault(`The Redis at ${place} cannot be used: ${refusal}`);
   const hint =
     given.redisUrl === ""
       ? "is sgnet up running, in this folder? Else set REDIS_URL."
       : "check REDIS_URL, and that Redis runs there.";
-  return new Error(`There is no Redis at ${place}: ${hint}`, { cause });
+  return fault(`There is no Redis at ${place}: ${hint}`);
 }

@@ -1,7 +1,8 @@
 import type { Settings } from "../config/settings.ts";
 import type { GatewayAnnouncement } from "../core/fleet.ts";
 import { brokenModels } from "../core/fleet.ts";
-import type { BackendAnnouncement } from "../core/fleet.ts";
+import type { BackendAnnouncement, WorkerAnnouncement } from "../core/fleet.ts";
+import { backendState } from "../core/offers.ts";
 import { placementWords } from "../core/placement-words.ts";
 import { readFleet } from "../redis/fleet-status.ts";
 import type { FleetStatus } from "../redis/fleet-status.ts";
@@ -21,10 +22,9 @@ export async function runStatus(given: Settings, json: boolean): Promise<number>
   });
 }
 
-function stateOf(backend: BackendAnnouncement): string {
-  if (!backend.healthy) return "down";
-  const broken = brokenModels(backend);
-  return broken.length === 0 ? "healthy" : `failing: ${broken.join(" ")}`;
+function stateOf(worker: WorkerAnnouncement, backend: BackendAnnouncement, now: number): string {
+  const state = backendState(worker, backend, now);
+  return state === "failing" ? `failing: ${brokenModels(backend).join(" ")}` : state;
 }
 
 function memoryOf({ models, placement }: BackendAnnouncement): string {
@@ -47,7 +47,7 @@ export function renderFleet({ gateways, workers, models }: FleetStatus, now: num
     worker.backends.map((it) => [
       it.name,
       worker.id,
-      stateOf(it),
+      stateOf(worker, it, now),
       `${it.busy}/${it.slots}`,
       it.models.length,
       memoryOf(it),

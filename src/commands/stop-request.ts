@@ -1,5 +1,8 @@
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
+/** The exit code of a command that Ctrl-C ended, as shells tell it. */
+export const INTERRUPTED = 130;
+
 export interface StopRequest {
   /** Resolves at the first signal, or when the parent that started this process with a channel is gone. */
   readonly requested: Promise<void>;

@@ -1,5 +1,6 @@
 import { greatest } from "../core/long-lists.ts";
 import { plainLine } from "../core/plain-text.ts";
+import { cellWidth } from "./cell-width.ts";
 
 type Cell = string | number;
 
@@ -12,7 +13,7 @@ export function renderTable(
   if (rows.length === 0) return `${title}: none\n`;
   const plain = rows.map((row) => row.map((cell) => (typeof cell === "number" ? cell : plainLine(cell))));
   const widths = head.map((name, column) =>
-    Math.max(name.length, greatest(plain.map((row) => String(row[column] ?? "").length))),
+    Math.max(cellWidth(name), greatest(plain.map((row) => cellWidth(String(row[column] ?? ""))))),
   );
   const line = (cells: readonly Cell[]): string =>
     `  ${cells.map((cell, column) => pad(cell, widths[column] ?? 0)).join("  ")}`.trimEnd();
@@ -20,5 +21,6 @@ export function renderTable(
 }
 
 function pad(cell: Cell, width: number): string {
-  return typeof cell === "number" ? String(cell).padStart(width) : cell.padEnd(width);
+  if (typeof cell === "number") return String(cell).padStart(width);
+  return cell + " ".repeat(Math.max(0, width - cellWidth(cell)));
 }

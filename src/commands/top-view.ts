@@ -1,4 +1,4 @@
-import type { BackendView, FleetView, ModelView, NodeView } from "../core/fleet-view.ts";
+import type { FleetView, ModelView, NodeView } from "../core/fleet-view.ts";
 import type { FaultsView } from "../core/recent-faults.ts";
 import { greatest } from "../core/long-lists.ts";
 import { plainLine } from "../core/plain-text.ts";
@@ -124,17 +124,10 @@ function nodeRows(node: NodeView): (string | number)[][] {
     node.host,
     node.worker,
     it.name,
-    stateOf(node, it),
+    it.state,
     `${it.busy} of ${it.slots}`,
     [it.resident.join(", ") || "-", ...(it.placed === undefined ? [] : [it.placed])].join("; "),
   ]);
-}
-
-function stateOf({ silent, draining }: NodeView, { healthy, broken }: BackendView): string {
-  if (!healthy) return "down";
-  if (broken.length > 0) return "failing";
-  if (silent) return "silent";
-  return draining ? "draining" : "healthy";
 }
 
 function heldRow(task: HeldTask, now: number): (string | number)[] {

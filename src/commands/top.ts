@@ -10,6 +10,7 @@ import { readFleet } from "../redis/fleet-status.ts";
 import { Keys } from "../redis/keys.ts";
 import { heldTasks } from "../redis/open-task.ts";
 import { LogReader } from "../redis/task-log.ts";
+import { printJson } from "./print.ts";
 import { withConnection } from "./redis-url.ts";
 import { Screen } from "./screen.ts";
 import type { Terminal } from "./screen.ts";
@@ -25,14 +26,15 @@ const HELD_PER_MODEL = 50;
 const MOST_LOOKS = 60;
 
 /**
- * Shows the fleet, on a terminal once a second until q is pressed, elsewhere once and as plain text. Resolves with the
- * exit code.
+ * Shows the fleet, on a terminal once a second until q is pressed, elsewhere once and as plain text, or as JSON. Resolves
+ * with the exit code.
  */
-export async function runTop(given: Settings): Promise<number> {
+export async function runTop(given: Settings, json: boolean): Promise<number> {
   return withConnection(given, "top", async (connection) => {
     const observer = new Observer(connection, given);
     const { stdin: input, stdout: output } = process;
-    if (output.isTTY) await showUntilQuit(observer, { input, output });
+    if (json) printJson(await observer.look());
+    else if (output.isTTY) await showUntilQuit(observer, { input, output });
     else output.write(plain(describe(await observer.look())));
     return 0;
   });
@@ -51,7 +53,7 @@ export async function showUntilQuit(observer: Observer, terminal: Terminal): Pro
   try {
     let lines = describe(first);
     for (;;) {
-      screen.draw([...lines, { tone: "plain", text: "" }, { tone: "quiet", text: "q quits" }]);
+      screen.draw(lines, "q quits");
       await delay(REFRESH_MS, undefined, { signal: quit.signal }).catch(() => undefined);
       if (quit.signal.aborted) return;
       lines = await lookAgain(observer, lines);

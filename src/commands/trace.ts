@@ -4,8 +4,9 @@ import { append } from "../core/long-lists.ts";
 import type { Connection } from "../redis/connection.ts";
 import { Keys } from "../redis/keys.ts";
 import { findOpenTask } from "../redis/open-task.ts";
+import type { OpenTask } from "../redis/open-task.ts";
 import { latestSummaries } from "../redis/task-log.ts";
-import { print, printError } from "./print.ts";
+import { print, printJson } from "./print.ts";
 import { withConnection } from "./redis-url.ts";
 import { tellEnded, tellOpen } from "./story.ts";
 
@@ -16,9 +17,13 @@ const PAGE = 500;
 const MOST_TOLD = 5;
 
 /**
- * Tells the story of a request, by its id or its task's. Resolves with the exit code: 1 when nothing is known of it.
+ * Tells the story of a request, by its id or its task's. Resolves with the exit code. Rejects with a sentence when
+ * nothing is known of it.
  */
-export async function runTrace(given: Settings, id: string | undefined): Promise<number> {
+export async function runTrace(
+  given: Settings,
+  { id, json }: { readonly id: string | undefined; readonly json: boolean },
+): Promise<number> {
   if (id === undefined) {
     throw new Error(
       "An id is missing: sgnet trace ID. It is the x-request-id of a reply, or the request or task of a log line.",
@@ -30,17 +35,29 @@ export async function runTrace(given: Settings, id: string | undefined): Promise
       findOpenTask(connection, keys, id),
       findEnded(connection, keys, id),
     ]);
-    const stories = ended.map((summary) => tellEnded(summary));
     // A task that ended a moment ago may still be seen in both places.
-    const stillOpen = open !== undefined && !ended.some(({ task }) => task === (open.queued?.task.id ?? id));
-    if (stillOpen) stories.push(tellOpen(id, open, Date.now()));
-    if (stories.length === 0) {
-      printError(`Nothing is known of ${id}: it is not open and not among the last 10,000 or so requests.\n`);
-      return 1;
+    const isEnded = ended.some(({ task }) => task === (open?.queued?.task.id ?? id));
+    const openNow = isEnded ? undefined : open;
+    if (openNow === undefined && ended.length === 0) {
+      throw new Error(
+        `Nothing is known of ${id}: it is not open and not among the last 10,000 or so requests.`,
+      );
     }
-    print(stories.join("\n"));
+    if (json) printJson({ ended, ...(openNow === undefined ? {} : { open: openFacts(openNow) }) });
+    else {
+      const stories = ended.map((summary) => tellEnded(summary));
+      print([...stories, ...(openNow === undefined ? [] : [tellOpen(id, openNow, Date.now())])].join("\n"));
+    }
     return 0;
   });
+}
+
+/** An open task for programs, without its body. */
+function openFacts({ queued, reply }: OpenTask): object {
+  if (queued === undefined) return { reply };
+  const { model, entry, hold, task } = queued;
+  const { id, requestId: request, endpoint, stream, createdAt: at, deadline } = task;
+  return { task: id, request, endpoint, stream, model, entry, at, deadline, hold, reply };
 }
 
 /** The oldest first. */

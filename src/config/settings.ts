@@ -33,6 +33,7 @@ export interface Settings
   readonly circuitFailures: number;
   readonly drainMs: number;
   readonly drainGraceMs: number;
+  readonly readyOutageMs: number;
   readonly modelMemoryMs: number;
   readonly origins: string;
   readonly apiKeys: string;
@@ -177,6 +178,16 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     max: 600_000,
     unit: "ms",
     doc: "How long a stopping gateway still takes requests while /readyz already says no: longer than your load balancer's pause between two looks, and nobody is refused.",
+  },
+  readyOutageMs: {
+    env: "SGNET_READY_OUTAGE_MS",
+    flag: "ready-outage-ms",
+    type: "number",
+    default: 60_000,
+    min: 0,
+    max: 86_400_000,
+    unit: "ms",
+    doc: "How long /readyz still says yes while Redis is away: clients get the gateway's own 503 with Retry-After meanwhile, not one of the load balancer; 0: not at all.",
   },
   ...LIMIT_SETTINGS,
   modelMemoryMs: {

@@ -1,4 +1,5 @@
 import type { Environment } from "./environment.ts";
+import { nearest } from "../core/nearest.ts";
 import { SETTINGS } from "./settings.ts";
 
 /**
@@ -37,13 +38,13 @@ export function strangeNames(env: Environment, place: string): string[] {
 function problemOf(name: string, value: string, place: string): string | undefined {
   if (KNOWN.includes(name) || OTHERS.test(name) || isOfService(name, value)) return undefined;
   if (!OURS.test(name)) return misspeltKey(name, place);
-  const meant = nearest(name, KNOWN, MOST_WRONG) ?? bareNameOf(name);
+  const meant = nearest(asName(name), KNOWN, MOST_WRONG) ?? bareNameOf(name);
   const advice = meant === undefined ? "see docs/settings.md" : `did you mean ${meant}?`;
   return `${name}${place} is no setting: ${advice}`;
 }
 
 function misspeltKey(name: string, place: string): string | undefined {
-  const meant = nearest(name, KEYS, MOST_WRONG_ELSEWHERE);
+  const meant = nearest(asName(name), KEYS, MOST_WRONG_ELSEWHERE);
   return meant === undefined ? undefined : `${name}${place} is no setting: did you mean ${meant}?`;
 }
 
@@ -56,25 +57,6 @@ function bareNameOf(name: string): string | undefined {
   return KNOWN.find((known) => name.toUpperCase() === `SGNET_${known}`);
 }
 
-function nearest(name: string, known: readonly string[], mostWrong: number): string | undefined {
-  // No name is so long: the distance costs the product of both lengths.
-  if (name.length > 64) return undefined;
-  const [best] = known
-    .map((one) => ({ one, wrong: distance(name.toUpperCase().replaceAll("-", "_"), one) }))
-    .toSorted((a, b) => a.wrong - b.wrong);
-  return best !== undefined && best.wrong <= mostWrong ? best.one : undefined;
-}
-
-/** Letters to insert, remove or replace until one text is the other (Levenshtein). */
-function distance(from: string, to: string): number {
-  let before = Array.from({ length: to.length + 1 }, (_, index) => index);
-  for (const [row, letter] of Array.from(from).entries()) {
-    const now = [row + 1];
-    for (const [column, other] of Array.from(to).entries()) {
-      const replaced = (before[column] ?? 0) + Number(letter !== other);
-      now.push(Math.min(replaced, (before[column + 1] ?? 0) + 1, (now[column] ?? 0) + 1));
-    }
-    before = now;
-  }
-  return before.at(-1) ?? 0;
+function asName(text: string): string {
+  return text.toUpperCase().replaceAll("-", "_");
 }

@@ -43,6 +43,11 @@ export function lostNote(worker: string): AttemptNote {
   return { worker, code: "worker_lost", cause: "worker", http: 502 };
 }
 
+/** True for the note of an attempt that gave its task back to the queue, false for that of a lost worker. */
+export function isHandBack({ backend }: AttemptNote): boolean {
+  return backend !== undefined;
+}
+
 /** A note in one line, for logs: `worker backend code cause`. */
 export function noteLine({ worker, backend = "-", code, cause }: AttemptNote): string {
   return `${worker} ${backend} ${code} ${cause}`;

@@ -1,5 +1,7 @@
 import { brokenModels } from "./fleet.ts";
 import type { BackendAnnouncement, GatewayAnnouncement, QueueReading, WorkerAnnouncement } from "./fleet.ts";
+import { backendState, isSilent, offersOf, takesTasks } from "./offers.ts";
+import type { BackendState } from "./offers.ts";
 import { placementWords } from "./placement-words.ts";
 
 /** The fleet as people look at it: on the live page and in `sgnet top`. */
@@ -16,7 +18,7 @@ export interface Totals {
   readonly gateways: number;
   readonly nodes: number;
   readonly backends: number;
-  /** Of the backends that take tasks: they are healthy, and their worker does not drain. */
+  /** Of the backends that take tasks, see `takesTasks`. */
   readonly slots: number;
   readonly busy: number;
   /** Tasks that the other backends still run. */
@@ -59,6 +61,7 @@ export interface BackendView {
   readonly name: string;
   readonly kind: string;
   readonly healthy: boolean;
+  readonly state: BackendState;
   readonly slots: number;
   readonly busy: number;
   /** How many models it has. */
@@ -79,9 +82,8 @@ export interface FleetParts {
   readonly now: number;
 }
 
-/** A wait, and a silence of a node (they announce themselves each 3 s), that people should know of; ms. */
+/** A wait that people should know of, ms. */
 const LONG_WAIT_MS = 30_000;
-const LONG_SILENCE_MS = 8000;
 
 /** Puts together what processes and queues tell. */
 export function viewFleet({ gateways, workers, models, now }: FleetParts): FleetView {
@@ -89,9 +91,8 @@ export function viewFleet({ gateways, workers, models, now }: FleetParts): Fleet
   const nodes = workers
     .map((worker) => viewNode(worker, now))
     .toSorted((a, b) => compare(a.host, b.host) || compare(a.worker, b.worker));
-  const taking = workers.filter(({ draining }) => !draining);
-  const views = models.map((reading) => viewModel(reading, taking, rates.get(reading.model) ?? 0));
-  const totals = sumUp({ gateways, nodes, models: views, rates });
+  const views = models.map((reading) => viewModel(reading, workers, rates.get(reading.model) ?? 0));
+  const totals = sumUp({ gateways, workers, models: views, rates });
   return { problems: findProblems(views, nodes), totals, models: views, nodes };
 }
 
@@ -117,12 +118,12 @@ function viewNode(worker: WorkerAnnouncement, now: number): NodeView {
     host: worker.host,
     draining: worker.draining,
     silentMs,
-    silent: silentMs > LONG_SILENCE_MS,
-    backends: worker.backends.map((backend) => viewBackend(backend)),
+    silent: isSilent(worker, now),
+    backends: worker.backends.map((backend) => viewBackend(backend, backendState(worker, backend, now))),
   };
 }
 
-function viewBackend(backend: BackendAnnouncement): BackendView {
+function viewBackend(backend: BackendAnnouncement, state: BackendState): BackendView {
   const { name, kind, healthy, slots, busy, models } = backend;
   const resident = models.filter((model) => model.resident).map((model) => model.name);
   const placed = placementWords(backend.placement);
@@ -130,6 +131,7 @@ function viewBackend(backend: BackendAnnouncement): BackendView {
     name,
     kind,
     healthy,
+    state,
     slots,
     busy,
     models: models.length,
@@ -145,12 +147,7 @@ function viewModel(
   tokensPerSecond: number,
 ): ModelView {
   const { model, waiting, oldestWaitMs, claimed, deadLetters } = reading;
-  const offers = workers.flatMap(({ host, backends }) =>
-    backends.flatMap(({ slots, models }) => {
-      const card = models.find(({ key }) => key === model);
-      return card === undefined ? [] : [{ host, slots, resident: card.resident }];
-    }),
-  );
+  const offers = offersOf(workers, model);
   return {
     model,
     waiting,
@@ -159,26 +156,26 @@ function viewModel(
     deadLetters,
     tokensPerSecond,
     slots: sum(offers.map(({ slots }) => slots)),
-    nodes: [...new Set(offers.map(({ host }) => host))].toSorted(),
+    nodes: [...new Set(offers.map(({ worker }) => worker.host))].toSorted(),
     backends: offers.length,
-    resident: offers.filter(({ resident }) => resident).length,
+    resident: offers.filter(({ card }) => card.resident).length,
   };
 }
 
 function sumUp(parts: {
   readonly gateways: readonly GatewayAnnouncement[];
-  readonly nodes: readonly NodeView[];
+  readonly workers: readonly WorkerAnnouncement[];
   readonly models: readonly ModelView[];
   readonly rates: ReadonlyMap<string, number>;
 }): Totals {
-  const backends = parts.nodes.flatMap((node) => node.backends);
-  const taking = parts.nodes
-    .filter(({ draining }) => !draining)
-    .flatMap((node) => node.backends.filter(({ healthy }) => healthy));
+  const backends = parts.workers.flatMap((worker) => worker.backends);
+  const taking = parts.workers.flatMap((worker) =>
+    worker.backends.filter((backend) => takesTasks(worker, backend)),
+  );
   const busy = sum(taking.map((it) => it.busy));
   return {
     gateways: parts.gateways.length,
-    nodes: parts.nodes.length,
+    nodes: parts.workers.length,
     backends: backends.length,
     slots: sum(taking.map(({ slots }) => slots)),
     busy,

@@ -1,19 +1,24 @@
 /**
  * The life of a task as its gateway sees it.
  *
- *   opening -> queued -> answering -> ended
- *      \          \          \-----> gone      (the client left)
- *       \----------\---------------> ended     (a fault before the first byte)
+ *   opening -> queued <-> running -> answering -> ended
+ *      \          \          \            \-----> gone      (the client left)
+ *       \----------\----------\-----------------> ended     (a fault before the first byte)
  *
- * Answering begins with the first bytes to the client, of the answer or of a heartbeat. Both can come before Redis has
- * confirmed the enqueue: opening -> answering is legal. Once answering, a task never goes back to queued: bytes that
- * the client has are not taken back.
+ * Running begins when a worker is known to have the task, answering with the first frame for the client. A heartbeat
+ * changes no phase: it says nothing of the answer. A frame can come before Redis has confirmed the enqueue, so
+ * opening -> running and opening -> answering are legal. A task that was handed back, or whose worker was lost, is
+ * queued again. Once answering it never goes back: bytes that the client has are not taken back.
  */
-export type Phase = "opening" | "queued" | "answering" | "ended" | "gone";
+export type Phase = "opening" | "queued" | "running" | "answering" | "ended" | "gone";
+
+/** The phases of a task that is open, in their order. */
+export const OPEN_PHASES: readonly Phase[] = ["opening", "queued", "running", "answering"];
 
 const NEXT: Readonly<Record<Phase, readonly Phase[]>> = {
-  opening: ["queued", "answering", "ended", "gone"],
-  queued: ["answering", "ended", "gone"],
+  opening: ["queued", "running", "answering", "ended", "gone"],
+  queued: ["running", "answering", "ended", "gone"],
+  running: ["queued", "answering", "ended", "gone"],
   answering: ["ended", "gone"],
   ended: [],
   gone: [],

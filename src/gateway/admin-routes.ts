@@ -20,7 +20,7 @@ export interface AdminHost {
   readonly connection: Connection;
   readonly keys: Keys;
   readonly keyring: Pick<Keyring, "isAdmin">;
-  readonly catalogue: Pick<Catalogue, "workers" | "serves">;
+  readonly catalogue: Pick<Catalogue, "workers" | "offered">;
   readonly board: RerunHost & { unready(): Fault | undefined };
 }
 
@@ -114,7 +114,7 @@ async function list({ connection, keys }: AdminHost): Promise<{ readonly letters
 /** Answers when the task that was run again is over; the letter goes as with `sgnet dead retry`. */
 async function retry(host: AdminHost, asked: JsonObject, reply: HttpReply): Promise<object> {
   const { catalogue } = host;
-  const desk = { ...host, serves: (model: string): boolean => catalogue.serves(model) };
+  const desk = { ...host, serves: (model: string): boolean => catalogue.offered.has(model) };
   const { run, outcome, removed } = await retryLetter(desk, {
     ...letterOf(asked),
     // Nobody reads the answer here: its pieces are not gathered.

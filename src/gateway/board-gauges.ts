@@ -1,3 +1,4 @@
+import { OPEN_PHASES } from "../core/phase.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { GatewayMetrics } from "../telemetry/gateway-metrics.ts";
 import type { Catalogue } from "./catalogue.ts";
@@ -8,7 +9,7 @@ export interface BoardGauges {
   readonly metrics: GatewayMetrics;
   readonly commands: Pick<Connection, "ready">;
   readonly channel: Pick<Connection, "ready">;
-  readonly catalogue: Pick<Catalogue, "workers" | "served">;
+  readonly catalogue: Pick<Catalogue, "workers" | "offered">;
   /** The open ones. */
   readonly exchanges: () => Iterable<Exchange>;
   /** Streams whose backend is held back. */
@@ -21,7 +22,7 @@ export function observeBoard({ metrics, commands, channel, catalogue, exchanges,
     label: "phase",
     read: () => openByPhase(exchanges()),
   });
-  metrics.observe("open_streams", "Streams whose first byte has left", () =>
+  metrics.observe("open_streams", "Streams whose answer has begun", () =>
     count(exchanges(), ({ task, phase }) => task.stream && phase === "answering"),
   );
   metrics.observe("stalled_streams", "Streams that wait for a slow client", () =>
@@ -32,7 +33,7 @@ export function observeBoard({ metrics, commands, channel, catalogue, exchanges,
     commands.ready && channel.ready ? 1 : 0,
   );
   metrics.observe("workers", "Workers that announce themselves", () => catalogue.workers.length);
-  metrics.observe("models", "Models that some worker serves", () => catalogue.served.length);
+  metrics.observe("models", "Models of which some backend takes tasks", () => catalogue.offered.size);
 }
 
 function count(exchanges: Iterable<Exchange>, counts: (exchange: Exchange) => boolean): number {
@@ -42,11 +43,7 @@ function count(exchanges: Iterable<Exchange>, counts: (exchange: Exchange) => bo
 }
 
 function openByPhase(exchanges: Iterable<Exchange>): Map<string, number> {
-  const phases = new Map([
-    ["opening", 0],
-    ["queued", 0],
-    ["answering", 0],
-  ]);
+  const phases = new Map<string, number>(OPEN_PHASES.map((phase) => [phase, 0]));
   for (const { phase } of exchanges) phases.set(phase, (phases.get(phase) ?? 0) + 1);
   return phases;
 }

@@ -1,5 +1,6 @@
 import type { WorkerAnnouncement } from "../core/fleet.ts";
 import { laneOf, queuesOf } from "../core/lane.ts";
+import { offeredModels } from "../core/offers.ts";
 import { modelKey } from "../core/model.ts";
 import type { ModelCard } from "../core/model.ts";
 import { greatest } from "../core/long-lists.ts";
@@ -21,6 +22,7 @@ export class Catalogue {
   readonly #tidier: Tidier;
   #workers: readonly WorkerAnnouncement[] = [];
   #cards = new Map<string, ModelCard[]>();
+  #offered: ReadonlySet<string> = new Set();
   #remembered = new Set<string>();
   /** Model key -> wall clock ms when this gateway last saw it served: a Redis that lost its data remembers nothing. */
   readonly #seen = new Map<string, number>();
@@ -81,7 +83,7 @@ export class Catalogue {
     return this.#workers;
   }
 
-  /** Model keys that some worker serves now. */
+  /** Model keys that some worker has now, whether it takes tasks or drains. */
   get served(): readonly string[] {
     return [...this.#cards.keys()];
   }
@@ -89,6 +91,11 @@ export class Catalogue {
   /** Names of the queues that some worker reads now: those of models, and of their lanes. */
   get queues(): readonly string[] {
     return [...this.#cards.values()].flat().flatMap(queuesOf);
+  }
+
+  /** Model keys of which some backend takes tasks now: one of a worker that drains takes none. */
+  get offered(): ReadonlySet<string> {
+    return this.#offered;
   }
 
   /** Names of queues that some worker reads, or read a while ago. */
@@ -159,6 +166,7 @@ export class Catalogue {
     }
     this.#workers = workers;
     this.#cards = cards;
+    this.#offered = offeredModels(workers);
     this.#remembered = remembered.union(this.#rememberSeen(this.queues));
     this.#onRefresh?.();
   }

@@ -28,8 +28,27 @@ export function serversOf(workers: readonly WorkerAnnouncement[]): readonly Serv
   return [...servers.values()];
 }
 
+/** Ollama servers that cannot be asked now, one sentence each: an order for all of the fleet does not reach them. */
+export function leftOut(workers: readonly WorkerAnnouncement[]): readonly string[] {
+  const asked = new Set(serversOf(workers).map(({ worker, backend }) => `${worker} ${backend}`));
+  const places = new Set<string>();
+  const away = new Map<string, string>();
+  for (const { id: worker, host, draining, backends } of workers) {
+    for (const { name: backend, kind, url } of backends) {
+      const place = `${host} ${url}`;
+      if (asked.has(`${worker} ${backend}`)) places.add(place);
+      else if (kind === "ollama")
+        away.set(
+          place,
+          `${nameOf({ worker, backend })}: not asked, ${draining ? "its worker drains" : "it is down"}`,
+        );
+    }
+  }
+  return [...away].flatMap(([place, text]) => (places.has(place) ? [] : [text]));
+}
+
 /** How errors name a server. */
-export function nameOf({ worker, backend }: Server): string {
+export function nameOf({ worker, backend }: Pick<Server, "worker" | "backend">): string {
   return `worker ${worker} (${backend})`;
 }
 

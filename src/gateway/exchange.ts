@@ -1,9 +1,8 @@
-import { lostNote } from "../core/attempt-note.ts";
+import { isHandBack, lostNote } from "../core/attempt-note.ts";
 import type { AttemptNote } from "../core/attempt-note.ts";
 import { Fault, faultFromRecord } from "../core/fault.ts";
 import type { Frame, FrameEnd } from "../core/frame.ts";
 import { modelOf } from "../core/lane.ts";
-import { isOver, move } from "../core/phase.ts";
 import type { Phase } from "../core/phase.ts";
 import type { Task } from "../core/task.ts";
 import type { Heartbeat } from "../protocols/heartbeats.ts";
@@ -11,6 +10,7 @@ import { NUDGE_SEQ } from "../redis/reply-stream.ts";
 import type { Cursor } from "../redis/reply-stream.ts";
 import { breakOff, sendFault } from "./fault-reply.ts";
 import type { HttpReply } from "./http.ts";
+import { PhaseTrack } from "./phase-track.ts";
 import { replyHeaders } from "./reply-headers.ts";
 import type { ReplyHead } from "./reply-headers.ts";
 import { Tries } from "./tries.ts";
@@ -77,12 +77,12 @@ export class Exchange {
   queueLookAt: number;
   /** Its reply, or a part of it, was too large to be published: it lies in Redis. */
   isLarge = false;
+  readonly track: PhaseTrack = new PhaseTrack();
   /** See Metered. */
   metered = 0;
   readonly #reply: HttpReply;
   readonly #host: ExchangeHost;
   #task: Task;
-  #phase: Phase = "opening";
   #attempt = 0;
   #seq = 0;
   #attempts = 0;
@@ -90,6 +90,8 @@ export class Exchange {
   #worker: string | undefined;
   #stalled = false;
   #begun = false;
+  /** True when status and headers have left, with a frame or with a heartbeat. */
+  #committed = false;
   #firstByteAt: number | undefined;
   /** Mono ms of the last bytes to the client, heartbeats included; of the acceptance before any. */
   #wroteAt: number;
@@ -129,7 +131,7 @@ export class Exchange {
   }
 
   get phase(): Phase {
-    return this.#phase;
+    return this.track.now;
   }
 
   /** True when the client's socket is full. */
@@ -147,6 +149,7 @@ export class Exchange {
     return this.#behind;
   }
 
+  /** The worker whose frames came last. */
   get worker(): string | undefined {
     return this.#worker;
   }
@@ -184,12 +187,12 @@ export class Exchange {
   queued(entry: string): void {
     this.entry = entry;
     this.queuedMs ??= this.#host.mono() - this.startedAt;
-    if (this.#phase === "opening") this.#phase = move(this.#phase, "queued");
+    this.track.queued();
   }
 
   /** Takes a frame from the channel or from the reply stream; frames come in any order and more than once. */
   receive(frame: Frame): void {
-    if (isOver(this.#phase)) return;
+    if (this.track.isOver) return;
     this.heardAt = this.#host.mono();
     this.patienceMs = FIRST_PATIENCE_MS;
     if (frame.note !== undefined) {
@@ -210,7 +213,7 @@ export class Exchange {
 
   /** A later attempt has claimed the task (nothing of it has come yet). */
   claimed(attempt: number): void {
-    if (isOver(this.#phase) || attempt <= this.#attempt) return;
+    if (this.track.isOver || attempt <= this.#attempt) return;
     this.heardAt = this.#host.mono();
     // A streaming task that has begun is ended by its claimant with a fault; that frame is yet to come.
     if (!this.#begun) this.#begin(attempt);
@@ -218,14 +221,14 @@ export class Exchange {
 
   /** An earlier attempt was handed back, or lost. @param mark number of the mark that tells so: fences that attempt */
   noted(mark: number, note: AttemptNote): void {
-    if (isOver(this.#phase)) return;
-    this.#tries ??= new Tries();
-    this.#tries.add(mark, note);
+    if (this.track.isOver) return;
+    (this.#tries ??= new Tries()).add(mark, note);
+    if (mark >= this.#attempt && isHandBack(note)) this.track.waits();
   }
 
   /** Tells a client that has had no bytes for `silenceMs` that its request is alive. */
   beat(silenceMs: number, heartbeat: () => Heartbeat | undefined): void {
-    if (isOver(this.#phase) || this.#stalled) return;
+    if (this.track.isOver || this.#stalled) return;
     if (this.#host.mono() - this.#wroteAt < silenceMs) return;
     const due = heartbeat();
     if (due !== undefined) this.#writeBytes(Buffer.from(due.text), { status: 200, type: due.contentType });
@@ -233,7 +236,7 @@ export class Exchange {
 
   /** Ends the exchange with a fault of the gateway's own. */
   fail(fault: Fault): void {
-    if (!isOver(this.#phase)) this.#finish(fault, undefined, true);
+    if (!this.track.isOver) this.#finish(fault, undefined, true);
   }
 
   #begin(attempt: number): boolean {
@@ -247,6 +250,7 @@ export class Exchange {
     this.#heard = 0;
     this.#behind = 0;
     if (this.#held) this.#hold(false);
+    this.track.held();
     return true;
   }
 
@@ -282,7 +286,7 @@ export class Exchange {
       return;
     }
     if (end !== undefined) {
-      if (this.#phase !== "answering" && !this.task.stream) this.#answerWhole(frame, end);
+      if (!this.#committed && !this.task.stream) this.#answerWhole(frame, end);
       else this.#writeLast(frame, end);
       return;
     }
@@ -309,6 +313,7 @@ export class Exchange {
   #write({ bytes, head }: Frame): void {
     if (!this.#begun) {
       this.#begun = true;
+      this.track.to("answering");
       this.#task = { ...this.#task, body: NO_BYTES };
     }
     this.#firstByteAt ??= this.#host.mono();
@@ -321,15 +326,15 @@ export class Exchange {
 
   /** The last bytes and the end of the stream leave in one packet, and the head with them if it has not left. */
   #writeLast(frame: Frame, end: FrameEnd): void {
-    if (this.#phase !== "answering") this.#write({ ...frame, bytes: NO_BYTES });
+    if (!this.#begun) this.#write({ ...frame, bytes: NO_BYTES });
     this.#reply.end(frame.bytes);
     this.#over(undefined, end, false);
   }
 
   /** The first bytes carry status and headers. */
   #writeBytes(bytes: Buffer, head: ReplyHead): void {
-    if (this.#phase !== "answering") {
-      this.#phase = move(this.#phase, "answering");
+    if (!this.#committed) {
+      this.#committed = true;
       this.#status = head.status;
       this.#type = head.type;
       this.#stalled = !this.#reply.start(
@@ -344,7 +349,7 @@ export class Exchange {
   }
 
   #finish(fault: Fault, end: FrameEnd | undefined, abandon: boolean): void {
-    if (this.#phase === "answering") breakOff(this.#reply, fault, this.task, this.#type);
+    if (this.#committed) breakOff(this.#reply, fault, this.task, this.#type);
     else this.#refuse(fault);
     this.#over(fault, end, abandon);
   }
@@ -355,7 +360,7 @@ export class Exchange {
   }
 
   #over(fault: Fault | undefined, end: FrameEnd | undefined, abandon: boolean): void {
-    this.#phase = move(this.#phase, "ended");
+    this.track.to("ended");
     this.#report({ fault, end, abandon, leftIn: undefined });
   }
 
@@ -369,18 +374,16 @@ export class Exchange {
   }
 
   #clientLeft(): void {
-    if (isOver(this.#phase)) return;
-    const leftIn = this.#phase;
-    this.#phase = move(leftIn, "gone");
+    if (this.track.isOver) return;
+    const leftIn = this.track.to("gone");
     this.#status ||= 499;
-    const fault = new Fault("cancelled", "the client left");
-    this.#report({ fault, end: undefined, abandon: true, leftIn });
+    this.#report({ fault: new Fault("cancelled", "the client left"), end: undefined, abandon: true, leftIn });
   }
 
   #drained(): void {
     if (!this.#stalled) return;
     this.#stalled = false;
-    if (!isOver(this.#phase)) this.#host.fill(this);
+    if (!this.track.isOver) this.#host.fill(this);
   }
 }
 

@@ -37,6 +37,7 @@ import { Observatory } from "./observatory.ts";
 import { OriginPolicy } from "./origin.ts";
 import { byThePorch, Porch } from "./porch.ts";
 import { startPresence } from "./presence.ts";
+import { Readiness } from "./readiness.ts";
 import { buildFallback, buildRefusals, buildRoutes } from "./routes.ts";
 import { ShowView } from "./show-view.ts";
 import { Switchboard } from "./switchboard.ts";
@@ -142,7 +143,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     needsKey: settings.apiKeys !== "",
     management: openManagement({ catalogue, board, keyring, commands, keys, metrics }),
     takeTask: byThePorch(porch, board),
-    unready: () => board.unavailable(),
+    readiness: readinessOf(settings, [commands, channel], board),
     ui: openUi(events),
     metrics: pages,
     metricsType: metrics.contentType,
@@ -199,6 +200,15 @@ async function openServer(
     tails,
     ...turnAway({ settings, log, metrics, keyring }),
   });
+}
+
+function readinessOf(
+  { readyOutageMs: outageMs }: Settings,
+  connections: readonly Connection[],
+  board: Switchboard,
+): Readiness {
+  const { mono } = systemAmbient;
+  return new Readiness({ connections, outageMs, mono, unready: () => board.unavailable() });
 }
 
 function spansOf({ tracing }: Assembly): TaskSpans | undefined {

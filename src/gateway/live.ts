@@ -186,7 +186,7 @@ export class Live {
   }
 
   #requestView(exchange: Exchange): RequestView {
-    const { task, model, worker, phase, attempts, stalled, startedAt } = exchange;
+    const { task, model, worker = exchange.track.holder, phase, attempts, stalled, startedAt } = exchange;
     return {
       task: task.id,
       request: task.requestId,

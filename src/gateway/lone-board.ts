@@ -66,7 +66,7 @@ export async function openLoneBoard(options: {
   board.start();
   return {
     host: board,
-    serves: (model) => catalogue.serves(model),
+    serves: (model) => catalogue.offered.has(model),
     close: async () => {
       clearInterval(timer);
       catalogue.stop();

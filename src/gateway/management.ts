@@ -5,10 +5,12 @@ import { greatest } from "../core/long-lists.ts";
 import { psBody, STATUS_BODY } from "../protocols/listings.ts";
 import { notManaged, readDigest, readOrder, shownTo } from "../protocols/ollama/management.ts";
 import type { ModelErrand } from "../protocols/ollama/management.ts";
+import { errorOfAll } from "../protocols/ollama/outcomes.ts";
+import type { ServerOutcome } from "../protocols/ollama/outcomes.ts";
 import { errorOf } from "../protocols/ollama/progress.ts";
 import { readShortBody } from "./body.ts";
 import type { Catalogue } from "./catalogue.ts";
-import { nameOf, serversOf } from "./errands.ts";
+import { leftOut, nameOf, serversOf } from "./errands.ts";
 import type { ErrandAnswer } from "./errand-reply.ts";
 import type { ErrandOrder, Errands, Server } from "./errands.ts";
 import { sendPathFault } from "./fault-reply.ts";
@@ -137,6 +139,7 @@ function give(host: ManagementHost, errand: Order, { request, reply }: Asked): v
     ids: plainIdHeaders(request),
     stream,
     names: servers.map(nameOf),
+    before: errand === "ollama-push" ? [] : leftOut(host.catalogue.workers),
   });
   const sent = servers.map((server, index) => {
     const one = host.errands.send(server, { errand, model, body }, (chunk) => progress.bytes(index, chunk));
@@ -158,7 +161,7 @@ function chooseServers(servers: readonly Server[], errand: Order, model: string)
   return errand === "ollama-push" ? holders.slice(0, 1) : holders;
 }
 
-/** Orders that are answered in one piece: good when all servers say so, else the first error. */
+/** Orders that are answered in one piece: good when all servers say so, else what failed where, and the first status. */
 function giveWhole(
   host: ManagementHost,
   { order, servers }: { readonly order: ErrandOrder; readonly servers: readonly Server[] },
@@ -189,15 +192,17 @@ async function sendMerged(
   whole: Promise<readonly ErrandAnswer[]>,
 ): Promise<void> {
   const answers = await whole;
-  const failed = answers.findIndex(({ status }) => status >= 300);
-  const answer = answers[failed];
-  const server = servers[failed];
-  if (answer === undefined || server === undefined) {
+  const failed = answers.find(({ status }) => status >= 300);
+  if (failed === undefined) {
     // 201 says that a server had to make something.
     reply.send(greatest(answers.map(({ status }) => status)), plainIdHeaders(request), "");
     return;
   }
-  const text = errorOf(answer.body.toString());
-  const error = servers.length === 1 ? text : `${nameOf(server)}: ${text}`;
-  reply.send(answer.status, [...NATIVE_JSON, ...plainIdHeaders(request)], JSON.stringify({ error }));
+  const outcomes = servers.map((server, index): ServerOutcome => {
+    const answer = answers[index];
+    const error = answer === undefined || answer.status < 300 ? undefined : errorOf(answer.body.toString());
+    return { name: nameOf(server), error };
+  });
+  const body = JSON.stringify({ error: errorOfAll(outcomes) });
+  reply.send(failed.status, [...NATIVE_JSON, ...plainIdHeaders(request)], body);
 }

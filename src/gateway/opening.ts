@@ -1,7 +1,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { toFault } from "../core/fault.ts";
 import { isOver } from "../core/phase.ts";
-import { outageCode } from "../redis/connection.ts";
+import { outageCode } from "../redis/reply-error.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Opener } from "./opener.ts";
 import type { Porch } from "./porch.ts";

@@ -2,6 +2,7 @@ import { Fault } from "../core/fault.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { faultHeaders } from "./fault-reply.ts";
 import type { Handler, Headers, HttpReply, HttpRequest, Route } from "./http.ts";
+import type { Readiness } from "./readiness.ts";
 import { plainIdHeaders } from "./request-id.ts";
 
 /** Answers to probes: whether the gateway lives, takes requests, can serve, and which version it is. */
@@ -11,8 +12,7 @@ export interface ProbesHost {
   readonly version: string;
   /** The commit it is of; empty when that is not known. */
   readonly build: string;
-  /** Why requests cannot be served now; undefined when they can. */
-  unready(): Fault | undefined;
+  readonly readiness: Pick<Readiness, "unready" | "outOfService">;
 }
 
 const JSON_TYPE: Headers = [["content-type", "application/json"]];
@@ -30,7 +30,7 @@ export function probeRoutes(host: ProbesHost): readonly Route[] {
   const ping = canServe(host, (request, reply) => reply.send(200, plainIdHeaders(request), ""));
   return [
     { method: "GET", path: "/healthz", handler: alive(host) },
-    { method: "GET", path: "/readyz", handler: readiness(host) },
+    { method: "GET", path: "/readyz", handler: answerReadiness(host) },
     { method: "GET", path: "/health", handler: serving },
     { method: "GET", path: "/v1/health", handler: serving },
     { method: "GET", path: "/ping", handler: ping },
@@ -45,23 +45,25 @@ function alive({ version: number, build }: ProbesHost): Handler {
   return (request, reply) => reply.send(200, [...JSON_TYPE, ...plainIdHeaders(request)], body);
 }
 
-/** Whether requests are taken: Redis is there, and the gateway does not stop. */
-function readiness(host: ProbesHost): Handler {
+/** Whether requests should come here; with the query `strict` whether they would be served. */
+function answerReadiness({ readiness }: ProbesHost): Handler {
   return (request, reply) => {
-    const fault = host.unready();
+    const { unready } = readiness;
+    const fault = new URLSearchParams(request.query).has("strict") ? unready : readiness.outOfService;
     const ids = plainIdHeaders(request);
-    if (fault === undefined) reply.send(200, [...TEXT, ...ids], "ready");
+    const though = unready === undefined ? "" : `, though ${unready.message}`;
+    if (fault === undefined) reply.send(200, [...TEXT, ...ids], `ready${though}`);
     else reply.send(fault.http, [...faultHeaders(fault, "text/plain; charset=utf-8"), ...ids], fault.message);
   };
 }
 
 /**
  * Whether a request for a model can be answered, which clients of LLM servers wait for before their first one: as
- * {@link readiness}, and there is a model. One whose last worker has just left is one still: its requests are queued.
+ * with `/readyz?strict`, and there is a model. One whose last worker has just left is one still: its requests are queued.
  */
 function canServe(host: ProbesHost, well: Handler): Handler {
   return (request, reply) => {
-    const fault = host.unready() ?? (host.catalogue.knowsAny ? undefined : noModel());
+    const fault = host.readiness.unready ?? (host.catalogue.knowsAny ? undefined : noModel());
     if (fault === undefined) well(request, reply);
     else sendUnavailable(fault, request, reply);
   };

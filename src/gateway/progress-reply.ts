@@ -18,6 +18,8 @@ export interface ProgressReplyOptions {
   readonly stream: boolean;
   /** Of the servers. */
   readonly names: readonly string[];
+  /** Steps that are told before the first one. */
+  readonly before?: readonly string[];
 }
 
 /**
@@ -34,12 +36,15 @@ export class ProgressReply {
   #full = false;
   /** Steps that wait for room. */
   #held = "";
+  /** Lines that precede the first. */
+  #before: string;
 
   constructor(options: ProgressReplyOptions) {
     this.#reply = options.reply;
     this.#ids = options.ids;
     this.#stream = options.stream;
     this.#merger = new ProgressMerger(options.names);
+    this.#before = (options.before ?? []).map((status) => `${JSON.stringify({ status })}\n`).join("");
     this.#splitters = options.names.map(() => new LineSplitter());
     this.#reply.onDrain(() => {
       this.#full = false;
@@ -72,11 +77,15 @@ export class ProgressReply {
   ended(index: number, { status, body }: ErrandAnswer): void {
     const rest = body.length > 0 ? body : this.#splitters[index]?.rest();
     const end = this.#merger.end(index, { status, rest: rest?.toString() ?? "" });
-    if (end === undefined) return;
+    if (end === undefined) {
+      const step = this.#merger.ended(index);
+      if (step !== undefined && this.#stream) this.#tell(step);
+      return;
+    }
     const last = JSON.stringify(end.error === undefined ? { status: "success" } : { error: end.error });
     if (this.#started) this.#reply.end(Buffer.from(`${this.#held}${last}\n`));
     else if (this.#stream && end.error === undefined)
-      this.#reply.send(200, this.#headers(NDJSON), `${last}\n`);
+      this.#reply.send(200, this.#headers(NDJSON), `${this.#before}${last}\n`);
     else this.#reply.send(end.status, this.#headers(JSON_TYPE), last);
   }
 
@@ -85,7 +94,8 @@ export class ProgressReply {
   }
 
   #tell(step: JsonObject): void {
-    const line = `${JSON.stringify(step)}\n`;
+    const line = `${this.#before}${JSON.stringify(step)}\n`;
+    this.#before = "";
     if (!this.#full) this.#write(line);
     else if (step["digest"] === undefined && this.#held.length < MOST_HELD) this.#held += line;
   }

@@ -137,6 +137,7 @@ export class Recovery {
       const { opener, mono } = this.#options;
       exchange.requeued = true;
       exchange.entry = await opener.open(exchange.task, exchange.queue, exchange.endsAt - mono());
+      exchange.track.waits();
       if (isOver(exchange.phase)) this.#options.onUnwanted(exchange);
     }
   }

@@ -181,8 +181,9 @@ export class Replies {
   }
 
   #claimed(exchange: Exchange, { attempt, notes = [] }: ReplyRecord & { readonly type: "claim" }): void {
-    for (const note of notes) exchange.noted(attempt, note);
     exchange.claimed(attempt);
+    // The note of a hand-back comes with a mark like that of a claim: it has the last word.
+    for (const note of notes) exchange.noted(attempt, note);
   }
 
   /** What cannot be read here cannot be read later: a newer worker's, perhaps. */

@@ -7,6 +7,7 @@ import type { Catalogue } from "./catalogue.ts";
 import { description } from "./description.ts";
 import { sendPathFault, sendUnknownPath } from "./fault-reply.ts";
 import { withHeads } from "./heads.ts";
+import type { Readiness } from "./readiness.ts";
 import { readsBody } from "./http.ts";
 import type { Handler, Headers, HttpOptions, HttpReply, HttpRequest, Route } from "./http.ts";
 import { withoutSlash } from "./open-paths.ts";
@@ -25,8 +26,7 @@ export interface RoutesHost {
   /** True when clients need a key. */
   readonly needsKey: boolean;
   takeTask(endpoint: Endpoint, request: HttpRequest, reply: HttpReply): void;
-  /** Why requests cannot be served now; undefined when they can. */
-  unready(): Fault | undefined;
+  readonly readiness: Pick<Readiness, "unready" | "outOfService">;
   /** Further routes: Ollama's views of the fleet and its management, and what admins may do. */
   readonly management: readonly Route[];
   readonly ui: Ui;

@@ -17,6 +17,7 @@ import { badPayloadTo } from "./bad-payload.ts";
 import { observeBoard } from "./board-gauges.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { ClientDigests } from "./client-digest.ts";
+import { ClaimWatch } from "./claim-watch.ts";
 import { Cleaner } from "./cleaner.ts";
 import { Comeback } from "./comeback.ts";
 import { destinationOf } from "./destination.ts";
@@ -72,6 +73,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   readonly #cleaner: Cleaner;
   readonly #slowClients: SlowClients;
   readonly #queueWatch: QueueWatch;
+  readonly #claimWatch: ClaimWatch;
   readonly #timeouts: TimeoutPolicy;
   readonly #clients: ClientDigests;
   readonly #admission: Admission;
@@ -86,7 +88,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   #idle: AbortController | undefined;
 
   constructor(options: SwitchboardOptions) {
-    const { commands: connection, keys, metrics, log } = options;
+    const { commands: connection, keys, metrics, log, settings } = options;
     const { mono } = systemAmbient;
     const time = { mono, stalls: ownStalls };
     this.#options = options;
@@ -114,8 +116,8 @@ export class Switchboard implements ExchangeHost, IntakeHost {
       },
       onBadPayload: badPayloadTo(log),
     });
-    const { settings } = options;
     const { leaseMs } = settings;
+    this.#claimWatch = new ClaimWatch({ connection, keys, leaseMs, exchanges: this.exchanges });
     this.#queueWatch = new QueueWatch({ connection, keys, replies: this.#replies, leaseMs, mono });
     this.#slowClients = new SlowClients({ connection, keys, patienceMs: settings.slowClientMs, ...time });
     this.#timeouts = new TimeoutPolicy(settings);
@@ -141,7 +143,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
     });
     observeBoard({
       ...options,
-      exchanges: () => this.#replies.all(),
+      exchanges: this.exchanges,
       held: () => this.#slowClients.held,
     });
   }
@@ -163,16 +165,16 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   }
 
   /** The exchanges that are open now, in no order. */
-  exchanges(): Exchange[] {
-    return this.#replies.all();
-  }
+  readonly exchanges = (): Exchange[] => this.#replies.all();
 
   start(): void {
     this.#replies.start();
+    this.#claimWatch.start();
   }
 
   stop(): void {
     this.#replies.stop();
+    this.#claimWatch.stop();
     this.#recovery.stop();
     this.#cleaner.stop();
     this.#largeBodies.close();

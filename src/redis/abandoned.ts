@@ -1,7 +1,7 @@
 import { tagOf } from "../core/task.ts";
 import { decodeTask, taskIdOf } from "../wire/task-codec.ts";
 import { dropBody } from "./body.ts";
-import { replyErrorCode } from "./connection.ts";
+import { replyErrorCode } from "./reply-error.ts";
 import type { Connection } from "./connection.ts";
 import type { Keys } from "./keys.ts";
 import { asEntries } from "./replies.ts";

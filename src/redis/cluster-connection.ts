@@ -3,7 +3,7 @@ import { withLogin } from "./access.ts";
 import type { RedisAccess } from "./access.ts";
 import { readClusterMap, readRedirection } from "./cluster-map.ts";
 import type { ClusterMap } from "./cluster-map.ts";
-import { isReplyError, outageCode, replyErrorCode } from "./connection.ts";
+import { isReplyError, outageCode, replyErrorCode, replyText } from "./reply-error.ts";
 import type { Argument, Connection } from "./connection.ts";
 import { openMember } from "./node-connection.ts";
 import type { NodeConnection } from "./node-connection.ts";
@@ -280,7 +280,7 @@ async function askOnce(node: NodeConnection, args: readonly Argument[]): Promise
 }
 
 function redirection(error: unknown): Address | undefined {
-  return error instanceof Error ? readRedirection(error.message) : undefined;
+  return readRedirection(replyText(error));
 }
 
 /** A node that takes the cluster for broken refuses commands to keys. */

@@ -1,4 +1,4 @@
-import { ErrorReply } from "redis";
+import { replyErrorCode } from "./reply-error.ts";
 
 export type Argument = string | Buffer;
 
@@ -42,16 +42,6 @@ export interface Connection {
   close(): void;
 }
 
-/** True for an error that Redis itself replied with (the connection is fine). */
-export function isReplyError(error: unknown): error is Error {
-  return error instanceof ErrorReply;
-}
-
-/** The code word of a Redis reply error, e.g. `NOSCRIPT`, `NOGROUP`, `BUSYGROUP`; "" for anything else. */
-export function replyErrorCode(error: unknown): string {
-  return isReplyError(error) ? error.message.slice(0, error.message.indexOf(" ")) : "";
-}
-
 /** The answer to a read; undefined when its key has another type: whoever put it there must not spoil what others tell. */
 export async function unlessMistyped(answer: Promise<unknown>): Promise<unknown> {
   try {
@@ -60,9 +50,4 @@ export async function unlessMistyped(answer: Promise<unknown>): Promise<unknown>
     if (replyErrorCode(error) === "WRONGTYPE") return undefined;
     throw error;
   }
-}
-
-/** The code word of the reply error that a `redis_down` stands for, e.g. `READONLY`; "" when there was no reply. */
-export function outageCode(error: unknown): string {
-  return error instanceof Error ? replyErrorCode(error.cause) : "";
 }

@@ -1,6 +1,6 @@
 import type { Argument, Connection } from "./connection.ts";
 import type { Keys } from "./keys.ts";
-import { outageOf } from "./outages.ts";
+import { refusedReply } from "./outages.ts";
 import { asArray } from "./replies.ts";
 import { ENQUEUE, run } from "./scripts.ts";
 
@@ -47,5 +47,5 @@ export async function enqueueTogether(
   args[RECORDS_AT] = Buffer.concat(tasks.map(({ record }) => record));
   const queues = [...models.keys()].flatMap((model) => [keys.queue(model), keys.doorbell(model)]);
   const entries = asArray(await run(connection, ENQUEUE, [...replies, ...queues], args));
-  return entries.map((entry) => (entry instanceof Error ? (outageOf(entry) ?? entry) : entry));
+  return entries.map((entry) => (entry instanceof Error ? refusedReply(entry) : entry));
 }

@@ -1,4 +1,5 @@
 import type { GatewayAnnouncement, QueueReading, WorkerAnnouncement } from "../core/fleet.ts";
+import { offersOf } from "../core/offers.ts";
 import type { Connection } from "./connection.ts";
 import { modelsWithLetters } from "./dead-letters.ts";
 import type { Keys } from "./keys.ts";
@@ -13,9 +14,9 @@ export interface FleetStatus {
 }
 
 export interface ModelStatus extends QueueReading {
-  /** Workers that offer it. */
+  /** Workers that take its tasks. */
   readonly workers: number;
-  /** Slots of the backends that have it; a slot serves all models of its backend. */
+  /** Slots of the backends that take its tasks; a slot serves all models of its backend. */
   readonly slots: number;
 }
 
@@ -35,9 +36,7 @@ export async function readFleet(connection: Connection, keys: Keys, since: numbe
 }
 
 function modelStatus(reading: QueueReading, workers: readonly WorkerAnnouncement[]): ModelStatus {
-  const offers = workers.map(({ backends }) =>
-    backends.filter(({ models }) => models.some(({ key }) => key === reading.model)),
-  );
-  const slots = offers.flat().reduce((sum, backend) => sum + backend.slots, 0);
-  return { ...reading, workers: offers.filter((backends) => backends.length > 0).length, slots };
+  const offers = offersOf(workers, reading.model);
+  const slots = offers.reduce((sum, offer) => sum + offer.slots, 0);
+  return { ...reading, workers: new Set(offers.map(({ worker }) => worker.id)).size, slots };
 }

@@ -5,9 +5,9 @@ import { Fault } from "../core/fault.ts";
 import { ownStalls } from "../telemetry/stall-meter.ts";
 import { withoutUser } from "./access.ts";
 import type { RedisAccess } from "./access.ts";
-import { isReplyError, outageCode } from "./connection.ts";
+import { isReplyError, outageCode } from "./reply-error.ts";
 import type { Argument, Connection } from "./connection.ts";
-import { downFault, outageOf } from "./outages.ts";
+import { downFault, refusedReply } from "./outages.ts";
 import { forgiveOwnStalls } from "./patient-sockets.ts";
 import type { Address } from "./place.ts";
 import { runOf } from "./server.ts";
@@ -199,8 +199,7 @@ class ClientConnection implements NodeConnection {
     try {
       return await this.#client.sendCommand(args);
     } catch (error) {
-      if (isReplyError(error)) throw outageOf(error) ?? error;
-      throw downFault("the connection to Redis broke", error);
+      throw told(error, nameOf(args));
     }
   }
 
@@ -210,13 +209,14 @@ class ClientConnection implements NodeConnection {
 
   async subscribe(channel: string, listener: (message: Buffer) => void): Promise<void> {
     this.#listens = true;
-    await this.#client.subscribe(channel, listener, true);
+    await hearing("SUBSCRIBE", this.#client.subscribe(channel, listener, true));
   }
 
   async subscribeInCluster(channel: string, listener: (message: Buffer) => void): Promise<void> {
     this.#listens = true;
-    if (hashTag(channel) === undefined) await this.#client.subscribe(channel, listener, true);
-    else await this.#client.sSubscribe(channel, listener, true);
+    if (hashTag(channel) === undefined)
+      await hearing("SUBSCRIBE", this.#client.subscribe(channel, listener, true));
+    else await hearing("SSUBSCRIBE", this.#client.sSubscribe(channel, listener, true));
   }
 
   serverOf(): string | undefined {
@@ -296,4 +296,28 @@ class ClientConnection implements NodeConnection {
     if (this.#closed || !this.#opened) return;
     for (const listener of this.#onDown) listener(error);
   }
+}
+
+/** What went wrong with a command, in our own words. */
+function told(error: unknown, command: string): Error {
+  return isReplyError(error)
+    ? refusedReply(error, command)
+    : downFault("the connection to Redis broke", error);
+}
+
+async function hearing(command: string, subscribed: Promise<void>): Promise<void> {
+  try {
+    await subscribed;
+  } catch (error) {
+    throw told(error, command);
+  }
+}
+
+/** Commands that are named by two words. */
+const CONTAINERS: ReadonlySet<string> = new Set(["ACL", "CLIENT", "CLUSTER", "FUNCTION", "XGROUP", "XINFO"]);
+
+/** The name of a command, without what may be a key or a secret. */
+function nameOf([command = "", subcommand = ""]: readonly Argument[]): string {
+  const [name, second] = [String(command), String(subcommand)];
+  return CONTAINERS.has(name) && /^[A-Z]+$/.test(second) ? `${name} ${second}` : name;
 }

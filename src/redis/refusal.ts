@@ -1,13 +1,25 @@
-import { ErrorReply } from "redis";
 import { Fault } from "../core/fault.ts";
+import { replyErrorCode, replyErrorIn, replyText } from "./reply-error.ts";
 
-/** Words of Redis when it does not let a user in, or not as far as that, or nobody yet. */
+/** What is wrong with a Redis that refuses, and what to do, by the code of its reply. */
 const REFUSALS: Readonly<Record<string, string>> = {
-  WRONGPASS: "it does not know this user with this password",
+  WRONGPASS: "it does not know this user with this password: look at SGNET_REDIS_USERNAME and the password",
   NOAUTH: "it wants a password: set SGNET_REDIS_PASSWORD",
   NOPERM: "its user lacks a right: see docs/redis-setup.md",
-  LOADING: "it is loading its data",
+  LOADING: "it is loading its data: wait until it has",
+  OOM: "its memory is full (maxmemory): give it more",
+  MISCONF: "it cannot write its disk and takes no writes: look at its log, is the disk full?",
+  READONLY: "it is a replica, which takes no writes: set REDIS_URL to its master",
+  MASTERDOWN: "it is a replica that has lost its master: set REDIS_URL to a master",
+  CLUSTERDOWN: "a part of the Redis Cluster has no master: look at redis-cli cluster info",
+  TRYAGAIN: "the Redis Cluster moves the keys just now: try again",
+  BUSY: "it runs a script that does not end: look at redis-cli script kill",
+  NOREPLICAS: "too few of its replicas are there (min-replicas-to-write): start them",
+  WRONGTYPE: "a key of the fleet has another type: is it of another program? Set another SGNET_PREFIX",
+  UNBLOCKED: "it became a replica: set REDIS_URL to the master",
+  DENIED: "it lets only its own machine in (protected-mode): give it users or a password",
   "ERR AUTH": "it has no password, but one is set for it",
+  "ERR max": "it has as many clients as it takes: raise maxclients",
 };
 
 /** What TLS may end with that a setting can mend; the codes are OpenSSL's and Node's. */
@@ -40,8 +52,22 @@ export function refusalOf(error: unknown): string | undefined {
   return refusalOf(error.cause);
 }
 
+/** Replies without a code of their own begin with ERR, and a word that tells them apart. */
+const REPLY_CODE = /^ERR (?:AUTH|max)\b/;
+
+/** The stable code of {@link refusalOf}: of a reply of Redis or of TLS; undefined for any other error. */
+export function refusalCode(error: unknown): string | undefined {
+  if (error instanceof AggregateError)
+    return error.errors.map(refusalCode).find((code) => code !== undefined);
+  if (!(error instanceof Error)) return undefined;
+  const code = codeOf(error);
+  if (Object.hasOwn(REFUSALS, code) || Object.hasOwn(TLS_FAULTS, code) || code.startsWith("ERR_SSL_"))
+    return code;
+  return replyErrorIn(error)?.reply ?? refusalCode(error.cause);
+}
+
 function codeOf(error: Error): string {
-  // What has no code of its own begins with ERR, and the command.
-  if (error instanceof ErrorReply) return /^(?:ERR )?\S+/.exec(error.message)?.[0] ?? "";
+  const text = replyText(error);
+  if (text !== "") return REPLY_CODE.exec(text)?.[0] ?? replyErrorCode(error);
   return "code" in error && typeof error.code === "string" ? error.code : "";
 }

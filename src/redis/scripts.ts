@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { Fault } from "../core/fault.ts";
-import { isReplyError, outageCode, replyErrorCode } from "./connection.ts";
+import { outageCode, replyErrorCode, replyText } from "./reply-error.ts";
 import type { Argument, Connection } from "./connection.ts";
 
 /** A Lua script with its hash. */
@@ -121,5 +121,5 @@ async function call(
 
 /** In every version of Redis and Valkey. */
 function isMissingFunction(error: unknown): boolean {
-  return isReplyError(error) && /^ERR .*function not found/i.test(error.message);
+  return /^ERR .*function not found/i.test(replyText(error));
 }

@@ -1,7 +1,7 @@
 import { Fault } from "../core/fault.ts";
 import { withLogin } from "./access.ts";
 import type { RedisAccess } from "./access.ts";
-import { outageCode } from "./connection.ts";
+import { outageCode } from "./reply-error.ts";
 import type { Argument, Connection } from "./connection.ts";
 import { openMember } from "./node-connection.ts";
 import type { NodeConnection } from "./node-connection.ts";

@@ -1,4 +1,4 @@
-import { replyErrorCode } from "./connection.ts";
+import { replyErrorCode } from "./reply-error.ts";
 import type { Connection } from "./connection.ts";
 import { GROUP } from "./keys.ts";
 import type { Keys } from "./keys.ts";

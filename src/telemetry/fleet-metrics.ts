@@ -8,6 +8,7 @@ import type {
   WorkerAnnouncement,
 } from "../core/fleet.ts";
 import { gateStateOf } from "../core/fleet.ts";
+import { offersOf } from "../core/offers.ts";
 import { labelledReport } from "./report.ts";
 
 /** All there is to say about the fleet once, whoever says it. */
@@ -87,8 +88,8 @@ const QUEUE_GAUGES: GaugeTable<QueueOffer> = {
       ({ queue }) => queue.oldestIdleMs / 1000,
     ],
     dead_letters: ["Tasks given up that lie in Redis", ({ queue }) => queue.deadLetters],
-    model_workers: ["Workers that serve the model and are not draining", ({ workers }) => workers],
-    model_slots: ["Slots of the healthy backends that have the model", ({ slots }) => slots],
+    model_workers: ["Workers that take tasks of the model", ({ workers }) => workers],
+    model_slots: ["Slots of the backends that take tasks of the model", ({ slots }) => slots],
   },
 };
 
@@ -210,13 +211,9 @@ interface QueueOffer {
 }
 
 function offers(picture: FleetPicture): QueueOffer[] {
-  const able = posts(picture).filter(({ worker, backend }) => !worker.draining && backend.healthy);
   return picture.queues.map((queue) => {
-    const serving = able.filter(
-      ({ backend }) =>
-        backend.models.some(({ key }) => key === queue.model) && gateStateOf(backend, queue.model) !== "open",
-    );
-    const slots = serving.reduce((sum, { backend }) => sum + backend.slots, 0);
+    const serving = offersOf(picture.workers, queue.model);
+    const slots = serving.reduce((sum, offer) => sum + offer.slots, 0);
     return { queue, workers: new Set(serving.map(({ worker }) => worker.id)).size, slots };
   });
 }

@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { toFault } from "../core/fault.ts";
 import { serveOrder } from "../core/placement.ts";
 import type { Plan } from "../core/placement.ts";
-import { replyErrorCode } from "../redis/connection.ts";
+import { replyErrorCode } from "../redis/reply-error.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { takePlaced } from "../redis/take-placed.ts";

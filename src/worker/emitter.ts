@@ -1,4 +1,4 @@
-import { replyErrorCode } from "../redis/connection.ts";
+import { replyErrorCode } from "../redis/reply-error.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { emit } from "../redis/reply-stream.ts";

@@ -1,5 +1,5 @@
 import { toFault } from "../core/fault.ts";
-import { replyErrorCode } from "../redis/connection.ts";
+import { replyErrorCode } from "../redis/reply-error.ts";
 import { HANDED_BACK_MS } from "../redis/pending.ts";
 import { dropIdleConsumers, ensureGroup } from "../redis/task-stream.ts";
 import { Doubts } from "./doubts.ts";

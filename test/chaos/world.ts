@@ -267,7 +267,7 @@ export class World {
 
 /** True when a gateway is ready and has heard of the workers: before that it answers "no such model", and is right. */
 async function knowsModel(program: Program | undefined): Promise<boolean> {
-  const ready = await fetch(`${program?.url}/readyz`);
+  const ready = await fetch(`${program?.url}/readyz?strict`);
   const tags = await fetch(`${program?.url}/api/tags`);
   const [, listed] = await Promise.all([ready.text(), tags.text()]);
   return ready.status === 200 && listed.includes(`"${MODEL}"`);

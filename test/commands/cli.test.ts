@@ -40,15 +40,84 @@ describe("the command line", () => {
     assert.match(all.stdout, /--lease-ms/);
   });
 
-  it("tells its version", async () => {
-    const { stdout } = await runCommand(["--version"], { cwd });
-    assert.equal(stdout.trim(), productVersion());
+  it("tells its version, and help, by their short names, too", async () => {
+    for (const flag of ["--version", "-v"]) {
+      const { code, stdout } = await runCommand([flag], { cwd });
+      assert.deepEqual([code, stdout.trim()], [0, productVersion()]);
+    }
+    for (const args of [["-h"], ["--help"]]) {
+      const { code, stdout } = await runCommand(args, { cwd });
+      assert.equal(code, 0);
+      assert.match(stdout, /Commands:[^]*sgnet top[^]*Examples:[^]*Exit codes: 0 /);
+    }
+    const { stdout } = await runCommand(["drain", "-h"], { cwd });
+    assert.match(stdout, /--json[^]*Examples:\s+sgnet drain gpu1/);
+  });
+
+  it("has examples in the help of every command, and JSON from every one that prints what programs may want", async () => {
+    const services = ["up", "gateway", "worker"];
+    const tools = ["status", "top", "trace", "dead", "bench", "drain", "undrain", "load-functions", "doctor"];
+    for (const command of [...services, ...tools]) {
+      const { code, stdout } = await runCommand([command, "--help"], { cwd });
+      assert.equal(code, 0);
+      assert.match(stdout, new RegExp(`Examples:\\s+sgnet ${command}`), command);
+      assert.equal(stdout.includes("--json "), tools.includes(command), command);
+    }
+  });
+
+  it("tells a failure with --json as a document with a stable code", async () => {
+    for (const [args, code, message] of [
+      [["status", "--json", "--redis-url", "redis://127.0.0.1:1"], "redis_down", /^There is no Redis/],
+      [["status", "--json", "--lease-ms", "no"], "settings", /^--lease-ms must be/],
+      [["drain", "--json"], "failed", /^A worker is missing/],
+      [["stauts", "--json"], "failed", /^Unknown command: stauts/],
+    ] as const) {
+      const told = await runCommand(args, { cwd });
+      const { error } = JSON.parse(told.stdout) as { error: { code: string; message: string } };
+      assert.equal(error.code, code);
+      assert.match(error.message, message);
+      assert.equal(told.stderr, `${error.message}\n`);
+      assert.equal(told.code, 1);
+    }
   });
 
   const MISTAKES: readonly (readonly [string, readonly string[], RegExp])[] = [
     ["a missing command", [], /^A command is missing\. Try sgnet --help\.\n$/],
     ["an unknown command", ["serve"], /^Unknown command: serve\. Try sgnet --help\.\n$/],
-    ["an unknown flag", ["gateway", "--prot", "1"], /^Unknown argument: prot\. Try sgnet --help\.\n$/],
+    [
+      "an unknown flag",
+      ["gateway", "--prot", "1"],
+      /^Unknown argument: prot\. Did you mean --port\? Try sgnet gateway --help\.\n$/,
+    ],
+    [
+      "a misspelt command",
+      ["wroker"],
+      /^Unknown command: wroker\. Did you mean sgnet worker\? Try sgnet --help\.\n$/,
+    ],
+    ["a command that was cut short", ["stat"], /^Unknown command: stat\. Did you mean sgnet status\?/],
+    [
+      "a misspelt option of its own",
+      ["dead", "list", "--jsno"],
+      /^Unknown argument: jsno\. Did you mean --json\? Try sgnet dead --help\.\n$/,
+    ],
+    ["a misspelt action", ["dead", "lst"], /^sgnet dead knows .*, not lst\. Did you mean list\?\n$/],
+    [
+      "a flag in camel case",
+      ["gateway", "--redisUrl", "x"],
+      /^Unknown argument: redisUrl\. Did you mean --redis-url\?/,
+    ],
+    ["a flag of nothing", ["gateway", "-x"], /^Unknown argument: x\. Try sgnet gateway --help\.\n$/],
+    ["a word too many", ["status", "now"], /^Unknown argument: now\. Try sgnet status --help\.\n$/],
+    [
+      "two strange flags",
+      ["top", "--aaaaaa", "--bbbbbb"],
+      /^Unknown arguments: aaaaaa, bbbbbb\. Try sgnet top --help\.\n$/,
+    ],
+    [
+      "an own flag given twice",
+      ["dead", "--model", "a", "--model", "b"],
+      /^--model is given more than once\.\n$/,
+    ],
     ["a flag without its value", ["gateway", "--port"], /^Not enough arguments following: port\n$/],
     [
       "a wrong value",

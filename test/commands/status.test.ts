@@ -81,7 +81,7 @@ Workers
 
 Backends
   name      worker  state          busy/slots  models  loaded
-  ollama@a  w1      healthy        1/4              1  tiny
+  ollama@a  w1      draining       1/4              1  tiny
   b         w1      down           1/4              1  tiny; 2 swaps
   c         w1      failing: tiny  1/4              1  tiny
 

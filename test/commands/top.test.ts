@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { stripVTControlCharacters } from "node:util";
 import { EventEmitter } from "node:events";
 import { describe, it } from "node:test";
 import { Screen } from "../../src/commands/screen.ts";
@@ -54,6 +55,7 @@ const PICTURE: Picture = {
             name: "a",
             kind: "ollama",
             healthy: true,
+            state: "healthy",
             slots: 4,
             busy: 1,
             models: 1,
@@ -64,6 +66,7 @@ const PICTURE: Picture = {
             name: "b",
             kind: "ollama",
             healthy: false,
+            state: "down",
             slots: 2,
             busy: 0,
             models: 0,
@@ -74,6 +77,7 @@ const PICTURE: Picture = {
             name: "c",
             kind: "vllm",
             healthy: true,
+            state: "failing",
             slots: 2,
             busy: 0,
             models: 1,
@@ -182,6 +186,65 @@ describe("the screen", () => {
     assert.ok(terminal.drawn.includes("line 4"));
     screen.close();
     assert.equal(terminal.output.listenerCount("resize") + terminal.input.listenerCount("data"), 0);
+  });
+
+  it("always shows its footer, which tells how much does not fit, and never scrolls", () => {
+    const terminal = new FakeTerminal(false);
+    terminal.columns = 60;
+    const screen = new Screen(terminal, () => {});
+    const shown = (): string[] => {
+      const last = terminal.drawn.slice(terminal.drawn.lastIndexOf("\u001B[H"));
+      return stripVTControlCharacters(last).split("\n");
+    };
+    for (const [rows, footer] of [
+      [20, "q quits"],
+      [10, "q quits"],
+      [9, "q quits, 1 more line: make the window taller"],
+      [4, "q quits, 6 more lines: make the window taller"],
+      [2, "q quits, 8 more lines: make the window taller"],
+    ] as const) {
+      terminal.rows = rows;
+      screen.draw(LINES, "q quits");
+      assert.equal(shown().length, Math.min(rows, LINES.length + 1));
+      assert.equal(shown().at(-1), footer);
+    }
+    terminal.rows = 3;
+    terminal.output.emit("resize");
+    assert.equal(shown().at(-1), "q quits, 7 more lines: make the window taller");
+    terminal.rows = 1;
+    terminal.output.emit("resize");
+    assert.equal(shown().length, 1);
+    assert.match(shown()[0] ?? "", /^line 0/);
+    screen.close();
+  });
+
+  it("takes a terminal that tells no size for one of 80 by 24", () => {
+    const terminal = new FakeTerminal(false);
+    Object.assign(terminal, { rows: 0, columns: undefined });
+    const screen = new Screen(terminal, () => {});
+    screen.draw(LINES, "q quits");
+    assert.ok(terminal.drawn.includes(`line 8 ${"x".repeat(30)}`) && terminal.drawn.includes("q quits"));
+    screen.close();
+  });
+
+  it("cuts by cells: wide letters take two, marks none, and no letter is cut in two", () => {
+    const terminal = new FakeTerminal(false);
+    terminal.columns = 7;
+    const screen = new Screen(terminal, () => {});
+    for (const [text, cut] of [
+      ["日本語モデル", "日本語"],
+      ["ab日本語", "ab日本"],
+      ["🚀🚀🚀🚀", "🚀🚀🚀"],
+      [
+        "e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301",
+        "e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301",
+      ],
+      ["▁▂▃▄▅▆▇█", "▁▂▃▄▅▆▇"],
+    ] as const) {
+      screen.draw([{ tone: "plain", text }]);
+      assert.ok(terminal.drawn.includes(`\u001B[H${cut}\u001B[K`), text);
+    }
+    screen.close();
   });
 
   it("uses colours only where the terminal says so", () => {

@@ -76,12 +76,14 @@ describe("faults", () => {
 
 describe("phases", () => {
   it("never leave an end, and never go back to queued after the first byte", () => {
-    const all: readonly Phase[] = ["opening", "queued", "answering", "ended", "gone"];
+    const all: readonly Phase[] = ["opening", "queued", "running", "answering", "ended", "gone"];
     for (const to of all) {
       assert.throws(() => move("ended", to));
       assert.throws(() => move("gone", to));
     }
     assert.throws(() => move("answering", "queued"));
+    assert.throws(() => move("answering", "running"));
+    assert.equal(move("running", "queued"), "queued");
     assert.equal(move("opening", "answering"), "answering");
     assert.deepEqual(all.filter(isOver), ["ended", "gone"]);
   });

@@ -4,7 +4,7 @@ import { ERRANDS, type Errand, errandKey } from "../../src/core/errand.ts";
 import type { BackendAnnouncement, WorkerAnnouncement } from "../../src/core/fleet.ts";
 import type { ModelCard } from "../../src/core/model.ts";
 import type { Task } from "../../src/core/task.ts";
-import { Errands, serversOf } from "../../src/gateway/errands.ts";
+import { Errands, leftOut, serversOf } from "../../src/gateway/errands.ts";
 import type { HttpReply } from "../../src/gateway/http.ts";
 import { ProgressReply } from "../../src/gateway/progress-reply.ts";
 import { ShowView } from "../../src/gateway/show-view.ts";
@@ -49,6 +49,23 @@ describe("the servers of a fleet", () => {
       serversOf(workers).map((server) => server.worker),
       ["w1"],
     );
+  });
+
+  it("that cannot be asked are told, each once, unless another worker of their machine is asked", () => {
+    const down = backend({ healthy: false, models: [] });
+    const workers = [
+      worker("w1"),
+      worker("w2", { draining: true }),
+      worker("w3", { backends: [down, backend({ name: "vllm@x:1", kind: "vllm", healthy: false })] }),
+      worker("w4", { host: "host-of-w1", draining: true }),
+      worker("w5", { host: "host-of-w2", draining: true }),
+    ];
+    const name = "(ollama@127.0.0.1:11434)";
+    assert.deepEqual(leftOut(workers), [
+      `worker w5 ${name}: not asked, its worker drains`,
+      `worker w3 ${name}: not asked, it is down`,
+    ]);
+    assert.deepEqual(leftOut([]), []);
   });
 
   it("count once when workers of one machine share one", () => {

@@ -11,6 +11,8 @@ import { FakeReply } from "./fake-reply.ts";
 
 const BEAT_MS = 100;
 
+const NOTE = { worker: "w1", backend: "ollama", code: "backend_busy", cause: "backend", http: 503 } as const;
+
 /** An exchange between a fake client and a log that stands for the reply stream in Redis. */
 class Rig implements ExchangeHost {
   readonly reply: FakeReply = new FakeReply();
@@ -410,5 +412,57 @@ describe("a client that is behind", () => {
     const rig = new Rig();
     for (let seq = 1; seq <= 100; seq += 1) rig.exchange.receive(frame(5, seq, PIECE));
     assert.deepEqual(rig.told, ["trim 42", "trim 84"]);
+  });
+});
+
+describe("the phase", () => {
+  it("does not follow heartbeats: a task that waits is queued, and its client leaves it so", () => {
+    const rig = new Rig();
+    rig.exchange.queued("1-1");
+    rig.pass(BEAT_MS);
+    rig.pass(BEAT_MS);
+    assert.equal(rig.reply.text, ": keep-alive\n\n: keep-alive\n\n");
+    assert.equal(rig.exchange.phase, "queued");
+    rig.reply.leave();
+    assert.equal(rig.outcome.leftIn, "queued");
+  });
+
+  it("follows claims, hand-backs and the first frame, with and without heartbeats between", () => {
+    for (const beats of [false, true]) {
+      const rig = new Rig();
+      const phase = (): string => {
+        if (beats) rig.pass(BEAT_MS);
+        return rig.exchange.phase;
+      };
+      assert.equal(phase(), "opening");
+      rig.exchange.queued("1-1");
+      assert.equal(phase(), "queued");
+      rig.exchange.track.held("w1");
+      assert.deepEqual([phase(), rig.exchange.track.holder], ["running", "w1"]);
+      rig.exchange.noted(6, NOTE);
+      assert.deepEqual([phase(), rig.exchange.track.holder], ["queued", undefined]);
+      rig.exchange.claimed(7);
+      assert.equal(phase(), "running");
+      rig.exchange.track.waits();
+      assert.equal(phase(), "queued");
+      rig.exchange.receive(frame(9, 1, "data: 1\n\n"));
+      assert.equal(phase(), "answering");
+      rig.exchange.track.held("w2");
+      rig.exchange.track.waits();
+      assert.equal(phase(), "answering", "what has begun is not taken back");
+      rig.exchange.receive(frame(9, 2, "", {}));
+      assert.equal(rig.exchange.phase, "ended");
+      rig.exchange.track.held("w2");
+      assert.equal(rig.exchange.phase, "ended");
+    }
+  });
+
+  it("is running for an answer in one piece until it is there", () => {
+    const rig = new Rig({ stream: false });
+    rig.exchange.queued("1-1");
+    rig.exchange.track.held("w1");
+    assert.equal(rig.exchange.phase, "running");
+    rig.reply.leave();
+    assert.equal(rig.outcome.leftIn, "running");
   });
 });

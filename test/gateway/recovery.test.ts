@@ -115,11 +115,13 @@ describe("a silent task", () => {
     const rig = await openTask(desk, "g.2");
     for (let times = 1; times <= 3; times += 1) {
       const { entry } = rig.exchange;
+      rig.exchange.track.held("w1");
       await drop(rig);
       await until("another entry", () => {
         desk.recovery.silent(rig.exchange);
         return rig.exchange.entry !== entry;
       });
+      assert.equal(rig.exchange.phase, "queued");
     }
     await drop(rig);
     await until("an end", () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { Fault } from "../../src/core/fault.ts";
 import type { Handler, Route } from "../../src/gateway/http.ts";
 import { buildFallback, buildRoutes } from "../../src/gateway/routes.ts";
 import type { RoutesHost } from "../../src/gateway/routes.ts";
@@ -82,7 +83,7 @@ describe("what probes, scrapers and clients look at", () => {
     catalogue: { models: [], find: () => undefined },
     version: "1.2.3",
     build: "",
-    unready: () => undefined,
+    readiness: { unready: undefined, outOfService: undefined },
     management: [],
     ui: { routes: [], page: found },
     metrics: {
@@ -91,6 +92,23 @@ describe("what probes, scrapers and clients look at", () => {
     },
     metricsType: "text/plain",
   } as unknown as RoutesHost;
+  it("/readyz goes on to say yes in an outage that passes; with strict it says no at once", async (t) => {
+    const away = new Fault("redis_down", "Redis is not reachable");
+    const readiness = { unready: away, outOfService: undefined as Fault | undefined };
+    const server = await serve(t, { routes: buildRoutes({ ...host, readiness }) });
+    const ask = async (query: string): Promise<[number, string, string | null]> => {
+      const reply = await fetch(`http://127.0.0.1:${server.port}/readyz${query}`);
+      return [reply.status, await reply.text(), reply.headers.get("retry-after")];
+    };
+    const no = [503, "Redis is not reachable", "1"];
+    for (const query of ["", "?", "?verbose"]) {
+      assert.deepEqual(await ask(query), [200, "ready, though Redis is not reachable", null]);
+    }
+    for (const query of ["?strict", "?strict=1", "?a=b&strict"]) assert.deepEqual(await ask(query), no);
+    readiness.outOfService = away;
+    assert.deepEqual(await ask(""), no);
+  });
+
   const paths = ["/", "/api/version", "/api/tags", "/v1/models", "/healthz", "/readyz", "/metrics"];
   for (const path of [...paths, "/metrics/fleet", "/v1/models/none"]) {
     it(`${path} answers HEAD with the head of GET, and both with the request's id`, async (t) => {

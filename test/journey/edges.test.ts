@@ -3,6 +3,7 @@ import { Ollama } from "ollama";
 import OpenAI, { AuthenticationError } from "openai";
 import { Asked, assertAnswered } from "./asked.ts";
 import { journey, MODEL } from "./fleet.ts";
+import { until } from "./until.ts";
 
 const CHAT = { model: MODEL, messages: [{ role: "user" as const, content: "hello" }], stream: true as const };
 const COMMENT = ": keep-alive\n\n";
@@ -43,6 +44,12 @@ journey(
       heard += piece;
     }
     assert.equal(heard.replaceAll(COMMENT, ""), "");
+    const metrics = async (): Promise<string> => (await fetch(`${fleet.gateway.url}/metrics`)).text();
+    await until("the claim", async () => (await metrics()).includes('sgnet_open_tasks{phase="running"} 1'));
+    assert.ok(
+      (await metrics()).includes('sgnet_open_tasks{phase="answering"} 0'),
+      "a heartbeat is no answer",
+    );
     const native = await open(`${fleet.gateway.url}/api/chat`, CHAT);
     const line = JSON.parse((await native.next()).split("\n")[0] ?? "") as {
       message: { content: string };
@@ -50,6 +57,8 @@ journey(
     };
     assert.deepEqual([line.message.content, line.done], ["", false]);
     await Promise.all([waiting.leave(), native.leave()]);
+    const left = 'sgnet_tasks_cancelled_total{endpoint="openai-chat",phase="running"} 1';
+    await until("the client's leave", async () => (await metrics()).includes(left));
 
     // Long enough for a heartbeat before the first token.
     behaviour.firstTokenMs = 1200;

@@ -103,7 +103,10 @@ async function anotherMaster(fleet: Fleet): Promise<void> {
   await fleet.redis.kill();
   await allDone(asked);
   for (const one of asked) assertDefinite(one);
-  await until("a ready gateway", async () => (await fetch(`${fleet.gateway.url}/readyz`)).status === 200);
+  await until(
+    "a ready gateway",
+    async () => (await fetch(`${fleet.gateway.url}/readyz?strict`)).status === 200,
+  );
   await everything(fleet);
 }
 

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { Ollama } from "ollama";
+import { publishDrain } from "../../src/redis/control.ts";
+import { listWorkers } from "../../src/redis/registry.ts";
 import { asArray, asText } from "../../src/redis/replies.ts";
 import { OllamaManager } from "../ollama-manager.ts";
 import { type Fleet, journey } from "./fleet.ts";
@@ -138,6 +140,10 @@ journey("models are managed by admins only", PLAN, async (fleet) => {
   });
 });
 
+/** The error of an order that one of two servers carried out. */
+const PARTIAL =
+  /done on 1 of 2 servers \(worker w\w+ \(ollama@127\.0\.0\.1:\d+\)\), failed on worker w\w+ \(ollama@127\.0\.0\.1:\d+\): no space left$/;
+
 journey("a pull reaches every server and tells their progress as one", PLAN, async (fleet) => {
   await withManagers(fleet, [["tiny:latest"], ["tiny:latest"]], async ({ managers, asks }) => {
     const digest = `sha256:${"12".repeat(32)}`;
@@ -181,10 +187,22 @@ journey("a pull reaches every server and tells their progress as one", PLAN, asy
     second.pullLines = [{ status: "pulling manifest" }, { error: "no space left" }];
     const broken = await asks("POST /api/pull", { model: "fresh" }, ADMIN);
     assert.equal(broken.status, 200);
-    assert.match(String(broken.last["error"]), /^worker w\w+ \(ollama@127\.0\.0\.1:\d+\): no space left$/);
+    assert.match(String(broken.last["error"]), PARTIAL);
     const brokenWhole = await asks("POST /api/pull", { model: "fresh", stream: false }, ADMIN);
     assert.equal(brokenWhole.status, 500);
-    assert.match(String(brokenWhole.last["error"]), /no space left/);
+    assert.match(String(brokenWhole.last["error"]), PARTIAL);
+    // As the public client shows it: what each server came to, then one error that has it all.
+    const told: string[] = [];
+    await assert.rejects(
+      (async () => {
+        for await (const { status } of await client.pull({ model: "fresh", stream: true })) told.push(status);
+      })(),
+      PARTIAL,
+    );
+    assert.ok(
+      told.some((status) => /^worker w\w+ \(ollama@\S+\): (?:success|failed: no space left)$/.test(status)),
+    );
+    await assert.rejects(client.pull({ model: "fresh" }), PARTIAL);
     const bad = await asks("POST /api/pull", {}, ADMIN);
     assert.deepEqual([bad.status, bad.last], [400, { error: "invalid model name" }]);
   });
@@ -247,6 +265,39 @@ journey("an order is answered when all that follows on it can be given", PLAN, a
     }
   });
 });
+
+journey(
+  "an order that not all servers carry out tells who did, and who was not asked",
+  PLAN,
+  async (fleet) => {
+    await withManagers(fleet, [["tiny:latest"], ["tiny:latest"]], async ({ managers, asks }) => {
+      const [, second] = managers;
+      assert.ok(second);
+      const gate = Promise.withResolvers<void>();
+      second.gate = gate.promise;
+      const order = asks("DELETE /api/delete", { model: "tiny" }, ADMIN);
+      await until("the order", () => second.asked.length === 1);
+      second.models.clear();
+      gate.resolve();
+      const told = await order;
+      assert.equal(told.status, 404);
+      assert.match(
+        String(told.last["error"]),
+        /^done on 1 of 2 servers \(worker w\w+ \(ollama@\S+\)\), failed on worker w\w+ \(ollama@\S+\): model 'tiny' not found$/,
+      );
+
+      const [one] = await listWorkers(fleet.probe, fleet.keys);
+      await publishDrain(fleet.probe, fleet.keys, one?.id ?? "", "drain");
+      await until("a pull past a worker that drains", async () => {
+        const { text, last } = await asks("POST /api/pull", { model: "fresh" }, ADMIN);
+        assert.deepEqual(last, { status: "success" });
+        return (
+          text.startsWith(`{"status":"worker ${one?.id} (`) && text.includes("not asked, its worker drains")
+        );
+      });
+    });
+  },
+);
 
 journey("a pull ends on every server when its client leaves", PLAN, async (fleet) => {
   await withManagers(fleet, [["tiny:latest"], ["tiny:latest"]], async ({ managers }) => {

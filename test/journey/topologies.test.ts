@@ -110,7 +110,7 @@ function load(fleet: Fleet): Asked[] {
 async function served(fleet: Fleet): Promise<void> {
   for (const { standIn } of fleet.posts) Object.assign(standIn.behaviour, { tokenMs: 0 });
   for (const gateway of fleet.gateways) {
-    await until("a ready gateway", async () => (await fetch(`${gateway.url}/readyz`)).status === 200);
+    await until("a ready gateway", async () => (await fetch(`${gateway.url}/readyz?strict`)).status === 200);
   }
   for (const model of MODELS) await everyWay(fleet, model);
 }

@@ -129,13 +129,47 @@ describe("the progress of several servers", () => {
     );
   });
 
-  it("fails when one fails, and says which", () => {
+  it("fails when one fails, and says what succeeded where and what failed where", () => {
     const merger = new ProgressMerger(["worker a", "worker b"]);
     merger.line(0, '{"status":"success"}');
+    assert.equal(merger.ended(0), undefined);
     assert.equal(merger.end(0, DONE), undefined);
+    assert.deepEqual(merger.ended(0), { status: "worker a: success" });
     assert.equal(merger.line(1, '{"error":"no space left"}'), undefined);
-    assert.deepEqual(merger.end(1, DONE), { error: "worker b: no space left", status: 500 });
+    assert.deepEqual(merger.end(1, DONE), {
+      error: "done on 1 of 2 servers (worker a), failed on worker b: no space left",
+      status: 500,
+    });
+    assert.equal(merger.ended(1), undefined, "the end tells it");
     assert.equal(merger.end(1, DONE), undefined);
+  });
+
+  it("puts together those that failed alike, and tells of a failure while others go on", () => {
+    const merger = new ProgressMerger(["a", "b", "c", "d", "e"]);
+    merger.line(2, '{"status":"success"}');
+    const badGateway = { status: 502, rest: "<html>Bad Gateway</html>" };
+    for (const index of [0, 1, 2, 3]) merger.end(index, index === 1 ? badGateway : DONE);
+    assert.deepEqual(merger.ended(1), { status: "b: failed: <html>Bad Gateway</html>" });
+    const undone = "it ended before it was done";
+    assert.deepEqual(merger.end(4, { status: 500, rest: '{"error":"no space left"}' }), {
+      error: `done on 1 of 5 servers (c), failed on a, d: ${undone}; b: <html>Bad Gateway</html>; e: no space left`,
+      status: 500,
+    });
+  });
+
+  it("that all fail names them, and none that succeeded", () => {
+    const merger = new ProgressMerger(["a", "b"]);
+    for (const [index, text] of ["x", "y"].entries()) merger.line(index, JSON.stringify({ error: text }));
+    merger.end(0, DONE);
+    assert.equal(merger.end(1, DONE)?.error, "a: x; b: y");
+  });
+
+  it("of very many servers is told in bounds", () => {
+    const names = Array.from({ length: 1000 }, (_, index) => `worker w${index} (ollama@127.0.0.1:11434)`);
+    const merger = new ProgressMerger(names);
+    for (const index of names.keys()) merger.line(index, JSON.stringify({ error: "x".repeat(9000) }));
+    const ends = names.map((_name, index) => merger.end(index, DONE));
+    assert.match(String(ends.at(-1)?.error), /^worker w0 .* and 980 more: x{1000}$/);
   });
 
   it("of one that ends without success is an error", () => {

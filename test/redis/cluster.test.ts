@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { outageCode } from "../../src/redis/connection.ts";
+import { outageCode } from "../../src/redis/reply-error.ts";
 import type { Connection } from "../../src/redis/connection.ts";
 import { Keys } from "../../src/redis/keys.ts";
 import { emit, openReplies, readReplies } from "../../src/redis/reply-stream.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
 import { Fault } from "../../src/core/fault.ts";
 import { connect } from "../../src/redis/connect.ts";
-import { isReplyError, replyErrorCode } from "../../src/redis/connection.ts";
+import { isReplyError, replyErrorCode } from "../../src/redis/reply-error.ts";
 import { enqueueTogether } from "../../src/redis/enqueue.ts";
 import type { NewTask } from "../../src/redis/enqueue.ts";
 import { asEntries, asText } from "../../src/redis/replies.ts";

@@ -57,7 +57,7 @@ describe("a connection to one server", () => {
     connection.onReconnect(() => atReturn.push(connection.command("STRLEN", "key 399")));
     await restart();
     await until("its return", () => atReturn.length > 0);
-    assert.ok(reasons.includes("it is loading its data (LOADING)"), String(reasons));
+    assert.ok(reasons.includes("it is loading its data: wait until it has (LOADING)"), String(reasons));
     assert.deepEqual(await Promise.all(atReturn), [1024]);
     assert.ok(!early.includes(true));
   });

@@ -136,7 +136,7 @@ function showFleet({ totals, models, nodes }) {
     node.backends.map((/** @type {any} */ backend) => [
       { text: node.host, kind: "head" },
       { text: backend.name },
-      stateOf(node, backend),
+      stateCell(backend),
       { text: `${backend.busy} of ${backend.slots}`, meter: [backend.busy, backend.slots] },
       { text: backend.models, kind: "number" },
       { text: [backend.resident.join(", ") || "–", ...(backend.placed ? [backend.placed] : [])].join("; ") },
@@ -147,12 +147,13 @@ function showFleet({ totals, models, nodes }) {
   showCount(totals.deadLetters);
 }
 
-/** @param {any} node @param {any} backend */
-function stateOf({ draining, silent }, { healthy, broken }) {
-  if (!healthy) return { text: "down", pill: "bad" };
-  if (broken.length > 0) return { text: `failing: ${broken.join(", ")}`, pill: "bad" };
-  if (silent) return { text: "silent", pill: "warn" };
-  return draining ? { text: "draining", pill: "warn" } : { text: "healthy", pill: "good" };
+/** @type {Record<string, string>} */
+const STATE_PILLS = { down: "bad", failing: "bad", silent: "warn", draining: "warn", healthy: "good" };
+
+/** @param {any} backend */
+function stateCell({ state, broken }) {
+  const text = state === "failing" ? `failing: ${broken.join(", ")}` : state;
+  return { text, pill: STATE_PILLS[state] };
 }
 
 /** @param {any} requests */

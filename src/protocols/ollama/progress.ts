@@ -1,5 +1,7 @@
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 
+import { errorOfAll, stepOf } from "./outcomes.ts";
+
 /** How an order that several servers carry out at once is told to the client as one, in Ollama's own words. */
 
 /** How one server's part ended. */
@@ -24,6 +26,8 @@ interface Part {
   error: string | undefined;
   status: number;
 }
+
+const UNDONE = "it ended before it was done";
 
 /** Steps and digests of one order that are known: a pull has some ten. Steps beyond them are left out. */
 const MOST_KNOWN = 2000;
@@ -82,20 +86,25 @@ export class ProgressMerger {
     if (rest.trim() !== "") this.line(index, rest);
     part.over = true;
     part.status = status;
-    if (!part.succeeded) part.error ??= "it ended before it was done";
+    if (!part.succeeded) part.error ??= status < 400 || rest.trim() === "" ? UNDONE : errorOf(rest);
     if (this.#parts.some(({ over }) => !over)) return undefined;
     return this.#whole();
   }
 
+  /** What to tell of one of several servers, when it has ended and others have not; undefined otherwise. */
+  ended(index: number): JsonObject | undefined {
+    const part = this.#parts[index];
+    const isLast = this.#parts.every(({ over }) => over);
+    return part === undefined || !part.over || isLast ? undefined : { ...stepOf(part) };
+  }
+
   #whole(): ProgressEnd {
-    const failed = this.#parts.filter(({ error }) => error !== undefined);
-    const alone = this.#parts.length === 1;
-    const texts = failed.map(({ name, error }) => (alone ? String(error) : `${name}: ${String(error)}`));
-    const status = failed[0]?.status ?? 200;
+    const failed = this.#parts.find(({ error }) => error !== undefined);
+    const status = failed?.status ?? 200;
     return {
-      error: texts.length === 0 ? undefined : texts.join("; "),
+      error: errorOfAll(this.#parts),
       // An error that a server told within its stream had no status of its own.
-      status: failed.length > 0 && status < 400 ? 500 : status,
+      status: failed !== undefined && status < 400 ? 500 : status,
     };
   }
 

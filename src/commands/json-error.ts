@@ -1,0 +1,28 @@
+import { SettingsError } from "../config/load.ts";
+import { Fault } from "../core/fault.ts";
+import { refusalCode } from "../redis/refusal.ts";
+import { explain } from "./explain.ts";
+
+/** What a command with --json prints when it fails. */
+export interface JsonError {
+  readonly error: {
+    /** A fault code, `settings`, or `failed` for all that has none. */
+    readonly code: string;
+    /** What Redis or TLS said, as one word: `NOPERM`. Absent when it was neither. */
+    readonly reason?: string;
+    readonly message: string;
+  };
+}
+
+/** A failed command for programs: its message as people are told it, with a stable code. */
+export function jsonError(thrown: unknown): JsonError {
+  const reason = refusalCode(thrown);
+  return {
+    error: { code: codeOf(thrown), ...(reason === undefined ? {} : { reason }), message: explain(thrown) },
+  };
+}
+
+function codeOf(thrown: unknown): string {
+  if (thrown instanceof Fault) return thrown.code;
+  return thrown instanceof SettingsError ? "settings" : "failed";
+}

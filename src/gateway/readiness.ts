@@ -1,0 +1,56 @@
+import type { Fault } from "../core/fault.ts";
+import type { Connection } from "../redis/connection.ts";
+
+export interface ReadinessOptions {
+  /** Those without which no request can be served. */
+  readonly connections: readonly Pick<Connection, "ready" | "onDown" | "onReconnect">[];
+  /** How long an outage of Redis is none of a load balancer's business, ms. */
+  readonly outageMs: number;
+  /** Ms, monotonic. */
+  readonly mono: () => number;
+  /** Why requests cannot be served now, or not much longer; undefined when they can. */
+  readonly unready: () => Fault | undefined;
+}
+
+/**
+ * What a load balancer is told. An outage of Redis meets all gateways at once: were all of them unready, the balancer
+ * would answer in their place, in no client's form and without Retry-After. So a gateway stays in service for the first
+ * part of an outage, and refuses requests itself. One that alone cannot reach Redis leaves after that.
+ */
+export class Readiness {
+  readonly #options: ReadinessOptions;
+  /** Mono ms when Redis went away; undefined while it is there. */
+  #awaySince: number | undefined;
+
+  constructor(options: ReadinessOptions) {
+    this.#options = options;
+    for (const connection of options.connections) {
+      connection.onDown(() => {
+        this.#awaySince ??= options.mono();
+      });
+      connection.onReconnect(() => {
+        this.#look();
+      });
+    }
+  }
+
+  /** Why requests cannot be served, at once when Redis is away; undefined when they can. */
+  get unready(): Fault | undefined {
+    return this.#options.unready();
+  }
+
+  /** Why requests should go to other gateways; undefined while they should come. */
+  get outOfService(): Fault | undefined {
+    const fault = this.unready;
+    if (fault === undefined || fault.code === "draining") return fault;
+    const since = this.#look();
+    return since === undefined || this.#options.mono() - since < this.#options.outageMs ? undefined : fault;
+  }
+
+  #look(): number | undefined {
+    const { connections, mono } = this.#options;
+    if (connections.every(({ ready }) => ready)) this.#awaySince = undefined;
+    else this.#awaySince ??= mono();
+    return this.#awaySince;
+  }
+}

@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { ClaimWatch } from "../../src/gateway/claim-watch.ts";
+import type { Exchange } from "../../src/gateway/exchange.ts";
+import type { Argument, Connection } from "../../src/redis/connection.ts";
+import { take } from "../../src/redis/take.ts";
+import { acknowledge, enqueue, ensureGroup, handBack } from "../../src/redis/task-stream.ts";
+import { FakeConnection } from "../redis/fake-connection.ts";
+import { openRedisRig, type RedisRig } from "../redis/rig.ts";
+import { fallSilent } from "../redis/silence.ts";
+import { exchangeOf } from "./exchange-rig.ts";
+
+const LEASE_MS = 60_000;
+
+let redis: RedisRig;
+let count = 0;
+
+before(async () => {
+  redis = await openRedisRig();
+  await ensureGroup(redis.connection, redis.keys, "tiny");
+});
+after(async () => {
+  await redis.close();
+});
+
+async function queued(): Promise<{ exchange: Exchange; entry: string }> {
+  const { exchange } = exchangeOf(`g.${(count += 1)}`);
+  const entry = await enqueue(redis.connection, redis.keys, "tiny", Buffer.from(exchange.task.id));
+  exchange.queued(entry);
+  return { exchange, entry };
+}
+
+async function claim(credits: number): Promise<void> {
+  const options = { models: ["tiny"], consumer: "w1", credits, waitMs: 10 };
+  assert.equal((await take(await redis.connect(), redis.keys, options)).length, credits);
+}
+
+function watchOf(exchanges: readonly Exchange[], connection: Connection = redis.connection): ClaimWatch {
+  return new ClaimWatch({ connection, keys: redis.keys, leaseMs: LEASE_MS, exchanges: () => exchanges });
+}
+
+describe("the claims of tasks without a frame", () => {
+  it("are seen: what a worker has runs, what it gives up or is lost with waits again", async () => {
+    const [one, other] = [await queued(), await queued()];
+    const watch = watchOf([one.exchange, other.exchange]);
+    const phases = async (): Promise<string[]> => {
+      await watch.look();
+      return [one, other].map(({ exchange }) => `${exchange.phase} ${exchange.track.holder ?? "-"}`);
+    };
+    assert.deepEqual(await phases(), ["queued -", "queued -"]);
+    await claim(1);
+    assert.deepEqual(await phases(), ["running w1", "queued -"]);
+    const hold = { model: "tiny", entry: one.entry, consumer: "w1" };
+    await fallSilent(redis.connection, redis.keys, { ...hold, idleMs: 1.25 * LEASE_MS });
+    assert.deepEqual(await phases(), ["queued -", "queued -"], "its worker was lost");
+    await fallSilent(redis.connection, redis.keys, { ...hold, idleMs: 1000 });
+    assert.deepEqual(await phases(), ["running w1", "queued -"], "the worker is back");
+    await claim(1);
+    assert.deepEqual(await phases(), ["running w1", "running w1"]);
+    await handBack(redis.connection, redis.keys, { ...hold, deliveries: 0 });
+    assert.deepEqual(await phases(), ["queued -", "running w1"]);
+    await acknowledge(redis.connection, redis.keys, "tiny", [one.entry, other.entry]);
+    assert.deepEqual(await phases(), ["queued -", "running w1"], "its last frame is on the way");
+  });
+
+  it("are all seen, however many there are", async () => {
+    const many = await Promise.all(Array.from({ length: 2100 }, queued));
+    await claim(2100);
+    const watch = watchOf(many.map(({ exchange }) => exchange));
+    await watch.look();
+    assert.ok(many.every(({ exchange }) => exchange.phase === "running"));
+    const entries = many.map(({ entry }) => entry);
+    await acknowledge(redis.connection, redis.keys, "tiny", entries);
+  });
+
+  it("are asked for once per model, and not at all for what has begun, is over, or Redis has not confirmed", async () => {
+    const asked: Argument[][] = [];
+    class Counting extends FakeConnection {
+      override command(...args: Argument[]): Promise<unknown> {
+        asked.push(args);
+        return Promise.resolve([]);
+      }
+    }
+    const rigs = Array.from({ length: 5 }, (_, index) => exchangeOf(`h.${index}`).exchange);
+    const [, opening, , begun, over] = rigs;
+    for (const exchange of rigs) if (exchange !== opening) exchange.queued("1-1");
+    const bytes = Buffer.from("{}\n");
+    const head = { status: 200, contentType: "application/x-ndjson", worker: "w1" };
+    begun?.receive({ task: "h.3", attempt: 1, seq: 1, head, bytes });
+    over?.receive({ task: "h.4", attempt: 1, seq: 1, head, bytes, end: {} });
+    await watchOf(rigs, new Counting()).look();
+    assert.equal(asked.length, 1);
+    asked.length = 0;
+    const ready = [opening, begun, over].flatMap((exchange) => (exchange === undefined ? [] : [exchange]));
+    await watchOf(ready, new Counting()).look();
+    assert.deepEqual(asked, []);
+  });
+
+  it("stay as they were while Redis is away", async () => {
+    class Away extends FakeConnection {
+      override command(): Promise<unknown> {
+        return Promise.reject(new Error("away"));
+      }
+    }
+    const { exchange } = exchangeOf("k.1");
+    exchange.queued("1-1");
+    exchange.track.held("w1");
+    await watchOf([exchange], new Away()).look();
+    assert.equal(exchange.phase, "running");
+  });
+});

@@ -59,6 +59,8 @@ export interface HttpOptions {
   readonly malformed: Handler;
   /** Answers a request behind a PROXY protocol preface; `malformed` does when absent. The connection is closed. */
   readonly prefaced?: Handler;
+  /** Answers a request of HTTP/1.1 that names no host; `malformed` does when absent. The connection is closed. */
+  readonly hostless?: Handler;
   /** Answers a request whose body comes in too many small pieces; `malformed` does when absent. */
   readonly crumbs?: Handler;
   /** Knows what clients have not taken yet; one of the server's own when absent. */
@@ -190,15 +192,17 @@ class FrontEnd {
   }
 
   #receive(method: string, native: { req: NativeRequest; res: NativeResponse }, target: Target): void {
-    const { headers, length } = readHead(native.req);
+    const { headers, length, isHttp10, isHostless } = readHead(native.req);
     const reply = new UwsReply(native.res, {
       headOnly: method === "HEAD",
+      isHttp10: isHttp10 && this.#options.uws.http10,
       isStopping: () => this.#isStopping,
       tails: this.#tails,
     });
     const request = new UwsRequest(method, { req: native.req, res: native.res, headers }, () => reply.open);
-    const { malformed, prefaced = malformed } = this.#options;
-    if (length === undefined) answerAlone({ request, reply }, malformed);
+    const { malformed, prefaced = malformed, hostless = malformed } = this.#options;
+    if (isHostless) answerAlone({ request, reply }, hostless);
+    else if (length === undefined) answerAlone({ request, reply }, malformed);
     else if (hasPreface(native.res)) answerAlone({ request, reply }, prefaced);
     else if (!this.#turnsAway(length, { request, reply })) this.#admit(length, { request, reply }, target);
   }

@@ -89,7 +89,7 @@ export class UwsReply implements HttpReply {
   constructor(res: NativeResponse, options: ReplyOptions) {
     this.#res = res;
     this.#options = options;
-    this.#isLast = options.isHttp10 === true;
+    this.#isLast = this.isHttp10;
     res.onAborted(() => this.#abort());
   }
 
@@ -106,6 +106,10 @@ export class UwsReply implements HttpReply {
     bodies.take(bytes);
     this.#bodies = bodies;
     this.#held += bytes;
+  }
+
+  get isHttp10(): boolean {
+    return this.#options.isHttp10 === true;
   }
 
   /** True while the native response may be touched. */
@@ -164,7 +168,7 @@ export class UwsReply implements HttpReply {
       return false;
     }
     this.#phase = "streaming";
-    if (this.#options.isHttp10 === true) return this.#startBare(status, headers, first);
+    if (this.isHttp10) return this.#startBare(status, headers, first);
     this.#res.onWritable(() => this.#drain());
     return this.#corked(() => {
       this.#writeHead(status, headers);

@@ -218,7 +218,8 @@ class FrontEnd {
     if (turnedAway !== undefined) {
       this.#answerUnread(length, { request, reply }, turnedAway);
     } else if (!length.present) {
-      if (request.method === "POST" || request.method === "PUT") answerAlone({ request, reply }, handler);
+      if (reply.isHttp10 || request.method === "POST" || request.method === "PUT")
+        answerAlone({ request, reply }, handler);
       else handler(request, reply);
     } else if (!reads(request)) {
       this.#answerUnread(length, { request, reply }, handler);
@@ -256,7 +257,8 @@ class FrontEnd {
         if (Buffer.isBuffer(body)) {
           request.body = body;
           const hand: Handler = () => this.#inTurn(body.length, { request, reply }, handler);
-          if (body.length === 0 || length.bytes === undefined) answerAlone({ request, reply }, hand);
+          if (body.length === 0 || length.bytes === undefined || reply.isHttp10)
+            answerAlone({ request, reply }, hand);
           else hand(request, reply);
           return;
         }
@@ -317,7 +319,7 @@ class FrontEnd {
     { request, reply }: { request: HttpRequest; reply: UwsReply },
     handler: Handler,
   ): void {
-    if (length.bytes === undefined) {
+    if (length.bytes === undefined || reply.isHttp10) {
       answerAlone({ request, reply }, handler);
       return;
     }
@@ -327,8 +329,8 @@ class FrontEnd {
 }
 
 /**
- * Answers a request of which it is not sure where it ends (a length that can be read in two ways, a body where one is
- * usual and none was found, or chunks: the native parser takes any two bytes for the end of a chunk, and LF alone for
+ * Answers a request of HTTP/1.0, after which nothing may come, or one of which it is not sure where it ends (a length
+ * that can be read in two ways, a body where one is usual and none was found, or chunks: the native parser takes any two bytes for the end of a chunk, and LF alone for
  * that of its size): what follows must not pass for a request. While an answer is owed the native parser
  * hangs up on whatever comes, so the answer is given after this turn, and the connection closes with it.
  */

@@ -84,7 +84,7 @@ export interface ManagementRequest {
 
 /** An LLM server (or the model in this process) that runs tasks. */
 export interface Backend {
-  /** Unique in its worker, e.g. `ollama@127.0.0.1:11434`. */
+  /** Unique in its worker, e.g. `ollama@127.0.0.1:11434`; another when its kind becomes another. */
   readonly name: string;
   readonly kind: BackendKind;
   /** Empty for the embedded backend. Never carries credentials. */
@@ -95,6 +95,8 @@ export interface Backend {
   readonly pieces?: number;
   /** True when it loads models as they are asked for, and others go for that; absent = false. */
   readonly loadsOnDemand?: boolean;
+  /** True when a server of another kind may answer at its address later; absent = false. */
+  readonly mayChange?: boolean;
   /** Differences from others of its kind that were learned by trying, in a few words each. Absent: none. */
   readonly quirks?: readonly string[];
   /** Looks at the backend: health, models, slots. Throws `backend_unreachable` or `backend_error`. */

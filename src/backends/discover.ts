@@ -17,10 +17,31 @@ export const LOCAL_PORTS: readonly number[] = HTTP_KINDS.flatMap((kind) => PROFI
  * would ask itself.
  */
 export async function probeKind(target: HttpTarget, signal: AbortSignal): Promise<HttpKind> {
-  const http = new HttpOrigin(target);
-  try {
+  return withOrigin(target, async (http) => {
     const root = await http.get("/", signal);
     return kindByRoot(root) ?? (await kindByDocuments(http, signal));
+  });
+}
+
+/**
+ * Tells whether the server is still of a kind, by a single GET where it is. Returns the kind that it is of now. Throws
+ * as {@link probeKind} does.
+ */
+export async function probeAgain(target: HttpTarget, kind: HttpKind, signal: AbortSignal): Promise<HttpKind> {
+  return withOrigin(target, async (http) => {
+    const root = kindByRoot(await http.get("/", signal));
+    const isSame = root === kind || (root === undefined && !TOLD_BY_ROOT.has(kind));
+    return isSame ? kind : (root ?? (await kindByDocuments(http, signal)));
+  });
+}
+
+/** Kinds that show at the first look. */
+const TOLD_BY_ROOT: ReadonlySet<HttpKind> = new Set(["ollama", "llamacpp"]);
+
+async function withOrigin<T>(target: HttpTarget, look: (http: HttpOrigin) => Promise<T>): Promise<T> {
+  const http = new HttpOrigin(target);
+  try {
+    return await look(http);
   } finally {
     await http.close();
   }
@@ -54,13 +75,14 @@ async function kindByDocuments(http: HttpOrigin, signal: AbortSignal): Promise<H
   const at = documents.findIndex((look, index) => {
     return look.status === "fulfilled" && DOCUMENTS[index]?.fits(look.value) === true;
   });
+  // A look that failed by chance could have told a kind that comes first: a vLLM that is busy has models, too.
+  const before = at < 0 ? documents : documents.slice(0, at);
+  const faults = before.flatMap((look) => (look.status === "rejected" ? [toFault(look.reason)] : []));
+  const unsure = faults.find((fault) => fault.code !== "backend_error");
+  if (unsure !== undefined) throw unsure;
   const kind = DOCUMENTS[at]?.kind;
   if (kind !== undefined) return kind;
-  const faults = documents.flatMap((look) => (look.status === "rejected" ? [toFault(look.reason)] : []));
-  throw (
-    faults.find((fault) => fault.code !== "backend_error") ??
-    new Fault("backend_error", "this server speaks neither Ollama's nor OpenAI's API, or asks for a key")
-  );
+  throw new Fault("backend_error", "this server speaks neither Ollama's nor OpenAI's API, or asks for a key");
 }
 
 function has(json: Json, member: string, type: "number" | "string"): boolean {
@@ -82,18 +104,21 @@ export async function discoverLocal(
   ports: readonly number[] = LOCAL_PORTS,
 ): Promise<readonly Address[]> {
   const looks = await Promise.all(ports.map((port) => lookAt(port, signal)));
-  return looks.filter((address) => address !== undefined);
+  return looks.filter((seen) => typeof seen === "object");
 }
 
-async function lookAt(port: number, signal: AbortSignal): Promise<Address | undefined> {
+/** What is at a port of this machine: a backend, nothing that answers, or something else. */
+export type Seen = Address | "nothing" | "other";
+
+/** Looks at one port of this machine. Never rejects. */
+export async function lookAt(port: number, signal: AbortSignal): Promise<Seen> {
   const origin = `http://127.0.0.1:${port}`;
   const target = { origin, prefix: "", authorization: undefined };
   try {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(LOCAL_PROBE_MS)]);
     const kind = await probeKind(target, limit);
     return { ...target, kind, url: origin };
-  } catch {
-    // Whatever it is that listens there, it is no backend.
-    return undefined;
+  } catch (error) {
+    return toFault(error).code === "backend_error" ? "other" : "nothing";
   }
 }

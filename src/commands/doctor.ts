@@ -44,8 +44,9 @@ export function checkNode(version: string): Finding {
 function checkHttp(settings: Settings): Finding {
   try {
     prepareHttpEnvironment(settings.maxHeadBytes);
-    loadUws({ cacheDir: resolvedCacheDir(settings) });
-    return { ok: true, about: "http", text: "the native HTTP binary loads" };
+    const { http10 } = loadUws({ cacheDir: resolvedCacheDir(settings) });
+    const old = http10 ? "" : "; HTTP/1.0 is not taken here, health checks must use HTTP/1.1";
+    return { ok: true, about: "http", text: `the native HTTP binary loads${old}` };
   } catch (error) {
     return { ok: false, about: "http", text: toFault(error).message };
   }

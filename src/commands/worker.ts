@@ -1,5 +1,5 @@
 import { parseBackends } from "../backends/address.ts";
-import { openBackends } from "../backends/open.ts";
+import { openBackends, watchLocal } from "../backends/open.ts";
 import type { Settings } from "../config/settings.ts";
 import { openLog } from "../telemetry/log.ts";
 import { startWorker } from "../worker/worker.ts";
@@ -18,8 +18,11 @@ export async function runWorker(given: Settings): Promise<number> {
       parseBackends(settings.backends);
       await withConnection(given, "worker", async () => Promise.resolve());
       const backends = await openBackends({ settings, log });
+      const watch = watchLocal({ settings, log }, backends);
       return startWithSpans({ settings, log, name: "sgnet-worker" }, (tracing) =>
-        startWithRedis(given, settings.redisUrl, () => startWorker({ settings, log, backends, tracing })),
+        startWithRedis(given, settings.redisUrl, () =>
+          startWorker({ settings, log, backends, watch, tracing }),
+        ),
       );
     },
   });

@@ -39,6 +39,7 @@ import { byThePorch, Porch } from "./porch.ts";
 import { startPresence } from "./presence.ts";
 import { Readiness } from "./readiness.ts";
 import { buildFallback, buildRefusals, buildRoutes } from "./routes.ts";
+import type { BodyRefusals } from "./routes.ts";
 import { ShowView } from "./show-view.ts";
 import { Switchboard } from "./switchboard.ts";
 import type { Tails } from "./tails.ts";
@@ -153,6 +154,8 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
   const gateway = { tag, version, port: server.port, listen: settings.host };
   const presence = startPresence({ ...parts, gateway, board, observatory });
   log.info("gateway is ready", { host: settings.host, port: server.port, tag });
+  if (!assembly.uws.http10)
+    log.info("HTTP/1.0 is not taken here: proxies and health checks must use HTTP/1.1");
   warnOfOpenDoor(settings, log);
   return handle({ assembly, keys, commands, board, porch, server, observatory, pages, presence });
 }
@@ -257,7 +260,7 @@ function turnAway(parts: {
   log: Log;
   metrics: GatewayMetrics;
   keyring: Keyring;
-}): Pick<HttpOptions, "tooLarge" | "malformed" | "prefaced" | "crumbs" | "bodies" | "connections" | "guard"> {
+}): Omit<BodyRefusals, "noRoom"> & Pick<HttpOptions, "bodies" | "connections" | "guard"> {
   const { settings, log, metrics, keyring } = parts;
   const onRefused = turnedAwayTo({ log, metrics });
   const { noRoom, ...refusals } = buildRefusals(settings.maxBodyBytes, onRefused);

@@ -2,6 +2,7 @@
 import { STATUS_CODES } from "node:http";
 
 import type { Allowance } from "./allowance.ts";
+import { BareStream } from "./bare-stream.ts";
 import type { Tail, Tails } from "./tails.ts";
 import type { NativeResponse } from "./uws.ts";
 
@@ -33,7 +34,10 @@ export interface HttpReply {
   write(bytes: Buffer): boolean;
   /** Ends a stream well, after the last bytes; allowed on a full socket. */
   end(last?: Buffer): void;
-  /** Cuts the connection so that the client sees a broken reply. `onAbort` is not called for it. */
+  /**
+   * Cuts the connection so that the client sees a broken reply; a client of HTTP/1.0 cannot tell it from the end of a
+   * stream. `onAbort` is not called for it.
+   */
   destroy(): void;
   /** Sets what is called, once, when the client goes away before the end. Set it before the handler returns. */
   onAbort(callback: () => void): void;
@@ -44,6 +48,8 @@ export interface HttpReply {
 export interface ReplyOptions {
   /** HEAD: headers only. */
   readonly headOnly: boolean;
+  /** HTTP/1.0 has no chunks: a stream ends with its connection, and every connection with its reply. */
+  readonly isHttp10?: boolean;
   /** Asked at the end of the reply: true closes the connection after it. */
   readonly isStopping: () => boolean;
   /** Of all replies of the server. */
@@ -78,10 +84,12 @@ export class UwsReply implements HttpReply {
   #held = 0;
   /** The bytes of an answer in one piece that wait for room. */
   #tail: Tail | undefined;
+  #bare: BareStream | undefined;
 
   constructor(res: NativeResponse, options: ReplyOptions) {
     this.#res = res;
     this.#options = options;
+    this.#isLast = this.isHttp10;
     res.onAborted(() => this.#abort());
   }
 
@@ -98,6 +106,10 @@ export class UwsReply implements HttpReply {
     bodies.take(bytes);
     this.#bodies = bodies;
     this.#held += bytes;
+  }
+
+  get isHttp10(): boolean {
+    return this.#options.isHttp10 === true;
   }
 
   /** True while the native response may be touched. */
@@ -156,6 +168,7 @@ export class UwsReply implements HttpReply {
       return false;
     }
     this.#phase = "streaming";
+    if (this.isHttp10) return this.#startBare(status, headers, first);
     this.#res.onWritable(() => this.#drain());
     return this.#corked(() => {
       this.#writeHead(status, headers);
@@ -165,13 +178,31 @@ export class UwsReply implements HttpReply {
     });
   }
 
+  #startBare(status: number, headers: Headers, first: Buffer): boolean {
+    this.#res.cork(() => {
+      this.#writeHead(status, headers);
+      this.#res.writeHeader("connection", "close");
+    });
+    this.#bare = new BareStream({
+      res: this.#res,
+      tails: this.#options.tails,
+      onDrain: () => this.#onDrain?.(),
+    });
+    return this.#bare.write(first);
+  }
+
   write(bytes: Buffer): boolean {
-    return this.#phase === "streaming" && this.#corked(() => this.#res.write(bytes));
+    if (this.#phase !== "streaming") return false;
+    return this.#bare?.write(bytes) ?? this.#corked(() => this.#res.write(bytes));
   }
 
   end(last?: Buffer): void {
     if (this.#phase !== "streaming") return;
     this.#over("done");
+    if (this.#bare !== undefined) {
+      this.#bare.end(last);
+      return;
+    }
     // Never asks for the connection's end: the native code would write that header into the body of the stream.
     this.#res.cork(() => this.#res.end(last));
   }
@@ -235,6 +266,7 @@ export class UwsReply implements HttpReply {
 
   #abort(): void {
     this.#tailGone();
+    this.#bare?.stop();
     if (!this.open) return;
     this.#over("gone");
     this.#onAbort?.();

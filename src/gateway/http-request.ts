@@ -104,6 +104,9 @@ const NO_HEADERS: RequestHeaders = {
 /** What the lines before a body say. */
 export interface Head {
   readonly headers: RequestHeaders;
+  readonly isHttp10: boolean;
+  /** True when it names no host, which HTTP/1.1 demands and HTTP/1.0 does not know. */
+  readonly isHostless: boolean;
   /** Undefined when it is not sure where the body ends. */
   readonly length: BodyLength | undefined;
 }
@@ -120,25 +123,32 @@ export function hasPreface(res: NativeResponse): boolean {
 export function readHead(req: NativeRequest): Head {
   const found: Partial<Record<keyof RequestHeaders, string>> = {};
   const told: [name: string, value: string][] = [];
+  let isHttp10 = false;
   req.forEach((name, value) => {
     const wanted = WANTED.get(name);
     if (wanted !== undefined) found[wanted] ??= value;
     else if (name === "content-length" || name === "transfer-encoding") told.push([name, value]);
+    else if (name === "http" && value === "1.0") isHttp10 = true; // what is made of the version: see http10-grafts
   });
-  return { headers: { ...NO_HEADERS, ...found }, length: bodyLength(told) };
+  const isHostless = found.host === undefined && !isHttp10;
+  return { headers: { ...NO_HEADERS, ...found }, isHttp10, isHostless, length: bodyLength(told, isHttp10) };
 }
 
 /**
  * Undefined when the length is told twice, in two ways, or in no way this server knows: another server may read
- * another one, and where a body ends is where the next request begins. The native parser takes the first of two
+ * another one, and where a body ends is where the next request begins. HTTP/1.0 knows no chunks. The native parser takes the first of two
  * lengths and any transfer encoding for "chunked", and looks at the length only after the handler was called.
  */
-function bodyLength(told: readonly (readonly [name: string, value: string])[]): BodyLength | undefined {
+function bodyLength(
+  told: readonly (readonly [name: string, value: string])[],
+  isHttp10: boolean,
+): BodyLength | undefined {
   const [first] = told;
   if (first === undefined) return NO_BODY;
   const [name, length] = first;
   if (told.length > 1) return undefined;
-  if (name === "transfer-encoding") return length.toLowerCase() === "chunked" ? CHUNKED : undefined;
+  if (name === "transfer-encoding")
+    return length.toLowerCase() === "chunked" && !isHttp10 ? CHUNKED : undefined;
   if (!DIGITS.test(length)) return undefined;
   const bytes = Number(length);
   return bytes === 0 ? NO_BODY : { present: true, bytes };

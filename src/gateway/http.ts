@@ -59,6 +59,8 @@ export interface HttpOptions {
   readonly malformed: Handler;
   /** Answers a request behind a PROXY protocol preface; `malformed` does when absent. The connection is closed. */
   readonly prefaced?: Handler;
+  /** Answers a request of HTTP/1.1 that names no host; `malformed` does when absent. The connection is closed. */
+  readonly hostless?: Handler;
   /** Answers a request whose body comes in too many small pieces; `malformed` does when absent. */
   readonly crumbs?: Handler;
   /** Knows what clients have not taken yet; one of the server's own when absent. */
@@ -190,15 +192,17 @@ class FrontEnd {
   }
 
   #receive(method: string, native: { req: NativeRequest; res: NativeResponse }, target: Target): void {
-    const { headers, length } = readHead(native.req);
+    const { headers, length, isHttp10, isHostless } = readHead(native.req);
     const reply = new UwsReply(native.res, {
       headOnly: method === "HEAD",
+      isHttp10: isHttp10 && this.#options.uws.http10,
       isStopping: () => this.#isStopping,
       tails: this.#tails,
     });
     const request = new UwsRequest(method, { req: native.req, res: native.res, headers }, () => reply.open);
-    const { malformed, prefaced = malformed } = this.#options;
-    if (length === undefined) answerAlone({ request, reply }, malformed);
+    const { malformed, prefaced = malformed, hostless = malformed } = this.#options;
+    if (isHostless) answerAlone({ request, reply }, hostless);
+    else if (length === undefined) answerAlone({ request, reply }, malformed);
     else if (hasPreface(native.res)) answerAlone({ request, reply }, prefaced);
     else if (!this.#turnsAway(length, { request, reply })) this.#admit(length, { request, reply }, target);
   }
@@ -214,7 +218,8 @@ class FrontEnd {
     if (turnedAway !== undefined) {
       this.#answerUnread(length, { request, reply }, turnedAway);
     } else if (!length.present) {
-      if (request.method === "POST" || request.method === "PUT") answerAlone({ request, reply }, handler);
+      if (reply.isHttp10 || request.method === "POST" || request.method === "PUT")
+        answerAlone({ request, reply }, handler);
       else handler(request, reply);
     } else if (!reads(request)) {
       this.#answerUnread(length, { request, reply }, handler);
@@ -252,7 +257,8 @@ class FrontEnd {
         if (Buffer.isBuffer(body)) {
           request.body = body;
           const hand: Handler = () => this.#inTurn(body.length, { request, reply }, handler);
-          if (body.length === 0 || length.bytes === undefined) answerAlone({ request, reply }, hand);
+          if (body.length === 0 || length.bytes === undefined || reply.isHttp10)
+            answerAlone({ request, reply }, hand);
           else hand(request, reply);
           return;
         }
@@ -313,7 +319,7 @@ class FrontEnd {
     { request, reply }: { request: HttpRequest; reply: UwsReply },
     handler: Handler,
   ): void {
-    if (length.bytes === undefined) {
+    if (length.bytes === undefined || reply.isHttp10) {
       answerAlone({ request, reply }, handler);
       return;
     }
@@ -323,8 +329,8 @@ class FrontEnd {
 }
 
 /**
- * Answers a request of which it is not sure where it ends (a length that can be read in two ways, a body where one is
- * usual and none was found, or chunks: the native parser takes any two bytes for the end of a chunk, and LF alone for
+ * Answers a request of HTTP/1.0, after which nothing may come, or one of which it is not sure where it ends (a length
+ * that can be read in two ways, a body where one is usual and none was found, or chunks: the native parser takes any two bytes for the end of a chunk, and LF alone for
  * that of its size): what follows must not pass for a request. While an answer is owed the native parser
  * hangs up on whatever comes, so the answer is given after this turn, and the connection closes with it.
  */

@@ -1,4 +1,5 @@
 import { BlockList, isIP } from "node:net";
+import { hostOf, nameOf, plainOrigin } from "./origin-name.ts";
 import { originTest } from "./origin-pattern.ts";
 import type { OriginTest } from "./origin-pattern.ts";
 
@@ -32,14 +33,18 @@ export interface OriginOptions {
 /** Judges the Origin and Host headers of requests. */
 export class OriginPolicy {
   readonly #allowed: readonly OriginTest[];
+  /** Of the hosts of listed origins. */
+  readonly #hosts: readonly OriginTest[];
   readonly #judgesHosts: boolean;
   readonly #own: ReadonlySet<string>;
 
   constructor({ origins, listen, own }: OriginOptions) {
     const listed = origins
       .split(",")
-      .map((origin) => origin.trim().toLowerCase())
+      .map((origin) => plainOrigin(origin))
       .filter((origin) => origin !== "");
+    const hosts = listed.includes("*") ? ["*"] : listed.flatMap((origin) => hostOf(origin) ?? []);
+    this.#hosts = hosts.map(originTest);
     this.#allowed = listed.includes("*") ? [() => true] : [...LOCAL_ORIGINS, ...listed].map(originTest);
     this.#judgesHosts = isLoopback(listen);
     this.#own = new Set(own.map((name) => name.toLowerCase()));
@@ -47,32 +52,28 @@ export class OriginPolicy {
 
   /** False for the origin of a page that may not use this gateway; `null`, as sandboxed pages send it, is one. */
   allowsOrigin(origin: string): boolean {
-    const asked = origin.toLowerCase();
+    const asked = plainOrigin(origin);
     return this.#allowed.some((isMeant) => isMeant(asked));
   }
 
   /**
    * False for a Host header that a page could have pointed at this machine by its own name server (DNS rebinding).
-   * The host of an allowed origin is allowed.
+   * The host of a listed origin is allowed, whatever the port: proxies pass on Host with the port of the page, with
+   * another, or without one.
    */
   allowsHost(host: string): boolean {
     if (!this.#judgesHosts) return true;
     const name = nameOf(host);
     if (name === "" || LOCAL_NAME.test(name) || this.#own.has(name) || isNearAddress(name)) return true;
-    return this.allowsOrigin(`https://${host}`) || this.allowsOrigin(`http://${host}`);
+    return this.#hosts.some((isMeant) => isMeant(name));
   }
 }
 
 /** True when the page comes from this very server: not a request across origins. */
 export function isSameOrigin(origin: string, host: string): boolean {
-  return origin === `http://${host}` || origin === `https://${host}`;
-}
-
-/** A Host header without its port, brackets and last dot. */
-function nameOf(host: string): string {
-  const bracket = host.startsWith("[") ? host.indexOf("]") : -1;
-  const name = bracket > 0 ? host.slice(1, bracket) : host.replace(/:\d*$/, "");
-  return name.toLowerCase().replace(/\.$/, "");
+  if (origin === `http://${host}` || origin === `https://${host}`) return true;
+  const asked = plainOrigin(origin);
+  return asked === plainOrigin(`http://${host}`) || asked === plainOrigin(`https://${host}`);
 }
 
 const LOOPBACK = subnets(["127.0.0.0/8", "::1/128"]);

@@ -170,7 +170,7 @@ function refuseMethod(found: readonly Route[] | undefined, request: HttpRequest,
 
 /** What answers bodies that are not read, or have no room beside those that are held already. */
 export interface BodyRefusals extends Required<
-  Pick<HttpOptions, "tooLarge" | "malformed" | "prefaced" | "crumbs">
+  Pick<HttpOptions, "tooLarge" | "malformed" | "prefaced" | "hostless" | "crumbs">
 > {
   readonly noRoom: (retryAfterSeconds: number) => Handler;
 }
@@ -193,6 +193,7 @@ export function buildRefusals(maxBytes: number, onRefused: OnTurnedAway): BodyRe
       "invalid_request",
       "the connection began with a PROXY protocol preface: this server takes none, send plain HTTP",
     ),
+    hostless: refuse("invalid_request", "the request names no host: HTTP/1.1 needs the header Host"),
     crumbs: refuse("invalid_request", "the request body comes in too many small pieces: send larger chunks"),
     noRoom: (retryAfter) =>
       refuse("overloaded", "server busy, please try again.  maximum bytes of requests exceeded", {

@@ -19,8 +19,10 @@ export interface UwsBinary {
   readonly file: string;
   /** Of the file as installed, in hex. */
   readonly sha256: string;
-  /** Of the copy made by `adaptElf`, in hex, where only that loads here; undefined where the file loads as it is. */
+  /** Of the adapted copy, in hex, which takes HTTP/1.0; undefined where none is known for this system. */
   readonly adapted: string | undefined;
+  /** True where only the adapted copy loads. */
+  readonly mustAdapt: boolean;
 }
 
 /** SHA-256 of the files of 20.57.0. A new version of the package changes them all. */
@@ -42,14 +44,14 @@ const SHA256: ReadonlyMap<string, string> = new Map([
   ["uws_win32_x64_141.node", "59346e454b89d2d0ed1609b7581683bb9fde7edaf3b3f04fe4f6fe03e34c8afd"],
 ]);
 
-/** SHA-256 of what `adaptElf` makes of the Linux files. */
+/** SHA-256 of what `adaptElf` and `acceptHttp10` make of the Linux files. */
 const ADAPTED_SHA256: ReadonlyMap<string, string> = new Map([
-  ["uws_linux_arm64_127.node", "2c554a4acaef582e6cff58bbe9d555749d492153167e06c38721e39fd4f467ae"],
-  ["uws_linux_arm64_137.node", "c52f98e37763f821adfd7a24445de06c5941db0bb99b92fd2ac06d5f65cd50f8"],
-  ["uws_linux_arm64_141.node", "ca84857b2027db75652dfed569fdac54439f5ba932e91de17ad04f895ec631e0"],
-  ["uws_linux_x64_127.node", "f1608f301188933e79a50cf7d219a30ee83814aaba5e400e37c10eb9be7958db"],
-  ["uws_linux_x64_137.node", "337e7312c83b0df8accbe2446055c1e663ef14824712a055dfb8c34852cd8d69"],
-  ["uws_linux_x64_141.node", "66513ca63ef5fe6c0534f58cee955fcb272d49194dda12a806c2c1ccfb9b636d"],
+  ["uws_linux_arm64_127.node", "7370283e73466fe8d0065bd800198939f5474f7e658906c5a16892fe4a466711"],
+  ["uws_linux_arm64_137.node", "0105969ae1a0ccaf5ea43f359b4129de1e8d08a0db5ca33ea5d3071fece5647f"],
+  ["uws_linux_arm64_141.node", "785cb2fbee288c00339e0583ff9cd34fc01874294ffbe4f6d9defa262920ceb8"],
+  ["uws_linux_x64_127.node", "35010458fe44d441fac0b7ae76afcf33e964cef348dda3066b6aa8a73fd2f3f2"],
+  ["uws_linux_x64_137.node", "862c8c7211a370bdd94b97d0247fb98ff7cf2063c1b33371c8345a6fa5d67e00"],
+  ["uws_linux_x64_141.node", "d43b8a023f96c10b750431742a27fd5d86e7ee5ecf58764c9707e2cf01dba652"],
 ]);
 
 /** The files are built against 2.38; what they need of it can be adapted away down to 2.36. */
@@ -64,10 +66,10 @@ export function chooseBinary(machine: Machine): UwsBinary {
   if (!isAtLeast(machine.node, NODE_OLDEST)) {
     throw new Fault("internal", `Node ${machine.node} is too old: ${USE_NODE}.`);
   }
-  const adapts = machine.platform === "linux" && mustAdapt(machine.glibc);
+  const mustAdapt = machine.platform === "linux" && lacksAsBuilt(machine.glibc);
   const file = `uws_${machine.platform}_${machine.arch}_${machine.abi}.node`;
   const sha256 = SHA256.get(file);
-  if (sha256 !== undefined) return { file, sha256, adapted: adapts ? ADAPTED_SHA256.get(file) : undefined };
+  if (sha256 !== undefined) return { file, sha256, adapted: ADAPTED_SHA256.get(file), mustAdapt };
   const place = `_${machine.platform}_${machine.arch}_`;
   if ([...SHA256.keys()].some((known) => known.includes(place))) {
     throw new Fault("internal", `There is no HTTP binary for Node ${machine.node}: ${USE_NODE}.`);
@@ -78,7 +80,8 @@ export function chooseBinary(machine: Machine): UwsBinary {
   );
 }
 
-function mustAdapt(glibc: string | undefined): boolean {
+/** True when the C library is older than the one that the files are built against. */
+function lacksAsBuilt(glibc: string | undefined): boolean {
   if (glibc === undefined) {
     throw new Fault(
       "internal",

@@ -18,6 +18,7 @@ import type {
 
 import { Fault } from "../core/fault.ts";
 import { adaptElf } from "./elf.ts";
+import { acceptHttp10 } from "./http10.ts";
 import { chooseBinary, type Machine, type UwsBinary } from "./uws-binary.ts";
 
 /** The part of uWebSockets.js that is used. */
@@ -25,6 +26,8 @@ export interface UwsModule {
   readonly App: typeof App;
   readonly us_listen_socket_close: typeof us_listen_socket_close;
   readonly us_socket_local_port: typeof us_socket_local_port;
+  /** True when it takes HTTP/1.0, as the adapted copy does. */
+  readonly http10: boolean;
 }
 
 export type NativeRequest = HttpRequest;
@@ -33,7 +36,7 @@ export type NativeApp = TemplatedApp;
 export type NativeListener = us_listen_socket;
 
 export interface LoadOptions {
-  /** Folder for the adapted copy, used (and made) only where the installed file does not load as it is. */
+  /** Folder for the adapted copy; it is made when it is absent. */
   readonly cacheDir: string;
   /** Folder of the installed package; found by Node's own rules when absent. */
   readonly packageDir?: string;
@@ -53,16 +56,28 @@ const require = createRequire(import.meta.url);
 export function loadUws(options: LoadOptions): UwsModule {
   const binary = chooseBinary(options.machine ?? thisMachine());
   const original = join(options.packageDir ?? packageDir(), binary.file);
-  const path = binary.adapted === undefined ? original : join(options.cacheDir, cachedName(binary));
-  if (binary.adapted === undefined) checkInstalled(original, binary);
-  else if (sha256Of(path) !== binary.adapted) writeAdapted(original, binary, path);
+  const adapted = join(options.cacheDir, cachedName(binary));
+  if (binary.adapted === undefined) return loadOriginal(original, binary);
   try {
-    return require(path) as UwsModule;
+    if (sha256Of(adapted) !== binary.adapted) writeAdapted(original, binary, adapted);
+    return { ...loadFile(adapted, true), http10: true };
   } catch (error) {
-    const advice =
-      binary.adapted !== undefined
-        ? "; if that folder forbids running programs, choose another cache folder"
-        : "";
+    if (binary.mustAdapt) throw error;
+    // Without a folder that can be written and run from, a gateway does without HTTP/1.0.
+    return loadOriginal(original, binary);
+  }
+}
+
+function loadOriginal(path: string, binary: UwsBinary): UwsModule {
+  checkInstalled(path, binary);
+  return { ...loadFile(path, false), http10: false };
+}
+
+function loadFile(path: string, isAdapted: boolean): Omit<UwsModule, "http10"> {
+  try {
+    return require(path) as Omit<UwsModule, "http10">;
+  } catch (error) {
+    const advice = isAdapted ? "; if that folder forbids running programs, choose another cache folder" : "";
     throw new Fault("internal", `The HTTP binary ${path} does not load (${reason(error)})${advice}.`, {
       cause: error,
     });
@@ -99,9 +114,9 @@ function packageDir(): string {
   }
 }
 
-/** The name tells which original it was made of. */
+/** The name tells what it is: gateways of two versions may share the folder. */
 function cachedName(binary: UwsBinary): string {
-  return `${binary.sha256.slice(0, 16)}-${binary.file}`;
+  return `${binary.adapted?.slice(0, 16)}-${binary.file}`;
 }
 
 function checkInstalled(path: string, binary: UwsBinary): void {
@@ -122,7 +137,7 @@ function checkInstalled(path: string, binary: UwsBinary): void {
  */
 function writeAdapted(original: string, binary: UwsBinary, path: string): void {
   checkInstalled(original, binary);
-  const adapted = adaptElf(readFileSync(original));
+  const adapted = acceptHttp10(adaptElf(readFileSync(original)));
   attempt(
     () => {
       replaceFile(path, adapted);

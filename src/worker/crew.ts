@@ -1,4 +1,5 @@
 import type { Backend } from "../backends/backend.ts";
+import type { Watch } from "../backends/open.ts";
 import type { Settings } from "../config/settings.ts";
 import { productBuild, productVersion } from "../config/version.ts";
 import { systemAmbient } from "../core/ambient.ts";
@@ -17,6 +18,7 @@ import { Claimer } from "./claimer.ts";
 import type { ClaimerOptions } from "./claimer.ts";
 import { Emitter } from "./emitter.ts";
 import { ErrandDesk } from "./errand-desk.ts";
+import { Hiring } from "./hiring.ts";
 import { Keeper } from "./keeper.ts";
 import { Peers } from "./peers.ts";
 import { Presence } from "./presence.ts";
@@ -36,6 +38,8 @@ export interface WorkerOptions {
   readonly settings: Settings;
   readonly log: Log;
   readonly backends: readonly Backend[];
+  /** Finds backends that come later; absent when they are all known. */
+  readonly watch?: Watch | undefined;
   /** Absent when nobody collects spans. */
   readonly tracing?: Tracing | undefined;
 }
@@ -73,6 +77,9 @@ export interface Crew extends Links {
   readonly presence: Presence;
   readonly reporter: MetricsReporter;
   readonly claimers: readonly Claimer[];
+  /** Those of the start, and those that were taken on since. */
+  readonly backends: readonly Backend[];
+  readonly hiring: Hiring;
   /** Ends the telling of this process's own stalls. */
   readonly forgetStalls: () => void;
 }
@@ -87,7 +94,7 @@ export async function recruit(options: WorkerOptions, worker: string, redis: Con
   const keys = new Keys(settings.prefix);
   const links = { ...(await openLinks(redis)), keys };
   const metrics = openWorkerMetrics({ version: productVersion(), build: productBuild() });
-  const { stations, peers, prober } = recruitStations(options, worker, {
+  const { stations, stationOf, peers, prober } = recruitStations(options, worker, {
     ...links,
     metrics,
     onLook: (station) => {
@@ -123,6 +130,16 @@ export async function recruit(options: WorkerOptions, worker: string, redis: Con
   const claims = { ...common, consumer: worker, bells: links.leases, onLost, run };
   const claimers = await recruitClaimers(stations, redis, claims);
   for (const connection of redis.connections) connection.onDown(metrics.redisFailed);
+  const backends = [...options.backends];
+  const open = async (role: string): Promise<Connection> => {
+    const connection = await redis.open(role);
+    connection.onDown(metrics.redisFailed);
+    return connection;
+  };
+  let index = claimers.length;
+  const claimerOf = async (station: Station): Promise<Claimer> =>
+    recruitClaimer({ station, index: index++ }, { ...redis, open }, claims);
+  const hiring = new Hiring({ stations, claimers, backends, stationOf, claimerOf, presence });
   return {
     ...links,
     worker,
@@ -138,6 +155,8 @@ export async function recruit(options: WorkerOptions, worker: string, redis: Con
     presence,
     reporter: new MetricsReporter({ connection: links.leases, key: keys.workerMetrics(worker), metrics }),
     claimers,
+    backends,
+    hiring,
     forgetStalls: tellOwnStalls(log, metrics),
   };
 }
@@ -166,14 +185,15 @@ function swapTeller(metrics: WorkerMetrics, log: Log): NonNullable<StationOption
 
 /** The stations of a worker, and who judges them. */
 interface Posts {
-  readonly stations: readonly Station[];
+  readonly stations: Station[];
+  readonly stationOf: (backend: Backend) => Station;
   readonly peers: Peers;
   readonly prober: Prober;
 }
 
 /** One station per backend, and one for errands to those that are Ollama servers. */
 function recruitStations(
-  { backends, settings, log }: WorkerOptions,
+  { backends, watch, settings, log }: WorkerOptions,
   worker: string,
   links: Links & {
     readonly keys: Keys;
@@ -190,29 +210,41 @@ function recruitStations(
   const placement = { swapWaitMs, swapResidencyMs, modelsLoaded, mono };
   const placed = settings.placement === "off" ? {} : { placement, onLook, onSwap };
   const given = { gates, onGate, judgement: prober, ...placed };
-  for (const backend of backends) stations.push(new Station(backend, settings.slots, given));
-  const posts = { stations, peers, prober };
-  if (!backends.some(({ kind }) => kind === "ollama" || kind === "unknown")) return posts;
+  const stationOf = (backend: Backend): Station => new Station(backend, settings.slots, given);
+  for (const backend of backends) stations.push(stationOf(backend));
+  const posts = { stations, stationOf, peers, prober };
+  const hasOllama = backends.some(({ kind, mayChange }) => kind === "ollama" || mayChange === true);
+  if (!hasOllama && watch === undefined) return posts;
   const keep = async (queues: readonly string[]): Promise<void> =>
     keepQueues(leases, keys, queues, ERRAND_QUEUE_MS);
-  const desk = new ErrandDesk({ worker, stations: [...stations], keep, onChanged });
+  const desk = new ErrandDesk({ worker, stations, keep, onChanged });
   stations.push(new Station(desk, 0, { announced: false }));
   return posts;
 }
 
-/** A claimer blocks its connection, so each has one of its own. */
 async function recruitClaimers(
   stations: readonly Station[],
   redis: Connections,
-  options: Omit<ClaimerOptions, "station" | "connection" | "farewell">,
-): Promise<readonly Claimer[]> {
+  options: ClaimsOptions,
+): Promise<Claimer[]> {
   const claimers: Claimer[] = [];
   for (const [index, station] of stations.entries()) {
-    const connection = await redis.open("claims");
-    const farewell = options.keys.farewell(`${options.consumer}.${index}`);
-    claimers.push(new Claimer({ ...options, station, connection, farewell }));
+    claimers.push(await recruitClaimer({ station, index }, redis, options));
   }
   return claimers;
+}
+
+type ClaimsOptions = Omit<ClaimerOptions, "station" | "connection" | "farewell">;
+
+/** A claimer blocks its connection, so each has one of its own. */
+async function recruitClaimer(
+  { station, index }: { readonly station: Station; readonly index: number },
+  redis: Connections,
+  options: ClaimsOptions,
+): Promise<Claimer> {
+  const connection = await redis.open("claims");
+  const farewell = options.keys.farewell(`${options.consumer}.${index}`);
+  return new Claimer({ ...options, station, connection, farewell });
 }
 
 /** Frames, heartbeats and subscriptions do not wait for each other. */

@@ -81,6 +81,7 @@ async function assemble(options: WorkerOptions, worker: string, redis: Connectio
   watch.start();
   crew.reporter.start();
   for (const claimer of claimers) claimer.start();
+  options.watch?.start(async (backend) => crew.hiring.hire(backend));
   log.info("worker is ready", { worker, backends: options.backends.length });
   return {
     id: worker,
@@ -97,6 +98,7 @@ async function assemble(options: WorkerOptions, worker: string, redis: Connectio
 function holdBack(crew: Crew, isHeld: boolean): void {
   const { sweeper, presence, stations, claimers, log } = crew;
   log.info(isHeld ? "draining: told to take no more tasks" : "undrained: told to take tasks again");
+  crew.hiring.hold(isHeld);
   if (isHeld) sweeper.drain();
   else sweeper.undrain();
   for (const station of stations) if (station.announced) station.hold(isHeld);
@@ -106,6 +108,7 @@ function holdBack(crew: Crew, isHeld: boolean): void {
 
 async function stop(options: WorkerOptions, crew: Crew, connections: readonly Connection[]): Promise<void> {
   const { roll, presence, keeper, sweeper, acknowledger, emitter, stations, claimers } = crew;
+  await options.watch?.stop();
   sweeper.drain();
   for (const station of stations) station.hold(true);
   await presence.drain();
@@ -124,7 +127,7 @@ async function stop(options: WorkerOptions, crew: Crew, connections: readonly Co
   for (const station of stations) await leaveQueues(crew, station);
   emitter.stop();
   for (const connection of connections) connection.close();
-  await Promise.all(options.backends.map(async (backend) => backend.close()));
+  await Promise.all(crew.backends.map(async (backend) => backend.close()));
 }
 
 /** Queues of models stay for other workers; those of errands are this worker's own. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
-import { discoverLocal, LOCAL_PORTS, probeKind } from "../../src/backends/discover.ts";
+import { discoverLocal, LOCAL_PORTS, lookAt, probeAgain, probeKind } from "../../src/backends/discover.ts";
 import { startStandIn, type StandIn, type StandInOptions } from "../stand-in.ts";
 
 const { signal } = new AbortController();
@@ -35,6 +35,49 @@ test("no LLM server, one that starts, and a gateway of ours are told apart", asy
   const starting = { speaks: "openai", documents: { "/v1/models": 503 } } as const;
   await assert.rejects(probed(t, starting), { code: "backend_busy" });
   await assert.rejects(probed(t, { server: "stargazer" }), { message: /a Stargazer gateway/ });
+});
+
+test("a kind that comes first and fails by chance leaves the kind open", async (t) => {
+  const busy = { speaks: "openai", documents: { "/version": 503 } } as const;
+  await assert.rejects(probed(t, busy), { code: "backend_busy" });
+  assert.equal(
+    await probed(t, { speaks: "openai", documents: { "/version": 404, "/props": 401 } }),
+    "openai",
+  );
+});
+
+test("a second look tells whether the kind is still the same", async (t) => {
+  const targetOf = async (options: StandInOptions): Promise<Parameters<typeof probeAgain>[0]> => {
+    const { url } = await standInOf(t, options);
+    return { origin: url, prefix: "", authorization: undefined };
+  };
+  const ollama = await targetOf({ speaks: "ollama" });
+  const llamacpp = await targetOf({ speaks: "openai", server: "llama.cpp" });
+  const vllm = await targetOf({ speaks: "openai", documents: { "/version": { version: "0.33.0" } } });
+  for (const [target, is] of [
+    [ollama, "ollama"],
+    [llamacpp, "llamacpp"],
+    [vllm, "vllm"],
+  ] as const) {
+    for (const was of ["ollama", "llamacpp", "vllm"] as const) {
+      assert.equal(await probeAgain(target, was, signal), is, `${was} is ${is}`);
+    }
+  }
+});
+
+test("a port has a backend, something else, or nothing", async (t) => {
+  const ollama = await standInOf(t, { speaks: "ollama" });
+  const web = await standInOf(t, { speaks: "openai", documents: { "/v1/models": 404 } });
+  const gateway = await standInOf(t, { server: "stargazer" });
+  const starting = await standInOf(t, { speaks: "openai", documents: { "/v1/models": 503 } });
+  const gone = await startStandIn();
+  const ports = [ollama, web, gateway, starting, gone].map(({ port }) => port);
+  await gone.stop();
+  const seen = await Promise.all(ports.map(async (port) => lookAt(port, signal)));
+  assert.deepEqual(
+    seen.map((one) => (typeof one === "object" ? one.kind : one)),
+    ["ollama", "other", "other", "nothing", "nothing"],
+  );
 });
 
 test("this machine: what answers as a backend is found, the rest is passed over", async (t) => {

@@ -51,7 +51,7 @@ test("a backend that is not there is kept, warned of once, and comes up by itsel
   t.after(() => standIn.stop());
   const { models } = await backend.inspect(signal);
   assert.equal(models[0]?.name, "tiny:latest");
-  assert.deepEqual([backend.kind, backend.name], ["openai", `unknown@127.0.0.1:${port}`]);
+  assert.deepEqual([backend.kind, backend.name], ["openai", `openai@127.0.0.1:${port}`]);
 });
 
 test("a bad list is refused", async (t) => {

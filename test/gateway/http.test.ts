@@ -180,7 +180,7 @@ describe("requests", () => {
       "400",
     ],
     ["no host", "GET /h HTTP/1.1\r\n\r\n", "400"],
-    ["HTTP/1.0", "GET /h HTTP/1.0\r\nhost: a\r\n\r\n", "505"],
+    ["HTTP/1.2", "GET /h HTTP/1.2\r\nhost: a\r\n\r\n", "505"],
     ["a bad chunk", "POST /h HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", "400"],
     ["too many header bytes", `GET /h HTTP/1.1\r\nhost: a\r\nbig: ${"x".repeat(90_000)}\r\n\r\n`, "431"],
   ] as const) {

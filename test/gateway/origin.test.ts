@@ -37,6 +37,18 @@ describe("origins", () => {
     ["https://a.b.example.com", "https://*.example.com", true],
     ["https://example.com", "https://*.example.com", false],
     ["https://evil.org/.example.com", "https://*.example.com", false],
+    ["https://ai.example.com", "https://ai.example.com:443", true],
+    ["https://ai.example.com:443", "https://ai.example.com", true],
+    ["http://ai.example.com", "http://ai.example.com:80/", true],
+    ["http://ai.example.com:443", "http://ai.example.com", false],
+    ["https://ai.example.com", "HTTPS://AI.Example.com./", true],
+    ["https://ai.example.com.", "https://ai.example.com", true],
+    ["https://ai.example.com:8443", "https://ai.example.com:*", true],
+    ["https://ai.example.com:8443", "https://*.example.com:8443", true],
+    ["https://ai.example.com", "https://*.example.com:8443", false],
+    ["https://[2001:db8::1]:8443", "https://[2001:DB8:0:0::1]:8443", true],
+    ["https://[2001:db8::1]", "https://[2001:db8::1]:8443", false],
+    ["https://ai.example.com", "ai.example.com", false],
     ["https://evil.example", "*", true],
     ["null", "https://x.org,*", true],
   ];
@@ -49,6 +61,12 @@ describe("origins", () => {
   it("are the same only with the same host and port", () => {
     assert.ok(isSameOrigin("https://ai.example.com:3000", "ai.example.com:3000"));
     assert.ok(!isSameOrigin("https://ai.example.com", "ai.example.com:3000"));
+    assert.ok(!isSameOrigin("https://ai.example.com:8443", "ai.example.com"));
+    assert.ok(isSameOrigin("https://ai.example.com", "AI.example.com:443"));
+    assert.ok(isSameOrigin("http://ai.example.com", "ai.example.com:80"));
+    assert.ok(isSameOrigin("https://[2001:db8::1]", "[2001:DB8::1]:443"));
+    assert.ok(!isSameOrigin("https://ai.example.com.evil.example", "ai.example.com"));
+    assert.ok(!isSameOrigin("null", ""));
   });
 });
 
@@ -79,4 +97,43 @@ describe("hosts", () => {
     assert.ok(!policy({ origins: "https://ai.example.com" }).allowsHost("evil.example"));
     assert.ok(policy({ origins: "*" }).allowsHost("evil.example"));
   });
+
+  const listed: readonly (readonly [host: string, origins: string, allowed: boolean])[] = [
+    ["ai.example.com", "https://ai.example.com:8443", true],
+    ["ai.example.com:8443", "https://ai.example.com:8443", true],
+    ["ai.example.com:443", "https://ai.example.com", true],
+    ["ai.example.com:80", "http://ai.example.com", true],
+    ["ai.example.com:3000", "https://ai.example.com", true],
+    ["AI.Example.COM", "https://ai.example.com:8443", true],
+    ["ai.example.com", "HTTPS://AI.EXAMPLE.COM:8443", true],
+    ["ai.example.com.", "https://ai.example.com:8443", true],
+    ["ai.example.com.:8443", "https://ai.example.com", true],
+    ["ai.example.com", "https://ai.example.com./", true],
+    ["ai.example.com", "https://x.org , https://ai.example.com:8443", true],
+    ["[2001:db8::1]", "https://[2001:db8::1]:8443", true],
+    ["[2001:DB8:0::1]:8443", "https://[2001:db8::1]", true],
+    ["[2001:db8::2]", "https://[2001:db8::1]:8443", false],
+    ["8.8.8.8:8443", "https://8.8.8.8", true],
+    ["a.example.com", "https://*.example.com", true],
+    ["a.example.com", "https://*.example.com:8443", true],
+    ["a.b.example.com:1", "https://*.example.com:8443", true],
+    ["ai.example.com", "https://ai.example.com:*", true],
+    ["evil.example", "https://*:8443", true],
+    ["evil.example", "https://*", true],
+    ["example.com", "https://*.example.com", false],
+    ["a.example.com.evil.example", "https://*.example.com:8443", false],
+    ["ai.example.com.evil.example", "https://ai.example.com", false],
+    ["evil.example:ai.example.com", "https://ai.example.com", false],
+    ["xai.example.com", "https://ai.example.com:8443", false],
+    ["8443", "https://ai.example.com:8443", false],
+    ["evil.example", "chrome-extension://*", false],
+    ["evil.example", "app://evil.example", false],
+    ["evil.example", "null", false],
+    ["evil.example", "https://", false],
+  ];
+  for (const [host, origins, allowed] of listed) {
+    it(`"${host}" is ${allowed ? "allowed" : "forbidden"} with "${origins}"`, () => {
+      assert.equal(policy({ origins }).allowsHost(host), allowed);
+    });
+  }
 });

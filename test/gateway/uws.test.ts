@@ -16,6 +16,8 @@ import { describe, it, type TestContext } from "node:test";
 
 import { Fault } from "../../src/core/fault.ts";
 import { adaptElf } from "../../src/gateway/elf.ts";
+import { acceptHttp10 } from "../../src/gateway/http10.ts";
+import { GRAFTS } from "../../src/gateway/http10-grafts.ts";
 import { chooseBinary, type Machine } from "../../src/gateway/uws-binary.ts";
 import { loadUws, thisMachine } from "../../src/gateway/uws.ts";
 
@@ -33,6 +35,10 @@ function binaryOf(arch: string, abi: string): Buffer {
   return readFileSync(join(installed, `uws_linux_${arch}_${abi}.node`));
 }
 
+function adapted(file: string): Buffer {
+  return acceptHttp10(adaptElf(readFileSync(join(installed, file))));
+}
+
 /** The message of an internal fault, which must be one sentence to people. */
 function refusal(action: () => unknown): string {
   try {
@@ -47,7 +53,7 @@ function refusal(action: () => unknown): string {
 }
 
 describe("the choice of the HTTP binary", () => {
-  for (const [what, machine, file, adapt] of [
+  for (const [what, machine, file, mustAdapt] of [
     ["Debian 12", debian12, "uws_linux_x64_137.node", true],
     ["glibc 2.38", { ...debian12, glibc: "2.38" }, "uws_linux_x64_137.node", false],
     ["glibc 2.41 on arm64", { ...debian12, glibc: "2.41", arch: "arm64" }, "uws_linux_arm64_137.node", false],
@@ -61,13 +67,14 @@ describe("the choice of the HTTP binary", () => {
     ],
     ["Windows", { ...debian12, platform: "win32", glibc: undefined }, "uws_win32_x64_137.node", false],
   ] as const) {
-    it(`for ${what} is ${file}${adapt ? ", adapted" : ""}`, () => {
+    it(`for ${what} is ${file}${mustAdapt ? ", adapted" : ""}`, () => {
       const choice = chooseBinary(machine);
-      assert.deepEqual([choice.file, choice.adapted !== undefined], [file, adapt]);
+      assert.deepEqual([choice.file, choice.mustAdapt], [file, mustAdapt]);
+      assert.equal(choice.adapted !== undefined, machine.platform === "linux");
       assert.match(choice.sha256, /^[0-9a-f]{64}$/u);
       assert.ok(statSync(join(installed, file)).isFile());
       if (choice.adapted !== undefined) {
-        const copy = adaptElf(readFileSync(join(installed, file)));
+        const copy = adapted(file);
         assert.equal(choice.adapted, createHash("sha256").update(copy).digest("hex"));
       }
     });
@@ -152,6 +159,52 @@ describe("adapting the HTTP binary", () => {
   });
 });
 
+describe("changing the HTTP binary to take HTTP/1.0", () => {
+  for (const arch of ["x64", "arm64"]) {
+    for (const abi of ["127", "137", "141"]) {
+      it(`changes few bytes of ${arch} ${abi}, and only once`, () => {
+        const original = binaryOf(arch, abi);
+        const before = Buffer.from(original);
+        const changed = acceptHttp10(original);
+        assert.ok(original.equals(before), "the argument is left alone");
+        assert.equal(changed.length, original.length);
+        const bytes = changed.reduce((count, byte, at) => count + Number(byte !== original[at]), 0);
+        assert.ok(bytes > 100 && bytes < 250, String(bytes));
+        assert.match(
+          refusal(() => acceptHttp10(changed)),
+          /\(0 places for version\)/u,
+        );
+      });
+    }
+  }
+
+  it("refuses code that is not the one it knows, or knows twice", () => {
+    const graft = GRAFTS.get(62)?.find(({ name }) => name === "hostLater");
+    const pattern = Buffer.from((graft?.pattern ?? "").replaceAll(/ /g, "").replaceAll("..", "00"), "hex");
+    const binary = binaryOf("x64", "137");
+    pattern.copy(binary, binary.length - 1000);
+    assert.match(
+      refusal(() => acceptHttp10(binary)),
+      /\(2 places for hostLater\)/u,
+    );
+  });
+
+  it("refuses what is no library of a known processor, or has no room behind its code", () => {
+    for (const bytes of [Buffer.alloc(0), Buffer.from("#!/bin/sh\n".repeat(20))]) {
+      assert.match(
+        refusal(() => acceptHttp10(bytes)),
+        /\(no change is known for its processor\)/u,
+      );
+    }
+    const full = binaryOf("x64", "137");
+    full.fill(1, 0x3e1519, 0x3e2000);
+    assert.match(
+      refusal(() => acceptHttp10(full)),
+      /\(the place behind its code is taken\)/u,
+    );
+  });
+});
+
 describe("loading the HTTP binary", () => {
   it("gives a working module here", (t) => {
     const uws = loadUws({ cacheDir: folder(t) });
@@ -188,7 +241,7 @@ describe("loading the HTTP binary", () => {
     loadUws({ cacheDir, machine: adapting });
     const [name = ""] = readdirSync(cacheDir);
     const { file } = chooseBinary(adapting);
-    const expected = adaptElf(readFileSync(join(installed, file)));
+    const expected = adapted(file);
     const copy = join(cacheDir, name);
     assert.ok(readFileSync(copy).equals(expected));
     assert.equal(statSync(copy).mode & 0o777, 0o500);
@@ -202,6 +255,18 @@ describe("loading the HTTP binary", () => {
     loadUws({ cacheDir, machine: adapting });
     assert.ok(readFileSync(copy).equals(expected), "a bad copy is replaced");
     assert.deepEqual(readdirSync(cacheDir), [name]);
+  });
+
+  it("does without HTTP/1.0 where the folder cannot be used and the file loads as it is", onLinux, (t) => {
+    const cacheDir = join(folder(t), "file");
+    writeFileSync(cacheDir, "");
+    const asBuilt = { skip: here.glibc !== undefined && here.glibc < "2.38" };
+    if (!asBuilt.skip) assert.equal(loadUws({ cacheDir }).http10, false);
+    else
+      assert.match(
+        refusal(() => loadUws({ cacheDir, machine: { ...here, glibc: "2.38" } })),
+        /GLIBC_2.38/u,
+      );
   });
 
   it("says so when the folder cannot be used", onLinux, (t) => {

@@ -19,7 +19,7 @@ export function idHeaders(dialect: Dialect, requestId: string): Headers {
 
 /** The same for a request that becomes no task. */
 export function plainIdHeaders(request: HttpRequest): Headers {
-  return idHeaders(dialectOfPath(request.path), plainId(request));
+  return idHeaders(dialectOfRequest(request), plainId(request));
 }
 
 /** For reply and log line have the same. */
@@ -34,8 +34,11 @@ export function plainId(request: HttpRequest): string {
   return fresh;
 }
 
-/** Anthropic's clients know the paths below /v1/messages, OpenAI's the rest of /v1. */
-export function dialectOfPath(path: string): Dialect {
-  if (path.startsWith("/v1/messages")) return "anthropic";
-  return path.startsWith("/v1/") ? "openai" : "ollama";
+/**
+ * Anthropic's clients know the paths below /v1/messages, OpenAI's the rest of /v1. Some of these are Anthropic's too:
+ * its clients say the version of their API.
+ */
+export function dialectOfRequest({ path, headers }: Pick<HttpRequest, "path" | "headers">): Dialect {
+  if (!path.startsWith("/v1/")) return "ollama";
+  return path.startsWith("/v1/messages") || headers.anthropicVersion !== "" ? "anthropic" : "openai";
 }

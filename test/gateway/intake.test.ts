@@ -19,6 +19,7 @@ const HEADERS = {
   userAgent: "",
   contentType: "",
   timeouts: "",
+  anthropicVersion: "",
 };
 
 interface Taken {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import Anthropic, { NotFoundError } from "@anthropic-ai/sdk";
-import fc from "fast-check";
+import { assert as check, integer, property, stringMatching, uniqueArray } from "fast-check";
 import type { ModelCard } from "../../src/core/model.ts";
 import { buildFallback, buildRoutes } from "../../src/gateway/routes.ts";
 import type { RoutesHost } from "../../src/gateway/routes.ts";
@@ -103,11 +103,6 @@ describe("the models, for a client that says Anthropic's version", () => {
 });
 
 describe("pages of models", () => {
-  const ids = (query: string): string[] => {
-    const page = JSON.parse(modelPage(CARDS, readModelPage(query))) as { data: { id: string }[] };
-    return page.data.map(({ id }) => id);
-  };
-
   it("hold what is asked for only", () => {
     assert.deepEqual(ids(""), NAMES);
     assert.deepEqual(ids("after_id=a%3Alatest&before_id=e"), ["d"]);
@@ -123,15 +118,14 @@ describe("pages of models", () => {
   });
 
   it("bring every model once, whatever their size and direction", () => {
-    const names = fc.uniqueArray(fc.stringMatching(/^[a-z/ ]{1,4}$/), { minLength: 1, maxLength: 12 });
-    fc.assert(
-      fc.property(names, fc.integer({ min: 1, max: 5 }), (all, limit) => {
+    const names = uniqueArray(stringMatching(/^[a-z/ ]{1,4}$/), { minLength: 1, maxLength: 12 });
+    check(
+      property(names, integer({ min: 1, max: 5 }), (all, limit) => {
         const cards = all.map((name) => card(name));
         const pageOf = (where: Record<string, string>): Page => {
           const query = new URLSearchParams({ limit: String(limit), ...where });
           return JSON.parse(modelPage(cards, readModelPage(query.toString()))) as Page;
         };
-        const idsOf = ({ data }: Page): string[] => data.map(({ id }) => id);
         let page = pageOf({});
         const forwards = idsOf(page);
         while (page.has_more) {
@@ -150,6 +144,14 @@ describe("pages of models", () => {
     );
   });
 });
+
+function idsOf({ data }: Page): string[] {
+  return data.map(({ id }) => id);
+}
+
+function ids(query: string): string[] {
+  return idsOf(JSON.parse(modelPage(CARDS, readModelPage(query))) as Page);
+}
 
 interface Page {
   readonly data: readonly { readonly id: string }[];

@@ -17,7 +17,13 @@ export function idHeaders(dialect: Dialect, requestId: string): Headers {
   return dialect === "anthropic" ? [id, ["request-id", requestId]] : [id];
 }
 
-/** The same for a request that becomes no task. */
+/** That of the path, but for OpenAI's paths which Anthropic has too: its clients say the version of their API. */
+export function dialectOfRequest({ path, headers }: Pick<HttpRequest, "path" | "headers">): Dialect {
+  const dialect = dialectOfPath(path);
+  return dialect === "openai" && headers.anthropicVersion !== "" ? "anthropic" : dialect;
+}
+
+/** The id headers of a request that becomes no task. */
 export function plainIdHeaders(request: HttpRequest): Headers {
   return idHeaders(dialectOfRequest(request), plainId(request));
 }
@@ -34,11 +40,8 @@ export function plainId(request: HttpRequest): string {
   return fresh;
 }
 
-/**
- * Anthropic's clients know the paths below /v1/messages, OpenAI's the rest of /v1. Some of these are Anthropic's too:
- * its clients say the version of their API.
- */
-export function dialectOfRequest({ path, headers }: Pick<HttpRequest, "path" | "headers">): Dialect {
-  if (!path.startsWith("/v1/")) return "ollama";
-  return path.startsWith("/v1/messages") || headers.anthropicVersion !== "" ? "anthropic" : "openai";
+/** Anthropic's clients know the paths below /v1/messages, OpenAI's the rest of /v1. */
+export function dialectOfPath(path: string): Dialect {
+  if (path.startsWith("/v1/messages")) return "anthropic";
+  return path.startsWith("/v1/") ? "openai" : "ollama";
 }

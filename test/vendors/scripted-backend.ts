@@ -50,25 +50,41 @@ async function serve(
   } else if (mock !== undefined) await forward(request, response, { body, mock });
   else {
     const answer = request.method === "POST" ? ANSWERS[pathname] : undefined;
-    if (answer === undefined) response.writeHead(404, { "content-type": "application/json" }).end(NOT_FOUND);
-    else send(response, answer(asked(request, body)));
+    const wanted = asked(request, body);
+    if (answer === undefined) refuse(response, 404, "not found");
+    // A worker sends empty requests to learn which endpoints there are.
+    else if (wanted === undefined) refuse(response, 400, "the body is no JSON and no form");
+    else send(response, answer(wanted));
   }
 }
 
-const NOT_FOUND = JSON.stringify({ error: { message: "not found", type: "not_found_error" } });
+function refuse(response: ServerResponse, status: number, message: string): void {
+  const error = { message, type: "invalid_request_error" };
+  response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify({ error }));
+}
 
 function send(response: ServerResponse, { contentType, body }: ScriptedAnswer): void {
   response.writeHead(200, { "content-type": contentType }).end(body);
 }
 
-/** Forms are looked at no closer than that: what they hold is not needed for an answer. */
-function asked(request: IncomingMessage, sent: string): Asked {
+/** Undefined for what is neither. Forms are looked at no closer than that: what they hold is not needed for an answer. */
+function asked(request: IncomingMessage, sent: string): Asked | undefined {
   if (request.headers["content-type"]?.startsWith("multipart/form-data") === true) {
     return { model: "", stream: /name="stream"\r\n(?:[^\r\n]+\r\n)*\r\ntrue/i.test(sent), body: {} };
   }
-  const body = JSON.parse(sent) as Record<string, unknown>;
+  const body = objectIn(sent);
+  if (body === undefined) return undefined;
   const model = typeof body["model"] === "string" ? body["model"] : "default";
   return { model, stream: body["stream"] === true, body };
+}
+
+function objectIn(sent: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(sent);
+    return typeof value === "object" && value !== null ? { ...value } : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Such mocks have their paths without the version: the base URL of their clients holds it. */

@@ -4,7 +4,7 @@ import { dialectOf } from "../core/task.ts";
 import type { Endpoint, Task } from "../core/task.ts";
 import { faultFace } from "../protocols/catalogue.ts";
 import type { Headers, HttpReply, HttpRequest } from "./http.ts";
-import { dialectOfPath, idHeaders, plainIdHeaders } from "./request-id.ts";
+import { dialectOfRequest, idHeaders, plainIdHeaders } from "./request-id.ts";
 
 /** How clients are told of faults. */
 
@@ -50,7 +50,7 @@ export function sendUnknownPath(request: HttpRequest, reply: HttpReply): void {
   );
 }
 
-/** A fault in the dialect that the path belongs to. */
+/** A fault in the dialect of the path and of the client. */
 export function sendPathFault(
   request: HttpRequest,
   reply: HttpReply,
@@ -58,7 +58,7 @@ export function sendPathFault(
   more: Headers = [],
 ): void {
   const ids = plainIdHeaders(request);
-  const { contentType, body } = faultFace(dialectOfPath(request.path)).body(fault, ids[0]?.[1] ?? "");
+  const { contentType, body } = faultFace(dialectOfRequest(request)).body(fault, ids[0]?.[1] ?? "");
   reply.send(fault.http, [...faultHeaders(fault, contentType), ...ids, ...more], body);
 }
 

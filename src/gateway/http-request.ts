@@ -30,6 +30,8 @@ export interface RequestHeaders {
   readonly contentType: string;
   /** `x-sgnet-timeouts` */
   readonly timeouts: string;
+  /** `anthropic-version`, which every client of Anthropic's API sends. */
+  readonly anthropicVersion: string;
 }
 
 const NO_BYTES = Buffer.alloc(0);
@@ -74,6 +76,7 @@ const WANTED: ReadonlyMap<string, keyof RequestHeaders> = new Map<string, keyof 
   ["user-agent", "userAgent"],
   ["content-type", "contentType"],
   ["x-sgnet-timeouts", "timeouts"],
+  ["anthropic-version", "anthropicVersion"],
 ]);
 
 /** How long a request says its body is. */
@@ -99,6 +102,7 @@ const NO_HEADERS: RequestHeaders = {
   userAgent: "",
   contentType: "",
   timeouts: "",
+  anthropicVersion: "",
 };
 
 /** What the lines before a body say. */
@@ -119,7 +123,7 @@ export function hasPreface(res: NativeResponse): boolean {
   return res.getProxiedRemoteAddress().byteLength > 0;
 }
 
-/** All in one pass, as the length needs one: to ask for ten headers by name beside it took half a microsecond more. */
+/** All in one pass, as the length needs one: to ask for each header by name beside it took half a microsecond more. */
 export function readHead(req: NativeRequest): Head {
   const found: Partial<Record<keyof RequestHeaders, string>> = {};
   const told: [name: string, value: string][] = [];

@@ -20,9 +20,15 @@ export function idHeaders(dialect: Dialect, requestId: string): Headers {
   return dialect === "anthropic" ? [id, ["request-id", requestId]] : [id];
 }
 
-/** The same for a request that becomes no task. */
+/** That of the path, but for OpenAI's paths which Anthropic has too: its clients say the version of their API. */
+export function dialectOfRequest({ path, headers }: Pick<HttpRequest, "path" | "headers">): Dialect {
+  const dialect = dialectOfPath(path);
+  return dialect === "openai" && headers.anthropicVersion !== "" ? "anthropic" : dialect;
+}
+
+/** The id headers of a request that becomes no task. */
 export function plainIdHeaders(request: HttpRequest): Headers {
-  return idHeaders(dialectOfPath(request.path), plainId(request));
+  return idHeaders(dialectOfRequest(request), plainId(request));
 }
 
 /** For reply and log line have the same. */

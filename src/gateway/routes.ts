@@ -1,6 +1,7 @@
 import { Fault, toFault } from "../core/fault.ts";
 import type { FaultCode, FaultOptions } from "../core/fault.ts";
 import type { Endpoint } from "../core/task.ts";
+import { modelInfo, modelPage, readModelPage } from "../protocols/anthropic/models.ts";
 import { TASK_ROUTES } from "../protocols/catalogue.ts";
 import { modelBody, modelsBody, tagsBody, versionBody } from "../protocols/listings.ts";
 import type { Catalogue } from "./catalogue.ts";
@@ -12,7 +13,7 @@ import { readsBody } from "./http.ts";
 import type { Handler, Headers, HttpOptions, HttpReply, HttpRequest, Route } from "./http.ts";
 import { withoutSlash } from "./open-paths.ts";
 import { probeRoutes } from "./probes.ts";
-import { plainIdHeaders } from "./request-id.ts";
+import { dialectOfRequest, plainIdHeaders } from "./request-id.ts";
 import type { OnTurnedAway } from "./turned-away.ts";
 import { asksForPage } from "./ui.ts";
 import type { Ui } from "./ui.ts";
@@ -38,6 +39,8 @@ export interface RoutesHost {
 
 const NATIVE_JSON: Headers = [["content-type", "application/json; charset=utf-8"]];
 const JSON_TYPE: Headers = [["content-type", "application/json"]];
+/** Of models: OpenAI's and Anthropic's clients ask at the same paths. */
+const MODEL_TYPE: Headers = [...JSON_TYPE, ["vary", "anthropic-version"]];
 const TEXT: Headers = [["content-type", "text/plain; charset=utf-8"]];
 
 const MODEL_PREFIX = "/v1/models/";
@@ -79,9 +82,17 @@ function readable(path: string, handler: Handler): Route {
   return { method: "GET", path, handler };
 }
 
-function allModels(host: RoutesHost): Handler {
+function allModels({ catalogue }: RoutesHost): Handler {
   return (request, reply) => {
-    reply.send(200, [...JSON_TYPE, ...plainIdHeaders(request)], modelsBody(host.catalogue.models));
+    const asAnthropic = dialectOfRequest(request) === "anthropic";
+    try {
+      const body = asAnthropic
+        ? modelPage(catalogue.models, readModelPage(request.query))
+        : modelsBody(catalogue.models);
+      reply.send(200, [...MODEL_TYPE, ...plainIdHeaders(request)], body);
+    } catch (error) {
+      sendPathFault(request, reply, toFault(error));
+    }
   };
 }
 
@@ -96,7 +107,8 @@ function oneModel(host: RoutesHost): Handler {
     const key = host.catalogue.find(asked);
     const card = host.catalogue.models.find((model) => model.key === key);
     if (card !== undefined) {
-      reply.send(200, [...JSON_TYPE, ...plainIdHeaders(request)], modelBody(card, asked));
+      const bodyOf = dialectOfRequest(request) === "anthropic" ? modelInfo : modelBody;
+      reply.send(200, [...MODEL_TYPE, ...plainIdHeaders(request)], bodyOf(card, asked));
     } else sendPathFault(request, reply, new Fault("model_not_found", `model '${asked}' not found`));
   };
 }

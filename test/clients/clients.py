@@ -22,14 +22,19 @@ def ollama_at(url):
     return ollama.Client(host=url)
 
 
+# Strict clients raise an error where an answer is not of the type that they promise.
 @functools.cache
-def openai_at(url):
-    return openai.OpenAI(base_url=url + "/v1", api_key="none", max_retries=0)
+def openai_at(url, strict=True):
+    return openai.OpenAI(
+        base_url=url + "/v1", api_key="none", max_retries=0, _strict_response_validation=strict
+    )
 
 
 @functools.cache
 def anthropic_at(url):
-    return anthropic.Anthropic(base_url=url, api_key="none", max_retries=0)
+    return anthropic.Anthropic(
+        base_url=url, api_key="none", max_retries=0, _strict_response_validation=True
+    )
 
 
 def ollama_chat(call):
@@ -85,7 +90,9 @@ def openai_chat(call):
 
 
 def openai_completions(call):
-    reply = openai_at(call["url"]).completions.create(
+    # A type that OpenAI's own streams do not keep: their pieces before the last one have no reason to finish.
+    client = openai_at(call["url"], strict=not call["stream"])
+    reply = client.completions.create(
         model=call["model"],
         prompt=call["prompt"],
         max_tokens=call["tokens"],

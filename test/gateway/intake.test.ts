@@ -20,6 +20,7 @@ const HEADERS = {
   userAgent: "",
   contentType: "",
   timeouts: "",
+  anthropicVersion: "",
 };
 
 interface Taken {

@@ -90,7 +90,7 @@ function reasoningEcho(reasoning: Json | undefined): object | null {
   return { effort: reasoning["effort"] ?? null, summary: reasoning["summary"] ?? null };
 }
 
-/** Counts a backend did not tell are zero: clients require the keys. */
+/** Counts a backend did not tell are zero: clients require the keys. No backend tells what it wrote to a cache. */
 export function responseUsage(usage: Usage | undefined): object {
   const input = usage?.promptTokens ?? 0;
   const output = usage?.completionTokens ?? 0;
@@ -98,7 +98,7 @@ export function responseUsage(usage: Usage | undefined): object {
     input_tokens: input,
     output_tokens: output,
     total_tokens: input + output,
-    input_tokens_details: { cached_tokens: usage?.cachedTokens ?? 0 },
+    input_tokens_details: { cached_tokens: usage?.cachedTokens ?? 0, cache_write_tokens: 0 },
     output_tokens_details: { reasoning_tokens: usage?.reasoningTokens ?? 0 },
   };
 }

@@ -1,0 +1,87 @@
+import { Fault } from "../../core/fault.ts";
+import type { ModelCard } from "../../core/model.ts";
+
+/** The bodies of `GET /v1/models` for Anthropic's clients: a list in pages, newest model first. */
+
+/** Which part of the list is asked for. */
+export interface ModelPage {
+  /** Models in one page. */
+  readonly limit: number;
+  /** The id before the page; undefined for none. */
+  readonly afterId: string | undefined;
+  /** The id behind the page; undefined for none. */
+  readonly beforeId: string | undefined;
+  /** False when only stages of life are wanted that no model of a fleet is in. */
+  readonly active: boolean;
+}
+
+const DEFAULT_LIMIT = 20;
+const MOST = 1000;
+
+/** Reads a page from the query of a request, as Anthropic names its parts. Throws `invalid_request` for a bad limit. */
+export function readModelPage(query: string): ModelPage {
+  const asked = new URLSearchParams(query);
+  const stages = [...asked.getAll("lifecycle"), ...asked.getAll("lifecycle[]")];
+  return {
+    limit: readLimit(asked.get("limit")),
+    afterId: asked.get("after_id") ?? undefined,
+    beforeId: asked.get("before_id") ?? undefined,
+    active: stages.length === 0 || stages.includes("active"),
+  };
+}
+
+function readLimit(text: string | null): number {
+  if (text === null) return DEFAULT_LIMIT;
+  const limit = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (limit >= 1 && limit <= MOST) return limit;
+  throw new Fault("invalid_request", `limit: must be a whole number from 1 to ${MOST}`);
+}
+
+/** One page. An id that no model has (any more) ends the list: nothing comes twice. */
+export function modelPage(models: readonly ModelCard[], page: ModelPage): string {
+  const { rows, more } = rowsOf(page.active ? models : [], page);
+  return JSON.stringify({
+    data: rows.map((card) => infoOf(card, card.name)),
+    has_more: more,
+    first_id: rows[0]?.name ?? null,
+    last_id: rows.at(-1)?.name ?? null,
+  });
+}
+
+function rowsOf(
+  models: readonly ModelCard[],
+  { limit, afterId, beforeId }: ModelPage,
+): { readonly rows: readonly ModelCard[]; readonly more: boolean } {
+  const placeOf = (id: string): number => models.findIndex(({ name }) => name === id);
+  const from = afterId === undefined ? 0 : placeOf(afterId) + 1;
+  const to = beforeId === undefined ? models.length : placeOf(beforeId);
+  if ((afterId !== undefined && from === 0) || to < from) return { rows: [], more: false };
+  // Backwards, a page is what comes just before the id.
+  const backwards = beforeId !== undefined && afterId === undefined;
+  const rows = backwards
+    ? models.slice(Math.max(from, to - limit), to)
+    : models.slice(from, Math.min(to, from + limit));
+  return { rows, more: rows.length < to - from };
+}
+
+/** Answer of `GET /v1/models/{id}`: echoes the id that was asked for. */
+export function modelInfo(card: ModelCard, asked: string): string {
+  return JSON.stringify(infoOf(card, asked));
+}
+
+function infoOf(card: ModelCard, id: string): object {
+  const tokens = card.contextLength > 0 ? card.contextLength : null;
+  return {
+    type: "model",
+    id,
+    display_name: card.name,
+    created_at: new Date(card.modifiedAt).toISOString(),
+    lifecycle: "active",
+    deprecated_at: null,
+    retires_at: null,
+    line: null,
+    capabilities: null,
+    max_input_tokens: tokens,
+    max_tokens: tokens,
+  };
+}

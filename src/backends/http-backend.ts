@@ -15,6 +15,7 @@ import { HttpOrigin, type HttpTarget } from "./http.ts";
 import { PROFILES, type HttpKind, type Profile } from "./profiles.ts";
 import { Quirks } from "./quirks.ts";
 import type { PostOptions, Receiver, ReplyHeaders } from "./receivers.ts";
+import { replyType } from "./reply-type.ts";
 import { mayKeepAlive } from "../protocols/ollama/runner-options.ts";
 import type { RunnerPolicy } from "../protocols/ollama/runner-options.ts";
 import { Runners } from "./runners.ts";
@@ -201,7 +202,7 @@ export class HttpBackend implements Backend {
     const { path, body, dropped } = this.#fitted(way.request(options), model, task);
     const outlet = new Outlet(sink, dropped);
     const gathered: Buffer[] = [];
-    let contentType = "application/json";
+    let contentType = replyType(undefined, task);
     await this.#post({
       path,
       body,
@@ -210,7 +211,7 @@ export class HttpBackend implements Backend {
       sink,
       trace: task.trace,
       onHead: (headers) => {
-        contentType = contentTypeOf(headers) ?? contentType;
+        contentType = replyType(contentTypeOf(headers), task);
       },
       onChunk: (chunk) => {
         const bytes = reading(() => relay.push(chunk));

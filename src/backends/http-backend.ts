@@ -18,6 +18,7 @@ import { HttpOrigin, type HttpTarget } from "./http.ts";
 import { PROFILES, type HttpKind, type Profile } from "./profiles.ts";
 import { Quirks } from "./quirks.ts";
 import type { PostOptions, Receiver, ReplyHeaders } from "./receivers.ts";
+import { replyType } from "./reply-type.ts";
 import { mayKeepAlive } from "../protocols/ollama/runner-options.ts";
 import type { RunnerPolicy } from "../protocols/ollama/runner-options.ts";
 import { Runners } from "./runners.ts";
@@ -213,7 +214,7 @@ export class HttpBackend implements Backend {
     const { dropped, ...request } = this.#fitted(way.request(options), model, task);
     const outlet = new Outlet(sink, dropped);
     const gathered: Buffer[] = [];
-    let contentType = "application/json";
+    let contentType = replyType(undefined, task);
     await this.#post({
       ...request,
       model,
@@ -222,7 +223,7 @@ export class HttpBackend implements Backend {
       trace: task.trace,
       onHead: (headers) => {
         const told = contentTypeOf(headers);
-        contentType = told ?? contentType;
+        contentType = replyType(told, task);
         relay.head?.(told ?? "");
       },
       onChunk: (chunk) => {

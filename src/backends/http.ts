@@ -12,6 +12,7 @@ import {
   type Receiver,
   type ReplyHeaders,
 } from "./receivers.ts";
+import { Unpacker } from "./unpacker.ts";
 
 /** Where a backend listens, and how it knows us. */
 export interface HttpTarget {
@@ -173,6 +174,8 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
   #headSeen = false;
   #hints = 0;
   #failure: Fault | undefined;
+  /** Present for a reply that is compressed. */
+  #unpacker: Unpacker | undefined;
   settled = false;
 
   constructor(options: ExchangeOptions) {
@@ -206,15 +209,33 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
     }
     this.#headSeen = true;
     this.#options.receiver.onHead(status, headers);
+    if (headers["content-encoding"] !== undefined) this.#unpack(headers);
+  }
+
+  #unpack(headers: ReplyHeaders): void {
+    const { receiver, resolve, brake } = this.#options;
+    this.#unpacker = Unpacker.of(headers, {
+      onChunk: (chunk) => receiver.onChunk(chunk),
+      onEnd: () => {
+        if (this.#settle()) resolve();
+      },
+      onFail: (fault) => {
+        this.#fail(fault);
+        this.#controller?.abort(fault);
+      },
+    });
+    if (this.#unpacker !== undefined) brake?.attach(this.#unpacker);
   }
 
   onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#options.tally !== undefined) this.#options.tally.pieces += 1;
-    this.#options.receiver.onChunk(chunk);
+    if (this.#unpacker === undefined) this.#options.receiver.onChunk(chunk);
+    else this.#unpacker.push(chunk);
   }
 
   onResponseEnd(): void {
-    if (this.#settle()) this.#options.resolve();
+    if (this.#unpacker !== undefined) this.#unpacker.end();
+    else if (this.#settle()) this.#options.resolve();
   }
 
   onResponseError(_: Dispatcher.DispatchController, error: Error): void {
@@ -227,12 +248,18 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
     this.#options.reject(fault);
   }
 
+  #endUnpacking(unpacker: Unpacker): void {
+    this.#options.brake?.detach(unpacker);
+    unpacker.stop();
+  }
+
   #settle(): boolean {
     if (this.settled) return false;
     this.settled = true;
     this.#options.signal.removeEventListener("abort", this.#onAbort);
     // The connection may carry the next reply, which is not this brake's.
     if (this.#controller !== undefined) this.#options.brake?.detach(this.#controller);
+    if (this.#unpacker !== undefined) this.#endUnpacking(this.#unpacker);
     return true;
   }
 }

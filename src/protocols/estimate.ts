@@ -9,12 +9,16 @@ const MESSAGE_OVERHEAD = 4;
 const IMAGE_TOKENS = 1000;
 
 /**
- * Returns the usage as far as it is known, and estimates counts that the backend left out. Without them, the reply
+ * Returns the usage as far as it is known, and estimates counts that the backend left out, or told as zero. Without them, the reply
  * would say that a request cost nothing. @param deltas pieces of the answer
  */
 export function usageOrEstimate(usage: Usage | undefined, request: NeutralRequest, deltas: number): Usage {
-  if (usage !== undefined && usage.promptTokens > 0) return usage;
-  return { completionTokens: deltas, ...usage, promptTokens: promptTokens(request) };
+  const { promptTokens: prompt = 0, completionTokens: completion = 0 } = usage ?? {};
+  return {
+    ...usage,
+    promptTokens: prompt > 0 ? prompt : promptTokens(request),
+    completionTokens: completion > 0 ? completion : deltas,
+  };
 }
 
 function promptTokens(request: NeutralRequest): number {

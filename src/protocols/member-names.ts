@@ -23,7 +23,8 @@ const READ = namesOf(
    disable_parallel_tool_use previous_response_id conversation background mode verbosity budget_tokens destination
    insecure verbose files adapters from digest quantize license num_predict
    namespace custom defer_loading execution syntax definition environment action operation outcome stdout stderr exit_code
-   status author recipient tool display_width_px display_height_px enable_zoom`,
+   status author recipient tool display_width_px display_height_px enable_zoom
+   allowed_callers allowed_tools audio citations clear_at include input_examples output_format task_budget tool_changes`,
 );
 
 /** Objects whose members are the client's own: schemas, arguments, maps. There `id` and `ID` may stand together. */

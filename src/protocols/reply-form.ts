@@ -14,6 +14,18 @@ export function formOf(bytes: Buffer): ReplyForm | undefined {
   return OPENERS.has(first) ? "json" : "events";
 }
 
+const MARK = "\uFEFF";
+
+/** The text without a byte order mark before it. */
+export function withoutMark(text: string): string {
+  return text.startsWith(MARK) ? text.slice(1) : text;
+}
+
+/** The bytes without a byte order mark before them. */
+export function withoutMarkBytes(bytes: Buffer): Buffer {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
+}
+
 /** Bytes of a reply that are told when it is neither JSON nor events. */
 export const MOST_TOLD = 200;
 
@@ -22,6 +34,6 @@ const FORMED = /^(?:[{[]|(?:data|event|id|retry)?:)/;
 
 /** Returns the plain text of a reply with this beginning; empty for one that begins as JSON or events do. */
 export function plainText(beginning: Buffer): string {
-  const text = beginning.toString("utf8").trim();
+  const text = withoutMark(beginning.toString("utf8")).trim();
   return FORMED.test(text) ? "" : text;
 }

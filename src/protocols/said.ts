@@ -44,6 +44,7 @@ function joined(all: readonly Said[]): Said {
 }
 
 function saidByPart(part: JsonObject, name: string): Said {
+  if (Object.keys(part).length === 0) return NOTHING;
   const type = textValue(part["type"], name);
   if (NOTES.has(type)) return NOTHING;
   const holder = TEXT_NAMES.find((one) => (part[one] ?? undefined) !== undefined);

@@ -146,7 +146,9 @@ function loneData(text: string): string | undefined {
   return text.includes("\r") ? undefined : text.slice(6, end);
 }
 
+/** A line of bare JSON is data: servers that fail in the middle of a stream write their error so. */
 function fieldOf(line: string): [name: string, value: string] {
+  if (line.startsWith("{")) return ["data", line];
   const colon = line.indexOf(":");
   if (colon < 0) return [line, ""];
   const from = line[colon + 1] === " " ? colon + 2 : colon + 1;

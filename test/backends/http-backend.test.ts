@@ -315,3 +315,14 @@ test("a wish to think is told as dropped when the model cannot", async (t) => {
   await asked.done;
   assert.deepEqual(asked.reply.dropped, ["thinking"]);
 });
+
+test("a forwarded stream is told as one, whatever its backend calls it", async (t) => {
+  const event = `data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}\n\n`;
+  const end = `data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n`;
+  const answer = { contentType: "text/plain", body: event + end };
+  const { backend } = await sceneOf(t, "openai", { answers: { "/v1/chat/completions": answer } });
+  const body = { model: "tiny", stream: true, messages: [{ role: "user", content: "hi" }] };
+  const { reply, done } = ask(backend, taskOf("openai-chat", body));
+  await done;
+  assert.equal(reply.contentType, "text/event-stream");
+});

@@ -141,7 +141,7 @@ describe("requests a client sends", () => {
       { n: 17 },
       { modalities: ["text", "audio"] },
       { tools: [{ type: "custom", custom: {} }], tool_choice: "required" },
-      { tool_choice: { type: "allowed_tools" } },
+      { tool_choice: { type: "custom", custom: { name: "f" } } },
       { response_format: { type: "structural_tag" } },
       { messages: [{ role: "user", content: [{ type: "video_url", video_url: {} }] }] },
     ];

@@ -120,7 +120,7 @@ describe("reading a response's request", () => {
       parallelToolCalls: false,
       format: { type: "schema", schema: {}, name: "n" },
       think: "low",
-      unread: ["include", "tools.web_search", "text.verbosity"],
+      unread: ["tools.web_search", "text.verbosity"],
     });
   });
 

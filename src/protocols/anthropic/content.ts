@@ -40,12 +40,20 @@ export function readPart(block: Fields, replacing: Replacing): ContentPart[] {
     case "tool_reference":
       return textParts(`Tool found, which can be called now: ${block.text("tool_name")}\n`);
     case "compaction":
-      return textParts(block.text("content"));
+      return readCompaction(block, replacing);
     case "":
       throw refusal("a content block needs a type");
     default:
       return replaced(type, replacing, unsupported(`content of type ${JSON.stringify(type)}`));
   }
+}
+
+/** What became of a long conversation; some of it can be read only by the server that made it. */
+function readCompaction(block: Fields, replacing: Replacing): ContentPart[] {
+  const text = block.text("content");
+  return text === ""
+    ? replaced("compaction", replacing, unsupported("a sealed compaction"))
+    : textParts(text);
 }
 
 function readImage(source: Fields, replacing: Replacing): ContentPart[] {

@@ -23,9 +23,17 @@ export function readMessages(body: Fields): ReadMessages {
   const newest = newestTurn(turns);
   const messages = [
     ...(system.length === 0 ? [] : [{ role: "system", content: system }]),
-    ...turns.flatMap((turn, index) => reader.read(turn, index === newest)),
+    ...turns.flatMap((turn, index) =>
+      isCleared(turn, index, turns) ? [] : reader.read(turn, index === newest),
+    ),
   ];
   return { messages, dropped: [...reader.dropped] };
+}
+
+/** True for a message of the system that its client wants shown until the user's next one, and that has come. */
+function isCleared(turn: Fields, index: number, turns: readonly Fields[]): boolean {
+  if (turn.text("role") !== "system" || turn.text("clear_at") !== "next_user_message") return false;
+  return turns.findLastIndex((one) => one.text("role") === "user") > index;
 }
 
 /**
@@ -67,17 +75,20 @@ class TurnReader {
     }
   }
 
-  /** A message that only changes the tools says nothing. */
+  /** A message that only changes the tools or the settings says nothing. */
   #readSystem(turn: Fields): Message[] {
     const content = readContent(turn, "content");
     const said = typeof content === "string" ? content : content.filter((block) => !isToolChange(block));
-    if (said.length === 0 && content.length > 0) return [];
+    const settings = turn.any("output_config");
+    if (settings !== undefined) this.drop("output_config");
+    if (said.length === 0 && (content.length > 0 || settings !== undefined)) return [];
     return [{ role: "system", content: readSystem(said, this.drop) }];
   }
 
   #readUser(turn: Fields, replacing: Replacing): Message[] {
     const content = readContent(turn, "content");
     if (typeof content === "string") return [{ role: "user", content: readParts(content, replacing) }];
+    if (content.some(wantsCitations)) this.drop("citations");
     const results = content.filter(isResult).map((block) => this.#readResult(block));
     const rest = content.filter((block) => !isResult(block)).flatMap((block) => readPart(block, replacing));
     return rest.length === 0 && results.length > 0 ? results : [...results, { role: "user", content: rest }];
@@ -118,11 +129,10 @@ class TurnReader {
   }
 
   #readSaid(block: Fields, type: string): ContentPart[] {
-    const sealed = type === "redacted_thinking";
-    if (!sealed && !isServerWork(type)) return readPart(block, this.drop);
+    const isSilent = SILENT.has(type);
+    if (!isSilent && !isServerWork(type)) return readPart(block, this.drop);
     this.drop(type);
-    // A sealed thought can be read by the server alone that wrote it.
-    return sealed ? [] : tellServerWork(block);
+    return isSilent ? [] : tellServerWork(block);
   }
 
   #readCall(block: Fields): ToolCall {
@@ -132,6 +142,16 @@ class TurnReader {
     this.#names.set(id, name);
     return { id, name, arguments: inputText(block.any("input")) };
   }
+}
+
+/** A thought that only the server that wrote it can read, and a note about which model wrote what. */
+const SILENT: ReadonlySet<string> = new Set(["redacted_thinking", "fallback"]);
+
+/** Answers that cite a document are Anthropic's own. */
+function wantsCitations(block: Fields): boolean {
+  const type = block.text("type");
+  if (type !== "document" && type !== "search_result") return false;
+  return block.inner("citations", "anthropic.Citations").flag("enabled") === true;
 }
 
 function isResult(block: Fields): boolean {

@@ -36,7 +36,7 @@ function readModel(fields: Fields): string {
 const KNOWN = new Set(
   (
     "model stream max_tokens temperature top_p top_k stop_sequences system messages tools tool_choice thinking " +
-    "output_config"
+    "output_config output_format"
   ).split(" "),
 );
 
@@ -57,7 +57,7 @@ export function readChat(body: JsonObject): ChatRequest {
     messages,
     ...tools.fields,
     sampling: readSampling(fields),
-    format: readFormat(output.inner("format", "anthropic.OutputFormat")),
+    format: readFormat(formatOf(fields, output)),
     think,
     // Clients of this dialect ask every model to think; Ollama lets those answer that cannot.
     thinkIfAble: think === undefined || think === false ? undefined : true,
@@ -69,6 +69,10 @@ function readUnread(fields: Fields, dropped: readonly string[]): readonly string
   const names = telling(fields.beyond(KNOWN));
   const thinking = fields.inner("thinking", "anthropic.ThinkingConfig");
   if (thinking.any("budget_tokens") !== undefined) names.push("thinking.budget_tokens");
+  // No other model can be told to think there only.
+  if (thinking.text("type") === "between_tools") names.push("thinking.type");
+  if (fields.inner("output_config", "anthropic.OutputConfig").any("task_budget") !== undefined)
+    names.push("output_config.task_budget");
   return names.length + dropped.length === 0 ? undefined : [...names, ...dropped];
 }
 
@@ -102,12 +106,19 @@ function readThink(fields: Fields, output: Fields): Think | undefined {
       return false;
     case "enabled":
     case "adaptive":
+    case "between_tools":
       return EFFORTS.get(effort) ?? true;
     case "":
       return EFFORTS.get(effort);
     default:
       throw refusal(`thinking: unexpected type ${JSON.stringify(mode)}`);
   }
+}
+
+/** The older name counts where the newer one is not set. */
+function formatOf(fields: Fields, output: Fields): Fields {
+  const name = output.any("format") === undefined ? "output_format" : "format";
+  return (name === "format" ? output : fields).inner(name, "anthropic.OutputFormat");
 }
 
 function readFormat(format: Fields): Format | undefined {

@@ -24,7 +24,10 @@ export function readToolChanges(body: Fields): ToolChanges {
   const found = new Set<string>();
   const removed = new Set<string>();
   const defined = new Map<string, Fields>();
-  for (const block of body.objects("messages", "anthropic.MessageParam").flatMap(blocksOf)) {
+  for (const block of body
+    .objects("messages", "anthropic.MessageParam")
+    .flatMap(blocksOf)
+    .flatMap(withKept)) {
     for (const name of referencesIn(block)) found.add(name);
     if (!isToolChange(block)) continue;
     const tool = block.inner("tool", "anthropic.ToolChange");
@@ -41,6 +44,13 @@ export function readToolChanges(body: Fields): ToolChanges {
 function blocksOf(turn: Fields): readonly Fields[] {
   const content = readContent(turn, "content");
   return typeof content === "string" ? [] : content;
+}
+
+/** A compaction keeps the changes of the tools in what it stands for. */
+function withKept(block: Fields): readonly Fields[] {
+  return block.text("type") === "compaction"
+    ? [block, ...block.objects("tool_changes", "anthropic.ToolChange")]
+    : [block];
 }
 
 /** The tools that a search named, whether the client ran it or a server. */

@@ -31,8 +31,17 @@ export function readTools(body: Fields): ReadTools {
       toolChoice,
       parallelToolCalls: choice.flag("disable_parallel_tool_use") === true ? false : undefined,
     }),
-    dropped: lost.map((tool) => `tools.${tool.text("type")}`),
+    dropped: [...lost.map((tool) => `tools.${tool.text("type")}`), ...kept.flatMap(lostOf)],
   };
+}
+
+/** The members of an offered tool that say something and have no form elsewhere. */
+function lostOf(tool: Fields): string[] {
+  const callers = tool.list("allowed_callers", "[]string");
+  return [
+    ...(tool.list("input_examples", "[]object").length === 0 ? [] : ["tools.input_examples"]),
+    ...(callers.length === 0 || callers.includes("direct") ? [] : ["tools.allowed_callers"]),
+  ];
 }
 
 /** Tools of a type of their own are run by a server, unless the client has a schema for them, or all models know it. */

@@ -4,13 +4,15 @@ import type { JsonObject } from "../../core/json.ts";
 import type { Timings, Usage } from "../../core/usage.ts";
 import { Gatherer, WholeLines } from "../../wire/lines.ts";
 import type { PassthroughOptions, Relay } from "../protocol.ts";
+import { withoutMarkBytes } from "../reply-form.ts";
 import { gatherWhole } from "../whole.ts";
-import { joinLines } from "./reshape.ts";
-import { incomplete, isBlank, isLast, parseReply, timingsOf, usageOf } from "./reply.ts";
+import { joinLines, opensObject } from "./reshape.ts";
+import { endOf, incomplete, isBlank, isLast, parseReply, timingsOf, usageOf } from "./reply.ts";
 
 const NEWLINE = 10;
 const NOTHING: Buffer = Buffer.alloc(0);
 const BRACE = 0x7b;
+const QUOTE = 0x22;
 /** The letter that follows `{"`. */
 const MODEL_START = 0x6d;
 /** A key of an error line; within a text its quotes are escaped. */
@@ -53,6 +55,9 @@ class StreamRelay implements Relay {
   readonly #rename: Rename | undefined;
   /** What was forwarded last: its last line tells whether the reply is complete. */
   #last: Buffer = NOTHING;
+  #begun = false;
+  /** Takes a reply whose first line is no object. */
+  #whole: WholeRelay | undefined;
   #fault: Fault | undefined;
   #end: Told | undefined;
 
@@ -70,7 +75,8 @@ class StreamRelay implements Relay {
 
   push(chunk: Buffer): Buffer {
     if (this.#fault !== undefined) throw this.#fault;
-    const lines = this.#lines.push(chunk);
+    if (this.#whole !== undefined) return this.#whole.push(chunk);
+    const lines = this.#begin(this.#lines.push(chunk));
     const isOdd = hasOdd(lines);
     const whole = isOdd ? withoutBlanks(lines) : lines;
     const error = isOdd ? this.#findError(whole) : -1;
@@ -81,6 +87,20 @@ class StreamRelay implements Relay {
     // Lines before the error still reach the client; the fault is thrown with the next call.
     if (error === 0) throw toFault(this.#fault);
     return renameLines(whole.subarray(0, error), this.#rename);
+  }
+
+  /** The first lines without a byte order mark; nothing when they are the beginning of one object on several lines. */
+  #begin(lines: Buffer): Buffer {
+    if (this.#begun || isBlank(lines)) return lines;
+    this.#begun = true;
+    const bytes = withoutMarkBytes(lines);
+    if (bytes[0] === BRACE && bytes[1] === QUOTE) return bytes;
+    const first = bytes.subarray(0, bytes.indexOf(NEWLINE) + 1);
+    if (!opensObject(first)) return bytes;
+    this.#whole = new WholeRelay(this.#rename, gatherWhole(), isLast);
+    this.#whole.push(bytes);
+    this.#whole.push(this.#lines.rest());
+    return NOTHING;
   }
 
   /** Offset of the first line that is an error, or -1. */
@@ -96,13 +116,21 @@ class StreamRelay implements Relay {
 
   end(): Buffer {
     if (this.#fault !== undefined) throw this.#fault;
-    const rest = this.#lines.rest();
+    if (this.#whole !== undefined) return this.#endWhole(this.#whole);
+    const rest = withoutMarkBytes(this.#lines.rest());
     if (isBlank(rest)) {
       this.#end = readLast(lastLine(this.#last));
       return NOTHING;
     }
     this.#end = readLast(rest);
     return renameLines(rest, this.#rename);
+  }
+
+  /** One line, as clients of a stream read it. */
+  #endWhole(whole: WholeRelay): Buffer {
+    const reply = parseReply(whole.end());
+    this.#end = { usage: whole.usage, timings: whole.timings };
+    return Buffer.from(`${JSON.stringify(reply)}\n`);
   }
 }
 
@@ -132,7 +160,7 @@ class WholeRelay implements Relay {
   }
 
   end(): Buffer {
-    const body = joinLines(this.#body.peek());
+    const body = joinLines(withoutMarkBytes(this.#body.peek()));
     this.#end = readLast(body, this.#isWhole);
     return renameLines(body, this.#rename);
   }
@@ -185,6 +213,8 @@ function readLast(line: Buffer, isEnd = isLast): Told {
   if (isBlank(line)) throw incomplete();
   const reply = parseReply(line);
   if (!isEnd(reply)) throw incomplete();
+  // A reason may stand for a failure.
+  if (reply["done"] === true) endOf(reply, false);
   return { usage: usageOf(reply), timings: timingsOf(reply) };
 }
 

@@ -4,7 +4,10 @@ import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import type { Timings, Usage } from "../../core/usage.ts";
 import { parseReplyExactly } from "../exact.ts";
 import { setOnly } from "../fields.ts";
+import { finishOf } from "../openai/ends.ts";
+import { complaintIn, embeddedFault } from "../openai/errors.ts";
 import { refusesWorker, workerRefused } from "../refused.ts";
+import { MOST_TOLD, plainText, withoutMark } from "../reply-form.ts";
 import { checkHeld } from "../whole.ts";
 
 /** The objects of an Ollama backend's reply, checked as they are read. */
@@ -21,13 +24,25 @@ export function parseReply(line: Buffer): JsonObject {
   checkHeld(line);
   let value: unknown;
   try {
-    value = parseReplyExactly(line.toString());
+    value = parseReplyExactly(withoutMark(line.toString()));
   } catch (cause) {
-    throw new Fault("backend_lost", "the backend's reply is not JSON", { cause });
+    throw notJson(line, cause);
   }
   if (!isObject(value)) throw new Fault("backend_lost", "the backend's reply is not a JSON object");
-  if (isError(value["error"])) throw faultOf(value, statusOf(value));
+  if (isError(value["error"]) || isComplaint(value)) throw embeddedFault(value);
   return value;
+}
+
+/** A server before the backend may have said in plain words why there is no answer. */
+function notJson(line: Buffer, cause: unknown): Fault {
+  const words = plainText(line.subarray(0, MOST_TOLD));
+  const message = "the backend's reply is not JSON";
+  return new Fault("backend_lost", words === "" ? message : `${message}: ${words}`, { cause });
+}
+
+/** Words about what went wrong, in a form that is no answer's and none of Ollama's errors. */
+function isComplaint(value: JsonObject): boolean {
+  return value["done"] === undefined && value["status"] !== "success" && complaintIn(value) !== undefined;
 }
 
 /** An empty error beside an answer is none. */
@@ -35,13 +50,7 @@ function isError(error: Json | undefined): boolean {
   return error !== undefined && error !== null && error !== "" && error !== false;
 }
 
-/** Mid-stream errors of newer versions carry the status they would have had. */
-function statusOf(value: JsonObject): number | undefined {
-  const status = value["status"];
-  return typeof status === "number" && status >= 400 && status < 600 ? status : undefined;
-}
-
-/** The fault of an error body; a status of undefined stands for an error within a stream. */
+/** The fault of an error body. */
 export function faultOf(value: JsonObject, status: number | undefined, retryAfter?: number): Fault {
   const message = unwrap(value["error"]) || "the backend reported an error without saying which";
   const options = setOnly<{ http?: number; retryAfter?: number }>({ http: status, retryAfter });
@@ -110,9 +119,11 @@ export function endOf(reply: JsonObject, calledTools: boolean): End {
   });
 }
 
+/** Throws `backend_lost` for a reason that stands for a failure. */
 function reasonOf(reason: Json | undefined, calledTools: boolean): EndReason {
-  if (reason === "length" || reason === "load" || reason === "unload") return reason;
-  if (reason === "content_filter") return "content-filter";
+  if (reason === "load" || reason === "unload") return reason;
+  const finish = finishOf(reason);
+  if (finish === "length" || finish === "content-filter") return finish;
   return calledTools ? "tool-calls" : "stop";
 }
 

@@ -30,6 +30,11 @@ function linesOf(body: Buffer): Buffer[] {
 
 const NEWLINE = 0x0a;
 
+/** True for a line that is the beginning of an object on several lines. */
+export function opensObject(line: Buffer): boolean {
+  return line.toString("utf8", 0, 80).trimStart().startsWith("{") && !isWhole(line);
+}
+
 function isWhole(line: Buffer | undefined): boolean {
   try {
     return isObject(JSON.parse((line ?? "").toString()));

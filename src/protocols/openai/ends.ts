@@ -61,7 +61,15 @@ export class EndWatch {
   add(finish: Finish, says: boolean): void {
     if (says && this.#finish !== undefined) this.#broken = true;
     if (finish === undefined && this.#finish === undefined) this.#began = true;
-    if (finish !== undefined && (finish !== "unknown" || this.#finish === undefined)) this.#finish = finish;
+    if (finish !== undefined && !this.#isKept(finish, says)) this.#finish = finish;
+  }
+
+  /** A reason that is known stays; a cut stays where nothing follows it but another word for the end. */
+  #isKept(finish: Finish, says: boolean): boolean {
+    if (this.#finish === undefined) return false;
+    if (finish === "unknown") return true;
+    const isCut = this.#finish === "length" || this.#finish === "content-filter";
+    return isCut && !says && (finish === "stop" || finish === "tool-calls");
   }
 
   /** True when a reason has come, known or not. */

@@ -21,24 +21,55 @@ export function readErrorBody(status: number, body: Buffer, retryAfter: number |
 
 /** True for `{"error":…}` and for the older `{"object":"error",…}`. An empty error beside an answer is none. */
 export function isErrorReply(reply: JsonObject): boolean {
-  if (reply["object"] === "error") return true;
-  const error = reply["error"] ?? undefined;
-  if (error === undefined || error === false || error === "") return false;
-  return !isObject(error) || Object.keys(error).length > 0;
+  return reply["object"] === "error" || reply["type"] === "error" || says(reply["error"]);
+}
+
+/** False for what stands where there is nothing to say. */
+function says(value: Json | undefined): boolean {
+  if (value === undefined || value === null || value === false || value === "") return false;
+  return typeof value !== "object" || Object.keys(value).length > 0;
+}
+
+/** Members that an answer has. */
+const ANSWERING = ["choices", "usage", "data", "content", "object"] as const;
+const COMPLAINING = ["detail", "errors", "message", "msg", "error_message", "error_description"] as const;
+
+/**
+ * The words of an object that is no answer and no declared error: `{"detail":"…"}`, `{"code":400,"message":"…"}`.
+ * Undefined for an answer.
+ */
+export function complaintIn(reply: JsonObject): string | undefined {
+  if (ANSWERING.some((name) => says(reply[name]))) return undefined;
+  const words = COMPLAINING.map((name) => reply[name]).find(
+    (value) => says(value) && (typeof value === "string" || Array.isArray(value)),
+  );
+  return words === undefined ? undefined : messageIn(reply);
+}
+
+/** True when an object tells a status of failure, or words for one. */
+export function tellsStatus(reply: JsonObject): boolean {
+  return statusIn(reply) !== undefined;
 }
 
 /** The fault of an error inside a 2xx reply: the status that it would have had, as far as it says so, else 502. */
 export function embeddedFault(payload: Json): Fault {
-  return errorFault(statusIn(payload) ?? 502, messageIn(payload) ?? "", undefined);
+  return errorFault(statusIn(payload) ?? 502, messageIn(payload) ?? wordless(payload), undefined);
+}
+
+/** An error without a message says something all the same. */
+function wordless(payload: Json): string {
+  return typeof payload === "string" ? payload : JSON.stringify(payload).slice(0, MAX_TEXT);
 }
 
 /** Members that say a status, by its number or by OpenAI's and other servers' words. */
-const STATUS_NAMES = ["code", "status", "status_code", "http_status", "type"] as const;
+const STATUS_NAMES = ["code", "status", "status_code", "statusCode", "http_status", "type"] as const;
 
 /** Words for a status, in lower case without what parts them; the first that is found counts. */
 const STATUS_WORDS: readonly (readonly [word: string, status: number])[] = [
   ["ratelimit", 429],
   ["toomanyrequests", 429],
+  ["exhausted", 429],
+  ["quota", 429],
   ["unavailable", 503],
   ["overloaded", 503],
   ["serverbusy", 503],
@@ -48,6 +79,8 @@ const STATUS_WORDS: readonly (readonly [word: string, status: number])[] = [
   ["invalidapikey", 401],
   ["unauthorized", 401],
   ["permission", 403],
+  ["toolarge", 413],
+  ["unprocessable", 422],
   ["contextlength", 400],
   ["contextsize", 400],
   ["badrequest", 400],
@@ -118,9 +151,22 @@ function parsed(text: string): Json | undefined {
 /** Errors, lists and texts within each other that are looked into: no server has more than five. */
 const MOST_WRAPPED = 12;
 
+/** Where messages are, the surest first. */
+const MESSAGE_NAMES = [
+  "error",
+  "message",
+  "detail",
+  "msg",
+  "error_message",
+  "error_description",
+  "errors",
+  "reason",
+  "description",
+] as const;
+
 /** The first message found; a message that is an error body itself (a server behind a server) is opened. */
 function messageIn(value: Json | undefined, levels: number = MOST_WRAPPED): string | undefined {
-  if (levels === 0) return undefined;
+  if (levels === 0 || value === "") return undefined;
   if (typeof value === "string")
     return (value.startsWith("{") ? messageIn(parsed(value), levels - 1) : undefined) ?? value;
   if (Array.isArray(value)) {
@@ -129,10 +175,15 @@ function messageIn(value: Json | undefined, levels: number = MOST_WRAPPED): stri
       .filter((message) => message !== undefined);
     return messages.length === 0 ? undefined : messages.join("; ");
   }
-  if (!isObject(value)) return undefined;
-  for (const name of ["error", "message", "detail", "msg"]) {
-    const found = messageIn(value[name], levels - 1);
-    if (found !== undefined) return found;
-  }
-  return undefined;
+  return isObject(value) ? messageOf(value, levels) : undefined;
+}
+
+function messageOf(value: JsonObject, levels: number): string | undefined {
+  const found = MESSAGE_NAMES.map((name) => messageIn(value[name], levels - 1)).filter(
+    (message) => message !== undefined,
+  );
+  const [first, second] = found;
+  // Web frameworks have the name of the status in `error`, and what is wrong in `message`.
+  const isTitle = typeof value["error"] === "string" && !value["error"].startsWith("{");
+  return isTitle && second !== undefined && second !== first ? `${first}: ${second}` : first;
 }

@@ -54,10 +54,22 @@ class MessageReader {
     const toolCalls = this.#callsOf(item);
     const thinking = textField(item, "reasoning") ?? textField(item, "reasoning_content");
     const refused = textField(item, "refusal");
-    const optional = toolCalls !== undefined || thinking !== undefined || refused !== undefined;
-    const content = this.#contentOf(item["content"] ?? null, optional);
+    // An assistant may have said nothing: a turn that was stopped, or spoken, stays in the history.
+    const optional =
+      toolCalls !== undefined ||
+      thinking !== undefined ||
+      refused !== undefined ||
+      item["role"] === "assistant";
+    const content = [...this.#contentOf(item["content"] ?? null, optional), ...this.#spokenOf(item)];
     const said = refused === undefined ? content : [...content, { type: "text", text: refused } as const];
     return { content: said, ...present({ thinking, toolCalls }) };
+  }
+
+  /** What the assistant has said aloud is known by its id, to the server alone that said it. */
+  #spokenOf(item: JsonObject): ContentPart[] {
+    if (item["role"] !== "assistant" || !isObject(item["audio"] ?? null)) return [];
+    this.#notes.unread.push("messages.audio");
+    return [insteadOf("audio")];
   }
 
   /** Of a tool result the call it answers, of any other message the participant's name. */
@@ -178,7 +190,8 @@ export function readImage(value: Json | undefined): ContentPart {
   return { type: "image-url", url, ...present({ detail }) };
 }
 
-function readAudio(value: Json | undefined): ContentPart {
+/** An audio part from an `input_audio`. Throws `invalid_request`. */
+export function readAudio(value: Json | undefined): ContentPart {
   if (!isObject(value)) throw refusal("invalid message format");
   return { type: "audio", format: textField(value, "format") ?? "wav", base64: required(value, "data") };
 }

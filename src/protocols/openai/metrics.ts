@@ -11,8 +11,9 @@ const NS_PER_MS = 1_000_000;
 export function readUsage(reply: JsonObject): Usage | undefined {
   const usage = reply["usage"];
   if (!isObject(usage)) return timingsUsage(reply["timings"]);
-  const promptTokens = count(usage["prompt_tokens"]);
-  const completionTokens = count(usage["completion_tokens"]);
+  // Servers with a second API tell that one's names in both.
+  const promptTokens = count(usage["prompt_tokens"]) ?? count(usage["input_tokens"]);
+  const completionTokens = count(usage["completion_tokens"]) ?? count(usage["output_tokens"]);
   if (promptTokens === undefined && completionTokens === undefined) return undefined;
   const cachedTokens = detail(usage, "prompt_tokens_details", "cached_tokens");
   const reasoningTokens = detail(usage, "completion_tokens_details", "reasoning_tokens");

@@ -5,9 +5,8 @@ import type { SseEvent } from "../../wire/sse.ts";
 import type { Learned, ReplyReader } from "../protocol.ts";
 import { MOST_TOLD, type ReplyForm, formOf, plainText } from "../reply-form.ts";
 import { gatherWhole } from "../whole.ts";
-import { parseReply, readEvent } from "./chunks.ts";
+import { eventsIn, parseWhole, readEvent } from "./chunks.ts";
 import { readEmbedReply } from "./embed-client.ts";
-import { embeddedFault, isErrorReply } from "./errors.ts";
 import { ReplySteps } from "./reply-steps.ts";
 
 export interface ReaderOptions {
@@ -74,12 +73,16 @@ class StreamReader implements ReplyReader {
   }
 
   *push(chunk: Buffer): Generator<Part, void, void> {
-    for (const event of this.#parser.push(chunk)) yield* this.#read(event);
+    for (const event of this.#parser.push(chunk)) yield* this.#readAll(event);
   }
 
   *end(): Generator<Part, void, void> {
-    for (const event of this.#parser.end()) yield* this.#read(event);
+    for (const event of this.#parser.end()) yield* this.#readAll(event);
     yield* this.#steps.close("broken off");
+  }
+
+  *#readAll(event: SseEvent): Generator<Part, void, void> {
+    for (const one of eventsIn(event)) yield* this.#read(one);
   }
 
   #read(event: SseEvent): Part[] {
@@ -106,8 +109,6 @@ class WholeReader implements ReplyReader {
   }
 
   end(): Part[] {
-    const reply = parseReply(this.#body.peek().toString("utf8"));
-    if (isErrorReply(reply)) throw embeddedFault(reply);
-    return this.#read(reply);
+    return this.#read(parseWhole(this.#body.peek().toString("utf8")));
   }
 }

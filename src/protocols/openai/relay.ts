@@ -2,13 +2,12 @@ import { type Fault, toFault } from "../../core/fault.ts";
 import { isObject } from "../../core/json.ts";
 import type { JsonObject } from "../../core/json.ts";
 import type { Usage } from "../../core/usage.ts";
-import { parseEvents, splitEvents, sseData, SseParser, SseSplitter } from "../../wire/sse.ts";
+import { parseEvents, splitEvents, sseData, type SseEvent, SseParser, SseSplitter } from "../../wire/sse.ts";
 import type { Relay } from "../protocol.ts";
-import { formOf, MOST_TOLD, plainText, type ReplyForm } from "../reply-form.ts";
+import { formOf, MOST_TOLD, plainText, type ReplyForm, withoutMarkBytes } from "../reply-form.ts";
 import { gatherWhole } from "../whole.ts";
-import { brokenOff, choicesIn, parseReply, readEvent } from "./chunks.ts";
+import { bareData, brokenOff, choicesIn, eventsIn, parseWhole, readEvent } from "./chunks.ts";
 import { EndWatch, finishOf } from "./ends.ts";
-import { embeddedFault, isErrorReply } from "./errors.ts";
 import { readUsage } from "./metrics.ts";
 import { ModelEcho } from "./model-echo.ts";
 import { ChunkGatherer, eventsOfWhole, saysMore } from "./reshape.ts";
@@ -31,7 +30,7 @@ const DONE = "[DONE]";
  * through the Buffer take 0.6 µs. Lines that are no chunk: heartbeats, `[DONE]`, names of events.
  */
 const NOTABLE =
-  /"finish_reason"\s*:(?!\s*null)|"usage"\s*:(?!\s*null)|"error"(?!\s*:\s*null)|(?:^|[\r\n])(?:event:|data:[ \t]?(?![ \t{]))/;
+  /"finish_reason"\s*:(?!\s*null)|"usage"\s*:(?!\s*null)|"error"(?!\s*:\s*null)|"(?:errors|detail|message|msg)"\s*:|(?:^|[\r\n])(?:event:|\{|data:[ \t]?(?![ \t{]))/;
 
 /** Forwards a streamed reply event by event. An object that comes instead is told as the events it stands for. */
 export class StreamRelay implements Relay {
@@ -42,6 +41,8 @@ export class StreamRelay implements Relay {
   #form: ReplyForm | undefined;
   #whole: WholeRelay | undefined;
   #usage: Usage | undefined;
+  /** The first bytes: they tell why a reply that is no stream is no answer. */
+  #beginning: Buffer = NOTHING;
   #lines = 0;
   #done = false;
   /** True once a chunk came that told no reason. */
@@ -67,22 +68,34 @@ export class StreamRelay implements Relay {
 
   push(chunk: Buffer): Buffer {
     if (this.#fault !== undefined) throw this.#fault;
-    if (this.#form === undefined) {
-      this.#form = formOf(chunk);
-      if (this.#form === "json") this.#whole = this.#openWhole();
-    }
-    return this.#whole === undefined ? this.#forward(this.#splitter.push(chunk)) : this.#whole.push(chunk);
+    const bytes = this.#form === undefined ? this.#begin(chunk) : chunk;
+    return this.#whole === undefined ? this.#forward(this.#splitter.push(bytes)) : this.#whole.push(bytes);
+  }
+
+  /** Looks at bytes before which there were only blanks and a byte order mark, which no client needs. */
+  #begin(chunk: Buffer): Buffer {
+    this.#form = formOf(chunk);
+    if (this.#form === undefined) return NOTHING;
+    if (this.#form === "json") this.#whole = this.#openWhole();
+    const bytes = withoutMarkBytes(chunk);
+    this.#beginning = bytes.subarray(0, MOST_TOLD);
+    return bytes;
   }
 
   end(): Buffer {
     if (this.#fault !== undefined) throw this.#fault;
     if (this.#whole !== undefined) return this.#whole.end();
     const rest = this.#splitter.rest();
-    const last = rest.toString("latin1").trim() === "" ? NOTHING : Buffer.concat([rest, Buffer.from("\n\n")]);
+    const last =
+      rest.toString("latin1").trim() === ""
+        ? NOTHING
+        : Buffer.concat([rest, Buffer.from(rest.at(-1) === 10 ? "\n" : "\n\n")]);
     const bytes = this.#done ? last : this.#forward(last);
     if (this.#done) return bytes;
     const sure = [...this.#ends.values()].filter(({ isSure }) => isSure).length;
-    if (sure === 0 || sure < this.#options.choices()) throw brokenOff(this.#noise);
+    if (sure === 0 || sure < this.#options.choices()) {
+      throw brokenOff(this.#noise || plainText(this.#beginning));
+    }
     return Buffer.concat([bytes, Buffer.from(sseData(DONE))]);
   }
 
@@ -127,6 +140,15 @@ export class StreamRelay implements Relay {
     const read = parseEvents(event.toString("utf8"))[0];
     // A blank line that ends nothing is a comment as well; one of data without a value is a heartbeat.
     if (read === undefined || this.#done) return event;
+    const [only = read, ...others] = eventsIn(read);
+    if (others.length > 0) {
+      return Buffer.concat([only, ...others].map((one) => this.#keepRead(one, plainEvent(one))));
+    }
+    return this.#keepRead(read, isPlain(read, event) ? event : plainEvent(read));
+  }
+
+  #keepRead(read: SseEvent, event: Buffer): Buffer {
+    if (this.#done) return event;
     const said = readEvent(read);
     if (said === "done") {
       if (![...this.#ends.values()].some(({ isTold }) => isTold)) throw brokenOff(this.#noise);
@@ -159,6 +181,15 @@ export class StreamRelay implements Relay {
     if (end.isTold) this.#ends.set(index, end);
     else this.#began = true;
   }
+}
+
+/** False for an event that no client reads: without `data:` before its JSON, or with two of them. */
+function isPlain({ data }: SseEvent, event: Buffer): boolean {
+  return event.includes("data:") && (data.startsWith("{") || data.trim() === bareData(data));
+}
+
+function plainEvent({ data }: SseEvent): Buffer {
+  return Buffer.from(sseData(bareData(data).replaceAll("\n", "")));
 }
 
 /** How a whole reply is written for a client; absent where it goes as it came. */
@@ -197,8 +228,7 @@ export class WholeRelay implements Relay {
   end(): Buffer {
     const bytes = this.#body.peek();
     const isStream = this.#form === "events";
-    const reply = isStream ? gatherEvents(bytes) : parseReply(bytes.toString("utf8"));
-    if (isErrorReply(reply)) throw embeddedFault(reply);
+    const reply = isStream ? gatherEvents(bytes) : parseWhole(bytes.toString("utf8"));
     const changed = this.#check(reply) ?? (isStream ? reply : undefined);
     this.#usage = readUsage(reply);
     return new ModelEcho(this.#asked).apply(this.#written(bytes, reply, changed));
@@ -206,7 +236,7 @@ export class WholeRelay implements Relay {
 
   #written(bytes: Buffer, reply: JsonObject, changed: JsonObject | undefined): Buffer {
     if (this.#write !== undefined) return Buffer.from(this.#write(changed ?? reply));
-    return changed === undefined ? bytes : Buffer.from(JSON.stringify(changed));
+    return changed === undefined ? withoutMarkBytes(bytes) : Buffer.from(JSON.stringify(changed));
   }
 }
 
@@ -216,7 +246,7 @@ function gatherEvents(bytes: Buffer): JsonObject {
   const gatherer = new ChunkGatherer();
   let isDone = false;
   let noise = plainText(bytes.subarray(0, MOST_TOLD));
-  for (const event of [...parser.push(bytes), ...parser.end()]) {
+  for (const event of [...parser.push(bytes), ...parser.end()].flatMap(eventsIn)) {
     const said = readEvent(event);
     if (said === "done") isDone = true;
     else if (typeof said === "string") noise = said || noise;

@@ -7,7 +7,7 @@ import type { Timings, Usage } from "../../core/usage.ts";
 import { isCut } from "../arguments.ts";
 import { usageOrEstimate } from "../estimate.ts";
 import type { Learned } from "../protocol.ts";
-import { saidBy } from "../said.ts";
+import { saidBy, textValue } from "../said.ts";
 import { CallsReader } from "./calls.ts";
 import { brokenOff, choicesIn, isFirstChoice } from "./chunks.ts";
 import { EndWatch, finishOf } from "./ends.ts";
@@ -31,6 +31,8 @@ export class ReplySteps {
   #seen = false;
   /** The last text that was no chunk: why a reply broke off may be in it. */
   #noise = "";
+  /** A member that says something and that has no form here. */
+  #unsaid = "";
   closed = false;
   /** The name under which the backend tells its thoughts; undefined when it uses none, or both. */
   thoughts: Learned["thoughts"];
@@ -67,6 +69,7 @@ export class ReplySteps {
   close(ending: Ending): Part[] {
     if (this.closed) return [];
     if (!this.#isComplete(ending)) throw brokenOff(this.#noise);
+    if (this.#deltas === 0 && this.#unsaid !== "") throw cannotBeTold(this.#unsaid);
     this.closed = true;
     const timings = this.#timings === undefined ? {} : { timings: this.#timings };
     const stop = this.#stopText === "" ? {} : { stopText: this.#stopText };
@@ -98,11 +101,11 @@ export class ReplySteps {
     // The answer went on: what stood before it was a heartbeat.
     this.#noise = "";
     const message = messageOf(choice);
-    const content = saidBy(message["content"], "content");
+    // Some servers have the text beside an empty delta.
+    const content = saidBy(message["content"] || choice["text"], "content");
     const thinking = content.thinking + this.#thoughtOf(message);
     if (thinking !== "") parts.push({ type: "thinking-delta", text: thinking });
-    const refusal = message["refusal"] ?? undefined;
-    const said = refusal === undefined ? content.text : content.text + saidBy(refusal, "refusal").text;
+    const said = content.text + besides(message);
     const logprobs = readLogprobs(choice["logprobs"], this.#top);
     if (logprobs !== undefined) parts.push({ type: "text-delta", text: said, logprobs });
     else if (said !== "") parts.push({ type: "text-delta", text: said });
@@ -110,6 +113,7 @@ export class ReplySteps {
     for (const call of calls) append(parts, this.#calls.read(call));
     const says = parts.length > 0 || calls.length > 0;
     if (says) this.#deltas++;
+    else this.#unsaid ||= unsaidIn(message);
     this.#end.add(finishOf(choice["finish_reason"]), says);
     this.#stopText ||= typeof choice["stop_reason"] === "string" ? choice["stop_reason"] : "";
   }
@@ -126,6 +130,7 @@ export class ReplySteps {
       names += 1;
       if (name !== "thinking") this.thoughts ??= name;
     }
+    for (const name of DETAILED_THOUGHTS) thought ||= thoughtsIn(message[name]);
     // A server that tells both says nothing of which one it reads.
     if (names > 1) this.thoughts = undefined;
     return thought;
@@ -133,6 +138,39 @@ export class ReplySteps {
 }
 
 const THOUGHT_NAMES = ["reasoning", "reasoning_content", "thinking"] as const;
+/** Lists of parts, some of them sealed, which most servers have beside the text of the thought. */
+const DETAILED_THOUGHTS = ["reasoning_details", "thinking_blocks"] as const;
+
+function thoughtsIn(list: Json | undefined): string {
+  if (!Array.isArray(list)) return "";
+  const texts = list.filter(isObject).map((part) => part["text"] ?? part["summary"] ?? part["thinking"]);
+  return texts.filter((text) => typeof text === "string").join("");
+}
+
+/** What a message says beside its content: why it refuses, and the words of what it speaks. */
+function besides(message: JsonObject): string {
+  const refusal = message["refusal"] ?? undefined;
+  const audio = message["audio"] ?? undefined;
+  const refused = refusal === undefined ? "" : saidBy(refusal, "refusal").text;
+  return isObject(audio) ? refused + textValue(audio["transcript"], "transcript") : refused;
+}
+
+/** Members that an answer may be made of, and that only a client of the same dialect can be given. */
+const UNTOLD = ["images", "audio", "video", "files"] as const;
+
+function unsaidIn(message: JsonObject): string {
+  return UNTOLD.find((name) => (message[name] ?? undefined) !== undefined && !isEmpty(message[name])) ?? "";
+}
+
+function isEmpty(value: Json | undefined): boolean {
+  return value === "" || (typeof value === "object" && value !== null && Object.keys(value).length === 0);
+}
+
+/** An answer of nothing else must not look like an empty one. */
+function cannotBeTold(name: string): Fault {
+  const message = `the backend's answer is made of ${name}, which this endpoint cannot tell`;
+  return new Fault("backend_lost", message, { blame: "request" });
+}
 
 /** Returns the message of a choice. Throws `backend_lost` for a message that is no object. */
 function messageOf(choice: JsonObject): JsonObject {

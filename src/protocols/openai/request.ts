@@ -4,6 +4,7 @@ import { isObject } from "../../core/json.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
 import { present, refusal } from "../fields.ts";
 import { flagField, listField, mismatch, numberField, objectField, textField } from "./fields.ts";
+import { allowedOf, readAllowed } from "./allowed-tools.ts";
 import { readMessages } from "./messages.ts";
 import { readKeepAlive, readOptions, readSampling, rest } from "./sampling.ts";
 
@@ -35,8 +36,12 @@ export function readRequest(body: JsonObject): Read<ChatRequest> {
   const unread: string[] = [];
   checkModalities(body, obstacles);
   const messages = readMessages(body, { obstacles, unread });
-  const tools = readTools(body, unread);
-  const toolChoice = readToolChoice(body, obstacles);
+  const allowed = readAllowed(body["tool_choice"]);
+  const tools = allowedOf(readTools(body, unread), allowed);
+  const toolChoice = readToolChoice(
+    allowed === undefined ? body : { tool_choice: allowed.mode ?? null },
+    obstacles,
+  );
   if (toolChoice === "required" && tools === undefined && unread.some((name) => name.startsWith("tools."))) {
     obstacles.push("a call of a tool that is no function");
   }

@@ -28,10 +28,12 @@ function chunkName(object: Json | undefined): Json {
 
 function asChunk(choice: JsonObject): JsonObject {
   const { message, ...rest } = choice;
-  if (!isObject(message)) return choice;
+  // A whole reply is an end, whether or not it says so.
+  const ended = finishOf(choice["finish_reason"]) === undefined ? { ...rest, finish_reason: "stop" } : rest;
+  if (!isObject(message)) return ended;
   const calls = message["tool_calls"];
   const numbered = Array.isArray(calls) ? { tool_calls: calls.map(withIndex) } : {};
-  return { ...rest, delta: { ...message, ...numbered } };
+  return { ...ended, delta: { ...message, ...numbered } };
 }
 
 function withIndex(call: Json, index: number): Json {
@@ -92,8 +94,12 @@ class GatheredChoice {
     if (isObject(logprobs) && Array.isArray(logprobs["content"])) {
       for (const token of logprobs["content"]) this.#logprobs.push(token);
     }
-    this.#finish = choice["finish_reason"] ?? this.#finish;
-    this.end.add(finishOf(choice["finish_reason"]), saysMore(choice));
+    const finish = finishOf(choice["finish_reason"]);
+    this.end.add(finish, saysMore(choice));
+    // The word of the chunk that counts: some servers say "" or "null" behind it.
+    if (finish !== undefined && (finish === "unknown" || finish === this.end.reason)) {
+      this.#finish = choice["finish_reason"] ?? null;
+    }
   }
 
   #addDelta(delta: JsonObject): void {

@@ -4,7 +4,7 @@ import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import { refusal } from "../fields.ts";
 import { replaced, type Replacing } from "../replaced.ts";
 import { textField } from "./fields.ts";
-import { readImage } from "./messages.ts";
+import { readAudio, readImage } from "./messages.ts";
 
 /**
  * The content of an item. Parts that no model can be given are replaced by a sentence, or, where `replacing` is
@@ -39,6 +39,8 @@ function readPart(part: Json, replacing: Replacing): readonly ContentPart[] {
       return textParts(required(part, "refusal"));
     case "input_image":
       return readInputImage(part, replacing);
+    case "input_audio":
+      return [readAudio(part["input_audio"])];
     case "input_file":
       return replaced(type, replacing, new Fault("unsupported", "file inputs are not currently supported"));
     default:

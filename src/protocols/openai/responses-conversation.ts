@@ -5,6 +5,7 @@ import { present } from "../fields.ts";
 export class Conversation {
   readonly #messages: Message[] = [];
   readonly #names = new Map<string, string>();
+  readonly #unanswered = new Set<string>();
   #content: ContentPart[] = [];
   #thoughts: string[] = [];
   #calls: ToolCall[] = [];
@@ -25,10 +26,18 @@ export class Conversation {
   call(call: ToolCall): void {
     this.#calls.push(call);
     this.#names.set(call.id, call.name);
+    this.#unanswered.add(call.id);
   }
 
   result(id: string, content: readonly ContentPart[]): void {
+    this.#unanswered.delete(id);
     this.add({ role: "tool", content, toolCallId: id, ...present({ toolName: this.#names.get(id) }) });
+  }
+
+  /** The first call that has no result yet; undefined for none. */
+  get unanswered(): string | undefined {
+    const [first] = this.#unanswered;
+    return first;
   }
 
   messages(): readonly Message[] {

@@ -139,10 +139,17 @@ class ItemReader {
 
   #readOutput(item: JsonObject, type: string): boolean {
     if (type === SEARCH_FORM.output && textField(item, "call_id") === undefined) return false;
-    const id = callIdOf(item);
+    const id = this.#answeredBy(item);
+    if (id === undefined) return false;
     const said = type === SEARCH_FORM.output ? this.#found(item) : resultOf(item);
     this.conversation.result(id, readContent(said, this.#drop));
     return true;
+  }
+
+  /** A result that names no call is that of the first one without a result; undefined when there is none. */
+  #answeredBy(item: JsonObject): string | undefined {
+    const tells = textField(item, "call_id") !== undefined || typeOf(item).startsWith("local_shell_call");
+    return tells ? callIdOf(item) : this.conversation.unanswered;
   }
 
   /** The tools found are offered from now on: the model needs their names. */

@@ -3,7 +3,7 @@ import { Fault } from "../../core/fault.ts";
 import type { JsonObject } from "../../core/json.ts";
 import { telling } from "../dropped.ts";
 import { present, refusal } from "../fields.ts";
-import { flagField, numberField, objectField, textField } from "./fields.ts";
+import { flagField, listField, numberField, objectField, textField } from "./fields.ts";
 import { formatDetails, type Read, readThink } from "./request.ts";
 import { readChoice } from "./responses-choice.ts";
 import { readInput } from "./responses-items.ts";
@@ -12,6 +12,9 @@ import { ToolTable } from "./tool-table.ts";
 
 /** What this server would have to remember or run by itself. */
 const STATEFUL = ["previous_response_id", "conversation", "prompt"] as const;
+
+/** Thoughts are always told, and read again: this server seals none. */
+const INCLUDED = "reasoning.encrypted_content";
 
 const KNOWN = new Set(
   (
@@ -57,7 +60,9 @@ export function readResponses(body: JsonObject): Read<ChatRequest> {
 }
 
 function readUnread(body: JsonObject, dropped: readonly string[]): readonly string[] | undefined {
-  const names = [...telling(rest(body, KNOWN)), ...dropped];
+  const isSealed = (listField(body, "include") ?? []).every((name) => name === INCLUDED);
+  const told = telling(rest(body, KNOWN)).filter((name) => name !== "include" || !isSealed);
+  const names = [...told, ...dropped];
   if (textField(objectField(body, "text") ?? {}, "verbosity") !== undefined) names.push("text.verbosity");
   return names.length === 0 ? undefined : names;
 }

@@ -1,0 +1,139 @@
+import assert from "node:assert/strict";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { describe, it, type TestContext } from "node:test";
+import {
+  brotliCompressSync,
+  createGzip,
+  deflateSync,
+  type Gzip,
+  gzipSync,
+  zstdCompressSync,
+} from "node:zlib";
+import { HttpOrigin } from "../../src/backends/http.ts";
+import { Fault } from "../../src/core/fault.ts";
+import { STILL_PULSE } from "../still-pulse.ts";
+
+type Serve = (request: IncomingMessage, response: ServerResponse) => void;
+
+async function originOf(t: TestContext, serve: Serve): Promise<HttpOrigin> {
+  const server = createServer(serve);
+  await new Promise<void>((resolve) => {
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const http = new HttpOrigin({ origin, prefix: "", authorization: undefined });
+  t.after(async () => {
+    await http.close();
+    server.close();
+  });
+  return http;
+}
+
+async function ask(
+  http: HttpOrigin,
+  onChunk: (text: string) => void = () => {},
+  signal = new AbortController().signal,
+): Promise<string> {
+  let text = "";
+  await http.post({
+    path: "/v1/chat/completions",
+    body: "{}",
+    signal,
+    pulse: STILL_PULSE,
+    trace: "",
+    onHead: () => {},
+    onChunk: (chunk) => {
+      text += chunk.toString();
+      onChunk(text);
+    },
+    readError: (status, body) => new Fault("backend_error", body.toString(), { http: status }),
+  });
+  return text;
+}
+
+const TEXT = 'data: {"choices":[{"delta":{"content":"hello"}}]}\n\n'.repeat(50);
+
+function packed(coding: string, bytes: Buffer, status = 200): Serve {
+  return (_request, response) => {
+    response.writeHead(status, { "content-encoding": coding }).end(bytes);
+  };
+}
+
+describe("a reply that a proxy has compressed", () => {
+  const bytes = Buffer.from(TEXT);
+  const codings: readonly (readonly [string, Buffer])[] = [
+    ["gzip", gzipSync(bytes)],
+    ["X-GZIP", gzipSync(bytes)],
+    ["deflate", deflateSync(bytes)],
+    ["br", brotliCompressSync(bytes)],
+    ["zstd", zstdCompressSync(bytes)],
+    ["identity", bytes],
+  ];
+
+  for (const [coding, body] of codings) {
+    it(`with ${coding} is unpacked`, async (t) => {
+      const http = await originOf(t, packed(coding, body));
+      assert.equal(await ask(http), TEXT);
+      assert.equal((await http.get("/v1/models", new AbortController().signal)).body.toString(), TEXT);
+    });
+  }
+
+  it("keeps the words of an error", async (t) => {
+    const http = await originOf(t, packed("gzip", gzipSync('{"error":"too long"}'), 400));
+    await assert.rejects(ask(http), { http: 400, message: /too long/ });
+  });
+
+  it("comes piece by piece", async (t) => {
+    let packing: Gzip | undefined;
+    const http = await originOf(t, (_request, response) => {
+      response.writeHead(200, { "content-encoding": "gzip" });
+      packing = createGzip();
+      packing.pipe(response);
+      packing.write("one ");
+      packing.flush();
+    });
+    const seen: string[] = [];
+    const text = await ask(http, (so) => {
+      seen.push(so);
+      if (so === "one ") packing?.end("two");
+    });
+    assert.deepEqual([seen[0], text], ["one ", "one two"]);
+  });
+
+  it("that is cut, damaged or packed in an unknown way is an error", async (t) => {
+    const whole = gzipSync(bytes);
+    const odd = [
+      packed("gzip", whole.subarray(0, whole.length - 10)),
+      packed("gzip", Buffer.from("no gzip at all")),
+      packed("lzma", whole),
+    ];
+    for (const serve of odd) {
+      const http = await originOf(t, serve);
+      await assert.rejects(ask(http), (error) => error instanceof Fault && /compressed/.test(error.message));
+    }
+  });
+
+  it("is given up when its reader throws, or the request is cancelled", async (t) => {
+    const closed: Promise<unknown>[] = [];
+    const http = await originOf(t, (_request, response) => {
+      closed.push(new Promise((resolve) => response.on("close", resolve)));
+      response.writeHead(200, { "content-encoding": "gzip" });
+      const gzip = createGzip();
+      gzip.pipe(response);
+      gzip.write(TEXT);
+      gzip.flush();
+    });
+    const enough = new Fault("invalid_request", "enough");
+    const refuse = (): void => {
+      throw enough;
+    };
+    await assert.rejects(ask(http, refuse), enough);
+    const stop = new AbortController();
+    await assert.rejects(
+      ask(http, () => stop.abort(new Fault("cancelled", "gone")), stop.signal),
+      { code: "cancelled" },
+    );
+    await Promise.all(closed);
+  });
+});

@@ -68,6 +68,7 @@ journey("a fleet without a model cannot serve, one with a model can", { posts: [
   assert.deepEqual(await Promise.all(["/ping", "/healthz"].map(ofPath)), [503, 200]);
   await fleet.redis.startAgain({ empty: false });
   await until("a gateway that can serve again", async () => (await ofPath("/health")) === 200);
+  await until("the test's own connection", () => fleet.probe.ready);
 });
 
 async function hasCurl(): Promise<boolean> {

@@ -3,12 +3,15 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { Agent, request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { productVersion } from "../../src/config/version.ts";
+import type { JsonObject } from "../../src/core/json.ts";
+import { Description } from "../conformance/description.ts";
 import { journey, MODEL } from "./fleet.ts";
 import { until } from "./until.ts";
 
 /** Questions of clients and tools before their first request. */
 
 const KEY = "key-of-this-test";
+const ADMIN_KEY = "admin-of-this-test";
 const WITH_KEY = { authorization: `Bearer ${KEY}` };
 const run = promisify(execFile);
 
@@ -68,6 +71,7 @@ journey("a fleet without a model cannot serve, one with a model can", { posts: [
   assert.deepEqual(await Promise.all(["/ping", "/healthz"].map(ofPath)), [503, 200]);
   await fleet.redis.startAgain({ empty: false });
   await until("a gateway that can serve again", async () => (await ofPath("/health")) === 200);
+  await until("the test's own connection", () => fleet.probe.ready);
 });
 
 async function hasCurl(): Promise<boolean> {
@@ -77,7 +81,7 @@ async function hasCurl(): Promise<boolean> {
   );
 }
 
-const LOCKED = { env: { SGNET_API_KEY: KEY } };
+const LOCKED = { env: { SGNET_API_KEY: KEY, SGNET_ADMIN_KEY: ADMIN_KEY } };
 
 journey("probes and the description need no key, all else does", LOCKED, async (fleet) => {
   const { url } = fleet.gateway;
@@ -104,6 +108,33 @@ journey("the description is that of the gateway that gives it", LOCKED, async (f
     const { status, headers } = await fetch(url + filled(path), { method: "PATCH", headers: WITH_KEY });
     const allowed = (headers.get("allow") ?? "").toLowerCase().split(", ");
     assert.deepEqual([status, allowed.toSorted()], [405, Object.keys(methods).toSorted()], path);
+  }
+});
+
+journey("every GET and every order is answered as described", LOCKED, async (fleet, t) => {
+  const { url } = fleet.gateway;
+  const document = (await (await fetch(`${url}/openapi.json`)).json()) as Document;
+  const description = new Description(document as unknown as JsonObject);
+  const asked = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => ({ method: method.toUpperCase(), path: filled(path) })),
+  );
+  // The stream of the page has no end.
+  for (const { method, path } of asked.filter((one) => one.path !== "/ui/events")) {
+    for (const key of [KEY, ADMIN_KEY, ""]) {
+      await t.test(`${method} ${path} ${key}`, async () => {
+        const found = description.find(method, decodeURIComponent(path));
+        assert.ok(found !== undefined);
+        const sends = method !== "GET" && method !== "HEAD";
+        const body = sends ? { body: JSON.stringify({ model: "tiny", worker: "none", id: "1-1" }) } : {};
+        const reply = await fetch(url + path, {
+          method,
+          headers: { authorization: `Bearer ${key}` },
+          ...body,
+        });
+        const told = { status: reply.status, headers: new Map(reply.headers), body: await reply.text() };
+        assert.deepEqual(description.problemsOfReply(found, told), []);
+      });
+    }
   }
 });
 

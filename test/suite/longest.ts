@@ -23,6 +23,7 @@ export const LONGEST: readonly string[] = [
   "test/bench/load.test.ts",
   "test/conformance/ollama.test.ts",
   "test/conformance/cross-dialect.test.ts",
+  "test/conformance/described.test.ts",
   "test/journey/redis.test.ts",
   "test/journey/power.test.ts",
   "test/journey/watching.test.ts",

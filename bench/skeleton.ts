@@ -5,7 +5,7 @@
  * `ready PORT`, or `worker REDIS_PORT BACKEND_PORT`, which prints `ready 0`. Ends when its standard input does.
  */
 import { Packr } from "msgpackr"; // oxlint-disable-line no-restricted-imports -- the skeleton is these libraries, bare
-import { createClient, RESP_TYPES } from "redis"; // oxlint-disable-line no-restricted-imports -- as above
+import { createClient, RESP_TYPES } from "@redis/client"; // oxlint-disable-line no-restricted-imports -- as above
 import { Pool } from "undici"; // oxlint-disable-line no-restricted-imports -- as above
 import type { Dispatcher } from "undici"; // oxlint-disable-line no-restricted-imports -- its types
 import { loadUws } from "../src/gateway/uws.ts";

@@ -52,6 +52,14 @@ const ADAPTED_SHA256: ReadonlyMap<string, string> = new Map([
   ["uws_linux_x64_141.node", "66513ca63ef5fe6c0534f58cee955fcb272d49194dda12a806c2c1ccfb9b636d"],
 ]);
 
+/** The names of all files that are supported. */
+export const BINARIES: readonly string[] = [...SHA256.keys()];
+
+/** The archive of the published package that a file is in: one for each system and processor. */
+export function archiveOf(file: string): string {
+  return file.replace(/_\d+\.node$/, ".br");
+}
+
 /** The files are built against 2.38; what they need of it can be adapted away down to 2.36. */
 const GLIBC_AS_BUILT = [2, 38] as const;
 const GLIBC_ADAPTED = [2, 36] as const;

@@ -3,7 +3,16 @@
  * 2.36 and its message does not say so; the file is compared with a pinned SHA-256 before any of its code runs.
  */
 import { createHash, randomUUID } from "node:crypto";
-import { closeSync, mkdirSync, openSync, readFileSync, readSync, renameSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import type {
@@ -18,7 +27,8 @@ import type {
 
 import { Fault } from "../core/fault.ts";
 import { adaptElf } from "./elf.ts";
-import { chooseBinary, type Machine, type UwsBinary } from "./uws-binary.ts";
+import { unpack } from "./uws-archive.ts";
+import { archiveOf, chooseBinary, type Machine, type UwsBinary } from "./uws-binary.ts";
 
 /** The part of uWebSockets.js that is used. */
 export interface UwsModule {
@@ -33,10 +43,12 @@ export type NativeApp = TemplatedApp;
 export type NativeListener = us_listen_socket;
 
 export interface LoadOptions {
-  /** Folder for the adapted copy, used (and made) only where the installed file does not load as it is. */
+  /** Folder for a copy, used (and made) where the file is in an archive or does not load as it is. */
   readonly cacheDir: string;
   /** Folder of the installed package; found by Node's own rules when absent. */
   readonly packageDir?: string;
+  /** Folder of the archives that the published package carries instead; beside this file when absent. */
+  readonly archiveDir?: string;
   /** The machine to load for; the one this process runs on when absent. */
   readonly machine?: Machine;
 }
@@ -52,17 +64,15 @@ const require = createRequire(import.meta.url);
  */
 export function loadUws(options: LoadOptions): UwsModule {
   const binary = chooseBinary(options.machine ?? thisMachine());
-  const original = join(options.packageDir ?? packageDir(), binary.file);
-  const path = binary.adapted === undefined ? original : join(options.cacheDir, cachedName(binary));
-  if (binary.adapted === undefined) checkInstalled(original, binary);
-  else if (sha256Of(path) !== binary.adapted) writeAdapted(original, binary, path);
+  const source = sourceOf(binary, options);
+  const copied = source.archived || binary.adapted !== undefined;
+  const path = copied ? join(options.cacheDir, cachedName(binary)) : source.path;
+  if (!copied) checkInstalled(path, binary);
+  else if (sha256Of(path) !== wantedHash(binary)) writeCopy(source, binary, path);
   try {
     return require(path) as UwsModule;
   } catch (error) {
-    const advice =
-      binary.adapted !== undefined
-        ? "; if that folder forbids running programs, choose another cache folder"
-        : "";
+    const advice = copied ? "; if that folder forbids running programs, choose another cache folder" : "";
     throw new Fault("internal", `The HTTP binary ${path} does not load (${reason(error)})${advice}.`, {
       cause: error,
     });
@@ -89,7 +99,20 @@ function glibcVersion(): string | undefined {
   }
 }
 
-function packageDir(): string {
+/** Where the bytes of a binary come from. */
+interface Source {
+  readonly path: string;
+  /** In an archive of the published package; else a file of the installed one. */
+  readonly archived: boolean;
+}
+
+function sourceOf(binary: UwsBinary, { packageDir, archiveDir }: LoadOptions): Source {
+  const archive = join(archiveDir ?? join(import.meta.dirname, "native"), archiveOf(binary.file));
+  if (packageDir === undefined && existsSync(archive)) return { path: archive, archived: true };
+  return { path: join(packageDir ?? installedDir(), binary.file), archived: false };
+}
+
+function installedDir(): string {
   try {
     return dirname(require.resolve("uWebSockets.js"));
   } catch (error) {
@@ -99,9 +122,14 @@ function packageDir(): string {
   }
 }
 
-/** The name tells which original it was made of. */
+/** What a copy in the cache folder must be. */
+function wantedHash({ adapted, sha256 }: UwsBinary): string {
+  return adapted ?? sha256;
+}
+
+/** The name tells the contents: machines with other C libraries may share the folder. */
 function cachedName(binary: UwsBinary): string {
-  return `${binary.sha256.slice(0, 16)}-${binary.file}`;
+  return `${wantedHash(binary).slice(0, 16)}-${binary.file}`;
 }
 
 function checkInstalled(path: string, binary: UwsBinary): void {
@@ -117,18 +145,35 @@ function checkInstalled(path: string, binary: UwsBinary): void {
 }
 
 /**
- * Puts the adapted copy into the cache folder. A copy that is there already is used only if its SHA-256 is the pinned
- * one; anything else is replaced from the verified original.
+ * Puts a copy into the cache folder, adapted where it has to be. A copy that is there already is used only if its SHA-256
+ * is the pinned one; anything else is replaced from the verified original.
  */
-function writeAdapted(original: string, binary: UwsBinary, path: string): void {
-  checkInstalled(original, binary);
-  const adapted = adaptElf(readFileSync(original));
+function writeCopy(source: Source, binary: UwsBinary, path: string): void {
+  const original = source.archived ? unpacked(source.path, binary) : installed(source.path, binary);
+  const bytes = binary.adapted === undefined ? original : adaptElf(original);
   attempt(
     () => {
-      replaceFile(path, adapted);
+      replaceFile(path, bytes);
     },
     (why) =>
       `The HTTP binary cannot be kept in ${dirname(path)} (${why}): choose a cache folder that can be written.`,
+  );
+}
+
+function installed(path: string, binary: UwsBinary): Buffer {
+  checkInstalled(path, binary);
+  return readFileSync(path);
+}
+
+function unpacked(archive: string, binary: UwsBinary): Buffer {
+  const bytes = attempt(
+    () => unpack(archive, binary.file),
+    (why) => `The HTTP binary cannot be read from ${archive} (${why}): install the package again.`,
+  );
+  if (createHash("sha256").update(bytes).digest("hex") === binary.sha256) return bytes;
+  throw new Fault(
+    "internal",
+    `The HTTP binary in ${archive} is not the one this version was tested with (its SHA-256 differs): install the package again.`,
   );
 }
 

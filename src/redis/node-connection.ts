@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { createClient } from "redis";
-import type { RedisClientOptions, RedisFunctions, RedisModules, RedisScripts } from "redis";
+import { createClient } from "@redis/client";
+import type { RedisClientOptions, RedisFunctions, RedisModules, RedisScripts } from "@redis/client";
 import { Fault } from "../core/fault.ts";
 import { ownStalls } from "../telemetry/stall-meter.ts";
 import { withoutUser } from "./access.ts";

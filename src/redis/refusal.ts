@@ -1,4 +1,4 @@
-import { ErrorReply } from "redis";
+import { ErrorReply } from "@redis/client";
 import { Fault } from "../core/fault.ts";
 
 /** Words of Redis when it does not let a user in, or not as far as that, or nobody yet. */

@@ -5,6 +5,7 @@ import { LIBRARY, LOCK_FILE } from "../src/backends/embedded/library-lock.ts";
 import type { LockEntries } from "../src/backends/embedded/library-lock.ts";
 import { entriesOf } from "./embedded-lock.ts";
 import { archiveBinaries } from "./http-binaries.ts";
+import { writeNotices } from "./notices.ts";
 import { copyPackages } from "./packages.ts";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -20,14 +21,16 @@ const LEFT = [LIBRARY, "uWebSockets.js", "msgpackr-extract"];
 // Those of an earlier build would be found before the installed ones.
 rmSync(join(DIST, "node_modules"), { recursive: true, force: true });
 
-copyPackages({
+const carried = copyPackages({
   entries: globSync("**/*.js", { cwd: DIST }).map((file) => join(DIST, file)),
   left: LEFT,
   from: INSTALLED,
   to: join(DIST, "node_modules"),
 });
 
-await archiveBinaries(join(INSTALLED, "uWebSockets.js"), join(DIST, "gateway/native"));
+const httpPackage = join(INSTALLED, "uWebSockets.js");
+writeNotices(join(DIST, "node_modules/CARRIED.md"), [...carried, httpPackage], INSTALLED);
+await archiveBinaries(httpPackage, join(DIST, "gateway/native"));
 
 const { packages }: { readonly packages: LockEntries } = JSON.parse(
   readFileSync(join(ROOT, "package-lock.json"), "utf8"),

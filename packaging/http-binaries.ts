@@ -23,7 +23,8 @@ export async function archiveBinaries(from: string, to: string): Promise<void> {
   await Promise.all([...archives].map(([name, files]) => writeArchive(join(to, name), files, from)));
 }
 
-async function writeArchive(path: string, files: readonly string[], from: string): Promise<void> {
+/** Writes files of a folder as one archive. */
+export async function writeArchive(path: string, files: readonly string[], from: string): Promise<void> {
   const contents = new Map<string, Buffer>();
   for (const file of files) contents.set(file, await readFile(join(from, file)));
   const whole = layOut(contents);

@@ -20,8 +20,9 @@ export interface CopyOptions {
 /**
  * Copies each file that the product reaches, with the package.json files that tell Node how to read it and the licences
  * of its package. Throws an Error where the product imports what is not installed.
+ * @returns the folders of the packages, absolute
  */
-export function copyPackages({ entries, left, from, to }: CopyOptions): void {
+export function copyPackages({ entries, left, from, to }: CopyOptions): readonly string[] {
   const { files, packages, missing } = reachOf(entries, left);
   if (missing.length > 0) throw new Error(`Not installed: ${missing.join(", ")}`);
   const licences = packages.flatMap((folder) =>
@@ -35,4 +36,5 @@ export function copyPackages({ entries, left, from, to }: CopyOptions): void {
     mkdirSync(dirname(target), { recursive: true });
     copyFileSync(file, target);
   }
+  return packages;
 }

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { rename, writeFile } from "node:fs/promises";
+import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault, toFault } from "../../core/fault.ts";
 import { installPlan, LIBRARY, type InstallPlan, type LockEntries } from "./library-lock.ts";
@@ -32,9 +32,16 @@ export async function installLibrary(options: InstallOptions): Promise<string> {
   const { cacheDir, entries, platform = process.platform, arch = process.arch } = options;
   const plan = installPlan(entries, platform, arch);
   const home = join(cacheDir, folderOf(plan));
-  const module = join(home, "node_modules", LIBRARY, "dist/index.js");
-  if (!existsSync(module)) await install(plan, home, options);
-  return module;
+  if (!isWhole(home)) await install(plan, home, options);
+  return moduleIn(home);
+}
+
+function moduleIn(home: string): string {
+  return join(home, "node_modules", LIBRARY, "dist/index.js");
+}
+
+function isWhole(home: string): boolean {
+  return existsSync(moduleIn(home));
 }
 
 function folderOf({ version, binary }: InstallPlan): string {
@@ -67,11 +74,13 @@ function sentence({ version }: InstallPlan, reason: string): string {
   return `The embedded model needs the package ${LIBRARY} ${version}, which could not be installed (${reason}): start again with npm and a network, start an LLM server, or set SGNET_EMBEDDED_MODEL=off.`;
 }
 
-/** Renaming is atomic, and fails where another process was faster. */
+/** Renaming is atomic, and fails where another process was faster or left a part. */
 async function settle(work: string, home: string): Promise<void> {
   try {
     await rename(work, home);
-  } catch (error) {
-    if (!existsSync(home)) throw error;
+  } catch {
+    if (isWhole(home)) return;
+    await rm(home, { recursive: true, force: true });
+    await rename(work, home);
   }
 }

@@ -38,18 +38,6 @@ describe("the installation of the embedded model's library", { timeout: 300_000 
     return { command: process.execPath, args: [file] };
   }
 
-  async function refusal(options: InstallOptions): Promise<Fault> {
-    const write = (): void => {};
-    const error: unknown = await installLibrary({ write, ...options }).then(
-      () => assert.fail("was not refused"),
-      (reason: unknown) => reason,
-    );
-    assert.ok(error instanceof Fault);
-    assert.match(error.message, /^[A-Z][^\n]*SGNET_EMBEDDED_MODEL=off\.$/);
-    assert.deepEqual(await readdir(options.cacheDir), [], "nothing is left behind");
-    return error;
-  }
-
   /** Does what npm would: lays the two packages that are looked for. */
   const FILLS = `
     const { appendFileSync, mkdirSync, writeFileSync, readFileSync } = require("node:fs");
@@ -84,7 +72,7 @@ describe("the installation of the embedded model's library", { timeout: 300_000 
     const cacheDir = await newFolder();
     const counted = join(await newFolder(), "count");
     const npm = await npmThat(FILLS.replace("process.env.COUNT", JSON.stringify(counted)));
-    const options = { cacheDir, npm, write: () => {}, ...ON_LINUX };
+    const options = { cacheDir, npm, write: quiet, ...ON_LINUX };
     const modules = await Promise.all([1, 2, 3].map(() => installLibrary(options)));
     assert.equal(new Set(modules).size, 1);
     assert.ok((await stat(modules[0] ?? "")).isFile());
@@ -96,7 +84,7 @@ describe("the installation of the embedded model's library", { timeout: 300_000 
     await mkdir(join(cacheDir, NAME, "node_modules"), { recursive: true });
     const counted = join(await newFolder(), "count");
     const npm = await npmThat(FILLS.replace("process.env.COUNT", JSON.stringify(counted)));
-    const module = await installLibrary({ cacheDir, npm, write: () => {}, ...ON_LINUX });
+    const module = await installLibrary({ cacheDir, npm, write: quiet, ...ON_LINUX });
     assert.ok((await stat(module)).isFile());
     assert.deepEqual(await readdir(cacheDir), [NAME]);
   });
@@ -138,7 +126,7 @@ describe("the installation of the embedded model's library", { timeout: 300_000 
 
   it("gives a library that loads on this machine, with the real npm", { skip: noNpm() }, async (t) => {
     const cacheDir = await newFolder();
-    const installed = await installLibrary({ cacheDir, entries: ENTRIES, write: () => {} }).catch(
+    const installed = await installLibrary({ cacheDir, entries: ENTRIES, write: quiet }).catch(
       (error: unknown) => error,
     );
     if (installed instanceof Fault && isOffline(installed)) {
@@ -159,6 +147,19 @@ describe("the installation of the embedded model's library", { timeout: 300_000 
     assert.equal(native.length, 1, "only this machine's binary");
   });
 });
+
+function quiet(): void {}
+
+async function refusal(options: InstallOptions): Promise<Fault> {
+  const error: unknown = await installLibrary({ write: quiet, ...options }).then(
+    () => assert.fail("was not refused"),
+    (reason: unknown) => reason,
+  );
+  assert.ok(error instanceof Fault);
+  assert.match(error.message, /^[A-Z][^\n]*SGNET_EMBEDDED_MODEL=off\.$/);
+  assert.deepEqual(await readdir(options.cacheDir), [], "nothing is left behind");
+  return error;
+}
 
 function noNpm(): false | string {
   return findNpm() === undefined && "there is no npm on PATH";

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault, toFault } from "../../core/fault.ts";
-import { installPlan, LIBRARY, type InstallPlan, type LockEntries } from "./library-lock.ts";
+import { installPlan, LIBRARY, packagedEntries, type InstallPlan, type LockEntries } from "./library-lock.ts";
 import { cleanInstall, findNpm, type Npm } from "./npm.ts";
 import { inWorkFolder } from "./work-folder.ts";
 
@@ -34,6 +34,17 @@ export async function installLibrary(options: InstallOptions): Promise<string> {
   const home = join(cacheDir, folderOf(plan));
   if (!isWhole(home)) await install(plan, home, options);
   return moduleIn(home);
+}
+
+/** Whether the library is there, or what is done at its first use. @param entries of the published package */
+export function libraryState(
+  cacheDir: string,
+  entries: LockEntries | undefined = packagedEntries(),
+): "there" | "to be installed" | "no npm" {
+  if (entries === undefined) return "there";
+  const home = join(cacheDir, folderOf(installPlan(entries, process.platform, process.arch)));
+  if (isWhole(home)) return "there";
+  return findNpm() === undefined ? "no npm" : "to be installed";
 }
 
 function moduleIn(home: string): string {

@@ -54,7 +54,7 @@ export function packagedEntries(): LockEntries | undefined {
 
 /**
  * Picks what one machine needs: the native package for its processor, and no other. By itself npm would take several on
- * x64, and those for graphics cards, 800 MB. Throws `not_implemented` where there is none for the machine.
+ * x64, and those for graphics cards, hundreds of MB. Throws `not_implemented` where there is none for the machine.
  * @param platform as process.platform
  * @param arch as process.arch
  */

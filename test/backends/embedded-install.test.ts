@@ -104,6 +104,21 @@ describe("the installation of the embedded model's library", { timeout: 300_000 
     assert.match(fault.message, /\(request to http:\/\/example\.test\/x failed\)/);
   });
 
+  it("gives npm a cache of its own where the account has no home, and leaves nothing of it", async (t) => {
+    const { HOME } = process.env;
+    t.after(() => (process.env["HOME"] = HOME));
+    process.env["HOME"] = join(base, "no home");
+    const cacheDir = await newFolder();
+    const counted = join(await newFolder(), "count");
+    const caches = `
+      const cache = process.argv.find((flag) => flag.startsWith("--cache="))?.slice(8) ?? process.exit(5);
+      require("node:fs").mkdirSync(cache);`;
+    const npm = await npmThat(caches + FILLS.replace("process.env.COUNT", JSON.stringify(counted)));
+    await installLibrary({ cacheDir, npm, write: quiet, ...ON_LINUX });
+    const left = await readdir(join(cacheDir, NAME));
+    assert.deepEqual(left.toSorted(), ["node_modules", "package-lock.json", "package.json"]);
+  });
+
   it("takes no npm at its word that left the native part out, or cannot be started", async () => {
     const idle = await npmThat("");
     const left = await refusal({ cacheDir: await newFolder(), npm: idle, ...ON_LINUX });

@@ -1,6 +1,7 @@
 import { existsSync, realpathSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { findProgram } from "../../config/environment.ts";
+import { findProgram, homeCanBeWritten } from "../../config/environment.ts";
 import { ProgramError, runProgram } from "./program.ts";
 
 /** How npm is called. */
@@ -49,11 +50,16 @@ export function findNpm(): Npm | undefined {
 
 /** Installs what the package-lock.json of a folder says, checked by its hashes. Throws an Error with npm's reason. */
 export async function cleanInstall({ command, args }: Npm, folder: string): Promise<void> {
+  // npm keeps what it fetches in the user's home, where there is one.
+  const cache = join(folder, ".npm-cache");
+  const ownCache = homeCanBeWritten() ? [] : [`--cache=${cache}`];
   try {
-    await runProgram(command, [...args, ...CLEAN_INSTALL], folder);
+    await runProgram(command, [...args, ...CLEAN_INSTALL, ...ownCache], folder);
   } catch (error) {
     const said = error instanceof ProgramError ? reasonOf(error.output) : undefined;
     throw said === undefined ? error : new Error(said, { cause: error });
+  } finally {
+    await rm(cache, { recursive: true, force: true });
   }
 }
 

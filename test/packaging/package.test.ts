@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { dirname, join, normalize } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { productVersion } from "../../src/config/version.ts";
+import { LARGE_BODY_BYTES } from "../../src/gateway/large-bodies.ts";
 import { chooseBinary } from "../../src/gateway/uws-binary.ts";
 import { thisMachine } from "../../src/gateway/uws.ts";
 import { RedisServer } from "../journey/redis-server.ts";
@@ -31,7 +32,7 @@ const COMMANDS = [
   "doctor",
 ];
 
-describe("the published package", { timeout: 300_000 }, () => {
+describe("the published package", { timeout: 600_000 }, () => {
   let its: Installed;
 
   before(async () => (its = await installPackage()));
@@ -117,8 +118,11 @@ describe("the published package", { timeout: 300_000 }, () => {
     );
   });
 
-  function runIt(args: readonly string[]): ReturnType<typeof runCommand> {
-    return runCommand(args, { cwd: its.cwd, program: its.program, env: its.env });
+  function runIt(
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+  ): ReturnType<typeof runCommand> {
+    return runCommand(args, { cwd: its.cwd, program: its.program, env: { ...its.env, ...env } });
   }
 
   it("serves with `sgnet up`, a Redis of its own and a server beside it", async () => {
@@ -152,6 +156,9 @@ describe("the published package", { timeout: 300_000 }, () => {
       assert.equal(health.status, 200);
       assert.match(await health.text(), new RegExp(`"version":"${productVersion()}"`));
       await answers(`http://127.0.0.1:${port}`);
+      assert.equal((await runIt(["load-functions"], env)).code, 0);
+      const status = await runIt(["status", "--json"], env);
+      assert.deepEqual([status.code, JSON.parse(status.stdout).workers.length], [0, 1]);
     } finally {
       gateway.child.kill("SIGTERM");
       worker.child.kill("SIGTERM");
@@ -180,13 +187,15 @@ function linksOf(markdown: string): string[] {
   ].filter((target) => !/^[a-z][a-z+.-]*:/.test(target));
 }
 
-/** Resolves when the fleet answers a request. */
+/** Resolves when the fleet has answered a small request, and one that a thread of the gateway reads. */
 async function answers(url: string): Promise<void> {
-  const body = JSON.stringify({ model: "tiny", stream: false, messages: [{ role: "user", content: "Hi" }] });
-  const text = await eventually(async () => {
-    const response = await fetch(`${url}/api/chat`, { method: "POST", body });
-    const said = await response.text();
-    return response.status === 200 ? said : undefined;
-  });
-  assert.match(text, /t0 t1/);
+  for (const content of ["Hi", "a ".repeat(LARGE_BODY_BYTES)]) {
+    const body = JSON.stringify({ model: "tiny", stream: false, messages: [{ role: "user", content }] });
+    const text = await eventually(async () => {
+      const response = await fetch(`${url}/api/chat`, { method: "POST", body });
+      const said = await response.text();
+      return response.status === 200 ? said : undefined;
+    });
+    assert.match(text, /t0 t1/);
+  }
 }

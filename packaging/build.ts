@@ -18,7 +18,7 @@ const INSTALLED = join(ROOT, "node_modules");
  */
 const LEFT = [LIBRARY, "uWebSockets.js", "msgpackr-extract"];
 
-// Those of an earlier build would be found before the installed ones.
+// The packages of an earlier build would be found before the installed ones.
 rmSync(join(DIST, "node_modules"), { recursive: true, force: true });
 
 const carried = copyPackages({

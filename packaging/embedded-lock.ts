@@ -2,7 +2,7 @@ import type { LockEntries, LockEntry } from "../src/backends/embedded/library-lo
 
 /** The part of the lock file that the embedded model's library needs, for the package to install it from. */
 
-/** What npm notes of an entry's place in the whole project: it has another place here. */
+/** Fields that npm writes for an entry's place in the whole project: it has another place here. */
 const OF_THE_PROJECT: ReadonlySet<string> = new Set(["dev", "devOptional", "optional", "peer"]);
 
 /** The entries that a package needs, itself included, without what only the project around them says. */

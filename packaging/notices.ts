@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 
-/** What the published package says of the packages that it carries. */
+/** The page of the published package about the packages that it carries. */
 
 interface Manifest {
   readonly name: string;

@@ -10,13 +10,13 @@ const IMPORTS = /(?:\bfrom|\bimport)\s?\(?\s?["']([^"'\n]+)["']/g;
 const REQUIRES = /\brequire(?:\.resolve)?\(["'`]([^"'`\n]+)["'`]\)/g;
 
 const SCRIPT = /\.[cm]?js$/;
-/** What Node loads; types that a comment names are not. */
+/** Files that Node loads; types that a comment names are not among them. */
 const LOADED = /\.(?:[cm]?js|json|node|wasm)$/;
 /** A package, perhaps with a path into it. */
 const BARE = /^(?:@[\w.-]+\/)?\w[\w.-]*(?:\/\S*)?$/;
 const NODE_MODULES = /^(.*[\\/]node_modules[\\/](?:@[^\\/]+[\\/])?[^\\/]+)[\\/]/;
 
-/** What the program needs of the packages. */
+/** The part of the packages that the program needs. */
 export interface Reach {
   /** Absolute paths of the files that are reached. */
   readonly files: readonly string[];

@@ -3,7 +3,7 @@ import { brotliDecompressSync } from "node:zlib";
 
 /**
  * The HTTP binaries of one system and processor, as the published package carries them: a line of JSON with the name and
- * size of each, then the files one after the other, the whole compressed by Brotli. Those for several versions of Node are
+ * size of each, then the files one after the other, the whole compressed by Brotli. Files for several versions of Node are
  * nearly the same, so that three take little more than one: 2.7 MB instead of 20.9 on Linux x64.
  */
 

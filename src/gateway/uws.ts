@@ -99,7 +99,7 @@ function glibcVersion(): string | undefined {
   }
 }
 
-/** Where the bytes of a binary come from. */
+/** Place that the bytes of a binary come from. */
 interface Source {
   readonly path: string;
   /** In an archive of the published package; else a file of the installed one. */
@@ -122,7 +122,7 @@ function installedDir(): string {
   }
 }
 
-/** What a copy in the cache folder must be. */
+/** SHA-256 that a copy in the cache folder must have, in hex. */
 function wantedHash({ adapted, sha256 }: UwsBinary): string {
   return adapted ?? sha256;
 }

@@ -21,7 +21,7 @@ export interface Installed {
   readonly env: Readonly<Record<string, string>>;
   /** Files of the package, below its folder, with slashes. */
   readonly files: readonly string[];
-  /** What the installation takes on the disk, in bytes, as `du` counts. */
+  /** Size of the installation on the disk, in bytes, as `du` counts. */
   readonly bytes: number;
   remove(): void;
 }

@@ -13,7 +13,7 @@ const INSTALLED = "85 MB";
 export interface InstallOptions {
   readonly cacheDir: string;
   readonly entries: LockEntries;
-  /** Where is told what happens; standard error when absent. */
+  /** Takes what is told to people; standard error when absent. */
   readonly write?: (text: string) => void;
   /** The npm to use; found when absent. */
   readonly npm?: Npm | undefined;

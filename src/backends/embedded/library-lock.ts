@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../../core/fault.ts";
 
-/** What is installed to run the embedded model: exact versions, each with its hash, for one machine. */
+/** Packages that run the embedded model: exact versions, each with its hash, for one machine. */
 
 /** The package that runs models in this process. */
 export const LIBRARY = "node-llama-cpp";
@@ -22,7 +22,7 @@ export interface LockEntry {
 /** Entries by their folder, such as `node_modules/a/node_modules/b`. */
 export type LockEntries = Readonly<Record<string, LockEntry>>;
 
-/** What `npm ci` needs. */
+/** Input of `npm ci`. */
 export interface InstallPlan {
   readonly version: string;
   /** The package with the native code of this machine, e.g. `@node-llama-cpp/linux-x64`. */

@@ -7,7 +7,7 @@ NPM_RUN := npm run --silent
 export NODE_LLAMA_CPP_SKIP_DOWNLOAD := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install redis run test agents bench bench-micro bench-peers bench-depth bench-placement chaos fuzz lint types format build clean
+.PHONY: help install redis run test package agents bench bench-micro bench-peers bench-depth bench-placement chaos fuzz lint types format build clean
 
 help: ## List the targets
 	@echo "Stargazer Network Gateway. Targets:"
@@ -86,6 +86,9 @@ format: $(STAMP) ## Format all files
 build: $(STAMP) ## Compile to dist, as it is published
 	@rm -rf dist
 	@$(NPM_RUN) build
+
+package: $(STAMP) ## Write the package file that npm installs elsewhere
+	@$(NPM_RUN) pack
 
 clean: ## Remove what install and build made; data and .env stay
 	rm -rf dist node_modules

@@ -22,8 +22,9 @@ const FIRST_LOOK_MS = 2000;
 
 /**
  * The backends of this worker: those of the settings, else the LLM servers of this machine, else the embedded
- * model. A configured backend that does not answer is kept and comes up when its server does. Throws
- * `invalid_request` for a bad list, or what the embedded model says when it cannot be opened.
+ * model. A configured backend that does not answer is kept and comes up when its server does. Without its default model
+ * the worker runs all the same. Throws `invalid_request` for a bad list, or what the embedded model says when a file that
+ * was named for it cannot be opened.
  */
 export async function openBackends(options: OpenBackendsOptions): Promise<readonly Backend[]> {
   const { settings, log } = options;
@@ -41,7 +42,14 @@ export async function openBackends(options: OpenBackendsOptions): Promise<readon
   }
   log.info("no LLM server found on this machine yet: the embedded model answers");
   const { openEmbedded } = await import("./embedded/embedded.ts");
-  return [await openEmbedded(options)];
+  try {
+    return [await openEmbedded(options)];
+  } catch (error) {
+    if (settings.embeddedModel !== "") throw error;
+    const { code, message } = toFault(error);
+    log.warn("the embedded model cannot run: this worker has nothing to run", { code, reason: message });
+    return [];
+  }
 }
 
 /** What looks for LLM servers that start later, and takes them on. */

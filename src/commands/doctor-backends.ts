@@ -1,6 +1,8 @@
 import { parseBackends } from "../backends/address.ts";
 import type { Address } from "../backends/address.ts";
 import { discoverLocal, probeKind } from "../backends/discover.ts";
+import { libraryState } from "../backends/embedded/install.ts";
+import { resolvedCacheDir } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
 import { toFault } from "../core/fault.ts";
 import type { Finding } from "./finding.ts";
@@ -31,9 +33,19 @@ async function checkBackend(address: Address): Promise<Finding> {
 function whatWillRun(settings: Settings, found: readonly Address[]): Finding {
   if (found.length > 0)
     return { ok: true, about: ABOUT, text: `found ${found.map(({ url }) => url).join(", ")}` };
-  if (settings.embeddedModel !== "off")
-    return { ok: true, about: ABOUT, text: "no LLM server on this machine: the embedded model will answer" };
+  if (settings.embeddedModel !== "off") return embeddedFinding(resolvedCacheDir(settings));
   const text =
     "no LLM server on this machine, and the embedded model is off: start one, or set SGNET_BACKENDS.";
   return { ok: false, about: ABOUT, text };
+}
+
+function embeddedFinding(cacheDir: string): Finding {
+  const none = "no LLM server on this machine";
+  const state = libraryState(cacheDir);
+  if (state === "no npm") {
+    const text = `${none}, and no npm on PATH to install the embedded model's library: start one, or set SGNET_BACKENDS.`;
+    return { ok: false, about: ABOUT, text };
+  }
+  const first = state === "to be installed" ? ", after npm has installed its library" : "";
+  return { ok: true, about: ABOUT, text: `${none}: the embedded model will answer${first}` };
 }

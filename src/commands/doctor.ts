@@ -34,11 +34,11 @@ function lineOf({ ok, about, text }: Finding): string {
   return `${ok ? "ok " : "fix"}  ${about.padEnd(13)} ${plainLine(text)}\n`;
 }
 
-/** Supported: 22.19 to 25, as package.json says. */
+/** Supported: those that the HTTP binary is built for, as package.json and bin/sgnet.cjs say. */
 export function checkNode(version: string): Finding {
   const [major = 0, minor = 0] = version.split(".").map(Number);
-  const ok = major >= 22 && major < 26 && (major > 22 || minor >= 19);
-  return { ok, about: "node", text: ok ? version : `${version}: use 22.19 or later, below 26.` };
+  const ok = (major === 22 && minor >= 19) || major === 24 || major === 25;
+  return { ok, about: "node", text: ok ? version : `${version}: use 22 (from 22.19 on), 24 or 25.` };
 }
 
 function checkHttp(settings: Settings): Finding {

@@ -37,6 +37,16 @@ export function userCacheDir(env: Environment = process.env): string {
   return dir?.startsWith("/") ? dir : join(homedir(), ".cache");
 }
 
+/** Whether other programs can keep something in the user's home; accounts of services often have none. */
+export function homeCanBeWritten(): boolean {
+  try {
+    accessSync(homedir(), constants.W_OK | constants.X_OK);
+    return statSync(homedir()).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
 /** Path of the first of these programs that is on PATH; undefined when none is. */
 export function findProgram(names: readonly string[], env: Environment = process.env): string | undefined {
   const folders = (env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "");

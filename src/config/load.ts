@@ -62,7 +62,7 @@ export function loadSettings(sources: SettingsSources): Settings {
   return Object.freeze(Object.fromEntries(values)) as unknown as Settings;
 }
 
-/** The folder for model weights and the adapted HTTP binary, absolute. */
+/** The folder for what is fetched or unpacked once, absolute. */
 export function resolvedCacheDir(settings: Pick<Settings, "cacheDir">, env?: Environment): string {
   return settings.cacheDir === "" ? join(userCacheDir(env), "stargazer") : resolve(settings.cacheDir);
 }

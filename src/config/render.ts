@@ -26,7 +26,7 @@ export function renderSettingsDoc(): string {
 
 const DOC_HEAD = `# Settings
 
-Every setting is a command line flag, an environment variable, and a line in the file \`.env\` of the working directory; the first of these that is there wins, and else the default. A wrong value stops the command with a sentence that says what is wrong. This page is made from [the table of settings](../src/config/settings.ts).
+Every setting is a command line flag, an environment variable, and a line in the file \`.env\` of the working directory; the first of these that is there wins, and else the default. A wrong value stops the command with a sentence that says what is wrong. This page is made from the table of settings in \`src/config/settings.ts\`.
 `;
 
 function facts(setting: Setting): string {

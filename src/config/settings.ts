@@ -119,7 +119,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     flag: "cache-dir",
     type: "text",
     default: "",
-    doc: "Folder for model weights and the adapted HTTP binary; empty: stargazer below the user's cache folder.",
+    doc: "Folder for what is fetched or unpacked once: the embedded model with its library, the HTTP binary, compiled code; empty: stargazer below the user's cache folder.",
   },
   leaseMs: {
     env: "SGNET_LEASE_MS",

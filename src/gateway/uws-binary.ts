@@ -54,6 +54,14 @@ const ADAPTED_SHA256: ReadonlyMap<string, string> = new Map([
   ["uws_linux_x64_141.node", "d43b8a023f96c10b750431742a27fd5d86e7ee5ecf58764c9707e2cf01dba652"],
 ]);
 
+/** The names of all files that are supported. */
+export const BINARIES: readonly string[] = [...SHA256.keys()];
+
+/** The archive of the published package that a file is in: one for each system and processor. */
+export function archiveOf(file: string): string {
+  return file.replace(/_\d+\.node$/, ".br");
+}
+
 /** The files are built against 2.38; what they need of it can be adapted away down to 2.36. */
 const GLIBC_AS_BUILT = [2, 38] as const;
 const GLIBC_ADAPTED = [2, 36] as const;

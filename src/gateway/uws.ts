@@ -3,7 +3,16 @@
  * 2.36 and its message does not say so; the file is compared with a pinned SHA-256 before any of its code runs.
  */
 import { createHash, randomUUID } from "node:crypto";
-import { closeSync, mkdirSync, openSync, readFileSync, readSync, renameSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import type {
@@ -19,7 +28,8 @@ import type {
 import { Fault } from "../core/fault.ts";
 import { adaptElf } from "./elf.ts";
 import { acceptHttp10 } from "./http10.ts";
-import { chooseBinary, type Machine, type UwsBinary } from "./uws-binary.ts";
+import { unpack } from "./uws-archive.ts";
+import { archiveOf, chooseBinary, type Machine, type UwsBinary } from "./uws-binary.ts";
 
 /** The part of uWebSockets.js that is used. */
 export interface UwsModule {
@@ -36,10 +46,12 @@ export type NativeApp = TemplatedApp;
 export type NativeListener = us_listen_socket;
 
 export interface LoadOptions {
-  /** Folder for the adapted copy; it is made when it is absent. */
+  /** Folder for a copy, used (and made) where the file is in an archive or does not load as it is. */
   readonly cacheDir: string;
   /** Folder of the installed package; found by Node's own rules when absent. */
   readonly packageDir?: string;
+  /** Folder of the archives that the published package carries instead; beside this file when absent. */
+  readonly archiveDir?: string;
   /** The machine to load for; the one this process runs on when absent. */
   readonly machine?: Machine;
 }
@@ -55,29 +67,31 @@ const require = createRequire(import.meta.url);
  */
 export function loadUws(options: LoadOptions): UwsModule {
   const binary = chooseBinary(options.machine ?? thisMachine());
-  const original = join(options.packageDir ?? packageDir(), binary.file);
-  const adapted = join(options.cacheDir, cachedName(binary));
-  if (binary.adapted === undefined) return loadOriginal(original, binary);
-  try {
-    if (sha256Of(adapted) !== binary.adapted) writeAdapted(original, binary, adapted);
-    return { ...loadFile(adapted, true), http10: true };
-  } catch (error) {
-    if (binary.mustAdapt) throw error;
-    // Without a folder that can be written and run from, a gateway does without HTTP/1.0.
-    return loadOriginal(original, binary);
-  }
+  const source = sourceOf(binary, options);
+  if (binary.adapted !== undefined) {
+    try {
+      return { ...loadCopy(source, binary, options.cacheDir), http10: true };
+    } catch (error) {
+      // Without a folder that can be written and run from, a gateway does without HTTP/1.0.
+      if (binary.mustAdapt || source.archived) throw error;
+    }
+  } else if (source.archived) return { ...loadCopy(source, binary, options.cacheDir), http10: false };
+  checkInstalled(source.path, binary);
+  return { ...loadFile(source.path, ""), http10: false };
 }
 
-function loadOriginal(path: string, binary: UwsBinary): UwsModule {
-  checkInstalled(path, binary);
-  return { ...loadFile(path, false), http10: false };
+type Native = Omit<UwsModule, "http10">;
+
+function loadCopy(source: Source, binary: UwsBinary, cacheDir: string): Native {
+  const path = join(cacheDir, cachedName(binary));
+  if (sha256Of(path) !== wantedHash(binary)) writeCopy(source, binary, path);
+  return loadFile(path, "; if that folder forbids running programs, choose another cache folder");
 }
 
-function loadFile(path: string, isAdapted: boolean): Omit<UwsModule, "http10"> {
+function loadFile(path: string, advice: string): Native {
   try {
-    return require(path) as Omit<UwsModule, "http10">;
+    return require(path) as Native;
   } catch (error) {
-    const advice = isAdapted ? "; if that folder forbids running programs, choose another cache folder" : "";
     throw new Fault("internal", `The HTTP binary ${path} does not load (${reason(error)})${advice}.`, {
       cause: error,
     });
@@ -104,7 +118,20 @@ function glibcVersion(): string | undefined {
   }
 }
 
-function packageDir(): string {
+/** Place that the bytes of a binary come from. */
+interface Source {
+  readonly path: string;
+  /** In an archive of the published package; else a file of the installed one. */
+  readonly archived: boolean;
+}
+
+function sourceOf(binary: UwsBinary, { packageDir, archiveDir }: LoadOptions): Source {
+  const archive = join(archiveDir ?? join(import.meta.dirname, "native"), archiveOf(binary.file));
+  if (packageDir === undefined && existsSync(archive)) return { path: archive, archived: true };
+  return { path: join(packageDir ?? installedDir(), binary.file), archived: false };
+}
+
+function installedDir(): string {
   try {
     return dirname(require.resolve("uWebSockets.js"));
   } catch (error) {
@@ -114,9 +141,14 @@ function packageDir(): string {
   }
 }
 
-/** The name tells what it is: gateways of two versions may share the folder. */
+/** SHA-256 that a copy in the cache folder must have, in hex. */
+function wantedHash({ adapted, sha256 }: UwsBinary): string {
+  return adapted ?? sha256;
+}
+
+/** The name tells the contents: machines with other C libraries may share the folder. */
 function cachedName(binary: UwsBinary): string {
-  return `${binary.adapted?.slice(0, 16)}-${binary.file}`;
+  return `${wantedHash(binary).slice(0, 16)}-${binary.file}`;
 }
 
 function checkInstalled(path: string, binary: UwsBinary): void {
@@ -132,18 +164,35 @@ function checkInstalled(path: string, binary: UwsBinary): void {
 }
 
 /**
- * Puts the adapted copy into the cache folder. A copy that is there already is used only if its SHA-256 is the pinned
- * one; anything else is replaced from the verified original.
+ * Puts a copy into the cache folder, adapted where it has to be. A copy that is there already is used only if its SHA-256
+ * is the pinned one; anything else is replaced from the verified original.
  */
-function writeAdapted(original: string, binary: UwsBinary, path: string): void {
-  checkInstalled(original, binary);
-  const adapted = acceptHttp10(adaptElf(readFileSync(original)));
+function writeCopy(source: Source, binary: UwsBinary, path: string): void {
+  const original = source.archived ? unpacked(source.path, binary) : installed(source.path, binary);
+  const bytes = binary.adapted === undefined ? original : acceptHttp10(adaptElf(original));
   attempt(
     () => {
-      replaceFile(path, adapted);
+      replaceFile(path, bytes);
     },
     (why) =>
       `The HTTP binary cannot be kept in ${dirname(path)} (${why}): choose a cache folder that can be written.`,
+  );
+}
+
+function installed(path: string, binary: UwsBinary): Buffer {
+  checkInstalled(path, binary);
+  return readFileSync(path);
+}
+
+function unpacked(archive: string, binary: UwsBinary): Buffer {
+  const bytes = attempt(
+    () => unpack(archive, binary.file),
+    (why) => `The HTTP binary cannot be read from ${archive} (${why}): install the package again.`,
+  );
+  if (createHash("sha256").update(bytes).digest("hex") === binary.sha256) return bytes;
+  throw new Fault(
+    "internal",
+    `The HTTP binary in ${archive} is not the one this version was tested with (its SHA-256 differs): install the package again.`,
   );
 }
 

@@ -213,7 +213,7 @@ describe("weights and their fetching", () => {
         return next(specifier, context);
       },
     });
-    await assert.rejects(loadLibrary(), { code: "not_implemented", message: /node-llama-cpp/ });
+    await assert.rejects(loadLibrary(""), { code: "not_implemented", message: /node-llama-cpp/ });
     hooks.deregister();
   });
 });

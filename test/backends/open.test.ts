@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test, type TestContext } from "node:test";
+import { discoverLocal } from "../../src/backends/discover.ts";
 import { openBackends } from "../../src/backends/open.ts";
 import type { Backend } from "../../src/backends/backend.ts";
 import { loadSettings } from "../../src/config/load.ts";
@@ -11,10 +15,11 @@ const { signal } = new AbortController();
 async function opened(
   t: TestContext,
   list: string,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<{ readonly backends: readonly Backend[]; readonly lines: string }> {
   const lines: string[] = [];
   const log: Log = openLog({ level: "info", format: "json", write: (line) => lines.push(line) });
-  const settings = loadSettings({ flags: {}, env: { SGNET_BACKENDS: list } });
+  const settings = loadSettings({ flags: {}, env: { SGNET_BACKENDS: list, ...env } });
   const backends = await openBackends({ settings, log });
   t.after(() => Promise.all(backends.map((backend) => backend.close())));
   return { backends, lines: lines.join("") };
@@ -52,6 +57,28 @@ test("a backend that is not there is kept, warned of once, and comes up by itsel
   const { models } = await backend.inspect(signal);
   assert.equal(models[0]?.name, "tiny:latest");
   assert.deepEqual([backend.kind, backend.name], ["openai", `openai@127.0.0.1:${port}`]);
+});
+
+test("a worker starts without its default model where that cannot run, and says why", async (t) => {
+  const cacheDir = mkdtempSync(join(tmpdir(), "sgnet-open-"));
+  t.after(() => rmSync(cacheDir, { recursive: true, force: true }));
+  const taken = join(cacheDir, "a file");
+  writeFileSync(taken, "");
+  const found = await discoverLocal(AbortSignal.timeout(2000));
+  if (found.length > 0)
+    return t.skip("this machine runs an LLM server, which is taken in place of the model");
+  const { backends, lines } = await opened(t, "", { SGNET_CACHE_DIR: taken });
+  assert.deepEqual(backends, []);
+  assert.match(
+    lines,
+    /"level":"warn","message":"the embedded model cannot run: this worker has nothing to run"/,
+  );
+  assert.match(lines, /"code":"\w+","reason":"[^"]*EEXIST|ENOTDIR/);
+  const named = { SGNET_EMBEDDED_MODEL: join(cacheDir, "absent.gguf") };
+  await assert.rejects(opened(t, "", named), {
+    code: "model_not_found",
+    message: /absent\.gguf cannot be read/,
+  });
 });
 
 test("a bad list is refused", async (t) => {

@@ -24,13 +24,18 @@ export interface Command {
 
 export interface CommandOptions {
   readonly cwd: string;
+  /** The program to run; the sources, by this Node, when absent. */
+  readonly program?: string;
   readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Starts `sgnet <args>` without the settings of this environment. */
-export function startCommand(args: readonly string[], { cwd, env = {} }: CommandOptions): Command {
+export function startCommand(args: readonly string[], options: CommandOptions): Command {
+  const { cwd, env = {}, program } = options;
   const { PATH, HOME, NODE_COMPILE_CACHE } = processEnvironment();
-  const child = spawn(process.execPath, [CLI, ...args], {
+  const line = program === undefined ? [process.execPath, CLI] : [program];
+  const [command = "", ...before] = line;
+  const child = spawn(command, [...before, ...args], {
     cwd,
     env: { PATH, HOME, NODE_COMPILE_CACHE, SGNET_EMBEDDED_MODEL: "off", ...env },
     stdio: ["ignore", "pipe", "pipe"],

@@ -14,11 +14,12 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 
+import { writeArchive } from "../../packaging/http-binaries.ts";
 import { Fault } from "../../src/core/fault.ts";
 import { adaptElf } from "../../src/gateway/elf.ts";
 import { acceptHttp10 } from "../../src/gateway/http10.ts";
 import { GRAFTS } from "../../src/gateway/http10-grafts.ts";
-import { chooseBinary, type Machine } from "../../src/gateway/uws-binary.ts";
+import { archiveOf, chooseBinary, type Machine } from "../../src/gateway/uws-binary.ts";
 import { loadUws, thisMachine } from "../../src/gateway/uws.ts";
 
 const installed = dirname(createRequire(import.meta.url).resolve("uWebSockets.js"));
@@ -267,6 +268,61 @@ describe("loading the HTTP binary", () => {
         refusal(() => loadUws({ cacheDir, machine: { ...here, glibc: "2.38" } })),
         /GLIBC_2.38/u,
       );
+  });
+
+  const SYSTEMS: readonly (readonly [string, Machine])[] = [
+    ["this machine", here],
+    ["Debian 12", { ...here, glibc: "2.36" }],
+    ["a newer glibc", { ...here, glibc: "2.41" }],
+  ];
+  for (const [what, machine] of SYSTEMS) {
+    it(
+      `unpacks the archive of a published package for ${what}, and trusts no other bytes`,
+      onLinux,
+      async (t) => {
+        const archiveDir = folder(t);
+        const cacheDir = join(folder(t), "deep");
+        const { file, sha256, adapted } = chooseBinary(machine);
+        await writeArchive(join(archiveDir, archiveOf(file)), [file], installed);
+        // The file for a newer C library does not load on an older one: what is unpacked is looked at, not how it runs.
+        try {
+          loadUws({ cacheDir, archiveDir, machine });
+        } catch (error) {
+          assert.match(String(error), /does not load/);
+        }
+        const [name = ""] = readdirSync(cacheDir);
+        const hash = createHash("sha256")
+          .update(readFileSync(join(cacheDir, name)))
+          .digest("hex");
+        assert.equal(hash, adapted ?? sha256);
+        assert.ok(name.startsWith(hash.slice(0, 16)));
+      },
+    );
+  }
+
+  it("refuses an archive with other bytes, without the file, or cut off, and keeps nothing of it", async (t) => {
+    const { file } = chooseBinary(here);
+    const strange = folder(t);
+    writeFileSync(join(strange, file), "no binary");
+    for (const [files, sentence] of [
+      [[file], /is not the one this version was tested with.*install the package again/],
+      [[], /cannot be read from .* is not in it\): install the package again/],
+    ] as const) {
+      const archiveDir = folder(t);
+      const cacheDir = folder(t);
+      const archive = join(archiveDir, archiveOf(file));
+      await writeArchive(archive, files, strange);
+      assert.match(
+        refusal(() => loadUws({ cacheDir, archiveDir })),
+        sentence,
+      );
+      writeFileSync(archive, readFileSync(archive).subarray(0, 5));
+      assert.match(
+        refusal(() => loadUws({ cacheDir, archiveDir })),
+        /cannot be read from .*install the package again/,
+      );
+      assert.deepEqual(readdirSync(cacheDir), []);
+    }
   });
 
   it("says so when the folder cannot be used", onLinux, (t) => {

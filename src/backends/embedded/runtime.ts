@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import type { ChatWrapper, GgufFileInfo, Llama, LlamaContextSequence, LlamaModel } from "node-llama-cpp";
 import { Fault } from "../../core/fault.ts";
 import type { Log } from "../../telemetry/log.ts";
-import { loadLibrary, type Library } from "./library.ts";
+import type { Library } from "./library.ts";
 
 /** A loaded model. */
 export interface Runtime {
@@ -19,6 +19,7 @@ export interface Runtime {
 }
 
 export interface RuntimeOptions {
+  readonly library: Library;
   readonly path: string;
   readonly slots: number;
   readonly log: Log;
@@ -35,11 +36,10 @@ const MAX_THREADS = 4;
 export const BATCH_SIZE = 64;
 
 /**
- * Loads a GGUF file on the CPU. Never builds or downloads native code. Throws `not_implemented` when the package
- * or its binary for this machine is missing, `internal` when the file cannot be loaded.
+ * Loads a GGUF file on the CPU. Never builds or downloads native code. Throws `not_implemented` when the library's
+ * binary does not run on this machine, `internal` when the file cannot be loaded.
  */
-export async function loadRuntime({ path, slots, log }: RuntimeOptions): Promise<Runtime> {
-  const library = await loadLibrary();
+export async function loadRuntime({ library, path, slots, log }: RuntimeOptions): Promise<Runtime> {
   const llama = await openLlama(library, log);
   try {
     const model = await llama.loadModel({ modelPath: path, gpuLayers: 0 });

@@ -6,6 +6,8 @@ import { ERROR_SCHEMAS, errorAnswer, errorName } from "./errors.ts";
 import { OLLAMA_MODELS } from "./ollama-models.ts";
 import { OLLAMA } from "./ollama.ts";
 import { RESPONSES } from "./openai-responses.ts";
+import { RELAYED_FORMS } from "./relayed-forms.ts";
+import { RELAYED } from "./relayed.ts";
 import { OPENAI } from "./openai.ts";
 import { TAGS } from "./operation.ts";
 import type { Chapter, Contents, Operation } from "./operation.ts";

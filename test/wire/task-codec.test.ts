@@ -37,6 +37,8 @@ const tasks: fc.Arbitrary<Task> = fc.record(
     body: fc.uint8Array({ maxLength: 500 }).map((array) => Buffer.from(array)),
     limits,
     admin: fc.constant(true),
+    path: fc.string(),
+    contentType: fc.string(),
   },
   { noNullPrototype: true, requiredKeys: [...FIELDS] },
 );

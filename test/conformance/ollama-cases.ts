@@ -39,6 +39,11 @@ export const OLLAMA_DIFFERENCES: readonly Difference[] = [
     why: "HEAD is answered wherever GET is, as HTTP has it",
   },
   {
+    what: /^status 404 > 501$/,
+    cases: ["239"],
+    why: "images are made where a backend can; the model is known, and no backend of it can",
+  },
+  {
     what: /^object \+ stargazer$/,
     why: "the version tells which gateway this is, beside the version of the API",
   },

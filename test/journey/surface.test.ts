@@ -49,6 +49,13 @@ async function errorOf(response: Response): Promise<{ code: string | null; messa
   return ((await response.json()) as { error: { code: string | null; message: string } }).error;
 }
 
+const silent: Answer = () => {};
+
+const endless: Answer = ({ response }) => {
+  response.writeHead(200, { "content-type": "audio/wav" });
+  response.write(Buffer.alloc(1000));
+};
+
 /** A request and what the backend answers, by path. */
 const EXCHANGES: Readonly<Record<string, readonly [request: object, reply: object]>> = {
   "/v1/rerank": [{ query: "a", documents: ["b"], top_n: 1 }, RANKED],
@@ -248,11 +255,6 @@ journey(
   "a client that leaves frees its backend, while it waits and while it is answered",
   { posts: [] },
   async (fleet) => {
-    const silent: Answer = () => {};
-    const endless: Answer = ({ response }) => {
-      response.writeHead(200, { "content-type": "audio/wav" });
-      response.write(Buffer.alloc(1000));
-    };
     await withServer(
       fleet,
       { paths: { "/v1/rerank": silent, "/v1/audio/speech": endless } },
@@ -356,7 +358,7 @@ journey("sound and events are told as they come", { posts: [] }, async (fleet) =
       post(fleet, "/v1/audio/speech", { ...body, stream_format: "sse" }),
     ]);
     const readers = heard.map(({ body: stream }) => stream?.getReader());
-    const firsts = await Promise.all(readers.map((reader) => reader?.read()));
+    const firsts = await Promise.all(readers.map(async (reader) => reader?.read()));
     assert.deepEqual(
       firsts.map((read) => Buffer.from(read?.value ?? []).toString("hex")),
       [pieces[0]?.toString("hex"), Buffer.from(events[0] ?? "").toString("hex")],
@@ -380,7 +382,7 @@ journey(
   "a lost worker's request runs on another, and one without a worker waits for it",
   { posts: [] },
   async (fleet) => {
-    let answer: Answer = () => {};
+    let answer = silent;
     const server = await SurfaceServer.start({ paths: { "/v1/rerank": (seen) => answer(seen) } });
     try {
       const first = await addWorker(fleet, server);

@@ -27,7 +27,7 @@ export interface FormLimits {
 }
 
 /**
- * - `no-start`: no line is the boundary.
+ * - `no-start`: no line is the boundary, or the boundary stands elsewhere before.
  * - `no-end`: the last boundary, which two dashes follow, is missing.
  * - `bad-head`: lines before a part's content that are no headers, or one that comes twice.
  * - `no-name`: a part that is no `form-data` with one name.
@@ -81,8 +81,7 @@ export function readForm(
 ): { readonly parts: readonly FormPart[] } | FlawedForm {
   const delimiters = new Delimiters(body, boundary, limits.lookalikes);
   let delimiter = delimiters.first();
-  if (delimiter === undefined)
-    return { flaw: delimiters.isMuddled ? "many-lookalikes" : "no-start", part: 0 };
+  if (delimiter === undefined) return { flaw: "no-start", part: 0 };
   const parts: FormPart[] = [];
   while (!delimiter.isLast) {
     const part = parts.length + 1;
@@ -136,11 +135,14 @@ class Delimiters {
     return this.#lookalikes > this.#most;
   }
 
-  /** The first one; what stands before it is no part. */
+  /**
+   * The first one; what stands before it is no part. Where the boundary stands there within a line readers differ: then
+   * there is none.
+   */
   first(): Delimiter | undefined {
-    const bare = this.#bytes.subarray(CRLF.length);
-    const isAtStart = this.#body.subarray(0, bare.length).equals(bare);
-    return (isAtStart ? this.#read(-CRLF.length) : undefined) ?? this.next(0);
+    const at = this.#body.indexOf(this.#bytes.subarray(CRLF.length));
+    const isLine = at === 0 || (at > 1 && this.#body[at - 2] === CR && this.#body[at - 1] === LF);
+    return isLine ? this.#read(at - CRLF.length) : undefined;
   }
 
   next(from: number): Delimiter | undefined {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { managementRoutes, type ManagementHost } from "../src/gateway/management.ts";
 import { buildRoutes, type RoutesHost } from "../src/gateway/routes.ts";
+import { TASK_ROUTES } from "../src/protocols/catalogue.ts";
 import { OPENAI_PROFILES } from "../src/protocols/openai/profiles.ts";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -87,7 +88,8 @@ describe("the page of the API", () => {
   it("has every endpoint of the gateway, and no other", () => {
     const host = { management: managementRoutes({} as ManagementHost), ui: { routes: [] } };
     const routes = buildRoutes(host as unknown as RoutesHost).map(({ method, path }) => `${method} ${path}`);
-    const served = routes.filter((route) => /\/(?:api\/|v1\/|$)/.test(route));
+    const tasks = new Set(TASK_ROUTES.map(({ method, path }) => `${method} ${path}`));
+    const served = routes.filter((route) => tasks.has(route) || /\/(?:api\/|v1\/|$)/.test(route));
     const told = rowsOf("Endpoints").flatMap(([first = ""]) => namesIn(first));
     const listed = told.filter((name) => name.includes(" ")).map((name) => name.replace(/\{\w+\}$/, "*"));
     assert.deepEqual(listed.toSorted(), served.toSorted());

@@ -76,7 +76,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     type: "text",
     default: "",
     secret: true,
-    doc: "LLM servers of this worker, a comma list of URLs; the kind is probed, or given as ollama+http://… or openai+http://…; empty: look on this machine.",
+    doc: "LLM servers of this worker, a comma list of URLs; the kind is probed, or given as ollama+http://… or openai+http://…; endpoints beyond chat and embeddings are found, or given behind the address as #endpoints=rerank+speech; empty: look on this machine.",
   },
   slots: {
     env: "SGNET_SLOTS",

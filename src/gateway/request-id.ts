@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Dialect } from "../core/task.ts";
+import { isSurfacePath } from "../protocols/openai/surface.ts";
 import type { Headers, HttpRequest } from "./http.ts";
 
 /** The ids by which clients and logs name requests. */
@@ -34,8 +35,8 @@ export function plainId(request: HttpRequest): string {
   return fresh;
 }
 
-/** Anthropic's clients know the paths below /v1/messages, OpenAI's the rest of /v1. */
+/** Anthropic's clients know the paths below /v1/messages, OpenAI's the rest of /v1 and some beside it, such as /rerank. */
 export function dialectOfPath(path: string): Dialect {
   if (path.startsWith("/v1/messages")) return "anthropic";
-  return path.startsWith("/v1/") ? "openai" : "ollama";
+  return path.startsWith("/v1/") || isSurfacePath(path) ? "openai" : "ollama";
 }

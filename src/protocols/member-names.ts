@@ -35,7 +35,14 @@ const FREE = namesOf(
    mm_processor_kwargs media_io_kwargs vllm_xargs kv_transfer_params extra_args custom_params provider_options`,
 );
 
-export const MEMBER_RULES: MemberRules = { known: new Set(READ), free: new Set(FREE) };
+/** Lists of such objects: what is ranked, or written about, may have members of any name. */
+const FREE_LISTS = namesOf("documents");
+
+export const MEMBER_RULES: MemberRules = {
+  known: new Set(READ),
+  free: new Set(FREE),
+  freeLists: new Set(FREE_LISTS),
+};
 
 /**
  * Looks at the member names of a request's body, before or after it is parsed. Throws `invalid_request` when an object

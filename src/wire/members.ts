@@ -10,6 +10,8 @@ export interface MemberRules {
   readonly known: ReadonlySet<string>;
   /** Names of objects whose members are the client's own: there `id` and `ID` are two names. */
   readonly free: ReadonlySet<string>;
+  /** Of these, names of lists, too: the objects in them are the client's own. Absent: none. */
+  readonly freeLists?: ReadonlySet<string>;
 }
 
 /** How large a text may be; what is absent has no bound. */
@@ -150,8 +152,9 @@ class MemberScanner implements MemberScan {
   readonly #isFree: boolean[] = [];
   #level = 0;
   #atName = false;
-  /** The last name opens an object of the client's own. */
+  /** The last name opens an object of the client's own, and a list of such. */
   #freeName = false;
+  #freeList = false;
 
   constructor(bytes: Buffer, rules: MemberRules, limits: MemberLimits) {
     this.#bytes = bytes;
@@ -189,13 +192,14 @@ class MemberScanner implements MemberScan {
   }
 
   #open(isObject: boolean): void {
-    const isFree = this.#isFree[this.#level] === true || (isObject && this.#freeName);
+    const isFree = this.#isFree[this.#level] === true || (isObject ? this.#freeName : this.#freeList);
     this.#level += 1;
     this.#isObject[this.#level] = isObject;
     this.#isFree[this.#level] = isFree;
     if (isObject) this.#seenHere().clear();
     this.#atName = isObject;
     this.#freeName = false;
+    this.#freeList = false;
     this.depth = Math.max(this.depth, this.#level);
     if (this.depth > this.#most.depth) this.passed = "depth";
     this.#count();
@@ -234,18 +238,24 @@ class MemberScanner implements MemberScan {
   }
 
   #plainName(hash: number, from: number, to: number): void {
-    this.#freeName =
-      this.#freeHashes.has(hash) && this.#rules.free.has(this.#bytes.toString("latin1", from, to));
+    const name = this.#freeHashes.has(hash) ? this.#bytes.toString("latin1", from, to) : "";
+    this.#nameFree(name);
     if (this.#seenHere().addPlain(hash, from, to)) return;
-    const name = this.#bytes.toString("latin1", from, to);
-    this.odd = oddMember("repeated", name, name);
+    const twice = this.#bytes.toString("latin1", from, to);
+    this.odd = oddMember("repeated", twice, twice);
+  }
+
+  /** @param name empty for one that is not free for certain */
+  #nameFree(name: string): void {
+    this.#freeName = name !== "" && this.#rules.free.has(name);
+    this.#freeList = this.#freeName && this.#rules.freeLists?.has(name) === true;
   }
 
   /** A name with capitals, with letters beyond ASCII, or with escapes. */
   #otherName(name: string): void {
     const isFree = this.#isFree[this.#level] === true;
     const plain = isFree ? name : foldName(name);
-    this.#freeName = this.#rules.free.has(name);
+    this.#nameFree(name);
     if (!this.#seenHere().add(plain)) this.odd = oddMember("repeated", name, plain);
     else if (!isFree && this.#rules.known.has(plain)) this.odd = oddMember("respelt", name, plain);
   }

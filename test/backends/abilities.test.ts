@@ -21,7 +21,7 @@ interface Scene {
   readonly server: SurfaceServer;
   readonly clock: { now: number };
   /** The endpoints of each model after a look. */
-  look(cards?: readonly ModelCard[]): Promise<readonly (readonly string[])[]>;
+  readonly look: (cards?: readonly ModelCard[]) => Promise<readonly (readonly string[])[]>;
   abilities: Abilities;
 }
 

@@ -6,6 +6,8 @@ import { Fault } from "../../src/core/fault.ts";
 import type { Endpoint, Task } from "../../src/core/task.ts";
 import { openBody } from "../../src/gateway/opened-body.ts";
 import { TASK_ROUTES } from "../../src/protocols/catalogue.ts";
+import { surfaceOf } from "../../src/protocols/openai/surface.ts";
+import { surfaceWay } from "../../src/protocols/openai/surface-way.ts";
 import { decodeTask, encodeTask } from "../../src/wire/task-codec.ts";
 import { assertLinear } from "./growth.ts";
 import { shapesOf } from "./growth-shapes.ts";
@@ -41,6 +43,14 @@ function orFault(work: () => void): void {
 function carry(endpoint: Endpoint, body: Buffer): void {
   orFault(() => {
     const task = taskOf(endpoint, body);
+    const row = surfaceOf(endpoint);
+    if (row !== undefined) {
+      const way = surfaceWay(row, new Set(row.paths.map(({ path }) => path)));
+      const options = { body: task.body, stream: task.stream, asked: task.model, model: "other" };
+      orFault(() => void way.request(options));
+      orFault(() => void way.relay(options));
+      return;
+    }
     for (const face of FACES) {
       orFault(() => {
         const way = face.passthrough(endpoint);

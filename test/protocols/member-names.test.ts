@@ -128,6 +128,7 @@ describe("the names in a client's own objects", () => {
       { prompt: { id: "p", variables: own } },
       { json_schema: { type: "object", dependentRequired: { Name: ["Id"], name: ["id"] } } },
       { mm_processor_kwargs: own },
+      { query: "q", documents: [own, "text", [{ Id: 1, id: 2, messages: own }]] },
       { vllm_xargs: own },
       { input: [{ type: "file_search_call", results: [{ attributes: own }] }] },
       { tools: [{ type: "function", function: { name: "f", parameters: { properties: own, Type: 1 } } }] },

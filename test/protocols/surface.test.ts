@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { Fault } from "../../src/core/fault.ts";
 import { hasLane } from "../../src/core/lane.ts";
+import type { Usage } from "../../src/core/usage.ts";
 import { serverEndpoint, TASK_ROUTES } from "../../src/protocols/catalogue.ts";
 import { relayPath, surfaceOf, toldPath } from "../../src/protocols/openai/surface.ts";
 import type { SurfaceEndpoint } from "../../src/protocols/openai/surface.ts";
@@ -39,6 +40,18 @@ function relayed(
   return { bytes: Buffer.concat([...pieces, relay.end()]), relay };
 }
 
+function written(list: readonly (readonly [string, string])[]): string[] {
+  return list.filter(([name]) => name !== "model").map(([name, text]) => `${JSON.stringify(name)} : ${text}`);
+}
+
+function put(body: string): string {
+  return withModel(Buffer.from(body), 'a"b').toString();
+}
+
+function is(promptTokens: number, completionTokens: number): Usage {
+  return { promptTokens, completionTokens };
+}
+
 describe("requests of the surface", () => {
   it("go through byte for byte, but for the model", () => {
     const member = fc.tuple(fc.string({ unit: "binary", maxLength: 5 }), fc.json());
@@ -49,12 +62,8 @@ describe("requests of the surface", () => {
         fc.string(),
         fc.string(),
         (before, after, asked, model) => {
-          const write = (list: [string, string][]): string[] =>
-            list
-              .filter(([name]) => name !== "model")
-              .map(([name, text]) => `${JSON.stringify(name)} : ${text}`);
           const body = (name: string): string =>
-            `{${[...write(before), `"model":\t${JSON.stringify(name)}`, ...write(after)].join(" ,")}}`;
+            `{${[...written(before), `"model":\t${JSON.stringify(name)}`, ...written(after)].join(" ,")}}`;
           assert.equal(withModel(Buffer.from(body(asked)), model).toString(), body(model));
         },
       ),
@@ -62,7 +71,6 @@ describe("requests of the surface", () => {
   });
 
   it("without a model get the name of the one that was chosen, and keep all else", () => {
-    const put = (body: string): string => withModel(Buffer.from(body), 'a"b').toString();
     assert.equal(put(' {"content":"x"}\n'), ' {"model":"a\\"b","content":"x"}\n');
     assert.equal(put("{ }"), '{"model":"a\\"b" }');
     assert.equal(put('{"a":{"model":"c"}}'), '{"model":"a\\"b","a":{"model":"c"}}');
@@ -223,16 +231,11 @@ describe("answers of the surface, in pieces cut anywhere", () => {
   });
 
   it("tell their counts in the forms that servers have", () => {
-    const counts = (reply: object): unknown => surfaceUsage(reply as Parameters<typeof surfaceUsage>[0]);
-    const is = (promptTokens: number, completionTokens: number): object => ({
-      promptTokens,
-      completionTokens,
-    });
-    assert.deepEqual(counts({ usage: { prompt_tokens: 3, total_tokens: 3 } }), is(3, 0));
-    assert.deepEqual(counts({ usage: { total_tokens: 4 } }), is(4, 0));
-    assert.deepEqual(counts({ usage: { input_tokens: 5, output_tokens: 6 } }), is(5, 6));
-    assert.deepEqual(counts({ meta: { tokens: { input_tokens: 7 } } }), is(7, 0));
-    assert.equal(counts({ usage: { total_tokens: "x" }, meta: [] }), undefined);
-    assert.equal(counts({}), undefined);
+    assert.deepEqual(surfaceUsage({ usage: { prompt_tokens: 3, total_tokens: 3 } }), is(3, 0));
+    assert.deepEqual(surfaceUsage({ usage: { total_tokens: 4 } }), is(4, 0));
+    assert.deepEqual(surfaceUsage({ usage: { input_tokens: 5, output_tokens: 6 } }), is(5, 6));
+    assert.deepEqual(surfaceUsage({ meta: { tokens: { input_tokens: 7 } } }), is(7, 0));
+    assert.equal(surfaceUsage({ usage: { total_tokens: "x" }, meta: [] }), undefined);
+    assert.equal(surfaceUsage({}), undefined);
   });
 });

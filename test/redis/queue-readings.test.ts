@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { bury } from "../../src/redis/dead-letters.ts";
+import type { QueueReading } from "../../src/core/fleet.ts";
+import { queueFor } from "../../src/core/lane.ts";
+import { bury, modelsWithLetters } from "../../src/redis/dead-letters.ts";
+import { heldTasks } from "../../src/redis/open-task.ts";
 import { readQueues } from "../../src/redis/queue-readings.ts";
 import { readRedis } from "../../src/redis/server.ts";
 import { take } from "../../src/redis/take.ts";
@@ -55,6 +58,29 @@ describe("a reading of a queue", () => {
     const [later] = await readQueues(connection, keys, ["m"]);
     assert.deepEqual([later?.waiting, later?.claimed, later?.oldestIdleMs], [3, 0, 0], "it waits again");
     assert.ok((later?.oldestWaitMs ?? 0) >= 90_000, String(later?.oldestWaitMs));
+  });
+
+  it("counts a model's lanes in, and its letters once", async () => {
+    const { connection, keys } = rig;
+    const lane = queueFor("laned", "openai-rerank");
+    await ensureGroup(connection, keys, "laned");
+    await ensureGroup(connection, keys, lane);
+    await enqueueAged("laned", 1000, 1);
+    await enqueueAged(lane, 50_000, 1);
+    await enqueueAged(lane, 50_000, 2);
+    const claims = { models: [lane], consumer: "w", credits: 1, waitMs: 5 };
+    const [claimed] = await take(await rig.connect(), keys, claims);
+    assert.equal(claimed?.model, lane);
+    const burial = { model: lane, payload: Buffer.from("x"), deliveries: 3, worker: "w" };
+    await bury(connection, keys, { ...burial, fault: { code: "delivery_limit", message: "", http: 502 } });
+    const readings = await readQueues(connection, keys, [lane, "laned", queueFor("laned", "openai-score")]);
+    const [{ oldestWaitMs, oldestIdleMs: _idle, ...counts }, ...others] = readings as [QueueReading];
+    assert.deepEqual(others, []);
+    assert.deepEqual(counts, { model: "laned", waiting: 2, claimed: 1, deadLetters: 1, lanes: ["rerank"] });
+    assert.ok(oldestWaitMs >= 50_000);
+    assert.ok((await modelsWithLetters(connection, keys)).includes("laned"));
+    const [held] = await heldTasks(connection, keys, ["laned", lane], 9);
+    assert.equal(held?.model, "laned");
   });
 
   it("is all zeros for a queue nobody made, and tells the wait where no worker ever was", async () => {

@@ -27,6 +27,16 @@ function written(members: readonly (readonly [string, unknown])[]): string {
 }
 
 describe("the names of a JSON text", () => {
+  it("are the client's own in lists of its own objects, and in no others", () => {
+    const rules = { ...RULES, free: new Set(["schema", "docs"]), freeLists: new Set(["docs"]) };
+    const odd = (text: string): unknown => scanMembers(Buffer.from(text), rules).odd?.name;
+    assert.equal(odd('{"docs":["a",{"Model":1,"model":2},[{"Stream":1}]],"model":"m"}'), undefined);
+    assert.equal(odd('{"docs":[],"list":[{"Model":1}]}'), "Model");
+    assert.equal(odd('{"docs":[{}],"Model":1}'), "Model");
+    assert.equal(odd('{"schema":[{"Model":1}]}'), "Model");
+    assert.equal(odd('{"docs":[{"a":1,"a":2}]}'), "a");
+  });
+
   it("are counted whatever the value", () => {
     const container = fc.oneof(fc.dictionary(fc.string(), fc.jsonValue()), fc.array(fc.jsonValue()));
     fc.assert(

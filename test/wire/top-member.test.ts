@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { topMember } from "../../src/wire/top-member.ts";
 
 const blanks = fc.string({ unit: fc.constantFrom(" ", "\t", "\n", "\r"), maxLength: 3 });
@@ -32,31 +32,37 @@ describe("a member of the outermost object, by its bytes", () => {
     const members = fc.array(fc.tuple(blanks, name, blanks, blanks, value, blanks), { maxLength: 5 });
     const place = fc.nat(5);
     fc.assert(
-      fc.property(members, place, value, blanks, fc.boolean(), (all, at, text, blank, isSpelt) => {
-        const others = all
-          .filter(([, own]) => own !== "model")
-          .map(([a, own, b, c, other, d]) => `${a}${JSON.stringify(own)}${b}:${c}${other}${d}`);
-        const key = isSpelt ? '"\\u006dodel"' : '"model"';
-        const before = others.slice(0, at);
-        const head = `${blank}{${before.join(",")}${before.length > 0 ? "," : ""}${blank}${key}${blank}:${blank}`;
-        const rest = others.slice(at);
-        const tail = `${blank}${rest.length > 0 ? "," : ""}${rest.join(",")}}${blank}`;
-        const body = Buffer.from(head + text + tail);
-        const span = topMember(body, "model");
-        assert.deepEqual(span, {
-          from: Buffer.byteLength(head),
-          to: Buffer.byteLength(head) + Buffer.byteLength(text),
-        });
-        const without = Buffer.from(`${blank}{${others.join(",")}}`);
-        assert.equal(topMember(without, "model"), undefined);
-      }),
+      fc.property(
+        members,
+        place,
+        value,
+        fc.tuple(blanks, fc.boolean()),
+        (all, at, text, [blank, isSpelt]) => {
+          const others = all
+            .filter(([, own]) => own !== "model")
+            .map(([a, own, b, c, other, d]) => `${a}${JSON.stringify(own)}${b}:${c}${other}${d}`);
+          const key = isSpelt ? '"\\u006dodel"' : '"model"';
+          const before = others.slice(0, at);
+          const head = `${blank}{${before.join(",")}${before.length > 0 ? "," : ""}${blank}${key}${blank}:${blank}`;
+          const rest = others.slice(at);
+          const tail = `${blank}${rest.length > 0 ? "," : ""}${rest.join(",")}}${blank}`;
+          const body = Buffer.from(head + text + tail);
+          const span = topMember(body, "model");
+          assert.deepEqual(span, {
+            from: Buffer.byteLength(head),
+            to: Buffer.byteLength(head) + Buffer.byteLength(text),
+          });
+          const without = Buffer.from(`${blank}{${others.join(",")}}`);
+          assert.equal(topMember(without, "model"), undefined);
+        },
+      ),
       { numRuns: 500 },
     );
   });
 
   it("never fails on what is no JSON", () => {
     fc.assert(
-      fc.property(fc.string({ unit: fc.constantFrom(...'{}[]":,\\ m1') }), (text) => {
+      fc.property(fc.string({ unit: fc.constantFrom(...Array.from('{}[]":,\\ m1')) }), (text) => {
         topMember(Buffer.from(text), "m");
       }),
     );

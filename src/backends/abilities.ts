@@ -178,13 +178,16 @@ async function pathsWhere(isThere: (path: string) => Promise<boolean>): Promise<
   return new Set((await Promise.all(looks)).flat());
 }
 
+/** A description has some 500 KB; a larger one is not worth the time that it takes to be read. */
+const MOST_DOCUMENT_BYTES = 4 * 1024 * 1024;
+
 /** The paths in a server's own description; undefined where it has none. */
 async function documentedPaths(
   http: HttpOrigin,
   signal: AbortSignal,
 ): Promise<ReadonlySet<string> | undefined> {
   const { status, body } = await http.get("/openapi.json", signal);
-  if (status !== 200) return undefined;
+  if (status !== 200 || body.length > MOST_DOCUMENT_BYTES) return undefined;
   try {
     const document: unknown = JSON.parse(body.toString("utf8"));
     const paths = isObject(document) ? document["paths"] : undefined;

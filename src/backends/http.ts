@@ -6,6 +6,7 @@ import {
   isOk,
   PostReceiver,
   retryAfterOf,
+  StatusReceiver,
   WholeReceiver,
   type HttpReply,
   type PostOptions,
@@ -118,9 +119,12 @@ export class HttpOrigin {
 
   /** The status of the answer to a POST; its body is thrown away. Rejects as {@link HttpOrigin.get} does. */
   async statusOf(path: string, body: Buffer, signal: AbortSignal): Promise<number> {
-    const receiver = new WholeReceiver();
-    await this.pass({ method: "POST", path, body }, receiver, signal);
-    return receiver.reply().status;
+    const receiver = new StatusReceiver();
+    const passed = this.pass({ method: "POST", path, body }, receiver, signal);
+    await passed.catch((error: unknown) => {
+      if (receiver.status === undefined) throw error;
+    });
+    return receiver.status ?? 0;
   }
 
   /** As {@link getJson}, for the answer to a JSON body. */

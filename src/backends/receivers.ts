@@ -104,6 +104,24 @@ export class WholeReceiver implements Receiver {
   }
 }
 
+/** Bytes of a body that is thrown away; after more of them the connection is given up. */
+const MOST_THROWN_AWAY = 64 * 1024;
+
+/** Wants the status alone. */
+export class StatusReceiver implements Receiver {
+  status: number | undefined;
+  #bytes = 0;
+
+  onHead(status: number): void {
+    this.status = status;
+  }
+
+  onChunk(chunk: Buffer): void {
+    this.#bytes += chunk.length;
+    if (this.#bytes > MOST_THROWN_AWAY) throw new Fault("backend_error", "the backend's reply is too large");
+  }
+}
+
 /** Small pieces are joined as they come: a Buffer of one byte takes a hundred times its size. */
 class BoundedBody {
   readonly #limit: number;

@@ -12,6 +12,12 @@ import type { TidierOptions } from "./tidier.ts";
 /** How often what fell silent is removed from Redis, ms. */
 const TIDY_MS = 60_000;
 
+/**
+ * So long the lane of a model counts as read after its last worker has left, while others serve the model, ms: a worker
+ * that starts again is back by then.
+ */
+const LANE_MEMORY_MS = 60_000;
+
 /** What the fleet offers, as this gateway last saw it. */
 export class Catalogue {
   readonly #connection: Connection;
@@ -111,9 +117,9 @@ export class Catalogue {
     return this.#cards.get(key) ?? [];
   }
 
-  /** True when some worker read this queue a while ago. */
+  /** True when some worker was seen to read this queue a moment ago. */
   remembers(queue: string): boolean {
-    return this.#remembered.has(queue);
+    return this.#now() - (this.#seen.get(queue) ?? Number.NEGATIVE_INFINITY) < LANE_MEMORY_MS;
   }
 
   /** Every card of every backend. */

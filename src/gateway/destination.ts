@@ -1,8 +1,8 @@
 import { Fault } from "../core/fault.ts";
-import { hasLane, LANES, queueFor, servesQueue } from "../core/lane.ts";
+import { hasLane, LANES, modelOf, queueFor, servesQueue } from "../core/lane.ts";
 import type { LaneEndpoint } from "../core/lane.ts";
 import type { ModelCard } from "../core/model.ts";
-import type { Endpoint } from "../core/task.ts";
+import type { Endpoint, Task } from "../core/task.ts";
 import { modelNotFound } from "../protocols/ollama/faults.ts";
 
 /** Where a request goes. */
@@ -20,7 +20,7 @@ export interface Known {
   /** The key of a model that some worker serves, or served a while ago. */
   find(name: string): string | undefined;
   cardsOf(key: string): readonly ModelCard[];
-  /** True when some worker read this queue a while ago. */
+  /** True when some worker was seen to read this queue a moment ago. */
   remembers(queue: string): boolean;
   /** Every card of every backend. */
   readonly cards: readonly ModelCard[];
@@ -36,8 +36,19 @@ export function destinationOf(known: Known, endpoint: Endpoint, name: string): D
   const model = known.find(name);
   if (model === undefined) throw modelNotFound(name, endpoint);
   const queue = queueFor(model, endpoint);
-  if (hasLane(endpoint) && !isOpen(known, model, queue)) throw lacks(name, endpoint);
+  const lack = lackOf(known, { queue, task: { endpoint, model: name } });
+  if (lack !== undefined) throw lack;
   return { model, queue, asked: name };
+}
+
+/** The fault of a task whose lane nobody reads; undefined for all others. */
+export function lackOf(
+  known: Known,
+  { queue, task }: { readonly queue: string; readonly task: Pick<Task, "endpoint" | "model"> },
+): Fault | undefined {
+  const { endpoint, model } = task;
+  if (!hasLane(endpoint) || isOpen(known, modelOf(queue), queue)) return undefined;
+  return new Fault("not_implemented", `no backend of the model '${model}' has ${LANES[endpoint]}`);
 }
 
 /** A model without any worker now may have had the endpoint, as may a worker of it that is starting again. */
@@ -56,8 +67,4 @@ function soleModel({ cards }: Known, endpoint: LaneEndpoint): Destination {
     throw new Fault("model_required", `model is required: several models here have ${LANES[endpoint]}`);
   }
   return { model: first.key, queue: queueFor(first.key, endpoint), asked: first.name };
-}
-
-function lacks(name: string, endpoint: LaneEndpoint): Fault {
-  return new Fault("not_implemented", `no backend of the model '${name}' has ${LANES[endpoint]}`);
 }

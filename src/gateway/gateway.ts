@@ -226,6 +226,7 @@ function openManagement(parts: {
   });
   catalogue.onRefresh(() => {
     errands.workersAre(catalogue.workers);
+    board.endUnread();
   });
   const show = new ShowView({ catalogue, errands, mono: systemAmbient.mono });
   metrics.observe("show_cache_bytes", "Bytes of answers to /api/show that are kept", () => show.keptBytes);

@@ -43,10 +43,16 @@ export class QueueWatch {
     this.#check(exchange).catch(() => undefined);
   }
 
-  async #check(exchange: Exchange): Promise<void> {
+  /** To be called for a task that has not begun, and whose queue nobody reads any more. */
+  unread(exchange: Exchange, fault: Fault): void {
+    this.#check(exchange, fault).catch(() => undefined);
+  }
+
+  async #check(exchange: Exchange, fault?: Fault): Promise<void> {
     if (!(await this.#waits(exchange)) || exchange.begun || isOver(exchange.phase)) return;
     const blame = exchange.task.own?.includes("queue") === true ? "client" : undefined;
-    exchange.fail(new Fault("queue_timeout", "no worker was free for the request in time", { blame }));
+    const late = "no worker was free for the request in time";
+    exchange.fail(fault ?? new Fault("queue_timeout", late, { blame }));
   }
 
   async #waits(exchange: Exchange): Promise<boolean> {

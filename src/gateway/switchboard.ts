@@ -19,7 +19,7 @@ import type { Catalogue } from "./catalogue.ts";
 import { ClientDigests } from "./client-digest.ts";
 import { Cleaner } from "./cleaner.ts";
 import { Comeback } from "./comeback.ts";
-import { destinationOf } from "./destination.ts";
+import { destinationOf, lackOf } from "./destination.ts";
 import type { Destination } from "./destination.ts";
 import { Exchange } from "./exchange.ts";
 import type { ExchangeHost, Outcome } from "./exchange.ts";
@@ -240,6 +240,14 @@ export class Switchboard implements ExchangeHost, IntakeHost {
 
   destinationOf(endpoint: Endpoint, name: string): Destination {
     return destinationOf(this.#options.catalogue, endpoint, name);
+  }
+
+  /** Ends tasks whose model has lost the endpoint that they wait for. To be called when the fleet was looked at. */
+  endUnread(): void {
+    for (const exchange of this.#replies.all()) {
+      const lack = exchange.begun ? undefined : lackOf(this.#options.catalogue, exchange);
+      if (lack !== undefined) this.#queueWatch.unread(exchange, lack);
+    }
   }
 
   /** `replies_full` or `overloaded` when not one more task may be opened, else undefined. */

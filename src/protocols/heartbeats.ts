@@ -24,7 +24,6 @@ const EVENTS: ReadonlyMap<Endpoint, Heartbeat> = new Map<Endpoint, Heartbeat>([
   ["openai-chat", COMMENT],
   ["openai-completion", COMMENT],
   ["openai-responses", COMMENT],
-  ["openai-images", COMMENT],
   ["openai-infill", COMMENT],
   ["anthropic-messages", PING],
 ]);

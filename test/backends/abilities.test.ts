@@ -138,6 +138,24 @@ describe("the endpoints of a backend", () => {
     assert.deepEqual(await declared.look([cardOf("tiny")]), [["speech"]]);
   });
 
+  it("take no more than a status: an answer without an end is hung up on", async (t) => {
+    const left: Promise<void>[] = [];
+    const { look } = await scene(t, "probe", {
+      paths: {},
+      other: ({ path, response, left: gone }) => {
+        left.push(gone);
+        response.writeHead(path === "/rerank" ? 422 : 404, { "content-type": "text/plain" });
+        const pour = (): void => {
+          if (!response.destroyed) response.write(Buffer.alloc(100_000), () => setImmediate(pour));
+        };
+        pour();
+        response.on("error", () => {});
+      },
+    });
+    assert.deepEqual(await look(), [["rerank"]]);
+    await Promise.all(left);
+  });
+
   it("stay as they were while the server is too busy to say", async (t) => {
     const { server, look, abilities } = await scene(t, "probe", { paths: { "/rerank": noted } });
     assert.deepEqual(await look(), [["rerank"]]);

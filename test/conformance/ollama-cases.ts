@@ -34,6 +34,11 @@ export const OLLAMA_DIFFERENCES: readonly Difference[] = [
     why: "wrong paths and methods below /v1 are told in OpenAI's form, as OpenAI itself does",
   },
   {
+    what: /^status 404 > 501$/,
+    cases: ["239"],
+    why: "images are made where a backend can; the model is known, and no backend of it can",
+  },
+  {
     what: /^object \+ stargazer$/,
     why: "the version tells which gateway this is, beside the version of the API",
   },

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it, test } from "node:test";
 import type { WorkerAnnouncement } from "../../src/core/fleet.ts";
 import type { Task } from "../../src/core/task.ts";
+import { queueFor } from "../../src/core/lane.ts";
 import { Catalogue } from "../../src/gateway/catalogue.ts";
+import { destinationOf, lackOf } from "../../src/gateway/destination.ts";
 import type { Connection } from "../../src/redis/connection.ts";
 import type { Keys } from "../../src/redis/keys.ts";
 import { announceWorker, holdTag } from "../../src/redis/registry.ts";
@@ -54,6 +56,42 @@ test("a model that was seen a moment ago is still known when Redis has lost its 
   clock += 200;
   await catalogue.refresh();
   assert.equal(catalogue.find("tiny"), undefined);
+});
+
+test("a lane is remembered for a minute while its model is served, and for as long as the model without", async () => {
+  const { connection, keys } = redis;
+  await connection.command("FLUSHALL");
+  let clock = 1_000_000;
+  const catalogue = new Catalogue({ connection, keys, tag: "g1", now: () => clock, memoryMs: 600_000 });
+  const announce = async (endpoints: readonly string[]): Promise<void> => {
+    const worker = workerAt(clock);
+    const backends = worker.backends.map((backend) => {
+      return { ...backend, models: backend.models.map((card) => ({ ...card, endpoints })) };
+    });
+    await announceWorker(connection, keys, { ...worker, backends }, false);
+    await catalogue.refresh();
+  };
+  const lane = queueFor("tiny", "openai-rerank");
+  const waiting = { queue: lane, task: { endpoint: "openai-rerank", model: "tiny" } } as const;
+  await announce(["rerank", "score"]);
+  assert.deepEqual(catalogue.served, ["tiny"]);
+  assert.deepEqual(catalogue.queues, ["tiny", lane, queueFor("tiny", "openai-score")]);
+  assert.deepEqual(catalogue.models[0]?.endpoints, ["rerank", "score"]);
+  assert.equal(catalogue.find(lane), undefined, "the name of a lane is none of a model");
+  await announce([]);
+  clock += 59_999;
+  assert.equal(destinationOf(catalogue, "openai-rerank", "tiny").queue, lane);
+  assert.equal(lackOf(catalogue, waiting), undefined);
+  clock += 1;
+  assert.throws(() => destinationOf(catalogue, "openai-rerank", "tiny"), { code: "not_implemented" });
+  assert.equal(lackOf(catalogue, waiting)?.code, "not_implemented");
+  assert.equal(
+    lackOf(catalogue, { queue: "tiny", task: { endpoint: "openai-chat", model: "tiny" } }),
+    undefined,
+  );
+  await connection.command("DEL", keys.worker("w1"));
+  await catalogue.refresh();
+  assert.equal(destinationOf(catalogue, "openai-rerank", "tiny").queue, lane, "nobody is there at all");
 });
 
 describe("queues that no worker reads", () => {

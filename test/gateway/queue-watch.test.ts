@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { Fault } from "../../src/core/fault.ts";
 import { QueueWatch } from "../../src/gateway/queue-watch.ts";
 import type { Argument, Connection } from "../../src/redis/connection.ts";
 import { take } from "../../src/redis/take.ts";
@@ -29,6 +30,8 @@ interface Case extends ExchangeRig {
   readonly looks: () => number;
   /** Looks `afterMs` later; resolves when the watch has its answers from Redis. */
   readonly look: (afterMs?: number) => Promise<void>;
+  /** Nobody reads the queue any more. */
+  readonly unread: () => Promise<void>;
 }
 
 async function caseOf(
@@ -46,15 +49,22 @@ async function caseOf(
   };
   let clock = 5;
   const watch = new QueueWatch({ connection, keys, replies, leaseMs: LEASE_MS, mono: () => clock });
+  const unread = async (): Promise<void> => {
+    watch.unread(rig.exchange, new Fault("not_implemented", "nobody has it"));
+    await answered();
+  };
   const look = async (afterMs = 0): Promise<void> => {
     clock += afterMs;
     watch.overdue(rig.exchange);
+    await answered();
+  };
+  const answered = async (): Promise<void> => {
     // Redis answers in order, and is asked twice; what follows in this process takes some turns of the loop.
     await connection.command("PING");
     await connection.command("PING");
     await new Promise((resolve) => setImmediate(resolve));
   };
-  return { ...rig, look, looks: () => looks };
+  return { ...rig, look, unread, looks: () => looks };
 }
 
 async function queued(rig: Case): Promise<string> {
@@ -92,6 +102,23 @@ class Relay extends FakeConnection {
 function codes({ outcomes }: Case): readonly (string | undefined)[] {
   return outcomes.map(({ fault }) => fault?.code);
 }
+
+describe("a task whose queue nobody reads any more", () => {
+  it("ends with what is missing when no worker has it, and goes on when one does", async () => {
+    const rig = await caseOf();
+    const entry = await queued(rig);
+    await claim();
+    await rig.unread();
+    assert.deepEqual(codes(rig), []);
+    await redis.connection.command("XDEL", redis.keys.queue("tiny"), entry);
+    const other = await caseOf();
+    const waiting = await queued(other);
+    await other.unread();
+    await until("an end", () => other.outcomes.length > 0);
+    assert.deepEqual([codes(other), other.reply.status], [["not_implemented"], 501]);
+    await redis.connection.command("XDEL", redis.keys.queue("tiny"), waiting);
+  });
+});
 
 describe("a task whose time to wait is up", () => {
   it("ends when no worker has it", async () => {

@@ -121,10 +121,18 @@ describe("answers of the surface, in pieces cut anywhere", () => {
     fc.assert(
       fc.property(cuts, (at) => {
         const { bytes, relay } = relayed("openai-rerank", { type: "application/json", bytes: ranked, at });
-        assert.equal(bytes.toString(), ranked.replace('"model" : "its"', '"model":"mine"'));
+        assert.equal(bytes.toString(), ranked.replace('"its"', '"mine"'));
         assert.deepEqual(relay.usage, { promptTokens: 9, completionTokens: 0 });
       }),
     );
+  });
+
+  it("keep what they say of other models", () => {
+    const bytes = '{"results":[{"document":{"model":"theirs"}}],"model":"its","n":null}';
+    const told = relayed("openai-rerank", { type: "application/json", bytes });
+    assert.equal(told.bytes.toString(), bytes.replace('"its"', '"mine"'));
+    const none = '{"results":[{"document":{"model":"theirs"}}],"model":null}';
+    assert.equal(relayed("openai-rerank", { type: "application/json", bytes: none }).bytes.toString(), none);
   });
 
   it("may be lists, and JSON that broke off is none", () => {

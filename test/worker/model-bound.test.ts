@@ -90,8 +90,8 @@ describe("a backend that lists very many models", () => {
   });
 
   it("has no more than a thousand lanes: the last models lose theirs", () => {
-    const lanes = (index: number): Partial<ModelCard> => (index % 2 === 0 ? { endpoints: ["a", "b"] } : {});
-    const { models } = boundState({ models: cards(1200, lanes), slots: 1 }, 1).state;
+    const laned = cards(1200, (index) => (index % 2 === 0 ? { endpoints: ["a", "b"] } : {}));
+    const { models } = boundState({ models: laned, slots: 1 }, 1).state;
     assert.equal(models.length, 1200);
     assert.equal(models.flatMap(({ endpoints = [] }) => endpoints).length, 1000);
     assert.deepEqual([models[998]?.endpoints, models[1000]?.endpoints], [["a", "b"], undefined]);

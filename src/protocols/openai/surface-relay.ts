@@ -1,6 +1,7 @@
 import { isObject } from "../../core/json.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
 import type { Usage } from "../../core/usage.ts";
+import { topMember } from "../../wire/top-member.ts";
 import { parseEvents, sseData, SseSplitter } from "../../wire/sse.ts";
 import type { SseEvent } from "../../wire/sse.ts";
 import { parseReplyExactly } from "../exact.ts";
@@ -15,6 +16,7 @@ import type { EventMarks } from "./surface.ts";
 import { type AnswerForm, isJsonType, textFormOf } from "./text-form.ts";
 
 const NOTHING: Buffer = Buffer.alloc(0);
+const QUOTE = 0x22;
 
 /** How an answer of the surface is passed on. */
 export interface SurfaceRelayOptions {
@@ -97,7 +99,7 @@ export class SurfaceRelay implements Relay {
       if (isErrorReply(reply)) throw embeddedFault(reply);
       this.#usage = surfaceUsage(reply);
     }
-    const named = this.#named(bytes);
+    const named = isObject(reply) ? this.#renamed(bytes) : bytes;
     // A client that reads events gets the one event that the answer is, where its form is the same.
     if (!this.#options.stream || !isObject(reply) || !this.#isLast(named)) return named;
     this.contentType = "text/event-stream";
@@ -125,6 +127,15 @@ export class SurfaceRelay implements Relay {
     const { events } = this.#options;
     this.#going ||= events?.going.test(event.data) ?? false;
     this.#ended ||= events?.end.test(event.data) ?? false;
+  }
+
+  /** Only the answer's own model: objects in it may be the client's. */
+  #renamed(bytes: Buffer): Buffer {
+    const { asked } = this.#options;
+    const place = asked === undefined ? undefined : topMember(bytes, "model");
+    if (asked === undefined || place === undefined || bytes[place.from] !== QUOTE) return bytes;
+    const name = Buffer.from(JSON.stringify(asked));
+    return Buffer.concat([bytes.subarray(0, place.from), name, bytes.subarray(place.to)]);
   }
 
   #named(bytes: Buffer): Buffer {

@@ -77,6 +77,16 @@ journey("a cut answer never looks complete, and an error keeps its words and sta
     const events = await ask(fleet, "true");
     assert.equal(events.headers.get("content-type"), "text/event-stream");
     assert.match(await events.text(), /"delta":"a"[^]*"error"/);
+    // In plain text no error can stand.
+    server.paths = {
+      [TRANSCRIPTIONS]: ({ response }) => {
+        response.writeHead(200, { "content-type": "text/plain" });
+        response.write("Hel", () => setImmediate(() => response.destroy()));
+      },
+    };
+    const text = await ask(fleet, "true");
+    assert.equal(text.headers.get("content-type"), "text/plain");
+    await assert.rejects(text.text());
   });
 });
 
@@ -125,18 +135,20 @@ journey(
   },
 );
 
-journey("an Ollama hears with the models that can", PLAN, async (fleet) => {
-  const tag = (name: string, capabilities: readonly string[]): object => {
-    return {
-      name,
-      model: name,
-      modified_at: "2026-11-01T00:00:00Z",
-      size: 1,
-      digest: "a",
-      details: {},
-      capabilities,
-    };
+/** A model as Ollama lists it. */
+function tag(name: string, capabilities: readonly string[]): object {
+  return {
+    name,
+    model: name,
+    modified_at: "2026-11-01T00:00:00Z",
+    size: 1,
+    digest: "a",
+    details: {},
+    capabilities,
   };
+}
+
+journey("an Ollama hears with the models that can", PLAN, async (fleet) => {
   const models = [tag("gemma4:latest", ["completion", "audio"]), tag("tiny:latest", ["completion"])];
   const documents = {
     "/api/tags": { models },

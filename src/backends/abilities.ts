@@ -13,9 +13,10 @@ import type { HttpOrigin } from "./http.ts";
 /**
  * How it is found out which endpoints of the surface a kind of server has. `none`: it has none. `document`: its
  * /openapi.json lists them, else as `probe`. `probe`: each path is sent a POST without a body. `router`: the same, and
- * where it serves several models each that is loaded is asked by its name.
+ * where it serves several models each that is loaded is asked by its name. `audio`: it has transcriptions at most, for models
+ * that hear: Ollama.
  */
-export type SurfaceLook = "none" | "document" | "probe" | "router";
+export type SurfaceLook = "none" | "document" | "probe" | "router" | "audio";
 
 /** What a look found: the paths that there are, and the lanes of each model. */
 interface Found {
@@ -86,7 +87,7 @@ export class Abilities {
   ): Promise<readonly ModelCard[]> {
     const { look, declared, mono } = this.#options;
     if (look === "none" && declared === undefined) return cards;
-    const models = cards.map(({ name, resident }) => `${name}\n${resident}`).join("\n");
+    const models = cards.map((card) => `${card.name}\n${card.resident}\n${hears(card)}`).join("\n");
     if (models !== this.#models || mono() >= this.#lookAt) {
       const limit = AbortSignal.any([signal, AbortSignal.timeout(LOOK_MS)]);
       try {
@@ -119,6 +120,7 @@ export class Abilities {
   async #looked(http: HttpOrigin, cards: readonly ModelCard[], signal: AbortSignal): Promise<Found> {
     const { look, declared } = this.#options;
     if (declared !== undefined) return declaredFound(declared, await pathsOf(http, look, signal));
+    if (look === "audio") return audioFound(http, cards, signal);
     const isRouter = look === "router" && cards.length > 1;
     if (isRouter) return routerFound(http, cards, { signal, before: this.#found });
     const paths = await pathsOf(http, look, signal);
@@ -152,7 +154,7 @@ async function pathsOf(
   look: SurfaceLook,
   signal: AbortSignal,
 ): Promise<ReadonlySet<string>> {
-  if (look === "none") return NOTHING.paths;
+  if (look === "none" || look === "audio") return NOTHING.paths;
   const documented = look === "document" ? await documentedPaths(http, signal) : undefined;
   if (documented !== undefined) return new Set(ALL_PATHS.filter((path) => documented.has(path)));
   const ask = async (path: string): Promise<boolean> =>
@@ -217,6 +219,26 @@ async function routerFound(
     lanes.set(name, lanesOf(own));
   }
   return { paths, lanes, common: [] };
+}
+
+const TRANSCRIPTIONS = "/v1/audio/transcriptions";
+
+/** Ollama transcribes by a chat with a model that hears; older versions do not have the path. */
+async function audioFound(
+  http: HttpOrigin,
+  cards: readonly ModelCard[],
+  signal: AbortSignal,
+): Promise<Found> {
+  const able = cards.filter(hears);
+  if (able.length === 0) return NOTHING;
+  const status = await sureStatus(http, { path: TRANSCRIPTIONS, body: NO_BODY }, signal);
+  if (!TAKES.has(status)) return NOTHING;
+  const lanes = able.map(({ name }) => [name, [LANES["openai-transcriptions"]]] as const);
+  return { paths: new Set([TRANSCRIPTIONS]), lanes: new Map(lanes), common: [] };
+}
+
+function hears({ capabilities }: ModelCard): boolean {
+  return capabilities.includes("audio");
 }
 
 /** What a llama.cpp answers to a body that only names a model: without text it tokenizes nothing, and the rest is refused. */

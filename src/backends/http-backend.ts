@@ -185,6 +185,8 @@ export class HttpBackend implements Backend {
 
   /** The request as the runner that is loaded can take it. */
   #fitted(request: BackendRequest, model: string, { admin = false }: Task): BackendRequest {
+    // The options of a runner are in JSON.
+    if (request.contentType !== undefined) return request;
     return this.#runners?.fit(model, request, admin) ?? request;
   }
 

@@ -38,7 +38,7 @@ export const PROFILES: Readonly<Record<HttpKind, Profile>> = {
     slots: 4,
     face: ollamaClient,
     loadsOnDemand: true,
-    surface: "none",
+    surface: "audio",
     inspect: inspectOllama,
   },
   llamacpp: {

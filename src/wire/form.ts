@@ -27,9 +27,9 @@ export interface FormLimits {
 }
 
 /**
- * - `no-start`: no line is the boundary.
+ * - `no-start`: no line is the boundary, or the boundary stands elsewhere before.
  * - `no-end`: the last boundary, which two dashes follow, is missing.
- * - `bad-head`: lines before a part's content that are no headers, or one that comes twice.
+ * - `bad-head`: lines before a part's content that are no headers, one that comes twice, or no line behind them.
  * - `no-name`: a part that is no `form-data` with one name.
  */
 export type FormFlaw =
@@ -81,19 +81,19 @@ export function readForm(
 ): { readonly parts: readonly FormPart[] } | FlawedForm {
   const delimiters = new Delimiters(body, boundary, limits.lookalikes);
   let delimiter = delimiters.first();
-  if (delimiter === undefined)
-    return { flaw: delimiters.isMuddled ? "many-lookalikes" : "no-start", part: 0 };
+  if (delimiter === undefined) return { flaw: "no-start", part: 0 };
   const parts: FormPart[] = [];
   while (!delimiter.isLast) {
     const part = parts.length + 1;
     if (part > limits.parts) return { flaw: "many-parts", part };
     const head = readHead(body, delimiter.end, limits.headBytes);
     if (typeof head === "string") return { flaw: head, part };
-    // The line break of an empty head line may be that of the next boundary.
-    const next = delimiters.next(head.contentFrom - CRLF.length);
+    // Where no line is between the head and the boundary, some readers take the boundary for content.
+    if (delimiters.isAt(head.contentFrom - CRLF.length)) return { flaw: "bad-head", part };
+    const next = delimiters.next(head.contentFrom);
     if (next === undefined) return { flaw: delimiters.isMuddled ? "many-lookalikes" : "no-end", part };
     const { contentFrom: from, ...facts } = head;
-    parts.push({ ...facts, from, to: Math.max(from, next.start) });
+    parts.push({ ...facts, from, to: next.start });
     delimiter = next;
   }
   return { parts };
@@ -136,11 +136,18 @@ class Delimiters {
     return this.#lookalikes > this.#most;
   }
 
-  /** The first one; what stands before it is no part. */
+  /**
+   * The first one; what stands before it is no part. Where the boundary stands there within a line readers differ: then
+   * there is none.
+   */
   first(): Delimiter | undefined {
-    const bare = this.#bytes.subarray(CRLF.length);
-    const isAtStart = this.#body.subarray(0, bare.length).equals(bare);
-    return (isAtStart ? this.#read(-CRLF.length) : undefined) ?? this.next(0);
+    const at = this.#body.indexOf(this.#bytes.subarray(CRLF.length));
+    const isLine = at === 0 || (at > 1 && this.#body[at - 2] === CR && this.#body[at - 1] === LF);
+    return isLine ? this.#read(at - CRLF.length) : undefined;
+  }
+
+  isAt(start: number): boolean {
+    return this.#body.subarray(start, start + this.#bytes.length).equals(this.#bytes);
   }
 
   next(from: number): Delimiter | undefined {

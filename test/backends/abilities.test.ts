@@ -120,6 +120,24 @@ describe("the endpoints of a backend", () => {
     assert.deepEqual(await look([cardOf("bge"), cardOf("b")]), [[], []]);
   });
 
+  it("are transcriptions for the models of an Ollama that hear, where it is new enough", async (t) => {
+    // As Ollama answers a POST without a form.
+    const message = "failed to parse multipart form: request Content-Type isn't multipart/form-data";
+    const other = sendJson(400, {
+      error: { message, type: "invalid_request_error", param: null, code: null },
+    });
+    const hears = { ...cardOf("gemma4"), capabilities: ["completion", "audio"] };
+    const { server, look } = await scene(t, "audio", { paths: {}, other });
+    assert.deepEqual(await look([cardOf("tiny")]), [[]]);
+    assert.deepEqual(server.probed, [], "no model hears");
+    assert.deepEqual(await look([cardOf("tiny"), hears]), [[], ["transcriptions"]]);
+    assert.deepEqual(server.probed, ["/v1/audio/transcriptions"]);
+    const old = await scene(t, "audio", { paths: {} });
+    assert.deepEqual(await old.look([hears]), [[]]);
+    const declared = await scene(t, "audio", { paths: {}, declared: ["speech"] });
+    assert.deepEqual(await declared.look([cardOf("tiny")]), [["speech"]]);
+  });
+
   it("take no more than a status: an answer without an end is hung up on", async (t) => {
     const left: Promise<void>[] = [];
     const { look } = await scene(t, "probe", {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { queueFor } from "../../src/core/lane.ts";
 import type { Task } from "../../src/core/task.ts";
 import type { Outcome } from "../../src/gateway/exchange.ts";
 import type { HttpReply } from "../../src/gateway/http.ts";
@@ -51,6 +52,15 @@ describe("running a dead letter again", () => {
       deadline: NOW + 5000,
       limits: { ...OLD.limits, queueUntil: NOW + 3000 },
     });
+  });
+
+  it("keeps what is known of a form, and the lane of its endpoint", () => {
+    const its = host();
+    const form = { contentType: "multipart/form-data; boundary=b", modelAt: 7 };
+    const task: Task = { ...OLD, endpoint: "openai-transcriptions", ...form };
+    rerun(its, { model: "tiny", task, body: OLD.body });
+    assert.deepEqual([its.seen.task?.contentType, its.seen.task?.modelAt], [form.contentType, form.modelAt]);
+    assert.equal(its.seen.model, queueFor("tiny", "openai-transcriptions"));
   });
 
   it("leaves out what an older task does not limit", () => {

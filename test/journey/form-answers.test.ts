@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { formBody } from "../forms.ts";
-import { type Answer, sendBytes } from "../surface-server.ts";
+import { type Answer, sendBytes, SurfaceServer } from "../surface-server.ts";
 import { FILE, HEARD, MODEL, PLAN, refusal, send, TRANSCRIPTIONS, withServer } from "./form-fleet.ts";
 import { type Fleet, journey } from "./fleet.ts";
 
@@ -77,6 +77,16 @@ journey("a cut answer never looks complete, and an error keeps its words and sta
     const events = await ask(fleet, "true");
     assert.equal(events.headers.get("content-type"), "text/event-stream");
     assert.match(await events.text(), /"delta":"a"[^]*"error"/);
+    // In plain text no error can stand.
+    server.paths = {
+      [TRANSCRIPTIONS]: ({ response }) => {
+        response.writeHead(200, { "content-type": "text/plain" });
+        response.write("Hel", () => setImmediate(() => response.destroy()));
+      },
+    };
+    const text = await ask(fleet, "true");
+    assert.equal(text.headers.get("content-type"), "text/plain");
+    await assert.rejects(text.text());
   });
 });
 
@@ -124,3 +134,43 @@ journey(
     });
   },
 );
+
+/** A model as Ollama lists it. */
+function tag(name: string, capabilities: readonly string[]): object {
+  return {
+    name,
+    model: name,
+    modified_at: "2026-11-01T00:00:00Z",
+    size: 1,
+    digest: "a",
+    details: {},
+    capabilities,
+  };
+}
+
+journey("an Ollama hears with the models that can", PLAN, async (fleet) => {
+  const models = [tag("gemma4:latest", ["completion", "audio"]), tag("tiny:latest", ["completion"])];
+  const documents = {
+    "/api/tags": { models },
+    "/api/ps": { models: [] },
+    "/api/version": { version: "0.33.0" },
+  };
+  const server = await SurfaceServer.start({ paths: { [TRANSCRIPTIONS]: HEARD }, documents });
+  try {
+    await fleet.addBareWorker({ SGNET_BACKENDS: `ollama+${server.url}` });
+    await fleet.known("gemma4");
+    const body = formBody("b", [FILE, { ...MODEL, value: "Gemma4" }]);
+    const reply = await send(fleet, { body });
+    assert.equal(await reply.text(), '{"text":"Hello."}');
+    const seen = await server.request();
+    assert.deepEqual(seen.body, formBody("b", [FILE, { ...MODEL, value: "gemma4:latest" }]));
+    const deaf = await refusal(
+      await send(fleet, { body: formBody("b", [FILE, { ...MODEL, value: "tiny" }]) }),
+    );
+    assert.equal(deaf.status, 501);
+    server.paths = { [TRANSCRIPTIONS]: ({ response }) => response.end() };
+    assert.equal((await send(fleet, { body })).status, 502, "an answer that is empty is none");
+  } finally {
+    await server.stop();
+  }
+});

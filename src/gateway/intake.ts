@@ -41,6 +41,8 @@ export interface IntakeHost {
   unready(): Fault | undefined;
   /** As `openBody`, by a thread that owns the body from now on; stops caring when it is wanted no longer. */
   openLarge(endpoint: Endpoint, body: Buffer, isWanted: () => boolean): Promise<OpenedBody>;
+  /** The fault to tell instead of one on a model that nobody serves; the same when absent. */
+  unknownModel?(fault: Fault): Fault;
   /** The queue for a model name, or undefined when nobody serves it. */
   findModel(name: string): string | undefined;
   /** Throws `overloaded` or `queue_full` when one more task with a body of so many bytes is too much. */
@@ -153,6 +155,7 @@ function toTask(now: number, asked: Asked, trace: string): Task {
 
 function knownModel(host: IntakeHost, endpoint: Endpoint, opening: Opening): string {
   const key = host.findModel(opening.model);
-  if (key === undefined) throw modelNotFound(opening.model, endpoint);
-  return key;
+  if (key !== undefined) return key;
+  const fault = modelNotFound(opening.model, endpoint);
+  throw host.unknownModel?.(fault) ?? fault;
 }

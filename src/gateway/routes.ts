@@ -19,6 +19,8 @@ export interface RoutesHost {
   readonly version: string;
   /** The commit it is of; empty when that is not known. */
   readonly build: string;
+  /** The fault to tell instead of one on a model that nobody serves; the same when absent. */
+  readonly unknownModel?: (fault: Fault) => Fault;
   takeTask(endpoint: Endpoint, request: HttpRequest, reply: HttpReply): void;
   readonly readiness: Pick<Readiness, "unready" | "outOfService">;
   /** Further routes: Ollama's views of the fleet and its management, and what admins may do. */
@@ -95,7 +97,10 @@ function oneModel(host: RoutesHost): Handler {
     const card = host.catalogue.models.find((model) => model.key === key);
     if (card !== undefined) {
       reply.send(200, [...JSON_TYPE, ...plainIdHeaders(request)], modelBody(card, asked));
-    } else sendPathFault(request, reply, new Fault("model_not_found", `model '${asked}' not found`));
+      return;
+    }
+    const fault = new Fault("model_not_found", `model '${asked}' not found`);
+    sendPathFault(request, reply, host.unknownModel?.(fault) ?? fault);
   };
 }
 

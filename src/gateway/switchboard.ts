@@ -52,6 +52,8 @@ export interface SwitchboardOptions {
   readonly witness: Pick<Witness, "ended" | "refused">;
   /** The bound on all replies that this gateway holds; unbounded when absent. */
   readonly held?: HeldReplies;
+  /** See {@link IntakeHost}. */
+  readonly unknownModel?: (fault: Fault) => Fault;
   /** Absent when nobody collects spans. */
   readonly spans?: TaskSpans | undefined;
 }
@@ -240,6 +242,10 @@ export class Switchboard implements ExchangeHost, IntakeHost {
 
   findModel(name: string): string | undefined {
     return this.#options.catalogue.find(name);
+  }
+
+  unknownModel(fault: Fault): Fault {
+    return this.#options.unknownModel?.(fault) ?? fault;
   }
 
   /** `replies_full` or `overloaded` when not one more task may be opened, else undefined. */

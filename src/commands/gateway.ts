@@ -1,4 +1,4 @@
-import { isOwnChild, prepareHttpEnvironment } from "../config/environment.ts";
+import { expectsWorker, isOwnChild, prepareHttpEnvironment } from "../config/environment.ts";
 import type { Settings } from "../config/settings.ts";
 import { startGateway } from "../gateway/gateway.ts";
 import { openLog } from "../telemetry/log.ts";
@@ -21,7 +21,9 @@ export async function runGateway(given: Settings): Promise<number> {
     log,
     start: () =>
       startWithSpans({ settings, log, name: "sgnet-gateway" }, (tracing) =>
-        startWithRedis(given, settings.redisUrl, () => startGateway({ settings, log, tracing, sharePort })),
+        startWithRedis(given, settings.redisUrl, () =>
+          startGateway({ settings, log, tracing, sharePort, expectsWorker: expectsWorker() }),
+        ),
       ),
     portOf: ({ port }) => port,
   });

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { extname, join } from "node:path";
 import { ownChildEnvironment } from "../config/environment.ts";
+import type { Environment } from "../config/environment.ts";
 import { settingsToEnvironment } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
 import { isObject } from "../core/json.ts";
@@ -14,13 +15,21 @@ const STOP_GRACE_MS = 5000;
 /** The program's entry beside this folder: cli.ts in the sources, cli.js in the published package. */
 const CLI = join(import.meta.dirname, `../cli${extname(import.meta.filename)}`);
 
-/** Runs a command of this program as a child process that shares standard output and error. */
-export function launchOwnProcess(command: "gateway" | "worker", settings: Settings): Run {
+/**
+ * Runs a command of this program as a child process that shares standard output and error.
+ * @param environment added to that of the settings
+ */
+export function launchOwnProcess(
+  command: "gateway" | "worker",
+  settings: Settings,
+  environment: Environment = {},
+): Run {
   const child = spawn(process.execPath, [...leanArguments(), CLI, command], {
     env: {
       ...leanEnvironment(settings),
       ...ownChildEnvironment(),
       ...settingsToEnvironment(settings),
+      ...environment,
     },
     stdio: ["ignore", "inherit", "inherit", "ipc"],
     // Its own process group: Ctrl-C reaches this process only, which stops the others in order.

@@ -85,24 +85,32 @@ export async function startWithRedis<Started>(
 /** A command that Redis refused, as a sentence for people; any other error as it is. */
 function refusedWork(redisUrl: string, cause: unknown): unknown {
   const reply = replyErrorIn(cause);
-  if (reply === undefined) return cause;
+  if (reply === undefined || (cause instanceof Error && TOLD.has(cause))) return cause;
   const place = withoutUser(redisUrl);
   const refusal = refusalOf(cause);
   const sentence =
     refusal === undefined
       ? `The Redis at ${place} answered ${reply.command} with an error (${reply.reply}): sgnet doctor looks at it.`
       : `The Redis at ${place} cannot be used for ${reply.command}: ${refusal}`;
-  return new Fault("redis_down", sentence, { cause });
+  return told(sentence, cause);
+}
+
+/** Faults that are sentences for people already. */
+const TOLD = new WeakSet<Error>();
+
+function told(sentence: string, cause: unknown): Fault {
+  const fault = new Fault("redis_down", sentence, { cause });
+  TOLD.add(fault);
+  return fault;
 }
 
 function noRedis(given: Settings, redisUrl: string, cause: unknown): Error {
   const refusal = refusalOf(cause);
   const place = withoutUser(redisUrl);
-  const fault = (text: string): Fault => new Fault("redis_down", text, { cause });
-  if (refusal !== undefined) return fault(`The Redis at ${place} cannot be used: ${refusal}`);
+  if (refusal !== undefined) return told(`The Redis at ${place} cannot be used: ${refusal}`, cause);
   const hint =
     given.redisUrl === ""
       ? "is sgnet up running, in this folder? Else set REDIS_URL."
       : "check REDIS_URL, and that Redis runs there.";
-  return fault(`There is no Redis at ${place}: ${hint}`);
+  return told(`There is no Redis at ${place}: ${hint}`, cause);
 }

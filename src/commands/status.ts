@@ -40,7 +40,7 @@ export function renderFleet({ gateways, workers, models }: FleetStatus, now: num
   const workerRows = workers.map((it) => [
     it.id,
     it.host,
-    it.draining ? "draining" : "running",
+    it.draining ? "draining" : it.starting === true ? "starting" : "running",
     seen(it.seenAt),
   ]);
   const backendRows = workers.flatMap((worker) =>

@@ -1,4 +1,5 @@
 import { freePort } from "../admin/free-port.ts";
+import { workerExpected } from "../config/environment.ts";
 import { productVersion } from "../config/version.ts";
 import type { Settings } from "../config/settings.ts";
 import { withoutUser } from "../redis/access.ts";
@@ -106,7 +107,7 @@ class Fleet {
     if (this.#stopped) return;
     this.#gateways = Array.from({ length: this.#gatewayCount }, (_, index) =>
       this.#supervise(index === 0 ? "gateway" : `gateway ${index + 1}`, () =>
-        launchOwnProcess("gateway", ofSharedPort(this.#settings, this.#gatewayCount)),
+        launchOwnProcess("gateway", ofSharedPort(this.#settings, this.#gatewayCount), workerExpected()),
       ),
     );
     this.#worker = this.#supervise("worker", () => launchOwnProcess("worker", this.#settings));

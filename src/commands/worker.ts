@@ -1,8 +1,14 @@
 import { parseBackends } from "../backends/address.ts";
 import { openBackends, watchLocal } from "../backends/open.ts";
+import type { Backend } from "../backends/backend.ts";
 import type { Settings } from "../config/settings.ts";
+import { productVersion } from "../config/version.ts";
+import { systemAmbient } from "../core/ambient.ts";
+import { Keys } from "../redis/keys.ts";
 import { openLog } from "../telemetry/log.ts";
-import { startWorker } from "../worker/worker.ts";
+import type { Log } from "../telemetry/log.ts";
+import { StartingNotice } from "../worker/starting-notice.ts";
+import { newWorkerId, startWorker } from "../worker/worker.ts";
 import { startWithRedis, withConnection, withRedis } from "./redis-url.ts";
 import { runService } from "./service.ts";
 import { startWithSpans } from "./spans.ts";
@@ -16,14 +22,34 @@ export async function runWorker(given: Settings): Promise<number> {
     start: async () => {
       // A wrong list is told first, then a Redis that is away: before backends are waited for or a model is fetched.
       parseBackends(settings.backends);
-      await withConnection(given, "worker", async () => Promise.resolve());
-      const backends = await openBackends({ settings, log });
+      const id = newWorkerId();
+      const backends = await openAnnounced(given, { settings, log, id });
       const watch = watchLocal({ settings, log }, backends);
       return startWithSpans({ settings, log, name: "sgnet-worker" }, (tracing) =>
         startWithRedis(given, settings.redisUrl, () =>
-          startWorker({ settings, log, backends, watch, tracing }),
+          startWorker({ settings, log, backends, watch, tracing, id }),
         ),
       );
     },
+  });
+}
+
+/** Opens the backends; meanwhile the fleet knows that a worker comes. */
+async function openAnnounced(
+  given: Settings,
+  { settings, log, id }: { readonly settings: Settings; readonly log: Log; readonly id: string },
+): Promise<readonly Backend[]> {
+  return withConnection(given, "worker", async (connection) => {
+    const { startupMs, prefix } = settings;
+    const about = { worker: id, version: productVersion(), startupMs, ...systemAmbient };
+    const notice = new StartingNotice({ connection, keys: new Keys(prefix), ...about });
+    try {
+      const backends = await openBackends({ settings, log });
+      await notice.stop();
+      return backends;
+    } catch (error) {
+      await notice.withdraw();
+      throw error;
+    }
   });
 }

@@ -18,6 +18,18 @@ export function ownChildEnvironment(): Environment {
   return { ...process.env, [PARENT]: String(process.pid) };
 }
 
+const EXPECTS_WORKER = "SGNET_PARENT_EXPECTS_WORKER";
+
+/** Added to the environment of a gateway that is started beside a worker. */
+export function workerExpected(): Environment {
+  return { [EXPECTS_WORKER]: String(process.pid) };
+}
+
+/** True when {@link workerExpected} was given to this very process. */
+export function expectsWorker(): boolean {
+  return process.env[EXPECTS_WORKER] === String(process.ppid);
+}
+
 /** True when {@link ownChildEnvironment} was given to this very process, not to one that is further up. */
 export function isOwnChild(): boolean {
   return process.env[PARENT] === String(process.ppid);

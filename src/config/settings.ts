@@ -34,6 +34,7 @@ export interface Settings
   readonly drainMs: number;
   readonly drainGraceMs: number;
   readonly readyOutageMs: number;
+  readonly startupMs: number;
   readonly modelMemoryMs: number;
   readonly origins: string;
   readonly apiKeys: string;
@@ -188,6 +189,16 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     max: 86_400_000,
     unit: "ms",
     doc: "How long /readyz still says yes while Redis is away: clients get the gateway's own 503 with Retry-After meanwhile, not one of the load balancer; 0: not at all.",
+  },
+  startupMs: {
+    env: "SGNET_STARTUP_MS",
+    flag: "startup-ms",
+    type: "number",
+    default: 300_000,
+    min: 0,
+    max: 3_600_000,
+    unit: "ms",
+    doc: "How long a worker that starts counts as getting ready while some backend of it has not answered yet: a model that nobody offers gets 503 with Retry-After meanwhile, not 404.",
   },
   ...LIMIT_SETTINGS,
   modelMemoryMs: {

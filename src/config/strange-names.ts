@@ -10,7 +10,7 @@ import { SETTINGS } from "./settings.ts";
 const KNOWN: readonly string[] = Object.values(SETTINGS).map(({ env }) => env);
 
 /** Not settings: which process started this one, and what the tests of this program are told. */
-const OTHERS = /^SGNET_(?:PARENT_PID$|TEST_)/;
+const OTHERS = /^SGNET_(?:PARENT_|TEST_)/;
 
 /** Names that Kubernetes and container links set for a service whose name begins with `sgnet`. */
 const OF_SERVICES = /_SERVICE_(?:HOST|PORT(?:_\w+)?)$|_PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:ADDR|PORT|PROTO))?$/;

@@ -69,10 +69,12 @@ const GATEWAY: Omit<GatewayAnnouncement, "tag"> = {
 /** Undefined for what names no worker. @param value parsed JSON */
 export function readWorkerAnnouncement(value: unknown): WorkerAnnouncement | undefined {
   if (!isObject(value) || typeof value["id"] !== "string") return undefined;
-  const worker = conform(value, WORKER);
+  const { starting, ...rest } = value;
+  const worker = conform(rest, WORKER);
   return {
     ...worker,
     id: value["id"],
+    ...(starting === true ? { starting } : {}),
     backends: worker.backends.flatMap((backend) => readBackend(backend) ?? []),
   };
 }

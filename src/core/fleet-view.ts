@@ -51,6 +51,8 @@ export interface NodeView {
   readonly worker: string;
   readonly host: string;
   readonly draining: boolean;
+  /** True while some backend of it has not answered since it started. */
+  readonly starting: boolean;
   /** Ms since the node was last heard of; true when it is longer than a live node is silent. */
   readonly silentMs: number;
   readonly silent: boolean;
@@ -117,6 +119,7 @@ function viewNode(worker: WorkerAnnouncement, now: number): NodeView {
     worker: worker.id,
     host: worker.host,
     draining: worker.draining,
+    starting: worker.starting === true,
     silentMs,
     silent: isSilent(worker, now),
     backends: worker.backends.map((backend) => viewBackend(backend, backendState(worker, backend, now))),
@@ -221,6 +224,7 @@ function findProblems(models: readonly ModelView[], nodes: readonly NodeView[]):
     ...models
       .filter(({ deadLetters }) => deadLetters > 0)
       .map(({ model, deadLetters }) => `${counted(deadLetters)} of ${model}: see sgnet dead list.`),
+    ...nodes.filter(({ starting }) => starting).map(({ host }) => `${host} is getting ready.`),
     ...nodes
       .filter(({ draining }) => draining)
       .map(({ host }) => `${host} finishes its work and takes no more.`),

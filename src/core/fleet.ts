@@ -12,6 +12,8 @@ export interface WorkerAnnouncement {
   readonly startedAt: number;
   readonly seenAt: number;
   readonly draining: boolean;
+  /** True while some backend of it has not answered since it started. Absent: no, and from older workers. */
+  readonly starting?: boolean;
   readonly backends: readonly BackendAnnouncement[];
 }
 

@@ -35,7 +35,7 @@ export class Catalogue {
   #timer: NodeJS.Timeout | undefined;
   #tidying: NodeJS.Timeout | undefined;
   #refreshing: Promise<void> | undefined;
-  #onRefresh: (() => void) | undefined;
+  readonly #onRefresh: (() => void)[] = [];
 
   constructor(options: TidierOptions) {
     this.#connection = options.connection;
@@ -139,9 +139,9 @@ export class Catalogue {
     return [...this.#cards.values()].flat();
   }
 
-  /** Sets what is called after each look at the fleet. */
+  /** Calls after each look at the fleet. */
   onRefresh(callback: () => void): void {
-    this.#onRefresh = callback;
+    this.#onRefresh.push(callback);
   }
 
   /** The queue a request for this model goes to; undefined when nobody has served it for a while. */
@@ -174,7 +174,7 @@ export class Catalogue {
     this.#cards = cards;
     this.#offered = offeredModels(workers);
     this.#remembered = remembered.union(this.#rememberSeen(this.queues));
-    this.#onRefresh?.();
+    for (const callback of this.#onRefresh) callback();
   }
 
   #rememberSeen(served: Iterable<string>): ReadonlySet<string> {

@@ -37,10 +37,11 @@ import { Observatory } from "./observatory.ts";
 import { OriginPolicy } from "./origin.ts";
 import { byThePorch, Porch } from "./porch.ts";
 import { startPresence } from "./presence.ts";
-import { Readiness } from "./readiness.ts";
+import { readinessOf } from "./readiness.ts";
 import { buildFallback, buildRefusals, buildRoutes } from "./routes.ts";
 import type { BodyRefusals } from "./routes.ts";
 import { ShowView } from "./show-view.ts";
+import { watchStarts } from "./startup.ts";
 import { Switchboard } from "./switchboard.ts";
 import type { Tails } from "./tails.ts";
 import { TaskSpans } from "./task-spans.ts";
@@ -54,6 +55,8 @@ export interface GatewayOptions {
   readonly log: Log;
   /** Absent when nobody collects spans. */
   readonly tracing?: Tracing | undefined;
+  /** True when a worker is started beside this gateway. */
+  readonly expectsWorker?: boolean;
   /** Lets other gateway processes listen on the same port; the metrics page then tells of all of them. */
   readonly sharePort?: boolean;
 }
@@ -74,13 +77,13 @@ export interface GatewayHandle {
  * cannot be loaded
  */
 export async function startGateway(options: GatewayOptions): Promise<GatewayHandle> {
-  const { settings, log, tracing, sharePort = false } = options;
+  const { settings, log, sharePort = false } = options;
   const tag = `g${randomBytes(6).toString("hex")}`;
   const uws = loadUws({ cacheDir: resolvedCacheDir(settings) });
   const releases: (() => void)[] = [];
   try {
     const outages = new OutageLog(log);
-    return await assemble({ settings, log, tracing, sharePort, tag, uws, outages, releases });
+    return await assemble({ ...options, sharePort, tag, uws, outages, releases });
   } catch (error) {
     for (const release of releases.toReversed()) release();
     throw error;
@@ -102,8 +105,8 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
   const { commands, channel, metrics, version, build } = await openLinks(assembly);
   const memoryMs = settings.modelMemoryMs;
   const catalogue = new Catalogue({ connection: commands, keys, tag, now: systemAmbient.now, memoryMs });
+  const unknownModel = watchStarts(assembly, catalogue);
   const observatory = new Observatory({ connection: commands, keys, gateway: { tag, version }, memoryMs });
-  const { witness } = observatory;
   const held = await openHeld({ settings, commands, metrics, exchanges: () => board.exchanges() });
   releases.push(held.stop);
   const porch = new Porch([commands, channel]);
@@ -118,7 +121,8 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     channel,
     catalogue,
     metrics,
-    witness,
+    witness: observatory.witness,
+    unknownModel,
   };
   const board = new Switchboard({ ...parts, spans: spansOf(assembly) });
   await channel.subscribe(keys.channel(tag), (message) => {
@@ -142,15 +146,15 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     version,
     build,
     needsKey: settings.apiKeys !== "",
-    management: openManagement({ catalogue, board, keyring, commands, keys, metrics }),
+    management: openManagement({ ...parts, board, keyring }),
+    unknownModel,
     takeTask: byThePorch(porch, board),
-    readiness: readinessOf(settings, [commands, channel], board),
+    readiness: readinessOf(settings, [commands, channel], () => board.unavailable()),
     ui: openUi(events),
     metrics: pages,
     metricsType: metrics.contentType,
   });
-  const { tails } = held;
-  const server = await openServer(assembly, { routes, tails, metrics, keyring });
+  const server = await openServer(assembly, { routes, tails: held.tails, metrics, keyring });
   const gateway = { tag, version, port: server.port, listen: settings.host };
   const presence = startPresence({ ...parts, gateway, board, observatory });
   log.info("gateway is ready", { host: settings.host, port: server.port, tag });
@@ -205,15 +209,6 @@ async function openServer(
   });
 }
 
-function readinessOf(
-  { readyOutageMs: outageMs }: Settings,
-  connections: readonly Connection[],
-  board: Switchboard,
-): Readiness {
-  const { mono } = systemAmbient;
-  return new Readiness({ connections, outageMs, mono, unready: () => board.unavailable() });
-}
-
 function spansOf({ tracing }: Assembly): TaskSpans | undefined {
   return tracing === undefined ? undefined : new TaskSpans(tracing, systemAmbient.mono);
 }
@@ -226,8 +221,9 @@ function openManagement(parts: {
   commands: Connection;
   keys: Keys;
   metrics: GatewayMetrics;
+  unknownModel: (fault: Fault) => Fault;
 }): readonly Route[] {
-  const { catalogue, board, keyring, commands, keys, metrics } = parts;
+  const { catalogue, board, keyring, commands, keys, metrics, unknownModel } = parts;
   const errands = new Errands({
     now: () => board.now(),
     mono: () => board.mono(),
@@ -243,13 +239,14 @@ function openManagement(parts: {
     errands.workersAre(catalogue.workers);
     board.endUnread();
   });
-  const show = new ShowView({ catalogue, errands, mono: systemAmbient.mono });
+  const show = new ShowView({ catalogue, errands, unknownModel, mono: systemAmbient.mono });
   metrics.observe("show_cache_bytes", "Bytes of answers to /api/show that are kept", () => show.keptBytes);
   const orders = managementRoutes({
     catalogue,
     errands,
     show,
     keyring,
+    unknownModel,
     unready: () => board.unready() ?? board.overloaded(),
   });
   return [...orders, ...adminRoutes({ connection: commands, keys, keyring, catalogue, board })];

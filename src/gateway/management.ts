@@ -25,6 +25,8 @@ export interface ManagementHost {
   readonly errands: Pick<Errands, "send">;
   readonly show: Pick<ShowView, "answer" | "forget">;
   readonly keyring: Pick<Keyring, "isAdmin">;
+  /** The fault to tell instead of one on a model or a server that is not there; the same when absent. */
+  readonly unknownModel?: (fault: Fault) => Fault;
   /** Why requests cannot be served now; undefined when they can. */
   unready(): Fault | undefined;
 }
@@ -115,7 +117,8 @@ function guarded(host: ManagementHost, errand: keyof typeof ERRANDS, handler: Ha
       throwIfUnready(host);
       handler(request, reply);
     } catch (error) {
-      sendPathFault(request, reply, toFault(error));
+      const fault = toFault(error);
+      sendPathFault(request, reply, host.unknownModel?.(fault) ?? fault);
     }
   };
 }

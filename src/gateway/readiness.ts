@@ -1,3 +1,5 @@
+import type { Settings } from "../config/settings.ts";
+import { systemAmbient } from "../core/ambient.ts";
 import type { Fault } from "../core/fault.ts";
 import type { Connection } from "../redis/connection.ts";
 
@@ -53,4 +55,13 @@ export class Readiness {
     else this.#awaySince ??= mono();
     return this.#awaySince;
   }
+}
+
+/** The readiness of a gateway with these connections. */
+export function readinessOf(
+  { readyOutageMs: outageMs }: Pick<Settings, "readyOutageMs">,
+  connections: ReadinessOptions["connections"],
+  unready: ReadinessOptions["unready"],
+): Readiness {
+  return new Readiness({ connections, outageMs, mono: systemAmbient.mono, unready });
 }

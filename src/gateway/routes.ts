@@ -26,6 +26,8 @@ export interface RoutesHost {
   readonly build: string;
   /** True when clients need a key. */
   readonly needsKey: boolean;
+  /** The fault to tell instead of one on a model that nobody serves; the same when absent. */
+  readonly unknownModel?: (fault: Fault) => Fault;
   takeTask(endpoint: Endpoint, request: HttpRequest, reply: HttpReply): void;
   readonly readiness: Pick<Readiness, "unready" | "outOfService">;
   /** Further routes: Ollama's views of the fleet and its management, and what admins may do. */
@@ -109,7 +111,10 @@ function oneModel(host: RoutesHost): Handler {
     if (card !== undefined) {
       const bodyOf = dialectOfRequest(request) === "anthropic" ? modelInfo : modelBody;
       reply.send(200, [...MODEL_TYPE, ...plainIdHeaders(request)], bodyOf(card, asked));
-    } else sendPathFault(request, reply, new Fault("model_not_found", `model '${asked}' not found`));
+      return;
+    }
+    const fault = new Fault("model_not_found", `model '${asked}' not found`);
+    sendPathFault(request, reply, host.unknownModel?.(fault) ?? fault);
   };
 }
 

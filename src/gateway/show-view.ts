@@ -15,6 +15,8 @@ export interface ShowViewOptions {
   readonly errands: Pick<Errands, "send">;
   /** Ms, monotonic. */
   readonly mono: () => number;
+  /** The fault to tell instead of one on a model that nobody serves; the same when absent. */
+  readonly unknownModel?: (fault: Fault) => Fault;
 }
 
 /** Some clients ask 23 times in a run; what a model is changes rarely. Ms. */
@@ -87,7 +89,10 @@ export class ShowView {
     const card = catalogue.cards.find((one) => one.key === key);
     if (card !== undefined)
       return { status: 200, contentType: NATIVE_JSON, body: Buffer.from(showBody(card)) };
-    if (catalogue.find(model) === undefined) throw notManaged("ollama-show", model);
+    if (catalogue.find(model) === undefined) {
+      const fault = notManaged("ollama-show", model);
+      throw this.#options.unknownModel?.(fault) ?? fault;
+    }
     throw new Fault("backend_busy", "no worker serves the model now");
   }
 

@@ -58,6 +58,8 @@ export interface SwitchboardOptions {
   readonly witness: Pick<Witness, "ended" | "refused">;
   /** The bound on all replies that this gateway holds; unbounded when absent. */
   readonly held?: HeldReplies;
+  /** See {@link IntakeHost}. */
+  readonly unknownModel?: (fault: Fault) => Fault;
   /** Absent when nobody collects spans. */
   readonly spans?: TaskSpans | undefined;
 }
@@ -245,7 +247,12 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   }
 
   destinationOf(endpoint: Endpoint, name: string): Destination {
-    return destinationOf(this.#options.catalogue, endpoint, name);
+    try {
+      return destinationOf(this.#options.catalogue, endpoint, name);
+    } catch (error) {
+      const fault = toFault(error);
+      throw this.#options.unknownModel?.(fault) ?? fault;
+    }
   }
 
   /** Ends tasks whose model has lost the endpoint that they wait for. To be called when the fleet was looked at. */

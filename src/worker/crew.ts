@@ -40,6 +40,8 @@ export interface WorkerOptions {
   readonly backends: readonly Backend[];
   /** Finds backends that come later; absent when they are all known. */
   readonly watch?: Watch | undefined;
+  /** Its id, where it was announced before; a new one when absent. */
+  readonly id?: string;
   /** Absent when nobody collects spans. */
   readonly tracing?: Tracing | undefined;
 }
@@ -90,7 +92,7 @@ export interface Crew extends Links {
  */
 export async function recruit(options: WorkerOptions, worker: string, redis: Connections): Promise<Crew> {
   const { settings, log, tracing } = options;
-  const { leaseMs, deliveryLimit, busyLimit } = settings;
+  const { leaseMs, deliveryLimit, busyLimit, startupMs } = settings;
   const keys = new Keys(settings.prefix);
   const links = { ...(await openLinks(redis)), keys };
   const metrics = openWorkerMetrics({ version: productVersion(), build: productBuild() });
@@ -108,7 +110,7 @@ export async function recruit(options: WorkerOptions, worker: string, redis: Con
   const emitter = recruitEmitter(links, metrics);
   const trust = await recruitTrust(links, leaseMs, log);
   const roll = new Roll({ connection: links.leases, keys, mono, trust });
-  const limits = { leaseMs, deliveryLimit };
+  const limits = { leaseMs, deliveryLimit, startupMs };
   const common = { ...systemAmbient, ...limits, keys, worker, log, roll, trust, acknowledger, tracing };
   const onUnreachable = (station: Station): void => {
     station.failed();

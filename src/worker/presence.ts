@@ -38,6 +38,8 @@ export interface PresenceOptions {
   readonly version: string;
   readonly log: Log;
   readonly stations: readonly Station[];
+  /** How long it counts as getting ready while a backend has not answered; 0 when absent. */
+  readonly startupMs?: number;
   readonly now: () => number;
   readonly metrics: Pick<WorkerMetrics, "loaded" | "gateChanged" | "redisAnswered">;
   readonly mono: () => number;
@@ -51,6 +53,8 @@ export interface PresenceOptions {
 export class Presence {
   readonly #options: PresenceOptions;
   readonly #startedAt: number;
+  /** Mono ms from which on it is ready, whether or not all backends have answered. */
+  readonly #readyAt: number;
   readonly #looks = new Map<Station, NodeJS.Timeout>();
   /** The number of the last look that began, and by station of the latest that ended well. */
   #begun = 0;
@@ -69,6 +73,7 @@ export class Presence {
   constructor(options: PresenceOptions) {
     this.#options = options;
     this.#startedAt = options.now();
+    this.#readyAt = options.mono() + (options.startupMs ?? 0);
     options.connection.onReconnect(() => {
       // A Redis that lost its data has no groups any more.
       this.#grouped.clear();
@@ -178,6 +183,11 @@ export class Presence {
     void this.announce(true);
   }
 
+  get #isStarting(): boolean {
+    const { stations, mono } = this.#options;
+    return mono() < this.#readyAt && stations.some((one) => one.announced && !this.#seen.has(one));
+  }
+
   async announce(news: boolean): Promise<void> {
     if (this.#stopped) return;
     const { connection, keys, metrics, mono } = this.#options;
@@ -271,6 +281,7 @@ export class Presence {
       startedAt: this.#startedAt,
       seenAt: now(),
       draining: this.#draining,
+      ...(this.#isStarting ? { starting: true } : {}),
       backends: stations.filter((one) => one.announced).map((one) => one.announcement()),
     };
   }

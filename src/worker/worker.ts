@@ -25,14 +25,17 @@ export interface WorkerHandle {
 /** Frames and acknowledgements of the last tasks get this long to reach Redis, ms. */
 const FAREWELL_MS = 2000;
 
+/** Unique per incarnation: two processes with one consumer name would take each other's tasks for their own. */
+export function newWorkerId(): string {
+  return `w${randomBytes(6).toString("hex")}`;
+}
+
 /**
  * Starts a worker for the given backends, which it closes when it stops. It only dials out.
  * @throws Fault `redis_down` when Redis cannot be reached
  */
 export async function startWorker(options: WorkerOptions): Promise<WorkerHandle> {
-  // Unique per incarnation: two processes with one consumer name would take each other's tasks for their own.
-  const id = `w${randomBytes(6).toString("hex")}`;
-  const { settings, log } = options;
+  const { settings, log, id = newWorkerId() } = options;
   const connections: Connection[] = [];
   const outages = new OutageLog(log);
   const open = async (role: string): Promise<Connection> => {

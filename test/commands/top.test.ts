@@ -48,6 +48,7 @@ const PICTURE: Picture = {
         worker: "w1",
         host: "one",
         draining: false,
+        starting: false,
         silent: false,
         silentMs: 10,
         backends: [

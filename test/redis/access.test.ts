@@ -107,7 +107,10 @@ describe("user and password of Redis", () => {
 
   it("that are wrong, missing or not readable are told in a sentence without them", async () => {
     const wrong = await refusal({ "redis-url": `redis://ann:hunter2@127.0.0.1:${server.port}` });
-    assert.equal(wrong, "it does not know this user with this password: look at SGNET_REDIS_USERNAME and the password (WRONGPASS)");
+    assert.equal(
+      wrong,
+      "it does not know this user with this password: look at SGNET_REDIS_USERNAME and the password (WRONGPASS)",
+    );
     const missing = join(dir, "missing");
     const gone = await refusal({ "redis-url": url, "redis-password-file": missing });
     assert.match(gone ?? "", /^SGNET_REDIS_PASSWORD_FILE cannot be read \(ENOENT/);

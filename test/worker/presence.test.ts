@@ -24,7 +24,7 @@ function loads(): string[] {
   return told.filter((line) => line.startsWith("loaded "));
 }
 
-function watch(station: Station, connection: FakeConnection = new FakeConnection()): Presence {
+function watch(station: Station, connection: FakeConnection = new FakeConnection(), startupMs = 0): Presence {
   told = [];
   presence = new Presence({
     connection,
@@ -34,6 +34,7 @@ function watch(station: Station, connection: FakeConnection = new FakeConnection
     log: openLog({ level: "info", format: "pretty", write: (line) => told.push(line) }),
     stations: [station],
     now: () => 0,
+    startupMs,
     mono: () => sleptMs,
     stalls: { since: (mono) => sleptMs - mono, signal: (ms) => AbortSignal.timeout(ms) },
     metrics: {
@@ -175,6 +176,39 @@ describe("a look at a backend", () => {
     station.occupy("tiny");
     await look(station, new Fault("backend_unreachable", "gone"));
     assert.equal(station.healthy, false);
+  });
+});
+
+/** What the last announcement said. */
+function starting({ arrived }: FakeConnection): unknown {
+  const text = arrived.findLast((command) => command.startsWith("SET test:wk:w1 ")) ?? "";
+  const json = text.slice("SET test:wk:w1 ".length, text.lastIndexOf(" PX "));
+  return (JSON.parse(json) as { starting?: boolean }).starting;
+}
+
+describe("a worker that starts", () => {
+  it("is getting ready until each backend has answered once, and no longer than it may", async () => {
+    sleptMs = 0;
+    const station = idleStation(2);
+    const healthy: BackendState = { models: [TINY_CARD], slots: 2 };
+    station.backend.inspect = () => Promise.reject(LATE);
+    const connection = new FakeConnection();
+    const watching = watch(station, connection, 1000);
+    await watching.look(station);
+    await watching.announce(false);
+    assert.equal(starting(connection), true);
+    sleptMs = 1000;
+    await watching.announce(false);
+    assert.equal(starting(connection), undefined, "its time is over");
+    sleptMs = 0;
+    station.backend.inspect = () => Promise.resolve(healthy);
+    await watching.look(station);
+    await watching.announce(false);
+    assert.equal(starting(connection), undefined);
+    station.backend.inspect = () => Promise.reject(LATE);
+    await watching.look(station);
+    await watching.announce(false);
+    assert.equal(starting(connection), undefined, "a backend that was there and is down is no start");
   });
 });
 

@@ -16,7 +16,17 @@ import { COMPONENT_HEADERS, COMPONENT_PARAMETERS, headersOf, idHeadersIn } from 
 import { SECURITY_SCHEMES, securityOf } from "./parts.ts";
 
 /** All that is described. A test fails for a path that is served and not here, and the other way round. */
-export const CHAPTERS: readonly Chapter[] = [OLLAMA, OLLAMA_MODELS, OPENAI, RESPONSES, RELAYED, RELAYED_FORMS, ANTHROPIC, OWN, ADMIN];
+export const CHAPTERS: readonly Chapter[] = [
+  OLLAMA,
+  OLLAMA_MODELS,
+  OPENAI,
+  RESPONSES,
+  RELAYED,
+  RELAYED_FORMS,
+  ANTHROPIC,
+  OWN,
+  ADMIN,
+];
 
 /** The facts that differ from one gateway to the next. */
 export interface Described {

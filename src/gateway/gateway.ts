@@ -298,6 +298,7 @@ function handle(
 ): GatewayHandle {
   const { assembly, keys, commands, board, porch, server, observatory, pages, presence } = running;
   const stop = async (): Promise<void> => {
+    server.leave();
     await board.leave(assembly.settings.drainGraceMs);
     server.stopListening();
     porch.close();

@@ -71,7 +71,7 @@ async function sees(response: IncomingMessage, part: string): Promise<void> {
   let text = "";
   while (!text.includes(part)) {
     const piece: unknown = response.read();
-    if (piece !== null) text += String(piece);
+    if (Buffer.isBuffer(piece) || typeof piece === "string") text += piece.toString();
     else if (response.readableEnded || response.destroyed) throw new Error(`the stream ended before ${part}`);
     else await news(response);
   }
@@ -184,10 +184,10 @@ async function losesNothing({ balance, fleet, server }: Rig): Promise<void> {
     question.say("streamed");
     question.finish();
   };
-  let isOver = false;
+  const over = new AbortController();
   let served = 0;
   const client = async (stream: boolean): Promise<void> => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const response = await balancer.post("/v1/chat/completions", { ...CHAT, stream });
       const text = await textOf(response);
       assert.equal(response.statusCode, 200, text);
@@ -208,7 +208,7 @@ async function losesNothing({ balance, fleet, server }: Rig): Promise<void> {
   const exited = refusing.then(async () => {
     held.finish();
     const code = await stopping.exited;
-    isOver = true;
+    over.abort();
     return code;
   });
   const [code] = await Promise.all([exited, clients]);

@@ -12,9 +12,7 @@ export class Question {
   constructor(body: Buffer, response: ServerResponse) {
     this.body = body;
     this.#response = response;
-    this.left = once(response, "close").then(() => {
-      if (response.writableFinished) throw new Error("answered, not left");
-    });
+    this.left = leaving(response);
     this.left.catch(() => undefined);
   }
 
@@ -42,6 +40,11 @@ export class Question {
     const chunk = { ...COMMON, object: "chat.completion.chunk", choices: [{ index: 0, ...choice }] };
     this.#response.write(`data: ${JSON.stringify(chunk)}\n\n`);
   }
+}
+
+async function leaving(response: ServerResponse): Promise<void> {
+  await once(response, "close");
+  if (response.writableFinished) throw new Error("answered, not left");
 }
 
 const COMMON = { id: "1", created: 1, model: "tiny" };

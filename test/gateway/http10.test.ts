@@ -211,6 +211,20 @@ describe("HTTP/1.1", () => {
   });
 });
 
+describe("a server that leaves", () => {
+  it("still takes connections, and closes each after its answer, kept ones too", async (t) => {
+    const server = await serve(t, { routes });
+    const kept = new RawClient(t, server.port);
+    kept.send("GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert.doesNotMatch(await kept.receives('"path":"/readyz"'), /connection: close/i);
+    server.leave();
+    for (const client of [kept, new RawClient(t, server.port)]) {
+      client.send("GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n");
+      assert.match(await client.closes(), /200 OK[^]*connection: close/i);
+    }
+  });
+});
+
 describe("what is no HTTP/1", { skip }, () => {
   it("gets 505 with what is spoken", async (t) => {
     const { port } = await serve(t, { routes });

@@ -62,6 +62,9 @@ export interface GatewayOptions {
 }
 
 /** A running gateway. */
+/** Connections that were taken last, before the gateway stopped to listen, get so long to send their requests, ms. */
+const LAST_CALL_MS = 1000;
+
 export interface GatewayHandle {
   readonly port: number;
   /**
@@ -158,8 +161,6 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
   const gateway = { tag, version, port: server.port, listen: settings.host };
   const presence = startPresence({ ...parts, gateway, board, observatory });
   log.info("gateway is ready", { host: settings.host, port: server.port, tag });
-  if (!assembly.uws.http10)
-    log.info("HTTP/1.0 is not taken here: proxies and health checks must use HTTP/1.1");
   warnOfOpenDoor(settings, log);
   return handle({ assembly, keys, commands, board, porch, server, observatory, pages, presence });
 }
@@ -196,6 +197,7 @@ async function openServer(
   },
 ): Promise<HttpServer> {
   const { routes, tails, metrics, keyring } = parts;
+  if (!uws.http10) log.info("HTTP/1.0 is not taken here: proxies and health checks must use HTTP/1.1");
   return startHttp({
     uws,
     host: settings.host,
@@ -308,8 +310,11 @@ function handle(
 ): GatewayHandle {
   const { assembly, keys, commands, board, porch, server, observatory, pages, presence } = running;
   const stop = async (): Promise<void> => {
-    await board.leave(assembly.settings.drainGraceMs);
+    const { drainGraceMs } = assembly.settings;
+    server.leave();
+    await board.leave(drainGraceMs);
     server.stopListening();
+    await board.leave(Math.min(drainGraceMs, LAST_CALL_MS));
     porch.close();
     const till = systemAmbient.mono() + assembly.settings.drainMs;
     await board.drain(assembly.settings.drainMs);

@@ -84,6 +84,8 @@ export interface HttpOptions {
 export interface HttpServer {
   /** The port it listens on. */
   readonly port: number;
+  /** Each connection closes after its next reply: proxies that keep some open take them elsewhere. */
+  leave(): void;
   /** Takes no more connections; open requests go on, and each connection closes after its reply. */
   stopListening(): void;
   /** Resolves when answers in one piece have left whole, or after `limitMs`. */
@@ -150,6 +152,7 @@ class FrontEnd {
   readonly #options: HttpOptions;
   readonly #app: NativeApp;
   #isStopping = false;
+  #isLeaving = false;
   readonly #tails: Tails;
   /** Requests with large bodies whose turn has not come. */
   #large: (() => void)[] = [];
@@ -179,6 +182,9 @@ class FrontEnd {
 
   serve(socket: NativeListener): HttpServer {
     const { uws } = this.#options;
+    const leave = (): void => {
+      this.#isLeaving = true;
+    };
     const stopListening = (): void => {
       if (!this.#isStopping) uws.us_listen_socket_close(socket);
       this.#isStopping = true;
@@ -188,7 +194,7 @@ class FrontEnd {
       this.#app.close();
     };
     const flushed = async (limitMs: number): Promise<void> => this.#tails.none(limitMs);
-    return { port: uws.us_socket_local_port(socket), stopListening, flushed, close };
+    return { port: uws.us_socket_local_port(socket), leave, stopListening, flushed, close };
   }
 
   #receive(method: string, native: { req: NativeRequest; res: NativeResponse }, target: Target): void {
@@ -196,7 +202,7 @@ class FrontEnd {
     const reply = new UwsReply(native.res, {
       headOnly: method === "HEAD",
       isHttp10: isHttp10 && this.#options.uws.http10,
-      isStopping: () => this.#isStopping,
+      isStopping: () => this.#isStopping || this.#isLeaving,
       tails: this.#tails,
     });
     const request = new UwsRequest(method, { req: native.req, res: native.res, headers }, () => reply.open);

@@ -36,10 +36,9 @@ export function acceptHttp10(bytes: Buffer): Buffer {
   const grafts = GRAFTS.get(machine);
   if (grafts === undefined) throw refusal("no change is known for its processor");
   const code = codeOf(elf);
-  const text = elf.toString("latin1");
   let free = align(code.end);
   for (const graft of grafts) {
-    const start = placeOf(text, graft);
+    const start = placeOf(bytes, graft);
     const cave = free;
     if (graft.cave !== undefined) {
       if (!isEmpty(elf, cave)) throw refusal("the place behind its code is taken");
@@ -65,14 +64,27 @@ function codeOf(elf: Buffer): Code {
   throw refusal("its code is not where it is looked for");
 }
 
-function placeOf(text: string, { name, pattern }: Graft): number {
-  const source = (pattern.match(/[0-9a-f]{2}|\.\./g) ?? []).map((byte) =>
-    byte === ".." ? "[^]" : `\\x${byte}`,
-  );
-  const found = [...text.matchAll(new RegExp(source.join(""), "g"))];
+/** Looks for the longest part without gaps, and compares the rest there. */
+function placeOf(bytes: Buffer, { name, pattern }: Graft): number {
+  const text = pattern.replaceAll(" ", "");
+  const known = text.split("..").reduce((one, other) => (other.length > one.length ? other : one));
+  const before = text.indexOf(known) / 2;
+  const anchor = Buffer.from(known, "hex");
+  const found: number[] = [];
+  for (let at = bytes.indexOf(anchor); at >= 0; at = bytes.indexOf(anchor, at + 1)) {
+    if (at >= before && fits(bytes, at - before, text)) found.push(at - before);
+  }
   const [first] = found;
   if (first === undefined || found.length > 1) throw refusal(`${found.length} places for ${name}`);
-  return first.index;
+  return first;
+}
+
+function fits(bytes: Buffer, start: number, text: string): boolean {
+  for (let at = 0; at < text.length; at += 2) {
+    const wanted = text.slice(at, at + 2);
+    if (wanted !== ".." && bytes[start + at / 2] !== Number.parseInt(wanted, 16)) return false;
+  }
+  return true;
 }
 
 /** Where a piece of code goes, and what it may jump to. */
@@ -87,10 +99,14 @@ interface Place {
 
 /** Returns how many bytes were written. */
 function write(elf: Buffer, place: Place, template: string): number {
+  const text = template.replaceAll(" ", "");
   let at = place.at;
-  for (const [part] of template.matchAll(/\{[^}]+\}|[0-9a-f]{2}/g)) {
+  for (let read = 0; read < text.length;) {
+    const end = text.startsWith("{", read) ? text.indexOf("}", read) + 1 : read + 2;
+    const part = text.slice(read, end);
     if (part.startsWith("{")) at += jump(elf, { ...place, at }, part.slice(1, -1));
     else at = elf.writeUInt8(Number.parseInt(part, 16), at);
+    read = end;
   }
   return at - place.at;
 }

@@ -19,6 +19,7 @@ import type { ClaimerOptions } from "./claimer.ts";
 import { Emitter } from "./emitter.ts";
 import { ErrandDesk } from "./errand-desk.ts";
 import { Hiring } from "./hiring.ts";
+import type { HiringOptions } from "./hiring.ts";
 import { Keeper } from "./keeper.ts";
 import { Peers } from "./peers.ts";
 import { Presence } from "./presence.ts";
@@ -130,23 +131,13 @@ export async function recruit(options: WorkerOptions, worker: string, redis: Con
   const run = runnerOfFirst({ sweeper, runner, metrics });
   const onLost = sweeper.lookForOrphans;
   const claims = { ...common, consumer: worker, bells: links.leases, onLost, run };
-  const claimers = await recruitClaimers(stations, redis, claims);
-  for (const connection of redis.connections) connection.onDown(metrics.redisFailed);
-  const backends = [...options.backends];
-  const open = async (role: string): Promise<Connection> => {
-    const connection = await redis.open(role);
-    connection.onDown(metrics.redisFailed);
-    return connection;
-  };
-  let index = claimers.length;
-  const claimerOf = async (station: Station): Promise<Claimer> =>
-    recruitClaimer({ station, index: index++ }, { ...redis, open }, claims);
-  const hiring = new Hiring({ stations, claimers, backends, stationOf, claimerOf, presence });
+  const posts = { stations, stationOf, presence, backends: [...options.backends] };
+  const roster = await openRoster(posts, redis, { claims, onDown: metrics.redisFailed });
   return {
     ...links,
+    ...roster,
     worker,
     log,
-    stations,
     acknowledger,
     emitter,
     roll,
@@ -156,11 +147,28 @@ export async function recruit(options: WorkerOptions, worker: string, redis: Con
     prober,
     presence,
     reporter: new MetricsReporter({ connection: links.leases, key: keys.workerMetrics(worker), metrics }),
-    claimers,
-    backends,
-    hiring,
     forgetStalls: tellOwnStalls(log, metrics),
   };
+}
+
+/** Gives the stations claimers, and those of backends that come later, too. */
+async function openRoster(
+  posts: Omit<HiringOptions, "claimers" | "claimerOf">,
+  redis: Connections,
+  { claims, onDown }: { readonly claims: ClaimsOptions; readonly onDown: () => void },
+): Promise<Pick<Crew, "stations" | "claimers" | "backends" | "hiring">> {
+  const { stations, backends } = posts;
+  const claimers = await recruitClaimers(stations, redis, claims);
+  for (const connection of redis.connections) connection.onDown(onDown);
+  const open = async (role: string): Promise<Connection> => {
+    const connection = await redis.open(role);
+    connection.onDown(onDown);
+    return connection;
+  };
+  let index = claimers.length;
+  const claimerOf = async (station: Station): Promise<Claimer> =>
+    recruitClaimer({ station, index: index++ }, { ...redis, open }, claims);
+  return { stations, claimers, backends, hiring: new Hiring({ ...posts, claimers, claimerOf }) };
 }
 
 /** Runs what a claimer brings, unless it was taken for an orphan when it was on the way. */

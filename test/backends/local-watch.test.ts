@@ -70,9 +70,9 @@ test("one that cannot be taken on now is found again", async (t) => {
 test("what is known is left alone, and what is no backend is asked ever more seldom", async (t) => {
   const known = await startStandIn({ speaks: "ollama" });
   t.after(() => known.stop());
-  let looks = 0;
+  const looks: string[] = [];
   const web = createServer((request, response) => {
-    if (request.url === "/") looks += 1;
+    if (request.url === "/") looks.push(request.url);
     response.writeHead(404).end();
   });
   web.listen(0, "127.0.0.1");
@@ -82,7 +82,7 @@ test("what is known is left alone, and what is no backend is asked ever more sel
   assert.ok(typeof address === "object" && address !== null);
   const later = await freePort();
   const { found, count } = watch(t, [known.port, address.port, later], { known: [known.port] });
-  while (looks < 3) await once(web, "request");
+  while (looks.length < 3) await once(web, "request");
   const standIn = await startStandIn({ speaks: "ollama", port: later });
   t.after(() => standIn.stop());
   assert.equal((await found()).url, standIn.url);

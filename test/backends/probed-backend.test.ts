@@ -10,9 +10,9 @@ interface Rig {
   readonly backend: ProbedBackend;
   readonly changes: string[];
   /** Ends the server at the address, if there is one, and starts another. */
-  replace(options: StandInOptions | undefined): Promise<void>;
+  readonly replace: (options: StandInOptions | undefined) => Promise<void>;
   /** Lets time pass, ms. */
-  pass(ms: number): void;
+  readonly pass: (ms: number) => void;
 }
 
 async function rig(t: TestContext, first: StandInOptions): Promise<Rig> {

@@ -42,6 +42,18 @@ const routes: readonly Route[] = [
   { method: "POST", path: "/api/chat", handler: echo },
 ];
 
+const late: Handler = ({ path }, reply) => {
+  reply.start(200, [["x-a", "1"]], Buffer.alloc(0));
+  setImmediate(() => {
+    setImmediate(() => {
+      if (path === "/late") reply.write(Buffer.from("late"));
+      reply.end();
+    });
+  });
+};
+
+const hostless: Handler = (_request, reply) => reply.send(400, [], "no host");
+
 describe("HTTP/1.0", { skip }, () => {
   it("is answered whole, with a Host and without, and the connection closes", async (t) => {
     const { port } = await serve(t, { routes });
@@ -72,7 +84,7 @@ describe("HTTP/1.0", { skip }, () => {
         const { path } = seen(await asked(t, port, [head.slice(0, at), head.slice(at)]));
         assert.equal(path, "/readyz", String(at));
       }
-      assert.equal(seen(await asked(t, port, [...head])).path, "/readyz");
+      assert.equal(seen(await asked(t, port, head.split(""))).path, "/readyz");
     }
   });
 
@@ -102,15 +114,6 @@ describe("HTTP/1.0", { skip }, () => {
   });
 
   it("gets a stream whose first bytes come late, and one without any", async (t) => {
-    const late: Handler = ({ path }, reply) => {
-      reply.start(200, [["x-a", "1"]], Buffer.alloc(0));
-      setImmediate(() => {
-        setImmediate(() => {
-          if (path === "/late") reply.write(Buffer.from("late"));
-          reply.end();
-        });
-      });
-    };
     const { port } = await serve(t, { fallback: late });
     assert.match(await asked(t, port, ["GET /late HTTP/1.0\r\n\r\n"]), /x-a: 1\r\n[^]*\r\n\r\nlate$/);
     assert.match(await asked(t, port, ["GET /none HTTP/1.0\r\n\r\n"]), /x-a: 1\r\n[^]*close[^]*\r\n$/);
@@ -181,7 +184,6 @@ describe("HTTP/1.0", { skip }, () => {
 
 describe("HTTP/1.1", () => {
   it("needs one Host", async (t) => {
-    const hostless: Handler = (_request, reply) => reply.send(400, [], "no host");
     const { port } = await serve(t, { routes, hostless });
     for (const head of ["GET /readyz HTTP/1.1\r\n\r\n", "GET /readyz HTTP/1.1\r\nAccept: y\r\n\r\n"]) {
       for (const pieces of [[head], [head.slice(0, 20), head.slice(20)]]) {
@@ -206,6 +208,20 @@ describe("HTTP/1.1", () => {
     }
     client.send("GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     assert.equal((await client.closes()).match(/HTTP\/1\.1 200/g)?.length, 4);
+  });
+});
+
+describe("a server that leaves", () => {
+  it("still takes connections, and closes each after its answer, kept ones too", async (t) => {
+    const server = await serve(t, { routes });
+    const kept = new RawClient(t, server.port);
+    kept.send("GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert.doesNotMatch(await kept.receives('"path":"/readyz"'), /connection: close/i);
+    server.leave();
+    for (const client of [kept, new RawClient(t, server.port)]) {
+      client.send("GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n");
+      assert.match(await client.closes(), /200 OK[^]*connection: close/i);
+    }
   });
 });
 

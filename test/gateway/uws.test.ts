@@ -36,7 +36,7 @@ function binaryOf(arch: string, abi: string): Buffer {
   return readFileSync(join(installed, `uws_linux_${arch}_${abi}.node`));
 }
 
-function adapted(file: string): Buffer {
+function adaptedCopy(file: string): Buffer {
   return acceptHttp10(adaptElf(readFileSync(join(installed, file))));
 }
 
@@ -75,7 +75,7 @@ describe("the choice of the HTTP binary", () => {
       assert.match(choice.sha256, /^[0-9a-f]{64}$/u);
       assert.ok(statSync(join(installed, file)).isFile());
       if (choice.adapted !== undefined) {
-        const copy = adapted(file);
+        const copy = adaptedCopy(file);
         assert.equal(choice.adapted, createHash("sha256").update(copy).digest("hex"));
       }
     });
@@ -242,7 +242,7 @@ describe("loading the HTTP binary", () => {
     loadUws({ cacheDir, machine: adapting });
     const [name = ""] = readdirSync(cacheDir);
     const { file } = chooseBinary(adapting);
-    const expected = adapted(file);
+    const expected = adaptedCopy(file);
     const copy = join(cacheDir, name);
     assert.ok(readFileSync(copy).equals(expected));
     assert.equal(statSync(copy).mode & 0o777, 0o500);

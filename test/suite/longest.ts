@@ -6,6 +6,7 @@ export const LONGEST: readonly string[] = [
   "test/journey/slow-readers.test.ts",
   "test/clients/python-faults.test.ts",
   "test/packaging/package.test.ts",
+  "test/journey/balancers.test.ts",
   "test/journey/topologies.test.ts",
   "test/clients/faults.test.ts",
   "test/hostile/backends.test.ts",

@@ -7,7 +7,7 @@ NPM_RUN := npm run --silent
 export NODE_LLAMA_CPP_SKIP_DOWNLOAD := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install redis run test package agents bench bench-micro bench-peers bench-depth bench-placement chaos fuzz lint types format build clean
+.PHONY: help install redis run test package agents sdk-suites bench bench-micro bench-peers bench-depth bench-placement chaos fuzz lint types format build clean
 
 help: ## List the targets
 	@echo "Stargazer Network Gateway. Targets:"
@@ -52,6 +52,9 @@ test: install ## Lint, format, types, then all tests
 
 agents: install ## Install and run Codex, Claude Code, Cline and others against a scripted model; ARGS="codex"
 	@exec $(NODE) test/agents/run.ts $(ARGS)
+
+sdk-suites: install ## Run the tests of OpenAI's and Anthropic's SDKs for Python: OPENAI_PYTHON=folder ANTHROPIC_PYTHON=folder
+	@exec $(NODE) test/vendors/run.ts $(ARGS)
 
 bench: install ## Measure on this machine; ARGS="--quick" takes seconds
 	@exec $(NODE) bench/run.ts $(ARGS)

@@ -39,7 +39,8 @@ export function compare(
   };
 }
 
-function passedOf(outcomes: Outcomes): number {
+/** How many tests passed. */
+export function passedOf(outcomes: Outcomes): number {
   return [...outcomes.values()].filter(({ outcome }) => outcome === "passed").length;
 }
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { Fleet } from "../journey/fleet.ts";
 import { type Python, pythonWith } from "../python.ts";
 import { startStandIn } from "../stand-in.ts";
-import { compare, report } from "./comparison.ts";
+import { compare, passedOf, report } from "./comparison.ts";
 import { type Outcomes, runPytest } from "./pytest.ts";
 import { startScriptedBackend } from "./scripted-backend.ts";
 import { type Suite, SUITES } from "./suites.ts";
@@ -45,7 +45,9 @@ async function runSuite(suite: Suite, { folder, python }: Sources): Promise<void
   const runAll = async (url: string): Promise<Map<string, Outcomes>> => {
     const found = new Map<string, Outcomes>();
     for (const file of files) {
-      found.set(file.path, await runPytest({ python, folder, file, baseUrl: url + suite.base }));
+      const outcomes = await runPytest({ python, folder, file, baseUrl: url + suite.base });
+      found.set(file.path, outcomes);
+      process.stderr.write(`${file.path}: ${passedOf(outcomes)} of ${outcomes.size} pass\n`);
     }
     return found;
   };

@@ -1,112 +1,36 @@
 import { join } from "node:path";
-import type { ModelScript } from "./scripted-model.ts";
+import { CODEX_CLIENTS } from "./codex-clients.ts";
+import { LIBRARY_CLIENTS } from "./library-clients.ts";
+import { type AgentClient, ANSWER, type Place, TASK } from "./client.ts";
 
-/** Where a client runs: all of it is removed afterwards. */
-export interface Place {
-  /** Its home, its project with `note.txt` in it, and the gateway. */
-  readonly home: string;
-  readonly project: string;
-  readonly url: string;
-  /** The folder of its npm package. */
-  readonly package: string;
-  readonly model: string;
-}
-
-export interface Run {
-  /** Below the package's `node_modules/.bin`, or a file that Node runs. */
-  readonly command: string;
-  readonly args: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
-  /** Files it finds, by their paths below its home. */
-  readonly files?: Readonly<Record<string, string>>;
-}
-
-/** A client as people run it, without a person: with its own settings for no telemetry and no updates. */
-export interface AgentClient {
-  readonly name: string;
-  readonly package: string;
-  /** Where it sends its requests. */
-  readonly path: string;
-  readonly script: (place: Place) => ModelScript;
-  readonly run: (place: Place) => Run;
-}
-
-export const NOTE = "the first line of the note";
-export const ANSWER = "All is done as you asked.";
 const ASIDE = "Say hello to the user.";
-const TASK = "Read the file note.txt and say what it says.";
 
 const note = ({ project }: Place): string => join(project, "note.txt");
-const MCP_SERVER = join(import.meta.dirname, "mcp-server.ts");
 
 /** One table of what was run, with the versions. */
 export const AGENT_CLIENTS: readonly AgentClient[] = [
-  {
-    name: "codex",
-    package: "@openai/codex@0.171.0",
-    path: "/v1/responses",
-    script: () => ({
-      steps: [
-        { tool: "exec_command", arguments: { cmd: "cat note.txt" } },
-        { tool: "read_note", arguments: { title: "x" } },
-      ],
+  ...CODEX_CLIENTS,
+  claudeCode("claude-code", (place) => ({
+    steps: [
+      { tool: "Read", arguments: { file_path: note(place) } },
+      { tool: "Read", arguments: { file_path: join(place.project, "paper.pdf") } },
+      { tool: "Read", arguments: { file_path: join(place.project, "dot.png") } },
+      { tool: "ToolSearch", arguments: { query: "select:WebSearch" } },
+      { tool: "WebSearch", arguments: { query: "stargazer gateway" } },
+      { tool: "Agent", arguments: { description: "Sub", prompt: ASIDE, subagent_type: "general-purpose" } },
+    ],
+    answer: ANSWER,
+    aside: ASIDE,
+  })),
+  claudeCode(
+    "claude-code (long session)",
+    (place) => ({
+      steps: [{ tool: "Read", arguments: { file_path: note(place) } }],
       answer: ANSWER,
+      long: { promptTokens: 90_000, asked: "detailed summary of the conversation" },
     }),
-    run: ({ url, model }) => ({
-      command: "codex",
-      args: ["exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", TASK],
-      files: {
-        ".codex/config.toml": [
-          `model = "${model}"`,
-          'model_provider = "stargazer"',
-          "check_for_update_on_startup = false",
-          "[analytics]",
-          "enabled = false",
-          "[model_providers.stargazer]",
-          'name = "Stargazer"',
-          `base_url = "${url}/v1"`,
-          'wire_api = "responses"',
-          "[mcp_servers.notes]",
-          `command = "${process.execPath}"`,
-          `args = ["${MCP_SERVER}"]`,
-        ].join("\n"),
-      },
-    }),
-  },
-  {
-    name: "claude-code",
-    package: "@anthropic-ai/claude-code@2.1.332",
-    path: "/v1/messages",
-    script: (place) => ({
-      steps: [
-        { tool: "Read", arguments: { file_path: note(place) } },
-        { tool: "Read", arguments: { file_path: join(place.project, "paper.pdf") } },
-        { tool: "Read", arguments: { file_path: join(place.project, "dot.png") } },
-        { tool: "ToolSearch", arguments: { query: "select:WebSearch" } },
-        { tool: "WebSearch", arguments: { query: "stargazer gateway" } },
-        {
-          tool: "Agent",
-          arguments: { description: "Sub", prompt: ASIDE, subagent_type: "general-purpose" },
-        },
-      ],
-      answer: ANSWER,
-      aside: ASIDE,
-    }),
-    run: ({ url, model }) => ({
-      command: "claude",
-      args: ["-p", TASK, "--model", model, "--allowedTools", "Read,ToolSearch,WebSearch,Agent"],
-      env: {
-        ANTHROPIC_BASE_URL: url,
-        ANTHROPIC_API_KEY: "none",
-        ANTHROPIC_SMALL_FAST_MODEL: model,
-        CLAUDE_CODE_SUBAGENT_MODEL: model,
-        CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
-        DISABLE_TELEMETRY: "1",
-        DISABLE_ERROR_REPORTING: "1",
-        DISABLE_AUTOUPDATER: "1",
-      },
-    }),
-  },
+    ["And now?", "And then?", "/compact", "And now again?"],
+  ),
   cline("openai-compatible", "/v1/chat/completions"),
   cline("anthropic", "/v1/messages"),
   {
@@ -160,20 +84,38 @@ export const AGENT_CLIENTS: readonly AgentClient[] = [
       },
     }),
   },
-  aiSdk("ai-sdk", []),
-  aiSdk("ai-sdk (store: false)", ["no-store"]),
+  ...LIBRARY_CLIENTS,
 ];
 
-function aiSdk(name: string, more: readonly string[]): AgentClient {
+/** @param further what the user says later, to the same session */
+function claudeCode(
+  name: string,
+  script: AgentClient["script"],
+  further: readonly string[] = [],
+): AgentClient {
   return {
     name,
-    package: "@ai-sdk/openai@4.0.118",
-    path: "/v1/responses",
-    script: () => ({ steps: [{ tool: "read", arguments: { path: "note.txt" } }], answer: ANSWER }),
-    run: ({ url, model, package: folder }) => ({
-      command: join(import.meta.dirname, "ai-sdk-turns.ts"),
-      args: [folder, `${url}/v1`, model, ...more],
-    }),
+    package: "@anthropic-ai/claude-code@2.1.332",
+    path: "/v1/messages",
+    script,
+    run: ({ url, model }) => {
+      const settings = ["--model", model, "--allowedTools", "Read,ToolSearch,WebSearch,Agent"];
+      return {
+        command: "claude",
+        args: ["-p", TASK, ...settings],
+        further: further.map((said) => ["-p", said, "--continue", ...settings]),
+        env: {
+          ANTHROPIC_BASE_URL: url,
+          ANTHROPIC_API_KEY: "none",
+          ANTHROPIC_SMALL_FAST_MODEL: model,
+          CLAUDE_CODE_SUBAGENT_MODEL: model,
+          CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
+          DISABLE_TELEMETRY: "1",
+          DISABLE_ERROR_REPORTING: "1",
+          DISABLE_AUTOUPDATER: "1",
+        },
+      };
+    },
   };
 }
 

@@ -2,8 +2,9 @@ import { createHash } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { hostname, release, userInfo } from "node:os";
 import { join } from "node:path";
-import type { AgentClient, Place } from "./clients.ts";
+import type { AgentClient, Place } from "./client.ts";
 import type { Exchange } from "./recorder.ts";
+import { SUMMARY } from "./scripted-model.ts";
 
 /** The requests of a client in the order in which it sent them, without personal and machine details. */
 export interface AgentFixture {
@@ -72,7 +73,9 @@ class Scrubber {
       .replaceAll(/\b\d{13}\b/g, "1700000000000");
     if (clean.length <= LONGEST) return clean;
     const hash = createHash("sha256").update(clean).digest("hex").slice(0, 12);
-    return `${clean.slice(0, KEPT)}… [${clean.length} characters, ${hash}]`;
+    // A conversation that was shortened is told by it.
+    const summary = clean.includes(SUMMARY) ? ` ${SUMMARY}` : "";
+    return `${clean.slice(0, KEPT)}… [${clean.length} characters, ${hash}]${summary}`;
   }
 
   /** Each id becomes a number of its own, the same wherever it stands. */

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { ANSWER, type AgentClient, NOTE, type Place, type Run } from "./clients.ts";
+import { ANSWER, type AgentClient, NOTE, type Place, type Run } from "./client.ts";
 import { endLeftovers } from "./leftovers.ts";
 import { type Exchange, Recorder } from "./recorder.ts";
 import type { ModelScript } from "./scripted-model.ts";
@@ -64,9 +64,13 @@ async function layOut({ home, project }: Place, { files = {} }: Run): Promise<vo
 }
 
 async function runAll(run: Run, place: Place): Promise<string | undefined> {
-  const { code, output } = await runOne(run, place);
-  if (code !== 0) return `it ended with ${code}: ${output.trim().split("\n").at(-1) ?? ""}`;
-  return output.includes(ANSWER) ? undefined : `it did not tell the answer: ${output.trim().slice(-200)}`;
+  let last = "";
+  for (const args of [run.args, ...(run.further ?? [])]) {
+    const { code, output } = await runOne({ ...run, args }, place);
+    if (code !== 0) return `it ended with ${code}: ${output.trim().split("\n").at(-1) ?? ""}`;
+    last = output;
+  }
+  return last.includes(ANSWER) ? undefined : `it did not tell the answer: ${last.trim().slice(-200)}`;
 }
 
 interface Ended {

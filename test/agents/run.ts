@@ -1,17 +1,19 @@
-import { Fleet, MODEL } from "../journey/fleet.ts";
-import { AGENT_CLIENTS, type AgentClient } from "./clients.ts";
+import { Fleet } from "../journey/fleet.ts";
+import { addBackend, type Kind, KINDS, modelOf } from "./backends.ts";
+import type { AgentClient } from "./client.ts";
+import { AGENT_CLIENTS } from "./clients.ts";
 import { install } from "./install.ts";
 import { type Outcome, runClient } from "./run-client.ts";
-import { type ModelScript, scriptedAnswers } from "./scripted-model.ts";
+import { assertPrefixes, promptOf } from "./prefixes.ts";
+import type { ModelScript } from "./scripted-model.ts";
 import { writeFixture } from "./fixture.ts";
 
 /**
  * `make agents`: installs the agents of the table, and runs each through a whole loop (tool calls, their results, an
- * answer) against a gateway, a worker and a scripted model, on a backend of each dialect. Prints a table; fails when a
- * client that runs here does not reach its answer. With `--record` the requests become the fixtures of the tests.
+ * answer) against a gateway, a worker and a scripted model, on a backend of each kind. Prints a table; fails when a client
+ * that runs here does not reach its answer, and when a prompt does not begin as those before it. Names of clients and
+ * kinds choose among them: `ARGS="codex vllm"`. With `--record` the requests become the fixtures of the tests.
  */
-
-const KINDS = ["openai", "ollama"] as const;
 
 interface Row {
   readonly client: string;
@@ -23,53 +25,84 @@ interface Row {
 }
 
 const record = process.argv.includes("--record");
-const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
-const clients = AGENT_CLIENTS.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
+const words = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
+const chosen = <T>(all: readonly T[], nameOf: (one: T) => string): readonly T[] => {
+  const named = all.filter((one) =>
+    words.some((word) => nameOf(one) === word || nameOf(one).split(" (")[0] === word),
+  );
+  return named.length === 0 ? all : named;
+};
+const clients = chosen(AGENT_CLIENTS, ({ name }) => name);
 const rows: Row[] = [];
 let failed = false;
 
-for (const kind of KINDS) {
+const fleet = await Fleet.start({ posts: [], limitMs: 3_600_000 });
+try {
+  for (const kind of chosen(KINDS, (one) => one)) await runAll(kind);
+} finally {
+  await fleet.stop();
+}
+
+async function runAll(kind: Kind): Promise<void> {
   let script: ModelScript = { steps: [], answer: "" };
-  const fleet = await Fleet.start({ posts: [{ speaks: kind }], limitMs: 3_600_000 });
-  fleet.post().standIn.behaviour.answers = scriptedAnswers(() => script);
+  const standIn = await addBackend(fleet, kind, () => script);
+  await fleet.known(modelOf(kind));
   try {
     for (const client of clients) {
-      rows.push(
-        await runOne(client, kind, {
-          gateway: fleet.gateway.url,
-          use: (next) => {
-            script = next;
-          },
-        }),
-      );
+      const place = {
+        prompts: () => standIn.requests.map(({ body }) => body),
+        use: (next: ModelScript) => {
+          script = next;
+        },
+      };
+      rows.push(await runOne(client, kind, place));
       process.stderr.write(`${client.name} on ${kind}: ${rows.at(-1)?.outcome}\n`);
     }
   } finally {
-    await fleet.stop();
+    await standIn.stop();
   }
 }
 
 async function runOne(
   client: AgentClient,
-  kind: string,
-  { gateway, use }: { readonly gateway: string; readonly use: (script: ModelScript) => void },
+  kind: Kind,
+  {
+    prompts,
+    use,
+  }: {
+    readonly prompts: () => readonly Readonly<Record<string, unknown>>[];
+    readonly use: (script: ModelScript) => void;
+  },
 ): Promise<Row> {
   const row = { client: client.name, package: client.package, backend: kind };
   const folder = await install(client.package);
   if (typeof folder !== "string") {
     return { ...row, requests: 0, dropped: "", outcome: `skipped: ${folder.missing}` };
   }
-  const outcome = await runClient(client, { gateway, model: MODEL, package: folder }, use);
+  const before = prompts().length;
+  const where = { gateway: fleet.gateway.url, model: modelOf(kind), package: folder };
+  const outcome = await runClient(client, where, use);
   const { exchanges } = outcome;
   const refused = exchanges.filter(
     ({ status, path }) => status !== 200 && path !== "/v1/messages/count_tokens",
   );
   const failure =
-    outcome.failure ?? (refused.length > 0 ? `${refused.length} requests were refused` : undefined);
+    outcome.failure ??
+    (refused.length > 0 ? `${refused.length} requests were refused` : brokenPrefix(prompts().slice(before)));
   failed ||= failure !== undefined;
   if (record && failure === undefined && kind === KINDS[0]) await keep(client, outcome);
   const dropped = [...new Set(exchanges.flatMap((one) => one.dropped))].join(", ");
   return { ...row, requests: exchanges.length, dropped, outcome: failure ?? "passed" };
+}
+
+/** In a sentence, when a prompt does not begin as those of its conversation before it. */
+function brokenPrefix(bodies: readonly Readonly<Record<string, unknown>>[]): string | undefined {
+  const chats = bodies.filter(({ messages }) => Array.isArray(messages));
+  try {
+    return assertPrefixes(chats.map(promptOf), "prompts") > 0 ? undefined : "no second turn came";
+  } catch (error) {
+    return String(error);
+  }
 }
 
 async function keep(client: AgentClient, { exchanges, place }: Outcome): Promise<void> {

@@ -15,7 +15,19 @@ export interface ModelScript {
   readonly answer: string;
   /** The task of a subagent, which is answered at once. */
   readonly aside?: string;
+  /** For a conversation that its client shortens. */
+  readonly long?: LongScript;
 }
+
+/** The model counts so many tokens that the client asks for a summary; after it the model answers. */
+export interface LongScript {
+  readonly promptTokens: number;
+  /** Words of the request for a summary. */
+  readonly asked: string;
+}
+
+/** What the model says of a conversation that is to be shortened. */
+export const SUMMARY = "The note was read, and the answer is still to be told.";
 
 interface Tool {
   readonly function: { readonly name: string };
@@ -32,14 +44,18 @@ export function scriptedAnswers(
   script: () => ModelScript,
 ): Record<string, (body: Record<string, unknown>) => FixedAnswer> {
   return {
-    "/api/chat": (body) => ollamaAnswer(body, saying(body, script())),
-    "/v1/chat/completions": (body) => openaiAnswer(body, saying(body, script())),
+    "/api/chat": (body) => ollamaAnswer(body, saying(body, script()), script()),
+    "/v1/chat/completions": (body) => openaiAnswer(body, saying(body, script()), script()),
   };
 }
 
-function saying(body: Record<string, unknown>, { steps, answer, aside }: ModelScript): Saying {
+function saying(body: Record<string, unknown>, { steps, answer, aside, long }: ModelScript): Saying {
   const messages = body["messages"] as readonly { readonly role: string }[];
   const asked = JSON.stringify(messages.filter(({ role }) => role === "user"));
+  if (long !== undefined && asked.includes(SUMMARY)) return { text: answer };
+  if (long !== undefined && JSON.stringify(messages.at(-1)).includes(long.asked)) {
+    return { text: `<summary>${SUMMARY}</summary>` };
+  }
   if (aside !== undefined && asked.includes(aside)) return { text: "Hello." };
   const done = messages.filter(({ role }) => role === "tool").length;
   const step = steps[done];
@@ -52,10 +68,14 @@ function saying(body: Record<string, unknown>, { steps, answer, aside }: ModelSc
   return { text: "I look.", call: { id: `call_${done}`, name, arguments: step.arguments } };
 }
 
-function ollamaAnswer(body: Record<string, unknown>, { text, call }: Saying): FixedAnswer {
+function ollamaAnswer(
+  body: Record<string, unknown>,
+  { text, call }: Saying,
+  { long }: ModelScript,
+): FixedAnswer {
   const model = String(body["model"]);
   const calls = call === undefined ? {} : { tool_calls: [{ id: call.id, function: call }] };
-  const counts = { done_reason: "stop", prompt_eval_count: 20, eval_count: 9 };
+  const counts = { done_reason: "stop", prompt_eval_count: long?.promptTokens ?? 20, eval_count: 9 };
   const message = { role: "assistant", content: text, ...calls };
   if (body["stream"] === false) {
     return {
@@ -73,9 +93,14 @@ function ollamaAnswer(body: Record<string, unknown>, { text, call }: Saying): Fi
   };
 }
 
-function openaiAnswer(body: Record<string, unknown>, { text, call }: Saying): FixedAnswer {
+function openaiAnswer(
+  body: Record<string, unknown>,
+  { text, call }: Saying,
+  { long }: ModelScript,
+): FixedAnswer {
   const reason = call === undefined ? "stop" : "tool_calls";
-  const usage = { prompt_tokens: 20, completion_tokens: 9, total_tokens: 29 };
+  const { promptTokens = 20 } = long ?? {};
+  const usage = { prompt_tokens: promptTokens, completion_tokens: 9, total_tokens: promptTokens + 9 };
   const told = call && {
     id: call.id,
     type: "function",

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { addBackend, type Kind, KINDS, modelOf } from "../agents/backends.ts";
 import type { AgentFixture } from "../agents/fixture.ts";
-import { type ModelScript, scriptedAnswers } from "../agents/scripted-model.ts";
-import { startStandIn, type StandIn } from "../stand-in.ts";
+import { AGENT_CLIENTS } from "../agents/clients.ts";
+import { assertPrefixes, type Prompt, promptOf } from "../agents/prefixes.ts";
+import type { ModelScript } from "../agents/scripted-model.ts";
+import type { StandIn } from "../stand-in.ts";
 import { type Fleet, journey } from "./fleet.ts";
 
 /** Requests of agents, recorded by `make agents ARGS=--record`, go again through a gateway to a backend of each kind. */
-
-const KINDS = ["openai", "ollama", "llamacpp", "vllm", "lmstudio", "exo"] as const;
-type Kind = (typeof KINDS)[number];
 
 const FOLDER = join(import.meta.dirname, "../fixtures/agents");
 const FIXTURES = readdirSync(FOLDER).map((file) => {
@@ -17,18 +17,6 @@ const FIXTURES = readdirSync(FOLDER).map((file) => {
 });
 
 type Request = AgentFixture["requests"][number];
-
-interface Message {
-  readonly role: string;
-}
-
-/** A prompt as a backend was sent it. */
-interface Prompt {
-  readonly messages: readonly Message[];
-  readonly text: string;
-}
-
-const modelOf = (kind: Kind): string => `tiny-${kind}`;
 
 /** Claude Code's line for Anthropic's bookkeeping is another one at each request. */
 function withNewHash(body: Request["body"], number: number): Record<string, unknown> {
@@ -49,56 +37,26 @@ async function send(fleet: Fleet, kind: Kind, request: Request, number: number):
   });
 }
 
-function promptOf(standIn: StandIn): Prompt {
+function lastPrompt(standIn: StandIn): Prompt {
   const last = standIn.requests.at(-1);
   assert.ok(last);
-  const messages = last.body["messages"] as readonly Message[];
-  return { messages, text: JSON.stringify(messages).slice(0, -1) };
+  return promptOf(last.body);
 }
 
-/** Two prompts are of one conversation when they begin with the same two messages. */
-function isSameConversation(a: Prompt, b: Prompt): boolean {
-  return JSON.stringify(a.messages.slice(0, 2)) === JSON.stringify(b.messages.slice(0, 2));
-}
-
-/** Every later prompt of a conversation begins, byte by byte, with every earlier one. */
-function assertPrefixes(prompts: readonly Prompt[], about: string): number {
-  let pairs = 0;
-  for (const [index, later] of prompts.entries()) {
-    for (const earlier of prompts.slice(0, index)) {
-      if (!isSameConversation(earlier, later)) continue;
-      pairs += 1;
-      assert.ok(later.text.startsWith(earlier.text), `${about}: request ${index} breaks the prefix`);
-    }
-  }
-  return pairs;
-}
-
-/** The tools of the recorded loops, so that replies have calls of each sort too. */
-const SCRIPT: ModelScript = {
-  steps: [
-    { tool: "exec_command", arguments: { cmd: "cat note.txt" } },
-    { tool: "read_note", arguments: { title: "x" } },
-  ],
-  answer: "Done.",
+/** The calls of the recorded loops, in the form that their client knows them by. */
+const CALLS: Readonly<Record<string, readonly RegExp[]>> = {
+  codex: [/"type":"function_call"[^{}]*"name":"exec_command"/, /"name":"read_note","namespace":"mcp__notes"/],
+  "codex (free-form tools)": [/"type":"custom_tool_call"[^{}]*"name":"apply_patch"[^{}]*Begin Patch/],
+  "codex (tool search)": [/"type":"tool_search_call"/, /"name":"read_note","namespace":"mcp__notes"/],
+  "codex (code mode)": [/"type":"custom_tool_call"[^{}]*"name":"exec"[^{}]*from the code/],
 };
 
-/** Exo tells which of its models have an instance. */
-function documentsOf(kind: Kind): Record<string, unknown> {
-  const instance = { shardAssignments: { modelId: modelOf(kind) } };
-  return kind === "exo" ? { "/state": { instances: { one: instance } } } : {};
-}
-
-/** A worker with a backend of this kind. */
-async function addBackend(fleet: Fleet, kind: Kind): Promise<StandIn> {
-  const standIn = await startStandIn({
-    speaks: kind === "ollama" ? "ollama" : "openai",
-    models: [modelOf(kind)],
-    answers: scriptedAnswers(() => SCRIPT),
-    documents: documentsOf(kind),
-  });
-  await fleet.addBareWorker({ SGNET_BACKENDS: `${kind}+${standIn.url}`, SGNET_SLOTS: "2" });
-  return standIn;
+/** What the model does for an agent: the loop that was recorded, so that replies have calls of each sort too. */
+function scriptOf(name: string): ModelScript {
+  const client = AGENT_CLIENTS.find((one) => one.name === name);
+  assert.ok(client, name);
+  const project = "/home/user/project";
+  return client.script({ home: "/home/user", project, url: "", package: "", model: "" });
 }
 
 /** Sends all requests of an agent; gives the prompts that the backend saw and the replies. */
@@ -117,7 +75,7 @@ async function replay(
     const told = answer.headers.get("x-sgnet-dropped")?.split(", ") ?? [];
     for (const name of request.dropped) assert.ok(told.includes(name), `${about}: ${name} is not named`);
     assert.doesNotMatch(replies.at(-1) ?? "", /event: error|"type":"error"/, about);
-    prompts.push(promptOf(standIn));
+    prompts.push(lastPrompt(standIn));
   }
   return { prompts, replies };
 }
@@ -127,18 +85,19 @@ journey(
   { posts: [], limitMs: 180_000 },
   async (fleet, t) => {
     for (const kind of KINDS) {
-      const standIn = await addBackend(fleet, kind);
+      let script: ModelScript = { steps: [], answer: "" };
+      const standIn = await addBackend(fleet, kind, () => script);
       try {
         await fleet.known(modelOf(kind));
         for (const fixture of FIXTURES) {
           await t.test(`${fixture.client} on ${kind}`, async () => {
+            script = scriptOf(fixture.client);
             const { prompts, replies } = await replay(fleet, { kind, standIn }, fixture);
             const pairs = assertPrefixes(prompts, `${fixture.client} on ${kind}`);
             assert.ok(pairs > 0, "no two requests are of one conversation");
             assert.doesNotMatch(JSON.stringify(prompts), /x-anthropic-billing-header/);
-            if (fixture.client === "codex") {
-              assert.match(replies[1] ?? "", /"name":"read_note","namespace":"mcp__notes"/);
-            }
+            for (const [index, call] of (CALLS[fixture.client] ?? []).entries())
+              assert.match(replies[index] ?? "", call, `${fixture.client} on ${kind}, reply ${index}`);
           });
         }
       } finally {

@@ -287,6 +287,11 @@ describe("members of Anthropic's messages that are easily missed", () => {
     assert.ok(isShown([user("hi"), note, assistant("fine")]));
     assert.ok(!isShown([user("hi"), note, ...GO_ON]));
     assert.ok(isShown([user("hi"), { ...note, clear_at: "never" }, ...GO_ON]));
+    const { request } = readMessages([user("hi"), note], { system: "Be brief." });
+    assert.deepEqual(
+      request.messages.map(({ role }) => role),
+      ["system", "user"],
+    );
   });
 
   it("a system message of settings alone is no message", () => {

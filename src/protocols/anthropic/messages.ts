@@ -1,4 +1,5 @@
 import type { ContentPart, Message, ToolCall } from "../../core/chat.ts";
+import { append } from "../../core/long-lists.ts";
 import { type Fields, refusal, setOnly } from "../fields.ts";
 import type { Replacing } from "../replaced.ts";
 import { inputText, readContent, readPart, readParts } from "./content.ts";
@@ -21,19 +22,29 @@ export function readMessages(body: Fields): ReadMessages {
   const system = readSystem(readContent(body, "system"), reader.drop);
   const turns = body.objects("messages", "anthropic.MessageParam");
   const newest = newestTurn(turns);
-  const messages = [
-    ...(system.length === 0 ? [] : [{ role: "system", content: system }]),
-    ...turns.flatMap((turn, index) =>
-      isCleared(turn, index, turns) ? [] : reader.read(turn, index === newest),
-    ),
-  ];
+  const lastOfUser = turns.findLastIndex((turn) => turn.text("role") === "user");
+  const messages: Message[] = system.length === 0 ? [] : [{ role: "system", content: system }];
+  for (const [index, turn] of turns.entries()) {
+    if (!isPassing(turn)) append(messages, reader.read(turn, index === newest));
+    else if (index > lastOfUser) addNote(messages, reader.readNote(turn));
+  }
   return { messages, dropped: [...reader.dropped] };
 }
 
-/** True for a message of the system that its client wants shown until the user's next one, and that has come. */
-function isCleared(turn: Fields, index: number, turns: readonly Fields[]): boolean {
-  if (turn.text("role") !== "system" || turn.text("clear_at") !== "next_user_message") return false;
-  return turns.findLastIndex((one) => one.text("role") === "user") > index;
+/** True for a message of the system that its client wants shown only until the user's next one. */
+function isPassing(turn: Fields): boolean {
+  return turn.text("role") === "system" && turn.text("clear_at") === "next_user_message";
+}
+
+/**
+ * Puts a passing message of the system to what the user said last. In front, with what the system says for good, it
+ * would change the beginning of the prompt when it comes and when it goes.
+ */
+function addNote(messages: Message[], note: readonly ContentPart[]): void {
+  const last = messages.at(-1);
+  if (note.length === 0) return;
+  if (last?.role !== "user") messages.push({ role: "user", content: note });
+  else messages[messages.length - 1] = { ...last, content: [...last.content, ...note] };
 }
 
 /**
@@ -73,6 +84,11 @@ class TurnReader {
       default:
         throw refusal(`messages: unexpected role ${JSON.stringify(role)}`);
     }
+  }
+
+  /** What a passing message of the system says. */
+  readNote(turn: Fields): readonly ContentPart[] {
+    return this.#readSystem(turn).flatMap(({ content }) => content);
   }
 
   /** A message that only changes the tools or the settings says nothing. */

@@ -21,7 +21,7 @@ export function readTools(body: Fields): ReadTools {
   const listed = [...body.objects("tools", "anthropic.Tool"), ...changes.defined];
   const [kept, lost] = [listed.filter(isOffered), listed.filter((tool) => !isOffered(tool))];
   const all = nothingSearches(kept, lost);
-  const tools = kept.filter((tool) => all || isLoaded(tool, changes)).map(readTool);
+  const tools = (all ? kept : loadedOf(kept, changes)).map(readTool);
   const choice = body.inner("tool_choice", "anthropic.ToolChoice");
   const toolChoice = readChoice(choice);
   refuseLost(toolChoice, tools, lost);
@@ -57,10 +57,17 @@ function nothingSearches(kept: readonly Fields[], lost: readonly Fields[]): bool
   return serverSearch || kept.every((tool) => tool.flag("defer_loading") === true);
 }
 
-/** A tool that the client's own search is to find is shown when it has been found. */
-function isLoaded(tool: Fields, { found, removed }: ToolChanges): boolean {
-  const name = tool.text("name");
-  return !removed.has(name) && (tool.flag("defer_loading") !== true || found.has(name));
+/**
+ * The tools that are shown: those that the client's own search is to find, and those that the conversation adds, stand
+ * behind all others, in the order in which they came. In their own places they would change the beginning of the prompt.
+ */
+function loadedOf(kept: readonly Fields[], { found, removed, defined }: ToolChanges): readonly Fields[] {
+  const left = kept.filter((tool) => !removed.has(tool.text("name")));
+  const added = new Set(defined);
+  const comesLater = (tool: Fields): boolean => tool.flag("defer_loading") === true || added.has(tool);
+  const later = new Map(left.filter(comesLater).map((tool) => [tool.text("name"), tool]));
+  const loaded = [...found].flatMap((name) => later.get(name) ?? []);
+  return [...left.filter((tool) => !comesLater(tool)), ...loaded];
 }
 
 function readTool(tool: Fields): Tool {

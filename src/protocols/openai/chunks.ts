@@ -55,6 +55,8 @@ export function readEvent({ event, data }: SseEvent): EventSaid {
   }
   const reply = parseReply(text);
   if (event === "error" || isErrorReply(reply)) throw embeddedFault(reply);
+  // Most are chunks: one look tells.
+  if (reply["choices"] !== undefined) return reply;
   const complaint = event === "message" ? complaintIn(reply) : undefined;
   if (complaint === undefined) return reply;
   // Words without a status may be a note on the progress: they count when the reply breaks off.
@@ -62,10 +64,13 @@ export function readEvent({ event, data }: SseEvent): EventSaid {
   return complaint.slice(0, MAX_NOISE);
 }
 
+/** JSON does not begin so: nearly always one look is enough. */
+const LETTER_D = 0x64;
+
 /** The data of an event without blanks, and without a second `data:` that a server behind a server has written. */
 export function bareData(data: string): string {
   let text = data.trim();
-  while (text.startsWith("data:")) text = text.slice(5).trim();
+  while (text.charCodeAt(0) === LETTER_D && text.startsWith("data:")) text = text.slice(5).trim();
   return text;
 }
 

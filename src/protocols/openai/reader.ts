@@ -73,16 +73,12 @@ class StreamReader implements ReplyReader {
   }
 
   *push(chunk: Buffer): Generator<Part, void, void> {
-    for (const event of this.#parser.push(chunk)) yield* this.#readAll(event);
+    for (const event of eachOf(this.#parser.push(chunk))) yield* this.#read(event);
   }
 
   *end(): Generator<Part, void, void> {
-    for (const event of this.#parser.end()) yield* this.#readAll(event);
+    for (const event of eachOf(this.#parser.end())) yield* this.#read(event);
     yield* this.#steps.close("broken off");
-  }
-
-  *#readAll(event: SseEvent): Generator<Part, void, void> {
-    for (const one of eventsIn(event)) yield* this.#read(one);
   }
 
   #read(event: SseEvent): Part[] {
@@ -91,6 +87,11 @@ class StreamReader implements ReplyReader {
     if (said === "done") return this.#steps.close("done");
     return typeof said === "string" ? this.#steps.noise(said) : this.#steps.read(said);
   }
+}
+
+/** The events, each by itself: nearly always they are so already. */
+function eachOf(events: readonly SseEvent[]): readonly SseEvent[] {
+  return events.some(({ data }) => data.includes("\n")) ? events.flatMap(eventsIn) : events;
 }
 
 /** Gathers the whole reply: nothing of it can be used before its end. */

@@ -25,12 +25,17 @@ const NOTHING: Buffer = Buffer.alloc(0);
 const DONE = "[DONE]";
 
 /**
- * What makes events worth parsing. In the text of a token a quote is written \", so none of the keys can be
- * matched there; one match too many would only cost time. One expression, 0.2 µs per token; four searches
- * through the Buffer take 0.6 µs. Lines that are no chunk: heartbeats, `[DONE]`, names of events.
+ * What makes events worth parsing. In the text of a token a quote is written \", so none of the keys can be matched
+ * there; one match too many would only cost time. Lines that are no chunk: heartbeats, `[DONE]`, names of events,
+ * objects that do not begin as chunks do. One expression: four searches through the Buffer take 0.6 µs. With it a relayed
+ * token takes 0.3 µs in all.
  */
 const NOTABLE =
-  /"finish_reason"\s*:(?!\s*null)|"usage"\s*:(?!\s*null)|"error"(?!\s*:\s*null)|"(?:errors|detail|message|msg)"\s*:|(?:^|[\r\n])(?:event:|\{|data:[ \t]?(?![ \t{]))/;
+  /"(?:finish_reason"\s*:(?!\s*null)|usage"\s*:(?!\s*null)|error"(?!\s*:\s*null))|(?:^|[\r\n])(?:event:|data:(?![ \t]?\{"(?:id|choices|object|created|model)"))/;
+
+function isNotable(text: string): boolean {
+  return NOTABLE.test(text) || text.startsWith("{") || text.includes("\n{");
+}
 
 /** Forwards a streamed reply event by event. An object that comes instead is told as the events it stands for. */
 export class StreamRelay implements Relay {
@@ -109,13 +114,13 @@ export class StreamRelay implements Relay {
     if (events.length === 0) return events;
     const text = events.toString("latin1");
     // Once an end was told, all that follows is looked at: more of the answer makes it none.
-    const isNotable = this.#ends.size > 0 || NOTABLE.test(text);
-    if (!isNotable && text.includes("data:")) {
+    const isWatched = this.#ends.size > 0 || isNotable(text);
+    if (!isWatched && text.includes("data:")) {
       this.#began = true;
       // The answer went on: what stood before it was a heartbeat.
       this.#noise = "";
     }
-    const kept = isNotable ? this.#watch(events) : events;
+    const kept = isWatched ? this.#watch(events) : events;
     if (this.#usage === undefined) this.#lines += countLines(text);
     return this.#echo.active ? this.#echo.apply(kept) : kept;
   }

@@ -1,4 +1,4 @@
-import { Fault } from "../core/fault.ts";
+import { Fault, toFault } from "../core/fault.ts";
 import { hasLane, LANES, modelOf, queueFor, servesQueue } from "../core/lane.ts";
 import type { LaneEndpoint } from "../core/lane.ts";
 import type { ModelCard } from "../core/model.ts";
@@ -30,8 +30,22 @@ export interface Known {
  * Chooses the queue of a request. Throws `model_not_found`; `model_required` when the client named no model and not
  * exactly one has the endpoint; `not_implemented` when no backend of the model has it.
  * @param name as the client wrote it; empty when it named none
+ * @param instead the fault to tell in place of one of these; the same when absent
  */
-export function destinationOf(known: Known, endpoint: Endpoint, name: string): Destination {
+export function destinationOf(
+  known: Known,
+  endpoint: Endpoint,
+  name: string,
+  instead: (fault: Fault) => Fault = (fault) => fault,
+): Destination {
+  try {
+    return queueOf(known, endpoint, name);
+  } catch (error) {
+    throw instead(toFault(error));
+  }
+}
+
+function queueOf(known: Known, endpoint: Endpoint, name: string): Destination {
   if (name === "" && hasLane(endpoint)) return soleModel(known, endpoint);
   const model = known.find(name);
   if (model === undefined) throw modelNotFound(name, endpoint);

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { hostname, networkInterfaces } from "node:os";
+import { hostname } from "node:os";
 import { resolvedCacheDir } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
 import { productBuild, productVersion } from "../config/version.ts";
@@ -13,40 +13,28 @@ import { Keys } from "../redis/keys.ts";
 import { OutageLog } from "../redis/outage-log.ts";
 import { forgetGateway } from "../redis/registry.ts";
 import { requireSupported } from "../redis/server.ts";
-import { dropQueue } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import { openGatewayMetrics } from "../telemetry/gateway-metrics.ts";
 import type { GatewayMetrics } from "../telemetry/gateway-metrics.ts";
 import { tellOwnStalls } from "../telemetry/own-stalls-told.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
-import { Allowance } from "./allowance.ts";
-import { adminRoutes } from "./admin-routes.ts";
 import { Catalogue } from "./catalogue.ts";
-import { automaticConnections, ConnectionCount, openFiles, refuseTooMany } from "./connection-count.ts";
-import { buildGuard } from "./door.ts";
-import { Errands } from "./errands.ts";
 import { openHeld } from "./held.ts";
-import { startHttp } from "./http.ts";
-import type { Guard, HttpOptions, HttpServer, Route } from "./http.ts";
+import type { HttpServer } from "./http.ts";
 import { Keyring } from "./keyring.ts";
-import { managementRoutes } from "./management.ts";
+import { openManagement } from "./open-management.ts";
+import { openServer } from "./open-server.ts";
 import { openMetricsPages } from "./metrics-pages.ts";
 import type { MetricsPages } from "./metrics-pages.ts";
 import { warnOfOpenDoor } from "./open-door.ts";
 import { Observatory } from "./observatory.ts";
-import { OriginPolicy } from "./origin.ts";
 import { byThePorch, Porch } from "./porch.ts";
 import { startPresence } from "./presence.ts";
 import { readinessOf } from "./readiness.ts";
-import { buildFallback, buildRefusals, buildRoutes } from "./routes.ts";
-import type { BodyRefusals } from "./routes.ts";
-import { ShowView } from "./show-view.ts";
+import { buildRoutes } from "./routes.ts";
 import { watchStarts } from "./startup.ts";
 import { Switchboard } from "./switchboard.ts";
-import type { Tails } from "./tails.ts";
 import { TaskSpans } from "./task-spans.ts";
-import { turnedAwayTo } from "./turned-away.ts";
-import type { OnTurnedAway } from "./turned-away.ts";
 import { openUi } from "./ui.ts";
 import { loadUws } from "./uws.ts";
 
@@ -61,10 +49,10 @@ export interface GatewayOptions {
   readonly sharePort?: boolean;
 }
 
-/** A running gateway. */
-/** Connections that were taken last, before the gateway stopped to listen, get so long to send their requests, ms. */
+/** How long connections that were taken last have to send their requests once the gateway listens no more, ms. */
 const LAST_CALL_MS = 1000;
 
+/** A running gateway. */
 export interface GatewayHandle {
   readonly port: number;
   /**
@@ -103,7 +91,7 @@ interface Assembly extends GatewayOptions {
 }
 
 async function assemble(assembly: Assembly): Promise<GatewayHandle> {
-  const { settings, log, sharePort, tag, releases } = assembly;
+  const { settings, log, tag, releases } = assembly;
   const keys = new Keys(settings.prefix);
   const { commands, channel, metrics, version, build } = await openLinks(assembly);
   const memoryMs = settings.modelMemoryMs;
@@ -140,10 +128,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
     void observatory.stop();
   });
   const keyring = new Keyring(settings);
-  const address = { host: hostname(), port: settings.port, listen: settings.host };
-  const own = { tag, metrics, address, sharePort };
-  const pages = openMetricsPages({ connection: commands, keys, catalogue, ...own });
-  releases.push(() => void pages.stop());
+  const pages = openPages(assembly, parts);
   const routes = buildRoutes({
     catalogue,
     version,
@@ -186,100 +171,19 @@ async function openLinks(assembly: Assembly): Promise<Links> {
   return { commands, channel, metrics, version, build };
 }
 
-/** Begins to listen. */
-async function openServer(
-  { settings, log, sharePort, uws }: Assembly,
-  parts: {
-    readonly routes: readonly Route[];
-    readonly tails: Tails;
-    readonly metrics: GatewayMetrics;
-    readonly keyring: Keyring;
-  },
-): Promise<HttpServer> {
-  const { routes, tails, metrics, keyring } = parts;
-  if (!uws.http10) log.info("HTTP/1.0 is not taken here: proxies and health checks must use HTTP/1.1");
-  return startHttp({
-    uws,
-    host: settings.host,
-    port: settings.port,
-    share: sharePort,
-    maxBodyBytes: settings.maxBodyBytes,
-    routes,
-    ...buildFallback(routes),
-    tails,
-    ...turnAway({ settings, log, metrics, keyring }),
-  });
+function openPages(
+  { settings, tag, sharePort, releases }: Assembly,
+  parts: Pick<Links, "commands" | "metrics"> & { readonly keys: Keys; readonly catalogue: Catalogue },
+): MetricsPages {
+  const { commands: connection, metrics, keys, catalogue } = parts;
+  const address = { host: hostname(), port: settings.port, listen: settings.host };
+  const pages = openMetricsPages({ connection, keys, catalogue, tag, metrics, address, sharePort });
+  releases.push(() => void pages.stop());
+  return pages;
 }
 
 function spansOf({ tracing }: Assembly): TaskSpans | undefined {
   return tracing === undefined ? undefined : new TaskSpans(tracing, systemAmbient.mono);
-}
-
-/** Ollama's management, carried out by the workers, and what the live page lets admins do. */
-function openManagement(parts: {
-  catalogue: Catalogue;
-  board: Switchboard;
-  keyring: Keyring;
-  commands: Connection;
-  keys: Keys;
-  metrics: GatewayMetrics;
-  unknownModel: (fault: Fault) => Fault;
-}): readonly Route[] {
-  const { catalogue, board, keyring, commands, keys, metrics, unknownModel } = parts;
-  const errands = new Errands({
-    now: () => board.now(),
-    mono: () => board.mono(),
-    newTaskId: () => board.newTaskId(),
-    accept: (task, key, reply) => {
-      board.accept(task, key, reply);
-    },
-    dropQueue: (key) => {
-      dropQueue(commands, keys, key).catch(() => undefined);
-    },
-  });
-  catalogue.onRefresh(() => {
-    errands.workersAre(catalogue.workers);
-    board.endUnread();
-  });
-  const show = new ShowView({ catalogue, errands, unknownModel, mono: systemAmbient.mono });
-  metrics.observe("show_cache_bytes", "Bytes of answers to /api/show that are kept", () => show.keptBytes);
-  const orders = managementRoutes({
-    catalogue,
-    errands,
-    show,
-    keyring,
-    unknownModel,
-    unready: () => board.unready() ?? board.overloaded(),
-  });
-  return [...orders, ...adminRoutes({ connection: commands, keys, keyring, catalogue, board })];
-}
-
-/** What keeps requests out before their endpoint is looked at. The room for bodies in memory is bounded and shown. */
-function turnAway(parts: {
-  settings: Settings;
-  log: Log;
-  metrics: GatewayMetrics;
-  keyring: Keyring;
-}): Omit<BodyRefusals, "noRoom"> & Pick<HttpOptions, "bodies" | "connections" | "guard"> {
-  const { settings, log, metrics, keyring } = parts;
-  const onRefused = turnedAwayTo({ log, metrics });
-  const { noRoom, ...refusals } = buildRefusals(settings.maxBodyBytes, onRefused);
-  const allowance = new Allowance(settings.maxBodiesBytes, systemAmbient.mono);
-  metrics.observe("request_bodies_bytes", "Bytes of request bodies held in memory", () => allowance.used);
-  const guard = guardOf(settings, keyring, onRefused);
-  const files = openFiles();
-  const onCut = (): void => metrics.rejected("none", "too_many_connections");
-  const count = new ConnectionCount(settings.maxConnections || automaticConnections(files), onCut, files);
-  metrics.observe("client_connections", "Connections of clients", () => count.open);
-  const connections = { count, tooMany: refuseTooMany(onRefused) };
-  return { ...refusals, bodies: { allowance, noRoom }, connections, guard };
-}
-
-function guardOf(settings: Settings, keyring: Keyring, onRefused: OnTurnedAway): Guard {
-  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  const own = [hostname(), ...addresses.map(({ address }) => address)];
-  const origins = new OriginPolicy({ origins: settings.origins, listen: settings.host, own });
-  return buildGuard({ origins, keyring, onRefused });
 }
 
 async function openConnection(assembly: Assembly, role: string): Promise<Connection> {

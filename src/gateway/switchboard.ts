@@ -247,12 +247,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   }
 
   destinationOf(endpoint: Endpoint, name: string): Destination {
-    try {
-      return destinationOf(this.#options.catalogue, endpoint, name);
-    } catch (error) {
-      const fault = toFault(error);
-      throw this.#options.unknownModel?.(fault) ?? fault;
-    }
+    return destinationOf(this.#options.catalogue, endpoint, name, this.#options.unknownModel);
   }
 
   /** Ends tasks whose model has lost the endpoint that they wait for. To be called when the fleet was looked at. */

@@ -3,10 +3,11 @@ import test from "node:test";
 import { BLANK_CARD, readWorkerAnnouncement } from "../../src/core/announcement.ts";
 import { announcedEndpoints } from "../../src/commands/doctor-endpoints.ts";
 
+function card(key: string, endpoints: readonly string[]): object {
+  return { ...BLANK_CARD, key, name: key.toUpperCase(), endpoints };
+}
+
 test("doctor tells which endpoints the models of a backend have, alike ones together", () => {
-  const card = (key: string, endpoints: readonly string[]): object => {
-    return { ...BLANK_CARD, key, name: key.toUpperCase(), endpoints };
-  };
   const many = Array.from({ length: 7 }, (_, index) => card(`m${index}`, ["tokenize"]));
   const worker = readWorkerAnnouncement({
     id: "w1",

@@ -32,23 +32,23 @@ describe("the form of an answer that may be plain text", () => {
   }
 });
 
-describe("an answer that may be plain text", () => {
-  /** What a client gets of an answer in pieces of so many bytes. */
-  function passed(type: string, text: string, size: number): string {
-    const relay = new SurfaceRelay({
-      asked: "mine",
-      stream: false,
-      events: surfaceOf("openai-transcriptions")?.events,
-      binary: false,
-      text: true,
-    });
-    relay.head(type);
-    const bytes = Buffer.from(text);
-    const out: Buffer[] = [];
-    for (let at = 0; at < bytes.length; at += size) out.push(relay.push(bytes.subarray(at, at + size)));
-    return Buffer.concat([...out, relay.end()]).toString();
-  }
+/** What a client gets of an answer in pieces of so many bytes. */
+function passed(type: string, text: string, size: number): string {
+  const relay = new SurfaceRelay({
+    asked: "mine",
+    stream: false,
+    events: surfaceOf("openai-transcriptions")?.events,
+    binary: false,
+    text: true,
+  });
+  relay.head(type);
+  const bytes = Buffer.from(text);
+  const out: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += size) out.push(relay.push(bytes.subarray(at, at + size)));
+  return Buffer.concat([...out, relay.end()]).toString();
+}
 
+describe("an answer that may be plain text", () => {
   it("is passed on as it came, whatever the pieces", () => {
     const texts: readonly [type: string, text: string][] = [
       ["text/plain; charset=utf-8", "  Hällo.\n"],

@@ -71,8 +71,8 @@ export class SurfaceRelay implements Relay {
   end(): Buffer {
     if (this.#form === "bytes") return NOTHING;
     // The text of silence is empty; an answer without a type is none.
-    const isText = this.#options.text === true && this.#type !== "" && !isJsonType(this.#type);
-    if (this.#form === undefined && isText) return this.#body.take();
+    const isPlain = this.#options.text === true && this.#type !== "" && !isJsonType(this.#type);
+    if (this.#form === undefined && isPlain) return this.#body.take();
     if (this.#form !== "events") return this.#whole();
     const rest = this.#splitter.rest();
     const isBlank = rest.toString("latin1").trim() === "";

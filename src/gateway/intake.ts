@@ -41,7 +41,7 @@ export interface IntakeHost {
   unready(): Fault | undefined;
   /** As `openBody`, by a thread that owns the body from now on; stops caring when it is wanted no longer. */
   openLarge(endpoint: Endpoint, body: Buffer, isWanted: () => boolean): Promise<OpenedBody>;
-  /** The fault to tell instead of one on a model that nobody serves; the same when absent. */
+  /** The fault to tell instead of one on a model that no worker serves; the same when absent. */
   unknownModel?(fault: Fault): Fault;
   /** The queue for a model name, or undefined when nobody serves it. */
   findModel(name: string): string | undefined;

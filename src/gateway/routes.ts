@@ -19,7 +19,7 @@ export interface RoutesHost {
   readonly version: string;
   /** The commit it is of; empty when that is not known. */
   readonly build: string;
-  /** The fault to tell instead of one on a model that nobody serves; the same when absent. */
+  /** The fault to tell instead of one on a model that no worker serves; the same when absent. */
   readonly unknownModel?: (fault: Fault) => Fault;
   takeTask(endpoint: Endpoint, request: HttpRequest, reply: HttpReply): void;
   readonly readiness: Pick<Readiness, "unready" | "outOfService">;

@@ -45,7 +45,7 @@ function optionFlags({ options = {} }: Command): Record<string, Options> {
   );
 }
 
-/** What yargs adds to the flags by itself. */
+/** Flags that yargs adds by itself. */
 const OF_YARGS: readonly string[] = ["_", "$0", "help", "h", "version", "v", "show-hidden"];
 
 /** The name of a command without its words. */

@@ -3,12 +3,12 @@ import { Fault } from "../core/fault.ts";
 import { refusalCode } from "../redis/refusal.ts";
 import { explain } from "./explain.ts";
 
-/** What a command with --json prints when it fails. */
+/** The document of a command with --json that fails. */
 export interface JsonError {
   readonly error: {
     /** A fault code, `settings`, or `failed` for all that has none. */
     readonly code: string;
-    /** What Redis or TLS said, as one word: `NOPERM`. Absent when it was neither. */
+    /** The word of Redis or TLS: `NOPERM`. Absent when it was neither. */
     readonly reason?: string;
     readonly message: string;
   };

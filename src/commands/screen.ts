@@ -26,7 +26,7 @@ const EMPTY: ToneLine = { tone: "plain", text: "" };
 
 const CTRL_C = "\u0003";
 
-/** Of a terminal that does not tell its size, or tells 0. */
+/** Size of a terminal that does not tell its own, or tells 0. */
 const USUAL_ROWS = 24;
 const USUAL_COLUMNS = 80;
 

@@ -198,7 +198,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     min: 0,
     max: 3_600_000,
     unit: "ms",
-    doc: "How long a worker that starts counts as getting ready while some backend of it has not answered yet: a model that nobody offers gets 503 with Retry-After meanwhile, not 404.",
+    doc: "How long a worker that starts counts as getting ready while some backend of it has not answered yet: a model that no worker offers gets 503 with Retry-After meanwhile, not 404.",
   },
   ...LIMIT_SETTINGS,
   modelMemoryMs: {

@@ -58,7 +58,7 @@ export const FAULTS = {
   redis_down: { http: 503, retryable: true, cause: "redis" },
   /** The gateway itself stood still for so long that others took it for lost, or its own time ran out. */
   gateway_stalled: { http: 503, retryable: true, cause: "gateway" },
-  /** Nobody offers the model, and a worker that is getting ready may have it. */
+  /** No worker offers the model, and one that is getting ready may have it. */
   fleet_starting: { http: 503, retryable: true, cause: "worker" },
   draining: { http: 503, retryable: true, cause: "gateway" },
   /** The backend is loading the model or is full. */

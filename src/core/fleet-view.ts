@@ -18,7 +18,7 @@ export interface Totals {
   readonly gateways: number;
   readonly nodes: number;
   readonly backends: number;
-  /** Of the backends that take tasks, see `takesTasks`. */
+  /** Slots of the backends that take tasks, see `takesTasks`. */
   readonly slots: number;
   readonly busy: number;
   /** Tasks that the other backends still run. */

@@ -3,8 +3,8 @@ import type { BackendAnnouncement, WorkerAnnouncement } from "./fleet.ts";
 import type { ModelCard } from "./model.ts";
 
 /**
- * Who takes tasks of a model: the one answer for `sgnet status`, `top`, the live page, metrics and retries. What a
- * backend has in its memory is another question: a drained worker's models stay loaded.
+ * The one answer to who takes tasks of a model, for `sgnet status`, `top`, the live page, metrics and retries. Memory is
+ * another question: a drained worker's models stay loaded.
  */
 
 /** A backend that takes tasks of a model. */

@@ -4,7 +4,7 @@ import type { Fault } from "../core/fault.ts";
 import type { Connection } from "../redis/connection.ts";
 
 export interface ReadinessOptions {
-  /** Those without which no request can be served. */
+  /** Connections without which no request can be served. */
   readonly connections: readonly Pick<Connection, "ready" | "onDown" | "onReconnect">[];
   /** How long an outage of Redis is none of a load balancer's business, ms. */
   readonly outageMs: number;
@@ -15,7 +15,7 @@ export interface ReadinessOptions {
 }
 
 /**
- * What a load balancer is told. An outage of Redis meets all gateways at once: were all of them unready, the balancer
+ * Tells load balancers whether requests should come. An outage of Redis meets all gateways at once: were all of them unready, the balancer
  * would answer in their place, in no client's form and without Retry-After. So a gateway stays in service for the first
  * part of an outage, and refuses requests itself. One that alone cannot reach Redis leaves after that.
  */

@@ -26,7 +26,7 @@ export interface RoutesHost {
   readonly build: string;
   /** True when clients need a key. */
   readonly needsKey: boolean;
-  /** The fault to tell instead of one on a model that nobody serves; the same when absent. */
+  /** The fault to tell instead of one on a model that no worker serves; the same when absent. */
   readonly unknownModel?: (fault: Fault) => Fault;
   takeTask(endpoint: Endpoint, request: HttpRequest, reply: HttpReply): void;
   readonly readiness: Pick<Readiness, "unready" | "outOfService">;

@@ -15,7 +15,7 @@ export interface ShowViewOptions {
   readonly errands: Pick<Errands, "send">;
   /** Ms, monotonic. */
   readonly mono: () => number;
-  /** The fault to tell instead of one on a model that nobody serves; the same when absent. */
+  /** The fault to tell instead of one on a model that no worker serves; the same when absent. */
   readonly unknownModel?: (fault: Fault) => Fault;
 }
 

@@ -26,7 +26,7 @@ interface Start {
 }
 
 /**
- * Knows whether a model that nobody offers may still come, since some worker is getting ready. Bounded for each host: a
+ * Knows whether a model that no worker offers may still come, since some worker is getting ready. Bounded for each host: a
  * worker that ends and starts again and again counts for no longer than one that hangs.
  */
 export class Startup {
@@ -55,7 +55,7 @@ export class Startup {
     this.#starts = starts;
   }
 
-  /** True while a model that nobody offers may still come. */
+  /** True while a model that no worker offers may still come. */
   get pending(): boolean {
     const { mono, boundMs } = this.#options;
     const now = mono();

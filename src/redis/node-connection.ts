@@ -298,7 +298,7 @@ class ClientConnection implements NodeConnection {
   }
 }
 
-/** What went wrong with a command, in our own words. */
+/** The failure of a command, in our own words. */
 function told(error: unknown, command: string): Error {
   return isReplyError(error)
     ? refusedReply(error, command)

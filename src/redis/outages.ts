@@ -27,7 +27,7 @@ export function downFault(what: string, cause?: unknown): Fault {
 }
 
 /**
- * What a reply of Redis that is an error means to the sender of the command: an outage, or an error of this one
+ * Tells the sender of a command what an error reply of Redis means: an outage, or an error of this one
  * command. Neither has Redis's own words in its message.
  * @param error an error reply
  * @param command its name; absent when it is not known

@@ -1,7 +1,7 @@
 import { Fault } from "../core/fault.ts";
 import { replyErrorCode, replyErrorIn, replyText } from "./reply-error.ts";
 
-/** What is wrong with a Redis that refuses, and what to do, by the code of its reply. */
+/** Tells what is wrong with a Redis that refuses, and what to do, by the code of its reply. */
 const REFUSALS: Readonly<Record<string, string>> = {
   WRONGPASS: "it does not know this user with this password: look at SGNET_REDIS_USERNAME and the password",
   NOAUTH: "it wants a password: set SGNET_REDIS_PASSWORD",

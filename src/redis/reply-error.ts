@@ -4,7 +4,7 @@ import { ErrorReply } from "redis";
 const DENIED_IN_SCRIPT = "ERR The user executing the script can't ";
 
 /**
- * What Redis replied to a command in the place of an answer. The message is ours: Redis's own words name users, keys
+ * An error reply of Redis in the place of an answer. The message is ours: Redis's own words name users, keys
  * and arguments, and are neither for clients nor for a screen. They are the `cause`, for those that must read them.
  */
 export class ReplyError extends Error {

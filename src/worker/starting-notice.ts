@@ -19,7 +19,7 @@ export interface StartingNoticeOptions {
 
 /**
  * Tells the fleet that a worker is getting ready, before it has a backend: gateways then say "not yet" of a model that
- * nobody offers, and not "there is none". A model may have to be fetched and loaded first.
+ * no worker offers, and not "there is none". A model may have to be fetched and loaded first.
  */
 export class StartingNotice {
   readonly #options: StartingNoticeOptions;

@@ -25,16 +25,7 @@ let admin: Connection;
 before(async () => {
   server = await BareServer.start({ dir, args: ["--aclfile", writeUsers(dir)] });
   admin = await connect(urlFor("sgnet-admin", server.port), "test");
-  await admin.command(
-    "ACL",
-    "SETUSER",
-    "nobody",
-    "on",
-    ">secret-nobody",
-    "+ping",
-    "+info",
-    "+client|setname",
-  );
+  await admin.command("ACL", "SETUSER", "guest", "on", ">secret-guest", "+ping", "+info", "+client|setname");
   await admin.command("ZADD", keys.models(), String(Date.now()), "tiny");
   await bury(admin, keys, {
     model: "tiny",
@@ -91,7 +82,7 @@ const LOOKS: readonly (readonly string[])[] = [
 describe("a command whose user of Redis lacks rights", () => {
   for (const args of LOOKS) {
     it(`sgnet ${args.join(" ")} says what is wrong and what to do, without Redis's words`, async () => {
-      const told = await run(urlFor("nobody", server.port), args);
+      const told = await run(urlFor("guest", server.port), args);
       assertTold(
         told,
         "NOPERM",
@@ -115,16 +106,16 @@ describe("a command whose user of Redis lacks rights", () => {
     });
   }
 
-  it("sgnet doctor names what is missing, whoever asks", async () => {
-    for (const user of ["nobody", "sgnet-observer", "sgnet-worker", "sgnet-gateway"]) {
+  it("sgnet doctor names what is missing, whichever user asks", async () => {
+    for (const user of ["guest", "sgnet-observer", "sgnet-worker", "sgnet-gateway"]) {
       const { stdout, stderr } = await run(urlFor(user, server.port), ["doctor"]);
       assert.doesNotMatch(stdout + stderr, RAW);
-      if (user === "nobody") assert.match(stdout, /fix {2}redis .*\(NOPERM\)|fix {2}redis .*lacks/);
+      if (user === "guest") assert.match(stdout, /fix {2}redis .*\(NOPERM\)|fix {2}redis .*lacks/);
     }
   });
 });
 
-describe("a Redis that lets nobody in, or takes no writes", () => {
+describe("a Redis that lets no user in, or takes no writes", () => {
   it("is told by commands and services in one sentence each", async () => {
     const wrong = `redis://sgnet-gateway:wrong@127.0.0.1:${server.port}`;
     const nameless = `redis://127.0.0.1:${server.port}`;

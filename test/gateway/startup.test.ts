@@ -20,7 +20,7 @@ class Rig {
     this.startup = new Startup({ boundMs: BOUND_MS, mono: () => this.clock, expectsWorker });
   }
 
-  /** What is pending so many ms later, at a look at these workers. */
+  /** True when a model may still come, so many ms later, at a look at these workers. */
   look(ms: number, ...workers: readonly WorkerAnnouncement[]): boolean {
     this.clock += ms;
     this.startup.look(workers);

@@ -29,7 +29,7 @@ interface Told {
   readonly text: string;
 }
 
-/** What a gateway says of a model in each dialect, and on each path that names one. */
+/** A gateway's answers on a model in each dialect, and on each path that names one. */
 async function everywhere({ gateway }: Fleet, model: string): Promise<readonly Told[]> {
   const messages = [{ role: "user", content: "hello" }];
   const body = (more: object): RequestInit => ({ method: "POST", body: JSON.stringify({ model, ...more }) });
@@ -58,7 +58,7 @@ async function everywhere({ gateway }: Fleet, model: string): Promise<readonly T
 const NOWHERE = { posts: [], env: { SGNET_ADMIN_KEY: "root" } } as const;
 
 journey("a model is not yet there, and not unknown, while a worker gets ready", NOWHERE, async (fleet) => {
-  for (const { status } of await everywhere(fleet, "late")) assert.equal(status, 404, "nobody starts");
+  for (const { status } of await everywhere(fleet, "late")) assert.equal(status, 404, "no worker starts");
   const late = new LateOllama();
   await late.server.listen();
   try {

@@ -179,7 +179,7 @@ describe("a look at a backend", () => {
   });
 });
 
-/** What the last announcement said. */
+/** The member of the last announcement. */
 function starting({ arrived }: FakeConnection): unknown {
   const text = arrived.findLast((command) => command.startsWith("SET test:wk:w1 ")) ?? "";
   const json = text.slice("SET test:wk:w1 ".length, text.lastIndexOf(" PX "));

@@ -28,7 +28,7 @@ export function errorOfAll(outcomes: readonly ServerOutcome[]): string | undefin
   return `done on ${done.length} of ${outcomes.length} servers (${namesOf(done)}), failed on ${failures.join("; ")}`;
 }
 
-/** What is told of one of several servers when it has ended. */
+/** The step that tells how one of several servers has ended. */
 export function stepOf({ name, error }: ServerOutcome): { readonly status: string } {
   return {
     status: error === undefined ? `${name}: success` : `${name}: failed: ${error.slice(0, MOST_TEXT)}`,

@@ -91,7 +91,7 @@ export class ProgressMerger {
     return this.#whole();
   }
 
-  /** What to tell of one of several servers, when it has ended and others have not; undefined otherwise. */
+  /** The step on one of several servers, when it has ended and others have not; undefined otherwise. */
   ended(index: number): JsonObject | undefined {
     const part = this.#parts[index];
     const isLast = this.#parts.every(({ over }) => over);

@@ -3,7 +3,7 @@ import { LOCAL_PORTS, lookAt } from "./discover.ts";
 
 /** The first look again at a port at which there is no backend, ms. */
 const FIRST_MS = 2000;
-/** Each wait is so much longer than the one before it. */
+/** Each wait is longer than the one before it by this factor. */
 const FACTOR = 1.5;
 /** The longest: where nothing listens, and where something does that is no backend and would log each look; ms. */
 const MOST_MS = { nothing: 15_000, other: 300_000 } as const;

@@ -1,5 +1,5 @@
 import { Fault } from "../core/fault.ts";
-import { LANES } from "../core/lane.ts";
+import { ABILITIES } from "../core/ability.ts";
 import { isObject } from "../core/json.ts";
 import type { ModelCard } from "../core/model.ts";
 import type { Task } from "../core/task.ts";
@@ -18,15 +18,15 @@ import type { HttpOrigin } from "./http.ts";
  */
 export type SurfaceLook = "none" | "document" | "probe" | "router" | "audio";
 
-/** What a look found: the paths that there are, and the lanes of each model. */
+/** What a look found: the paths that there are, and the abilities of each model. */
 interface Found {
   readonly paths: ReadonlySet<string>;
   /** By the backend's own id; models that are not in it have `common`. */
-  readonly lanes: ReadonlyMap<string, readonly string[]>;
+  readonly abilities: ReadonlyMap<string, readonly string[]>;
   readonly common: readonly string[];
 }
 
-const NOTHING: Found = { paths: new Set(), lanes: new Map(), common: [] };
+const NOTHING: Found = { paths: new Set(), abilities: new Map(), common: [] };
 
 /** After this it is looked again, ms: a server that was started anew may have other endpoints. */
 const LOOK_AGAIN_MS = 60_000;
@@ -47,7 +47,7 @@ const UNSURE: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
 export interface AbilitiesOptions {
   readonly look: SurfaceLook;
-  /** Lanes that the backend has, as configured; absent: it is found out. */
+  /** Abilities that the backend has, as configured; absent: it is found out. */
   readonly declared?: readonly string[] | undefined;
   readonly mono: () => number;
 }
@@ -98,7 +98,7 @@ export class Abilities {
         // What was found before stands; the next look at the backend tries again.
       }
     }
-    return cards.map((card) => this.#withLanes(card));
+    return cards.map((card) => this.#withAbilities(card));
   }
 
   /** A backend says that it lacks what it was found to have: the next look at it looks here, too. */
@@ -112,9 +112,9 @@ export class Abilities {
     return row === undefined ? undefined : surfaceWay(row, this.#found.paths);
   }
 
-  #withLanes(card: ModelCard): ModelCard {
-    const lanes = this.#found.lanes.get(card.name) ?? this.#found.common;
-    return lanes.length === 0 ? card : { ...card, endpoints: lanes };
+  #withAbilities(card: ModelCard): ModelCard {
+    const abilities = this.#found.abilities.get(card.name) ?? this.#found.common;
+    return abilities.length === 0 ? card : { ...card, endpoints: abilities };
   }
 
   async #looked(http: HttpOrigin, cards: readonly ModelCard[], signal: AbortSignal): Promise<Found> {
@@ -124,12 +124,12 @@ export class Abilities {
     const isRouter = look === "router" && cards.length > 1;
     if (isRouter) return routerFound(http, cards, { signal, before: this.#found });
     const paths = await pathsOf(http, look, signal);
-    return { paths, lanes: new Map(), common: lanesOf(paths) };
+    return { paths, abilities: new Map(), common: abilitiesOf(paths) };
   }
 }
 
-function lanesOf(paths: ReadonlySet<string>): readonly string[] {
-  return SURFACE.filter((row) => hasAny(row, paths)).map(({ endpoint }) => LANES[endpoint]);
+function abilitiesOf(paths: ReadonlySet<string>): readonly string[] {
+  return SURFACE.filter((row) => hasAny(row, paths)).map(({ endpoint }) => ABILITIES[endpoint]);
 }
 
 function hasAny(row: SurfaceEndpoint, paths: ReadonlySet<string>): boolean {
@@ -138,12 +138,16 @@ function hasAny(row: SurfaceEndpoint, paths: ReadonlySet<string>): boolean {
 
 /** Of a declared endpoint that shows none of its paths all are believed. */
 function declaredFound(declared: readonly string[], seen: ReadonlySet<string>): Found {
-  const rows = SURFACE.filter(({ endpoint }) => declared.includes(LANES[endpoint]));
+  const rows = SURFACE.filter(({ endpoint }) => declared.includes(ABILITIES[endpoint]));
   const paths = rows.flatMap((row) => {
     const all = row.paths.map(({ path }) => path);
     return hasAny(row, seen) ? all.filter((path) => seen.has(path)) : all;
   });
-  return { paths: new Set(paths), lanes: new Map(), common: rows.map(({ endpoint }) => LANES[endpoint]) };
+  return {
+    paths: new Set(paths),
+    abilities: new Map(),
+    common: rows.map(({ endpoint }) => ABILITIES[endpoint]),
+  };
 }
 
 const ALL_PATHS: readonly string[] = SURFACE.flatMap(({ paths }) => paths.map(({ path }) => path));
@@ -206,19 +210,19 @@ async function routerFound(
   cards: readonly ModelCard[],
   { signal, before }: { readonly signal: AbortSignal; readonly before: Found },
 ): Promise<Found> {
-  const lanes = new Map<string, readonly string[]>();
+  const abilities = new Map<string, readonly string[]>();
   const paths = new Set(before.paths);
   for (const { name, resident } of cards) {
-    const known = before.lanes.get(name);
+    const known = before.abilities.get(name);
     if (!resident) {
-      if (known !== undefined) lanes.set(name, known);
+      if (known !== undefined) abilities.set(name, known);
       continue;
     }
     const own = await pathsOfModel(http, name, signal);
     for (const path of own) paths.add(path);
-    lanes.set(name, lanesOf(own));
+    abilities.set(name, abilitiesOf(own));
   }
-  return { paths, lanes, common: [] };
+  return { paths, abilities, common: [] };
 }
 
 const TRANSCRIPTIONS = "/v1/audio/transcriptions";
@@ -233,8 +237,8 @@ async function audioFound(
   if (able.length === 0) return NOTHING;
   const status = await sureStatus(http, { path: TRANSCRIPTIONS, body: NO_BODY }, signal);
   if (!TAKES.has(status)) return NOTHING;
-  const lanes = able.map(({ name }) => [name, [LANES["openai-transcriptions"]]] as const);
-  return { paths: new Set([TRANSCRIPTIONS]), lanes: new Map(lanes), common: [] };
+  const abilities = able.map(({ name }) => [name, [ABILITIES["openai-transcriptions"]]] as const);
+  return { paths: new Set([TRANSCRIPTIONS]), abilities: new Map(abilities), common: [] };
 }
 
 function hears({ capabilities }: ModelCard): boolean {

@@ -1,5 +1,5 @@
 import { Fault } from "../core/fault.ts";
-import { LANE_NAMES } from "../core/lane.ts";
+import { ABILITY_NAMES } from "../core/ability.ts";
 import { withoutTrailing } from "../core/trailing.ts";
 import type { HttpTarget } from "./http.ts";
 import { HTTP_KINDS, isHttpKind, PROFILES, type HttpKind } from "./profiles.ts";
@@ -10,7 +10,7 @@ export interface Address extends HttpTarget {
   readonly kind: HttpKind | undefined;
   /** Origin and prefix, without credentials: fit for logs. */
   readonly url: string;
-  /** Lanes of the endpoints that it has, as written behind `#endpoints=`; absent: they are found out. */
+  /** Abilities that it has, as written behind `#endpoints=`; absent: they are found out. */
   readonly endpoints?: readonly string[];
 }
 
@@ -66,9 +66,9 @@ function endpointsIn(hash: string, shown: string): readonly string[] | undefined
   if (hash === "") return undefined;
   const names = hash.slice(DECLARES.length).toLowerCase().split("+");
   if (names.length === 1 && names[0] === "none") return [];
-  const strange = names.find((name) => !LANE_NAMES.includes(name));
+  const strange = names.find((name) => !ABILITY_NAMES.includes(name));
   if (strange === undefined) return [...new Set(names)];
-  const list = LANE_NAMES.join(", ");
+  const list = ABILITY_NAMES.join(", ");
   throw bad(
     `The backend ${shown} has an unknown endpoint "${strange}": write ${DECLARES}none, or with + between these: ${list}.`,
   );

@@ -1,7 +1,7 @@
 import type { NeutralRequest } from "../core/chat.ts";
 import { Fault, toFault } from "../core/fault.ts";
 import { systemAmbient } from "../core/ambient.ts";
-import { hasLane } from "../core/lane.ts";
+import { needsAbility } from "../core/ability.ts";
 import type { Task } from "../core/task.ts";
 import { estimateTokens } from "../protocols/estimate.ts";
 import type { BackendRequest, ClientFace, Learned, Passthrough } from "../protocols/protocol.ts";
@@ -30,7 +30,7 @@ export interface HttpBackendOptions {
   readonly slots: number;
   /** Most ms that a connection may take. */
   readonly connectMs?: number;
-  /** Endpoints of the rest of OpenAI's surface that it has, by their lanes; absent: it is found out. */
+  /** Its abilities; absent: they are found out. */
   readonly endpoints?: readonly string[] | undefined;
   /** The policy for options that would make the server reload a model; absent: they are passed on. Only for Ollama. */
   readonly runner?: RunnerPolicy;
@@ -114,10 +114,10 @@ export class HttpBackend implements Backend {
       const run = { task, model, sink, signal };
       const way = this.#wayOf(task);
       // What is relayed as it comes has no parts that could be left out.
-      const learns = this.#face.dialect === "openai" && !hasLane(task.endpoint);
+      const learns = this.#face.dialect === "openai" && !needsAbility(task.endpoint);
       return await (learns ? this.#runLearning(run, way) : this.#run(run, way));
     } catch (error) {
-      if (hasLane(task.endpoint) && toFault(error).code === "not_implemented") this.#abilities.doubt();
+      if (needsAbility(task.endpoint) && toFault(error).code === "not_implemented") this.#abilities.doubt();
       // A reply that is nested beyond the stack, or longer than any text. The request was checked at its gateway.
       if (!(error instanceof RangeError)) throw error;
       throw new Fault("backend_lost", "the backend's reply is too deep or too long", {
@@ -161,7 +161,7 @@ export class HttpBackend implements Backend {
 
   /** How the task's bytes are passed through; undefined when it has to be translated. */
   #wayOf(task: Task): Passthrough | undefined {
-    if (hasLane(task.endpoint)) return this.#abilities.wayOf(task);
+    if (needsAbility(task.endpoint)) return this.#abilities.wayOf(task);
     const way = this.#face.passthrough(task.endpoint);
     if (way === undefined || way.carries?.(task.body) === false || this.#mayNotUnload(task)) return undefined;
     return way;

@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Settings } from "../config/settings.ts";
 import { toFault } from "../core/fault.ts";
 import { viewFleet } from "../core/fleet-view.ts";
-import { queuesOf } from "../core/lane.ts";
+import { queuesOf } from "../core/ability.ts";
 import { RecentFaults } from "../core/recent-faults.ts";
 import { plainLine } from "../core/plain-text.ts";
 import type { Connection } from "../redis/connection.ts";
@@ -104,7 +104,7 @@ export class Observer {
     this.#faults.add(news);
     const queues = status.models
       .filter(({ claimed }) => claimed > 0)
-      .flatMap(({ model, lanes: endpoints = [] }) => queuesOf({ key: model, endpoints }));
+      .flatMap(({ model, abilities: endpoints = [] }) => queuesOf({ key: model, endpoints }));
     const held = await heldTasks(this.#connection, this.#keys, queues, HELD_PER_MODEL);
     const fleet = viewFleet({ ...status, now });
     this.#rates = [...this.#rates, fleet.totals.tokensPerSecond].slice(-MOST_LOOKS);

@@ -8,7 +8,7 @@ import type {
 } from "./fleet.ts";
 import { isObject } from "./json.ts";
 import type { JsonObject } from "./json.ts";
-import { isLane } from "./lane.ts";
+import { isAbility } from "./ability.ts";
 import type { ModelCard, ModelLoad } from "./model.ts";
 
 /**
@@ -144,16 +144,16 @@ function readCard(value: unknown): ModelCard | undefined {
     name: typeof name === "string" ? name : key,
     capabilities: card.capabilities.filter((capability) => typeof capability === "string"),
     ...(typeof embeddingLength === "number" ? { embeddingLength } : {}),
-    ...(Array.isArray(endpoints) ? { endpoints: readLanes(endpoints) } : {}),
+    ...(Array.isArray(endpoints) ? { endpoints: readAbilities(endpoints) } : {}),
     ...(isObject(load) ? { load: readLoad(load) } : {}),
   };
 }
 
-/** Most lanes of a model: each is a queue of its own. */
-const MOST_LANES = 32;
+/** Most abilities of a model: each has a queue of its own. */
+const MOST_ABILITIES = 32;
 
-function readLanes(endpoints: readonly unknown[]): readonly string[] {
-  return endpoints.filter(isLane).slice(0, MOST_LANES);
+function readAbilities(endpoints: readonly unknown[]): readonly string[] {
+  return endpoints.filter(isAbility).slice(0, MOST_ABILITIES);
 }
 
 function readLoad({ expiresAt, ...rest }: JsonObject): ModelLoad {

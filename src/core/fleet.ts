@@ -1,4 +1,4 @@
-import { queueWords } from "./lane.ts";
+import { queueWords } from "./ability.ts";
 import type { ModelCard } from "./model.ts";
 
 /** What processes tell about themselves. Extra fields of newer versions are ignored. */
@@ -65,7 +65,7 @@ export interface ColdModel {
 export type GateState = "closed" | "busy" | "open" | "half-open" | "paced";
 
 export interface GateAnnouncement {
-  /** The name of a queue: a model key, or one with a lane. */
+  /** The name of a queue: a model key, or one with an ability. */
   readonly model: string;
   readonly state: GateState;
 }
@@ -87,7 +87,7 @@ export function isEjected(state: GateState): boolean {
 
 const BROKEN: ReadonlySet<GateState> = new Set<GateState>(["open", "half-open", "paced"]);
 
-/** The models, and lanes of models, that a backend has failed with again and again, in words: it gets none of their tasks, or one as a probe. */
+/** The models, and abilities of models, that a backend has failed with again and again, in words: it gets none of their tasks, or one as a probe. */
 export function brokenModels({ gates = [] }: BackendAnnouncement): readonly string[] {
   return gates.filter(({ state }) => BROKEN.has(state)).map(({ model }) => queueWords(model));
 }
@@ -126,8 +126,8 @@ export interface QueueReading {
   /** The longest time since a worker renewed its lease on one of these, ms; 0 when there is none. */
   readonly oldestIdleMs: number;
   readonly deadLetters: number;
-  /** Names of its lanes with tasks, see lane.ts; absent for none. Their tasks are counted above. */
-  readonly lanes?: readonly string[];
+  /** Names of its abilities with tasks, see ability.ts; absent for none. Their tasks are counted above. */
+  readonly abilities?: readonly string[];
 }
 
 /** Redis at one moment. */

@@ -67,7 +67,7 @@ export interface ModelCard {
   readonly embeddingLength?: number;
   readonly capabilities: readonly string[];
   readonly ownedBy: string;
-  /** Lanes of the endpoints that it has beyond those of every model, see lane.ts. Absent = none. */
+  /** Its abilities: the endpoints that it has beyond those of every model, see ability.ts. Absent = none. */
   readonly endpoints?: readonly string[];
   /** True when the model is loaded and answers without a load. */
   readonly resident: boolean;

@@ -1,5 +1,5 @@
 import type { Errand } from "./errand.ts";
-import type { LaneEndpoint } from "./lane.ts";
+import type { AbilityEndpoint } from "./ability.ts";
 import type { PhaseLimits, TimeoutPhase } from "./timeouts.ts";
 
 /** What a client asked for, by the endpoint it asked at. Also the name used in metrics and logs. */
@@ -14,7 +14,7 @@ export type Endpoint =
   | "openai-responses"
   | "anthropic-messages"
   | "anthropic-count-tokens"
-  | LaneEndpoint
+  | AbilityEndpoint
   | Errand;
 
 /** The API family whose shapes, errors and stream form a client or a backend speaks. */

@@ -1,5 +1,5 @@
 import type { WorkerAnnouncement } from "../core/fleet.ts";
-import { laneOf, queuesOf } from "../core/lane.ts";
+import { abilityOf, queuesOf } from "../core/ability.ts";
 import { offeredModels } from "../core/offers.ts";
 import { modelKey } from "../core/model.ts";
 import type { ModelCard } from "../core/model.ts";
@@ -14,7 +14,7 @@ import type { TidierOptions } from "./tidier.ts";
 const TIDY_MS = 60_000;
 
 /**
- * So long the lane of a model counts as read after its last worker has left, while others serve the model, ms: a worker
+ * So long the ability queue of a model counts as read after its last worker has left, while others serve the model, ms: a worker
  * that starts again is back by then.
  */
 const LANE_MEMORY_MS = 60_000;
@@ -94,7 +94,7 @@ export class Catalogue {
     return [...this.#cards.keys()];
   }
 
-  /** Names of the queues that some worker reads now: those of models, and of their lanes. */
+  /** Names of the queues that some worker reads now: those of models, and of their ability queues. */
   get queues(): readonly string[] {
     return [...this.#cards.values()].flat().flatMap(queuesOf);
   }
@@ -147,7 +147,7 @@ export class Catalogue {
   /** The queue a request for this model goes to; undefined when nobody has served it for a while. */
   find(name: string): string | undefined {
     // Ollama's `:local` says that a model must not come from its cloud: here none does.
-    if (laneOf(name) !== undefined) return undefined;
+    if (abilityOf(name) !== undefined) return undefined;
     const keys = [modelKey(name), modelKey(name.replace(/:local$/, ""))];
     return keys.find((key) => this.#cards.has(key) || this.#remembered.has(key));
   }

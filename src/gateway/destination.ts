@@ -1,6 +1,6 @@
 import { Fault, toFault } from "../core/fault.ts";
-import { hasLane, LANES, modelOf, queueFor, servesQueue } from "../core/lane.ts";
-import type { LaneEndpoint } from "../core/lane.ts";
+import { ABILITIES, needsAbility, modelOf, queueFor, servesQueue } from "../core/ability.ts";
+import type { AbilityEndpoint } from "../core/ability.ts";
 import type { ModelCard } from "../core/model.ts";
 import type { Endpoint, Task } from "../core/task.ts";
 import { modelNotFound } from "../protocols/ollama/faults.ts";
@@ -46,7 +46,7 @@ export function destinationOf(
 }
 
 function queueOf(known: Known, endpoint: Endpoint, name: string): Destination {
-  if (name === "" && hasLane(endpoint)) return soleModel(known, endpoint);
+  if (name === "" && needsAbility(endpoint)) return soleModel(known, endpoint);
   const model = known.find(name);
   if (model === undefined) throw modelNotFound(name, endpoint);
   const queue = queueFor(model, endpoint);
@@ -55,14 +55,14 @@ function queueOf(known: Known, endpoint: Endpoint, name: string): Destination {
   return { model, queue, asked: name };
 }
 
-/** The fault of a task whose lane nobody reads; undefined for all others. */
+/** The fault of a task whose ability queue nobody reads; undefined for all others. */
 export function lackOf(
   known: Known,
   { queue, task }: { readonly queue: string; readonly task: Pick<Task, "endpoint" | "model"> },
 ): Fault | undefined {
   const { endpoint, model } = task;
-  if (!hasLane(endpoint) || isOpen(known, modelOf(queue), queue)) return undefined;
-  return new Fault("not_implemented", `no backend of the model '${model}' has ${LANES[endpoint]}`);
+  if (!needsAbility(endpoint) || isOpen(known, modelOf(queue), queue)) return undefined;
+  return new Fault("not_implemented", `no backend of the model '${model}' has ${ABILITIES[endpoint]}`);
 }
 
 /** A model without any worker now may have had the endpoint, as may a worker of it that is starting again. */
@@ -71,14 +71,14 @@ function isOpen(known: Known, model: string, queue: string): boolean {
   return cards.length === 0 || cards.some((card) => servesQueue(card, queue)) || known.remembers(queue);
 }
 
-function soleModel({ cards }: Known, endpoint: LaneEndpoint): Destination {
-  const able = cards.filter(({ endpoints = [] }) => endpoints.includes(LANES[endpoint]));
+function soleModel({ cards }: Known, endpoint: AbilityEndpoint): Destination {
+  const able = cards.filter(({ endpoints = [] }) => endpoints.includes(ABILITIES[endpoint]));
   const [first] = able;
   if (first === undefined) {
-    throw new Fault("not_implemented", `no model that is served here has ${LANES[endpoint]}`);
+    throw new Fault("not_implemented", `no model that is served here has ${ABILITIES[endpoint]}`);
   }
   if (able.some(({ key }) => key !== first.key)) {
-    throw new Fault("model_required", `model is required: several models here have ${LANES[endpoint]}`);
+    throw new Fault("model_required", `model is required: several models here have ${ABILITIES[endpoint]}`);
   }
   return { model: first.key, queue: queueFor(first.key, endpoint), asked: first.name };
 }

@@ -2,7 +2,7 @@ import { isHandBack, lostNote } from "../core/attempt-note.ts";
 import type { AttemptNote } from "../core/attempt-note.ts";
 import { Fault, faultFromRecord } from "../core/fault.ts";
 import type { Frame, FrameEnd } from "../core/frame.ts";
-import { modelOf } from "../core/lane.ts";
+import { modelOf } from "../core/ability.ts";
 import type { Phase } from "../core/phase.ts";
 import type { Task } from "../core/task.ts";
 import type { Heartbeat } from "../protocols/heartbeats.ts";
@@ -58,7 +58,7 @@ export class Exchange {
   /** Bytes of the request's body. */
   readonly bodyBytes: number;
   readonly model: string;
-  /** The name of the queue it goes through, see core/lane.ts. */
+  /** The name of the queue it goes through, see core/ability.ts. */
   readonly queue: string;
   readonly startedAt: number;
   /** Entry id in the queue once Redis has confirmed it, and ms from accepting the request until then. */

@@ -1,5 +1,5 @@
 import { Fault } from "../core/fault.ts";
-import { hasLane } from "../core/lane.ts";
+import { needsAbility } from "../core/ability.ts";
 import { dialectOf } from "../core/task.ts";
 import type { Endpoint, Task } from "../core/task.ts";
 import { faultFace } from "../protocols/catalogue.ts";
@@ -30,7 +30,7 @@ export function breakOff(
   { endpoint, requestId, stream }: Pick<Task, "endpoint" | "requestId" | "stream">,
   type: string,
 ): void {
-  const isBytes = hasLane(endpoint) && !type.startsWith("text/event-stream");
+  const isBytes = needsAbility(endpoint) && !type.startsWith("text/event-stream");
   if (!stream || isBytes || fault.code === "slow_client") {
     reply.destroy();
     return;

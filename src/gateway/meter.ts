@@ -1,4 +1,4 @@
-import { hasLane } from "../core/lane.ts";
+import { needsAbility } from "../core/ability.ts";
 import { dialectOf } from "../core/task.ts";
 import type { Dialect, Endpoint, Task } from "../core/task.ts";
 import type { Usage } from "../core/usage.ts";
@@ -108,7 +108,7 @@ export class Meter {
 
 /** True where the bytes of an answer are no tokens: sounds, images. */
 function isWordless(endpoint: Endpoint): boolean {
-  return hasLane(endpoint) && endpoint !== "openai-infill";
+  return needsAbility(endpoint) && endpoint !== "openai-infill";
 }
 
 function kindOf({ task, model }: Metered): string {

@@ -1,4 +1,4 @@
-import { queueFor } from "../core/lane.ts";
+import { queueFor } from "../core/ability.ts";
 import type { Task } from "../core/task.ts";
 import type { TaskEnvelope } from "../wire/task-codec.ts";
 import { ErrandReply } from "./errand-reply.ts";

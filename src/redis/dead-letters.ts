@@ -5,7 +5,7 @@ import type { Cause } from "../core/cause.ts";
 import { defaultCause, isFaultCode } from "../core/fault.ts";
 import type { FaultRecord } from "../core/fault.ts";
 import type { Json } from "../core/json.ts";
-import { modelOf } from "../core/lane.ts";
+import { modelOf } from "../core/ability.ts";
 import { decodeTask } from "../wire/task-codec.ts";
 import type { TaskEnvelope } from "../wire/task-codec.ts";
 import { getBody } from "./body.ts";

@@ -1,4 +1,4 @@
-import { laneOf, modelOf } from "../core/lane.ts";
+import { abilityOf, modelOf } from "../core/ability.ts";
 import { tagOf } from "../core/task.ts";
 
 /**
@@ -12,16 +12,16 @@ export class Keys {
     this.prefix = prefix;
   }
 
-  /** STREAM with consumer group `w`; an entry lives from XADD to XDEL at its answer. One per model, and per lane of it. */
+  /** STREAM with consumer group `w`; an entry lives from XADD to XDEL at its answer. One per model, and per ability queue of it. */
   queue(name: string): string {
-    const { tag, lane } = partsOf(name);
-    return `${this.prefix}:q:{${tag}}:${lane}`;
+    const { tag, ability } = partsOf(name);
+    return `${this.prefix}:q:{${tag}}:${ability}`;
   }
 
   /** LIST of wake-up tokens, one per enqueued task; hints only. All share one tag: one BLMPOP serves many models. */
   doorbell(queue: string): string {
-    const { tag, lane } = partsOf(queue);
-    return `${this.prefix}:t:{d}:${tag}:${lane}`;
+    const { tag, ability } = partsOf(queue);
+    return `${this.prefix}:t:{d}:${tag}:${ability}`;
   }
 
   /** LIST that ends the wait of one claimer when its worker stops; shares the tag of the doorbells. */
@@ -74,7 +74,7 @@ export class Keys {
     return `${this.prefix}:wks`;
   }
 
-  /** ZSET name of a queue (a model key, or one with a lane) -> ms when a worker last served it. */
+  /** ZSET name of a queue (a model key, or one with an ability) -> ms when a worker last served it. */
   models(): string {
     return `${this.prefix}:models`;
   }
@@ -123,13 +123,13 @@ export class Keys {
 /** Consumer group of every queue. */
 export const GROUP = "w";
 
-/** The lane in the key of a model's plain queue. */
+/** What stands for the ability in the key of a model's plain queue. */
 const PLAIN = "p0";
 
 interface QueueParts {
   /** The escaped model: the hash tag. */
   readonly tag: string;
-  readonly lane: string;
+  readonly ability: string;
 }
 
 /** As many names are kept at hand: to escape one anew took 1.5 us, several times per look at a queue. */
@@ -145,7 +145,7 @@ function partsOf(queue: string): QueueParts {
     /[{}%\s]/g,
     (char) => `%${char.charCodeAt(0).toString(16).padStart(2, "0")}`,
   );
-  const parts = { tag, lane: laneOf(queue) ?? PLAIN };
+  const parts = { tag, ability: abilityOf(queue) ?? PLAIN };
   if (kept.size >= MOST_KEPT) kept.clear();
   kept.set(queue, parts);
   return parts;

@@ -10,7 +10,7 @@ import { pendingEntry, toPending } from "./pending.ts";
 import type { PendingEntry } from "./pending.ts";
 import { asArray, asEntries, asText } from "./replies.ts";
 import type { StreamEntry } from "./replies.ts";
-import { modelOf } from "../core/lane.ts";
+import { modelOf } from "../core/ability.ts";
 import { append } from "../core/long-lists.ts";
 
 /** An unanswered task as Redis shows it. */

@@ -1,5 +1,5 @@
 import type { QueueReading } from "../core/fleet.ts";
-import { laneOf, modelOf } from "../core/lane.ts";
+import { abilityOf, modelOf } from "../core/ability.ts";
 import { greatest } from "../core/long-lists.ts";
 import { unlessMistyped } from "./connection.ts";
 import type { Connection } from "./connection.ts";
@@ -12,7 +12,7 @@ import { asArray, asEntries, asText } from "./replies.ts";
 const PENDING_LOOKED_AT = "1000";
 
 /**
- * How full the queues of models are, and since when: one reading for each model, its lanes counted in. Ages are by
+ * How full the queues of models are, and since when: one reading for each model, its ability queues counted in. Ages are by
  * Redis's clock alone.
  * @param queues names of queues
  */
@@ -32,7 +32,7 @@ function togetherAs(model: string, readings: readonly QueueReading[]): QueueRead
   const sum = (of: (reading: QueueReading) => number): number =>
     readings.reduce((total, reading) => total + of(reading), 0);
   const most = (of: (reading: QueueReading) => number): number => greatest(readings.map(of));
-  const lanes = readings.filter((it) => it.model !== model && it.waiting + it.claimed > 0);
+  const abilities = readings.filter((it) => it.model !== model && it.waiting + it.claimed > 0);
   return {
     model,
     waiting: sum(({ waiting }) => waiting),
@@ -41,7 +41,7 @@ function togetherAs(model: string, readings: readonly QueueReading[]): QueueRead
     oldestIdleMs: most(({ oldestIdleMs }) => oldestIdleMs),
     // The letters of a model lie together.
     deadLetters: most(({ deadLetters }) => deadLetters),
-    ...(lanes.length === 0 ? {} : { lanes: lanes.map((it) => laneOf(it.model) ?? "") }),
+    ...(abilities.length === 0 ? {} : { abilities: abilities.map((it) => abilityOf(it.model) ?? "") }),
   };
 }
 

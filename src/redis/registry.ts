@@ -1,7 +1,7 @@
 import { readGatewayAnnouncement, readWorkerAnnouncement } from "../core/announcement.ts";
 import type { GatewayAnnouncement, WorkerAnnouncement } from "../core/fleet.ts";
 import { isObject } from "../core/json.ts";
-import { queuesOf } from "../core/lane.ts";
+import { queuesOf } from "../core/ability.ts";
 import { unlessMistyped } from "./connection.ts";
 import type { Connection } from "./connection.ts";
 import type { Keys } from "./keys.ts";

@@ -1,6 +1,6 @@
 import type { Backend } from "../backends/backend.ts";
 import { isErrand } from "../core/errand.ts";
-import { queueWords } from "../core/lane.ts";
+import { queueWords } from "../core/ability.ts";
 import { operationOf } from "../core/trace.ts";
 import type { Usage } from "../core/usage.ts";
 import { usageAttributes } from "../telemetry/tracing.ts";

@@ -13,7 +13,7 @@ import type { QueuedTask } from "../redis/task-stream.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Acknowledger } from "./acknowledger.ts";
 import { Doubts } from "./doubts.ts";
-import { headsByModel } from "./lanes.ts";
+import { headsByModel } from "./model-queues.ts";
 import type { Station } from "./station.ts";
 import type { Trust } from "./trust.ts";
 

@@ -8,8 +8,8 @@ export const MOST_MODELS = 2000;
 export const MOST_CARD_BYTES: number = 1024 * 1024;
 const MOST_OF_WORKER = 8 * MOST_CARD_BYTES;
 
-/** Lanes of all models of one backend: each is a queue more that each claim looks at, which takes Redis some 0.5 us. */
-const MOST_LANES = 1000;
+/** Ability queues of all models of one backend: each is a queue more that each claim looks at, which takes Redis some 0.5 us. */
+const MOST_ABILITIES = 1000;
 
 /** Most characters kept of a text in a card, a family's name for instance. */
 const MOST_TEXT = 256;
@@ -31,7 +31,7 @@ export interface BoundState {
  */
 export function boundState(given: BackendState, backends: number): BoundState {
   const mostBytes = Math.min(MOST_CARD_BYTES, MOST_OF_WORKER / backends);
-  const models = boundLanes(given.models.map(boundCard));
+  const models = boundAbilities(given.models.map(boundCard));
   const kept = new Set<ModelCard>();
   let bytes = 0;
   for (const card of [...models.filter(({ resident }) => resident), ...models]) {
@@ -45,13 +45,13 @@ export function boundState(given: BackendState, backends: number): BoundState {
   return { state: { ...given, models: models.filter((card) => kept.has(card)) }, left };
 }
 
-/** Lanes that are left out are those of the last models. */
-function boundLanes(models: readonly ModelCard[]): readonly ModelCard[] {
-  let lanes = 0;
+/** Ability queues that are left out are those of the last models. */
+function boundAbilities(models: readonly ModelCard[]): readonly ModelCard[] {
+  let abilities = 0;
   return models.map((card) => {
     const { endpoints = [], ...rest } = card;
-    lanes += endpoints.length;
-    return lanes > MOST_LANES ? rest : card;
+    abilities += endpoints.length;
+    return abilities > MOST_ABILITIES ? rest : card;
   });
 }
 

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { ReplySink } from "../backends/backend.ts";
 import { Fault, toFault } from "../core/fault.ts";
-import { LANES, laneOf } from "../core/lane.ts";
+import { ABILITIES, abilityOf } from "../core/ability.ts";
 import type { Endpoint, Task } from "../core/task.ts";
 import { SURFACE } from "../protocols/openai/surface.ts";
 import { ownStalls } from "../telemetry/stall-meter.ts";
@@ -71,7 +71,7 @@ function failureOf({ code }: Fault): OwnAnswer {
 
 /** Undefined where even the smallest request of its kind would cost much. @param queue the name of the queue */
 function ownTask(model: string, queue: string, like: Endpoint | undefined): Task | undefined {
-  const kind = laneOf(queue) === undefined ? kindOf(like) : kindOfLane(queue);
+  const kind = abilityOf(queue) === undefined ? kindOf(like) : kindOfAbility(queue);
   if (kind === undefined) return undefined;
   const { endpoint, more } = kind;
   const size = TOKENS.has(endpoint) ? { max_tokens: 1, stream: true } : {};
@@ -97,8 +97,8 @@ interface Kind {
   readonly more: object;
 }
 
-function kindOfLane(queue: string): Kind | undefined {
-  const row = SURFACE.find(({ endpoint }) => LANES[endpoint] === laneOf(queue));
+function kindOfAbility(queue: string): Kind | undefined {
+  const row = SURFACE.find(({ endpoint }) => ABILITIES[endpoint] === abilityOf(queue));
   return row?.smallest === undefined ? undefined : { endpoint: row.endpoint, more: row.smallest };
 }
 

@@ -1,6 +1,6 @@
 import { gateStateOf, isEjected, isServing } from "../core/fleet.ts";
 import type { BackendAnnouncement, WorkerAnnouncement } from "../core/fleet.ts";
-import { servesQueue } from "../core/lane.ts";
+import { servesQueue } from "../core/ability.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { listWorkers } from "../redis/registry.ts";

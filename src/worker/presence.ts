@@ -2,7 +2,7 @@ import { hostname } from "node:os";
 import type { BackendState } from "../backends/backend.ts";
 import { toFault } from "../core/fault.ts";
 import type { GateState, WorkerAnnouncement } from "../core/fleet.ts";
-import { queuesOf, queueWords } from "../core/lane.ts";
+import { queuesOf, queueWords } from "../core/ability.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { ANNOUNCE_MS, announceWorker, forgetWorker } from "../redis/registry.ts";

@@ -1,4 +1,4 @@
-import { modelOf, queueWords, servesQueue } from "../core/lane.ts";
+import { modelOf, queueWords, servesQueue } from "../core/ability.ts";
 import type { Endpoint } from "../core/task.ts";
 import type { Log } from "../telemetry/log.ts";
 import { ownStalls } from "../telemetry/stall-meter.ts";

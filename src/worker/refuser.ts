@@ -1,6 +1,6 @@
 import { faultToRecord, toFault } from "../core/fault.ts";
 import type { Fault } from "../core/fault.ts";
-import { queueWords } from "../core/lane.ts";
+import { queueWords } from "../core/ability.ts";
 import type { Connection } from "../redis/connection.ts";
 import { readNotes } from "../redis/attempt-notes.ts";
 import { bury } from "../redis/dead-letters.ts";

@@ -1,5 +1,5 @@
 import { Fault, isFaultCode } from "../core/fault.ts";
-import { queueWords } from "../core/lane.ts";
+import { queueWords } from "../core/ability.ts";
 import type { Connection } from "../redis/connection.ts";
 import type { Keys } from "../redis/keys.ts";
 import { claimReply } from "../redis/reply-stream.ts";

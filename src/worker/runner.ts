@@ -3,7 +3,7 @@ import type { Answer } from "../backends/backend.ts";
 import { Fault, faultToRecord, toFault } from "../core/fault.ts";
 import type { FaultCode } from "../core/fault.ts";
 import type { FrameEnd } from "../core/frame.ts";
-import { modelOf, queueWords } from "../core/lane.ts";
+import { modelOf, queueWords } from "../core/ability.ts";
 import type { Task } from "../core/task.ts";
 import { getBody } from "../redis/body.ts";
 import { ageOf } from "../redis/clock.ts";

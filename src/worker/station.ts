@@ -1,14 +1,14 @@
 import type { Backend, BackendState, SlotLender } from "../backends/backend.ts";
 import { systemAmbient } from "../core/ambient.ts";
 import { isServing } from "../core/fleet.ts";
-import { modelOf } from "../core/lane.ts";
+import { modelOf } from "../core/ability.ts";
 import type { BackendAnnouncement, GateAnnouncement, GateState } from "../core/fleet.ts";
 import type { ModelCard } from "../core/model.ts";
 import type { Plan } from "../core/placement.ts";
 import type { Endpoint } from "../core/task.ts";
 import { Gate } from "./gate.ts";
 import type { GateOptions, GateWatch } from "./gate.ts";
-import { modelsOf, queueCards, withQueues } from "./lanes.ts";
+import { modelsOf, queueCards, withQueues } from "./model-queues.ts";
 import { Placement } from "./placement.ts";
 import type { PlacementOptions } from "./placement.ts";
 
@@ -112,7 +112,7 @@ export class Station implements SlotLender {
     return this.#healthy ? this.#state.models : [];
   }
 
-  /** A card for each queue that is read for its models, with the name of that queue as key: see core/lane.ts. */
+  /** A card for each queue that is read for its models, with the name of that queue as key: see core/ability.ts. */
   get queues(): readonly ModelCard[] {
     return this.#healthy ? this.#queues : [];
   }

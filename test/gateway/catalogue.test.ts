@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it, test } from "node:test";
 import type { WorkerAnnouncement } from "../../src/core/fleet.ts";
 import type { Task } from "../../src/core/task.ts";
-import { queueFor } from "../../src/core/lane.ts";
+import { queueFor } from "../../src/core/ability.ts";
 import { Catalogue } from "../../src/gateway/catalogue.ts";
 import { destinationOf, lackOf } from "../../src/gateway/destination.ts";
 import type { Connection } from "../../src/redis/connection.ts";
@@ -58,7 +58,7 @@ test("a model that was seen a moment ago is still known when Redis has lost its 
   assert.equal(catalogue.find("tiny"), undefined);
 });
 
-test("a lane is remembered for a minute while its model is served, and for as long as the model without", async () => {
+test("an ability queue is remembered for a minute while its model is served, and for as long as the model without", async () => {
   const { connection, keys } = redis;
   await connection.command("FLUSHALL");
   let clock = 1_000_000;
@@ -71,16 +71,16 @@ test("a lane is remembered for a minute while its model is served, and for as lo
     await announceWorker(connection, keys, { ...worker, backends }, false);
     await catalogue.refresh();
   };
-  const lane = queueFor("tiny", "openai-rerank");
-  const waiting = { queue: lane, task: { endpoint: "openai-rerank", model: "tiny" } } as const;
+  const ability = queueFor("tiny", "openai-rerank");
+  const waiting = { queue: ability, task: { endpoint: "openai-rerank", model: "tiny" } } as const;
   await announce(["rerank", "score"]);
   assert.deepEqual(catalogue.served, ["tiny"]);
-  assert.deepEqual(catalogue.queues, ["tiny", lane, queueFor("tiny", "openai-score")]);
+  assert.deepEqual(catalogue.queues, ["tiny", ability, queueFor("tiny", "openai-score")]);
   assert.deepEqual(catalogue.models[0]?.endpoints, ["rerank", "score"]);
-  assert.equal(catalogue.find(lane), undefined, "the name of a lane is none of a model");
+  assert.equal(catalogue.find(ability), undefined, "the name of a ability is none of a model");
   await announce([]);
   clock += 59_999;
-  assert.equal(destinationOf(catalogue, "openai-rerank", "tiny").queue, lane);
+  assert.equal(destinationOf(catalogue, "openai-rerank", "tiny").queue, ability);
   assert.equal(lackOf(catalogue, waiting), undefined);
   clock += 1;
   assert.throws(() => destinationOf(catalogue, "openai-rerank", "tiny"), { code: "not_implemented" });
@@ -91,7 +91,7 @@ test("a lane is remembered for a minute while its model is served, and for as lo
   );
   await connection.command("DEL", keys.worker("w1"));
   await catalogue.refresh();
-  assert.equal(destinationOf(catalogue, "openai-rerank", "tiny").queue, lane, "nobody is there at all");
+  assert.equal(destinationOf(catalogue, "openai-rerank", "tiny").queue, ability, "nobody is there at all");
 });
 
 describe("queues that no worker reads", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { BLANK_CARD } from "../../src/core/announcement.ts";
-import { queueFor } from "../../src/core/lane.ts";
+import { queueFor } from "../../src/core/ability.ts";
 import type { ModelCard } from "../../src/core/model.ts";
 import { destinationOf } from "../../src/gateway/destination.ts";
 import type { Known } from "../../src/gateway/destination.ts";
@@ -26,7 +26,7 @@ function known(cards: readonly ModelCard[], remembered: readonly string[] = []):
 describe("where a request of the surface goes", () => {
   const rerank = queueFor("a", "openai-rerank");
 
-  it("is the lane of its model, when one backend at least has the endpoint", () => {
+  it("is the ability queue of its model, when one backend at least has the endpoint", () => {
     const fleet = known([card("a"), card("a", "rerank")]);
     assert.deepEqual(destinationOf(fleet, "openai-rerank", "A"), { model: "a", queue: rerank, asked: "A" });
     assert.deepEqual(destinationOf(fleet, "openai-chat", "A"), { model: "a", queue: "a", asked: "A" });
@@ -42,7 +42,7 @@ describe("where a request of the surface goes", () => {
     assert.throws(() => destinationOf(fleet, "openai-rerank", "b"), { code: "model_not_found", http: 404 });
   });
 
-  it("is the lane too while a backend that had it is away, or all of the model are", () => {
+  it("is the ability queue too while a backend that had it is away, or all of the model are", () => {
     assert.equal(destinationOf(known([card("a")], [rerank]), "openai-rerank", "a").queue, rerank);
     assert.equal(destinationOf(known([], ["a"]), "openai-rerank", "a").queue, rerank);
   });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { queueFor } from "../../src/core/lane.ts";
+import { queueFor } from "../../src/core/ability.ts";
 import type { Task } from "../../src/core/task.ts";
 import type { Outcome } from "../../src/gateway/exchange.ts";
 import type { HttpReply } from "../../src/gateway/http.ts";
@@ -54,7 +54,7 @@ describe("running a dead letter again", () => {
     });
   });
 
-  it("keeps what is known of a form, and the lane of its endpoint", () => {
+  it("keeps what is known of a form, and the ability queue of its endpoint", () => {
     const its = host();
     const form = { contentType: "multipart/form-data; boundary=b", modelAt: 7 };
     const task: Task = { ...OLD, endpoint: "openai-transcriptions", ...form };

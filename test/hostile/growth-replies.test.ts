@@ -5,7 +5,7 @@ import type { ReplySink } from "../../src/backends/backend.ts";
 import { PROFILES } from "../../src/backends/profiles.ts";
 import { PostReceiver } from "../../src/backends/receivers.ts";
 import { Fault } from "../../src/core/fault.ts";
-import { hasLane } from "../../src/core/lane.ts";
+import { needsAbility } from "../../src/core/ability.ts";
 import type { Endpoint, Task } from "../../src/core/task.ts";
 import { serverEndpoint, TASK_ROUTES } from "../../src/protocols/catalogue.ts";
 import { surfaceOf } from "../../src/protocols/openai/surface.ts";
@@ -246,7 +246,7 @@ describe("the work for a reply grows no faster than the reply", () => {
           if (stream && !streams(endpoint)) continue;
           const task = taskOf(endpoint, path, stream);
           // Answers of the surface are relayed, never written anew.
-          const opened = hasLane(endpoint) ? undefined : openTask(task);
+          const opened = needsAbility(endpoint) ? undefined : openTask(task);
           if (serverEndpoint(endpoint).counts === true) continue;
           for (const size of PIECES) {
             assertLinear({

@@ -390,9 +390,9 @@ journey(
       const asked = post(fleet, "/v1/rerank", { model: "bge", query: "a", documents: ["b"] });
       await server.request();
       await first.kill();
-      // Nobody is there: the lane is remembered, as its model is.
+      // Nobody is there: the ability queue is remembered, as its model is.
       const waiting = post(fleet, "/v1/rerank", { model: "bge", query: "b", documents: ["b"] });
-      await until("two in the lane", async () => {
+      await until("two in the ability", async () => {
         const { models } = await readFleet(fleet.probe, new Keys("sgnet"), 0);
         const bge = models.find(({ model }) => model === "bge");
         return models.length === 1 && bge !== undefined && bge.waiting + bge.claimed === 2;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import { Fault } from "../../src/core/fault.ts";
-import { hasLane } from "../../src/core/lane.ts";
+import { needsAbility } from "../../src/core/ability.ts";
 import type { Usage } from "../../src/core/usage.ts";
 import { serverEndpoint, TASK_ROUTES } from "../../src/protocols/catalogue.ts";
 import { relayPath, surfaceOf, toldPath } from "../../src/protocols/openai/surface.ts";
@@ -101,7 +101,7 @@ describe("requests of the surface", () => {
   });
 
   it("have a face each, and a model of another type than text is refused", () => {
-    for (const { endpoint } of TASK_ROUTES.filter((route) => hasLane(route.endpoint))) {
+    for (const { endpoint } of TASK_ROUTES.filter((route) => needsAbility(route.endpoint))) {
       const face = serverEndpoint(endpoint);
       assert.equal(face.open({}).model, "");
       assert.equal(face.open({ model: "a" }).model, "a");

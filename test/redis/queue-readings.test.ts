@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { QueueReading } from "../../src/core/fleet.ts";
-import { queueFor } from "../../src/core/lane.ts";
+import { queueFor } from "../../src/core/ability.ts";
 import { bury, modelsWithLetters } from "../../src/redis/dead-letters.ts";
 import { heldTasks } from "../../src/redis/open-task.ts";
 import { readQueues } from "../../src/redis/queue-readings.ts";
@@ -60,26 +60,36 @@ describe("a reading of a queue", () => {
     assert.ok((later?.oldestWaitMs ?? 0) >= 90_000, String(later?.oldestWaitMs));
   });
 
-  it("counts a model's lanes in, and its letters once", async () => {
+  it("counts a model's ability queues in, and its letters once", async () => {
     const { connection, keys } = rig;
-    const lane = queueFor("laned", "openai-rerank");
+    const ability = queueFor("laned", "openai-rerank");
     await ensureGroup(connection, keys, "laned");
-    await ensureGroup(connection, keys, lane);
+    await ensureGroup(connection, keys, ability);
     await enqueueAged("laned", 1000, 1);
-    await enqueueAged(lane, 50_000, 1);
-    await enqueueAged(lane, 50_000, 2);
-    const claims = { models: [lane], consumer: "w", credits: 1, waitMs: 5 };
+    await enqueueAged(ability, 50_000, 1);
+    await enqueueAged(ability, 50_000, 2);
+    const claims = { models: [ability], consumer: "w", credits: 1, waitMs: 5 };
     const [claimed] = await take(await rig.connect(), keys, claims);
-    assert.equal(claimed?.model, lane);
-    const burial = { model: lane, payload: Buffer.from("x"), deliveries: 3, worker: "w" };
+    assert.equal(claimed?.model, ability);
+    const burial = { model: ability, payload: Buffer.from("x"), deliveries: 3, worker: "w" };
     await bury(connection, keys, { ...burial, fault: { code: "delivery_limit", message: "", http: 502 } });
-    const readings = await readQueues(connection, keys, [lane, "laned", queueFor("laned", "openai-score")]);
+    const readings = await readQueues(connection, keys, [
+      ability,
+      "laned",
+      queueFor("laned", "openai-score"),
+    ]);
     const [{ oldestWaitMs, oldestIdleMs: _idle, ...counts }, ...others] = readings as [QueueReading];
     assert.deepEqual(others, []);
-    assert.deepEqual(counts, { model: "laned", waiting: 2, claimed: 1, deadLetters: 1, lanes: ["rerank"] });
+    assert.deepEqual(counts, {
+      model: "laned",
+      waiting: 2,
+      claimed: 1,
+      deadLetters: 1,
+      abilities: ["rerank"],
+    });
     assert.ok(oldestWaitMs >= 50_000);
     assert.ok((await modelsWithLetters(connection, keys)).includes("laned"));
-    const [held] = await heldTasks(connection, keys, ["laned", lane], 9);
+    const [held] = await heldTasks(connection, keys, ["laned", ability], 9);
     assert.equal(held?.model, "laned");
   });
 

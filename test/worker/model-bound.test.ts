@@ -89,7 +89,7 @@ describe("a backend that lists very many models", () => {
     ]);
   });
 
-  it("has no more than a thousand lanes: the last models lose theirs", () => {
+  it("has no more than a thousand ability queues: the last models lose theirs", () => {
     const laned = cards(1200, (index) => (index % 2 === 0 ? { endpoints: ["a", "b"] } : {}));
     const { models } = boundState({ models: laned, slots: 1 }, 1).state;
     assert.equal(models.length, 1200);

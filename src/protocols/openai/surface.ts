@@ -1,7 +1,7 @@
 import type { NeutralRequest } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import type { JsonObject } from "../../core/json.ts";
-import type { LaneEndpoint } from "../../core/lane.ts";
+import type { AbilityEndpoint } from "../../core/ability.ts";
 import type { ReplyWriter, ServerEndpoint } from "../protocol.ts";
 import { flagField, textField } from "./fields.ts";
 
@@ -10,7 +10,7 @@ import { flagField, textField } from "./fields.ts";
  * backend of another dialect has them, so that nothing is translated.
  */
 export interface SurfaceEndpoint {
-  readonly endpoint: LaneEndpoint;
+  readonly endpoint: AbilityEndpoint;
   /** The first one is asked when nothing else is said. Those of one shape can stand for each other. */
   readonly paths: readonly SurfacePath[];
   /** True for a request whose answer the client takes in pieces. */

@@ -1,9 +1,9 @@
-import { modelOf, queuesOf } from "../core/lane.ts";
+import { modelOf, queuesOf } from "../core/ability.ts";
 import type { ModelCard } from "../core/model.ts";
 import type { Plan } from "../core/placement.ts";
 import type { QueueHead } from "../redis/take-placed.ts";
 
-/** A model and its lanes are one in a backend's memory, and several queues in Redis: here the two are put together. */
+/** A model and its ability queues are one in a backend's memory, and several queues in Redis: here the two are put together. */
 
 /** A card for each queue that is read for these models; its key is the name of the queue. */
 export function queueCards(models: readonly ModelCard[]): readonly ModelCard[] {

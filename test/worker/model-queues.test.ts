@@ -3,10 +3,10 @@ import { describe, it } from "node:test";
 import type { Backend } from "../../src/backends/backend.ts";
 import { BLANK_CARD } from "../../src/core/announcement.ts";
 import { brokenModels } from "../../src/core/fleet.ts";
-import { queueFor, queueWords } from "../../src/core/lane.ts";
+import { queueFor, queueWords } from "../../src/core/ability.ts";
 import type { ModelCard } from "../../src/core/model.ts";
 import type { Task } from "../../src/core/task.ts";
-import { headsByModel, withQueues } from "../../src/worker/lanes.ts";
+import { headsByModel, withQueues } from "../../src/worker/model-queues.ts";
 import { askOwn } from "../../src/worker/own-request.ts";
 import { Station } from "../../src/worker/station.ts";
 
@@ -44,7 +44,7 @@ function station(models: readonly ModelCard[], ran: Task[] = []): Station {
 const words = (queues: readonly string[]): string[] => queues.map(queueWords);
 
 describe("the queues of a station", () => {
-  it("are those of its models and of their lanes, and only its models are announced", () => {
+  it("are those of its models and of their ability queues, and only its models are announced", () => {
     const { queues, models, offer } = station([BGE, CHAT]);
     const names = ["bge", "bge (rerank)", "bge (speech)", "chat"];
     assert.deepEqual(words(queues.map(({ key }) => key)), names);
@@ -71,8 +71,8 @@ describe("the queues of a station", () => {
     ]);
     assert.deepEqual(words(cold.plan()?.claim ?? []), ["chat"]);
     cold.occupy(RERANK);
-    assert.equal(cold.placement?.isLoaded("bge"), true, "a lane loads its model");
-    assert.equal(station([BGE]).plan(), undefined, "one model with lanes is one model");
+    assert.equal(cold.placement?.isLoaded("bge"), true, "a ability loads its model");
+    assert.equal(station([BGE]).plan(), undefined, "one model with abilities is one model");
   });
 
   it("have circuits of their own", () => {
@@ -87,7 +87,7 @@ describe("the queues of a station", () => {
   });
 });
 
-describe("a model with lanes", () => {
+describe("a model with ability queues", () => {
   it("waits as long as the first of all its queues", () => {
     const heads = headsByModel([
       { model: "bge", entry: undefined, ageMs: 0, delivered: "1-0" },
@@ -108,8 +108,8 @@ describe("a model with lanes", () => {
   });
 });
 
-describe("the worker's own request for a lane", () => {
-  it("asks for what the lane is for, whatever failed before", async () => {
+describe("the worker's own request for an ability queue", () => {
+  it("asks for what the ability queue is for, whatever failed before", async () => {
     const ran: Task[] = [];
     const one = station([BGE], ran);
     assert.equal(await askOwn(one, one.occupy(RERANK), undefined, new AbortController().signal), "works");

@@ -1,11 +1,19 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { readWorkerAnnouncement } from "../../src/core/announcement.ts";
-import { laneOf, LANES, modelOf, queueFor, queuesOf, queueWords, servesQueue } from "../../src/core/lane.ts";
+import {
+  abilityOf,
+  ABILITIES,
+  modelOf,
+  queueFor,
+  queuesOf,
+  queueWords,
+  servesQueue,
+} from "../../src/core/ability.ts";
 import { whyNotServed } from "../../src/core/model.ts";
 import { Keys } from "../../src/redis/keys.ts";
 
-describe("a lane", () => {
+describe("an ability queue", () => {
   const queue = queueFor("org/bge m3", "openai-rerank");
 
   it("is a queue of its own beside that of its model, on the same node", () => {
@@ -19,8 +27,8 @@ describe("a lane", () => {
 
   it("names its model and itself, and no model can have its name", () => {
     assert.equal(modelOf(queue), "org/bge m3");
-    assert.equal(laneOf(queue), "rerank");
-    assert.equal(laneOf("org/bge m3"), undefined);
+    assert.equal(abilityOf(queue), "rerank");
+    assert.equal(abilityOf("org/bge m3"), undefined);
     assert.equal(queueWords(queue), "org/bge m3 (rerank)");
     assert.notEqual(whyNotServed(queue), undefined);
   });
@@ -33,7 +41,7 @@ describe("a lane", () => {
           {
             name: "b",
             models: [
-              { key: "m", endpoints: ["rerank", "new-thing", 7, "Bad lane", "x\u001fy"] },
+              { key: "m", endpoints: ["rerank", "new-thing", 7, "Bad ability", "x\u001fy"] },
               { key: "old" },
               { key: "odd", endpoints: "rerank" },
             ],
@@ -53,6 +61,6 @@ describe("a lane", () => {
   });
 
   it("has a plain name", () => {
-    for (const lane of Object.values(LANES)) assert.match(lane, /^[a-z][a-z0-9-]*$/);
+    for (const ability of Object.values(ABILITIES)) assert.match(ability, /^[a-z][a-z0-9-]*$/);
   });
 });

@@ -1,0 +1,78 @@
+import type { ModelCard } from "./model.ts";
+
+/**
+ * An ability is an endpoint that some backends of a model may lack, such as rerank. Its tasks wait in a queue of their
+ * own, the ability queue, which only workers read whose backend has the endpoint: a task never comes into the hands of
+ * one that cannot run it. All other tasks of a model are in its plain queue, whose name is the model's key.
+ */
+
+/** The endpoints that are abilities, and the name of each as a model's card tells it. */
+export const ABILITIES = {
+  "openai-rerank": "rerank",
+  "openai-score": "score",
+  "openai-tokenize": "tokenize",
+  "openai-detokenize": "detokenize",
+  "openai-moderations": "moderations",
+  "openai-images": "images",
+  "openai-speech": "speech",
+  "openai-infill": "infill",
+  "openai-transcriptions": "transcriptions",
+  "openai-translations": "translations",
+  "openai-image-edits": "image-edits",
+  "openai-image-variations": "image-variations",
+} as const;
+
+/** An endpoint that some backends of a model may lack. */
+export type AbilityEndpoint = keyof typeof ABILITIES;
+
+/** Names of all abilities. */
+export const ABILITY_NAMES: readonly string[] = Object.values(ABILITIES);
+
+/** Parts the model from the ability in the name of a queue: no model is served whose id has a control character. */
+const MARK = "\u001f";
+
+/** The form of an ability's name, as other processes may tell it. */
+const NAME = /^[a-z][a-z0-9-]{0,31}$/;
+
+export function needsAbility(endpoint: string): endpoint is AbilityEndpoint {
+  return Object.hasOwn(ABILITIES, endpoint);
+}
+
+/** The name of the queue that a task of a model goes to. @param model its key */
+export function queueFor(model: string, endpoint: string): string {
+  return needsAbility(endpoint) ? model + MARK + ABILITIES[endpoint] : model;
+}
+
+/** The model key in the name of a queue. */
+export function modelOf(queue: string): string {
+  const at = queue.indexOf(MARK);
+  return at < 0 ? queue : queue.slice(0, at);
+}
+
+/** The ability in the name of a queue; undefined for the plain queue of a model. */
+export function abilityOf(queue: string): string | undefined {
+  const at = queue.indexOf(MARK);
+  return at < 0 ? undefined : queue.slice(at + MARK.length);
+}
+
+/** A queue for people: `bge-m3`, `bge-m3 (rerank)`. */
+export function queueWords(queue: string): string {
+  const ability = abilityOf(queue);
+  return ability === undefined ? queue : `${modelOf(queue)} (${ability})`;
+}
+
+/** True for a text that may name an ability. */
+export function isAbility(text: unknown): text is string {
+  return typeof text === "string" && NAME.test(text);
+}
+
+/** The names of all queues that are read for a model on a backend. */
+export function queuesOf({ key, endpoints = [] }: Pick<ModelCard, "key" | "endpoints">): string[] {
+  return endpoints.length === 0 ? [key] : [key, ...endpoints.map((ability) => key + MARK + ability)];
+}
+
+/** True when tasks of a queue can run with this model. */
+export function servesQueue({ key, endpoints = [] }: ModelCard, queue: string): boolean {
+  const ability = abilityOf(queue);
+  return key === modelOf(queue) && (ability === undefined || endpoints.includes(ability));
+}

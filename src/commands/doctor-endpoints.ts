@@ -22,6 +22,7 @@ function wordsOf({ models }: BackendAnnouncement): string[] {
   return [...alike].map(([endpoints, cards]) => {
     const names = cards.slice(0, MOST_NAMED).map(({ name }) => name);
     const more = cards.length - names.length;
-    return `${names.join(", ")}${more > 0 ? ` and ${more} more` : ""} has ${endpoints}`;
+    const has = cards.length === 1 ? "has" : "have";
+    return `${names.join(", ")}${more > 0 ? ` and ${more} more` : ""} ${has} ${endpoints}`;
   });
 }

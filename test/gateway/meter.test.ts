@@ -31,6 +31,15 @@ describe("the meter", () => {
     assert.equal(meter.seconds.at(-1), 30);
   });
 
+  it("takes sound for no tokens, and a fill in the middle for some", () => {
+    const meter = new Meter();
+    const sound = stream({ task: { endpoint: "openai-speech", stream: true }, bytes: 1_000_000 });
+    meter.ended(sound, usage(50));
+    assert.equal(meter.tokensOf({ ...sound }), 0);
+    const fill = stream({ task: { endpoint: "openai-infill", stream: true }, bytes: 1900 });
+    assert.equal(meter.tokensOf(fill), 10);
+  });
+
   it("counts every token once, whatever was estimated before the end", () => {
     const tick = fc.nat({ max: 5000 });
     fc.assert(

@@ -29,7 +29,7 @@ interface Found {
 const NOTHING: Found = { paths: new Set(), abilities: new Map(), common: [] };
 
 /** After this it is looked again, ms: a server that was started anew may have other endpoints. */
-const LOOK_AGAIN_MS = 60_000;
+const LOOK_AGAIN_MS = 600_000;
 
 /** A look may take so long, ms; one that does not end in time changes nothing. */
 const LOOK_MS = 2000;

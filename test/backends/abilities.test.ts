@@ -111,7 +111,7 @@ describe("the endpoints of a backend", () => {
     server.paths = {};
     clock.now = 59_999;
     assert.deepEqual(await look(), [["rerank"]]);
-    clock.now = 60_000;
+    clock.now = 600_000;
     assert.deepEqual(await look(), [[]]);
     server.paths = { "/v1/score": noted };
     assert.deepEqual(await look([cardOf("bge"), cardOf("b")]), [["score"], ["score"]]);

@@ -95,6 +95,11 @@ export class HandFed {
     }
     const pieces: Buffer[] = [];
     for await (const piece of request) pieces.push(piece as Buffer);
+    if (pieces.length === 0) {
+      // A worker asks whether there is such a path.
+      response.writeHead(404).end();
+      return;
+    }
     const question = new Question(Buffer.concat(pieces), response);
     const taker = this.#waiting.shift();
     if (this.automatic !== undefined) this.automatic(question);

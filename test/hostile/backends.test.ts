@@ -325,7 +325,11 @@ const HOSTILITIES: readonly Hostility[] = [
     about: "a length and chunks",
     deed: (kind) => sends(head(kind, "content-length: 4", CHUNKED), chunkOf(sound(kind)), LAST),
   },
-  { about: "gzip", deed: (kind) => sends(head(kind, "content-encoding: gzip"), gzipSync(sound(kind))) },
+  {
+    about: "gzip",
+    mayAnswer: true,
+    deed: (kind) => sends(head(kind, "content-encoding: gzip"), gzipSync(sound(kind))),
+  },
   { about: "gzip that is not told", deed: (kind) => sends(head(kind), gzipSync(sound(kind))) },
   {
     about: "a page of HTML",

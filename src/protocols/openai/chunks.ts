@@ -122,8 +122,15 @@ function sound(choices: readonly JsonObject[]): readonly JsonObject[] {
   return choices;
 }
 
-export function isFirstChoice({ index }: JsonObject): boolean {
-  return index === 0 || Number(index ?? 0) === 0;
+/** Which of the answers a choice belongs to; NaN where its index is no number. */
+export function choiceIndex({ index = 0 }: JsonObject): number {
+  if (typeof index === "number") return index;
+  // An object is never turned into a number: its own `valueOf` may be no function, which throws.
+  return index === null || typeof index === "string" ? Number(index) : Number.NaN;
+}
+
+export function isFirstChoice(choice: JsonObject): boolean {
+  return choiceIndex(choice) === 0;
 }
 
 /** llama.cpp's own reply form, which /infill has only: `{"content","stop","stop_type",…}`. */

@@ -6,7 +6,7 @@ import { parseEvents, splitEvents, sseData, type SseEvent, SseParser, SseSplitte
 import type { Relay } from "../protocol.ts";
 import { formOf, MOST_TOLD, plainText, type ReplyForm, withoutMarkBytes } from "../reply-form.ts";
 import { gatherWhole } from "../whole.ts";
-import { bareData, brokenOff, choicesIn, eventsIn, parseWhole, readEvent } from "./chunks.ts";
+import { bareData, brokenOff, choiceIndex, choicesIn, eventsIn, parseWhole, readEvent } from "./chunks.ts";
 import { EndWatch, finishOf } from "./ends.ts";
 import { readUsage } from "./metrics.ts";
 import { ModelEcho } from "./model-echo.ts";
@@ -179,7 +179,7 @@ export class StreamRelay implements Relay {
   }
 
   #watchEnd(choice: JsonObject): void {
-    const index = Number(choice["index"] ?? 0);
+    const index = choiceIndex(choice);
     const finish = finishOf(choice["finish_reason"]);
     const end = this.#ends.get(index) ?? new EndWatch(this.#began);
     end.add(finish, saysMore(choice));

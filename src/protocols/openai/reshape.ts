@@ -1,6 +1,7 @@
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import { sseData } from "../../wire/sse.ts";
 import { saidBy } from "../said.ts";
+import { choiceIndex } from "./chunks.ts";
 import { CallsReader } from "./calls.ts";
 import { EndWatch, finishOf } from "./ends.ts";
 
@@ -51,7 +52,7 @@ export class ChunkGatherer {
     this.#head = { ...head, ...this.#head };
     this.#usage = usage ?? this.#usage;
     for (const choice of choices) {
-      const index = Number(choice["index"] ?? 0);
+      const index = choiceIndex(choice);
       const gathered = this.#choices.get(index) ?? new GatheredChoice(index);
       this.#choices.set(index, gathered);
       gathered.add(choice);

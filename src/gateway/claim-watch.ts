@@ -18,7 +18,7 @@ export interface ClaimWatchOptions {
 }
 
 /**
- * Sees which tasks without a first frame a worker has: a claim sends nothing to the gateway. All tasks of a model are
+ * Sees which tasks without a first frame a worker has: a claim sends nothing to the gateway. All tasks of a queue are
  * looked up by one command, in the list of those that workers hold, and only while some task waits for its first frame.
  * So a phase is at most half a second old, and a request that is answered sooner costs nothing.
  */
@@ -47,14 +47,14 @@ export class ClaimWatch {
     if (this.#looking || !this.#options.connection.ready) return;
     this.#looking = true;
     const waiting = [...this.#options.exchanges()].filter(isWithoutFrame);
-    const models = Map.groupBy(waiting, ({ model }) => model);
-    await Promise.allSettled([...models].map(async ([model, some]) => this.#lookAt(model, some)));
+    const queues = Map.groupBy(waiting, ({ queue }) => queue);
+    await Promise.allSettled([...queues].map(async ([queue, some]) => this.#lookAt(queue, some)));
     this.#looking = false;
   }
 
-  async #lookAt(model: string, exchanges: readonly Exchange[]): Promise<void> {
+  async #lookAt(queue: string, exchanges: readonly Exchange[]): Promise<void> {
     const { connection, keys } = this.#options;
-    const pending = await pendingEntries(connection, keys.queue(model));
+    const pending = await pendingEntries(connection, keys.queue(queue));
     for (const exchange of exchanges) {
       const held = pending.get(exchange.entry ?? "");
       // One that is not pending was not claimed yet, or has just been answered: its frame tells.

@@ -76,7 +76,7 @@ export class ProgressReply {
     }
   }
 
-  /** One server's reply is complete; it is over but once. */
+  /** One server's reply is complete. Only the first call for a server counts. */
   ended(index: number, { status, body }: ErrandAnswer): void {
     if (this.#over.has(index)) return;
     this.#over.add(index);

@@ -113,6 +113,27 @@ describe("the claims of tasks without a frame", () => {
     await acknowledge(redis.connection, redis.keys, queue, [entry]);
   });
 
+  it("of very many queues are asked for in turns, so that a look stays short", async () => {
+    const asked: Argument[] = [];
+    class Counting extends FakeConnection {
+      override command(_name: Argument, key: Argument): Promise<unknown> {
+        asked.push(key);
+        return Promise.resolve([]);
+      }
+    }
+    const rigs = Array.from(
+      { length: 250 },
+      (_, index) => exchangeOf(`q.${index}`, {}, `m${index}`).exchange,
+    );
+    for (const exchange of rigs) exchange.queued("1-1");
+    const watch = watchOf(rigs, new Counting());
+    for (let looks = 1; looks <= 3; looks += 1) {
+      await watch.look();
+      assert.equal(asked.length, looks * 100);
+    }
+    assert.equal(new Set(asked).size, 250);
+  });
+
   it("stay as they were while Redis is away", async () => {
     class Away extends FakeConnection {
       override command(): Promise<unknown> {

@@ -13,8 +13,12 @@ export function nearest(name: string, known: readonly string[], mostWrong: numbe
   return best !== undefined && best.wrong <= mostWrong ? best.one : undefined;
 }
 
-/** As {@link nearest} for words typed by a person: half of a word's letters may be wrong, three at most; or it is cut short. */
-export function meantWord(word: string, known: readonly string[]): string | undefined {
+/**
+ * As {@link nearest} for words typed by a person, in letters of any size: half of a word's letters may be wrong, three
+ * at most; or it is cut short. @param known in small letters
+ */
+export function meantWord(typed: string, known: readonly string[]): string | undefined {
+  const word = typed.toLowerCase();
   const near = nearest(word, known, Math.min(3, Math.floor(word.length / 2)));
   if (near !== undefined) return near;
   const begun = known.filter((one) => word.length > 1 && one.startsWith(word));

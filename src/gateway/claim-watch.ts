@@ -8,6 +8,9 @@ import type { Exchange } from "./exchange.ts";
 /** How often is looked who has the tasks that have not begun, ms. */
 const LOOK_MS = 500;
 
+/** Queues asked about in one look: 100 take some 5 ms of the event loop. Of more the next looks tell. */
+const MOST_QUEUES = 100;
+
 export interface ClaimWatchOptions {
   readonly connection: Connection;
   readonly keys: Keys;
@@ -18,14 +21,17 @@ export interface ClaimWatchOptions {
 }
 
 /**
- * Sees which tasks without a first frame a worker has: a claim sends nothing to the gateway. All tasks of a model are
+ * Sees which tasks without a first frame a worker has: a claim sends nothing to the gateway. All tasks of a queue are
  * looked up by one command, in the list of those that workers hold, and only while some task waits for its first frame.
- * So a phase is at most half a second old, and a request that is answered sooner costs nothing.
+ * So a phase is at most half a second old (with tasks in more than 100 queues, as many times that), and a request that
+ * is answered sooner costs nothing.
  */
 export class ClaimWatch {
   readonly #options: ClaimWatchOptions;
   #timer: NodeJS.Timeout | undefined;
   #looking = false;
+  /** Where the next look begins, where there are too many queues for one. */
+  #turn = 0;
 
   constructor(options: ClaimWatchOptions) {
     this.#options = options;
@@ -47,14 +53,22 @@ export class ClaimWatch {
     if (this.#looking || !this.#options.connection.ready) return;
     this.#looking = true;
     const waiting = [...this.#options.exchanges()].filter(isWithoutFrame);
-    const models = Map.groupBy(waiting, ({ model }) => model);
-    await Promise.allSettled([...models].map(async ([model, some]) => this.#lookAt(model, some)));
+    const queues = this.#inTurn([...Map.groupBy(waiting, ({ queue }) => queue)]);
+    await Promise.allSettled(queues.map(async ([queue, some]) => this.#lookAt(queue, some)));
     this.#looking = false;
   }
 
-  async #lookAt(model: string, exchanges: readonly Exchange[]): Promise<void> {
+  /** Those whose turn it is. */
+  #inTurn<Queue>(all: readonly Queue[]): readonly Queue[] {
+    if (all.length <= MOST_QUEUES) return all;
+    const from = this.#turn % all.length;
+    this.#turn = from + MOST_QUEUES;
+    return [...all.slice(from), ...all.slice(0, from)].slice(0, MOST_QUEUES);
+  }
+
+  async #lookAt(queue: string, exchanges: readonly Exchange[]): Promise<void> {
     const { connection, keys } = this.#options;
-    const pending = await pendingEntries(connection, keys.queue(model));
+    const pending = await pendingEntries(connection, keys.queue(queue));
     for (const exchange of exchanges) {
       const held = pending.get(exchange.entry ?? "");
       // One that is not pending was not claimed yet, or has just been answered: its frame tells.

@@ -55,14 +55,19 @@ function queueOf(known: Known, endpoint: Endpoint, name: string): Destination {
   return { model, queue, asked: name };
 }
 
-/** The fault of a task whose ability queue nobody reads; undefined for all others. */
+/**
+ * The fault of a task whose ability queue nobody reads; undefined for all others.
+ * @param instead gives another fault for one that may pass: the task can wait for that; the same when absent
+ */
 export function lackOf(
   known: Known,
   { queue, task }: { readonly queue: string; readonly task: Pick<Task, "endpoint" | "model"> },
+  instead: (fault: Fault) => Fault = (fault) => fault,
 ): Fault | undefined {
   const { endpoint, model } = task;
   if (!needsAbility(endpoint) || isOpen(known, modelOf(queue), queue)) return undefined;
-  return new Fault("not_implemented", `no backend of the model '${model}' has ${ABILITIES[endpoint]}`);
+  const lack = new Fault("not_implemented", `no backend of the model '${model}' has ${ABILITIES[endpoint]}`);
+  return instead(lack) === lack ? lack : undefined;
 }
 
 /** A model without any worker now may have had the endpoint, as may a worker of it that is starting again. */

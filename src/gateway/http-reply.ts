@@ -3,6 +3,7 @@ import { STATUS_CODES } from "node:http";
 
 import type { Allowance } from "./allowance.ts";
 import { BareStream } from "./bare-stream.ts";
+import { NO_LENGTH } from "./http10-grafts.ts";
 import type { Tail, Tails } from "./tails.ts";
 import type { NativeResponse } from "./uws.ts";
 
@@ -126,7 +127,7 @@ export class UwsReply implements HttpReply {
     this.#over("done");
     this.#res.cork(() => {
       this.#writeHead(status, headers);
-      if (status === 204 || status === 304) endWithoutLength(this.#res, this.#closes());
+      if (status === 204 || status === 304) this.#endWithoutLength();
       else if (this.#options.headOnly) this.#res.endWithoutBody(Buffer.byteLength(body), this.#closes());
       else if (body.length > PIECEMEAL_BYTES && !this.#isLast) this.#pour(body);
       else this.#res.end(body, this.#closes());
@@ -163,7 +164,7 @@ export class UwsReply implements HttpReply {
       this.#over("done");
       this.#res.cork(() => {
         this.#writeHead(status, headers);
-        endWithoutLength(this.#res, this.#closes());
+        this.#endWithoutLength();
       });
       return false;
     }
@@ -173,7 +174,7 @@ export class UwsReply implements HttpReply {
     return this.#corked(() => {
       this.#writeHead(status, headers);
       // The end of a stream cannot close the connection, see there: the client is asked to.
-      if (this.#isLast) this.#res.writeHeader("connection", "close");
+      if (this.#closes()) this.#res.writeHeader("connection", "close");
       return this.#res.write(first);
     });
   }
@@ -242,6 +243,19 @@ export class UwsReply implements HttpReply {
     return this.#isLast || this.#options.isStopping();
   }
 
+  /**
+   * The native call takes an absent length only as its one absent argument, so the closing is left to the client. One of
+   * HTTP/1.0 may wait for it.
+   */
+  #endWithoutLength(): void {
+    if (this.isHttp10) {
+      this.#res.endWithoutBody(NO_LENGTH, true);
+      return;
+    }
+    if (this.#closes()) this.#res.writeHeader("connection", "close");
+    this.#res.endWithoutBody();
+  }
+
   #corked(write: () => boolean): boolean {
     let hasRoom = true;
     this.#res.cork(() => {
@@ -271,10 +285,4 @@ export class UwsReply implements HttpReply {
     this.#over("gone");
     this.#onAbort?.();
   }
-}
-
-/** The native call takes an absent length only as its one absent argument, so the closing is left to the client. */
-function endWithoutLength(res: NativeResponse, closes: boolean): void {
-  if (closes) res.writeHeader("connection", "close");
-  res.endWithoutBody();
 }

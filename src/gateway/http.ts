@@ -325,12 +325,18 @@ class FrontEnd {
     { request, reply }: { request: HttpRequest; reply: UwsReply },
     handler: Handler,
   ): void {
-    if (length.bytes === undefined || reply.isHttp10) {
+    const { bytes } = length;
+    if (bytes === undefined || (reply.isHttp10 && (bytes === 0 || bytes > SWALLOWED_BYTES))) {
       answerAlone({ request, reply }, handler);
-      return;
+    } else if (reply.isHttp10) {
+      // Its connection closes with the answer: what has not come by then would be answered with a reset.
+      reply.native.onData((_chunk, isLast) => {
+        if (isLast) answerAlone({ request, reply }, handler);
+      });
+    } else {
+      if (bytes > SWALLOWED_BYTES) reply.closeAfter();
+      handler(request, reply);
     }
-    if (length.bytes > SWALLOWED_BYTES) reply.closeAfter();
-    handler(request, reply);
   }
 }
 

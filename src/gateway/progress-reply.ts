@@ -32,6 +32,8 @@ export class ProgressReply {
   readonly #stream: boolean;
   readonly #merger: ProgressMerger;
   readonly #splitters: readonly LineSplitter[];
+  /** Servers whose reply is complete, or cannot be read any further. */
+  readonly #over = new Set<number>();
   #started = false;
   #full = false;
   /** Steps that wait for room. */
@@ -56,6 +58,7 @@ export class ProgressReply {
 
   /** Bytes of one server's reply. */
   bytes(index: number, bytes: Buffer): void {
+    if (this.#over.has(index)) return;
     for (const line of this.#split(index, bytes)) {
       const step = this.#merger.line(index, line.toString());
       if (step !== undefined && this.#stream) this.#tell(step);
@@ -73,8 +76,10 @@ export class ProgressReply {
     }
   }
 
-  /** One server's reply is complete. */
+  /** One server's reply is complete. Only the first call for a server counts. */
   ended(index: number, { status, body }: ErrandAnswer): void {
+    if (this.#over.has(index)) return;
+    this.#over.add(index);
     const rest = body.length > 0 ? body : this.#splitters[index]?.rest();
     const end = this.#merger.end(index, { status, rest: rest?.toString() ?? "" });
     if (end === undefined) {

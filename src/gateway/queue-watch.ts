@@ -58,7 +58,8 @@ export class QueueWatch {
   async #waits(exchange: Exchange): Promise<boolean> {
     const { connection, keys, replies } = this.#options;
     const { entry, queue } = exchange;
-    if (entry === undefined) return true;
+    // Of one whose connection broke in the moment of its queueing the entry is not known: a worker may have told of it.
+    if (entry === undefined) return exchange.phase !== "running";
     // In this order: a claim between the two is seen. The other way round its task would look as if it still waited.
     const queued = await isQueued(connection, keys, queue, entry);
     const held = await pendingEntry(connection, keys.queue(queue), entry);

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { dialectOf } from "../core/task.ts";
 import type { Dialect } from "../core/task.ts";
 import { TASK_ROUTES } from "../protocols/catalogue.ts";
-import type { Headers, HttpRequest } from "./http.ts";
+import type { Headers, HttpRequest, RequestHeaders } from "./http.ts";
 import { withoutSlash } from "./open-paths.ts";
 
 /** The ids by which clients and logs name requests. */
@@ -20,10 +20,20 @@ export function idHeaders(dialect: Dialect, requestId: string): Headers {
   return dialect === "anthropic" ? [id, ["request-id", requestId]] : [id];
 }
 
-/** That of the path, but for OpenAI's paths which Anthropic has too: its clients say the version of their API. */
-export function dialectOfRequest({ path, headers }: Pick<HttpRequest, "path" | "headers">): Dialect {
+/**
+ * That of the path, but for paths of OpenAI's which Anthropic has too: its clients say the version of their API. A path
+ * that takes tasks has its own dialect only, in which its tasks fail as well.
+ */
+export function dialectOfRequest({
+  path,
+  headers,
+}: {
+  readonly path: string;
+  readonly headers: Pick<RequestHeaders, "anthropicVersion">;
+}): Dialect {
   const dialect = dialectOfPath(path);
-  return dialect === "openai" && headers.anthropicVersion !== "" ? "anthropic" : dialect;
+  const isShared = dialect === "openai" && !TASK_DIALECTS.has(withoutSlash(path));
+  return isShared && headers.anthropicVersion !== "" ? "anthropic" : dialect;
 }
 
 /** The id headers of a request that becomes no task. */

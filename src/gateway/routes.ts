@@ -41,8 +41,9 @@ export interface RoutesHost {
 
 const NATIVE_JSON: Headers = [["content-type", "application/json; charset=utf-8"]];
 const JSON_TYPE: Headers = [["content-type", "application/json"]];
-/** Of models: OpenAI's and Anthropic's clients ask at the same paths. */
-const MODEL_TYPE: Headers = [...JSON_TYPE, ["vary", "anthropic-version"]];
+/** Of models: OpenAI's and Anthropic's clients ask at the same paths, which caches must know of. */
+const TWO_FORMS: Headers = [["vary", "anthropic-version"]];
+const MODEL_TYPE: Headers = [...JSON_TYPE, ...TWO_FORMS];
 const TEXT: Headers = [["content-type", "text/plain; charset=utf-8"]];
 
 const MODEL_PREFIX = "/v1/models/";
@@ -93,7 +94,7 @@ function allModels({ catalogue }: RoutesHost): Handler {
         : modelsBody(catalogue.models);
       reply.send(200, [...MODEL_TYPE, ...plainIdHeaders(request)], body);
     } catch (error) {
-      sendPathFault(request, reply, toFault(error));
+      sendPathFault(request, reply, toFault(error), TWO_FORMS);
     }
   };
 }
@@ -114,7 +115,7 @@ function oneModel(host: RoutesHost): Handler {
       return;
     }
     const fault = new Fault("model_not_found", `model '${asked}' not found`);
-    sendPathFault(request, reply, host.unknownModel?.(fault) ?? fault);
+    sendPathFault(request, reply, host.unknownModel?.(fault) ?? fault, TWO_FORMS);
   };
 }
 

@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import type { Settings } from "../config/settings.ts";
 import { systemAmbient } from "../core/ambient.ts";
 import { Fault } from "../core/fault.ts";
@@ -11,6 +12,8 @@ export interface StartupOptions {
   readonly mono: () => number;
   /** True when a worker was started beside this gateway: it may not have announced itself yet. */
   readonly expectsWorker: boolean;
+  /** Name of this host, as its workers announce it. */
+  readonly host: string;
 }
 
 /** A worker that was started beside this gateway announces itself within this, ms. */
@@ -45,9 +48,10 @@ export class Startup {
 
   /** To be called at each look at the fleet. */
   look(workers: readonly WorkerAnnouncement[]): void {
-    const { mono, boundMs } = this.#options;
+    const { mono, boundMs, host: own } = this.#options;
     const now = mono();
-    if (workers.length > 0) this.#expects = false;
+    // Those of other hosts say nothing of the one that was started here.
+    if (workers.some(({ host }) => host === own)) this.#expects = false;
     this.#starting = workers.filter(({ starting }) => starting === true).map(({ host }) => host);
     const starts = new Map([...this.#starts].filter(([, { seenAt }]) => now - seenAt <= boundMs));
     for (const host of this.#starting)
@@ -78,7 +82,8 @@ export function watchStarts(
   { settings, expectsWorker = false }: { readonly settings: Settings; readonly expectsWorker?: boolean },
   catalogue: Pick<Catalogue, "workers" | "onRefresh">,
 ): Startup["insteadOf"] {
-  const startup = new Startup({ boundMs: settings.startupMs, mono: systemAmbient.mono, expectsWorker });
+  const { startupMs: boundMs } = settings;
+  const startup = new Startup({ boundMs, mono: systemAmbient.mono, expectsWorker, host: hostname() });
   catalogue.onRefresh(() => {
     startup.look(catalogue.workers);
   });

@@ -252,8 +252,9 @@ export class Switchboard implements ExchangeHost, IntakeHost {
 
   /** Ends tasks whose model has lost the endpoint that they wait for. To be called when the fleet was looked at. */
   endUnread(): void {
+    const { catalogue, unknownModel } = this.#options;
     for (const exchange of this.#replies.all()) {
-      const lack = exchange.begun ? undefined : lackOf(this.#options.catalogue, exchange);
+      const lack = exchange.begun ? undefined : lackOf(catalogue, exchange, unknownModel);
       if (lack !== undefined) this.#queueWatch.unread(exchange, lack);
     }
   }

@@ -94,6 +94,8 @@ describe("the command line", () => {
       ["wroker"],
       /^Unknown command: wroker\. Did you mean sgnet worker\? Try sgnet --help\.\n$/,
     ],
+    ["a command in capitals", ["STATUS"], /^Unknown command: STATUS\. Did you mean sgnet status\?/],
+    ["an option in capitals", ["status", "--JSON"], /^Unknown argument: JSON\. Did you mean --json\?/],
     ["a command that was cut short", ["stat"], /^Unknown command: stat\. Did you mean sgnet status\?/],
     [
       "a misspelt option of its own",

@@ -57,6 +57,16 @@ describe("the models, for a client that says Anthropic's version", () => {
     });
   });
 
+  it("are errors that a cache keeps for one kind of client, too", async (t) => {
+    const url = await gateway(t);
+    for (const path of ["/v1/models/nope", "/v1/models?limit=0"]) {
+      const reply = await fetch(url + path, { headers: VERSION });
+      assert.match(reply.headers.get("vary") ?? "", /anthropic-version/i, path);
+    }
+    const { status, headers } = await fetch(`${url}/v1/models/nope`);
+    assert.deepEqual([status, headers.get("vary")], [404, "anthropic-version"]);
+  });
+
   it("come page by page to Anthropic's own client, forwards and backwards", async (t) => {
     const client = new Anthropic({ baseURL: await gateway(t), apiKey: "none" });
     const seen: string[] = [];

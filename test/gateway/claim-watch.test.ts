@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { queueFor } from "../../src/core/ability.ts";
 import { ClaimWatch } from "../../src/gateway/claim-watch.ts";
 import type { Exchange } from "../../src/gateway/exchange.ts";
 import type { Argument, Connection } from "../../src/redis/connection.ts";
@@ -73,7 +74,7 @@ describe("the claims of tasks without a frame", () => {
     await acknowledge(redis.connection, redis.keys, "tiny", entries);
   });
 
-  it("are asked for once per model, and not at all for what has begun, is over, or Redis has not confirmed", async () => {
+  it("are asked for once per queue, and not at all for what has begun, is over, or Redis has not confirmed", async () => {
     const asked: Argument[][] = [];
     class Counting extends FakeConnection {
       override command(...args: Argument[]): Promise<unknown> {
@@ -94,6 +95,43 @@ describe("the claims of tasks without a frame", () => {
     const ready = [opening, begun, over].flatMap((exchange) => (exchange === undefined ? [] : [exchange]));
     await watchOf(ready, new Counting()).look();
     assert.deepEqual(asked, []);
+  });
+
+  it("are seen in ability queues, too, which are not the model's plain queue", async () => {
+    const queue = queueFor("tiny", "openai-rerank");
+    await ensureGroup(redis.connection, redis.keys, queue);
+    const { exchange } = exchangeOf("a.1", { endpoint: "openai-rerank", stream: false }, queue);
+    const entry = await enqueue(redis.connection, redis.keys, queue, Buffer.from("a.1"));
+    exchange.queued(entry);
+    const plain = await queued();
+    const watch = watchOf([exchange, plain.exchange]);
+    const options = { models: [queue], consumer: "w2", credits: 1, waitMs: 10 };
+    assert.equal((await take(await redis.connect(), redis.keys, options)).length, 1);
+    await watch.look();
+    assert.deepEqual([exchange.phase, exchange.track.holder], ["running", "w2"]);
+    assert.equal(plain.exchange.phase, "queued");
+    await acknowledge(redis.connection, redis.keys, queue, [entry]);
+  });
+
+  it("of very many queues are asked for in turns, so that a look stays short", async () => {
+    const asked: Argument[] = [];
+    class Counting extends FakeConnection {
+      override command(_name: Argument, key: Argument): Promise<unknown> {
+        asked.push(key);
+        return Promise.resolve([]);
+      }
+    }
+    const rigs = Array.from(
+      { length: 250 },
+      (_, index) => exchangeOf(`q.${index}`, {}, `m${index}`).exchange,
+    );
+    for (const exchange of rigs) exchange.queued("1-1");
+    const watch = watchOf(rigs, new Counting());
+    for (let looks = 1; looks <= 3; looks += 1) {
+      await watch.look();
+      assert.equal(asked.length, looks * 100);
+    }
+    assert.equal(new Set(asked).size, 250);
   });
 
   it("stay as they were while Redis is away", async () => {

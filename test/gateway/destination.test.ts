@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { BLANK_CARD } from "../../src/core/announcement.ts";
 import { queueFor } from "../../src/core/ability.ts";
+import { Fault } from "../../src/core/fault.ts";
 import type { ModelCard } from "../../src/core/model.ts";
-import { destinationOf } from "../../src/gateway/destination.ts";
+import { destinationOf, lackOf } from "../../src/gateway/destination.ts";
 import type { Known } from "../../src/gateway/destination.ts";
 
 function card(key: string, ...endpoints: string[]): ModelCard {
@@ -45,6 +46,16 @@ describe("where a request of the surface goes", () => {
   it("is the ability queue too while a backend that had it is away, or all of the model are", () => {
     assert.equal(destinationOf(known([card("a")], [rerank]), "openai-rerank", "a").queue, rerank);
     assert.equal(destinationOf(known([], ["a"]), "openai-rerank", "a").queue, rerank);
+  });
+
+  it("stays open to what waits in it while a worker that is getting ready may have it", () => {
+    const fleet = known([card("a")]);
+    const waiting = { queue: rerank, task: { endpoint: "openai-rerank", model: "a" } } as const;
+    const starting = (): Fault => new Fault("fleet_starting", "not yet");
+    assert.equal(lackOf(fleet, waiting)?.code, "not_implemented");
+    assert.equal(lackOf(fleet, waiting, starting), undefined);
+    assert.equal(lackOf(fleet, waiting, (fault) => fault)?.code, "not_implemented");
+    assert.throws(() => destinationOf(fleet, "openai-rerank", "a", starting), { code: "fleet_starting" });
   });
 
   it("without a model is the only one that has the endpoint", () => {

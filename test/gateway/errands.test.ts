@@ -312,4 +312,18 @@ describe("progress to a client that reads slowly", () => {
     assert.equal(reply.status, 502);
     assert.match(reply.text, /"error"/);
   });
+
+  it("tells once that such a server among others has failed, whatever else it sends", () => {
+    const reply = new FakeReply();
+    const progress = new ProgressReply({ reply, ids: IDS, stream: true, names: ["a", "b"] });
+    const piece = Buffer.alloc(1024 * 1024, "x");
+    for (let sent = 0; sent < 20; sent += 1) progress.bytes(0, piece);
+    progress.ended(0, { status: 200, contentType: "", body: Buffer.alloc(0) });
+    progress.bytes(1, Buffer.from('{"status":"success"}\n'));
+    progress.ended(1, { status: 200, contentType: "", body: Buffer.alloc(0) });
+    const lines = reply.text.trim().split("\n");
+    assert.equal(lines.length, 2);
+    assert.match(lines[0] ?? "", /^\{"status":"a: failed: /);
+    assert.match(lines[1] ?? "", /^\{"error":"done on 1 of 2 servers \(b\), failed on a: /);
+  });
 });

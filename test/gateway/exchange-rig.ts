@@ -10,7 +10,8 @@ export interface ExchangeRig {
   readonly outcomes: Outcome[];
 }
 
-export function exchangeOf(id: string, more: Partial<Task> = {}): ExchangeRig {
+/** @param queue the name of its queue */
+export function exchangeOf(id: string, more: Partial<Task> = {}, queue = "tiny"): ExchangeRig {
   const reply = new FakeReply();
   const outcomes: Outcome[] = [];
   const task: Task = {
@@ -27,7 +28,7 @@ export function exchangeOf(id: string, more: Partial<Task> = {}): ExchangeRig {
   };
   const exchange = new Exchange({
     task,
-    queue: "tiny",
+    queue,
     reply,
     host: {
       mono: () => performance.now(),

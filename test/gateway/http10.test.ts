@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import net from "node:net";
 import { describe, it, type TestContext } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
+import { promisify } from "node:util";
 
 import type { Handler, HttpReply, Route } from "../../src/gateway/http.ts";
 import { Tails } from "../../src/gateway/tails.ts";
@@ -166,6 +167,48 @@ describe("HTTP/1.0", { skip }, () => {
     assert.equal(gone.count(), 1);
   });
 
+  it("gets answers without a body, and the connection closes", { timeout: 5000 }, async (t) => {
+    const { port } = await serve(t, {
+      fallback: ({ path, method }, reply) => {
+        if (method === "HEAD") reply.start(200, [], Buffer.alloc(0));
+        else reply.send(Number(path.slice(1)), [], "");
+      },
+    });
+    for (const [method, status] of [
+      ["GET", 204],
+      ["GET", 304],
+      ["HEAD", 200],
+    ] as const) {
+      const answer = await asked(t, port, [`${method} /${status} HTTP/1.0\r\n\r\n`]);
+      assert.match(answer, new RegExp(`^HTTP/1\\.1 ${status} [^]*connection: close[^]*\r\n\r\n$`, "i"));
+      assert.doesNotMatch(answer, /content-length|transfer-encoding/i);
+    }
+  });
+
+  it("gets a refusal when its body has come: a connection cut before loses the answer", async (t) => {
+    const { port } = await serve(t, {
+      routes,
+      guard: ({ path }) =>
+        path === "/api/chat" ? (_request, reply) => reply.send(401, [], "no key") : undefined,
+      fallbackReads: () => false,
+    });
+    for (const [path, status] of [
+      ["/api/chat", 401],
+      ["/nothing", 404],
+    ] as const) {
+      // As many clients do, it reads when it has written all.
+      const socket = net.connect(port, "127.0.0.1").setEncoding("latin1").pause();
+      t.after(() => socket.destroy());
+      const body = Buffer.alloc(5_000_000, "x");
+      socket.write(`POST ${path} HTTP/1.0\r\nContent-Length: ${body.length}\r\n\r\nx`);
+      for (let turns = 0; turns < 20; turns++) await turn();
+      await promisify((done: (error?: Error | null) => void) => socket.write(body.subarray(1), done))();
+      let text = "";
+      for await (const part of socket) text += String(part);
+      assert.match(text, new RegExp(`^HTTP/1\\.1 ${status} `));
+    }
+  });
+
   it("knows no chunks in requests", async (t) => {
     const { port } = await serve(t, { routes });
     const chunked = "POST /api/chat HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
@@ -222,6 +265,20 @@ describe("a server that leaves", () => {
       client.send("GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n");
       assert.match(await client.closes(), /200 OK[^]*connection: close/i);
     }
+  });
+
+  it("has the clients of streams close their connections, too", async (t) => {
+    const server = await serve(t, { routes, fallback: late });
+    const before = new RawClient(t, server.port);
+    before.send("GET /late HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert.doesNotMatch(await before.receives("late\r\n0\r\n\r\n"), /connection: close/i);
+    server.leave();
+    const client = new RawClient(t, server.port);
+    client.send("GET /late HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert.match(
+      await client.receives("late\r\n0\r\n\r\n"),
+      /200 OK\r\n[^]*connection: close\r\n[^]*\r\n\r\n4/i,
+    );
   });
 });
 

@@ -43,6 +43,11 @@ function asObject(value: Json | undefined): JsonObject {
   return value;
 }
 
+function asList(value: Json | undefined): readonly Json[] {
+  assert.ok(Array.isArray(value));
+  return value;
+}
+
 /** The same of a document. */
 function told(document: JsonObject): string[] {
   const found = Object.entries(asObject(document["paths"])).flatMap(([path, methods]) =>
@@ -110,6 +115,52 @@ describe("the description of what is served", () => {
       assert.equal(ids.length, told(document).length);
     });
   }
+
+  it("has both forms of what OpenAI's and Anthropic's clients ask for at one path", () => {
+    const document = openApi(GATEWAY);
+    const components = asObject(document["components"]);
+    for (const [path, ok, bad] of [
+      ["/v1/models", ["OpenAIModels", "AnthropicModels"], "400"],
+      ["/v1/models/{id}", ["OpenAIModel", "AnthropicModel"], "404"],
+    ] as const) {
+      const get = asObject(asObject(asObject(document["paths"])[path])["get"]);
+      const formsOf = (status: string): Json[] => {
+        const answer = asObject(asObject(get["responses"])[status]);
+        const { $ref } = answer;
+        const name = typeof $ref === "string" ? ($ref.split("/").at(-1) ?? "") : "";
+        const whole = name === "" ? answer : asObject(asObject(components["responses"])[name]);
+        assert.ok("request-id" in asObject(whole["headers"]), `${path} ${status}`);
+        const schema = asObject(asObject(asObject(whole["content"])["application/json"])["schema"]);
+        return asList(schema["anyOf"]).map((form) => asObject(form)["$ref"] ?? null);
+      };
+      assert.deepEqual(
+        formsOf("200"),
+        ok.map((name) => `#/components/schemas/${name}`),
+      );
+      const errors = ["OpenAIError", "AnthropicError"].map((name) => `#/components/schemas/${name}`);
+      for (const status of [bad, "401", "503"]) assert.deepEqual(formsOf(status), errors, status);
+      const refs = asList(get["parameters"]).map((parameter) => asObject(parameter)["$ref"]);
+      assert.ok(refs.includes("#/components/parameters/anthropic-version"));
+    }
+  });
+
+  it("has the questions of a query", () => {
+    const queryOf = (path: string, method: string): Json[] => {
+      const operation = asObject(asObject(asObject(openApi(GATEWAY)["paths"])[path])[method]);
+      return asList(operation["parameters"])
+        .map(asObject)
+        .filter((parameter) => parameter["in"] === "query")
+        .map((parameter) => [parameter["name"] ?? "", parameter["required"] ?? false]);
+    };
+    for (const method of ["get", "head"]) {
+      const names = ["limit", "after_id", "before_id", "lifecycle"];
+      assert.deepEqual(
+        queryOf("/v1/models", method),
+        names.map((name) => [name, false]),
+      );
+      assert.deepEqual(queryOf("/readyz", method), [["strict", false]]);
+    }
+  });
 
   it("is loaded when it is asked for, not when a gateway starts", () => {
     const folder = join(import.meta.dirname, "../../src/gateway");

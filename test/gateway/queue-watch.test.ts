@@ -140,6 +140,17 @@ describe("a task whose time to wait is up", () => {
     assert.deepEqual(codes(rig), ["queue_timeout"]);
   });
 
+  it("goes on when a worker has told of it, though Redis confirmed it to nobody", async () => {
+    const rig = await caseOf();
+    rig.exchange.claimed(1);
+    await rig.look();
+    assert.deepEqual(codes(rig), []);
+    rig.exchange.noted(1, { worker: "w1", backend: "b1", code: "backend_busy", cause: "backend", http: 503 });
+    await rig.look();
+    await until("an end", () => rig.outcomes.length > 0);
+    assert.deepEqual(codes(rig), ["queue_timeout"]);
+  });
+
   it("goes on while a worker has it, and ends when nobody takes it after that", async () => {
     const rig = await caseOf();
     const entry = await queued(rig);

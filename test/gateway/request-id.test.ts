@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { dialectOf } from "../../src/core/task.ts";
 import { TASK_ROUTES } from "../../src/protocols/catalogue.ts";
 import { buildFallback } from "../../src/gateway/routes.ts";
-import { cleanRequestId, dialectOfPath } from "../../src/gateway/request-id.ts";
+import { cleanRequestId, dialectOfPath, dialectOfRequest } from "../../src/gateway/request-id.ts";
 import { serve } from "./http-rig.ts";
 
 const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;
@@ -14,6 +14,16 @@ describe("the dialect of a path", () => {
       assert.equal(dialectOfPath(path), dialectOf(endpoint), path);
       assert.equal(dialectOfPath(`${path}/`), dialectOf(endpoint), path);
     }
+  });
+
+  it("is that of its tasks whatever version its client says, as faults of tasks are, too", () => {
+    const headers = { anthropicVersion: "2023-06-01" };
+    for (const { path, endpoint } of TASK_ROUTES) {
+      assert.equal(dialectOfRequest({ path, headers }), dialectOf(endpoint), path);
+      assert.equal(dialectOfRequest({ path: `${path}/`, headers }), dialectOf(endpoint), path);
+    }
+    for (const path of ["/v1/models", "/v1/models/tiny", "/v1/nothing"])
+      assert.equal(dialectOfRequest({ path, headers }), "anthropic", path);
   });
 });
 

@@ -17,7 +17,8 @@ class Rig {
   readonly startup: Startup;
 
   constructor(expectsWorker = false) {
-    this.startup = new Startup({ boundMs: BOUND_MS, mono: () => this.clock, expectsWorker });
+    const options = { boundMs: BOUND_MS, mono: () => this.clock, expectsWorker, host: "one" };
+    this.startup = new Startup(options);
   }
 
   /** True when a model may still come, so many ms later, at a look at these workers. */
@@ -71,6 +72,14 @@ describe("a fleet that gets ready", () => {
     const rig = new Rig(true);
     assert.equal(rig.look(1000, worker("w1", false)), false);
     assert.equal(rig.look(1000), false);
+  });
+
+  it("expects the worker beside its gateway though those of other hosts are ready", () => {
+    const rig = new Rig(true);
+    const far = worker("w9", false, "two");
+    assert.equal(rig.look(0, far), true);
+    assert.equal(rig.look(1000, far, worker("w1", true)), true);
+    assert.equal(rig.look(1000, far, worker("w1", false)), false);
   });
 
   it("tells 503 with a time to wait instead of what it does not know, and leaves other faults", () => {

@@ -1,7 +1,19 @@
 import { errorIn } from "./errors.ts";
 import { task, tells, tellsOrStreams } from "./operation.ts";
 import type { Chapter } from "./operation.ts";
-import { asked, either, flag, integer, list, named, number, object, open, some } from "./schema.ts";
+import {
+  asked,
+  either,
+  flag,
+  integer,
+  integerOrNull,
+  list,
+  named,
+  number,
+  object,
+  open,
+  some,
+} from "./schema.ts";
 import { label, text, textOrNull, word } from "./schema.ts";
 import type { Members, Schema } from "./schema.ts";
 
@@ -50,6 +62,20 @@ const USAGE: Schema = object(
   ["input_tokens", "output_tokens"],
 );
 
+/** What a fleet does not know is null. */
+const MODEL: Schema = object(
+  {
+    type: word(["model"]),
+    id: text(),
+    display_name: text(),
+    created_at: { type: "string", format: "date-time" },
+    lifecycle: word(["active"]),
+    max_input_tokens: integerOrNull(),
+    max_tokens: integerOrNull(),
+  },
+  ["type", "id", "display_name", "created_at"],
+);
+
 const SCHEMAS: Chapter["schemas"] = {
   AnthropicMessagesRequest: asked(
     {
@@ -90,6 +116,16 @@ const SCHEMAS: Chapter["schemas"] = {
       usage: object({ output_tokens: integer() }),
     },
     ["type"],
+  ),
+  AnthropicModel: MODEL,
+  AnthropicModels: object(
+    {
+      data: list(named("AnthropicModel")),
+      has_more: flag("Whether another page follows."),
+      first_id: textOrNull(),
+      last_id: textOrNull("The next page comes after it."),
+    },
+    ["data", "has_more", "first_id", "last_id"],
   ),
   AnthropicCountRequest: asked(CHAT, ["model", "messages"]),
   AnthropicCount: object({ input_tokens: integer() }, ["input_tokens"]),

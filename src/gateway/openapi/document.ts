@@ -3,6 +3,7 @@ import { dialectOfPath } from "../request-id.ts";
 import { ADMIN } from "./admin.ts";
 import { ANTHROPIC } from "./anthropic.ts";
 import { ERROR_SCHEMAS, errorAnswer, errorName } from "./errors.ts";
+import type { ErrorForm } from "./errors.ts";
 import { OLLAMA_MODELS } from "./ollama-models.ts";
 import { OLLAMA } from "./ollama.ts";
 import { RESPONSES } from "./openai-responses.ts";
@@ -13,7 +14,7 @@ import { TAGS } from "./operation.ts";
 import type { Chapter, Contents, Operation } from "./operation.ts";
 import { OWN } from "./own.ts";
 import { COMPONENT_HEADERS, COMPONENT_PARAMETERS, headersOf, idHeadersIn } from "./parts.ts";
-import { SECURITY_SCHEMES, securityOf } from "./parts.ts";
+import { SECURITY_SCHEMES, securityOf, SHARED_PARAMETERS } from "./parts.ts";
 
 /** All that is described. A test fails for a path that is served and not here, and the other way round. */
 export const CHAPTERS: readonly Chapter[] = [
@@ -55,7 +56,7 @@ export function openApi(gateway: Described, chapters: readonly Chapter[] = CHAPT
     components: {
       schemas: schemasOf(chapters),
       responses: responsesOf(described),
-      parameters: COMPONENT_PARAMETERS,
+      parameters: { ...COMPONENT_PARAMETERS, ...SHARED_PARAMETERS },
       headers: COMPONENT_HEADERS,
       securitySchemes: SECURITY_SCHEMES,
     },
@@ -118,15 +119,17 @@ function idOf({ method, path }: Operation): string {
   return method.toLowerCase() + (capitals.length === 0 ? "Root" : capitals.join(""));
 }
 
-function parametersOf({ parameters = {}, isTask }: Operation): Json[] {
+function parametersOf({ parameters = {}, query = {}, isTask, isShared }: Operation): Json[] {
   const inPath = Object.entries(parameters).map(([name, schema]): Json => ({
     name,
     in: "path",
     required: true,
     schema,
   }));
-  const names = isTask === true ? Object.keys(COMPONENT_PARAMETERS) : ["x-request-id"];
-  return [...inPath, ...names.map((name): Json => ({ $ref: `#/components/parameters/${name}` }))];
+  const inQuery = Object.entries(query).map(([name, schema]): Json => ({ name, in: "query", schema }));
+  const headers = isTask === true ? Object.keys(COMPONENT_PARAMETERS) : ["x-request-id"];
+  const names = isShared === true ? [...headers, ...Object.keys(SHARED_PARAMETERS)] : headers;
+  return [...inPath, ...inQuery, ...names.map((name): Json => ({ $ref: `#/components/parameters/${name}` }))];
 }
 
 function bodyOf({ description, contents }: NonNullable<Operation["body"]>): JsonObject {
@@ -137,8 +140,8 @@ function contentOf(contents: Contents): JsonObject {
   return Object.fromEntries(Object.entries(contents).map(([type, schema]) => [type, { schema }]));
 }
 
-function answersOf({ path, answers, isTask }: Operation): JsonObject {
-  const ids = idHeadersIn(dialectOfPath(path));
+function answersOf({ path, answers, isTask, isShared }: Operation): JsonObject {
+  const ids = idHeadersIn(isShared === true ? "anthropic" : dialectOfPath(path));
   const headers = headersOf(isTask === true ? [...ids, "x-sgnet-dropped"] : ids);
   const told = Object.entries(answers).map(([status, { description, contents }]): [string, Json] => {
     return [
@@ -154,11 +157,15 @@ function errorStatuses({ errors = [], access, answers }: Operation): readonly nu
   return [...new Set(statuses)].filter((status) => !Object.hasOwn(answers, status)).toSorted((a, b) => a - b);
 }
 
+function formOf({ path, isShared }: Operation): ErrorForm {
+  return isShared === true ? "shared" : dialectOfPath(path);
+}
+
 function errorsOf(operation: Operation): JsonObject {
-  const dialect = dialectOfPath(operation.path);
+  const form = formOf(operation);
   const refs = errorStatuses(operation).map((status): [string, Json] => [
     String(status),
-    { $ref: `#/components/responses/${errorName(dialect, status)}` },
+    { $ref: `#/components/responses/${errorName(form, status)}` },
   ]);
   return Object.fromEntries(refs);
 }
@@ -167,9 +174,9 @@ function errorsOf(operation: Operation): JsonObject {
 function responsesOf(operations: readonly Operation[]): JsonObject {
   const found: JsonObject = {};
   for (const operation of operations) {
-    const dialect = dialectOfPath(operation.path);
+    const form = formOf(operation);
     for (const status of errorStatuses(operation)) {
-      found[errorName(dialect, status)] ??= errorAnswer(dialect, status);
+      found[errorName(form, status)] ??= errorAnswer(form, status);
     }
   }
   return found;

@@ -2,7 +2,7 @@ import { FAULTS } from "../../core/fault.ts";
 import type { JsonObject } from "../../core/json.ts";
 import type { Dialect } from "../../core/task.ts";
 import { headersOf, idHeadersIn } from "./parts.ts";
-import { named, object, text, textOrNull } from "./schema.ts";
+import { either, named, object, text, textOrNull } from "./schema.ts";
 import type { Schema } from "./schema.ts";
 
 /** How errors are told, in each dialect. */
@@ -50,6 +50,9 @@ export const ERROR_SCHEMAS: Readonly<Record<string, Schema>> = Object.fromEntrie
   Object.values(FORMS).map(({ name, schema }) => [name, schema]),
 );
 
+/** The form of the errors of a path: `shared` for one whose clients are of OpenAI or of Anthropic. */
+export type ErrorForm = Dialect | "shared";
+
 /** The schema of an error in a dialect. */
 export function errorIn(dialect: Dialect): Schema {
   return named(FORMS[dialect].name);
@@ -74,20 +77,21 @@ const REASONS: Readonly<Record<number, string>> = {
 /** Statuses whose answers say when to come again. */
 const RETRYABLE: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
-export function errorName(dialect: Dialect, status: number): string {
-  return `${FORMS[dialect].name}${status}`;
+export function errorName(form: ErrorForm, status: number): string {
+  return `${form === "shared" ? "SharedError" : FORMS[form].name}${status}`;
 }
 
 /** The answer with an error of this status, for the components of the document. */
-export function errorAnswer(dialect: Dialect, status: number): JsonObject {
+export function errorAnswer(form: ErrorForm, status: number): JsonObject {
   const codes = Object.entries(FAULTS).flatMap(([code, { http }]) =>
     http === status ? [`\`${code}\``] : [],
   );
   const reason = REASONS[status] ?? "An error";
-  const ids = idHeadersIn(dialect);
+  const ids = idHeadersIn(form === "shared" ? "anthropic" : form);
+  const schema = form === "shared" ? either([errorIn("openai"), errorIn("anthropic")]) : errorIn(form);
   return {
     description: codes.length === 0 ? `${reason}.` : `${reason}: ${codes.join(", ")}.`,
     headers: headersOf(RETRYABLE.has(status) ? [...ids, "retry-after"] : ids),
-    content: { "application/json": { schema: errorIn(dialect) } },
+    content: { "application/json": { schema } },
   };
 }

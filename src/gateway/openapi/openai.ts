@@ -2,10 +2,10 @@ import { CHAT_SCHEMAS } from "./openai-chat.ts";
 import { errorIn } from "./errors.ts";
 import { task, tells, tellsOrStreams } from "./operation.ts";
 import type { Chapter } from "./operation.ts";
-import { either, named, integer, list, number, object, some, text } from "./schema.ts";
+import { either, named, integer, integerFrom, list, number, object, some, text } from "./schema.ts";
 import { asked, flag, label, integerOrNull, open, word } from "./schema.ts";
 import { SAMPLING, STREAMING, TOKEN_USAGE } from "./openai-fields.ts";
-import type { Schema } from "./schema.ts";
+import type { Members, Schema } from "./schema.ts";
 
 /** OpenAI's API, but for responses. */
 
@@ -97,6 +97,14 @@ function eventOf(name: string): Schema {
   return either([named(name), errorIn("openai")]);
 }
 
+/** Looked at where the answer has Anthropic's form. */
+const MODEL_PAGE: Members = {
+  limit: integerFrom(1, 1000, "Models in a page of Anthropic's form; 20 when absent."),
+  after_id: text("The id that stands before the page."),
+  before_id: text("The id that stands behind the page."),
+  lifecycle: list(text("Any but `active` has no models.")),
+};
+
 const OPERATIONS: Chapter["operations"] = [
   task({
     path: "/v1/chat/completions",
@@ -124,7 +132,12 @@ const OPERATIONS: Chapter["operations"] = [
     path: "/v1/models",
     tag: "OpenAI",
     summary: "Every model that some worker serves",
-    answers: tells(named("OpenAIModels"), "The models."),
+    description:
+      "To a client that says `anthropic-version` in Anthropic's form: a page, the newest models first.",
+    query: MODEL_PAGE,
+    answers: tells(either([named("OpenAIModels"), named("AnthropicModels")]), "The models."),
+    errors: [400],
+    isShared: true,
   },
   {
     method: "GET",
@@ -132,8 +145,9 @@ const OPERATIONS: Chapter["operations"] = [
     tag: "OpenAI",
     summary: "One model",
     parameters: { id: text("May hold slashes, written as they are or as `%2F`.") },
-    answers: tells(named("OpenAIModel"), "The model."),
+    answers: tells(either([named("OpenAIModel"), named("AnthropicModel")]), "The model."),
     errors: [404],
+    isShared: true,
   },
 ];
 

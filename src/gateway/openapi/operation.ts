@@ -13,6 +13,8 @@ export interface Operation {
   readonly description?: string;
   /** In the path, by their names in braces. */
   readonly parameters?: Members;
+  /** What the query may have, by name. */
+  readonly query?: Members;
   /** The request's; absent for none. */
   readonly body?: Body;
   readonly answers: Answers;
@@ -22,6 +24,8 @@ export interface Operation {
   readonly access?: "open" | "admin";
   /** True when the request becomes a task: it has the headers of tasks. */
   readonly isTask?: true;
+  /** True for a path of OpenAI's that Anthropic has, too: clients that say `anthropic-version` get Anthropic's form. */
+  readonly isShared?: true;
 }
 
 /** Operations that belong together, and the schemas that they name. */

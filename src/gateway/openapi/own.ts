@@ -21,7 +21,7 @@ const SERVING: Answers = {
 };
 
 /** A path that is open to everyone. */
-function probe(told: Pick<Operation, "path" | "summary" | "description" | "answers">): Operation {
+function probe(told: Pick<Operation, "path" | "summary" | "description" | "query" | "answers">): Operation {
   return { method: "GET", tag: "Gateway", access: "open", ...told };
 }
 
@@ -49,6 +49,7 @@ const PROBES: readonly Operation[] = [
   probe({
     path: "/readyz",
     summary: "Whether it takes requests",
+    query: { strict: text("With any value, or none: an outage of Redis counts from its first moment.") },
     answers: {
       200: { description: "It does.", contents: { [PLAIN]: text() } },
       503: { description: "It does not: the text says why.", contents: { [PLAIN]: text() } },

@@ -57,6 +57,16 @@ export const COMPONENT_PARAMETERS: JsonObject = {
   },
 };
 
+/** The header by which clients of Anthropic's API are known where OpenAI's ask at the same path. */
+export const SHARED_PARAMETERS: JsonObject = {
+  "anthropic-version": {
+    name: "anthropic-version",
+    in: "header",
+    description: "Any value asks for Anthropic's form, errors too; without it the form is OpenAI's.",
+    schema: { type: "string", examples: ["2023-06-01"] },
+  },
+};
+
 export const SECURITY_SCHEMES: JsonObject = {
   bearer: {
     type: "http",

@@ -60,9 +60,12 @@ function queueOf(known: Known, endpoint: Endpoint, name: string): Destination {
   return { model, queue, asked: name };
 }
 
+/** What must be known of the fleet to tell whether a queue is read. */
+export type KnownReaders = Pick<Known, "cardsOf" | "remembers">;
+
 /** The fault of a task whose ability queue nobody reads; undefined for all others. */
 export function lackOf(
-  known: Known,
+  known: KnownReaders,
   { queue, task }: { readonly queue: string; readonly task: Pick<Task, "endpoint" | "model"> },
 ): Fault | undefined {
   const { endpoint, model } = task;
@@ -71,7 +74,7 @@ export function lackOf(
 }
 
 /** A model without any worker now may have had the endpoint, as may a worker of it that is starting again. */
-function isOpen(known: Known, model: string, queue: string): boolean {
+function isOpen(known: KnownReaders, model: string, queue: string): boolean {
   const cards = known.cardsOf(model);
   return cards.length === 0 || cards.some((card) => servesQueue(card, queue)) || known.remembers(queue);
 }

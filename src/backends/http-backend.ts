@@ -6,6 +6,7 @@ import type { Task } from "../core/task.ts";
 import { estimateTokens } from "../protocols/estimate.ts";
 import type { BackendRequest, ClientFace, Learned, Passthrough } from "../protocols/protocol.ts";
 import { refusesWorker } from "../protocols/refused.ts";
+import { gatherWhole } from "../protocols/whole.ts";
 import { isHeartbeat } from "../wire/sse.ts";
 import { Abilities } from "./abilities.ts";
 import { answerCount, AnswerWriter, openTask, Outlet, withoutThinking } from "./answer.ts";
@@ -215,7 +216,7 @@ export class HttpBackend implements Backend {
     const relay = way.relay(options);
     const { dropped, ...request } = this.#fitted(way.request(options), model, task);
     const outlet = new Outlet(sink, dropped);
-    const gathered: Buffer[] = [];
+    const gathered = gatherWhole();
     let contentType = replyType(undefined, task);
     await this.#post({
       ...request,
@@ -231,13 +232,13 @@ export class HttpBackend implements Backend {
       onChunk: (chunk) => {
         const bytes = reading(() => relay.push(chunk));
         if (task.stream) outlet.write(bytes, relay.contentType ?? contentType);
-        else gathered.push(bytes);
+        else if (bytes.length > 0) gathered.add(bytes);
       },
     });
     // Before the end is known to be sound, nothing of an answer in one piece may leave.
-    gathered.push(reading(() => relay.end()));
+    const last = reading(() => relay.end());
     const type = relay.contentType ?? contentType;
-    outlet.write(Buffer.concat(gathered), type);
+    outlet.write(gathered.takeWith(last), type);
     outlet.end(type);
     const { usage, timings } = relay;
     return timings === undefined ? { usage } : { usage, timings };

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import type { Settings } from "../config/settings.ts";
 import { Fault } from "../core/fault.ts";
 import { openLoneBoard } from "../gateway/lone-board.ts";
@@ -79,8 +80,18 @@ interface Verdict {
   readonly says: string;
   /** The person gave up waiting. */
   readonly stopped?: boolean;
-  /** Its text, where it is wanted in the JSON document. */
+  /** Its text, where it is wanted in the JSON document; what is no text is in base64. */
   readonly answer?: string;
+  readonly answerBase64?: string;
+}
+
+function answerMember(bytes: Buffer): Pick<Verdict, "answer" | "answerBase64"> {
+  return isUtf8(bytes) ? { answer: bytes.toString() } : { answerBase64: bytes.toString("base64") };
+}
+
+/** True for an answer that may get a line break at its end: to sound and images it would be a byte too many. */
+function isText(contentType: string): boolean {
+  return contentType === "" || /^(?:text\/|application\/(?:[\w.-]+\+)?(?:x-nd)?json\b)/i.test(contentType);
 }
 
 async function retryOne(bench: Bench, { model, id }: DeadLetter): Promise<Verdict> {
@@ -97,15 +108,17 @@ async function retryOne(bench: Bench, { model, id }: DeadLetter): Promise<Verdic
     gaveUp = true;
     run.cancel();
   };
-  const host = { connection, keys, board: board.host, serves: (key: string) => board.serves(key) };
+  const { host: rerun, readers } = board;
+  const host = { connection, keys, board: rerun, readers, serves: (key: string) => board.serves(key) };
   try {
     const retried = await retryLetter(host, { model, id, onBytes: print, onRun: (run) => void onRun(run) });
-    print((await retried.run.answer).body);
+    const { body, contentType } = await retried.run.answer;
+    print(body);
     if (gaveUp && retried.outcome.fault !== undefined && !retried.removed)
       return { answered: false, says: "given up by you; the letter stays", stopped: true };
-    if (!json) print(NEW_LINE);
+    if (!json && isText(contentType)) print(NEW_LINE);
     const verdict = judge(retried);
-    return gathered.length === 0 ? verdict : { ...verdict, answer: Buffer.concat(gathered).toString() };
+    return gathered.length === 0 ? verdict : { ...verdict, ...answerMember(Buffer.concat(gathered)) };
   } catch (error) {
     if (!(error instanceof Fault) || error.code === "redis_down") throw error;
     return { answered: false, says: error.message };

@@ -14,13 +14,14 @@ import type { Handler, Headers, HttpReply, HttpRequest, Route } from "./http.ts"
 import type { Keyring } from "./keyring.ts";
 import { plainIdHeaders } from "./request-id.ts";
 import type { RerunHost } from "./rerun.ts";
+import type { KnownReaders } from "./destination.ts";
 import { noLetter, retryLetter } from "./retry.ts";
 
 export interface AdminHost {
   readonly connection: Connection;
   readonly keys: Keys;
   readonly keyring: Pick<Keyring, "isAdmin">;
-  readonly catalogue: Pick<Catalogue, "workers" | "offered">;
+  readonly catalogue: Pick<Catalogue, "workers" | "offered"> & KnownReaders;
   readonly board: RerunHost & { unready(): Fault | undefined };
 }
 
@@ -114,7 +115,11 @@ async function list({ connection, keys }: AdminHost): Promise<{ readonly letters
 /** Answers when the task that was run again is over; the letter goes as with `sgnet dead retry`. */
 async function retry(host: AdminHost, asked: JsonObject, reply: HttpReply): Promise<object> {
   const { catalogue } = host;
-  const desk = { ...host, serves: (model: string): boolean => catalogue.offered.has(model) };
+  const desk = {
+    ...host,
+    readers: catalogue,
+    serves: (model: string): boolean => catalogue.offered.has(model),
+  };
   const { run, outcome, removed } = await retryLetter(desk, {
     ...letterOf(asked),
     // Nobody reads the answer here: its pieces are not gathered.

@@ -1,9 +1,10 @@
 import { Fault, toFault } from "../core/fault.ts";
-import { ABILITIES, needsAbility, modelOf, queueFor, servesQueue } from "../core/ability.ts";
+import { ABILITIES, abilityOf, needsAbility, modelOf, queueFor, servesQueue } from "../core/ability.ts";
 import type { AbilityEndpoint } from "../core/ability.ts";
 import type { ModelCard } from "../core/model.ts";
 import type { Endpoint, Task } from "../core/task.ts";
 import { modelNotFound } from "../protocols/ollama/faults.ts";
+import { surfaceOf } from "../protocols/openai/surface.ts";
 
 /** Where a request goes. */
 export interface Destination {
@@ -24,11 +25,15 @@ export interface Known {
   remembers(queue: string): boolean;
   /** Every card of every backend. */
   readonly cards: readonly ModelCard[];
+  /** Names of queues that some worker reads, or read a while ago. */
+  readonly known: readonly string[];
+  /** Keys of models of which some backend takes tasks now. */
+  readonly offered: ReadonlySet<string>;
 }
 
 /**
- * Chooses the queue of a request. Throws `model_not_found`; `model_required` when the client named no model and not
- * exactly one has the endpoint; `not_implemented` when no backend of the model has it.
+ * Chooses the queue of a request. Throws `model_not_found`; `model_required` when the client named no model where it
+ * has to, and several have the endpoint; `not_implemented` when no backend of the model has it.
  * @param name as the client wrote it; empty when it named none
  * @param instead the fault to tell in place of one of these; the same when absent
  */
@@ -46,7 +51,7 @@ export function destinationOf(
 }
 
 function queueOf(known: Known, endpoint: Endpoint, name: string): Destination {
-  if (name === "" && needsAbility(endpoint)) return soleModel(known, endpoint);
+  if (name === "" && needsAbility(endpoint)) return unnamedModel(known, endpoint);
   const model = known.find(name);
   if (model === undefined) throw modelNotFound(name, endpoint);
   const queue = queueFor(model, endpoint);
@@ -55,12 +60,15 @@ function queueOf(known: Known, endpoint: Endpoint, name: string): Destination {
   return { model, queue, asked: name };
 }
 
+/** What must be known of the fleet to tell whether a queue is read. */
+export type KnownReaders = Pick<Known, "cardsOf" | "remembers">;
+
 /**
- * The fault of a task whose ability queue nobody reads; undefined for all others.
+ * The fault of a task whose ability queue no worker reads; undefined for all others.
  * @param instead gives another fault for one that may pass: the task can wait for that; the same when absent
  */
 export function lackOf(
-  known: Known,
+  known: KnownReaders,
   { queue, task }: { readonly queue: string; readonly task: Pick<Task, "endpoint" | "model"> },
   instead: (fault: Fault) => Fault = (fault) => fault,
 ): Fault | undefined {
@@ -71,19 +79,59 @@ export function lackOf(
 }
 
 /** A model without any worker now may have had the endpoint, as may a worker of it that is starting again. */
-function isOpen(known: Known, model: string, queue: string): boolean {
+function isOpen(known: KnownReaders, model: string, queue: string): boolean {
   const cards = known.cardsOf(model);
   return cards.length === 0 || cards.some((card) => servesQueue(card, queue)) || known.remembers(queue);
 }
 
-function soleModel({ cards }: Known, endpoint: AbilityEndpoint): Destination {
-  const able = cards.filter(({ endpoints = [] }) => endpoints.includes(ABILITIES[endpoint]));
-  const [first] = able;
+/** A model that may answer a request which names none. */
+interface Candidate {
+  readonly key: string;
+  /** As its backend calls it. */
+  readonly name: string;
+  /** Ms since 1970. */
+  readonly modifiedAt: number;
+}
+
+/**
+ * The model of a request that names none. Of several only where OpenAI takes one itself: the one that was modified last,
+ * then the first by name, so that every gateway takes the same.
+ */
+function unnamedModel(known: Known, endpoint: AbilityEndpoint): Destination {
+  const able = candidates(known, ABILITIES[endpoint]);
+  const [first, ...others] = able.filter(({ key }) => known.offered.has(key)).concat(able);
   if (first === undefined) {
     throw new Fault("not_implemented", `no model that is served here has ${ABILITIES[endpoint]}`);
   }
-  if (able.some(({ key }) => key !== first.key)) {
+  if (others.some(({ key }) => key !== first.key) && surfaceOf(endpoint)?.needsNoModel !== true) {
     throw new Fault("model_required", `model is required: several models here have ${ABILITIES[endpoint]}`);
   }
   return { model: first.key, queue: queueFor(first.key, endpoint), asked: first.name };
+}
+
+/** Models that have the ability, the one to be preferred first; those that had it a moment ago where none has it now. */
+function candidates(known: Known, ability: string): readonly Candidate[] {
+  const able = known.cards.filter(({ endpoints = [] }) => endpoints.includes(ability));
+  if (able.length > 0) return able.toSorted(byPreference(newestOf(able)));
+  const queues = known.known.filter((queue) => abilityOf(queue) === ability);
+  const open = queues.filter((queue) => isOpen(known, modelOf(queue), queue)).map(modelOf);
+  return open.toSorted().map((key) => ({ key, name: key, modifiedAt: 0 }));
+}
+
+/** Model key -> the newest date of its cards: backends of one model may tell different ones. */
+function newestOf(cards: readonly Candidate[]): ReadonlyMap<string, number> {
+  const newest = new Map<string, number>();
+  for (const { key, modifiedAt } of cards)
+    newest.set(key, Math.max(modifiedAt, newest.get(key) ?? modifiedAt));
+  return newest;
+}
+
+function byPreference(newest: ReadonlyMap<string, number>): (a: Candidate, b: Candidate) => number {
+  return (a, b) =>
+    (newest.get(b.key) ?? 0) - (newest.get(a.key) ?? 0) || compare(a.key, b.key) || compare(a.name, b.name);
+}
+
+function compare(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
 }

@@ -8,6 +8,7 @@ import { ANNOUNCE_MS, forgetGateway, holdTag } from "../redis/registry.ts";
 import { openGatewayMetrics } from "../telemetry/gateway-metrics.ts";
 import type { Log } from "../telemetry/log.ts";
 import { Catalogue } from "./catalogue.ts";
+import type { KnownReaders } from "./destination.ts";
 import { Meter } from "./meter.ts";
 import { Porch } from "./porch.ts";
 import type { RerunHost } from "./rerun.ts";
@@ -20,6 +21,7 @@ export interface LoneBoard {
   readonly host: RerunHost;
   /** True when a worker offers this model (by its key) now. */
   serves(model: string): boolean;
+  readonly readers: KnownReaders;
   /** To be called when no task is open. The connections stay open. */
   close(): Promise<void>;
 }
@@ -54,6 +56,9 @@ export async function openLoneBoard(options: {
     metrics: openGatewayMetrics({ version: productVersion() }),
     witness: new Witness({ meter: new Meter(), log: taskLog }),
   });
+  catalogue.onRefresh(() => {
+    board.endUnread();
+  });
   await channel.subscribe(keys.channel(tag), (message) => {
     board.receive(message);
   });
@@ -66,6 +71,7 @@ export async function openLoneBoard(options: {
   board.start();
   return {
     host: board,
+    readers: catalogue,
     serves: (model) => catalogue.offered.has(model),
     close: async () => {
       clearInterval(timer);

@@ -1,3 +1,4 @@
+import { queueFor } from "../core/ability.ts";
 import { Fault } from "../core/fault.ts";
 import type { Connection } from "../redis/connection.ts";
 import {
@@ -10,6 +11,8 @@ import {
 } from "../redis/dead-letters.ts";
 import type { LetterName } from "../redis/dead-letters.ts";
 import type { Keys } from "../redis/keys.ts";
+import { lackOf } from "./destination.ts";
+import type { KnownReaders } from "./destination.ts";
 import type { Outcome } from "./exchange.ts";
 import { isSettled, rerun } from "./rerun.ts";
 import type { Rerun, RerunHost, Revived } from "./rerun.ts";
@@ -21,6 +24,8 @@ export interface RetryHost {
   readonly board: RerunHost;
   /** True when a worker offers this model (by its key) now. */
   readonly serves: (model: string) => boolean;
+  /** The fleet, as it was last seen. */
+  readonly readers: KnownReaders;
 }
 
 /** Whoever wants a letter run again. */
@@ -47,8 +52,8 @@ const RENEW_MS = LETTER_HOLD_MS / 5;
 /**
  * Runs a dead letter again and resolves when the task is over. The letter lies where it is until then, so that it
  * outlives this process; a hold keeps all others from running it meanwhile. Rejects with a fault when it does not run:
- * `invalid_request` when it is gone (404) or another runs it (409), `unsupported`, `model_not_found`, or what the
- * intake refuses with.
+ * `invalid_request` when it is gone (404) or another runs it (409), `unsupported`, `model_not_found`, `not_implemented`
+ * where no backend of the model has the endpoint, or what the intake refuses with.
  */
 export async function retryLetter(host: RetryHost, order: RetryOrder): Promise<Retried> {
   const { connection, keys, board } = host;
@@ -69,12 +74,13 @@ export async function retryLetter(host: RetryHost, order: RetryOrder): Promise<R
 }
 
 /** The letter is read only now: whoever held it before may have removed it. */
-async function runHeld({ connection, keys, board, serves }: RetryHost, order: RetryOrder): Promise<Retried> {
+async function runHeld(host: RetryHost, order: RetryOrder): Promise<Retried> {
+  const { connection, keys, board } = host;
   const letter = await readLetter(connection, keys, order);
   if (letter === undefined) throw noLetter(order);
   const { model, task } = letter;
   const body = await bodyOfLetter(connection, keys, letter);
-  const run = rerun(board, runnable({ model, task, body }, serves), order.onBytes);
+  const run = rerun(board, runnable({ model, task, body }, host), order.onBytes);
   order.onRun(run);
   const outcome = await run.outcome;
   const removed =
@@ -92,12 +98,14 @@ export function noLetter({ model, id }: LetterName): Fault {
 
 function runnable(
   { model, task, body }: { [Part in keyof Revived]: Revived[Part] | undefined } & Pick<Revived, "model">,
-  serves: RetryHost["serves"],
+  { serves, readers }: RetryHost,
 ): Revived {
   if (task === undefined) {
     throw new Fault("unsupported", "what lay in the queue was no task: it cannot run");
   }
   if (body === undefined) throw new Fault("unsupported", "its body was large and is no longer kept");
   if (!serves(model)) throw new Fault("model_not_found", "no worker offers this model now");
+  const lack = lackOf(readers, { queue: queueFor(model, task.endpoint), task });
+  if (lack !== undefined) throw lack;
   return { model, task, body };
 }

@@ -14,6 +14,11 @@ export function formOf(bytes: Buffer): ReplyForm | undefined {
   return OPENERS.has(first) ? "json" : "events";
 }
 
+/** The place of the first byte that is neither a blank nor of a byte order mark; -1 when there is none. */
+export function firstByteIn(bytes: Buffer): number {
+  return bytes.findIndex((byte) => !BLANKS.has(byte));
+}
+
 const MARK = "\uFEFF";
 
 /** The text without a byte order mark before it. */

@@ -1,7 +1,6 @@
 import { tagOf } from "../core/task.ts";
 import { decodeTask, taskIdOf } from "../wire/task-codec.ts";
 import { dropBody } from "./body.ts";
-import { replyErrorCode } from "./reply-error.ts";
 import type { Connection } from "./connection.ts";
 import type { Keys } from "./keys.ts";
 import { asEntries } from "./replies.ts";
@@ -94,13 +93,7 @@ function isLate({ entry, deadline, lifeMs }: Queued, { now, clock }: Verdicts): 
 
 /** True when a worker has the entry, or had it and was lost; false for one that was handed back. */
 async function isInHand(connection: Connection, keys: Keys, model: string, entry: string): Promise<boolean> {
-  try {
-    return (await pendingEntry(connection, keys.queue(model), entry))?.handedBack === false;
-  } catch (error) {
-    // No worker has ever read this queue.
-    if (replyErrorCode(error) === "NOGROUP") return false;
-    throw error;
-  }
+  return (await pendingEntry(connection, keys.queue(model), entry))?.handedBack === false;
 }
 
 async function dropSome(

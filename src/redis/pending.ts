@@ -1,6 +1,7 @@
 import type { Connection } from "./connection.ts";
 import { GROUP } from "./keys.ts";
 import { asArray, asText } from "./replies.ts";
+import { replyErrorCode } from "./reply-error.ts";
 
 /**
  * HAND_BACK writes that an entry was last heard of when 1970 began; what seems so old, ms (31 years), was handed back. No
@@ -39,8 +40,14 @@ export async function pendingEntry(
   key: string,
   entry: string,
 ): Promise<PendingEntry | undefined> {
-  const reply = await connection.command("XPENDING", key, GROUP, entry, entry, "1");
-  return asArray(reply).map(toPending)[0];
+  try {
+    const reply = await connection.command("XPENDING", key, GROUP, entry, entry, "1");
+    return asArray(reply).map(toPending)[0];
+  } catch (error) {
+    // A queue without a group was never read, or lost what it had.
+    if (replyErrorCode(error) === "NOGROUP") return undefined;
+    throw error;
+  }
 }
 
 /** Pending entries read by one command: 1000 take Redis about 0.3 ms. */

@@ -133,6 +133,17 @@ describe("a task whose time to wait is up", () => {
     await redis.connection.command("XDEL", redis.keys.queue("tiny"), entry);
   });
 
+  it("ends when no worker has ever read its queue, or the queue was lost", async () => {
+    await redis.connection.command("DEL", redis.keys.queue("tiny"));
+    const rig = await caseOf();
+    await queued(rig);
+    await rig.look();
+    await until("an end", () => rig.outcomes.length > 0);
+    assert.deepEqual(codes(rig), ["queue_timeout"]);
+    await redis.connection.command("DEL", redis.keys.queue("tiny"));
+    await ensureGroup(redis.connection, redis.keys, "tiny");
+  });
+
   it("ends when Redis has not even confirmed it", async () => {
     const rig = await caseOf();
     await rig.look();

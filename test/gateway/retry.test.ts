@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { setImmediate as turn } from "node:timers/promises";
 import { after, afterEach, before, describe, it } from "node:test";
+import { BLANK_CARD } from "../../src/core/announcement.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { Task } from "../../src/core/task.ts";
 import type { Outcome } from "../../src/gateway/exchange.ts";
@@ -42,6 +43,7 @@ describe("a dead letter that is to run again", () => {
       connection: rig.connection,
       keys: rig.keys,
       serves: (model) => model === "m",
+      readers: { cardsOf: () => [{ ...BLANK_CARD, key: "m", name: "m" }], remembers: () => false },
       board: {
         now: () => 1000,
         newTaskId: () => `${tag}.${(count += 1)}`,
@@ -139,6 +141,17 @@ describe("a dead letter that is to run again", () => {
     const { host } = gateway("g1");
     await assert.rejects(retryLetter(host, { ...name, ...quietly }), { code: "model_not_found" });
     assert.equal((await letters("other")).length, 1);
+  });
+
+  it("stays when no backend of its model has its endpoint, and nothing is queued", async () => {
+    const task = { ...TASK, endpoint: "openai-rerank" } as const;
+    const fault = { code: "delivery_limit", message: "no worker answered", http: 502 } as const;
+    const payload = encodeTask(task, true);
+    await bury(rig.connection, rig.keys, { model: "m", payload, fault, deliveries: 3, worker: "w1" });
+    const name = { model: "m", id: (await letters())[0]?.id ?? assert.fail() };
+    const { host, runs } = gateway("g1");
+    await assert.rejects(retryLetter(host, { ...name, ...quietly }), { code: "not_implemented" });
+    assert.deepEqual([runs.length, (await letters()).length], [0, 1]);
   });
 
   it("is free again when its gateway was lost, and not taken back from the next", async () => {

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import { Fault } from "../../src/core/fault.ts";
-import { openForm, withModel } from "../../src/protocols/openai/form.ts";
+import { namesModel, withModel } from "../../src/protocols/openai/form-model.ts";
+import { openForm } from "../../src/protocols/openai/form.ts";
 import { type Field, formBody } from "../forms.ts";
 
 const TYPE = "multipart/form-data; boundary=b";
@@ -50,7 +51,12 @@ describe("a form of an OpenAI client", () => {
 
   it("need not name a model", () => {
     assert.deepEqual(open([FILE]), { model: "", stream: false, contentType: TYPE, modelAt: undefined });
-    assert.equal(open([FILE, { name: "model", value: "" }]).modelAt, undefined);
+    const empty = formBody("b", [FILE, { name: "model", value: "" }, FILE]);
+    const { model, modelAt = 0 } = openForm(empty, TYPE);
+    assert.deepEqual(
+      [model, empty.toString("latin1", 0, modelAt).endsWith('name="model"\r\n\r\n')],
+      ["", true],
+    );
   });
 
   it("is told to the backend by its boundary alone", () => {
@@ -146,25 +152,57 @@ describe("a form for a backend that calls the model otherwise", () => {
   it("changes in nothing but the name", () => {
     const body = formBody("b", [{ name: "prompt", value: "whisper-1" }, MODEL, FILE]);
     const at = openForm(body, TYPE).modelAt ?? 0;
-    const sent = withModel(body, at, { asked: "whisper-1", model: "openai/whisper" });
+    const sent = withModel(body, { modelAt: at, asked: "whisper-1" }, "openai/whisper");
     const expected = formBody("b", [
       { name: "prompt", value: "whisper-1" },
       { ...MODEL, value: "openai/whisper" },
       FILE,
     ]);
     assert.deepEqual(sent, expected);
-    assert.equal(withModel(body, at, { asked: "whisper-1", model: "whisper-1" }), body);
+    assert.equal(withModel(body, { modelAt: at, asked: "whisper-1" }, "whisper-1"), body);
+  });
+
+  it("gets the name where it has none, once, and keeps all else", () => {
+    const around = { preamble: "words\r\n", epilogue: "\r\nmore", padding: " " };
+    const empty = { ...MODEL, value: "" };
+    for (const fields of [[], [FILE], [empty], [empty, FILE], [FILE, empty]]) {
+      for (const more of [{}, around]) {
+        const body = formBody("b", fields, more);
+        const opened = openForm(body, TYPE);
+        assert.equal(namesModel(body, opened), false);
+        const sent = withModel(body, { ...opened, asked: "its" }, "its");
+        const filled = fields.map((field) => (field === empty ? { ...MODEL, value: "its" } : field));
+        const expected = fields.includes(empty) ? filled : [{ ...MODEL, value: "its" }, ...fields];
+        const blanks = { ...more, padding: "" };
+        assert.equal(
+          sent.toString("latin1").replaceAll(/(?<=--b(?:--)?) +/g, ""),
+          formBody("b", expected, blanks).toString("latin1"),
+        );
+        assert.equal(namesModel(sent, openForm(sent, TYPE)), true);
+      }
+    }
+    const quoted = 'multipart/form-data; boundary="b c"';
+    const sent = withModel(formBody("b c", [FILE]), { contentType: quoted, asked: "its" }, "its");
+    assert.equal(openForm(sent, quoted).model, "its");
+    for (const contentType of [TYPE, "text/plain", undefined]) {
+      const form = { contentType, asked: "its" };
+      assert.throws(() => withModel(Buffer.from("x"), form, "its"), refused("internal", 500, /boundary/));
+    }
+    assert.throws(
+      () => withModel(formBody("b", [FILE]), { contentType: TYPE, asked: "" }, "x\r\ny"),
+      refused("unsupported", 400, /cannot be written/),
+    );
   });
 
   it("is not made where the name is not in its place, or would end its field", () => {
     const body = formBody("b", [MODEL]);
     assert.throws(
-      () => withModel(body, 3, { asked: "whisper-1", model: "x" }),
+      () => withModel(body, { modelAt: 3, asked: "whisper-1" }, "x"),
       refused("internal", 500, /not where/),
     );
     const at = openForm(body, TYPE).modelAt ?? 0;
     assert.throws(
-      () => withModel(body, at, { asked: "whisper-1", model: "x\r\ny" }),
+      () => withModel(body, { modelAt: at, asked: "whisper-1" }, "x\r\ny"),
       refused("unsupported", 400, /cannot be written/),
     );
   });
@@ -198,7 +236,7 @@ describe("a form for a backend that calls the model otherwise", () => {
           const body = named(asked);
           const opened = openForm(body, `multipart/form-data; boundary=${mark}`);
           assert.equal(opened.model, asked);
-          const sent = withModel(body, opened.modelAt ?? -1, { asked, model });
+          const sent = withModel(body, { ...opened, asked }, model);
           assert.deepEqual(sent, named(model));
           assert.equal(openForm(sent, opened.contentType).model, model);
         },

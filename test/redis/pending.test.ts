@@ -71,6 +71,7 @@ describe("a task that was handed back", () => {
     assert.equal(lost?.handedBack, false);
     assert.ok(lost.idleMs >= 20 * YEAR_MS);
     assert.equal(await pendingEntry(connection, keys.queue(model), "5-0"), undefined);
+    assert.equal(await pendingEntry(connection, keys.queue("never read"), "5-0"), undefined);
     const held = await heldTasks(connection, keys, [model], 9);
     assert.deepEqual(
       held.map(({ entry }) => entry),

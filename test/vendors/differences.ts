@@ -21,12 +21,6 @@ const EXPLANATIONS: readonly Explanation[] = [
       "the request goes on with a stored response, a conversation and a stored prompt. A gateway stores none, and without them the model would be asked something else",
   },
   {
-    test: /test_(?:images|moderations)\.py/,
-    reason: /model is required: several models/,
-    because:
-      "the request names no model, and several models here have the endpoint: a guess could be the wrong one. Where one model has it, it is taken",
-  },
-  {
     test: /test_completions\.py.*create_with_all_params/,
     reason: /echo is not supported/,
     because:

@@ -10,7 +10,7 @@ import { surfaceOf } from "./surface.ts";
 export interface OpenedForm extends Opening {
   /** As it is told to the backend: with its boundary, and nothing else. */
   readonly contentType: string;
-  /** Where in the body the model's name begins; undefined when it names none. */
+  /** Where in the body the model's name begins, be it empty; undefined when it has no such field. */
   readonly modelAt: number | undefined;
 }
 
@@ -60,7 +60,7 @@ export function openForm(body: Buffer, contentType: string): OpenedForm {
     model,
     stream: fields.flag("stream"),
     contentType: formType(boundary),
-    modelAt: model === "" ? undefined : place?.from,
+    modelAt: place?.from,
   };
 }
 
@@ -153,26 +153,3 @@ class Fields {
 }
 
 const LONGEST_FLAG = 8;
-
-/**
- * The form with another model's name in the place of the one that was asked for: the same Buffer when nothing changes.
- * Throws `internal` when the name is not where it should be.
- * @param at where in the body it is
- */
-export function withModel(
-  body: Buffer,
-  at: number,
-  { asked, model }: { readonly asked: string; readonly model: string },
-): Buffer {
-  const name = Buffer.from(asked);
-  const end = at + name.length;
-  if (!body.subarray(at, end).equals(name)) {
-    throw new Fault("internal", "the model is not where the task says that its form has it");
-  }
-  if (asked === model) return body;
-  // In a form it could end the field, and begin others.
-  if (LINE_BREAKS.test(model)) throw new Fault("unsupported", "the model's name cannot be written in a form");
-  return Buffer.concat([body.subarray(0, at), Buffer.from(model), body.subarray(end)]);
-}
-
-const LINE_BREAKS = /[\r\n]/;

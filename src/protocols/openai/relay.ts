@@ -189,11 +189,13 @@ export class StreamRelay implements Relay {
 }
 
 /** False for an event that no client reads: without `data:` before its JSON, or with two of them. */
-function isPlain({ data }: SseEvent, event: Buffer): boolean {
+/** True for an event that clients read as it came. */
+export function isPlain({ data }: SseEvent, event: Buffer): boolean {
   return event.includes("data:") && (data.startsWith("{") || data.trim() === bareData(data));
 }
 
-function plainEvent({ data }: SseEvent): Buffer {
+/** An event as clients read it: its data in one line, told once. */
+export function plainEvent({ data }: SseEvent): Buffer {
   return Buffer.from(sseData(bareData(data).replaceAll("\n", "")));
 }
 

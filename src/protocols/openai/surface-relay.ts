@@ -1,22 +1,25 @@
+import type { Fault } from "../../core/fault.ts";
 import { isObject } from "../../core/json.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
 import type { Usage } from "../../core/usage.ts";
 import { topMember } from "../../wire/top-member.ts";
-import { parseEvents, sseData, SseSplitter } from "../../wire/sse.ts";
+import { parseEvents, splitEvents, sseData, SseSplitter } from "../../wire/sse.ts";
 import type { SseEvent } from "../../wire/sse.ts";
 import { parseReplyExactly } from "../exact.ts";
 import type { Relay } from "../protocol.ts";
-import { formOf } from "../reply-form.ts";
-import { checkHeld, gatherWhole } from "../whole.ts";
-import { brokenOff, readEvent } from "./chunks.ts";
+import { formOf, firstByteIn, MOST_TOLD, plainText, withoutMarkBytes } from "../reply-form.ts";
+import { checkHeld, gatherWhole, MOST_REPLY_BYTES } from "../whole.ts";
+import { bareData, brokenOff, eventsIn, readEvent } from "./chunks.ts";
 import { embeddedFault, isErrorReply } from "./errors.ts";
 import { readUsage } from "./metrics.ts";
 import { ModelEcho } from "./model-echo.ts";
+import { plainEvent } from "./relay.ts";
 import type { EventMarks } from "./surface.ts";
 import { type AnswerForm, isJsonType, textFormOf } from "./text-form.ts";
 
 const NOTHING: Buffer = Buffer.alloc(0);
 const QUOTE = 0x22;
+const EVENTS = "text/event-stream";
 
 /** How an answer of the surface is passed on. */
 export interface SurfaceRelayOptions {
@@ -35,11 +38,14 @@ export interface SurfaceRelayOptions {
  */
 export class SurfaceRelay implements Relay {
   readonly #options: SurfaceRelayOptions;
-  readonly #splitter = new SseSplitter();
+  /** An image is one event: it may be as large as an answer in one piece. */
+  readonly #splitter = new SseSplitter(MOST_REPLY_BYTES);
   readonly #body = gatherWhole();
   readonly #echo: ModelEcho | undefined;
   #type = "";
   #form: AnswerForm | undefined;
+  /** The first bytes: they tell why an answer of another kind is none. */
+  #beginning: Buffer = NOTHING;
   #usage: Usage | undefined;
   /** An event has come. */
   #said = false;
@@ -61,40 +67,71 @@ export class SurfaceRelay implements Relay {
   }
 
   push(chunk: Buffer): Buffer {
-    this.#form ??= this.#formBy(chunk);
-    if (this.#form === "bytes") return this.#body.takeWith(chunk);
-    if (this.#form === "events") return this.#forward(this.#splitter.push(chunk));
-    this.#body.add(chunk);
+    const bytes = this.#form === undefined ? this.#begin(chunk) : chunk;
+    if (this.#form === "bytes") return this.#body.takeWith(bytes);
+    if (this.#form === "events") return this.#forward(this.#splitter.push(bytes));
+    this.#body.add(bytes);
     return NOTHING;
+  }
+
+  /** Decides the form by the first bytes that are more than blanks. */
+  #begin(chunk: Buffer): Buffer {
+    const first = firstByteIn(chunk);
+    if (first < 0 && this.#form === undefined && !this.#isBytes()) return chunk;
+    this.#form = this.#formBy(chunk);
+    if (this.#form === undefined || this.#form === "bytes") return chunk;
+    this.#beginning = chunk.subarray(0, MOST_TOLD);
+    if (this.#form === "json") return chunk;
+    if (this.#type !== EVENTS) this.contentType = EVENTS;
+    // Blanks and a byte order mark before the first event are no part of it.
+    return chunk.subarray(first);
   }
 
   end(): Buffer {
     if (this.#form === "bytes") return NOTHING;
-    // The text of silence is empty; an answer without a type is none.
-    const isPlain = this.#options.text === true && this.#type !== "" && !isJsonType(this.#type);
-    if (this.#form === undefined && isPlain) return this.#body.take();
+    if (this.#form === undefined && this.#mayBeEmpty()) return this.#body.take();
     if (this.#form !== "events") return this.#whole();
     const rest = this.#splitter.rest();
     const isBlank = rest.toString("latin1").trim() === "";
     const last = isBlank ? NOTHING : this.#forward(Buffer.concat([rest, Buffer.from("\n\n")]));
-    if (!this.#said || (this.#going && !this.#ended)) throw brokenOff("");
+    if (!this.#said || (this.#going && !this.#ended)) throw this.#brokenOff();
     return last;
+  }
+
+  /** The text of silence is empty; an answer without a type is none, nor are events without an event. */
+  #mayBeEmpty(): boolean {
+    return (
+      this.#options.text === true && this.#type !== "" && this.#type !== EVENTS && !isJsonType(this.#type)
+    );
+  }
+
+  /** True when the type alone says that the answer is no text. */
+  #isBytes(): boolean {
+    if (this.#type === EVENTS || isJsonType(this.#type)) return false;
+    if (this.#options.text === true) return this.#type !== "";
+    return this.#type === "" ? this.#options.binary : !isText(this.#type);
   }
 
   #formBy(chunk: Buffer): AnswerForm | undefined {
     if (this.#options.text === true) return textFormOf(this.#type, chunk);
-    if (this.#type === "text/event-stream") return "events";
-    if (this.#options.binary && !isText(this.#type)) return "bytes";
+    if (this.#type === EVENTS) return "events";
+    if (this.#options.binary && this.#isBytes()) return "bytes";
     const form = formOf(chunk);
     if (form !== "events") return form;
-    // Plain text of a known type is no stream of events.
-    if (this.#type !== "" && this.#type !== "application/json") return "bytes";
-    return this.#options.events === undefined ? "json" : "events";
+    if (this.#isBytes()) return "bytes";
+    // A page, or words, in the place of JSON are told by its fault.
+    return this.#options.events === undefined || plainText(chunk.subarray(0, MOST_TOLD)) !== ""
+      ? "json"
+      : "events";
+  }
+
+  #brokenOff(): Fault {
+    return brokenOff(plainText(this.#beginning));
   }
 
   #whole(): Buffer {
-    const bytes = this.#body.peek();
-    const reply = parseWhole(bytes);
+    const bytes = withoutMarkBytes(this.#body.peek());
+    const reply = this.#parsed(bytes);
     if (isObject(reply)) {
       if (isErrorReply(reply)) throw embeddedFault(reply);
       this.#usage = surfaceUsage(reply);
@@ -103,7 +140,21 @@ export class SurfaceRelay implements Relay {
     // A client that reads events gets the one event that the answer is, where its form is the same.
     if (!this.#options.stream || !isObject(reply) || !this.#isLast(named)) return named;
     this.contentType = "text/event-stream";
-    return Buffer.from(sseData(JSON.stringify(reply)));
+    const { asked } = this.#options;
+    const told =
+      asked === undefined || typeof reply["model"] !== "string" ? reply : { ...reply, model: asked };
+    return Buffer.from(sseData(JSON.stringify(told)));
+  }
+
+  /** Some answers are lists. Throws `backend_lost` for what is no JSON. */
+  #parsed(bytes: Buffer): Json {
+    const text = bytes.toString("utf8");
+    checkHeld(text);
+    try {
+      return parseReplyExactly(text);
+    } catch {
+      throw this.#brokenOff();
+    }
   }
 
   /** True for an object that may stand as the last event of a stream. */
@@ -114,8 +165,11 @@ export class SurfaceRelay implements Relay {
   /** @param events whole events */
   #forward(events: Buffer): Buffer {
     if (events.length === 0) return events;
-    for (const event of parseEvents(events.toString("utf8"))) this.#look(event);
-    return this.#named(events);
+    const read = parseEvents(events.toString("utf8"));
+    const apart = read.flatMap(eventsIn);
+    for (const event of apart) this.#look(event);
+    const isPlain = apart.length === read.length && !read.some(isDoubled);
+    return this.#named(isPlain ? events : Buffer.concat(splitEvents(events).map(plainly)));
   }
 
   #look(event: SseEvent): void {
@@ -143,19 +197,21 @@ export class SurfaceRelay implements Relay {
   }
 }
 
-function isText(type: string): boolean {
-  return type === "application/json" || type.startsWith("text/");
+/** True for data that a server behind a server has written as an event once more. */
+function isDoubled({ data }: SseEvent): boolean {
+  return data.trim() !== bareData(data);
 }
 
-/** Some answers are lists. Throws `backend_lost` for what is no JSON. */
-function parseWhole(bytes: Buffer): Json {
-  const text = bytes.toString("utf8");
-  checkHeld(text);
-  try {
-    return parseReplyExactly(text);
-  } catch {
-    throw brokenOff("");
-  }
+/** The bytes of one event as clients read it; as several where it stands for them. */
+function plainly(bytes: Buffer): Buffer {
+  const [event] = parseEvents(bytes.toString("utf8"));
+  if (event === undefined) return bytes;
+  const apart = eventsIn(event);
+  return apart.length === 1 && !isDoubled(event) ? bytes : Buffer.concat(apart.map(plainEvent));
+}
+
+function isText(type: string): boolean {
+  return type === "application/json" || type.startsWith("text/");
 }
 
 /** Token counts as these endpoints tell them: OpenAI's two forms, Jina's sum alone, Cohere's, llama.cpp's own. */

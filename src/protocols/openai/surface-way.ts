@@ -1,7 +1,7 @@
 import { Fault } from "../../core/fault.ts";
 import { topMember } from "../../wire/top-member.ts";
 import type { BackendRequest, Passthrough, PassthroughOptions } from "../protocol.ts";
-import { withModel as withFormModel } from "./form.ts";
+import { namesModel as formNamesModel, withModel as withFormModel } from "./form-model.ts";
 import { relayPath } from "./surface.ts";
 import type { SurfaceEndpoint } from "./surface.ts";
 import { SurfaceRelay } from "./surface-relay.ts";
@@ -24,17 +24,18 @@ export function surfaceWay(row: SurfaceEndpoint, has: ReadonlySet<string>): Pass
 function passRequest(
   row: SurfaceEndpoint,
   has: ReadonlySet<string>,
-  { body, asked: name, model, path: asked, contentType, modelAt }: PassthroughOptions,
+  options: PassthroughOptions,
 ): BackendRequest {
-  const path = relayPath(row, has, asked);
+  const { body, model, contentType } = options;
+  const path = relayPath(row, has, options.path);
   if (path === undefined) throw new Fault("not_implemented", "the backend does not offer this endpoint");
   if (row.form !== true) return { path, body: withModel(body, model) };
-  const named = modelAt === undefined ? body : withFormModel(body, modelAt, { asked: name, model });
-  return { path, body: named, contentType };
+  return { path, body: withFormModel(body, options, model), contentType };
 }
 
-function namesModel({ form }: SurfaceEndpoint, { body, modelAt }: PassthroughOptions): boolean {
-  return form === true ? modelAt !== undefined : topMember(body, "model") !== undefined;
+function namesModel({ form }: SurfaceEndpoint, options: PassthroughOptions): boolean {
+  if (form === true) return formNamesModel(options.body, options);
+  return topMember(options.body, "model") !== undefined;
 }
 
 /** The body byte for byte, but for the name of its model; where it has none, the name is put first. */

@@ -23,6 +23,8 @@ export interface SurfaceEndpoint {
   readonly text?: boolean;
   /** True when the body is a form: that tells itself whether its answer is taken in pieces. */
   readonly form?: boolean;
+  /** True where OpenAI takes a model of its own when the request names none: its SDKs then send none. */
+  readonly needsNoModel?: boolean;
   /** The smallest request, for the worker's own; absent where even that costs much. */
   readonly smallest?: JsonObject;
 }
@@ -95,12 +97,14 @@ export const SURFACE: readonly SurfaceEndpoint[] = [
   {
     endpoint: "openai-moderations",
     paths: paths("moderations", "/v1/moderations"),
+    needsNoModel: true,
     streams: never,
     smallest: { input: "Hi" },
   },
   {
     endpoint: "openai-images",
     paths: paths("images", "/v1/images/generations"),
+    needsNoModel: true,
     streams: wanted,
     events: { going: /"image_generation\.partial_image"/, end: /"image_generation\.completed"/ },
   },
@@ -124,6 +128,7 @@ export const SURFACE: readonly SurfaceEndpoint[] = [
   {
     endpoint: "openai-image-edits",
     paths: paths("edits", "/v1/images/edits"),
+    needsNoModel: true,
     streams: never,
     form: true,
     events: { going: /"image_edit\.partial_image"/, end: /"image_edit\.completed"/ },
@@ -132,6 +137,7 @@ export const SURFACE: readonly SurfaceEndpoint[] = [
   {
     endpoint: "openai-image-variations",
     paths: paths("variations", "/v1/images/variations"),
+    needsNoModel: true,
     streams: never,
     form: true,
     binary: true,

@@ -106,7 +106,7 @@ async function openConfigured(address: Address, options: OpenBackendsOptions): P
       backend = backendAt(address, kind, options);
     }
     const { models, slots } = await backend.inspect(signal);
-    log.info("backend ready", { backend: backend.name, models: models.length, slots });
+    log.info("backend found", { backend: backend.name, models: models.length, slots });
   } catch (error) {
     const { code, message } = toFault(error);
     log.warn("backend not ready: it is used as soon as it answers", {

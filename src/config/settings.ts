@@ -178,7 +178,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     min: 0,
     max: 600_000,
     unit: "ms",
-    doc: "How long a stopping gateway still takes requests while /readyz already says no: longer than your load balancer's pause between two looks, and nobody is refused.",
+    doc: "How long a stopping gateway still takes requests while /readyz already says no: longer than your load balancer's pause between two looks, so that no client is refused.",
   },
   readyOutageMs: {
     env: "SGNET_READY_OUTAGE_MS",
@@ -238,7 +238,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     default: "",
     secret: true,
     keys: true,
-    doc: "Keys of admins, a comma list: they may also pull, push, create, copy and delete models, drain workers, and run dead letters again or remove them; empty: nobody may.",
+    doc: "Keys of admins, a comma list: they may also pull, push, create, copy and delete models, drain workers, and run dead letters again or remove them; empty: no client may.",
   },
   heartbeatMs: {
     env: "SGNET_HEARTBEAT_MS",

@@ -1,6 +1,7 @@
 import { Fleet } from "../journey/fleet.ts";
 import { addBackend, type Kind, KINDS, modelOf } from "./backends.ts";
 import type { AgentClient } from "./client.ts";
+import { choose } from "./choice.ts";
 import { AGENT_CLIENTS } from "./clients.ts";
 import { install } from "./install.ts";
 import { type Outcome, runClient } from "./run-client.ts";
@@ -26,19 +27,15 @@ interface Row {
 
 const record = process.argv.includes("--record");
 const words = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
-const chosen = <T>(all: readonly T[], nameOf: (one: T) => string): readonly T[] => {
-  const named = all.filter((one) =>
-    words.some((word) => nameOf(one) === word || nameOf(one).split(" (")[0] === word),
-  );
-  return named.length === 0 ? all : named;
-};
-const clients = chosen(AGENT_CLIENTS, ({ name }) => name);
+const names = AGENT_CLIENTS.map(({ name }) => name);
+const choice = choose({ words, clients: names, kinds: KINDS });
+const clients = AGENT_CLIENTS.filter(({ name }) => choice.clients.includes(name));
 const rows: Row[] = [];
 let failed = false;
 
 const fleet = await Fleet.start({ posts: [], limitMs: 3_600_000 });
 try {
-  for (const kind of chosen(KINDS, (one) => one)) await runAll(kind);
+  for (const kind of KINDS.filter((one) => choice.kinds.includes(one))) await runAll(kind);
 } finally {
   await fleet.stop();
 }

@@ -6,7 +6,6 @@ export const OLLAMA_LEFT_OUT: readonly LeftOut[] = [
     cases: ["161", "162", "163", "164"],
     why: "the account and services of Ollama's cloud: there is no cloud behind a fleet",
   },
-  { cases: ["237", "238"], why: "audio transcription is not served: the path is unknown" },
   { cases: ["255"], why: "the profiler of Ollama's own process" },
 ];
 
@@ -42,6 +41,10 @@ export const OLLAMA_DIFFERENCES: readonly Difference[] = [
     what: /^status 404 > 501$/,
     cases: ["239"],
     why: "images are made where a backend can; the model is known, and no backend of it can",
+  },
+  {
+    what: /^(?:object|response\.completed) \+ (?:response\.)?usage\.input_tokens_details\.cache_write_tokens$/,
+    why: "required by OpenAI's specification",
   },
   {
     what: /^object \+ stargazer$/,

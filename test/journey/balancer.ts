@@ -43,9 +43,9 @@ const KINDS: Readonly<Record<BalancerName, Kind>> = {
       sample
         .replace("bind :443", `bind 127.0.0.1:${port}`)
         .replace("/etc/haproxy/certs/llm.example.org.pem", join(dir, "both.pem"))
-        .replace("maxconn 20000", "maxconn 1000")
-        .replace("    log global\n    option httplog\n", ""),
-    check: (file) => ["-c", "-f", file],
+        .replace("maxconn 20000", "maxconn 1000"),
+    // Warnings count.
+    check: (file) => ["-dW", "-c", "-f", file],
     run: (file) => ["-db", "-f", file],
   },
   nginx: {

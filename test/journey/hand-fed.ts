@@ -95,12 +95,13 @@ export class HandFed {
     }
     const pieces: Buffer[] = [];
     for await (const piece of request) pieces.push(piece as Buffer);
-    if (pieces.length === 0) {
-      // A worker asks whether there is such a path.
+    const body = Buffer.concat(pieces);
+    if (body.length === 0) {
+      // A worker that looks which endpoints are there: it is no question.
       response.writeHead(404).end();
       return;
     }
-    const question = new Question(Buffer.concat(pieces), response);
+    const question = new Question(body, response);
     const taker = this.#waiting.shift();
     if (this.automatic !== undefined) this.automatic(question);
     else if (taker === undefined) this.#questions.push(question);

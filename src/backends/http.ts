@@ -227,19 +227,28 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
         this.#fail(fault);
         this.#controller?.abort(fault);
       },
+      onDrain: () => {
+        if (brake?.held !== true) this.#controller?.resume();
+      },
     });
     if (this.#unpacker !== undefined) brake?.attach(this.#unpacker);
   }
 
-  onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#options.tally !== undefined) this.#options.tally.pieces += 1;
     if (this.#unpacker === undefined) this.#options.receiver.onChunk(chunk);
-    else this.#unpacker.push(chunk);
+    else if (!this.#unpacker.push(chunk)) controller.pause();
   }
 
-  onResponseEnd(): void {
-    if (this.#unpacker !== undefined) this.#unpacker.end();
-    else if (this.#settle()) this.#options.resolve();
+  onResponseEnd(controller: Dispatcher.DispatchController): void {
+    if (this.#unpacker === undefined) {
+      if (this.#settle()) this.#options.resolve();
+      return;
+    }
+    // The rest is unpacked; the connection is free for the next reply.
+    this.#options.brake?.detach(controller);
+    this.#controller = undefined;
+    this.#unpacker.end();
   }
 
   onResponseError(_: Dispatcher.DispatchController, error: Error): void {

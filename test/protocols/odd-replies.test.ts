@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { CHAT_ENDPOINTS, readTold, relayed, type Told, translated } from "./crossing.ts";
+import { CHAT_ENDPOINTS, FACES, readTold, relayed, type Told, translated } from "./crossing.ts";
 
 /** Replies in forms that no document has, as servers and the proxies before them have sent them. */
 
@@ -90,6 +90,28 @@ describe("an error under 200", () => {
   it("of a proxy in plain words or HTML is told", () => {
     for (const from of ["openai", "ollama"] as const)
       assertFails(from, "<html><body>too long</body></html>", { http: 502, message: /too long/ });
+  });
+
+  it("is not made of a member that says nothing beside an answer", () => {
+    const nothings: readonly unknown[] = [null, false, 0, "", [], {}, { code: 0, message: "", param: null }];
+    for (const error of nothings) {
+      assertSays("openai", JSON.stringify({ ...JSON.parse(whole({ content: "ab" })), error }), {
+        text: "ab",
+      });
+      const started = event({ id: "1", choices: [{ index: 0, delta: { content: "a" } }], error });
+      assertSays("openai", started + say("b") + END + DONE, { text: "ab" });
+      const end = { done: true, done_reason: "stop", error };
+      assertSays("ollama", line("a", { done: false, error }) + line("b", end), { text: "ab" });
+    }
+  });
+
+  it("is not made of words beside vectors", () => {
+    const way = FACES.ollama.passthrough("ollama-embed");
+    const options = { body: Buffer.from('{"model":"m","input":"a"}'), stream: false, asked: "m", model: "m" };
+    const reply = '{"embeddings":[[1]],"message":"ok"}';
+    const relay = way?.relay(options);
+    relay?.push(Buffer.from(reply));
+    assert.equal(relay?.end().toString(), reply);
   });
 
   it("is not made of words beside an answer, nor of a note on the progress", () => {

@@ -148,6 +148,19 @@ describe("an answer", () => {
     assertSays("ollama", `\uFEFF${lines}`, { text: "ab" });
   });
 
+  it("behind a byte order mark that is cut, or blanks before it, is read", () => {
+    const stream = say("a") + say("b") + END + DONE;
+    for (const text of [`\uFEFF${stream}`, `\n\n\uFEFF${stream}`, `\uFEFF${whole({ content: "ab" })}`]) {
+      for (const to of CHAT_ENDPOINTS) {
+        for (const cuts of [[], [1], [2], [1, 2, 3], [3, 4]]) {
+          const crossing = { from: "openai", to, stream: true, bytes: Buffer.from(text), cuts } as const;
+          assert.equal(readTold(to, translated(crossing), true).text, "ab", `${text.slice(0, 9)} at ${cuts}`);
+          if (to === "openai-chat") assert.equal(relayed(crossing).indexOf("data:"), 0);
+        }
+      }
+    }
+  });
+
   it("in events that no blank line parts, or with data: twice, is read", () => {
     const stream = say("a") + say("b") + END + DONE;
     assertSays("openai", stream.replaceAll("\n\n", "\n"), { text: "ab" });

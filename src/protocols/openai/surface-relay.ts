@@ -6,10 +6,10 @@ import { parseEvents, sseData, SseSplitter } from "../../wire/sse.ts";
 import type { SseEvent } from "../../wire/sse.ts";
 import { parseReplyExactly } from "../exact.ts";
 import type { Relay } from "../protocol.ts";
-import { formOf } from "../reply-form.ts";
+import { formOf, MOST_TOLD, plainText, withoutMarkBytes } from "../reply-form.ts";
 import { checkHeld, gatherWhole } from "../whole.ts";
 import { brokenOff, readEvent } from "./chunks.ts";
-import { embeddedFault, isErrorReply } from "./errors.ts";
+import { complaintIn, embeddedFault, isErrorReply } from "./errors.ts";
 import { readUsage } from "./metrics.ts";
 import { ModelEcho } from "./model-echo.ts";
 import type { EventMarks } from "./surface.ts";
@@ -40,6 +40,8 @@ export class SurfaceRelay implements Relay {
   readonly #echo: ModelEcho | undefined;
   #type = "";
   #form: AnswerForm | undefined;
+  /** The first bytes: they tell why what is no answer is none. */
+  #beginning: Buffer = NOTHING;
   #usage: Usage | undefined;
   /** An event has come. */
   #said = false;
@@ -61,6 +63,9 @@ export class SurfaceRelay implements Relay {
   }
 
   push(chunk: Buffer): Buffer {
+    if (this.#beginning.length < MOST_TOLD) {
+      this.#beginning = Buffer.concat([this.#beginning, chunk.subarray(0, MOST_TOLD)]);
+    }
     this.#form ??= this.#formBy(chunk);
     if (this.#form === "bytes") return this.#body.takeWith(chunk);
     if (this.#form === "events") return this.#forward(this.#splitter.push(chunk));
@@ -77,26 +82,27 @@ export class SurfaceRelay implements Relay {
     const rest = this.#splitter.rest();
     const isBlank = rest.toString("latin1").trim() === "";
     const last = isBlank ? NOTHING : this.#forward(Buffer.concat([rest, Buffer.from("\n\n")]));
-    if (!this.#said || (this.#going && !this.#ended)) throw brokenOff("");
+    if (!this.#said || (this.#going && !this.#ended)) throw brokenOff(plainText(this.#beginning));
     return last;
   }
 
   #formBy(chunk: Buffer): AnswerForm | undefined {
+    // A page is no answer: a proxy wants a login, or says that something is wrong.
+    if (PAGES.has(this.#type)) return "json";
     if (this.#options.text === true) return textFormOf(this.#type, chunk);
     if (this.#type === "text/event-stream") return "events";
     if (this.#options.binary && !isText(this.#type)) return "bytes";
     const form = formOf(chunk);
     if (form !== "events") return form;
-    // Plain text of a known type is no stream of events.
-    if (this.#type !== "" && this.#type !== "application/json") return "bytes";
+    if (this.#type !== "" && !isText(this.#type)) return "bytes";
     return this.#options.events === undefined ? "json" : "events";
   }
 
   #whole(): Buffer {
-    const bytes = this.#body.peek();
+    const bytes = withoutMarkBytes(this.#body.peek());
     const reply = parseWhole(bytes);
     if (isObject(reply)) {
-      if (isErrorReply(reply)) throw embeddedFault(reply);
+      if (isErrorReply(reply) || complaintIn(reply) !== undefined) throw embeddedFault(reply);
       this.#usage = surfaceUsage(reply);
     }
     const named = isObject(reply) ? this.#renamed(bytes) : bytes;
@@ -143,6 +149,8 @@ export class SurfaceRelay implements Relay {
   }
 }
 
+const PAGES: ReadonlySet<string> = new Set(["text/html", "application/xhtml+xml"]);
+
 function isText(type: string): boolean {
   return type === "application/json" || type.startsWith("text/");
 }
@@ -154,7 +162,7 @@ function parseWhole(bytes: Buffer): Json {
   try {
     return parseReplyExactly(text);
   } catch {
-    throw brokenOff("");
+    throw brokenOff(plainText(bytes.subarray(0, MOST_TOLD)));
   }
 }
 

@@ -61,11 +61,15 @@ describe("the slots of a station", () => {
   });
 });
 
-test("a task that outlives the kind of its backend does not keep its model loaded for ever", () => {
-  const cardsWith = (loaded: string): readonly ModelCard[] => [
+/** The models of a backend that has room for one of them. */
+function cardsWith(loaded: string): readonly ModelCard[] {
+  return [
     { ...TINY_CARD, resident: loaded === "tiny" },
     { ...TINY_CARD, key: "big", name: "big", resident: loaded === "big" },
   ];
+}
+
+test("a task that outlives the kind of its backend does not keep its model loaded for ever", () => {
   const server = {
     name: "one",
     kind: "unknown" as const,

@@ -31,6 +31,9 @@ const NOTHING: Found = { paths: new Set(), abilities: new Map(), common: [] };
 /** After this it is looked again, ms: a server that was started anew may have other endpoints. */
 const LOOK_AGAIN_MS = 600_000;
 
+/** After one that failed it is looked again so soon, ms, and after each further one in twice the time. */
+const FIRST_PAUSE_MS = 5000;
+
 /** A look may take so long, ms; one that does not end in time changes nothing. */
 const LOOK_MS = 2000;
 
@@ -58,6 +61,7 @@ export class Abilities {
   #found: Found = NOTHING;
   #models = "";
   #lookAt = Number.NEGATIVE_INFINITY;
+  #pauseMs = FIRST_PAUSE_MS;
 
   constructor(options: AbilitiesOptions) {
     this.#options = options;
@@ -90,12 +94,15 @@ export class Abilities {
     const models = cards.map((card) => `${card.name}\n${card.resident}\n${hears(card)}`).join("\n");
     if (models !== this.#models || mono() >= this.#lookAt) {
       const limit = AbortSignal.any([signal, AbortSignal.timeout(LOOK_MS)]);
+      this.#models = models;
       try {
         this.#found = await this.#looked(http, cards, limit);
-        this.#models = models;
+        this.#pauseMs = FIRST_PAUSE_MS;
         this.#lookAt = mono() + LOOK_AGAIN_MS;
       } catch {
-        // What was found before stands; the next look at the backend tries again.
+        // What was found before stands. A server that lets requests hang is not asked again and again.
+        this.#lookAt = mono() + this.#pauseMs;
+        this.#pauseMs = Math.min(2 * this.#pauseMs, LOOK_AGAIN_MS);
       }
     }
     return cards.map((card) => this.#withAbilities(card));
@@ -103,6 +110,7 @@ export class Abilities {
 
   /** A backend says that it lacks what it was found to have: the next look at it looks here, too. */
   doubt(): void {
+    this.#pauseMs = FIRST_PAUSE_MS;
     this.#lookAt = Number.NEGATIVE_INFINITY;
   }
 

@@ -201,6 +201,11 @@ export class HttpBackend implements Backend {
     return this.#http.pass({ method, path, body }, receiver, signal);
   }
 
+  /** Takes no more tasks; resolves when the running ones have ended. */
+  async retire(): Promise<void> {
+    await this.#http.retire();
+  }
+
   async close(): Promise<void> {
     await this.#http.close();
   }

@@ -92,6 +92,13 @@ export class HttpOrigin {
 
   /** The whole reply of any status. Rejects with `connect_timeout`, `backend_unreachable`, `backend_lost` or the signal's reason. */
   async get(path: string, signal: AbortSignal): Promise<HttpReply> {
+    return this.#getOnce(path, signal).catch((error: unknown) => {
+      if (signal.aborted || !wasHungUp(error)) throw error;
+      return this.#getOnce(path, signal);
+    });
+  }
+
+  async #getOnce(path: string, signal: AbortSignal): Promise<HttpReply> {
     const receiver = new WholeReceiver();
     const request = { method: "GET", path: this.#prefix + path, headers: this.#getHeaders };
     await this.#exchange(request, receiver, { signal });
@@ -133,6 +140,11 @@ export class HttpOrigin {
     const receiver = new WholeReceiver();
     await this.pass({ method: "POST", path, body: Buffer.from(JSON.stringify(body)) }, receiver, signal);
     return jsonOf(receiver.reply(), `POST ${path}`);
+  }
+
+  /** Takes no more exchanges; resolves when the open ones have ended. */
+  async retire(): Promise<void> {
+    await this.#pool.close();
   }
 
   /** Hangs up: open exchanges reject. Idempotent. */
@@ -227,19 +239,28 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
         this.#fail(fault);
         this.#controller?.abort(fault);
       },
+      onDrain: () => {
+        if (brake?.held !== true) this.#controller?.resume();
+      },
     });
     if (this.#unpacker !== undefined) brake?.attach(this.#unpacker);
   }
 
-  onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#options.tally !== undefined) this.#options.tally.pieces += 1;
     if (this.#unpacker === undefined) this.#options.receiver.onChunk(chunk);
-    else this.#unpacker.push(chunk);
+    else if (!this.#unpacker.push(chunk)) controller.pause();
   }
 
-  onResponseEnd(): void {
-    if (this.#unpacker !== undefined) this.#unpacker.end();
-    else if (this.#settle()) this.#options.resolve();
+  onResponseEnd(controller: Dispatcher.DispatchController): void {
+    if (this.#unpacker === undefined) {
+      if (this.#settle()) this.#options.resolve();
+      return;
+    }
+    // The rest is unpacked; the connection is free for the next reply.
+    this.#options.brake?.detach(controller);
+    this.#controller = undefined;
+    this.#unpacker.end();
   }
 
   onResponseError(_: Dispatcher.DispatchController, error: Error): void {
@@ -295,6 +316,14 @@ function connectionFault(error: Error, headSeen: boolean): Fault {
   return headSeen
     ? new Fault("backend_lost", `the backend's reply broke off${reason}`, { cause: error })
     : new Fault("backend_unreachable", `the backend cannot be reached${reason}`, { cause: error });
+}
+
+const HUNG_UP: ReadonlySet<unknown> = new Set(["UND_ERR_SOCKET", "ECONNRESET", "EPIPE"]);
+
+/** True for a request on a connection that the server closed at the same time: a restarted one may be there again. */
+function wasHungUp(error: unknown): boolean {
+  if (!(error instanceof Fault) || error.code !== "backend_unreachable") return false;
+  return error.cause instanceof Error && "code" in error.cause && HUNG_UP.has(error.cause.code);
 }
 
 function abortFault(signal: AbortSignal): Fault {

@@ -40,6 +40,8 @@ export class ProbedBackend implements Backend {
   readonly mayChange = true;
   readonly #options: ProbedOptions;
   #found: HttpBackend | undefined;
+  /** Of other kinds than now, with tasks that still run. */
+  readonly #retired = new Set<HttpBackend>();
   lender?: SlotLender;
   #closed = false;
   #isDoubtful = false;
@@ -107,9 +109,16 @@ export class ProbedBackend implements Backend {
     if (this.#found !== found || kind === found.kind) return this.#found ?? found;
     const before = this.name;
     const next = this.#take(kind);
-    await found.close();
+    this.#retire(found);
     this.#options.onKind?.(this.name, before);
     return next;
+  }
+
+  /** Behind a proxy the one before may still be there, in the middle of its answers. */
+  #retire(before: HttpBackend): void {
+    this.#retired.add(before);
+    const forget = (): boolean => this.#retired.delete(before);
+    void before.retire().then(forget, forget);
   }
 
   #take(kind: HttpKind): HttpBackend {
@@ -132,6 +141,7 @@ export class ProbedBackend implements Backend {
 
   async close(): Promise<void> {
     this.#closed = true;
+    await Promise.all([...this.#retired].map(async (before) => before.close()));
     await this.#found?.close();
   }
 }

@@ -19,12 +19,15 @@ export interface Unpacked {
   onChunk(chunk: Buffer): void;
   onEnd(): void;
   onFail(fault: Fault): void;
+  /** More bytes may be pushed again. */
+  onDrain(): void;
 }
 
 /** Unpacks a reply that a proxy before the backend has compressed, though the requests name no coding. */
 export class Unpacker implements Source {
   readonly #stream: Inflating;
   readonly #unpacked: Unpacked;
+  #isEmpty = true;
 
   private constructor(stream: Inflating, unpacked: Unpacked) {
     this.#stream = stream;
@@ -34,6 +37,9 @@ export class Unpacker implements Source {
     });
     stream.on("end", () => {
       unpacked.onEnd();
+    });
+    stream.on("drain", () => {
+      unpacked.onDrain();
     });
     stream.on("error", (error) => {
       const told = error instanceof Fault ? error : new Fault("backend_lost", BROKEN, { cause: error });
@@ -54,13 +60,16 @@ export class Unpacker implements Source {
     return new Unpacker(open(), unpacked);
   }
 
-  push(chunk: Buffer): void {
-    this.#stream.write(chunk);
+  /** False when nothing more is to come for now: packed bytes come faster than they are unpacked, and would fill the memory. */
+  push(chunk: Buffer): boolean {
+    this.#isEmpty = false;
+    return this.#stream.write(chunk);
   }
 
-  /** The last byte has come; a reply that was cut before it fails. */
+  /** The last byte has come; a reply that was cut before it fails. One without any bytes is whole: nothing was packed. */
   end(): void {
-    this.#stream.end();
+    if (this.#isEmpty) this.#unpacked.onEnd();
+    else this.#stream.end();
   }
 
   pause(): void {
@@ -73,7 +82,7 @@ export class Unpacker implements Source {
 
   /** Nothing more is told. Idempotent. */
   stop(): void {
-    this.#stream.removeAllListeners("data").removeAllListeners("end");
+    this.#stream.removeAllListeners("data").removeAllListeners("end").removeAllListeners("drain");
     this.#stream.destroy();
   }
 

@@ -18,6 +18,11 @@ export function ownChildEnvironment(): Environment {
   return { ...process.env, [PARENT]: String(process.pid) };
 }
 
+/** The environment for a program of others, without the variables whose names match. */
+export function environmentWithout(names: RegExp): Environment {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !names.test(name)));
+}
+
 const EXPECTS_WORKER = "SGNET_PARENT_EXPECTS_WORKER";
 
 /** Added to the environment of a gateway that is started beside a worker. */

@@ -31,6 +31,34 @@ export function withoutMarkBytes(bytes: Buffer): Buffer {
   return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
 }
 
+const MARK_BYTES: Buffer = Buffer.from(MARK);
+const SPACES: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0d]);
+
+/** Leaves out the blanks and byte order marks before a reply, whatever its pieces: a mark may be cut. */
+export class ReplyStart {
+  #held: Buffer = NOTHING;
+
+  /** Empty while nothing else has come. Not to be called any more when it was not. */
+  push(chunk: Buffer): Buffer {
+    const bytes = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
+    let from = 0;
+    for (let length = blankAt(bytes, from); length > 0; length = blankAt(bytes, from)) from += length;
+    const rest = from === 0 ? bytes : bytes.subarray(from);
+    const isCut = rest.length < MARK_BYTES.length && MARK_BYTES.subarray(0, rest.length).equals(rest);
+    this.#held = isCut ? rest : NOTHING;
+    return isCut ? NOTHING : rest;
+  }
+}
+
+const NOTHING: Buffer = Buffer.alloc(0);
+
+/** Bytes of the blank or the mark at a place; 0 where there is none. */
+function blankAt(bytes: Buffer, at: number): number {
+  if (SPACES.has(bytes[at] ?? -1)) return 1;
+  const isMark = bytes[at] === MARK_BYTES[0] && MARK_BYTES.equals(bytes.subarray(at, at + MARK_BYTES.length));
+  return isMark ? MARK_BYTES.length : 0;
+}
+
 /** Bytes of a reply that are told when it is neither JSON nor events. */
 export const MOST_TOLD = 200;
 

@@ -53,6 +53,8 @@ export interface Visit {
   readonly model: string;
   /** True when it loads its model, or waits for its load. */
   readonly cold: boolean;
+  /** Where it counts. At its end the backend may be of another kind, one that is not placed for. */
+  readonly placement: Placement | undefined;
 }
 
 /** A backend with its slots: how many tasks it runs, what models it has, whether it is well. */
@@ -259,30 +261,32 @@ export class Station implements SlotLender {
   occupy(model: string): Visit {
     this.#busy += 1;
     const gate = this.gateOf(model);
-    return { gate, era: gate.enter(), model, cold: this.placement?.entered(modelOf(model)) ?? false };
+    const { placement } = this;
+    const cold = placement?.entered(modelOf(model)) ?? false;
+    return { gate, era: gate.enter(), model, cold, placement };
   }
 
-  release({ gate, era, model }: Visit): void {
+  release({ gate, era, model, placement }: Visit): void {
     this.#busy -= 1;
     gate.leave(era);
-    this.placement?.left(modelOf(model));
+    placement?.left(modelOf(model));
     this.wake();
   }
 
   /** The first piece of the answer of a visit has come. */
-  begun({ model }: Visit): void {
-    this.placement?.answered(modelOf(model));
+  begun({ model, placement }: Visit): void {
+    placement?.answered(modelOf(model));
   }
 
   /** The task of a visit was sent and got no answer. */
-  broke({ model, cold }: Visit): void {
-    if (cold) this.placement?.failed(modelOf(model));
+  broke({ model, cold, placement }: Visit): void {
+    if (cold) placement?.failed(modelOf(model));
   }
 
   /** The backend's answer is complete. @param loadMs how long it says that the load of the model took */
-  worked({ gate, era, model, cold }: Visit, loadMs: number | undefined): void {
+  worked({ gate, era, model, cold, placement }: Visit, loadMs: number | undefined): void {
     gate.worked(era, this.slots);
-    if (cold && loadMs !== undefined) this.placement?.measured(modelOf(model), loadMs);
+    if (cold && loadMs !== undefined) placement?.measured(modelOf(model), loadMs);
   }
 
   /** None while a gate bounds what the backend is given: a borrowed slot passes no gate. */

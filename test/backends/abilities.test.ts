@@ -166,6 +166,24 @@ describe("the endpoints of a backend", () => {
     assert.deepEqual(await busy.look(), [[]]);
   });
 
+  it("are asked for with growing pauses while the server does not say", async (t) => {
+    const { server, clock, look, abilities } = await scene(t, "probe", {
+      paths: {},
+      other: sendJson(503, {}),
+    });
+    const lookedAt: number[] = [];
+    for (clock.now = 0; clock.now < 200_000; clock.now += 5000) {
+      const before = server.probed.length;
+      await look();
+      if (server.probed.length > before) lookedAt.push(clock.now / 1000);
+    }
+    assert.deepEqual(lookedAt, [0, 5, 15, 35, 75, 135, 195]);
+    abilities.doubt();
+    const before = server.probed.length;
+    await look();
+    assert.ok(server.probed.length > before, "a server that comes back is asked at once");
+  });
+
   it("of a router of models are asked of each that is loaded, and none is loaded for it", async (t) => {
     const asked: string[] = [];
     const { look } = await scene(t, "router", {

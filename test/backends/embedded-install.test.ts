@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -7,7 +7,8 @@ import { pathToFileURL } from "node:url";
 import { entriesOf } from "../../packaging/embedded-lock.ts";
 import { installLibrary, type InstallOptions } from "../../src/backends/embedded/install.ts";
 import type { LockEntries } from "../../src/backends/embedded/library-lock.ts";
-import { findNpm, reasonOf, type Npm } from "../../src/backends/embedded/npm.ts";
+import { cleanInstall, findNpm, reasonOf, type Npm } from "../../src/backends/embedded/npm.ts";
+import { inWorkFolder } from "../../src/backends/embedded/work-folder.ts";
 import { Fault } from "../../src/core/fault.ts";
 
 const PROJECT: LockEntries = JSON.parse(
@@ -126,6 +127,58 @@ describe("the installation of the embedded model's library", { timeout: 300_000 
     const absent = { command: join(base, "absent"), args: [] };
     const gone = await refusal({ cacheDir: await newFolder(), npm: absent, ...ON_LINUX });
     assert.match(gone.message, /ENOENT/);
+  });
+
+  it("installs into its folder whatever npm is told by its surroundings", { skip: noNpm() }, async (t) => {
+    const npm = findNpm();
+    assert.ok(npm !== undefined);
+    const odd = {
+      npm_config_global: "true",
+      npm_config_location: "global",
+      npm_config_package_lock: "false",
+      npm_config_package_lock_only: "true",
+      npm_config_workspace: "elsewhere",
+      npm_config_workspaces: "true",
+      npm_config_install_strategy: "linked",
+      npm_config_dry_run: "true",
+      npm_config_offline: "true",
+      npm_config_json: "true",
+    };
+    t.after(() => {
+      for (const name of Object.keys(odd)) delete process.env[name];
+    });
+    const folder = await newFolder();
+    await mkdir(join(folder, "part"));
+    await writeFile(join(folder, "part/package.json"), '{"name":"part","version":"1.0.0"}');
+    const root = { name: "whole", version: "1.0.0", dependencies: { part: "file:part" } };
+    const packages = {
+      "": root,
+      "node_modules/part": { resolved: "part", link: true },
+      part: { version: "1.0.0" },
+    };
+    await writeFile(join(folder, "package.json"), JSON.stringify(root));
+    await writeFile(
+      join(folder, "package-lock.json"),
+      JSON.stringify({ ...root, lockfileVersion: 3, requires: true, packages }),
+    );
+    Object.assign(process.env, odd);
+    await cleanInstall(npm, folder);
+    assert.deepEqual(
+      (await readdir(join(folder, "node_modules"))).filter((name) => !name.startsWith(".")),
+      ["part"],
+    );
+  });
+
+  it("passes over an old work folder that it may not remove", async (t) => {
+    const cacheDir = await newFolder();
+    const old = join(cacheDir, "fetch-old");
+    await mkdir(join(old, "inner"), { recursive: true });
+    await writeFile(join(old, "inner/file"), "");
+    await chmod(join(old, "inner"), 0o500);
+    await utimes(old, new Date(0), new Date(0));
+    t.after(() => chmod(join(old, "inner"), 0o700));
+    if (process.getuid?.() === 0) return t.skip("root may remove everything");
+    assert.equal(await inWorkFolder(cacheDir, () => Promise.resolve("done")), "done");
   });
 
   it("refuses bytes that are not those of the hash, with the real npm", { skip: noNpm() }, async (t) => {

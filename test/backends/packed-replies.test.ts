@@ -136,4 +136,48 @@ describe("a reply that a proxy has compressed", () => {
     );
     await Promise.all(closed);
   });
+
+  it("without a byte is empty, whatever it says of itself", async (t) => {
+    const http = await originOf(t, (request, response) => {
+      const coding = request.url === "/brotli" ? "br" : "gzip";
+      response.writeHead(request.url === "/busy" ? 429 : 200, { "content-encoding": coding }).end();
+    });
+    const statuses = ["/gzip", "/brotli", "/busy"].map(async (path) => {
+      const { status, body } = await http.get(path, new AbortController().signal);
+      return [status, body.length];
+    });
+    assert.deepEqual(await Promise.all(statuses), [
+      [200, 0],
+      [200, 0],
+      [429, 0],
+    ]);
+  });
+
+  it("that grows without end is taken no faster than it is unpacked", { timeout: 60_000 }, async (t) => {
+    const MB = 1024 * 1024;
+    const packedZeros = gzipSync(Buffer.alloc(16 * MB));
+    const block = Buffer.concat(Array.from({ length: 64 }, () => packedZeros));
+    let sent = 0;
+    const http = await originOf(t, (_request, response) => {
+      response.writeHead(200, { "content-encoding": "gzip" });
+      for (let blocks = 0; blocks < 64; blocks += 1) response.write(block, () => (sent += block.length));
+    });
+    const stop = new AbortController();
+    let came = 0;
+    const asked = http.post({
+      path: "/",
+      body: "{}",
+      signal: stop.signal,
+      pulse: STILL_PULSE,
+      trace: "",
+      onHead: () => {},
+      onChunk: (chunk) => {
+        came += chunk.length;
+        if (came > 8 * MB) stop.abort(new Fault("cancelled", "enough"));
+      },
+      readError: () => new Fault("backend_error", "none"),
+    });
+    await assert.rejects(asked, { code: "cancelled" });
+    assert.ok(sent < 16 * MB, `${sent} packed bytes were taken for ${came} unpacked ones`);
+  });
 });

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 import { test, type TestContext } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { ProbedBackend } from "../../src/backends/probed-backend.ts";
+import { STILL_PULSE } from "../still-pulse.ts";
 import { startStandIn, type StandIn, type StandInOptions } from "../stand-in.ts";
 
 const { signal } = new AbortController();
@@ -114,4 +117,74 @@ test("a server that is too busy to tell its kind keeps it", async (t) => {
   await backend.inspect(signal);
   assert.equal(backend.kind, "vllm");
   assert.deepEqual(changes, []);
+});
+
+/** A proxy before a vLLM, then before a llama.cpp, which lets answers come to their end. */
+async function proxied(t: TestContext): Promise<{
+  readonly url: string;
+  readonly swap: () => void;
+  readonly begun: Promise<ServerResponse>;
+}> {
+  let isSwapped = false;
+  const { promise: begun, resolve } = Promise.withResolvers<ServerResponse>();
+  const documents = (path: string): unknown => {
+    if (path === "/version" && !isSwapped) return { version: "0.33.0" };
+    if (path === "/props" && isSwapped) return { total_slots: 1 };
+    return path === "/v1/models" ? { data: [{ id: "big" }] } : undefined;
+  };
+  const server = createServer((request, response) => {
+    if (isSwapped) response.setHeader("server", "llama.cpp");
+    if (request.url === "/v1/chat/completions") {
+      response.writeHead(200, { "content-type": "text/event-stream" }).write(event({ content: "a" }, null));
+      resolve(response);
+      return;
+    }
+    const document = documents(request.url ?? "");
+    response.writeHead(document === undefined ? 404 : 200).end(JSON.stringify(document ?? {}));
+  });
+  await new Promise<void>((listening) => {
+    server.listen(0, "127.0.0.1", listening);
+  });
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return { url, swap: () => (isSwapped = true), begun };
+}
+
+function event(delta: object, reason: string | null): string {
+  return `data: ${JSON.stringify({ choices: [{ index: 0, delta, finish_reason: reason }] })}\n\n`;
+}
+
+const TASK = {
+  id: "g.1",
+  endpoint: "openai-chat",
+  model: "big",
+  stream: true,
+  createdAt: 0,
+  deadline: 1,
+  requestId: "",
+  trace: "",
+  body: Buffer.from('{"model":"big","stream":true,"messages":[]}'),
+} as const;
+
+test("an answer that has begun comes to its end though another kind is in the place of its server", async (t) => {
+  const { url, swap, begun } = await proxied(t);
+  let now = 0;
+  const address = { origin: url, prefix: "", authorization: undefined, kind: undefined, url };
+  const backend = new ProbedBackend({ address, limits: { slots: 0 }, mono: () => now });
+  t.after(() => backend.close());
+  await backend.inspect(signal);
+  let text = "";
+  const write = (bytes: Buffer): void => void (text += bytes.toString());
+  const answer = backend.run(TASK, "big", { head: () => {}, write, pulse: STILL_PULSE }, signal);
+  const response = await begun;
+  swap();
+  now = MINUTE;
+  await backend.inspect(signal);
+  assert.equal(backend.kind, "llamacpp");
+  response.end(`${event({ content: "b" }, null)}${event({}, "stop")}data: [DONE]\n\n`);
+  await answer;
+  assert.match(text, /"a".*"b".*DONE/s);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { CHAT_ENDPOINTS, readTold, relayed, type Told, translated } from "./crossing.ts";
+import { CHAT_ENDPOINTS, FACES, readTold, relayed, type Told, translated } from "./crossing.ts";
 
 /** Replies in forms that no document has, as servers and the proxies before them have sent them. */
 
@@ -92,6 +92,28 @@ describe("an error under 200", () => {
       assertFails(from, "<html><body>too long</body></html>", { http: 502, message: /too long/ });
   });
 
+  it("is not made of a member that says nothing beside an answer", () => {
+    const nothings: readonly unknown[] = [null, false, 0, "", [], {}, { code: 0, message: "", param: null }];
+    for (const error of nothings) {
+      assertSays("openai", JSON.stringify({ ...JSON.parse(whole({ content: "ab" })), error }), {
+        text: "ab",
+      });
+      const started = event({ id: "1", choices: [{ index: 0, delta: { content: "a" } }], error });
+      assertSays("openai", started + say("b") + END + DONE, { text: "ab" });
+      const end = { done: true, done_reason: "stop", error };
+      assertSays("ollama", line("a", { done: false, error }) + line("b", end), { text: "ab" });
+    }
+  });
+
+  it("is not made of words beside vectors", () => {
+    const way = FACES.ollama.passthrough("ollama-embed");
+    const options = { body: Buffer.from('{"model":"m","input":"a"}'), stream: false, asked: "m", model: "m" };
+    const reply = '{"embeddings":[[1]],"message":"ok"}';
+    const relay = way?.relay(options);
+    relay?.push(Buffer.from(reply));
+    assert.equal(relay?.end().toString(), reply);
+  });
+
   it("is not made of words beside an answer, nor of a note on the progress", () => {
     const note = event({ status: "loading", message: "please wait" });
     assertSays("openai", note + say("a") + note + say("b") + END + DONE, { text: "ab" });
@@ -124,6 +146,19 @@ describe("an answer", () => {
     assertSays("openai", `\uFEFF${say("a")}${say("b")}${END}${DONE}`, { text: "ab" });
     assertSays("openai", `\uFEFF${whole({ content: "ab" })}`, { text: "ab" });
     assertSays("ollama", `\uFEFF${lines}`, { text: "ab" });
+  });
+
+  it("behind a byte order mark that is cut, or blanks before it, is read", () => {
+    const stream = say("a") + say("b") + END + DONE;
+    for (const text of [`\uFEFF${stream}`, `\n\n\uFEFF${stream}`, `\uFEFF${whole({ content: "ab" })}`]) {
+      for (const to of CHAT_ENDPOINTS) {
+        for (const cuts of [[], [1], [2], [1, 2, 3], [3, 4]]) {
+          const crossing = { from: "openai", to, stream: true, bytes: Buffer.from(text), cuts } as const;
+          assert.equal(readTold(to, translated(crossing), true).text, "ab", `${text.slice(0, 9)} at ${cuts}`);
+          if (to === "openai-chat") assert.equal(relayed(crossing).indexOf("data:"), 0);
+        }
+      }
+    }
   });
 
   it("in events that no blank line parts, or with data: twice, is read", () => {

@@ -33,8 +33,8 @@ function relayed(
     readonly at?: number[];
   },
 ): Relayed {
-  const { events, binary = false } = row(endpoint);
-  const relay = new SurfaceRelay({ asked: "mine", stream: reply.stream ?? false, events, binary });
+  const { events, binary = false, text } = row(endpoint);
+  const relay = new SurfaceRelay({ asked: "mine", stream: reply.stream ?? false, events, binary, text });
   relay.head(reply.type);
   const pieces = splitAt(Buffer.from(reply.bytes), reply.at ?? []).map((piece) => relay.push(piece));
   return { bytes: Buffer.concat([...pieces, relay.end()]), relay };
@@ -159,6 +159,47 @@ describe("answers of the surface, in pieces cut anywhere", () => {
         () => relayed("openai-speech", { type: type === "" ? "application/json" : type, bytes }),
         (error) => error instanceof Fault && error.http === 400 && /does not support/.test(error.message),
       );
+    }
+  });
+
+  it("are none when they are a page, or words in the place of JSON or sound", () => {
+    const page = "<html><body>log in first</body></html>";
+    for (const endpoint of ["openai-rerank", "openai-images", "openai-speech", "openai-transcriptions"]) {
+      for (const type of ["text/html; charset=utf-8", "application/xhtml+xml"]) {
+        const told = { type, bytes: page, stream: endpoint === "openai-speech" };
+        assert.throws(() => relayed(endpoint, told), { code: "backend_lost", message: /log in first/ });
+      }
+    }
+    for (const endpoint of ["openai-rerank", "openai-images", "openai-speech"]) {
+      const told = { type: "text/plain", bytes: "out of order" };
+      assert.throws(() => relayed(endpoint, told), { code: "backend_lost", message: /out of order/ });
+    }
+    const png = { type: "image/png", bytes: "not really" };
+    assert.equal(relayed("openai-images", png).bytes.toString(), "not really");
+  });
+
+  it("are none when they only say what is wrong, and stay where words stand beside them", () => {
+    for (const endpoint of ["openai-rerank", "openai-tokenize", "openai-transcriptions"]) {
+      const type = "application/json";
+      const busy = { type, bytes: '{"code":429,"message":"slow down"}' };
+      assert.throws(() => relayed(endpoint, busy), { http: 429, message: "slow down" });
+      assert.throws(() => relayed(endpoint, { type, bytes: '{"detail":"no such model"}' }), {
+        message: "no such model",
+      });
+      for (const bytes of [
+        '{"results":[{"index":0}],"message":"ok"}',
+        '{"tokens":[1],"error":0,"detail":"x"}',
+        '{"text":"","error":{"code":null}}',
+      ]) {
+        assert.equal(relayed(endpoint, { type, bytes }).bytes.toString(), bytes);
+      }
+    }
+  });
+
+  it("behind a byte order mark are read", () => {
+    for (const endpoint of ["openai-rerank", "openai-transcriptions"]) {
+      const told = { type: "application/json", bytes: '\uFEFF{"text":"a"}', at: [1, 2] };
+      assert.equal(relayed(endpoint, told).bytes.toString(), '{"text":"a"}');
     }
   });
 

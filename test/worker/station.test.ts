@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
-import { idleStation } from "./station-rig.ts";
+import { describe, it, test } from "node:test";
+import type { ModelCard } from "../../src/core/model.ts";
+import { Station } from "../../src/worker/station.ts";
+import { idleStation, TINY_CARD } from "./station-rig.ts";
 
 describe("the slots of a station", () => {
   it("are lent as long as some are free, and count as busy until they are given back", () => {
@@ -57,4 +59,34 @@ describe("the slots of a station", () => {
     station.giveBack();
     await changed;
   });
+});
+
+/** The models of a backend that has room for one of them. */
+function cardsWith(loaded: string): readonly ModelCard[] {
+  return [
+    { ...TINY_CARD, resident: loaded === "tiny" },
+    { ...TINY_CARD, key: "big", name: "big", resident: loaded === "big" },
+  ];
+}
+
+test("a task that outlives the kind of its backend does not keep its model loaded for ever", () => {
+  const server = {
+    name: "one",
+    kind: "unknown" as const,
+    url: "",
+    loadsOnDemand: true,
+    inspect: () => Promise.resolve({ models: cardsWith("tiny"), slots: 2 }),
+    run: () => Promise.reject(new Error("nothing was to be run")),
+    close: () => Promise.resolve(),
+  };
+  const placement = { swapWaitMs: 0, swapResidencyMs: 0, modelsLoaded: 1, mono: () => 1 };
+  const station = new Station(server, 2, { placement });
+  station.update({ models: cardsWith("tiny"), slots: 2 }, 1);
+  const visit = station.occupy("tiny");
+  assert.equal(station.placement?.isLoaded("tiny"), true);
+  server.loadsOnDemand = false;
+  station.release(visit);
+  server.loadsOnDemand = true;
+  station.update({ models: cardsWith("big"), slots: 2 }, 2);
+  assert.equal(station.placement.isLoaded("tiny"), false);
 });

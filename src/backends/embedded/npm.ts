@@ -1,7 +1,7 @@
 import { existsSync, realpathSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { findProgram, homeCanBeWritten } from "../../config/environment.ts";
+import { environmentWithout, findProgram, homeCanBeWritten } from "../../config/environment.ts";
 import { ProgramError, runProgram } from "./program.ts";
 
 /** How npm is called. */
@@ -18,6 +18,9 @@ const CLEAN_INSTALL = [
   "ci",
   "--ignore-scripts",
   "--global=false",
+  "--location=project",
+  "--package-lock-only=false",
+  "--install-strategy=hoisted",
   "--dry-run=false",
   "--omit=dev",
   "--include=optional",
@@ -30,6 +33,9 @@ const CLEAN_INSTALL = [
   "--fetch-retry-mintimeout=1000",
   "--fetch-retry-maxtimeout=5000",
 ];
+
+/** A script of a workspace that starts us sets them, and no flag takes them back. */
+const WORKSPACE = /^npm_config_(?:include_)?workspaces?(?:_root)?$/i;
 
 const SCRIPT = /\.[cm]?js$/;
 /** Lines of npm's that tell no reason. */
@@ -54,7 +60,8 @@ export async function cleanInstall({ command, args }: Npm, folder: string): Prom
   const cache = join(folder, ".npm-cache");
   const ownCache = homeCanBeWritten() ? [] : [`--cache=${cache}`];
   try {
-    await runProgram(command, [...args, ...CLEAN_INSTALL, ...ownCache], folder);
+    const env = environmentWithout(WORKSPACE);
+    await runProgram(command, [...args, ...CLEAN_INSTALL, ...ownCache], { folder, env });
   } catch (error) {
     const said = error instanceof ProgramError ? reasonOf(error.output) : undefined;
     throw said === undefined ? error : new Error(said, { cause: error });

@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { type Environment, processEnvironment } from "../../config/environment.ts";
 
 /** Longest piece of a program's error output that is kept, in characters. */
 const MAX_ERRORS = 4000;
@@ -15,10 +16,20 @@ export class ProgramError extends Error {
   }
 }
 
-/** Runs a program to its end, without a shell. Rejects with a ProgramError. @param folder it works in; ours when absent */
-export function runProgram(command: string, args: readonly string[], folder?: string): Promise<void> {
+/** Where a program runs; ours when absent. */
+export interface Surroundings {
+  readonly folder?: string;
+  readonly env?: Environment;
+}
+
+/** Runs a program to its end, without a shell. Rejects with a ProgramError. */
+export function runProgram(
+  command: string,
+  args: readonly string[],
+  { folder, env = processEnvironment() }: Surroundings = {},
+): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"], cwd: folder });
+  const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"], cwd: folder, env });
   let errors = "";
   child.stderr.on("data", (chunk: Buffer) => {
     errors = (errors + chunk.toString()).slice(-MAX_ERRORS);

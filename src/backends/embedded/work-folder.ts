@@ -19,13 +19,13 @@ export async function inWorkFolder<T>(cacheDir: string, work: (folder: string) =
   }
 }
 
-/** Removes the work folders of processes that were killed long ago. */
+/** Removes the work folders of processes that were killed long ago, as far as they are ours and still there. */
 async function removeStale(cacheDir: string): Promise<void> {
   const names = (await readdir(cacheDir)).filter((name) => name.startsWith(PREFIX));
   for (const path of names.map((name) => join(cacheDir, name))) {
     const state = await stat(path).catch(() => undefined);
     if (state !== undefined && Date.now() - state.mtimeMs > STALE_MS) {
-      await rm(path, { recursive: true, force: true });
+      await rm(path, { recursive: true, force: true }).catch(() => undefined);
     }
   }
 }

@@ -5,7 +5,7 @@ import type { Timings, Usage } from "../../core/usage.ts";
 import { parseReplyExactly } from "../exact.ts";
 import { setOnly } from "../fields.ts";
 import { finishOf } from "../openai/ends.ts";
-import { complaintIn, embeddedFault } from "../openai/errors.ts";
+import { complaintIn, embeddedFault, says } from "../openai/errors.ts";
 import { refusesWorker, workerRefused } from "../refused.ts";
 import { MOST_TOLD, plainText, withoutMark } from "../reply-form.ts";
 import { checkHeld } from "../whole.ts";
@@ -29,7 +29,8 @@ export function parseReply(line: Buffer): JsonObject {
     throw notJson(line, cause);
   }
   if (!isObject(value)) throw new Fault("backend_lost", "the backend's reply is not a JSON object");
-  if (isError(value["error"]) || isComplaint(value)) throw embeddedFault(value);
+  // An empty error beside an answer is none.
+  if (says(value["error"]) || isComplaint(value)) throw embeddedFault(value);
   return value;
 }
 
@@ -43,11 +44,6 @@ function notJson(line: Buffer, cause: unknown): Fault {
 /** Words about what went wrong, in a form that is no answer's and none of Ollama's errors. */
 function isComplaint(value: JsonObject): boolean {
   return value["done"] === undefined && value["status"] !== "success" && complaintIn(value) !== undefined;
-}
-
-/** An empty error beside an answer is none. */
-function isError(error: Json | undefined): boolean {
-  return error !== undefined && error !== null && error !== "" && error !== false;
 }
 
 /** The fault of an error body. */

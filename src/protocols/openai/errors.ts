@@ -24,14 +24,21 @@ export function isErrorReply(reply: JsonObject): boolean {
   return reply["object"] === "error" || reply["type"] === "error" || says(reply["error"]);
 }
 
-/** False for what stands where there is nothing to say. */
-function says(value: Json | undefined): boolean {
+/** False for what stands where there is nothing to say: null, zero, an empty text, or an object of nothing else. */
+export function says(value: Json | undefined): boolean {
+  if (typeof value !== "object" || value === null) return Boolean(value);
+  return Object.values(value).some(says);
+}
+
+/** False for null, false, and what is empty. */
+function isFilled(value: Json | undefined): boolean {
   if (value === undefined || value === null || value === false || value === "") return false;
   return typeof value !== "object" || Object.keys(value).length > 0;
 }
 
-/** Members that an answer has. */
-const ANSWERING = ["choices", "usage", "data", "content", "object"] as const;
+/** Members that an answer has: a chat, vectors, what is ranked, tokens, a text of Ollama's or of sound. */
+const ANSWERING =
+  "choices usage data content object embeddings embedding results tokens response text prompt".split(" ");
 const COMPLAINING = ["detail", "errors", "message", "msg", "error_message", "error_description"] as const;
 
 /**
@@ -39,9 +46,9 @@ const COMPLAINING = ["detail", "errors", "message", "msg", "error_message", "err
  * Undefined for an answer.
  */
 export function complaintIn(reply: JsonObject): string | undefined {
-  if (ANSWERING.some((name) => says(reply[name]))) return undefined;
+  if (ANSWERING.some((name) => isFilled(reply[name]))) return undefined;
   const words = COMPLAINING.map((name) => reply[name]).find(
-    (value) => says(value) && (typeof value === "string" || Array.isArray(value)),
+    (value) => isFilled(value) && (typeof value === "string" || Array.isArray(value)),
   );
   return words === undefined ? undefined : messageIn(reply);
 }

@@ -3,7 +3,7 @@ import type { JsonObject } from "../../core/json.ts";
 import { SseParser } from "../../wire/sse.ts";
 import type { SseEvent } from "../../wire/sse.ts";
 import type { Learned, ReplyReader } from "../protocol.ts";
-import { MOST_TOLD, type ReplyForm, formOf, plainText } from "../reply-form.ts";
+import { MOST_TOLD, type ReplyForm, ReplyStart, formOf, plainText } from "../reply-form.ts";
 import { gatherWhole } from "../whole.ts";
 import { eventsIn, parseWhole, readEvent } from "./chunks.ts";
 import { readEmbedReply } from "./embed-client.ts";
@@ -26,6 +26,7 @@ export function openReader({ request }: ReaderOptions): ReplyReader {
 /** Holds the first bytes back until they tell the form of the reply. */
 class EitherReader implements ReplyReader {
   readonly #steps: ReplySteps;
+  readonly #start = new ReplyStart();
   #reader: ReplyReader | undefined;
   /** The first bytes: they tell why a reply that is none of both is no answer. */
   #beginning: Buffer = Buffer.alloc(0);
@@ -35,14 +36,14 @@ class EitherReader implements ReplyReader {
   }
 
   push(chunk: Buffer): Iterable<Part> {
+    // Blanks and a byte order mark before the first byte belong to neither form.
+    const bytes = this.#reader === undefined ? this.#start.push(chunk) : chunk;
+    if (bytes.length === 0) return [];
     if (this.#beginning.length < MOST_TOLD) {
-      this.#beginning = Buffer.concat([this.#beginning, chunk.subarray(0, MOST_TOLD)]);
+      this.#beginning = Buffer.concat([this.#beginning, bytes.subarray(0, MOST_TOLD)]);
     }
-    const form = this.#reader === undefined ? formOf(chunk) : undefined;
-    // Blanks before the first byte belong to neither form.
-    if (this.#reader === undefined && form === undefined) return [];
-    this.#reader ??= this.#open(form);
-    return this.#reader.push(chunk);
+    this.#reader ??= this.#open(formOf(bytes));
+    return this.#reader.push(bytes);
   }
 
   end(): Iterable<Part> {

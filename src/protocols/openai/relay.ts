@@ -4,7 +4,7 @@ import type { JsonObject } from "../../core/json.ts";
 import type { Usage } from "../../core/usage.ts";
 import { parseEvents, splitEvents, sseData, type SseEvent, SseParser, SseSplitter } from "../../wire/sse.ts";
 import type { Relay } from "../protocol.ts";
-import { formOf, MOST_TOLD, plainText, type ReplyForm, withoutMarkBytes } from "../reply-form.ts";
+import { formOf, MOST_TOLD, plainText, type ReplyForm, ReplyStart, withoutMarkBytes } from "../reply-form.ts";
 import { gatherWhole } from "../whole.ts";
 import { bareData, brokenOff, choiceIndex, choicesIn, eventsIn, parseWhole, readEvent } from "./chunks.ts";
 import { EndWatch, finishOf } from "./ends.ts";
@@ -43,6 +43,7 @@ export class StreamRelay implements Relay {
   readonly #options: RelayOptions;
   readonly #echo: ModelEcho;
   readonly #ends = new Map<number, EndWatch>();
+  readonly #start = new ReplyStart();
   #form: ReplyForm | undefined;
   #whole: WholeRelay | undefined;
   #usage: Usage | undefined;
@@ -77,12 +78,11 @@ export class StreamRelay implements Relay {
     return this.#whole === undefined ? this.#forward(this.#splitter.push(bytes)) : this.#whole.push(bytes);
   }
 
-  /** Looks at bytes before which there were only blanks and a byte order mark, which no client needs. */
+  /** Looks at the first bytes behind blanks and a byte order mark, which no client needs. */
   #begin(chunk: Buffer): Buffer {
-    this.#form = formOf(chunk);
-    if (this.#form === undefined) return NOTHING;
+    const bytes = this.#start.push(chunk);
+    this.#form = formOf(bytes);
     if (this.#form === "json") this.#whole = this.#openWhole();
-    const bytes = withoutMarkBytes(chunk);
     this.#beginning = bytes.subarray(0, MOST_TOLD);
     return bytes;
   }

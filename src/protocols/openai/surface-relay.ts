@@ -10,7 +10,7 @@ import type { Relay } from "../protocol.ts";
 import { formOf, firstByteIn, MOST_TOLD, plainText, withoutMarkBytes } from "../reply-form.ts";
 import { checkHeld, gatherWhole, MOST_REPLY_BYTES } from "../whole.ts";
 import { bareData, brokenOff, eventsIn, readEvent } from "./chunks.ts";
-import { embeddedFault, isErrorReply } from "./errors.ts";
+import { complaintIn, embeddedFault, isErrorReply } from "./errors.ts";
 import { readUsage } from "./metrics.ts";
 import { ModelEcho } from "./model-echo.ts";
 import { plainEvent } from "./relay.ts";
@@ -113,6 +113,7 @@ export class SurfaceRelay implements Relay {
   }
 
   #formBy(chunk: Buffer): AnswerForm | undefined {
+    if (this.#isPage(chunk)) return "json";
     if (this.#options.text === true) return textFormOf(this.#type, chunk);
     if (this.#type === EVENTS) return "events";
     if (this.#options.binary && this.#isBytes()) return "bytes";
@@ -125,6 +126,13 @@ export class SurfaceRelay implements Relay {
       : "events";
   }
 
+  /** True for what is no answer: a proxy wants a login, or says that something is wrong. */
+  #isPage(chunk: Buffer): boolean {
+    if (!PAGES.has(this.#type)) return false;
+    // whisper.cpp gives its transcripts this type.
+    return this.#options.text !== true || PAGE_HEAD.test(chunk.toString("latin1", 0, 100));
+  }
+
   #brokenOff(): Fault {
     return brokenOff(plainText(this.#beginning));
   }
@@ -133,7 +141,7 @@ export class SurfaceRelay implements Relay {
     const bytes = withoutMarkBytes(this.#body.peek());
     const reply = this.#parsed(bytes);
     if (isObject(reply)) {
-      if (isErrorReply(reply)) throw embeddedFault(reply);
+      if (isErrorReply(reply) || complaintIn(reply) !== undefined) throw embeddedFault(reply);
       this.#usage = surfaceUsage(reply);
     }
     const named = isObject(reply) ? this.#renamed(bytes) : bytes;
@@ -209,6 +217,9 @@ function plainly(bytes: Buffer): Buffer {
   const apart = eventsIn(event);
   return apart.length === 1 && !isDoubled(event) ? bytes : Buffer.concat(apart.map(plainEvent));
 }
+
+const PAGES: ReadonlySet<string> = new Set(["text/html", "application/xhtml+xml"]);
+const PAGE_HEAD = /^\s{0,20}<(?:!doctype|html|\?xml)/i;
 
 function isText(type: string): boolean {
   return type === "application/json" || type.startsWith("text/");

@@ -43,8 +43,6 @@ export class Description {
   /** How a JSON body is otherwise than described; empty when it is not. */
   problemsOfBody({ pointer, operation }: Found, body: Json): readonly string[] {
     if (operation["requestBody"] === undefined) return ["no body is described"];
-    const contents = asObject(asObject(operation["requestBody"])["content"] ?? {});
-    if (!Object.hasOwn(contents, "application/json")) return ["no JSON is described"];
     const contents = asObject(asObject(operation["requestBody"])["content"]);
     if (contents["application/json"] === undefined) return ["no JSON is described"];
     return this.#check(`${pointer}/requestBody/content/application~1json/schema`, body);

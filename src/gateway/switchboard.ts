@@ -252,9 +252,9 @@ export class Switchboard implements ExchangeHost, IntakeHost {
 
   /** Ends tasks whose model has lost the endpoint that they wait for. To be called when the fleet was looked at. */
   endUnread(): void {
-    const { catalogue, unknownModel } = this.#options;
-    for (const exchange of this.#replies.all()) {
-      const lack = exchange.begun ? undefined : lackOf(catalogue, exchange, unknownModel);
+    const { catalogue, unknownModel: instead } = this.#options;
+    for (const exchange of this.#replies.all().filter(({ begun }) => !begun)) {
+      const lack = lackOf(catalogue, exchange, instead);
       if (lack !== undefined) this.#queueWatch.unread(exchange, lack);
     }
   }
@@ -281,8 +281,7 @@ export class Switchboard implements ExchangeHost, IntakeHost {
   }
 
   accept(given: Task, queue: string, reply: HttpReply): void {
-    const { spans } = this.#options;
-    const task = spans === undefined ? given : spans.begin(given);
+    const task = this.#options.spans?.begin(given) ?? given;
     const exchange = new Exchange({ task, queue, reply, host: this });
     this.#replies.add(exchange);
     this.#admission.opened(exchange.model, exchange.bodyBytes);

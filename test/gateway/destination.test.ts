@@ -35,6 +35,8 @@ function known(
   };
 }
 
+const starting = (): Fault => new Fault("fleet_starting", "not yet");
+
 describe("where a request of the surface goes", () => {
   const rerank = queueFor("a", "openai-rerank");
 
@@ -65,7 +67,6 @@ describe("where a request of the surface goes", () => {
   it("stays open to what waits in it while a worker that is getting ready may have it", () => {
     const fleet = known([card("a")]);
     const waiting = { queue: rerank, task: { endpoint: "openai-rerank", model: "a" } } as const;
-    const starting = (): Fault => new Fault("fleet_starting", "not yet");
     assert.equal(lackOf(fleet, waiting)?.code, "not_implemented");
     assert.equal(lackOf(fleet, waiting, starting), undefined);
     assert.equal(lackOf(fleet, waiting, (fault) => fault)?.code, "not_implemented");

@@ -71,6 +71,15 @@ function securityOf(path: string, needsKey: boolean): Json | undefined {
   return Object.values(methods).map((operation) => asObject(operation)["security"] ?? null)[0];
 }
 
+/** Names of what the query of an operation may have, and whether it must. */
+function queryOf(path: string, method: string): Json[] {
+  const operation = asObject(asObject(asObject(openApi(GATEWAY)["paths"])[path])[method]);
+  return asList(operation["parameters"])
+    .map(asObject)
+    .filter((parameter) => parameter["in"] === "query")
+    .map((parameter) => [parameter["name"] ?? "", parameter["required"] ?? false]);
+}
+
 describe("the description of what is served", () => {
   it("has every method of every path, and no other", () => {
     assert.deepEqual(told(openApi(GATEWAY)), served());
@@ -145,13 +154,6 @@ describe("the description of what is served", () => {
   });
 
   it("has the questions of a query", () => {
-    const queryOf = (path: string, method: string): Json[] => {
-      const operation = asObject(asObject(asObject(openApi(GATEWAY)["paths"])[path])[method]);
-      return asList(operation["parameters"])
-        .map(asObject)
-        .filter((parameter) => parameter["in"] === "query")
-        .map((parameter) => [parameter["name"] ?? "", parameter["required"] ?? false]);
-    };
     for (const method of ["get", "head"]) {
       const names = ["limit", "after_id", "before_id", "lifecycle"];
       assert.deepEqual(

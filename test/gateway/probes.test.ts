@@ -37,7 +37,7 @@ async function front(t: TestContext, state: State = WELL, apiKeys = ""): Promise
   const admin = { keyring, board: { unready } } as unknown as AdminHost;
   const host = {
     catalogue,
-    unready,
+    readiness: { unready: state.unready, outOfService: state.unready },
     version: "1.2.3",
     build: "abc",
     management: [

@@ -46,23 +46,23 @@ async function asksAll(fleet: Fleet): Promise<void> {
   }
 }
 
+function settingsFor({ url }: SurfaceServer): Record<string, string> {
+  return { SGNET_BACKENDS: `openai+${url}`, SGNET_SLOTS: "2" };
+}
+
 async function everything(fleet: Fleet): Promise<void> {
   const server = await SurfaceServer.start({ models: MODELS, paths: PATHS });
   try {
     const lacking = await SurfaceServer.start({ models: MODELS, paths: {} });
     try {
-      const env = (url: string): Record<string, string> => ({
-        SGNET_BACKENDS: `openai+${url}`,
-        SGNET_SLOTS: "2",
-      });
-      const able = await fleet.addBareWorker(env(server.url));
-      await fleet.addBareWorker(env(lacking.url));
+      const able = await fleet.addBareWorker(settingsFor(server));
+      await fleet.addBareWorker(settingsFor(lacking));
       await fleet.workers(2);
       for (let n = 0; n < 3; n += 1) await asksAll(fleet);
       await able.kill();
       // Queued while its only reader is away, and taken over by the next one.
       const waits = asksAll(fleet);
-      await fleet.addBareWorker(env(server.url));
+      await fleet.addBareWorker(settingsFor(server));
       await waits;
       assert.equal(lacking.seen.length, 0);
       assert.deepEqual(await refusals(fleet), []);

@@ -31,6 +31,9 @@ export const ABILITY_NAMES: readonly string[] = Object.values(ABILITIES);
 /** Parts the model from the ability in the name of a queue: no model is served whose id has a control character. */
 const MARK = "\u001f";
 
+/** What stands for the ability in the key of a model's plain queue: no ability is called so. */
+export const PLAIN = "p0";
+
 /** The form of an ability's name, as other processes may tell it. */
 const NAME = /^[a-z][a-z0-9-]{0,31}$/;
 
@@ -63,7 +66,7 @@ export function queueWords(queue: string): string {
 
 /** True for a text that may name an ability. */
 export function isAbility(text: unknown): text is string {
-  return typeof text === "string" && NAME.test(text);
+  return typeof text === "string" && NAME.test(text) && text !== PLAIN;
 }
 
 /** The names of all queues that are read for a model on a backend. */

@@ -17,7 +17,7 @@ const TIDY_MS = 60_000;
  * So long the ability queue of a model counts as read after its last worker has left, while others serve the model, ms: a worker
  * that starts again is back by then.
  */
-const LANE_MEMORY_MS = 60_000;
+const READER_MEMORY_MS = 60_000;
 
 /** What the fleet offers, as this gateway last saw it. */
 export class Catalogue {
@@ -131,7 +131,7 @@ export class Catalogue {
 
   /** True when some worker was seen to read this queue a moment ago. */
   remembers(queue: string): boolean {
-    return this.#now() - (this.#seen.get(queue) ?? Number.NEGATIVE_INFINITY) < LANE_MEMORY_MS;
+    return this.#now() - (this.#seen.get(queue) ?? Number.NEGATIVE_INFINITY) < READER_MEMORY_MS;
   }
 
   /** Every card of every backend. */

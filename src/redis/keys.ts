@@ -1,4 +1,4 @@
-import { abilityOf, modelOf } from "../core/ability.ts";
+import { abilityOf, modelOf, PLAIN } from "../core/ability.ts";
 import { tagOf } from "../core/task.ts";
 
 /**
@@ -122,9 +122,6 @@ export class Keys {
 
 /** Consumer group of every queue. */
 export const GROUP = "w";
-
-/** What stands for the ability in the key of a model's plain queue. */
-const PLAIN = "p0";
 
 interface QueueParts {
   /** The escaped model: the hash tag. */

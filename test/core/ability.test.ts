@@ -4,6 +4,7 @@ import { readWorkerAnnouncement } from "../../src/core/announcement.ts";
 import {
   abilityOf,
   ABILITIES,
+  isAbility,
   modelOf,
   queueFor,
   queuesOf,
@@ -58,6 +59,14 @@ describe("an ability queue", () => {
     assert.ok(servesQueue(able, queueFor("m", "openai-rerank")) && servesQueue(able, "m"));
     assert.ok(!servesQueue(able, queueFor("m", "openai-score")));
     assert.ok(!servesQueue(old, queueFor("old", "openai-rerank")));
+  });
+
+  it("is never what stands for none in the key of a queue", () => {
+    const keys = new Keys("sgnet");
+    for (const ability of ["p0", "p00", "p"]) {
+      const shared = keys.queue(`m\u001f${ability}`) === keys.queue("m");
+      assert.equal(isAbility(ability), !shared, ability);
+    }
   });
 
   it("has a plain name", () => {

@@ -32,7 +32,9 @@ export class Flood {
       const chunks: Buffer[] = [];
       request.on("data", (chunk: Buffer) => chunks.push(chunk));
       request.on("end", () => {
-        if (request.method === "POST")
+        // A POST without a body is a worker that looks which endpoints are there.
+        if (request.method === "POST" && chunks.length === 0) response.writeHead(404).end();
+        else if (request.method === "POST")
           void this.#answer(response, JSON.parse(Buffer.concat(chunks).toString()));
         else response.end(JSON.stringify({ object: "list", data: [{ id: "tiny", object: "model" }] }));
       });

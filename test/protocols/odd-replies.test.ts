@@ -150,14 +150,17 @@ describe("an answer", () => {
 
   it("behind a byte order mark that is cut, or blanks before it, is read", () => {
     const stream = say("a") + say("b") + END + DONE;
-    for (const text of [`\uFEFF${stream}`, `\n\n\uFEFF${stream}`, `\uFEFF${whole({ content: "ab" })}`]) {
+    const texts = [`\uFEFF${stream}`, `\n\n\uFEFF${stream}`, `\uFEFF${whole({ content: "ab" })}`];
+    const ways = texts.flatMap((text) =>
+      [[], [1], [2], [1, 2, 3], [3, 4]].map((cuts) => ({ bytes: Buffer.from(text), cuts })),
+    );
+    for (const way of ways) {
       for (const to of CHAT_ENDPOINTS) {
-        for (const cuts of [[], [1], [2], [1, 2, 3], [3, 4]]) {
-          const crossing = { from: "openai", to, stream: true, bytes: Buffer.from(text), cuts } as const;
-          assert.equal(readTold(to, translated(crossing), true).text, "ab", `${text.slice(0, 9)} at ${cuts}`);
-          if (to === "openai-chat") assert.equal(relayed(crossing).indexOf("data:"), 0);
-        }
+        const reply = translated({ from: "openai", to, stream: true, ...way });
+        assert.equal(readTold(to, reply, true).text, "ab", `at ${way.cuts}`);
       }
+      const reply = relayed({ from: "openai", to: "openai-chat", stream: true, ...way });
+      assert.equal(reply.indexOf("data:"), 0, `at ${way.cuts}`);
     }
   });
 

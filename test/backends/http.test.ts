@@ -206,3 +206,27 @@ test("documents: JSON, statuses, and what is not JSON", async (t) => {
   const late = AbortSignal.abort(new DOMException("late", "TimeoutError"));
   await assert.rejects(http.getJson("/", late), isFault("backend_unreachable"));
 });
+
+test("a document is asked for once more when the server has hung up, and a task is not", async (t) => {
+  const asked: string[] = [];
+  let breaks = 0;
+  const server = createServer((request, response) => {
+    asked.push(request.method ?? "");
+    breaks -= 1;
+    if (breaks >= 0) request.socket.destroy();
+    else response.end("{}");
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  t.after(() => server.close());
+  const http = originOf(t, `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const { signal } = new AbortController();
+  breaks = 1;
+  assert.deepEqual(await http.getJson("/", signal), {});
+  breaks = 2;
+  await assert.rejects(http.getJson("/", signal), isFault("backend_unreachable"));
+  breaks = 1;
+  await assert.rejects(ask(http).done, isFault("backend_unreachable"));
+  assert.deepEqual(asked, ["GET", "GET", "GET", "GET", "POST"]);
+});

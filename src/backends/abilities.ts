@@ -31,8 +31,9 @@ const NOTHING: Found = { paths: new Set(), abilities: new Map(), common: [] };
 /** After this it is looked again, ms: a server that was started anew may have other endpoints. */
 const LOOK_AGAIN_MS = 600_000;
 
-/** After one that failed it is looked again so soon, ms, and after each further one in twice the time. */
+/** After one that failed it is looked again so soon, ms, and after each further one in twice the time, up to the most. */
 const FIRST_PAUSE_MS = 5000;
+const MOST_PAUSE_MS = 60_000;
 
 /** A look may take so long, ms; one that does not end in time changes nothing. */
 const LOOK_MS = 2000;
@@ -102,7 +103,7 @@ export class Abilities {
       } catch {
         // What was found before stands. A server that lets requests hang is not asked again and again.
         this.#lookAt = mono() + this.#pauseMs;
-        this.#pauseMs = Math.min(2 * this.#pauseMs, LOOK_AGAIN_MS);
+        this.#pauseMs = Math.min(2 * this.#pauseMs, MOST_PAUSE_MS);
       }
     }
     return cards.map((card) => this.#withAbilities(card));

@@ -9,7 +9,7 @@ import assert from "node:assert/strict";
 /** Sizes of the inputs, in shares of the largest. */
 const STEPS = [1 / 16, 1 / 4, 1] as const;
 const RUNS = 2;
-const ATTEMPTS = 6;
+const ATTEMPTS = 30;
 const VERY_LONG_MICROS = 1_000_000;
 /** Per byte, the largest input may take so many times what a smaller one takes. */
 const MOST_GROWTH = 3;

@@ -9,6 +9,11 @@ import type { RedisRig } from "./rig.ts";
 /** Redis serves no other client meanwhile: each of these took seconds, or for ever, before it was bounded. */
 const MOST_MS = 500;
 
+/** Our own words have none of Redis's. */
+function refusesSize(error: unknown): boolean {
+  return error instanceof Error && /no such size/.test(String(error.cause));
+}
+
 describe("the scripts, called by whoever has stolen the password of a worker", () => {
   let rig: RedisRig;
   before(async () => {
@@ -56,11 +61,11 @@ describe("the scripts, called by whoever has stolen the password of a worker", (
           ["r", "r"],
           ["c", "PUBLISH", "1000", "abc", "3-1", "f3", "3-2", `f${size}`],
         ),
-        /no such size/,
+        refusesSize,
         size,
       );
       const tasks = ["2", "abc", "1", "1000", "3", "1", "1000", size];
-      await assert.rejects(run(rig.connection, ENQUEUE, ["a", "b", "m", "d"], tasks), /no such size/, size);
+      await assert.rejects(run(rig.connection, ENQUEUE, ["a", "b", "m", "d"], tasks), refusesSize, size);
     }
   });
 });

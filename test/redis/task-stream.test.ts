@@ -269,8 +269,12 @@ describe("connection", () => {
     await assert.rejects(connect("redis://127.0.0.1:1", "test"), { code: "redis_down" });
   });
 
-  it("passes Redis's own errors on", async () => {
-    await assert.rejects(rig.connection.command("XADD", "nokey"), /wrong number of arguments/);
+  it("tells Redis's own errors in our words, and keeps Redis's beside them", async () => {
+    await assert.rejects(rig.connection.command("XADD", "nokey"), (error: Error) => {
+      assert.equal(error.message, "Redis answered XADD with an error (ERR)");
+      assert.match(String(error.cause), /wrong number of arguments/);
+      return true;
+    });
   });
 });
 

@@ -18,7 +18,7 @@ import type { HttpOrigin } from "./http.ts";
  */
 export type SurfaceLook = "none" | "document" | "probe" | "router" | "audio";
 
-/** What a look found: the paths that there are, and the abilities of each model. */
+/** Result of one look: the paths of the server, and the abilities of each model. */
 interface Found {
   readonly paths: ReadonlySet<string>;
   /** By the backend's own id; models that are not in it have `common`. */
@@ -41,7 +41,7 @@ const LOOK_MS = 2000;
 /** Statuses by which servers refuse a request without a body at a path that they have. */
 const TAKES: ReadonlySet<number> = new Set([400, 411, 413, 415, 422]);
 
-/** No server has it: whoever answers it as if it were there says nothing by such answers. */
+/** A path that no server has: a server that seems to have it tells nothing by such answers. */
 const NO_PATH = "/v1/sgnet-no-such-path";
 
 const NO_BODY = Buffer.alloc(0);
@@ -68,7 +68,7 @@ export class Abilities {
     this.#options = options;
   }
 
-  /** What a look at the backend tells, with the endpoints of each model. Rejects as the look does. */
+  /** Adds the endpoints of each model to what `look` tells. Rejects as `look` does. */
   async seen(
     http: HttpOrigin,
     look: () => Promise<BackendState>,
@@ -101,7 +101,7 @@ export class Abilities {
         this.#pauseMs = FIRST_PAUSE_MS;
         this.#lookAt = mono() + LOOK_AGAIN_MS;
       } catch {
-        // What was found before stands. A server that lets requests hang is not asked again and again.
+        // The last result stands. A server that lets requests hang is asked with growing pauses.
         this.#lookAt = mono() + this.#pauseMs;
         this.#pauseMs = Math.min(2 * this.#pauseMs, MOST_PAUSE_MS);
       }
@@ -145,7 +145,7 @@ function hasAny(row: SurfaceEndpoint, paths: ReadonlySet<string>): boolean {
   return row.paths.some(({ path }) => paths.has(path));
 }
 
-/** Of a declared endpoint that shows none of its paths all are believed. */
+/** A declared endpoint that shows none of its paths is believed to have all of them. */
 function declaredFound(declared: readonly string[], seen: ReadonlySet<string>): Found {
   const rows = SURFACE.filter(({ endpoint }) => declared.includes(ABILITIES[endpoint]));
   const paths = rows.flatMap((row) => {
@@ -254,7 +254,7 @@ function hears({ capabilities }: ModelCard): boolean {
   return capabilities.includes("audio");
 }
 
-/** What a llama.cpp answers to a body that only names a model: without text it tokenizes nothing, and the rest is refused. */
+/** Paths that a llama.cpp has for a model. The body only names it: nothing is tokenized, and the rest is refused. */
 async function pathsOfModel(
   http: HttpOrigin,
   model: string,

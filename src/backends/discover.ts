@@ -107,7 +107,7 @@ export async function discoverLocal(
   return looks.filter((seen) => typeof seen === "object");
 }
 
-/** What is at a port of this machine: a backend, nothing that answers, or something else. */
+/** Result of a look at a port of this machine: a backend, nothing that answers, or something else. */
 export type Seen = Address | "nothing" | "other";
 
 /** Looks at one port of this machine. Never rejects. */

@@ -114,7 +114,7 @@ export class HttpBackend implements Backend {
     try {
       const run = { task, model, sink, signal };
       const way = this.#wayOf(task);
-      // What is relayed as it comes has no parts that could be left out.
+      // A request of the surface is relayed as it comes: it has no parts that could be left out.
       const learns = this.#face.dialect === "openai" && !needsAbility(task.endpoint);
       return await (learns ? this.#runLearning(run, way) : this.#run(run, way));
     } catch (error) {

@@ -13,7 +13,7 @@ export interface LocalWatchOptions {
   readonly onFound: (address: Address) => Promise<void>;
   /** URLs of the backends that are there already. */
   readonly known: ReadonlySet<string>;
-  /** Those that servers usually have when absent. */
+  /** Ports to look at; absent: the usual ones of LLM servers. */
   readonly ports?: readonly number[];
   /** Ms of the first wait. */
   readonly firstMs?: number;

@@ -52,7 +52,7 @@ export async function openBackends(options: OpenBackendsOptions): Promise<readon
   }
 }
 
-/** What looks for LLM servers that start later, and takes them on. */
+/** A search for LLM servers that start later. */
 export interface Watch {
   /** @param hire takes a backend on, or rejects */
   start(hire: (backend: Backend) => Promise<void>): void;

@@ -40,7 +40,7 @@ export class ProbedBackend implements Backend {
   readonly mayChange = true;
   readonly #options: ProbedOptions;
   #found: HttpBackend | undefined;
-  /** Of other kinds than now, with tasks that still run. */
+  /** Earlier backends, of other kinds, with tasks that still run. */
   readonly #retired = new Set<HttpBackend>();
   lender?: SlotLender;
   #closed = false;
@@ -96,7 +96,7 @@ export class ProbedBackend implements Backend {
     return this.#found ?? this.#take(kind);
   }
 
-  /** One that does not tell its kind now is taken for what it was: its inspection says whether it is there. */
+  /** A server that does not tell its kind now keeps the kind it had: its inspection says whether it is there. */
   async #findAgain(found: HttpBackend, signal: AbortSignal): Promise<HttpBackend> {
     const { address, mono } = this.#options;
     const now = mono();

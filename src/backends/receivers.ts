@@ -13,7 +13,7 @@ export interface Receiver {
 export interface PostOptions {
   readonly path: string;
   readonly body: Buffer | string;
-  /** Of the body; absent: JSON. */
+  /** Content type of the body; absent: JSON. */
   readonly contentType?: string | undefined;
   readonly signal: AbortSignal;
   readonly pulse: Pick<Pulse, "connecting" | "sent">;

@@ -2,8 +2,12 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import type { TestContext } from "node:test";
+import { findWeights } from "../../src/backends/embedded/weights.ts";
+import { EMBEDDED_MODEL } from "../journey/embedded-model.ts";
+import type { Fleet } from "../journey/fleet.ts";
 import { atExit } from "../journey/last-rites.ts";
-import type { Python } from "../python.ts";
+import { pythonWith, type Python } from "../python.ts";
 
 /** A prebuilt llama.cpp for Python. */
 export const LLAMA_LIBRARY = "xllamacpp==2026.10.11549";
@@ -42,5 +46,27 @@ export class LlamaServer {
     this.#child.stdin?.end();
     await exited;
     this.#spare();
+  }
+}
+
+/** Runs a test beside llama.cpp's own server, with a worker for it; skips it where the server cannot be had. */
+export async function besideLlama(
+  fleet: Fleet,
+  t: TestContext,
+  run: (server: LlamaServer) => Promise<void>,
+): Promise<void> {
+  const python = await pythonWith(LLAMA_LIBRARY);
+  if (typeof python === "string") {
+    t.skip(python);
+    return;
+  }
+  const { path } = await findWeights({ embeddedModel: "", cacheDir: "" });
+  const server = await LlamaServer.start(python, { path, name: EMBEDDED_MODEL });
+  try {
+    await fleet.addBareWorker({ SGNET_BACKENDS: `llamacpp+${server.url}` });
+    await fleet.known(EMBEDDED_MODEL);
+    await run(server);
+  } finally {
+    await server.stop();
   }
 }

@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
-import { findWeights } from "../../src/backends/embedded/weights.ts";
 import { EMBEDDED_MODEL as MODEL } from "../journey/embedded-model.ts";
 import { journey } from "../journey/fleet.ts";
-import { pythonWith } from "../python.ts";
-import { LLAMA_LIBRARY, LlamaServer } from "./llama-server.ts";
+import { besideLlama } from "./llama-server.ts";
 
 /** The first run fetches the weights and the library. */
 const LIMIT_MS = 600_000;
@@ -17,16 +15,7 @@ journey(
   "llama.cpp's own server: what it has of the surface is found without a generation, and answers as directly",
   { posts: [], limitMs: LIMIT_MS },
   async (fleet, t) => {
-    const python = await pythonWith(LLAMA_LIBRARY);
-    if (typeof python === "string") {
-      t.skip(python);
-      return;
-    }
-    const { path } = await findWeights({ embeddedModel: "", cacheDir: "" });
-    const server = await LlamaServer.start(python, { path, name: MODEL });
-    try {
-      await fleet.addBareWorker({ SGNET_BACKENDS: `llamacpp+${server.url}` });
-      await fleet.known(MODEL);
+    await besideLlama(fleet, t, async (server) => {
       const { url } = fleet.gateway;
       const { data } = (await (await fetch(`${url}/v1/models`)).json()) as {
         data: { endpoints?: string[] }[];
@@ -52,8 +41,6 @@ journey(
       const metrics = await (await fetch(`${server.url}/metrics`)).text();
       const predicted = /^llamacpp:tokens_predicted_total (\d+)/m.exec(metrics)?.[1];
       assert.ok(predicted === undefined || predicted === "0", metrics);
-    } finally {
-      await server.stop();
-    }
+    });
   },
 );

@@ -1,10 +1,8 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
-import { findWeights } from "../../src/backends/embedded/weights.ts";
 import { EMBEDDED_MODEL as MODEL, embeddedJourney } from "../journey/embedded-model.ts";
 import { type Fleet, journey } from "../journey/fleet.ts";
-import { pythonWith } from "../python.ts";
-import { LLAMA_LIBRARY, LlamaServer } from "./llama-server.ts";
+import { besideLlama } from "./llama-server.ts";
 import { sharedPythonClients } from "./python-clients.ts";
 import { outcomeOf, SDK_CLIENTS } from "./sdk-clients.ts";
 
@@ -64,20 +62,5 @@ embeddedJourney("the embedded model says the same through every client", assertS
 journey(
   "llama.cpp's own server says the same through every client",
   { posts: [], limitMs: LIMIT_MS },
-  async (fleet, t) => {
-    const python = await pythonWith(LLAMA_LIBRARY);
-    if (typeof python === "string") {
-      t.skip(python);
-      return;
-    }
-    const { path } = await findWeights({ embeddedModel: "", cacheDir: "" });
-    const server = await LlamaServer.start(python, { path, name: MODEL });
-    try {
-      await fleet.addBareWorker({ SGNET_BACKENDS: `llamacpp+${server.url}` });
-      await fleet.known(MODEL);
-      await assertSameWords(fleet, t);
-    } finally {
-      await server.stop();
-    }
-  },
+  async (fleet, t) => besideLlama(fleet, t, async () => assertSameWords(fleet, t)),
 );

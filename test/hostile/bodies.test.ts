@@ -3,12 +3,19 @@ import test from "node:test";
 import * as fc from "fast-check";
 import { isObject } from "../../src/core/json.ts";
 import { serverEndpoint } from "../../src/protocols/catalogue.ts";
-import { isSurfacePath, SURFACE } from "../../src/protocols/openai/surface.ts";
+import { SURFACE } from "../../src/protocols/openai/surface.ts";
 import { journey } from "../journey/fleet.ts";
 import { BODIES } from "./bodies.ts";
 import { effort, LIMIT_MS } from "./effort.ts";
 import { spoiled, twisted } from "./json.ts";
 import { whileHarmed } from "./watch.ts";
+
+const SURFACE_PATHS = new Set(SURFACE.flatMap(({ paths }) => paths.map(({ path }) => path)));
+
+/** True for a path of the surface, with a slash too many as well. */
+function isSurfacePath(path: string): boolean {
+  return SURFACE_PATHS.has(path.replace(/(?<=.)\/$/, ""));
+}
 
 /** What is told before an answer begins must have the form of the path's dialect. */
 function assertRefusal(path: string, text: string): void {

@@ -151,13 +151,6 @@ export function surfaceOf(endpoint: string): SurfaceEndpoint | undefined {
   return BY_NAME.get(endpoint);
 }
 
-const PATHS: ReadonlySet<string> = new Set(SURFACE.flatMap(({ paths: all }) => all.map(({ path }) => path)));
-
-/** True for a path of the surface, with a slash too many as well. */
-export function isSurfacePath(path: string): boolean {
-  return PATHS.has(path) || (path.endsWith("/") && PATHS.has(path.slice(0, -1)));
-}
-
 /** The path as a task tells it: undefined for the first one of its endpoint, and where it has no choice. */
 export function toldPath(endpoint: string, asked: string): string | undefined {
   const [first, ...others] = surfaceOf(endpoint)?.paths ?? [];

@@ -7,7 +7,7 @@ NPM_RUN := npm run --silent
 export NODE_LLAMA_CPP_SKIP_DOWNLOAD := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install redis run test package agents sdk-suites bench bench-micro bench-peers bench-depth bench-placement chaos fuzz lint types format build clean
+.PHONY: help install redis run test package agents sdk-suites bench bench-micro bench-peers bench-depth bench-placement bench-rates bench-sharing journey chaos fuzz lint types format build clean
 
 help: ## List the targets
 	@echo "Stargazer Network Gateway. Targets:"
@@ -59,8 +59,8 @@ sdk-suites: install ## Run the tests of OpenAI's and Anthropic's SDKs for Python
 bench: install ## Measure on this machine; ARGS="--quick" takes seconds
 	@exec $(NODE) bench/run.ts $(ARGS)
 
-chaos: install ## Break everything while clients watch; SECONDS=600 SEED=7 TOPOLOGY=cluster
-	@exec $(NODE) test/chaos/run.ts --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(TOPOLOGY),--topology $(TOPOLOGY))
+chaos: install ## Break everything while clients watch; SECONDS=600 SEED=7 TOPOLOGY=cluster KEYS=1
+	@exec $(NODE) test/chaos/run.ts --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(TOPOLOGY),--topology $(TOPOLOGY)) $(if $(KEYS),--keys)
 
 bench-peers: install ## The same through nginx, haproxy, LiteLLM and other routers that are on PATH
 	@exec $(NODE) bench/run.ts --peers --dialect openai --limit 900 --out bench/results/peers $(ARGS)
@@ -70,6 +70,15 @@ bench-depth: install ## Time claims from a queue of up to 100,000 requests
 
 bench-placement: install ## Several models on one server; ARGS="--quick" or "--only p1,p2"
 	@exec $(NODE) bench/placement/run.ts $(ARGS)
+
+bench-sharing: install ## Keys and limits on real gateways; ARGS="--quick" or "--only l1,l3"
+	@exec $(NODE) bench/sharing/run.ts $(ARGS)
+
+journey: install ## List the files and functions that a streamed request passes; ARGS="--path /api/chat"
+	@exec $(NODE) bench/journey/run.ts $(ARGS)
+
+bench-rates: install ## Rate limits that four gateways share; ARGS="--seconds 5" for each case
+	@exec $(NODE) bench/sharing/rates.ts $(ARGS)
 
 bench-micro: $(STAMP) ## Time codecs and translators, in µs
 	@exec $(NODE) bench/micro/run.ts $(ARGS)

@@ -1,6 +1,6 @@
 /**
  * Process: the simulated backend on the loopback port of its argument, a free one without. Prints `ready PORT`; ends when
- * its standard input does. Its models are in `profiles.ts`; `POST /sim/desk` with rules (`sim-desk.ts`), such as
+ * its standard input does. Its models are in `profiles.ts`; `POST /sim/log` with rules (`sim-log.ts`), such as
  * `{"firstMs":200,"gapMs":50,"tokens":30,"slots":4}` or `{"status":500}`, changes how it answers from then on.
  */
 import type { AddressInfo } from "node:net";

@@ -1,4 +1,4 @@
-/** What is measured: the load of each case, and which figures are taken from it. */
+/** The measured cases: the load of each, and the figures taken from it. */
 import type { LoadSpec } from "./load-spec.ts";
 import {
   CPU_PER_REQUEST,
@@ -21,7 +21,7 @@ export interface BenchCase {
   readonly profile: Profile;
   readonly stream: boolean;
   readonly clients: number;
-  /** Over which the clients start; the length of a reply unless told, so that replies begin and end all the time. */
+  /** Time over which the clients start; default: the length of a reply, so that replies begin and end all the time. */
   readonly rampMs?: number;
   readonly metrics: readonly Metric[];
 }
@@ -103,7 +103,7 @@ export function caseNamed(name: string): BenchCase | undefined {
 
 /** The cases of a run of seconds, for CI. */
 export function quickCases(): readonly BenchCase[] {
-  return [whole(64), burst(8), streams(50, SHORT), firstToken(1)];
+  return [whole(64), burst(64), streams(50, SHORT), firstToken(1)];
 }
 
 /** Tokens per second that a case's clients would take from an unhindered backend; undefined when it has no pace. */
@@ -136,15 +136,16 @@ export function chatRequest(
   };
 }
 
-/** The bytes of an HTTP request that posts JSON to a port of this machine. */
-export function postBytes(port: number, path: string, body: string): Buffer {
+/** The bytes of an HTTP request that posts JSON to a port of this machine. @param key API key; none when absent */
+export function postBytes(port: number, path: string, body: string, key?: string): Buffer {
+  const credentials = key === undefined ? "" : `Authorization: Bearer ${key}\r\n`;
   return Buffer.from(
-    `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nContent-Type: application/json\r\n` +
+    `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nContent-Type: application/json\r\n${credentials}` +
       `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );
 }
 
-/** The load of a case; who is loaded, and whose CPU is read, is for the caller to say. */
+/** The load of a case. The caller chooses the loaded process and the processes whose CPU is read. */
 export function loadSpec(
   benchCase: BenchCase,
   dialect: LoadDialect,

@@ -8,7 +8,7 @@ const STOP_MS = 3000;
 const READY_MS = 60_000;
 const TAIL_CHARS = 2000;
 
-/** How to start a child. */
+/** Options of a child process. */
 export interface ChildOptions {
   /** Names the child in reports and errors, e.g. `gateway`. */
   readonly role: string;
@@ -76,7 +76,7 @@ export class Child {
       if (value !== undefined) return value;
       if (performance.now() > deadline) throw this.failure("was not ready in time");
       await new Promise((resolve) => {
-        setTimeout(resolve, 25); // between two looks at a process that cannot tell by itself
+        setTimeout(resolve, 25); // between two polls of a process that cannot report by itself
       });
     }
   }

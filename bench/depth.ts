@@ -1,17 +1,17 @@
 /**
- * `make bench-depth`: does a long queue slow its head? Fills a queue through the gateway's own verb, then claims and
- * acknowledges from its head as a worker does, while as many are queued at its end. Needs `redis-server`.
+ * `make bench-depth`: does a long queue slow its head? It fills a queue with the gateway's own function. Then it claims
+ * and acknowledges from the head as a worker does, and adds as many at the end. It needs `redis-server`.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { startRedis } from "../src/admin/redis-child.ts";
-import { Histogram } from "../src/core/duration-histogram.ts";
-import { connect } from "../src/redis/connect.ts";
-import type { Connection } from "../src/redis/connection.ts";
+import { startRedis } from "../src/local-redis/redis-child.ts";
+import { Histogram } from "../src/telemetry/duration-histogram.ts";
+import { connect } from "../src/redis/connection/connect.ts";
 import { Keys } from "../src/redis/keys.ts";
-import { take } from "../src/redis/take.ts";
-import { acknowledge, enqueue, ensureGroup, ring } from "../src/redis/task-stream.ts";
+import { QueueConsumer } from "../src/redis/queue-consumer.ts";
+import { openStores } from "../src/redis/stores.ts";
+import type { Stores } from "../src/redis/stores.ts";
 import { encodeTask } from "../src/wire/task-codec.ts";
 import { alignTable } from "./report.ts";
 
@@ -24,10 +24,9 @@ const BODY = Buffer.from(
 );
 const DEPTHS = [0, 1000, 10_000, 100_000];
 
-interface Place {
-  readonly connection: Connection;
-  readonly claims: Connection;
-  readonly keys: Keys;
+interface DepthContext {
+  readonly stores: Stores;
+  readonly consumer: QueueConsumer;
 }
 
 function record(n: number): Buffer {
@@ -42,30 +41,28 @@ function record(n: number): Buffer {
   return encodeTask(task, true);
 }
 
-async function fill({ connection, keys }: Place, count: number): Promise<void> {
+async function fill({ stores }: DepthContext, countOrOmit: number): Promise<void> {
   const chunk = 1000;
-  for (let done = 0; done < count; done += chunk) {
-    const size = Math.min(chunk, count - done);
-    const entries = Array.from({ length: size }, async (_, n) => enqueue(connection, keys, MODEL, record(n)));
-    await Promise.all([...entries, ring(connection, keys, MODEL, size)]);
+  for (let done = 0; done < countOrOmit; done += chunk) {
+    const size = Math.min(chunk, countOrOmit - done);
+    const entries = Array.from({ length: size }, async (_, n) => stores.queue.add(MODEL, record(n)));
+    await Promise.all([...entries, stores.doorbells.ring(MODEL, size)]);
   }
 }
 
-/** Times from the look to the tasks in hand, and of the acknowledgement, each of `CREDITS` tasks. */
+/** Times of claims and of acknowledgements, each of `CREDITS` tasks. */
 async function claimAll(
-  place: Place,
+  place: DepthContext,
 ): Promise<{ readonly claimed: Histogram; readonly acknowledged: Histogram }> {
   const [claimed, acknowledged] = [new Histogram(), new Histogram()];
-  for (let count = 0; count < CLAIMS; count += 1) {
+  for (let countOrOmit = 0; countOrOmit < CLAIMS; countOrOmit += 1) {
     await fill(place, CREDITS);
     const begin = performance.now();
     const order = { models: [MODEL], consumer: CONSUMER, credits: CREDITS, waitMs: 1000 };
-    const tasks = await take(place.claims, place.keys, order);
+    const tasks = await place.consumer.take(order);
     claimed.record((performance.now() - begin) * 1000);
     const from = performance.now();
-    await acknowledge(
-      place.connection,
-      place.keys,
+    await place.stores.queue.acknowledge(
       MODEL,
       tasks.map(({ entry }) => entry),
     );
@@ -74,10 +71,10 @@ async function claimAll(
   return { claimed, acknowledged };
 }
 
-async function measure(place: Place): Promise<string[][]> {
+async function measure(place: DepthContext): Promise<string[][]> {
   const rows: string[][] = [];
   let depth = 0;
-  await ensureGroup(place.connection, place.keys, MODEL);
+  await place.stores.queue.ensureGroup(MODEL);
   await claimAll(place); // so that no code is cold
   for (const wanted of DEPTHS) {
     await fill(place, wanted - depth);
@@ -93,7 +90,9 @@ const dir = mkdtempSync(path.join(os.tmpdir(), "sgnet-depth-"));
 const server = await startRedis({ dir, port: 0, persistent: false });
 const [connection, claims] = await Promise.all([connect(server.url, "bench"), connect(server.url, "bench")]);
 try {
-  const rows = await measure({ connection, claims, keys: new Keys("bench") });
+  const keys = new Keys("bench");
+  const consumer = new QueueConsumer(claims, keys);
+  const rows = await measure({ stores: openStores(connection, keys), consumer });
   const head = ["queued", `claim of ${CREDITS}, µs: p50, p99`, `acknowledgement of ${CREDITS}, µs: p50, p99`];
   console.log(alignTable([head, ...rows]));
 } finally {

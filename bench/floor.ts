@@ -5,7 +5,7 @@
  */
 import { Pool } from "undici"; // oxlint-disable-line no-restricted-imports -- the floor is this client, bare
 import type { Dispatcher } from "undici"; // oxlint-disable-line no-restricted-imports -- its types
-import { loadUws } from "../src/gateway/uws.ts";
+import { loadUws } from "../src/gateway/http/uws.ts";
 import { collectBody } from "./native-body.ts";
 import type { Response } from "./native-body.ts";
 

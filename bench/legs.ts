@@ -25,11 +25,11 @@ export interface Leg {
   readonly port: number;
   /** Processes of the system under test, by role; empty for the direct way. */
   readonly pids: Readonly<Record<string, number>>;
-  /** Of a way that has one. */
+  /** Value of a variant that has one. */
   readonly redisPort?: number;
 }
 
-/** What every leg is started with. */
+/** Options with which each leg is started. */
 export interface LegContext {
   readonly children: Children;
   /** An empty folder for data; children run in it, so that no `.env` of the checkout applies. */
@@ -151,7 +151,10 @@ async function startGateway(context: LegContext): Promise<Leg> {
 }
 
 /** Starts a Redis that keeps nothing on disk, and waits until it listens. */
-export async function startRedis(context: LegContext, port: number): Promise<Child> {
+export async function startRedis(
+  context: Pick<LegContext, "children" | "folder">,
+  port: number,
+): Promise<Child> {
   const args = ["--port", String(port), "--bind", "127.0.0.1", "--dir", context.folder, ...REDIS_SETTINGS];
   const redis = context.children.start({ role: "redis", command: "redis-server", args, cwd: context.folder });
   await redis.until(() => accepts(port));

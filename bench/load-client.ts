@@ -14,7 +14,7 @@ export interface LoadRecord {
   failed(error: LoadError): void;
 }
 
-/** What all clients of a load share. */
+/** State that all clients of a load share. */
 export interface ClientOptions {
   readonly port: number;
   /** The request, head and body. */

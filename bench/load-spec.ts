@@ -1,11 +1,14 @@
-/** What a load process is told and what it reports, as JSON between run.ts and load.ts. */
-import type { Percentiles } from "../src/core/duration-histogram.ts";
+/** Input and output of a load process, as JSON between run.ts and load.ts. */
+import type { Percentiles } from "../src/telemetry/duration-histogram.ts";
 
 /** One measurement: closed-loop clients, each with one kept connection and one request open at a time. */
 export interface LoadSpec {
+  // 12 fields: the JSON argument of the load process
   readonly port: number;
   readonly path: string;
   readonly body: string;
+  /** API key; absent: none. */
+  readonly key?: string;
   /** Tokens every reply must have. */
   readonly tokens: number;
   /** Text that must follow the last token. */
@@ -16,7 +19,7 @@ export interface LoadSpec {
   /** From the last start to the window. */
   readonly warmMs: number;
   readonly windowMs: number;
-  /** How long replies still open after the window may take before they count as unfinished. */
+  /** Time after the window in which open replies may end before they count as unfinished. */
   readonly drainMs: number;
   /** Processes whose CPU and memory are read, by role. */
   readonly pids: Readonly<Record<string, number>>;
@@ -26,12 +29,12 @@ export interface LoadSpec {
 export type LoadError = "status" | "tokens" | "truncated" | "transport" | "unfinished";
 
 /** CPU seconds in the window and MB at its end, of one process. */
-export interface Expense {
+export interface ResourceUse {
   readonly cpuS: number;
   readonly rssMb: number;
 }
 
-/** What happened in the window (errors: in the whole run). Durations in µs. */
+/** Results in the window (errors: in the whole run). Durations are in µs. */
 export interface LoadReport {
   readonly seconds: number;
   readonly requests: number;
@@ -45,7 +48,7 @@ export interface LoadReport {
   readonly gap: Percentiles;
   /** The distribution of the gaps, at the shares `CURVE_SHARES`. */
   readonly gapCurve: readonly number[];
-  readonly expenses: Readonly<Record<string, Expense>>;
+  readonly expenses: Readonly<Record<string, ResourceUse>>;
   /** CPU seconds that the rest of the machine used in the window. */
   readonly othersCpuS: number;
 }

@@ -1,10 +1,10 @@
 /** Process: the load generator. Takes a LoadSpec as its argument and prints a LoadReport. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { postBytes } from "./cases.ts";
-import { Histogram } from "../src/core/duration-histogram.ts";
+import { Histogram } from "../src/telemetry/duration-histogram.ts";
 import { LoadClient } from "./load-client.ts";
 import type { LoadRecord } from "./load-client.ts";
-import type { Expense, LoadError, LoadReport, LoadSpec } from "./load-spec.ts";
+import type { ResourceUse, LoadError, LoadReport, LoadSpec } from "./load-spec.ts";
 import { cpuSeconds, machineCpuSeconds, residentMb } from "./procfs.ts";
 
 const DRAIN_STEP_MS = 5;
@@ -76,7 +76,7 @@ async function measure(
   tally.counting = false;
   const seconds = (performance.now() - begin) / 1000;
   let othersCpuS = machineCpuSeconds() - machineBefore;
-  const expenses: Record<string, Expense> = {};
+  const expenses: Record<string, ResourceUse> = {};
   for (const [role, cpu] of Object.entries(cpuByRole(spec))) {
     const cpuS = cpu - (before[role] ?? 0);
     expenses[role] = { cpuS, rssMb: residentMb(spec.pids[role] ?? 0) };
@@ -88,8 +88,8 @@ async function measure(
 /** Runs one measurement. */
 async function runLoad(spec: LoadSpec): Promise<LoadReport> {
   const tally = new Tally();
-  const { port, path, body, tokens, endMark } = spec;
-  const options = { port, tokens, endMark, request: postBytes(port, path, body), record: tally };
+  const { port, path, body, key, tokens, endMark } = spec;
+  const options = { port, tokens, endMark, request: postBytes(port, path, body, key), record: tally };
   const clients = Array.from({ length: spec.clients }, () => new LoadClient(options));
   await startAll(clients, spec.rampMs);
   await sleep(spec.warmMs);

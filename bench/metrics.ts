@@ -1,5 +1,5 @@
 /** The figures taken from a measurement: the rows of the table. */
-import type { Expense, LoadReport } from "./load-spec.ts";
+import type { ResourceUse, LoadReport } from "./load-spec.ts";
 
 /** One row of the table. */
 export interface Metric {
@@ -49,7 +49,7 @@ export const FIRST_TOKEN: readonly Metric[] = [
 export const CPU_PER_REQUEST: readonly Metric[] = byProcess("CPU µs/request", 0, ({ requests }) => requests);
 export const CPU_PER_TOKEN: readonly Metric[] = byProcess("CPU s/1M tokens", 1, ({ tokens }) => tokens);
 
-/** What else ran on the machine: the larger, the less the other figures mean. */
+/** CPU of other processes on the machine. The larger it is, the less the other figures mean. */
 export const OTHERS: Metric = {
   label: "CPUs busy with other work",
   digits: 2,
@@ -57,7 +57,7 @@ export const OTHERS: Metric = {
   of: (report) => report.othersCpuS / report.seconds,
 };
 
-/** CPU per unit of work in µs (or s per million): of all processes under test, then of each part. */
+/** CPU per unit of work in µs (or s per million): the total of all tested processes, then each part. */
 function byProcess(label: string, digits: number, count: (report: LoadReport) => number): readonly Metric[] {
   const all: Metric = { label, digits, of: (report) => per(ofSystem(report, cpuOf), count(report)) };
   const parts = PARTS.map((role): Metric => {
@@ -80,12 +80,12 @@ export function shareOf(report: LoadReport, part: string, count: number): number
       );
 }
 
-function cpuOf({ cpuS }: Expense): number {
+function cpuOf({ cpuS }: ResourceUse): number {
   return cpuS;
 }
 
 /** The sum over the processes under test; undefined of none. */
-function ofSystem(report: LoadReport, take: (expense: Expense) => number): number | undefined {
+function ofSystem(report: LoadReport, take: (expense: ResourceUse) => number): number | undefined {
   const system = Object.entries(report.expenses).filter(([role]) => !TOOLS.has(role));
   return system.length === 0 ? undefined : system.reduce((sum, [, expense]) => sum + take(expense), 0);
 }

@@ -1,5 +1,5 @@
 /** Request bodies of the HTTP server, for the ways that are nothing but it and a client. */
-import type { UwsModule } from "../src/gateway/uws.ts";
+import type { UwsModule } from "../src/gateway/http/uws.ts";
 
 type App = ReturnType<UwsModule["App"]>;
 type RouteHandler = Parameters<App["any"]>[1];

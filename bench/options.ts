@@ -2,15 +2,16 @@
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { LOOK_NAMES } from "./behaviour/behaviour.ts";
+import { CHECK_NAMES } from "./behaviour/behaviour.ts";
 import { FULL_CASES, caseNamed, quickCases } from "./cases.ts";
 import type { BenchCase, LoadDialect } from "./cases.ts";
 import { LEG_NAMES } from "./legs.ts";
 import type { LegName } from "./legs.ts";
 import { PEERS, installedPeers } from "./peers.ts";
 
-/** What a run does. */
+/** Options of a run. */
 export interface BenchOptions {
+  // 13 fields: one per flag of the command
   readonly rounds: number;
   /** Length of each measuring window in s. */
   readonly seconds: number;
@@ -19,15 +20,15 @@ export interface BenchOptions {
   readonly legs: readonly LegName[];
   readonly cases: readonly BenchCase[];
   /** Looks at behaviour, `m4` to `m7`, once after the rounds. */
-  readonly looks: readonly string[];
+  readonly checks: readonly string[];
   /** Gateway processes on one port, and workers, in the rounds. */
   readonly processes: number;
   readonly workers: number;
-  /** Open streams of the look at memory. */
+  /** Open streams of the memory check. */
   readonly streams: number;
   /** The API that the load speaks. */
   readonly dialect: LoadDialect;
-  /** The API by which the worker asks the backend; the load's own unless told, so that replies are relayed. */
+  /** The API between worker and backend; default: that of the load, so that replies are relayed. */
   readonly backend: LoadDialect;
   /** No round is begun that would end later than this many s after the start. */
   readonly limitS: number;
@@ -45,8 +46,8 @@ interface Usual {
 }
 
 const FULL: Usual = { rounds: "3", seconds: "1", legs: LEG_NAMES, out: RESULTS };
-/** It judges ratios to the floor: nobody reads its direct column. */
-const QUICK: Usual = { rounds: "4", seconds: "0.4", legs: ["floor", "gateway"], out: undefined };
+/** A quick run judges ratios to the floor, so it needs no direct column. */
+const QUICK: Usual = { rounds: "4", seconds: "0.8", legs: ["floor", "gateway"], out: undefined };
 
 /** Reads the command line. Throws an Error that says which flag is wrong. */
 export function readOptions(args: readonly string[]): BenchOptions {
@@ -71,14 +72,14 @@ export function readOptions(args: readonly string[]): BenchOptions {
   const { quick } = values;
   const usual = quick ? QUICK : FULL;
   const peers = values.peers ? installedPeers() : [];
-  const asked = values.cases === "" ? [...FULL_CASES, ...LOOK_NAMES] : values.cases.split(",");
+  const asked = values.cases === "" ? [...FULL_CASES, ...CHECK_NAMES] : values.cases.split(",");
   return {
     quick,
     rounds: positive("rounds", values.rounds ?? usual.rounds),
     seconds: positive("seconds", values.seconds ?? usual.seconds),
     legs: legsOf(values.legs ?? [...usual.legs, ...peers].join(",")),
     cases: quick && values.cases === "" ? quickCases() : casesOf(asked.filter((name) => !isLook(name))),
-    looks: quick && values.cases === "" ? [] : asked.filter(isLook),
+    checks: quick && values.cases === "" ? [] : asked.filter(isLook),
     streams: positive("streams", values.streams),
     processes: positive("processes", values.processes),
     workers: positive("workers", values.workers),
@@ -104,14 +105,14 @@ function legsOf(text: string): readonly LegName[] {
 }
 
 function isLook(name: string): boolean {
-  return LOOK_NAMES.includes(name);
+  return CHECK_NAMES.includes(name);
 }
 
 function casesOf(names: readonly string[]): readonly BenchCase[] {
   return names.map((name) => {
     const found = caseNamed(name);
     if (found === undefined) {
-      throw new Error(`--cases takes a comma list such as ${[...FULL_CASES, ...LOOK_NAMES].join(",")}`);
+      throw new Error(`--cases takes a comma list such as ${[...FULL_CASES, ...CHECK_NAMES].join(",")}`);
     }
     return found;
   });

@@ -14,7 +14,7 @@ export interface PeerPlace {
   readonly folder: string;
 }
 
-/** How one peer is run. */
+/** Command line of one peer. */
 export interface Peer {
   readonly name: string;
   /** Its program, looked for on PATH. */
@@ -55,12 +55,12 @@ export function installedPeers(): readonly string[] {
 export function peerVersions(legs: readonly string[]): readonly string[] {
   return PEERS.filter(({ name }) => legs.includes(name)).map(
     ({ name, program, env, versionFlag = "--version" }) => {
-      const told = spawnSync(findProgram(program) ?? program, [versionFlag], {
+      const output = spawnSync(findProgram(program) ?? program, [versionFlag], {
         encoding: "utf8",
         env: { ...process.env, ...env },
       });
       // Whatever comes after its first line is help.
-      const line = `${told.stdout}\n${told.stderr}`.split("\n").find((text) => text.trim() !== "") ?? "";
+      const line = `${output.stdout}\n${output.stderr}`.split("\n").find((text) => text.trim() !== "") ?? "";
       const version = /\d+(?:\.\d+)+/.exec(line)?.[0];
       return version === undefined ? name : `${name} ${version}`;
     },

@@ -4,7 +4,10 @@ import { readFileSync } from "node:fs";
 /** Linux reports CPU time to user space in ticks of 10 ms. */
 const TICK_S = 0.01;
 
-/** A figure of a process and all below it; those below that end meanwhile count for nothing. Throws when it is gone. */
+/**
+ * A figure of a process and all its descendants. Descendants that end meanwhile do not count. Throws when the process
+ * has ended.
+ */
 function overFamily(pid: number, read: (pid: number) => number): number {
   const own = read(pid);
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").split(" ").filter(Boolean);

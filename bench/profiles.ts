@@ -1,6 +1,6 @@
-/** The models of the simulated backend: what each one's replies look like in time. */
+/** The models of the simulated backend: the timing of their replies. */
 
-/** How a model answers. */
+/** Timing of a model's replies. */
 export interface Profile {
   readonly model: string;
   /** From the request to the first token, whole ms. */

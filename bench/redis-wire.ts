@@ -1,4 +1,4 @@
-/** One question to a Redis on this machine, without a client library: looked at from outside, nothing of ours between. */
+/** One command to a local Redis, without a client library: an independent view from outside. */
 import { once } from "node:events";
 import net from "node:net";
 

@@ -4,7 +4,7 @@ import { answerText, tokenText } from "./tokens.ts";
 /** Endpoints of the simulated backend that answer with tokens. */
 export type SimEndpoint = "/api/chat" | "/api/generate" | "/v1/chat/completions";
 
-/** What decides a reply's bytes. */
+/** Properties that determine a reply's bytes. */
 export interface ReplyShape {
   readonly endpoint: SimEndpoint;
   readonly model: string;

@@ -1,6 +1,6 @@
 /** A minimal reader of HTTP/1.1 responses on a kept connection, fed with bytes cut anywhere. */
 
-/** What the reader tells, in the order of the wire. */
+/** Events of the reader, in the order of the bytes. */
 export interface ResponseSink {
   onHead(status: number): void;
   /** Body bytes `start .. end - 1` of `bytes`, without chunk framing; `bytes` is only valid during the call. */

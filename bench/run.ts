@@ -4,7 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { behaviourFindings, renderFindings } from "./behaviour/behaviour.ts";
-import type { Finding } from "./behaviour/rig.ts";
+import type { BehaviourResult } from "./behaviour/rig.ts";
 import { loadSpec } from "./cases.ts";
 import type { BenchCase } from "./cases.ts";
 import { Children } from "./children.ts";
@@ -25,8 +25,6 @@ const SLOTS = 10_000;
 const SETTLE_MS = 150;
 /** Per process under test and kind of load. The gateway's way needs some 12 s until its code is compiled and its heaps have grown. */
 const WARM_S = 2;
-/** In CI, whose limits are of runs that began so. */
-const QUICK_WARM_S = 0.8;
 
 /** Everything a run needs while it lasts. */
 interface Stage {
@@ -87,7 +85,7 @@ async function warmUp(stage: Stage, options: BenchOptions): Promise<void> {
     (stream) => options.cases.find((benchCase) => benchCase.stream === stream) ?? [],
   );
   for (const leg of stage.legs) {
-    const seconds = (options.quick ? QUICK_WARM_S : WARM_S) * Math.max(1, Object.keys(leg.pids).length);
+    const seconds = WARM_S * Math.max(1, Object.keys(leg.pids).length);
     for (const kind of kinds) await measure(stage, leg, kind, { ...options, seconds });
   }
 }
@@ -124,11 +122,11 @@ function settingsFacts(options: BenchOptions, samples: readonly Sample[]): Facts
   };
 }
 
-/** What a run has found. */
+/** Results of a run. */
 interface Outcome {
   readonly facts: Facts;
   readonly samples: readonly Sample[];
-  readonly findings: readonly Finding[];
+  readonly findings: readonly BehaviourResult[];
 }
 
 /** Prints the outcome, writes it where asked, and returns the process's exit code. */

@@ -6,8 +6,8 @@ import { buildReply, jsonResponse } from "./replies.ts";
 import type { Reply, ReplyShape, SimEndpoint } from "./replies.ts";
 import { RequestReader } from "./request-reader.ts";
 import type { SimRequest } from "./request-reader.ts";
-import { Desk } from "./sim-desk.ts";
-import type { DeskRules, Visit } from "./sim-desk.ts";
+import { SimLog } from "./sim-log.ts";
+import type { SimRules, SimRequestLog } from "./sim-log.ts";
 import { TimerWheel } from "./wheel.ts";
 import type { Timed } from "./wheel.ts";
 
@@ -53,7 +53,7 @@ function openaiCard(profile: Profile): unknown {
   return { id: profile.model, object: "model", created: 1_767_225_600, owned_by: "library" };
 }
 
-/** What a reply on its way is made of. */
+/** State of a reply that is being sent. */
 interface StreamPlan {
   readonly pieces: readonly Buffer[];
   readonly gapMs: number;
@@ -86,18 +86,18 @@ class SimStream implements Timed {
   }
 }
 
-/** A connection, and the request on it that the desk has let in. */
+/** A connection, and the request on it that the log has taken in. */
 interface Caller {
   readonly socket: net.Socket;
-  visit: Visit | undefined;
+  visit: SimRequestLog | undefined;
 }
 
 /** Answers requests; replies are cached by shape, and all paced streams share one timer. */
 class SimBackend {
   readonly #wheel = new TimerWheel();
   readonly #replies = new Map<string, Reply>();
-  /** There from the first `POST /sim/desk` on: loads that only measure are not slowed by a book. */
-  #desk: Desk | undefined;
+  /** Present after the first `POST /sim/log`, so that loads that only measure pay for no log. */
+  #log: SimLog | undefined;
 
   accept(socket: net.Socket): void {
     const reader = new RequestReader();
@@ -105,7 +105,7 @@ class SimBackend {
     socket.setNoDelay(true);
     socket.on("error", () => socket.destroy());
     socket.on("close", () => {
-      if (caller.visit !== undefined) this.#desk?.leave(caller.visit);
+      if (caller.visit !== undefined) this.#log?.leave(caller.visit);
     });
     socket.on("data", (bytes: Buffer) => {
       try {
@@ -119,36 +119,36 @@ class SimBackend {
   #answer(caller: Caller, request: SimRequest): void {
     const { socket } = caller;
     if (!isTokenEndpoint(request.path)) {
-      socket.write(FIXED.get(`${request.method} ${request.path}`) ?? this.#deskWork(request) ?? NOT_FOUND);
+      socket.write(FIXED.get(`${request.method} ${request.path}`) ?? this.#serveLog(request) ?? NOT_FOUND);
       return;
     }
-    const asked = JSON.parse(request.body) as Asked;
+    const asked = JSON.parse(request.body) as RequestBody;
     const profile = PROFILES.find(({ model }) => asked.model === model || asked.model === `${model}:latest`);
     if (profile === undefined) {
       socket.write(NOT_FOUND);
       return;
     }
-    const entry = this.#desk?.enter(asked.messages?.[0]?.content ?? "");
+    const entry = this.#log?.enter(asked.messages?.[0]?.content ?? "");
     if (typeof entry === "number") {
       socket.write(jsonResponse(entry, { error: "not now" }));
       return;
     }
     caller.visit = entry;
-    const paced = this.#desk?.paced(profile) ?? profile;
+    const paced = this.#log?.paced(profile) ?? profile;
     this.#reply(caller, paced, this.#replyOf(shapeOf(request.path, asked, paced)));
   }
 
-  #deskWork({ method, path, body }: SimRequest): Buffer | undefined {
-    if (path !== "/sim/desk") return undefined;
-    if (method === "POST") this.#desk = new Desk(JSON.parse(body) as DeskRules);
-    return jsonResponse(200, this.#desk?.report() ?? {});
+  #serveLog({ method, path, body }: SimRequest): Buffer | undefined {
+    if (path !== "/sim/log") return undefined;
+    if (method === "POST") this.#log = new SimLog(JSON.parse(body) as SimRules);
+    return jsonResponse(200, this.#log?.report() ?? {});
   }
 
   /** Streams at the profile's pace; a whole answer takes as long as its stream would. */
   #reply({ socket, visit }: Caller, profile: Profile, reply: Reply): void {
     const streamed = reply.pieces.length > 1;
-    const desk = this.#desk;
-    const onEnd = visit === undefined ? undefined : (): void => desk?.end(visit);
+    const log = this.#log;
+    const onEnd = visit === undefined ? undefined : (): void => log?.end(visit);
     const pieces = streamed && profile.gapMs > 0 ? reply.pieces : [reply.whole];
     const stream = new SimStream(socket, { pieces, gapMs: profile.gapMs, onEnd });
     const waitMs = streamed ? profile.firstMs : durationMs(profile);
@@ -166,8 +166,8 @@ class SimBackend {
   }
 }
 
-/** The fields of a request that the simulation looks at. */
-interface Asked {
+/** The fields of a request that the simulation reads. */
+interface RequestBody {
   readonly model?: string;
   readonly messages?: readonly { readonly content: string }[];
   readonly stream?: boolean;
@@ -180,7 +180,7 @@ function isTokenEndpoint(path: string): path is SimEndpoint {
   return ENDPOINTS.has(path);
 }
 
-function shapeOf(endpoint: SimEndpoint, asked: Asked, profile: Profile): ReplyShape {
+function shapeOf(endpoint: SimEndpoint, asked: RequestBody, profile: Profile): ReplyShape {
   const tokens = asked.max_tokens ?? asked.options?.num_predict ?? profile.tokens;
   return {
     endpoint,

@@ -8,7 +8,7 @@ import { Packr } from "msgpackr"; // oxlint-disable-line no-restricted-imports -
 import { createClient, RESP_TYPES } from "redis"; // oxlint-disable-line no-restricted-imports -- as above
 import { Pool } from "undici"; // oxlint-disable-line no-restricted-imports -- as above
 import type { Dispatcher } from "undici"; // oxlint-disable-line no-restricted-imports -- its types
-import { loadUws } from "../src/gateway/uws.ts";
+import { loadUws } from "../src/gateway/http/uws.ts";
 import { collectBody } from "./native-body.ts";
 import type { Response } from "./native-body.ts";
 
@@ -64,7 +64,7 @@ function newClient() {
   }).on("error", () => process.exit(1));
 }
 
-/** What is given in one turn of the event loop goes out together. */
+/** Items of one turn of the event loop are sent together. */
 function perTurn<Item>(send: (items: readonly Item[]) => void): (item: Item) => void {
   let waiting: Item[] = [];
   return (item) => {

@@ -1,4 +1,6 @@
-/** Tokens that carry their own index, and the scanner that checks them: what the backend writes, the load verifies. */
+/**
+ * Tokens that carry their own index, and the scanner that checks them: the backend writes them, the load verifies them.
+ */
 
 const MARK = 0x7e;
 const SPACE = 0x20;
@@ -15,8 +17,8 @@ export function answerText(count: number): string {
 }
 
 /**
- * Counts the tokens in the bytes of one reply, cut anywhere, and notices every token out of its turn. The reply is
- * whole when all expected tokens came in order and the end mark of its dialect came after them.
+ * Counts the tokens in the bytes of one reply, split anywhere, and detects each token out of order. A reply is complete
+ * when all expected tokens came in order, followed by the end mark of its dialect.
  */
 export class TokenScanner {
   readonly #expected: number;

@@ -1,4 +1,4 @@
-/** What a run may be judged by on any machine: integrity, and ratios within the run. */
+/** Criteria for a run on any machine: integrity, and ratios within the run. */
 import { offeredTokens } from "./cases.ts";
 import type { BenchCase } from "./cases.ts";
 import type { Leg, LegName } from "./legs.ts";
@@ -9,8 +9,8 @@ import { errorCount } from "./report.ts";
 import type { Sample } from "./report.ts";
 
 /**
- * A figure of the gateway by the floor proxy's of the same round, and how far it may go. Judged is the best round: what
- * disturbs a machine makes figures worse, never better, and what is wrong with the program is wrong in every round.
+ * A figure of the gateway relative to the floor proxy's in the same round, with its limit. The best round is judged: a
+ * disturbed machine makes figures worse, never better. A fault of the program shows in every round.
  */
 interface Ratio {
   readonly case: string;
@@ -20,7 +20,7 @@ interface Ratio {
   readonly least?: number;
   /** The gateway's figure must be at most this many times the floor's. */
   readonly most?: number;
-  /** Also told by a machine that is busy with other work. */
+  /** Valid also on a machine that is busy with other work. */
   readonly always?: boolean;
 }
 
@@ -30,11 +30,11 @@ const [CPU] = CPU_PER_REQUEST;
 const RATIOS: readonly Ratio[] = [
   { case: "m1-64", label: "requests/s", of: REQUESTS.of, least: 0.19 },
   { case: "m1-64", label: "CPU per request", of: (report) => CPU?.of(report), most: 6.3, always: true },
-  { case: "burst-8", label: "tokens/s", of: TOKENS.of, least: 1.6 },
+  { case: "burst-64", label: "tokens/s", of: TOKENS.of, least: 2 },
   { case: "m3-1", label: "time to the first token", of: ({ first }) => first.p50, most: 6.5 },
 ];
 
-/** Whose failed replies fail the run; those of the ways it is compared with are only told. */
+/** Variants whose failed replies fail the run. Failed replies of the compared variants are only reported. */
 const JUDGED: ReadonlySet<LegName> = new Set(["gateway", "direct"]);
 
 /** Share of the offered tokens per second that any way must deliver in a quick run, which offers little. */
@@ -64,7 +64,7 @@ export function complaints(
   ];
 }
 
-/** What the judged ratios of a quick run were, a line each; for people who want to know how near it was. */
+/** The judged ratios of a quick run, one per line, with their distance from the limit. */
 export function judgement(samples: readonly Sample[]): readonly string[] {
   return judged(samples).map(({ ratio, best }) => {
     const limit = ratio.least === undefined ? `at most ${ratio.most}` : `at least ${ratio.least}`;
@@ -76,7 +76,7 @@ export function judgement(samples: readonly Sample[]): readonly string[] {
 
 interface Judged {
   readonly ratio: Ratio;
-  /** Of the rounds that count; undefined when none does. */
+  /** Best ratio of the rounds that count; undefined when none does. */
   readonly best: number | undefined;
 }
 

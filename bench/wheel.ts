@@ -14,8 +14,8 @@ interface Entry {
 }
 
 /**
- * Calls each member at its due time, at most about a millisecond late on an idle machine. Due times follow from due
- * times, never from when the call was made, so a stream keeps its pace when the machine is busy.
+ * Calls each member at its due time, at most about a millisecond late on an idle machine. The next due time follows
+ * from the last due time, not from the time of the call. A stream thus keeps its pace on a busy machine.
  */
 export class TimerWheel {
   readonly #buckets: Entry[][] = Array.from({ length: BUCKETS }, () => []);
@@ -24,7 +24,7 @@ export class TimerWheel {
   #now = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param clock monotonic time in ms; performance.now unless told */
+  /** @param clock monotonic time in ms; default: performance.now */
   constructor(clock: () => number = () => performance.now()) {
     this.#clock = clock;
   }

@@ -2,12 +2,15 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { brotliCompress, constants } from "node:zlib";
-import { layOut } from "../src/gateway/uws-archive.ts";
-import { archiveOf, BINARIES } from "../src/gateway/uws-binary.ts";
+import { layOut } from "../src/gateway/http/uws-archive.ts";
+import { archiveOf, BINARIES } from "../src/gateway/http/uws-binary.ts";
 
 /** From 7 on Brotli finds what was the same in the file before. Linux x64: 6 6.2 MB, 7 2.7 MB in 0.8 s, 9 2.6 MB, 10 2.4 MB in 33 s. */
 const QUALITY = 7;
-/** The most that every Brotli reader takes: 16 MiB, so that the next file is told as a difference to the one before. */
+/**
+ * Largest window that every Brotli reader supports: 16 MiB, so that a file is stored as its difference from the one
+ * before.
+ */
 const WINDOW_BITS = 24;
 
 const compress = promisify(brotliCompress);

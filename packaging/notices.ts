@@ -10,23 +10,22 @@ interface Manifest {
 }
 
 /**
- * Writes a page with the name, version and licence of each package.
- * @param folders of the packages, absolute
- * @param root a folder above them, which the page names them from
+ * Writes a page with the name, version and licence of each package. @param folders absolute folders of the packages
+ * @param root a folder above them, the base of the names on the page
  */
 export function writeNotices(page: string, folders: readonly string[], root: string): void {
   const rows = folders.map((folder) => {
     const {
       name,
       version,
-      license = "not told",
+      license = "not given",
     }: Manifest = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
     return `| ${relative(root, folder).replaceAll("\\", "/")} | ${name} ${version} | ${license} |`;
   });
   const lines = [
     "# Packages that this one carries",
     "",
-    "Their licence files are beside them where they have one. The text of the Apache License 2.0 is in `@opentelemetry/api/LICENSE`, that of MIT in `yargs/LICENSE`. `uWebSockets.js` is in `../gateway/native`, compressed.",
+    "Their licence files are beside them where they have one. The text of the Apache License 2.0 is in `@opentelemetry/api/LICENSE`, that of MIT in `yargs/LICENSE`. `uWebSockets.js` is in `../gateway/http/native`, compressed.",
     "",
     "| folder | package | licence |",
     "| --- | --- | --- |",

@@ -1,6 +1,6 @@
 import { copyFileSync, mkdirSync, readdirSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { manifestsOf, reachOf } from "./reach.ts";
+import { manifestsOf, reachableFiles } from "./reachable-files.ts";
 
 /** The part of the installed packages that the product runs on, laid beside it for the published package. */
 
@@ -18,12 +18,12 @@ export interface CopyOptions {
 }
 
 /**
- * Copies each file that the product reaches, with the package.json files that tell Node how to read it and the licences
- * of its package. Throws an Error where the product imports what is not installed.
- * @returns the folders of the packages, absolute
+ * Copies each file that the program imports, with the licences of its package. Also copies the package.json files with
+ * which Node reads it. Throws an Error for an import that is not installed. @returns the absolute folders of the
+ * packages
  */
 export function copyPackages({ entries, left, from, to }: CopyOptions): readonly string[] {
-  const { files, packages, missing } = reachOf(entries, left);
+  const { files, packages, missing } = reachableFiles(entries, left);
   if (missing.length > 0) throw new Error(`Not installed: ${missing.join(", ")}`);
   const licences = packages.flatMap((folder) =>
     readdirSync(folder)

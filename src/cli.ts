@@ -1,20 +1,21 @@
 #!/usr/bin/env node
+import { KEY_HELP, KEY_OPTIONS, TENANT_HELP, TENANT_OPTIONS } from "./commands/access-flags.ts";
 import type { Command } from "./commands/command-line.ts";
 import { explain } from "./commands/explain.ts";
-import { startLean } from "./commands/lean-start.ts";
+import { startWithFlags } from "./commands/process-flags.ts";
 import { printError, printJson } from "./commands/print.ts";
-import { holdYoungGeneration } from "./commands/young-generation.ts";
+import { limitYoungGeneration } from "./commands/young-generation.ts";
 import { loadSettings } from "./config/load.ts";
 import { REDIS_SETTINGS } from "./config/redis-settings.ts";
 
-/** The tree of commands. A command's module is loaded when it is run, not before. */
+/** The table of commands. A command's module is loaded when the command runs. */
 
 const FINDS_REDIS: readonly string[] = [...Object.keys(REDIS_SETTINGS), "stateDir"];
 
-const DEAD_HELP = `sgnet dead list            what was given up, when and why
-sgnet dead show ID         all that is known of one; ID as listed, or the x-request-id
-sgnet dead retry ID        run it again and print its answer; it is removed when it is answered
-sgnet dead retry --all     run all of them again, one after the other
+const DEAD_HELP = `sgnet dead list            list dead letters, with time and reason
+sgnet dead show ID         show one in full; ID is the listed id, or the x-request-id
+sgnet dead retry ID        run its request again and print the answer; an answered letter is removed
+sgnet dead retry --all     run all requests again, one after the other
 sgnet dead drop ID         remove it for good`;
 
 const JSON_OPTION = { json: { type: "boolean", describe: "Print one JSON document" } } as const;
@@ -22,36 +23,36 @@ const JSON_OPTION = { json: { type: "boolean", describe: "Print one JSON documen
 const COMMANDS: readonly Command[] = [
   {
     name: "up",
-    describe: "Run everything on this machine: Redis, a gateway, and a worker for the LLM servers found here",
+    describe: "Run everything on this machine: Redis, a gateway, and a worker for the local LLM servers",
     examples: [
-      ["sgnet up", "With the LLM servers found here, else a small model of its own"],
-      ["sgnet up --port 8080 --host 0.0.0.0", "For other machines, too"],
+      ["sgnet up", "With the LLM servers of this machine, else with a small embedded model"],
+      ["sgnet up --port 8080 --host 0.0.0.0", "Serve other machines, too"],
     ],
     run: async (settings) => (await import("./commands/up.ts")).runUp(settings),
   },
   {
     name: "gateway",
-    describe: "Run a gateway: the HTTP front end",
+    describe: "Run a gateway, the HTTP server for clients",
     examples: [
-      ["sgnet gateway --redis-url redis://r:6379", "Beside a Redis of yours"],
-      ["sgnet gateway --processes auto", "As many processes as processors, on one port"],
+      ["sgnet gateway --redis-url redis://r:6379", "With a Redis of your own"],
+      ["sgnet gateway --processes auto", "One process per CPU core, all on one port"],
     ],
     run: async (settings) => {
-      startLean(settings);
-      holdYoungGeneration();
+      startWithFlags(settings);
+      limitYoungGeneration();
       return (await import("./commands/gateway.ts")).runGateway(settings);
     },
   },
   {
     name: "worker",
-    describe: "Run a worker: it takes tasks from Redis to the LLM servers it can reach",
+    describe: "Run a worker: it takes requests from Redis and sends them to LLM servers",
     examples: [
       ["sgnet worker --redis-url redis://r:6379", "With the LLM servers of this machine"],
-      ["sgnet worker --backends ollama+http://gpu1:11434", "With one that is named"],
+      ["sgnet worker --backends ollama+http://gpu1:11434", "With a given LLM server"],
     ],
     run: async (settings) => {
-      startLean(settings);
-      holdYoungGeneration();
+      startWithFlags(settings);
+      limitYoungGeneration();
       return (await import("./commands/worker.ts")).runWorker(settings);
     },
   },
@@ -69,11 +70,12 @@ const COMMANDS: readonly Command[] = [
   },
   {
     name: "top",
-    describe: "Watch the fleet: models, nodes, running requests and errors, once a second until q is pressed",
-    options: { json: { type: "boolean", describe: "Print what is to be seen now as one JSON document" } },
+    describe:
+      "Watch the fleet: models, nodes, running requests and errors, refreshed every second until you press q",
+    options: { json: { type: "boolean", describe: "Print the current state as one JSON document" } },
     settings: [...FINDS_REDIS, "modelMemoryMs"],
     examples: [
-      ["sgnet top", "On a terminal, until q is pressed"],
+      ["sgnet top", "On a terminal, until you press q"],
       ["sgnet top | cat", "Once, as plain text"],
     ],
     run: async (settings, flags) =>
@@ -81,10 +83,10 @@ const COMMANDS: readonly Command[] = [
   },
   {
     name: "trace [id]",
-    describe: "Tell the story of one request with its times; the id is an x-request-id or a task's id",
+    describe: "Show the timeline of one request; the id is its x-request-id or its task id",
     options: JSON_OPTION,
     settings: FINDS_REDIS,
-    examples: [["sgnet trace order-4711", "By the x-request-id of its answer"]],
+    examples: [["sgnet trace order-4711", "By the x-request-id of the answer"]],
     run: async (settings, flags) =>
       (await import("./commands/trace.ts")).runTrace(settings, {
         id: textOf(flags["id"]),
@@ -93,17 +95,17 @@ const COMMANDS: readonly Command[] = [
   },
   {
     name: "dead [action] [id]",
-    describe: "Dead letters, the requests that were given up: list, show ID, retry ID, drop ID",
+    describe: "Manage dead letters, requests that failed too often: list, show ID, retry ID, drop ID",
     options: {
       model: { type: "string", describe: "Only letters of this model" },
-      all: { type: "boolean", describe: "retry, drop: all of them, or all of the model" },
-      body: { type: "boolean", describe: "show: with the request's body, which may hold a prompt" },
+      all: { type: "boolean", describe: "retry, drop: all letters, or all of the model" },
+      body: { type: "boolean", describe: "show: also the request body, which may hold a prompt" },
       ...JSON_OPTION,
     },
     settings: [...FINDS_REDIS, "logFormat"],
     examples: [
-      ["sgnet dead list --model qwen3:8b", "Those of one model"],
-      ["sgnet dead retry --all --json", "Run all of them again, and tell programs how it went"],
+      ["sgnet dead list --model qwen3:8b", "Only letters of one model"],
+      ["sgnet dead retry --all --json", "Run all requests again and print the results as JSON"],
     ],
     more: DEAD_HELP,
     run: async (settings, flags) =>
@@ -117,23 +119,105 @@ const COMMANDS: readonly Command[] = [
       }),
   },
   {
+    name: "usage",
+    describe: "Show the tokens that keys, tenants and models used, and the budgets",
+    options: {
+      by: {
+        type: "string",
+        describe: "Columns to group by: tenant, key, model, day. Default: tenant,key,model.",
+      },
+      from: {
+        type: "string",
+        describe: "First day (UTC): 2026-11-30, today or yesterday. Default: the last day.",
+      },
+      to: { type: "string", describe: "Last day (UTC). Default: today." },
+      tenant: { type: "string", describe: "Only this tenant" },
+      key: { type: "string", describe: "Only this key, by its name or id" },
+      csv: { type: "boolean", describe: "Print CSV" },
+      ...JSON_OPTION,
+    },
+    settings: FINDS_REDIS,
+    examples: [
+      ["sgnet usage", "Today, by tenant, key and model"],
+      ["sgnet usage --by day,tenant --from 2026-11-01 --csv", "A month so far, for a spreadsheet"],
+    ],
+    run: async (settings, flags) =>
+      (await import("./commands/usage.ts")).runUsage(settings, {
+        by: textOf(flags["by"]),
+        from: textOf(flags["from"]),
+        to: textOf(flags["to"]),
+        tenant: textOf(flags["tenant"]),
+        key: textOf(flags["key"]),
+        csv: flags["csv"] === true,
+        json: flags["json"] === true,
+      }),
+  },
+  {
+    name: "keys [action] [key]",
+    describe: "Manage API keys and their limits: create NAME, list, show, set, rotate, revoke KEY",
+    options: KEY_OPTIONS,
+    settings: FINDS_REDIS,
+    examples: [
+      ["sgnet keys create alice --rpm 60 --models 'qwen3:*'", "A key for one client, with limits"],
+      ["sgnet keys set alice --rpm none --expires 90d", "Remove one limit, and let the key end"],
+    ],
+    more: KEY_HELP,
+    run: async (settings, flags) =>
+      (await import("./commands/keys.ts")).runKeys(settings, {
+        action: textOf(flags["action"]),
+        key: textOf(flags["key"]),
+        flags,
+        json: flags["json"] === true,
+      }),
+  },
+  {
+    name: "tenants [action] [tenant]",
+    describe: "Manage tenants, whose keys share limits: create NAME, list, show, set, remove NAME",
+    options: TENANT_OPTIONS,
+    settings: FINDS_REDIS,
+    examples: [["sgnet tenants create lab --budget-day 5_000_000", "One budget for all keys of the lab"]],
+    more: TENANT_HELP,
+    run: async (settings, flags) =>
+      (await import("./commands/tenants.ts")).runTenants(settings, {
+        action: textOf(flags["action"]),
+        tenant: textOf(flags["tenant"]),
+        flags,
+        json: flags["json"] === true,
+      }),
+  },
+  {
+    name: "audit",
+    describe: "Show the actions of admins, the newest first: by whom, when and from where",
+    options: {
+      limit: { type: "string", describe: "Most entries, 1 to 1000. Default: 50." },
+      ...JSON_OPTION,
+    },
+    settings: FINDS_REDIS,
+    examples: [["sgnet audit --limit 1000 --json", "For programs"]],
+    run: async (settings, flags) =>
+      (await import("./commands/audit.ts")).runAudit(settings, {
+        limit: textOf(flags["limit"]),
+        json: flags["json"] === true,
+      }),
+  },
+  {
     name: "bench [url]",
     describe:
-      "Measure a running fleet, or any Ollama or OpenAI server, as its clients see it; answers that break off count as failed",
+      "Measure a running fleet, or any Ollama or OpenAI server, from a client's view; truncated answers count as failed",
     options: {
-      model: { type: "string", describe: "The model to ask. Default: the first one listed that can chat." },
-      dialect: { type: "string", describe: "The API to ask by, ollama or openai. Default: ollama." },
-      clients: { type: "string", describe: "Requests open at once. Default: 4." },
-      requests: { type: "string", describe: "Requests in all. Default: 40." },
-      prompt: { type: "string", describe: "What to ask. Default: a story." },
+      model: { type: "string", describe: "Model to use. Default: the first listed chat model." },
+      dialect: { type: "string", describe: "API to use, ollama or openai. Default: ollama." },
+      clients: { type: "string", describe: "Parallel requests. Default: 4." },
+      requests: { type: "string", describe: "Total number of requests. Default: 40." },
+      prompt: { type: "string", describe: "Prompt to send. Default: ask for a story." },
       tokens: { type: "string", describe: "Longest answer, in tokens. Default: 128." },
-      whole: { type: "boolean", describe: "Ask for whole answers, not for streams" },
-      json: { type: "boolean", describe: "Print one JSON document; durations in µs" },
+      whole: { type: "boolean", describe: "Request whole answers instead of streams" },
+      json: { type: "boolean", describe: "Print one JSON document, with durations in µs" },
     },
     settings: ["port", "host", "apiKeys"],
     examples: [
       ["sgnet bench", "The gateway of this machine"],
-      ["sgnet bench http://gpu1:11434 --clients 16", "Any other server, with 16 requests at a time"],
+      ["sgnet bench http://gpu1:11434 --clients 16", "Another server, with 16 parallel requests"],
     ],
     run: async (settings, flags) =>
       (await import("./commands/bench.ts")).runBench(settings, {
@@ -150,7 +234,7 @@ const COMMANDS: readonly Command[] = [
   },
   {
     name: "drain [worker]",
-    describe: "Let a worker finish what it runs and take nothing more, until it is undrained or restarted",
+    describe: "Let a worker finish its running requests and take no more, until it is undrained or restarted",
     options: JSON_OPTION,
     settings: FINDS_REDIS,
     examples: [["sgnet drain gpu1", "All workers of a host; sgnet status shows hosts and ids"]],
@@ -159,7 +243,7 @@ const COMMANDS: readonly Command[] = [
   },
   {
     name: "undrain [worker]",
-    describe: "Let a drained worker take tasks again",
+    describe: "Let a drained worker take requests again",
     options: JSON_OPTION,
     settings: FINDS_REDIS,
     examples: [["sgnet undrain gpu1", "All workers of a host"]],
@@ -168,20 +252,20 @@ const COMMANDS: readonly Command[] = [
   },
   {
     name: "load-functions",
-    describe: "Load into Redis, as an admin, the functions that users with least rights call",
+    describe: "Load the Redis functions that restricted Redis users call; needs a Redis admin",
     options: JSON_OPTION,
     settings: FINDS_REDIS,
-    examples: [["sgnet load-functions", "As the admin that REDIS_URL names"]],
+    examples: [["sgnet load-functions", "With the admin user of REDIS_URL"]],
     run: async (settings, flags) =>
       (await import("./commands/load-functions.ts")).runLoadFunctions(settings, flags["json"] === true),
   },
   {
     name: "doctor",
-    describe: "Check this machine and tell what to fix",
+    describe: "Check this machine and list problems to fix",
     options: JSON_OPTION,
     examples: [
-      ["sgnet doctor", "One line for each thing that was looked at"],
-      ["sgnet doctor --json | jq '.findings[] | select(.ok | not)'", "What to fix, for programs"],
+      ["sgnet doctor", "One line per check"],
+      ["sgnet doctor --json | jq '.findings[] | select(.ok | not)'", "Only the problems, as JSON"],
     ],
     run: async (settings, flags) =>
       (await import("./commands/doctor.ts")).runDoctor(settings, flags["json"] === true),
@@ -197,8 +281,8 @@ function drainOrder(flags: Readonly<Record<string, unknown>>): { name: string | 
 }
 
 /**
- * A command alone, without flags, needs no command line to be read: what services run spare themselves the reader, 8 MB
- * of memory and a tenth of a second.
+ * Runs the command line. A bare command without flags skips the parser of the command line, which services do not need:
+ * 8 MB of memory and 0.1 s.
  */
 async function main(): Promise<number> {
   const args = process.argv.slice(2);

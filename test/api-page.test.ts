@@ -2,10 +2,15 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { adminRoutes, type AdminHost } from "../src/gateway/admin-routes.ts";
-import { managementRoutes, type ManagementHost } from "../src/gateway/management.ts";
+import { auditRoute } from "../src/gateway/admin/audit-route.ts";
+import { keyRoutes, type RecordHost } from "../src/gateway/admin/key-routes.ts";
+import { tenantRoutes } from "../src/gateway/admin/tenant-routes.ts";
+import { usageRoute } from "../src/gateway/access/usage-route.ts";
+import type { UsageHost } from "../src/gateway/access/usage-route.ts";
+import { adminRoutes, type AdminHost } from "../src/gateway/dead-letters/admin-routes.ts";
+import { managementRoutes, type ManagementHost } from "../src/gateway/models/management.ts";
 import { buildRoutes, type RoutesHost } from "../src/gateway/routes.ts";
-import { openUi } from "../src/gateway/ui.ts";
+import { openUi } from "../src/gateway/live-page.ts";
 import { OPENAI_PROFILES } from "../src/protocols/openai/profiles.ts";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -44,7 +49,7 @@ const READERS: Readonly<Record<string, readonly string[]>> = {
     "ollama/options.ts",
   ],
   "OpenAI's dialect": [
-    "openai/request.ts",
+    "openai/chat-request.ts",
     "openai/messages.ts",
     "openai/sampling.ts",
     "openai/completion-request.ts",
@@ -63,14 +68,14 @@ const READERS: Readonly<Record<string, readonly string[]>> = {
     "anthropic/tools.ts",
     "anthropic/tool-changes.ts",
     "anthropic/known-tools.ts",
-    "anthropic/server-work.ts",
+    "anthropic/server-tools.ts",
   ],
 };
 
-/** How the readers name a field: by a method, a function, as a member, or in a list. */
+/** The forms in which readers name a field: a method, a function, a member, or a list. */
 const FIELD_FORMS = [
   /\.(?:any|text|flag|integer|number|object|list|texts|integers|objects|inner)\("(\w+)"/g,
-  /\b(?:\w+Field|required|textsOf|readContent)\([^()]*(?:\([^()]*\)[^()]*)*, "(\w+)"/g,
+  /\b(?:\w+Field|required|requiredText|textsOf|readBlockContent|readItemContent)\([^()]*(?:\([^()]*\)[^()]*)*, "(\w+)"/g,
   /\b(?:body|item|part|choice|holder)\["(\w+)"\]/g,
   /^ {2}\["(\w+)", \{/gm,
   /^const STATEFUL = \[(.*)\]/gm,
@@ -87,14 +92,21 @@ function fieldsRead(file: string): string[] {
 
 describe("the page of the API", () => {
   it("has every endpoint of the gateway, and no other", () => {
-    const management = [...managementRoutes({} as ManagementHost), ...adminRoutes({} as AdminHost)];
+    const management = [
+      ...managementRoutes({} as ManagementHost),
+      ...adminRoutes({} as AdminHost),
+      ...keyRoutes({} as RecordHost),
+      ...tenantRoutes({} as RecordHost),
+      auditRoute({} as Parameters<typeof auditRoute>[0]),
+      usageRoute({} as UsageHost),
+    ];
     const host = { management, ui: openUi(() => {}), metrics: {}, build: "" };
     const served = buildRoutes(host as unknown as RoutesHost).map(({ method, path }) => `${method} ${path}`);
     const told = rowsOf("Endpoints").flatMap(([first = ""]) => namesIn(first));
-    const listed = told.filter((name) => name.includes(" ")).map((name) => name.replace(/\{\w+\}$/, "*"));
+    const listed = told.filter((name) => name.includes(" ")).map((name) => name.replace(/\{\w+\}/, "*"));
     // The page says it once: HEAD is answered wherever GET is.
     const heads = listed.filter((name) => name.startsWith("GET ")).map((name) => name.replace("GET", "HEAD"));
-    const files = served.map((route) => route.replace(/\/ui\/\w+\.\w+$/, "/ui/*"));
+    const files = served.map((route) => route.replace(/\/ui\/\w+\.\w+$/, "/ui/*").replace(/:\w+/, "*"));
     assert.deepEqual([...listed, ...heads].toSorted(), [...new Set(files)].toSorted());
   });
 

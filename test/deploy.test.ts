@@ -10,7 +10,7 @@ function read(file: string): string {
   return readFileSync(join(DEPLOY, file), "utf8");
 }
 
-/** Of proxies; the first three are run by test/journey/balancers.test.ts. */
+/** Sample settings of proxies. test/journey/balancers.test.ts runs the first three. */
 const SAMPLES = ["haproxy.cfg", "nginx.conf", "Caddyfile", "traefik.yaml", "traefik-gateways.yaml"];
 
 describe("the samples for proxies", () => {

@@ -1,4 +1,4 @@
-/** M4 to M7: how each way behaves; looked at once, after the measured rounds. */
+/** M4 to M7: the behaviour of each variant, checked once after the measured rounds. */
 import { Children } from "../children.ts";
 import { startLeg } from "../legs.ts";
 import type { LegContext, LegName } from "../legs.ts";
@@ -9,14 +9,14 @@ import { FULL_SLOTS, fullFindings } from "./full.ts";
 import { LEAVING_SLOTS, leavingFindings } from "./leaving.ts";
 import { memoryFindings } from "./memory.ts";
 import { Backend } from "./rig.ts";
-import type { Finding, Rig } from "./rig.ts";
+import type { BehaviourResult, Rig } from "./rig.ts";
 
-/** Names of the looks, as `--cases` takes them. */
-export const LOOK_NAMES: readonly string[] = ["m4", "m5", "m6", "m7"];
+/** Names of the checks, as `--cases` takes them. */
+export const CHECK_NAMES: readonly string[] = ["m4", "m5", "m6", "m7"];
 
-/** What the looks are taken with. */
+/** Options of the checks. */
 export interface BehaviourOptions {
-  readonly looks: readonly string[];
+  readonly checks: readonly string[];
   readonly legs: readonly LegName[];
   readonly dialect: LoadDialect;
   readonly backend: LoadDialect;
@@ -26,13 +26,13 @@ export interface BehaviourOptions {
   readonly folder: string;
 }
 
-interface Look {
+interface Check {
   readonly backends: number;
   readonly slots: number;
-  readonly take: (rig: Rig, options: BehaviourOptions) => Promise<readonly Finding[]>;
+  readonly take: (rig: Rig, options: BehaviourOptions) => Promise<readonly BehaviourResult[]>;
 }
 
-const LOOKS: Readonly<Record<string, Look>> = {
+const CHECKS: Readonly<Record<string, Check>> = {
   m4: { backends: 1, slots: 100_000, take: (rig, { streams }) => memoryFindings(rig, streams) },
   m5: { backends: 1, slots: LEAVING_SLOTS, take: leavingFindings },
   m6: { backends: 2, slots: 100, take: faultFindings },
@@ -40,22 +40,22 @@ const LOOKS: Readonly<Record<string, Look>> = {
 };
 
 /**
- * Takes each look at each way, with processes of its own that are started fresh.
+ * Runs each check on each variant, with fresh processes of its own.
  *
- * @param onChildren hands out the processes of the running look, for a caller who has to end them early
+ * @param onChildren receives the processes of the running check, for a caller that has to end them early
  */
 export async function behaviourFindings(
   options: BehaviourOptions,
   onChildren: (children: Children) => void,
-): Promise<readonly Finding[]> {
-  const found: Finding[] = [];
-  for (const name of options.looks) {
+): Promise<readonly BehaviourResult[]> {
+  const found: BehaviourResult[] = [];
+  for (const name of options.checks) {
     for (const leg of options.legs) {
-      const look = LOOKS[name];
-      // The skeleton takes no faults into account: only its memory tells something.
-      if (look === undefined || (leg === "skeleton" && name !== "m4")) continue;
+      const check = CHECKS[name];
+      // The skeleton takes no faults into account: only its memory is comparable.
+      if (check === undefined || (leg === "skeleton" && name !== "m4")) continue;
       try {
-        found.push(...(await takeLook(look, leg, options, onChildren)));
+        found.push(...(await runCheck(check, leg, options, onChildren)));
       } catch (error) {
         console.log(`Skipped: ${name} of ${leg}. ${error instanceof Error ? error.message : String(error)}`);
       }
@@ -64,12 +64,12 @@ export async function behaviourFindings(
   return found;
 }
 
-async function takeLook(
-  look: Look,
+async function runCheck(
+  check: Check,
   leg: LegName,
   options: BehaviourOptions,
   onChildren: (children: Children) => void,
-): Promise<readonly Finding[]> {
+): Promise<readonly BehaviourResult[]> {
   const children = new Children();
   onChildren(children);
   const { folder, dialect } = options;
@@ -77,23 +77,23 @@ async function takeLook(
     children,
     folder,
     backendPorts: [],
-    slots: look.slots,
+    slots: check.slots,
     processes: 1,
     workers: 1,
     backendDialect: options.backend,
   };
   try {
     const backends: Backend[] = [];
-    for (let count = 0; count < look.backends; count += 1) backends.push(await Backend.start(start));
+    for (let count = 0; count < check.backends; count += 1) backends.push(await Backend.start(start));
     const context = { ...start, backendPorts: backends.map(({ port }) => port) };
-    return await look.take({ leg: await startLeg(leg, context), backends, dialect }, options);
+    return await check.take({ leg: await startLeg(leg, context), backends, dialect }, options);
   } finally {
     await children.stopAll();
   }
 }
 
 /** The table in Markdown: a column per way, a row per figure. */
-export function renderFindings(legs: readonly LegName[], findings: readonly Finding[]): string {
+export function renderFindings(legs: readonly LegName[], findings: readonly BehaviourResult[]): string {
   const rows = new Map<string, string[]>();
   let last = "";
   for (const { case: title, figure } of findings) {

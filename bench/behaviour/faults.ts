@@ -1,9 +1,9 @@
-/** M6: what clients see when one of two backends is killed, hangs, or fails. */
+/** M6: effects on clients when one of two backends is killed, hangs, or fails. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { PATIENT, SHORT, STREAM } from "../profiles.ts";
 import { outcomes } from "./probe.ts";
 import { ask, askMany, eventually } from "./rig.ts";
-import type { Backend, Finding, Rig } from "./rig.ts";
+import type { Backend, BehaviourResult, Rig } from "./rig.ts";
 
 const CLIENTS = 40;
 const FAILING_REQUESTS = 100;
@@ -13,19 +13,19 @@ const LIMIT_MS = 15_000;
 const REVIVAL_LIMIT_S = 25;
 
 /** Brings each fault upon one of the rig's two backends. Nothing of the direct way, which has one. */
-export async function faultFindings(rig: Rig): Promise<readonly Finding[]> {
+export async function faultFindings(rig: Rig): Promise<readonly BehaviourResult[]> {
   const [victim] = rig.backends;
   if (victim === undefined || rig.leg.name === "direct") return [];
-  const found: Finding[] = [];
-  for (const [figure, look] of LOOKS) {
-    found.push({ case: "M6 one of two backends", figure, leg: rig.leg.name, text: await look(rig, victim) });
+  const found: BehaviourResult[] = [];
+  for (const [figure, check] of CHECKS) {
+    found.push({ case: "M6 one of two backends", figure, leg: rig.leg.name, text: await check(rig, victim) });
   }
   return found;
 }
 
-type Look = (rig: Rig, victim: Backend) => Promise<string>;
+type Check = (rig: Rig, victim: Backend) => Promise<string>;
 
-const LOOKS: readonly (readonly [string, Look])[] = [
+const CHECKS: readonly (readonly [string, Check])[] = [
   [`killed before the first tokens of ${CLIENTS} streams`, killedEarly],
   ["until it is used again after its restart", revival],
   [`killed in the middle of ${CLIENTS} streams`, killedMidway],

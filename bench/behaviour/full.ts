@@ -2,16 +2,16 @@
 import { BRIEF, durationMs } from "../profiles.ts";
 import { outcomes } from "./probe.ts";
 import { askMany } from "./rig.ts";
-import type { Finding, Rig } from "./rig.ts";
+import type { BehaviourResult, Rig } from "./rig.ts";
 
 const CLIENTS = 256;
 const LIMIT_MS = 30_000;
 
-/** Slots of each backend in this look; one more request at once gets 503. */
+/** Slots of each backend in this check; one more request at once gets 503. */
 export const FULL_SLOTS = 4;
 
 /** Sends all requests within a quarter of a second to two backends that take eight at once. */
-export async function fullFindings(rig: Rig): Promise<readonly Finding[]> {
+export async function fullFindings(rig: Rig): Promise<readonly BehaviourResult[]> {
   if (rig.leg.name === "direct") return [];
   for (const backend of rig.backends) await backend.rule({ slots: FULL_SLOTS });
   const begin = performance.now();
@@ -21,7 +21,7 @@ export async function fullFindings(rig: Rig): Promise<readonly Finding[]> {
   const visits = books.flatMap((book) => book.visits).toSorted((a, b) => a.at - b.at);
   const overtaken = Math.max(0, ...visits.map(({ tag }, place) => place - Number(tag)));
   const ideal = (CLIENTS / (FULL_SLOTS * books.length)) * durationMs(BRIEF);
-  const row = (figure: string, text: string): Finding => ({
+  const row = (figure: string, text: string): BehaviourResult => ({
     case: `M7 ${CLIENTS} clients, ${books.length} × ${FULL_SLOTS} slots`,
     figure,
     leg: rig.leg.name,

@@ -1,24 +1,24 @@
-/** M5: how soon a backend learns that its client has left. */
-import { Histogram } from "../../src/core/duration-histogram.ts";
+/** M5: time until a backend learns that its client is gone. */
+import { Histogram } from "../../src/telemetry/duration-histogram.ts";
 import { PATIENT, SLOW } from "../profiles.ts";
 import type { Profile } from "../profiles.ts";
 import { askRedis } from "../redis-wire.ts";
-import { epochMs } from "../sim-desk.ts";
-import type { Visit } from "../sim-desk.ts";
+import { epochMs } from "../sim-log.ts";
+import type { SimRequestLog } from "../sim-log.ts";
 import { ask, eventually } from "./rig.ts";
-import type { Backend, Finding, Rig } from "./rig.ts";
+import type { Backend, BehaviourResult, Rig } from "./rig.ts";
 
 const TRIALS = 100;
 const LIMIT_MS = 1000;
 
-/** Slots of the backend in this look: all taken while clients wait in the queue. */
+/** Slots of the backend in this check: all taken while clients wait in the queue. */
 export const LEAVING_SLOTS = 4;
 
 /** Lets clients leave at each point of a request's life. */
-export async function leavingFindings(rig: Rig): Promise<readonly Finding[]> {
+export async function leavingFindings(rig: Rig): Promise<readonly BehaviourResult[]> {
   const [backend] = rig.backends;
   if (backend === undefined) return [];
-  const running = async (figure: string, profile: Profile, stream: boolean): Promise<Finding> =>
+  const running = async (figure: string, profile: Profile, stream: boolean): Promise<BehaviourResult> =>
     await trials(rig, figure, (tag) => leaveRunning(rig, backend, { profile, stream, tag }));
   return [
     await running("within a stream, ms", SLOW, true),
@@ -33,7 +33,7 @@ async function trials(
   rig: Rig,
   figure: string,
   trial: (tag: string) => Promise<number | undefined>,
-): Promise<Finding> {
+): Promise<BehaviourResult> {
   const times = new Histogram();
   for (let count = 0; count < TRIALS; count += 1) {
     const ms = await trial(`${figure} ${count}`);
@@ -50,26 +50,26 @@ function inMs(us: number): string {
   return (us / 1000).toFixed(1);
 }
 
-interface Asked {
+interface LeavingRequest {
   readonly profile: Profile;
   readonly stream: boolean;
   readonly tag: string;
 }
 
-async function leaveRunning(rig: Rig, backend: Backend, asked: Asked): Promise<number | undefined> {
-  const visitOf = async (): Promise<Visit | undefined> =>
+async function leaveRunning(rig: Rig, backend: Backend, asked: LeavingRequest): Promise<number | undefined> {
+  const visitOf = async (): Promise<SimRequestLog | undefined> =>
     (await backend.book()).visits.find(({ tag }) => tag === asked.tag);
   const probe = ask(rig, asked.profile, asked.tag, asked.stream);
   if (asked.stream && asked.profile === SLOW) await probe.begun;
   await eventually(visitOf, LIMIT_MS);
   const at = probe.leave();
   const left = await eventually(async () => (await visitOf())?.left, LIMIT_MS);
-  if (left === undefined) await backend.rule({}); // what still runs there is no part of the next trial
+  if (left === undefined) await backend.rule({}); // requests that still run there must not affect the next trial
   return left === undefined ? undefined : left - at;
 }
 
 /** Clients that leave while their request waits: it must go from the queue, and never come to the backend. */
-async function queuedFindings(rig: Rig, backend: Backend): Promise<Finding[]> {
+async function queuedFindings(rig: Rig, backend: Backend): Promise<BehaviourResult[]> {
   const { redisPort } = rig.leg;
   if (redisPort === undefined) return [];
   const length = async (): Promise<number> =>

@@ -1,11 +1,11 @@
-/** M4: what a way keeps in memory, idle, for open streams and for queued requests. */
+/** M4: memory of a variant when idle, with open streams and with queued requests. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { PARTS } from "../metrics.ts";
 import { residentMb } from "../procfs.ts";
 import { BRIEF, SLOW, STREAM, durationMs } from "../profiles.ts";
 import { askRedis, redisMemory } from "../redis-wire.ts";
 import { ask, askMany, eventually } from "./rig.ts";
-import type { Finding, Rig } from "./rig.ts";
+import type { BehaviourResult, Rig } from "./rig.ts";
 
 const SETTLE_MS = 2000;
 /** Until a process that has little to do is at rest. */
@@ -19,7 +19,7 @@ const FRAME_STREAMS = 100;
 const LIMIT_MS = 30_000;
 
 /** Measures a freshly started way. Nothing of the direct way, which has no process. */
-export async function memoryFindings(rig: Rig, streams: number): Promise<readonly Finding[]> {
+export async function memoryFindings(rig: Rig, streams: number): Promise<readonly BehaviourResult[]> {
   if (Object.keys(rig.leg.pids).length === 0) return [];
   await sleep(SETTLE_MS);
   const started = residents(rig);
@@ -39,12 +39,12 @@ function residents({ leg }: Rig): Residents {
   return new Map(Object.entries(leg.pids).map(([role, pid]) => [role, residentMb(pid)]));
 }
 
-function finding(rig: Rig, figure: string, text: string): Finding {
+function finding(rig: Rig, figure: string, text: string): BehaviourResult {
   return { case: "M4 memory", figure, leg: rig.leg.name, text };
 }
 
 /** The sum of a figure, and each process's share where there are several. */
-function rows(rig: Rig, figure: string, values: Residents): Finding[] {
+function rows(rig: Rig, figure: string, values: Residents): BehaviourResult[] {
   const sum = [...values.values()].reduce((a, b) => a + b, 0);
   const parts = PARTS.flatMap((role) => {
     const value = values.get(role);
@@ -53,7 +53,7 @@ function rows(rig: Rig, figure: string, values: Residents): Finding[] {
   return [finding(rig, figure, sum.toFixed(0)), ...parts];
 }
 
-async function streamFindings(rig: Rig, idle: Residents, count: number): Promise<Finding[]> {
+async function streamFindings(rig: Rig, idle: Residents, count: number): Promise<BehaviourResult[]> {
   const { redisPort } = rig.leg;
   const before = await memoryOf(redisPort);
   const probes = await askMany(rig, SLOW, count);
@@ -95,7 +95,7 @@ async function memoryOf(redisPort: number | undefined): Promise<number> {
 }
 
 /** Fills the queue while the worker is frozen, then lets it empty the queue. */
-async function queueFindings(rig: Rig): Promise<Finding[]> {
+async function queueFindings(rig: Rig): Promise<BehaviourResult[]> {
   const { redisPort, pids } = rig.leg;
   const worker = pids["worker"];
   if (redisPort === undefined || worker === undefined) return [];

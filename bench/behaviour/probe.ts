@@ -1,11 +1,11 @@
-/** One request that is watched as a client sees it: how its reply ended, in a word. */
+/** One request, observed as a client: the end of its reply, in a word. */
 import net from "node:net";
 import { chatRequest, postBytes } from "../cases.ts";
 import type { LoadDialect } from "../cases.ts";
 import type { Profile } from "../profiles.ts";
 import { ResponseReader } from "../response-reader.ts";
 import type { ResponseSink } from "../response-reader.ts";
-import { epochMs } from "../sim-desk.ts";
+import { epochMs } from "../sim-log.ts";
 import { TokenScanner } from "../tokens.ts";
 
 /**
@@ -15,7 +15,7 @@ import { TokenScanner } from "../tokens.ts";
  */
 export type Outcome = string;
 
-/** What is asked, and where. */
+/** The request and its target. */
 export interface ProbeOptions {
   readonly port: number;
   readonly dialect: LoadDialect;

@@ -1,15 +1,15 @@
-/** A way with backends that can be looked into, killed and started again: the stage of one look at its behaviour. */
+/** A variant with backends that can be inspected, killed and restarted, for one check of its behaviour. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LoadDialect } from "../cases.ts";
 import type { Child } from "../children.ts";
 import { startScript } from "../legs.ts";
 import type { Leg, LegContext, LegName } from "../legs.ts";
 import type { Profile } from "../profiles.ts";
-import type { DeskReport, DeskRules } from "../sim-desk.ts";
+import type { SimReport, SimRules } from "../sim-log.ts";
 import { Probe } from "./probe.ts";
 
 /** One row of the behaviour table, of one way. */
-export interface Finding {
+export interface BehaviourResult {
   readonly case: string;
   readonly figure: string;
   readonly leg: LegName;
@@ -36,13 +36,13 @@ export class Backend {
   }
 
   /** Sets its rules and opens a new book. */
-  async rule(rules: DeskRules): Promise<void> {
-    await this.#desk({ method: "POST", body: JSON.stringify(rules) });
+  async rule(rules: SimRules): Promise<void> {
+    await this.#simLog({ method: "POST", body: JSON.stringify(rules) });
   }
 
   /** Its book since the last `rule`. */
-  async book(): Promise<DeskReport> {
-    return await this.#desk({});
+  async book(): Promise<SimReport> {
+    return await this.#simLog({});
   }
 
   /** Freezes it (`SIGSTOP`), lets it go on (`SIGCONT`) or kills it (`SIGKILL`). */
@@ -58,10 +58,10 @@ export class Backend {
     await this.rule({});
   }
 
-  async #desk(request: RequestInit): Promise<DeskReport> {
+  async #simLog(request: RequestInit): Promise<SimReport> {
     const headers = { connection: "close" };
-    const response = await fetch(`http://127.0.0.1:${this.port}/sim/desk`, { ...request, headers });
-    return (await response.json()) as DeskReport;
+    const response = await fetch(`http://127.0.0.1:${this.port}/sim/log`, { ...request, headers });
+    return (await response.json()) as SimReport;
   }
 }
 

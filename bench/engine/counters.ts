@@ -1,6 +1,6 @@
 /** Counts the work of an engine since its start. */
 export interface EngineCounters {
-  /** Loads that were begun; unloads; of these, those to make room, for other options, and by `keep_alive`. */
+  /** Started loads, unloads, and unloads by reason: for room, for other options, and by `keep_alive`. */
   loads: number;
   unloads: number;
   evictions: number;

@@ -3,7 +3,7 @@ import { newCounters } from "./counters.ts";
 import type { EngineCounters } from "./counters.ts";
 import { runnerOptions } from "./runner-options.ts";
 import { Scheduler } from "./scheduler.ts";
-import type { Ask, Refusal, Runner } from "./scheduler.ts";
+import type { RunnerRequest, Refusal, Runner } from "./scheduler.ts";
 import type { Work, WorkReport } from "./slot-pool.ts";
 import type { EngineSpec, SimModel } from "./spec.ts";
 import type { Timeline } from "./timeline.ts";
@@ -36,7 +36,7 @@ export interface Listener {
 }
 
 /** A request under way. */
-export interface EngineVisit {
+export interface EngineCall {
   /** The client has gone; without effect once the request has ended. */
   leave(): void;
 }
@@ -81,7 +81,7 @@ export class Engine {
   }
 
   /** Takes a request in. */
-  ask(request: EngineRequest, listener: Listener): EngineVisit {
+  ask(request: EngineRequest, listener: Listener): EngineCall {
     this.counters.requests += 1;
     const call = new Call(this, { request, listener, timeline: this.#timeline, scheduler: this.#scheduler });
     call.start();
@@ -102,9 +102,9 @@ interface CallContext {
 }
 
 /** One request from its arrival to its end. */
-class Call implements EngineVisit, Ask, Work {
+class Call implements EngineCall, RunnerRequest, Work {
   readonly model: SimModel;
-  readonly options: Ask["options"];
+  readonly options: RunnerRequest["options"];
   readonly keepAliveMs: number | undefined;
   readonly prompt: string;
   readonly tokens: number;

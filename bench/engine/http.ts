@@ -36,9 +36,9 @@ export function engineServer(spec: EngineSpec, speed = 1): EngineServer {
   const timeline = new Timeline();
   const time = new RealTime(timeline, speed);
   const engine = new Engine(spec, timeline);
-  const desk = new HttpDesk({ engine, time, timeline });
-  const server = createServer((request, response) => void desk.serve(request, response));
-  server.keepAliveTimeout = 60_000; // longer than any pause of a client of ours
+  const handlers = new EngineHandlers({ engine, time, timeline });
+  const server = createServer((request, response) => void handlers.serve(request, response));
+  server.keepAliveTimeout = 60_000; // longer than any pause of our clients
   const stop = (): void => {
     time.stop();
     server.closeAllConnections();
@@ -47,14 +47,14 @@ export function engineServer(spec: EngineSpec, speed = 1): EngineServer {
   return { server, engine, stop };
 }
 
-interface Clockwork {
+interface EngineClock {
   readonly engine: Engine;
   readonly time: RealTime;
   readonly timeline: Timeline;
 }
 
 /** A request that generates, and where its answer goes. */
-interface Order {
+interface PendingReply {
   readonly form: "chat" | "generate" | "embed";
   readonly asked: OllamaRequest;
   readonly model: SimModel;
@@ -62,12 +62,12 @@ interface Order {
   readonly response: ServerResponse;
 }
 
-class HttpDesk {
+class EngineHandlers {
   readonly #engine: Engine;
   readonly #time: RealTime;
   readonly #timeline: Timeline;
 
-  constructor({ engine, time, timeline }: Clockwork) {
+  constructor({ engine, time, timeline }: EngineClock) {
     this.#engine = engine;
     this.#time = time;
     this.#timeline = timeline;
@@ -133,7 +133,7 @@ class HttpDesk {
     this.#generate({ form, asked, model, inputs, response });
   }
 
-  #generate(order: Order): void {
+  #generate(order: PendingReply): void {
     const { form, asked, model, response } = order;
     if (form !== "embed" && asked.prompt === "" && asked.keepAliveMs === 0) {
       this.#time.enter(() => this.#engine.unload(model));
@@ -157,7 +157,7 @@ class HttpDesk {
   }
 
   /** Writes each token of a stream as it is made. */
-  #tokenWriter({ form, asked, response }: Order): (index: number) => void {
+  #tokenWriter({ form, asked, response }: PendingReply): (index: number) => void {
     if (form === "embed" || !asked.stream) return () => undefined;
     const reply = new ReplyText(form, asked.model);
     return (index) => {
@@ -166,7 +166,11 @@ class HttpDesk {
     };
   }
 
-  #finish({ form, asked, inputs, response }: Order, kind: EngineRequest["kind"], report: AnswerReport): void {
+  #finish(
+    { form, asked, inputs, response }: PendingReply,
+    kind: EngineRequest["kind"],
+    report: AnswerReport,
+  ): void {
     const { speed } = this.#time;
     if (form === "embed") {
       json(response, 200, embedOf(asked.model, inputs, report, speed));

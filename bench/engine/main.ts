@@ -1,6 +1,8 @@
 /**
- * Process: a simulated engine on a loopback port. Arguments: what differs from the usual engine as JSON (`spec.ts`), the
- * simulated ms per ms (1), the port (a free one). Prints `ready PORT`; ends when its standard input does.
+ * Process: a simulated engine on a loopback port. It prints `ready PORT` and ends with its standard input. Arguments:
+ * - JSON with the differences from the usual engine (`spec.ts`),
+ * - simulated ms per ms (default 1),
+ * - port (default: a free one).
  */
 import type { AddressInfo } from "node:net";
 import { engineServer } from "./http.ts";

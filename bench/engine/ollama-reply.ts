@@ -116,7 +116,7 @@ export function cardOf({ name }: SimModel): object {
   };
 }
 
-/** The vector of every text: of length 1. */
+/** The vector of every text. Its length is 1. */
 const EMBEDDING: readonly number[] = Array.from({ length: 16 }, () => 0.25);
 
 /** Returns the reply of `/api/embed`. */

@@ -8,7 +8,7 @@ export function tokensOf(text: string): number {
   return Math.max(1, Math.ceil(text.length / CHARS_PER_TOKEN));
 }
 
-/** The cache of one runner; what it held goes with the runner. */
+/** The cache of one runner. It is dropped with the runner. */
 export class PrefixCache {
   readonly #blockTokens: number;
   readonly #most: number;
@@ -20,7 +20,7 @@ export class PrefixCache {
     this.#most = most;
   }
 
-  /** How many tokens at the front of a prompt are there; its blocks are there from now on, as the latest used. */
+  /** Cached tokens at the start of a prompt. Its blocks are cached from now on, as the latest used. */
   enter(text: string): number {
     const width = this.#blockTokens * CHARS_PER_TOKEN;
     const hashes: number[] = [];

@@ -17,7 +17,7 @@ export class RealTime {
     this.speed = speed;
   }
 
-  /** Does what is due, then `action` at the present time, and sees to it that what follows from it is done in time. */
+  /** Runs the due actions, then `action` at the present time, and schedules what follows. */
   enter<Result>(action: () => Result): Result {
     this.#timeline.advance((performance.now() - this.#startedAt) * this.speed);
     try {

@@ -1,4 +1,4 @@
-/** Which options of a request belong to the runner, so that a loaded one with others has to be loaded anew. */
+/** Options of a request that belong to the runner. A loaded runner with other options must be reloaded. */
 
 /** Fields of Ollama's `options` that a runner is started with, but for `num_ctx`. */
 const LAUNCH_FIELDS = ["num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread"] as const;
@@ -14,7 +14,7 @@ export interface RunnerOptions {
   readonly launch: Readonly<Partial<Record<LaunchField, number | boolean>>>;
 }
 
-/** The runner's share of a request's options. @param numCtx what the server takes when the request names none */
+/** The runner options of a request. @param numCtx context length of the server for requests without one */
 export function runnerOptions(options: Readonly<Record<string, unknown>>, numCtx: number): RunnerOptions {
   const asked = options["num_ctx"];
   const named = typeof asked === "number" && asked > 0 ? Math.max(4, Math.trunc(asked)) : undefined;
@@ -30,9 +30,11 @@ export function runnerOptions(options: Readonly<Record<string, unknown>>, numCtx
 }
 
 /**
- * True when a runner must be loaded anew for a request. Rules of Ollama's scheduler: contexts are equal, or both
- * automatic; a negative `num_gpu` suits any runner; any other launch option must be equal, and its absence is a value
- * (the server's own) that only `use_mmap` and `num_batch` tolerate between two requests that name none.
+ * True when a runner must be reloaded for a request. The rules are those of Ollama's scheduler:
+ * - Context lengths are equal, or both automatic.
+ * - A negative `num_gpu` fits any runner.
+ * - Any other launch option must be equal, and a missing one means the server's own value.
+ * - Only `use_mmap` and `num_batch` may be missing in both requests.
  */
 export function needsReload(loaded: RunnerOptions, asked: RunnerOptions): boolean {
   const bothAuto = loaded.numCtxAuto && asked.numCtxAuto;

@@ -1,24 +1,24 @@
 /**
- * Which models are in memory, and who waits for a load: Ollama's rules (`server/sched.go`, as read in November 2026), on
- * simulated time. One request at a time is brought to a runner, in order; while it waits for a load, or for a runner to
- * go idle and be unloaded, those behind it wait as well, whatever they ask for. With {@link EngineSpec.overtaking},
- * requests for what is loaded do not wait there.
+ * Models in memory and requests that wait for a load, on simulated time. The rules are Ollama's (`server/sched.go`, as
+ * read in November 2026). One request at a time, in order, gets a runner. It may wait for a load, or for an idle runner
+ * to be unloaded. Meanwhile all requests behind it wait, for any model. With {@link EngineSpec.overtaking}, requests
+ * for loaded models do not wait there.
  */
 import type { EngineCounters } from "./counters.ts";
 import { needsReload } from "./runner-options.ts";
 import type { RunnerOptions } from "./runner-options.ts";
 import { SlotPool } from "./slot-pool.ts";
 import type { EngineSpec, SimModel } from "./spec.ts";
-import type { Appointment, Timeline } from "./timeline.ts";
+import type { ScheduledEvent, Timeline } from "./timeline.ts";
 
 /** Why a request got no runner: too many wait, or its model is larger than the memory. */
 export type Refusal = "busy" | "memory";
 
 /** A request that needs a runner. */
-export interface Ask {
+export interface RunnerRequest {
   readonly model: SimModel;
   readonly options: RunnerOptions;
-  /** How long its model stays afterwards; undefined leaves that as it is; below 0 for ever. */
+  /** Time that the model stays afterwards, ms; undefined: unchanged; negative: for ever. */
   readonly keepAliveMs: number | undefined;
   onGrant(runner: Runner): void;
   onRefusal(refusal: Refusal): void;
@@ -31,20 +31,20 @@ export interface Runner {
   readonly bytes: number;
   readonly pool: SlotPool;
   /** Requests that hold it: it is not unloaded meanwhile. */
-  readonly holders: Set<Ask>;
+  readonly holders: Set<RunnerRequest>;
   /** Requests that came while it was loading and that need not wait in order. */
-  readonly joiners: Ask[];
+  readonly joiners: RunnerRequest[];
   /** Its load, while that lasts, and who asked for it: the load ends with that request. */
-  load: { readonly timer: Appointment; readonly by: Ask } | undefined;
+  load: { readonly timer: ScheduledEvent; readonly by: RunnerRequest } | undefined;
   keepAliveMs: number;
-  expiry: Appointment | undefined;
+  expiry: ScheduledEvent | undefined;
   /** When its last request ended, and when it will expire; simulated ms. */
   usedAtMs: number;
   expiresAtMs: number;
 }
 
 interface Head {
-  readonly ask: Ask;
+  readonly ask: RunnerRequest;
   left: boolean;
 }
 
@@ -53,10 +53,10 @@ export class Scheduler {
   readonly #timeline: Timeline;
   readonly #counters: EngineCounters;
   readonly #loaded = new Map<string, Runner>();
-  readonly #pending: Ask[] = [];
+  readonly #pending: RunnerRequest[] = [];
   /** The one that is being brought to a runner. When its client leaves, its turn still lasts until an unload. */
   #head: Head | undefined;
-  /** Unloads and loads that have ended: what the head may wait for. */
+  /** Ended unloads and loads, for which the first request may wait. */
   #turns = 0;
   #isPumping = false;
 
@@ -83,7 +83,7 @@ export class Scheduler {
   }
 
   /** Finds a runner for a request, now or later; each ends with one {@link leave}, unless it is refused. */
-  ask(ask: Ask): void {
+  ask(ask: RunnerRequest): void {
     const runner = this.#loaded.get(ask.model.name);
     if (this.#spec.overtaking && runner !== undefined && !needsReload(runner.options, ask.options)) {
       if (runner.load === undefined) this.#grant(runner, ask);
@@ -98,7 +98,7 @@ export class Scheduler {
   }
 
   /** A request has ended, or its client has left. */
-  leave(ask: Ask): void {
+  leave(ask: RunnerRequest): void {
     const at = this.#pending.indexOf(ask);
     if (at >= 0) this.#pending.splice(at, 1);
     if (this.#head?.ask === ask) this.#head.left = true;
@@ -115,7 +115,7 @@ export class Scheduler {
     if (this.#turns !== before) this.#pump();
   }
 
-  #leaveRunner(runner: Runner, ask: Ask): void {
+  #leaveRunner(runner: Runner, ask: RunnerRequest): void {
     const joined = runner.joiners.indexOf(ask);
     if (joined >= 0) runner.joiners.splice(joined, 1);
     if (!runner.holders.delete(ask)) return;
@@ -163,7 +163,7 @@ export class Scheduler {
     this.#turns += 1;
   }
 
-  #grant(runner: Runner, ask: Ask): void {
+  #grant(runner: Runner, ask: RunnerRequest): void {
     runner.holders.add(ask);
     runner.expiry?.cancel();
     if (ask.keepAliveMs !== undefined) runner.keepAliveMs = ask.keepAliveMs;
@@ -188,7 +188,7 @@ export class Scheduler {
   }
 
   /** Brings a request to a runner or refuses it; false while it has to wait for a load or an unload. */
-  #place(ask: Ask): boolean {
+  #place(ask: RunnerRequest): boolean {
     for (;;) {
       if (this.runners.some(({ load }) => load !== undefined)) return false;
       const runner = this.#loaded.get(ask.model.name);
@@ -211,7 +211,7 @@ export class Scheduler {
     }
   }
 
-  #bytesOf({ model, options }: Ask): number {
+  #bytesOf({ model, options }: RunnerRequest): number {
     return model.bytes + this.#spec.bytesPerToken * options.numCtx * model.slots;
   }
 
@@ -226,7 +226,7 @@ export class Scheduler {
     return this.runners.toSorted((a, b) => compare(staying(a), staying(b)))[0];
   }
 
-  #load(ask: Ask, bytes: number): void {
+  #load(ask: RunnerRequest, bytes: number): void {
     const { model, options } = ask;
     const runner: Runner = {
       model,

@@ -1,7 +1,7 @@
-/** How one loaded model works through its requests: slots, one prompt at a time, tokens at the pace of the batch. */
+/** Execution of the requests of one loaded model: slots, one prompt at a time, tokens at the pace of the batch. */
 import { PrefixCache, tokensOf } from "./prefix-cache.ts";
 import type { EngineSpec, SimModel } from "./spec.ts";
-import type { Appointment, Timeline } from "./timeline.ts";
+import type { ScheduledEvent, Timeline } from "./timeline.ts";
 
 /** The cost of a request at its runner; times in simulated ms. */
 export interface WorkReport {
@@ -30,7 +30,7 @@ interface Running {
   readonly prefillMs: number;
   made: number;
   decodeFromMs: number;
-  timer: Appointment | undefined;
+  timer: ScheduledEvent | undefined;
 }
 
 /** The works of one runner. A work ends by itself, or by {@link leave}. */

@@ -6,7 +6,7 @@ export interface SimModel {
   readonly name: string;
   /** Bytes of memory while it is loaded, beside its context. */
   readonly bytes: number;
-  /** How long a load takes. */
+  /** Time of a load. */
   readonly loadMs: number;
   /** Answers at once; more wait for a slot. */
   readonly slots: number;
@@ -14,7 +14,7 @@ export interface SimModel {
   readonly prefillRate: number;
   /** From one token to the next of an answer that runs alone. */
   readonly tokenMs: number;
-  /** How much each other answer of the model that runs beside it lengthens that, as a share. */
+  /** Share by which each other answer of the model in parallel lengthens that time. */
   readonly batchCost: number;
   /** Tokens of an answer whose request names no number. */
   readonly tokens: number;
@@ -22,6 +22,7 @@ export interface SimModel {
 
 /** An engine. */
 export interface EngineSpec {
+  // 10 fields: the JSON argument of the engine
   readonly models: readonly SimModel[];
   /** Bytes for models and contexts. */
   readonly memory: number;

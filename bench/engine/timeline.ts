@@ -1,7 +1,7 @@
-/** Simulated time: what is to happen, in the order in which it is due. Nothing here reads a clock. */
+/** Simulated time: future actions in the order of their due times. No code here reads a clock. */
 
 /** Something that is to happen; may be called off until it has. */
-export interface Appointment {
+export interface ScheduledEvent {
   cancel(): void;
 }
 
@@ -33,8 +33,8 @@ export class Timeline {
     return undefined;
   }
 
-  /** Has `action` called in `delayMs`; what lies in the past is due now. */
-  after(delayMs: number, action: () => void): Appointment {
+  /** Schedules `action` in `delayMs`. An action in the past is due now. */
+  after(delayMs: number, action: () => void): ScheduledEvent {
     const entry: Entry = { dueMs: this.#nowMs + Math.max(0, delayMs), order: this.#order, action };
     this.#order += 1;
     this.#push(entry);

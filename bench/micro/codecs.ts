@@ -1,8 +1,8 @@
-/** Codecs: what is packed for Redis, and how streams are cut. */
+/** Codecs: the packing of records for Redis, and the splitting of streams. */
 import type { Frame } from "../../src/core/frame.ts";
 import type { Task } from "../../src/core/task.ts";
 import { decodeFrames, encodeFrame } from "../../src/wire/frame-codec.ts";
-import { LineSplitter, WholeLines } from "../../src/wire/lines.ts";
+import { LineSplitter, LineAligner } from "../../src/wire/lines.ts";
 import { SseSplitter } from "../../src/wire/sse.ts";
 import { decodeTask, encodeTask } from "../../src/wire/task-codec.ts";
 import { replyLines } from "../replies.ts";
@@ -65,7 +65,7 @@ export function codecJobs(): readonly Job[] {
     }),
     job("NDJSON into lines, all at once", ndjson.length, () => new LineSplitter().push(lines)),
     job("NDJSON relayed whole, a line at once", ndjson.length, () => {
-      const whole = new WholeLines();
+      const whole = new LineAligner();
       return ndjson.map((chunk) => whole.push(chunk));
     }),
     job("SSE relayed whole, an event at once", events.length, () => {

@@ -1,4 +1,4 @@
-/** `make bench-micro`: what codecs and translators cost, in µs and by the yardstick of one JSON.parse in the same run. */
+/** `make bench-micro`: costs of codecs and translators in µs, and in multiples of one JSON.parse of the same run. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -20,7 +20,10 @@ const { values } = parseArgs({
   },
 });
 
-/** A table in Markdown. The least times are compared: what disturbs makes a time longer, never shorter. Absolute times move with the machine, multiples of the yardstick hardly. */
+/**
+ * A table in Markdown. The shortest times are compared, as a disturbance makes a time longer, never shorter. Absolute
+ * times depend on the machine; multiples of JSON.parse hardly do.
+ */
 function render(timings: readonly Timing[]): string {
   const yardstick = timings[0]?.min ?? Number.NaN;
   let last = "";

@@ -4,7 +4,7 @@
 export interface Job {
   readonly group: string;
   readonly name: string;
-  /** What one call of `run` gets done, e.g. the tokens of a stream: times are per unit. */
+  /** Units of work of one call of `run`, e.g. the tokens of a stream. Times are per unit. */
   readonly units: number;
   readonly run: () => unknown;
 }
@@ -17,7 +17,7 @@ export interface Timing {
   readonly min: number;
 }
 
-/** How long to look. */
+/** Duration of a measurement. */
 export interface Patience {
   /** Unmeasured calls first, until code is compiled. */
   readonly warmMs: number;

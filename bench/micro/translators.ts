@@ -1,11 +1,11 @@
 /** Translators: every client's dialect in front of every backend's, per token and per request. */
 import type { JsonObject } from "../../src/core/json.ts";
 import type { Endpoint } from "../../src/core/task.ts";
-import { serverEndpoint } from "../../src/protocols/catalogue.ts";
-import { ollamaClient } from "../../src/protocols/ollama/client.ts";
-import { openaiClient } from "../../src/protocols/openai/client.ts";
+import { serverCodec } from "../../src/protocols/dialects.ts";
+import { ollamaClientCodec } from "../../src/protocols/ollama/client-codec.ts";
+import { openaiClientCodec } from "../../src/protocols/openai/client-codec.ts";
 import { OPENAI_PROFILES } from "../../src/protocols/openai/profiles.ts";
-import type { ClientFace, ReplyContext } from "../../src/protocols/protocol.ts";
+import type { ClientCodec, ReplyContext } from "../../src/protocols/codec.ts";
 import { TOKENS, backendLines } from "./codecs.ts";
 import type { Job } from "./stopwatch.ts";
 
@@ -33,15 +33,15 @@ const CLIENTS: readonly Client[] = [
 
 interface Backend {
   readonly name: string;
-  readonly face: ClientFace;
+  readonly codec: ClientCodec;
   readonly lines: readonly Buffer[];
 }
 
 const BACKENDS: readonly Backend[] = [
-  { name: "Ollama", face: ollamaClient, lines: backendLines("/api/chat") },
+  { name: "Ollama", codec: ollamaClientCodec, lines: backendLines("/api/chat") },
   {
     name: "OpenAI",
-    face: openaiClient(OPENAI_PROFILES.openai),
+    codec: openaiClientCodec(OPENAI_PROFILES.openai),
     lines: backendLines("/v1/chat/completions"),
   },
 ];
@@ -56,8 +56,8 @@ export function translatorJobs(): readonly Job[] {
   ];
 }
 
-function relayJob({ endpoint, body }: Client, { name, face, lines }: Backend): Job[] {
-  const way = face.passthrough(endpoint);
+function relayJob({ endpoint, body }: Client, { name, codec, lines }: Backend): Job[] {
+  const way = codec.passthrough(endpoint);
   if (way === undefined) return [];
   const options = { body: Buffer.from(JSON.stringify(body)), stream: true, asked: MODEL, model: MODEL };
   const run = (): unknown => {
@@ -68,11 +68,11 @@ function relayJob({ endpoint, body }: Client, { name, face, lines }: Backend): J
   return [{ group: "relay, per token", name: `${endpoint} from ${name}`, units: TOKENS, run }];
 }
 
-function translateJob({ endpoint, body }: Client, { name, face, lines }: Backend): Job {
-  const server = serverEndpoint(endpoint);
+function translateJob({ endpoint, body }: Client, { name, codec, lines }: Backend): Job {
+  const server = serverCodec(endpoint);
   const request = server.decode(body);
   const run = (): unknown => {
-    const reader = face.reader({ request, stream: true });
+    const reader = codec.reader({ request, stream: true });
     const writer = server.reply(contextOf(body));
     let text = "";
     for (const line of lines) for (const part of reader.push(line)) text = writer.write(part);
@@ -94,13 +94,13 @@ function contextOf(body: JsonObject): ReplyContext {
 }
 
 /** From the client's bytes to the backend's: parse, check, translate. */
-function requestJob({ endpoint, body }: Client, { name, face }: Backend): Job {
-  const server = serverEndpoint(endpoint);
+function requestJob({ endpoint, body }: Client, { name, codec }: Backend): Job {
+  const server = serverCodec(endpoint);
   const bytes = Buffer.from(JSON.stringify(body));
   const run = (): unknown => {
     const read = JSON.parse(bytes.toString()) as JsonObject;
-    const { stream } = server.open(read);
-    return face.encode(server.decode(read), { model: MODEL, stream });
+    const { stream } = server.validate(read);
+    return codec.encode(server.decode(read), { model: MODEL, stream });
   };
   return { group: "translate, per request", name: `${endpoint} to ${name}`, units: 1, run };
 }

@@ -1,4 +1,4 @@
-/** One model with its server to itself: what placement costs where nothing else is asked for. */
+/** One model alone on its server: the cost of placement without competing models. */
 import { USUAL_ENGINE, usualModels } from "../engine/spec.ts";
 import type { LegContext } from "../legs.ts";
 import { Load } from "./load.ts";

@@ -6,12 +6,12 @@ const WAIT_MOST_MS = 60_000;
 const RESIDENCY_LOADS = 2;
 const RESIDENCY_LEAST_MS = 2000;
 
-/** How long a model without a place waits before one of those that have one must go, ms. */
+/** Longest wait of an unloaded model before a loaded one is unloaded, ms. */
 export function swapWaitMs(loadMs: number): number {
   return Math.min(WAIT_MOST_MS, Math.max(WAIT_LEAST_MS, WAIT_LOADS * loadMs));
 }
 
-/** How long a model stays at least while it has work, ms. */
+/** Shortest time that a model with work stays loaded, ms. */
 export function residencyMs(loadMs: number): number {
   return Math.max(RESIDENCY_LEAST_MS, RESIDENCY_LOADS * loadMs);
 }

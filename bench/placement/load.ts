@@ -2,13 +2,13 @@
 import http from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { bodyOf } from "./traffic.ts";
-import type { Ask, Source } from "./traffic.ts";
+import type { PlannedRequest, Source } from "./traffic.ts";
 
 /** Why a request did not get its answer. `open`: it was still waited for at the end. */
 export type Outcome = "answered" | "status" | "truncated" | "transport" | "open";
 
 /** One request, in ms since the load began. */
-export interface Visit {
+export interface RequestRecord {
   readonly model: string;
   readonly sentMs: number;
   /** First byte of an answer, blank lines apart; undefined when none came. */
@@ -25,7 +25,7 @@ const OPEN_BRACE = 0x7b;
 export class Load {
   readonly #port: number;
   readonly #agent = new http.Agent({ keepAlive: true });
-  readonly #visits: Visit[] = [];
+  readonly #visits: RequestRecord[] = [];
   readonly #end = new AbortController();
   #startedAt = 0;
   #sent = 0;
@@ -35,7 +35,7 @@ export class Load {
   }
 
   /** Every request of the load, in the order of their ends. Ends early when all sources have nothing more. */
-  async run(sources: readonly Source[], windowMs: number): Promise<readonly Visit[]> {
+  async run(sources: readonly Source[], windowMs: number): Promise<readonly RequestRecord[]> {
     this.#startedAt = performance.now();
     const over = setTimeout(() => this.#end.abort(), windowMs);
     await Promise.all(sources.map(async (source) => await this.#serve(source)));
@@ -57,7 +57,7 @@ export class Load {
     }
   }
 
-  async #askAt(atMs: number, ask: Ask): Promise<void> {
+  async #askAt(atMs: number, ask: PlannedRequest): Promise<void> {
     await this.#pause(atMs - this.#now());
     if (!this.#end.signal.aborted) await this.#ask(ask, atMs);
   }
@@ -71,7 +71,7 @@ export class Load {
   }
 
   /** @param sentMs when it was to be sent: a late start counts as a wait */
-  async #ask(ask: Ask, sentMs: number): Promise<Outcome> {
+  async #ask(ask: PlannedRequest, sentMs: number): Promise<Outcome> {
     this.#sent += 1;
     const body = bodyOf(ask, String(this.#sent));
     return await new Promise((resolve) => {
@@ -80,9 +80,9 @@ export class Load {
       const over = (outcome: Outcome): void => {
         if (isOver) return;
         isOver = true;
-        const told = outcome !== "answered" && this.#end.signal.aborted ? "open" : outcome;
-        this.#visits.push({ model: ask.model, sentMs, firstMs, endMs: this.#now(), outcome: told });
-        resolve(told);
+        const result = outcome !== "answered" && this.#end.signal.aborted ? "open" : outcome;
+        this.#visits.push({ model: ask.model, sentMs, firstMs, endMs: this.#now(), outcome: result });
+        resolve(result);
       };
       const request = http.request({
         port: this.#port,

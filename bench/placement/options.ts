@@ -17,7 +17,7 @@ export interface PlacementOptions {
 
 const RESULTS = path.relative(process.cwd(), fileURLToPath(new URL("../results", import.meta.url)));
 
-/** Workloads of a quick run, unless it is told others. */
+/** Default workloads of a quick run. */
 const QUICK: readonly string[] = ["p1", "p2", "p3", "p5", "alone"];
 
 /** Reads the command line. Throws an Error that says which flag is wrong. */

@@ -1,8 +1,8 @@
 /** Figures of one way under one workload. */
 import type { EngineCounters } from "../engine/counters.ts";
-import type { Visit } from "./load.ts";
+import type { RequestRecord } from "./load.ts";
 
-/** Times to the first byte, ms; of what was still waited for, how long until the end. */
+/** Times to the first byte, ms. For requests without one, the time until the end of the run. */
 export interface Waits {
   readonly count: number;
   readonly p50: number;
@@ -19,20 +19,20 @@ export interface Tally {
   readonly loads: number;
   readonly waits: Waits;
   readonly waitsByModel: Readonly<Record<string, Waits>>;
-  /** Requests that ended otherwise than with their answer, by kind; those still open apart. */
+  /** Requests that ended without their answer, by kind. Requests that are still open have their own count. */
   readonly errors: Readonly<Record<string, number>>;
   readonly open: number;
   readonly counters: EngineCounters;
 }
 
-/** @param models all of the workload: those without an answer are told as well */
+/** @param models all models of the workload, including models without an answer */
 export function tally(
   models: readonly string[],
-  visits: readonly Visit[],
+  visits: readonly RequestRecord[],
   counters: EngineCounters,
   seconds: number,
 ): Tally {
-  const byModel = <Value>(of: (its: readonly Visit[]) => Value): Record<string, Value> =>
+  const byModel = <Value>(of: (its: readonly RequestRecord[]) => Value): Record<string, Value> =>
     Object.fromEntries(models.map((model) => [model, of(visits.filter((visit) => visit.model === model))]));
   const failed = visits.filter(({ outcome }) => outcome !== "answered" && outcome !== "open");
   const kinds = [...new Set(failed.map(({ outcome }) => outcome))];
@@ -51,12 +51,12 @@ export function tally(
   };
 }
 
-function answered(visits: readonly Visit[]): number {
+function answered(visits: readonly RequestRecord[]): number {
   return visits.filter(({ outcome }) => outcome === "answered").length;
 }
 
 /** Returns the waits of requests that were answered, or would be: failures have no wait. */
-function waitsOf(visits: readonly Visit[]): Waits {
+function waitsOf(visits: readonly RequestRecord[]): Waits {
   const waits = visits
     .filter(({ outcome }) => outcome === "answered" || outcome === "open")
     .map(({ sentMs, firstMs, endMs }) => (firstMs ?? endMs) - sentMs)

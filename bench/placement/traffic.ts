@@ -2,7 +2,7 @@
 import { wordOf } from "../engine/ollama-reply.ts";
 
 /** One request. */
-export interface Ask {
+export interface PlannedRequest {
   readonly model: string;
   /** To be generated. */
   readonly tokens: number;
@@ -15,14 +15,14 @@ export interface Ask {
 /** A client that asks again as soon as it is answered. */
 export interface ClosedClient {
   readonly kind: "closed";
-  /** @param index of the request, from 0; undefined: it asks no more */
-  next(index: number): Ask | undefined;
+  /** The next request; undefined: no more. @param index number of the request, from 0 */
+  next(index: number): PlannedRequest | undefined;
 }
 
 /** Requests that come at their times, whatever becomes of those before. */
 export interface TimedArrivals {
   readonly kind: "timed";
-  readonly arrivals: readonly { readonly atMs: number; readonly ask: Ask }[];
+  readonly arrivals: readonly { readonly atMs: number; readonly ask: PlannedRequest }[];
 }
 
 export type Source = ClosedClient | TimedArrivals;
@@ -39,12 +39,16 @@ export function seededRandom(seed: number): () => number {
 }
 
 /** Clients that ask for one model again and again. */
-export function closedClients(count: number, ask: Ask): readonly ClosedClient[] {
+export function closedClients(count: number, ask: PlannedRequest): readonly ClosedClient[] {
   return Array.from({ length: count }, () => ({ kind: "closed", next: () => ask }));
 }
 
 /** Clients each of whose requests is for a model drawn by Zipf's law: the n-th is asked for 1/n times as often. */
-export function zipfClients(count: number, asks: readonly Ask[], seed: number): readonly ClosedClient[] {
+export function zipfClients(
+  count: number,
+  asks: readonly PlannedRequest[],
+  seed: number,
+): readonly ClosedClient[] {
   return Array.from({ length: count }, (_, index) => {
     const random = seededRandom(seed + index);
     return { kind: "closed", next: () => asks[zipfRank(asks.length, random())] };
@@ -60,14 +64,14 @@ export function zipfRank(ranks: number, share: number): number {
 }
 
 /** One request each `everyMs`, the first after half of it. */
-export function steadyArrivals(ask: Ask, everyMs: number, untilMs: number): TimedArrivals {
+export function steadyArrivals(ask: PlannedRequest, everyMs: number, untilMs: number): TimedArrivals {
   const count = Math.max(1, Math.round(untilMs / everyMs));
   const arrivals = Array.from({ length: count }, (_, index) => ({ atMs: (index + 0.5) * everyMs, ask }));
   return { kind: "timed", arrivals };
 }
 
 /** The body of a chat by Ollama's API. @param mark makes its prompt one of its own from the first word on */
-export function bodyOf({ model, tokens, promptTokens, options }: Ask, mark: string): string {
+export function bodyOf({ model, tokens, promptTokens, options }: PlannedRequest, mark: string): string {
   const words = Math.max(0, Math.round((promptTokens * 4 - mark.length) / wordOf(0).length));
   return JSON.stringify({
     model,

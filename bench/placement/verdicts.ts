@@ -22,7 +22,7 @@ export interface Verdict {
   readonly least?: number;
   readonly most?: number;
   readonly holds: boolean;
-  /** Fails the run when it does not hold; else only told. */
+  /** True: fails the run when it does not hold. False: only reported. */
   readonly judged: boolean;
 }
 
@@ -63,7 +63,7 @@ export function verdictsOf(result: WorkloadResult): readonly Verdict[] {
 
 /**
  * Judges one model alone by requests per second and first token, medians of paired rounds. Only rounds count that
- * had the machine to themselves; when there is none, all are told and nothing is judged.
+ * had the machine to themselves; when there is none, all are reported and none is judged.
  */
 export function aloneVerdicts(all: readonly AloneRound[]): readonly Verdict[] {
   const disturbed = new Set(all.filter(({ others }) => others > MOST_DISTURBANCE).map(({ round }) => round));
@@ -108,7 +108,7 @@ function longestWait(result: WorkloadResult, judged: boolean): Verdict {
   return { ...judgement(result.name, "longest wait, s", value, { most }), judged };
 }
 
-/** The answered share of open-loop arrivals; only told: it depends on what the server can do. */
+/** The answered share of open-loop arrivals. It is only reported, as it depends on the server. */
 function answeredOfAll(result: WorkloadResult): Verdict {
   const its = leg(result, "placed");
   const value = ratio(its?.answers, its?.waits.count);

@@ -4,7 +4,7 @@ import type { EngineSpec } from "../engine/spec.ts";
 import { readTrace } from "./trace.ts";
 import type { TraceRow } from "./trace.ts";
 import { closedClients, steadyArrivals, zipfClients } from "./traffic.ts";
-import type { Ask, Source, TimedArrivals } from "./traffic.ts";
+import type { PlannedRequest, Source, TimedArrivals } from "./traffic.ts";
 import type { WayName } from "./ways.ts";
 
 /** One load on one way. */
@@ -28,7 +28,7 @@ export interface Workload {
   readonly legs: readonly LegPlan[];
 }
 
-/** How much of the full length a run takes. */
+/** Share of the full length of a run. */
 export interface Scale {
   readonly quick: boolean;
 }
@@ -42,7 +42,7 @@ function directOvertaking(sources: () => readonly Source[]): LegPlan {
   return { name: "direct, overtaking", way: "direct", engine: { overtaking: true }, sources };
 }
 
-function askFor(model: string, change: Partial<Ask> = {}): Ask {
+function askFor(model: string, change: Partial<PlannedRequest> = {}): PlannedRequest {
   return { model, tokens: USUAL_MODEL.tokens, promptTokens: 8, ...change };
 }
 
@@ -110,7 +110,8 @@ const CONTEXTS: readonly Readonly<Record<string, unknown>>[] = [{ num_ctx: 4096 
 /** Two clients ask for one model with one context after the other. */
 function options({ quick }: Scale): Workload {
   const [model = ""] = usualModels(1).map(({ name }) => name);
-  const next = (index: number): Ask => askFor(model, { options: CONTEXTS[index % CONTEXTS.length] ?? {} });
+  const next = (index: number): PlannedRequest =>
+    askFor(model, { options: CONTEXTS[index % CONTEXTS.length] ?? {} });
   return {
     name: "p5",
     title: "P5: two clients, num_ctx 4096, 8192 and none in turn",

@@ -1,6 +1,6 @@
 /** The plots of a run: throughput, CPU by process, first tokens and gaps. */
 import type { BenchCase } from "../cases.ts";
-import { CURVE_SHARES } from "../../src/core/duration-histogram.ts";
+import { CURVE_SHARES } from "../../src/telemetry/duration-histogram.ts";
 import type { LegName } from "../legs.ts";
 import type { LoadReport } from "../load-spec.ts";
 import { PARTS, REQUESTS, TOKENS, shareOf } from "../metrics.ts";
@@ -10,7 +10,7 @@ import type { Sample } from "../report.ts";
 import { barChart, lineChart } from "./svg.ts";
 import type { Bar, BarChart } from "./svg.ts";
 
-/** What is plotted. */
+/** The plotted cases. */
 export interface Measured {
   readonly cases: readonly BenchCase[];
   readonly legs: readonly LegName[];
@@ -19,7 +19,7 @@ export interface Measured {
 
 type Group = BarChart["groups"][number];
 
-/** The documents by file name; what was not measured has none. */
+/** The documents by file name. Unmeasured cases have none. */
 export function plots(measured: Measured): ReadonlyMap<string, string> {
   const rates = cases(measured, ({ metrics }) => metrics.includes(REQUESTS) || metrics.includes(TOKENS));
   const firsts = cases(measured, ({ name }) => name.startsWith("m3"));

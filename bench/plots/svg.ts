@@ -15,7 +15,7 @@ export interface BarChart {
 
 export interface LineChart {
   readonly title: string;
-  /** What stands at the places of the x axis. */
+  /** Labels of the x axis. */
   readonly places: readonly string[];
   readonly xTitle: string;
   readonly yTitle: string;

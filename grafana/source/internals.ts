@@ -5,7 +5,7 @@ import { once, quantile, rate } from "./promql.ts";
 export const INTERNALS: Dashboard = {
   uid: "sgnet-internals",
   title: "Stargazer / Redis and gateway internals",
-  description: "Is it us: Redis, a gateway that is full, the way of the frames?",
+  description: "Is the fleet itself the cause: Redis, an overloaded gateway, the transport of frames?",
   variables: [],
   rows: [
     {
@@ -13,7 +13,7 @@ export const INTERNALS: Dashboard = {
       panels: [
         {
           title: "Memory",
-          description: "Used, and the limit if there is one. At the limit every request is refused.",
+          description: "Used memory, and the limit if there is one. At the limit every request is refused.",
           kind: "timeseries",
           unit: "bytes",
           width: 8,
@@ -25,7 +25,7 @@ export const INTERNALS: Dashboard = {
         {
           title: "Latency",
           description:
-            "Announcing oneself, each 3 s, as gateways and workers see it. A worker that is far above the others has a bad network.",
+            "Round trip of the announcements that gateways and workers send every 3 s. A worker far above the others has a bad network.",
           kind: "timeseries",
           unit: "s",
           width: 8,
@@ -37,7 +37,7 @@ export const INTERNALS: Dashboard = {
           ],
         },
         {
-          title: "Connections, and how often they break",
+          title: "Connections, and their errors",
           description: "Errors: broken connections and failed attempts, per second.",
           kind: "timeseries",
           unit: "none",
@@ -66,7 +66,7 @@ export const INTERNALS: Dashboard = {
         },
         {
           title: "Event-loop lag, p99",
-          description: "0.02 is rest. Above 0.1 the gateway is full: start another one.",
+          description: "0.02 means idle. Above 0.1 the gateway is overloaded: start another one.",
           kind: "timeseries",
           unit: "s",
           width: 8,
@@ -79,7 +79,7 @@ export const INTERNALS: Dashboard = {
           ],
         },
         {
-          title: "Processor",
+          title: "CPU",
           description: "Cores in use by each gateway. A gateway cannot use much more than one.",
           kind: "timeseries",
           unit: "percentunit",
@@ -102,7 +102,7 @@ export const INTERNALS: Dashboard = {
         {
           title: "Streams",
           description:
-            "Open streams, and those that wait for a slow client; these stay in Redis until it reads.",
+            "Open streams, and streams that wait for a slow client. Their data stays in Redis until the client reads.",
           kind: "timeseries",
           unit: "none",
           width: 8,
@@ -124,7 +124,7 @@ export const INTERNALS: Dashboard = {
         {
           title: "Answers that wait for their clients",
           description:
-            "In the gateways' memory and in Redis. From three quarters of the limit on new requests are refused (replies_full), at it the slowest client is cut.",
+            "Bytes in the gateways' memory and in Redis. From three quarters of the limit on, new requests are refused (replies_full). At the limit, the slowest client is disconnected.",
           kind: "timeseries",
           unit: "bytes",
           width: 8,
@@ -140,7 +140,7 @@ export const INTERNALS: Dashboard = {
         {
           title: "Connections and bodies",
           description:
-            "Connections of clients, and what their requests' bodies take in memory. Many of both with few requests: somebody connects and dawdles.",
+            "Client connections, and the memory of their request bodies. Many of both with few requests: clients connect and send slowly.",
           kind: "timeseries",
           unit: "none",
           width: 8,
@@ -154,9 +154,9 @@ export const INTERNALS: Dashboard = {
           ],
         },
         {
-          title: "Standing still",
+          title: "Stalls",
           description:
-            "Share of the time in which a process did not go on: stopped, swapped out, or busy with one piece of work. The silence of others in that time is not judged.",
+            "Share of time in which a process stalled: stopped, swapped out, or busy with one piece of work. A stalled process does not judge the silence of others.",
           kind: "timeseries",
           unit: "percentunit",
           width: 8,
@@ -171,12 +171,12 @@ export const INTERNALS: Dashboard = {
       ],
     },
     {
-      title: "Frames, leases and what was saved",
+      title: "Frames, leases and recoveries",
       panels: [
         {
           title: "Frames",
           description:
-            "Frames gateways received, per second, and gaps filled from reply streams: those grow when a gateway or its network is overloaded.",
+            "Frames that gateways received, per second, and gaps filled from reply streams. Gaps grow when a gateway or its network is overloaded.",
           kind: "timeseries",
           unit: "suffix: /s",
           width: 8,
@@ -187,7 +187,7 @@ export const INTERNALS: Dashboard = {
         },
         {
           title: "Frames per call",
-          description: "Frames that workers hand to Redis at once: 1 with little load, more under load.",
+          description: "Frames per call of workers to Redis: 1 with little load, more under load.",
           kind: "timeseries",
           unit: "short",
           width: 8,
@@ -201,7 +201,7 @@ export const INTERNALS: Dashboard = {
         {
           title: "Longest silence of a claimed request",
           description:
-            "Above the lease (10 s) the sweep should have taken it over; above a minute nobody does.",
+            "Above the lease (10 s), another worker should take it over. Above a minute, no worker does.",
           kind: "timeseries",
           unit: "s",
           width: 8,
@@ -211,7 +211,7 @@ export const INTERNALS: Dashboard = {
         {
           title: "Lost workers, seen by requests",
           description:
-            "Requests taken over from silent workers, and frames of workers that were taken for lost and came back, per second.",
+            "Requests taken over from silent workers, and refused frames of workers that came back, per second.",
           kind: "timeseries",
           unit: "suffix: /s",
           width: 12,
@@ -226,7 +226,7 @@ export const INTERNALS: Dashboard = {
         },
         {
           title: "Versions",
-          description: "Processes by version: more than one during an upgrade only.",
+          description: "Processes by version. There should be several versions only during an upgrade.",
           kind: "timeseries",
           unit: "none",
           width: 12,

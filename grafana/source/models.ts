@@ -11,24 +11,24 @@ const tokens = (kind: string): string =>
 export const MODELS: Dashboard = {
   uid: "sgnet-models",
   title: "Stargazer / Models and queues",
-  description: "Which model is slow, who waits for it, and is there anybody to serve it?",
+  description: "Which model is slow, which requests wait for it, and which workers serve it?",
   variables: [{ name: "model", label: "Model", of: ["sgnet_queue_waiting_tasks", "model"] }],
   rows: [
     {
-      title: "Who waits?",
+      title: "Which requests wait?",
       panels: [
         {
           title: "Waiting",
-          description: "Requests queued and not claimed.",
+          description: "Queued requests that no worker has claimed.",
           kind: "timeseries",
           unit: "none",
           width: 8,
           queries: [{ expr: once("sgnet_queue_waiting_tasks", "model", MODEL), legend: "{{model}}" }],
         },
         {
-          title: "Oldest waits for",
+          title: "Longest wait",
           description:
-            "Age of the first request in each queue. It grows by a second a second when nobody takes anything.",
+            "Age of the first request in each queue. It grows by one second per second when no worker claims a request.",
           kind: "timeseries",
           unit: "s",
           width: 8,
@@ -36,8 +36,8 @@ export const MODELS: Dashboard = {
           queries: [{ expr: once("sgnet_queue_oldest_wait_seconds", "model", MODEL), legend: "{{model}}" }],
         },
         {
-          title: "Wait before a worker takes it, p95",
-          description: "Of requests that ended. Without a queue it is a few milliseconds.",
+          title: "Wait before the claim, p95",
+          description: "Wait of ended requests. Without a queue it is a few milliseconds.",
           kind: "timeseries",
           unit: "s",
           width: 8,
@@ -52,7 +52,7 @@ export const MODELS: Dashboard = {
       panels: [
         {
           title: "Time to the first token, p95",
-          description: "The wait in the queue is part of it.",
+          description: "It includes the wait in the queue.",
           kind: "timeseries",
           unit: "s",
           width: 8,
@@ -74,7 +74,7 @@ export const MODELS: Dashboard = {
         },
         {
           title: "Whole request, p95",
-          description: "By what was asked: chats are long, embeddings short.",
+          description: "By endpoint: chats are long, embeddings short.",
           kind: "timeseries",
           unit: "s",
           width: 8,
@@ -88,12 +88,12 @@ export const MODELS: Dashboard = {
       ],
     },
     {
-      title: "Is there anybody to serve it?",
+      title: "Which workers serve it?",
       panels: [
         {
           title: "Running and slots",
           description:
-            "Requests in workers' hands, and slots of healthy backends that have the model. A slot serves all models of its backend.",
+            "Claimed requests, and slots of healthy backends with the model. A slot serves all models of its backend.",
           kind: "timeseries",
           unit: "none",
           width: 8,
@@ -104,7 +104,7 @@ export const MODELS: Dashboard = {
         },
         {
           title: "Workers that serve it",
-          description: "Zero: requests wait until one comes, or their deadline.",
+          description: "Zero: requests wait until a worker comes, or until their deadline.",
           kind: "timeseries",
           unit: "none",
           width: 8,
@@ -114,7 +114,7 @@ export const MODELS: Dashboard = {
         {
           title: "Nodes that have it in memory",
           description:
-            "A request elsewhere waits for a load first. Zero is normal for a model that nobody has asked for lately.",
+            "On other nodes, a request first waits for a load. Zero is normal for a model without recent requests.",
           kind: "timeseries",
           unit: "none",
           width: 8,
@@ -128,20 +128,20 @@ export const MODELS: Dashboard = {
       ],
     },
     {
-      title: "What is made, and what fails?",
+      title: "How many tokens, and how many failures?",
       panels: [
         {
-          title: "Tokens made",
-          description: "Completion tokens per second, as backends count them when an answer is over.",
+          title: "Generated tokens",
+          description: "Completion tokens per second, as backends count them at the end of an answer.",
           kind: "timeseries",
           unit: "suffix: tokens/s",
           width: 8,
           queries: [{ expr: tokens("completion"), legend: "{{model}}" }],
         },
         {
-          title: "Tokens read",
+          title: "Prompt tokens",
           description:
-            "Prompt tokens per second. Far above those made: long prompts, which delay the first token.",
+            "Prompt tokens per second. Far above the generated tokens: long prompts, which delay the first token.",
           kind: "timeseries",
           unit: "suffix: tokens/s",
           width: 8,
@@ -149,7 +149,7 @@ export const MODELS: Dashboard = {
         },
         {
           title: "Requests",
-          description: "Requests that ended, however they did.",
+          description: "Ended requests, with any result.",
           kind: "timeseries",
           unit: "reqps",
           width: 8,
@@ -159,7 +159,7 @@ export const MODELS: Dashboard = {
         {
           title: "Failing",
           description:
-            "Requests that neither got a whole answer nor were left by their client. Fault codes are explained in docs/operations.md.",
+            "Requests without a complete answer, except those whose client was gone. Fault codes are explained in docs/operations.md.",
           kind: "timeseries",
           unit: "reqps",
           width: 12,
@@ -170,7 +170,7 @@ export const MODELS: Dashboard = {
         {
           title: "Dead letters",
           description:
-            "Requests given up after too many deliveries. Each one is worth a look: it may be what kills workers.",
+            "Requests that failed after too many deliveries. Check each one: it may be the request that kills workers.",
           kind: "timeseries",
           unit: "none",
           width: 12,

@@ -15,16 +15,16 @@ const LOAD_TIME = ["sum", "count"]
 export const NODES: Dashboard = {
   uid: "sgnet-nodes",
   title: "Stargazer / Nodes",
-  description: "Which node is bad, which is full, what do they hold in memory?",
+  description: "Which node fails, which is full, and which models are in memory?",
   variables: [{ name: "host", label: "Host", of: ["sgnet_worker_up", "host"] }],
   rows: [
     {
-      title: "Which node is bad?",
+      title: "Which node fails?",
       panels: [
         {
           title: "Backends that are up",
           description:
-            "Does the backend answer its worker? No request goes to one that is down; its worker's log says why.",
+            "Does the backend answer its worker? A backend that is down gets no requests; its worker's log has the reason.",
           kind: "timeseries",
           unit: "none",
           width: 6,
@@ -37,7 +37,7 @@ export const NODES: Dashboard = {
         {
           title: "Circuits",
           description:
-            "Open: the backend failed with the model again and again and gets none of its requests. Probing: it gets one. Closed: all is well.",
+            "Open: the backend failed repeatedly with the model and gets none of its requests. Probing: it gets a single one. Closed: normal.",
           kind: "timeseries",
           unit: "none",
           width: 6,
@@ -53,7 +53,7 @@ export const NODES: Dashboard = {
         {
           title: "Failed attempts",
           description:
-            "Per second, by backend and code. backend_* is the server's doing, worker_lost a worker that was away too long.",
+            "Per second, by backend and code. backend_*: the server failed. worker_lost: the worker was silent too long.",
           kind: "timeseries",
           unit: "reqps",
           width: 6,
@@ -79,9 +79,9 @@ export const NODES: Dashboard = {
           ],
         },
         {
-          title: "Failed attempts, by whose doing",
+          title: "Failed attempts, by cause",
           description:
-            "Per second, by backend and cause. Only those of backend and model open a circuit; many of request or client are a client's mistake.",
+            "Per second, by backend and cause. Only the causes backend and model open a circuit. Many failures with cause request or client are a client's mistake.",
           kind: "timeseries",
           unit: "reqps",
           width: 12,
@@ -95,7 +95,7 @@ export const NODES: Dashboard = {
         {
           title: "Probes",
           description:
-            "Small requests of a worker's own to a backend in doubt, per second, by answer. Those that fail keep a circuit open; none are sent while all is well.",
+            "Small requests that a worker sends to a suspected backend, per second, by answer. A failed probe keeps the circuit open. A healthy backend gets no probes.",
           kind: "timeseries",
           unit: "reqps",
           width: 12,
@@ -113,7 +113,7 @@ export const NODES: Dashboard = {
       panels: [
         {
           title: "Slots in use",
-          description: "Requests a backend runs, by the slots it has.",
+          description: "Running requests as a share of the slots of the backend.",
           kind: "timeseries",
           unit: "percentunit",
           width: 8,
@@ -126,7 +126,7 @@ export const NODES: Dashboard = {
         },
         {
           title: "Tokens per second",
-          description: "Completion tokens, by host, when an answer is over.",
+          description: "Completion tokens by host, added at the end of an answer.",
           kind: "timeseries",
           unit: "suffix: tokens/s",
           width: 8,
@@ -139,9 +139,9 @@ export const NODES: Dashboard = {
           ],
         },
         {
-          title: "Requests taken over or given back",
+          title: "Requests taken over or requeued",
           description:
-            "Taken over: another worker fell silent. Given back: to be run again, because the backend failed or was busy, or the worker stopped.",
+            "Taken over: another worker fell silent. Requeued: the backend failed or was busy, or the worker stopped.",
           kind: "timeseries",
           unit: "reqps",
           width: 8,
@@ -152,18 +152,18 @@ export const NODES: Dashboard = {
             },
             {
               expr: `sum by (host, reason) (rate(sgnet_worker_handbacks_total[$__rate_interval]) ${HOST})`,
-              legend: "{{host}} given back, {{reason}}",
+              legend: "{{host}} requeued, {{reason}}",
             },
           ],
         },
       ],
     },
     {
-      title: "What do they hold in memory?",
+      title: "Which models are in memory?",
       panels: [
         {
           title: "Models in memory",
-          description: "What each model takes, where the backend tells.",
+          description: "Memory of each model, where the backend reports it.",
           kind: "timeseries",
           unit: "bytes",
           width: 8,
@@ -178,7 +178,7 @@ export const NODES: Dashboard = {
         {
           title: "Model loads, last hour",
           description:
-            "How often a model came into memory. Many: models push each other out; spread them over nodes.",
+            "Number of model loads. Many loads: models replace each other; spread them over nodes.",
           kind: "timeseries",
           unit: "none",
           width: 8,
@@ -193,7 +193,7 @@ export const NODES: Dashboard = {
         {
           title: "Swaps",
           description:
-            "Loads for which another model had to go, in the last hour. Many: the models in use do not fit together; spread them over nodes, or let them stay longer.",
+            "Loads that unloaded another model, in the last hour. Many swaps: the models in use do not fit into memory together. Spread them over nodes, or raise SGNET_SWAP_RESIDENCY_MS.",
           kind: "timeseries",
           unit: "none",
           width: 8,
@@ -207,7 +207,7 @@ export const NODES: Dashboard = {
         {
           title: "Wait for a swap, p95",
           description:
-            "How long the first request for a model had waited when its load began, where another model had to go. The bound is SGNET_SWAP_WAIT_MS, and what is loaded stays for SGNET_SWAP_RESIDENCY_MS.",
+            "Wait of the first request for a model at the start of such a load. SGNET_SWAP_WAIT_MS bounds it; a loaded model stays for SGNET_SWAP_RESIDENCY_MS.",
           kind: "timeseries",
           unit: "s",
           width: 8,
@@ -221,7 +221,7 @@ export const NODES: Dashboard = {
         {
           title: "Model load, mean",
           description:
-            "How long requests waited for their model to be loaded, since the worker started, where it took half a second or more. Ollama tells it, others do not. Long: a slow disk, or a model too large for the node.",
+            "Mean load time of models since the start of the worker, for loads of half a second or more. Only Ollama reports it. Long: a slow disk, or a model that is too large for the node.",
           kind: "timeseries",
           unit: "s",
           width: 8,
@@ -239,7 +239,7 @@ export const NODES: Dashboard = {
       panels: [
         {
           title: "Workers",
-          description: "A worker that drains takes no more requests.",
+          description: "A draining worker takes no more requests.",
           kind: "table",
           unit: "none",
           width: 8,
@@ -249,7 +249,8 @@ export const NODES: Dashboard = {
         },
         {
           title: "Event-loop lag, p99",
-          description: "0.02 is rest. Above 0.2 the worker cannot keep up: fewer slots, or a second worker.",
+          description:
+            "0.02 means idle. Above 0.2 the worker is overloaded: use fewer slots, or a second worker.",
           kind: "timeseries",
           unit: "s",
           width: 8,

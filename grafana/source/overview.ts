@@ -4,11 +4,12 @@ import { mean, once, quantile, rate } from "./promql.ts";
 const IS_UP = { 0: { text: "down" }, 1: { text: "up" } } as const;
 const FAILED = '{code!~"ok|cancelled"}';
 
-/** Is all well, and if not, where to look. */
+/** Is the fleet healthy? If not, it shows the place of the problem. */
 export const OVERVIEW: Dashboard = {
   uid: "sgnet-overview",
   title: "Stargazer / Overview",
-  description: "Is it slow, where, since when? Who waits? Then go on to models, nodes or internals.",
+  description:
+    "Is it slow, where, and since when? Which requests wait? Details are in models, nodes and internals.",
   variables: [],
   rows: [
     {
@@ -25,7 +26,7 @@ export const OVERVIEW: Dashboard = {
         {
           title: "Failing",
           description:
-            "Share of the ended requests that neither got a whole answer nor were left by their client.",
+            "Share of ended requests without a complete answer, except those whose client was gone.",
           kind: "stat",
           unit: "percentunit",
           width: 4,
@@ -39,7 +40,7 @@ export const OVERVIEW: Dashboard = {
         },
         {
           title: "First token, p95",
-          description: "Of 20 streams, 19 begin within this time.",
+          description: "19 of 20 streams begin within this time.",
           kind: "stat",
           unit: "s",
           width: 4,
@@ -49,7 +50,7 @@ export const OVERVIEW: Dashboard = {
         {
           title: "Waiting",
           description:
-            "Requests in the queues that no worker has taken. All slots of their models are in use, or nobody serves them.",
+            "Queued requests that no worker has claimed. All slots of their models are in use, or no worker serves them.",
           kind: "stat",
           unit: "none",
           width: 4,
@@ -59,7 +60,7 @@ export const OVERVIEW: Dashboard = {
         {
           title: "Slots in use",
           description:
-            "Share of the slots of healthy backends that run a request. Near 100 % for long: add nodes.",
+            "Share of the slots of healthy backends that run a request. Near 100 % for a long time: add nodes.",
           kind: "stat",
           unit: "percentunit",
           width: 4,
@@ -73,8 +74,7 @@ export const OVERVIEW: Dashboard = {
         },
         {
           title: "Alive",
-          description:
-            "Workers and gateways that announce themselves, and whether every gateway reaches Redis.",
+          description: "Announced workers and gateways, and the gateways' connection to Redis.",
           kind: "stat",
           unit: "none",
           width: 4,
@@ -104,7 +104,7 @@ export const OVERVIEW: Dashboard = {
         {
           title: "Where the time goes, mean",
           description:
-            "The way to Redis, until a worker takes it, until the first token of a stream, until the end. Queue near first token: too few slots. First token far above queue: long prompts, model loads, a slow node.",
+            "Mean time until Redis has the request, until a worker claims it, until the first token, until the end. Queue near first token: too few slots. First token far above queue: long prompts, model loads, or a slow node.",
           kind: "timeseries",
           unit: "s",
           width: 12,
@@ -123,7 +123,7 @@ export const OVERVIEW: Dashboard = {
         {
           title: "Requests by outcome",
           description:
-            "`ok` is a whole answer, `cancelled` a client that left; the others are fault codes, explained in docs/operations.md.",
+            "`ok`: a complete answer. `cancelled`: the client was gone. Other codes are faults, explained in docs/operations.md.",
           kind: "timeseries",
           unit: "reqps",
           width: 12,
@@ -132,9 +132,9 @@ export const OVERVIEW: Dashboard = {
           queries: [{ expr: rate("sgnet_tasks_ended_total", "", "code"), legend: "{{code}}" }],
         },
         {
-          title: "Requests without an answer, by whose doing",
+          title: "Requests without an answer, by cause",
           description:
-            "Causes: the request itself, its client, a model, a backend, a worker, a gateway or Redis. Those of request and client are nothing to mend here.",
+            "Causes: the request itself, its client, a model, a backend, a worker, a gateway or Redis. Causes request and client need no repair here.",
           kind: "timeseries",
           unit: "reqps",
           width: 12,
@@ -142,9 +142,9 @@ export const OVERVIEW: Dashboard = {
           queries: [{ expr: rate("sgnet_tasks_failed_total", "", "cause"), legend: "{{cause}}" }],
         },
         {
-          title: "Refused at the door",
+          title: "Refused requests",
           description:
-            "Requests that never became tasks. queue_full, redis_down and draining are ours, the others the client's.",
+            "Requests that were refused before they became tasks. queue_full, redis_down and draining are causes of the fleet, the others of the client.",
           kind: "timeseries",
           unit: "reqps",
           width: 12,
@@ -152,9 +152,9 @@ export const OVERVIEW: Dashboard = {
           queries: [{ expr: rate("sgnet_requests_rejected_total", "", "code"), legend: "{{code}}" }],
         },
         {
-          title: "Clients that left, by phase",
+          title: "Clients gone, by phase",
           description:
-            "`queued`: they waited too long for the first byte. `answering`: they had read enough, or a proxy cut them off.",
+            "`queued`: they waited too long for the first byte. `answering`: they had read enough, or a proxy closed the connection.",
           kind: "timeseries",
           unit: "reqps",
           width: 12,
@@ -164,7 +164,7 @@ export const OVERVIEW: Dashboard = {
       ],
     },
     {
-      title: "Who waits, and what is made?",
+      title: "Which requests wait, and how many tokens are generated?",
       panels: [
         {
           title: "Waiting, by model",
@@ -177,7 +177,8 @@ export const OVERVIEW: Dashboard = {
         },
         {
           title: "Tokens per second",
-          description: "As backends count them, when an answer is over; a long answer shows late.",
+          description:
+            "Tokens as backends count them, added at the end of an answer; a long answer appears late.",
           kind: "timeseries",
           unit: "suffix: tokens/s",
           width: 12,

@@ -1,4 +1,4 @@
-/** What the dashboards are made of, and how it becomes Grafana's JSON. */
+/** Parts of the dashboards, and their conversion into Grafana's JSON. */
 
 /** A PromQL query; `$model`, `$__rate_interval` and the like are Grafana's variables. */
 export interface Query {
@@ -7,13 +7,13 @@ export interface Query {
   readonly legend: string;
   /** Drawn as a limit: dashed, with nothing below it. */
   readonly dashed?: boolean;
-  /** Of what is measured in something else than the rest of the panel: it has an axis at the right. */
+  /** Unit that differs from the rest of the panel; it gets an axis at the right. */
   readonly unit?: Unit;
   readonly words?: Words;
 }
 
 /**
- * Grafana's id of a unit. `none` is for whole numbers, `short` for others; what follows `suffix:` stands behind the
+ * Grafana's id of a unit. `none` is for whole numbers, `short` for others. The text behind `suffix:` follows the
  * number.
  */
 export type Unit =
@@ -28,25 +28,26 @@ export type Unit =
 
 type Color = "green" | "yellow" | "red" | "blue";
 
-/** What numbers stand for, by number. */
+/** Texts for numbers. */
 export type Words = Readonly<Record<number, { readonly text: string; readonly color?: Color }>>;
 
 export interface Panel {
+  // 12 fields: the parts of a panel in Grafana
   readonly title: string;
-  /** The question it answers and what to think of the answer. */
+  /** The question that the panel answers, and the meaning of the answer. */
   readonly description: string;
   readonly kind: "timeseries" | "stat" | "table";
   readonly unit: Unit;
   readonly queries: readonly Query[];
   /** Columns of 24. */
   readonly width: number;
-  /** Lines lie on each other: what they add up to matters. */
+  /** The lines are stacked: their sum matters. */
   readonly stacked?: boolean;
-  /** From the first of these values on it is yellow, from the second red. */
+  /** Values from which the panel turns yellow and red. */
   readonly limits?: readonly [number, number];
-  /** Below the first of these values it is red, below the second yellow. */
+  /** Values below which the panel turns red and yellow. */
   readonly floors?: readonly [number, number];
-  /** Of lines whose name says that they are well; the others are red, each in its own shade. */
+  /** Colours of the healthy lines, by name. The others are red, each in its own shade. */
   readonly colors?: Readonly<Record<string, Color>>;
   readonly words?: Words;
   /** The columns of a table by the labels they show, from left to right; `Value` is the number. */
@@ -208,7 +209,7 @@ function defaultsOf(panel: Panel): object {
   };
 }
 
-/** Per cent. What lies below many lines that cross would be mud. */
+/** Opacity below the lines, per cent. Many crossing lines would blur it, so they get none. */
 function fillOf({ stacked, queries }: Panel): number {
   if (stacked === true) return 40;
   return queries.some(({ legend }) => legend.includes("{{")) ? 0 : 10;
@@ -290,7 +291,7 @@ const OPTIONS: Readonly<Record<Panel["kind"], object>> = {
       placement: "bottom",
       showLegend: true,
       calcs: ["lastNotNull", "max"],
-      // The legend shows few lines before it scrolls: those that matter come first.
+      // The legend shows few lines without scrolling, so the largest come first.
       sortBy: "Max",
       sortDesc: true,
     },

@@ -5,120 +5,122 @@ import type { ModelCard } from "../core/model.ts";
 import type { Task } from "../core/task.ts";
 import { SURFACE, surfaceOf } from "../protocols/openai/surface.ts";
 import type { SurfaceEndpoint } from "../protocols/openai/surface.ts";
-import { surfaceWay } from "../protocols/openai/surface-way.ts";
-import type { Passthrough } from "../protocols/protocol.ts";
+import { surfacePassthrough } from "../protocols/openai/surface-passthrough.ts";
+import type { Passthrough } from "../protocols/codec.ts";
 import type { BackendState } from "./backend.ts";
 import type { HttpOrigin } from "./http.ts";
 
 /**
- * How it is found out which endpoints of the surface a kind of server has. `none`: it has none. `document`: its
- * /openapi.json lists them, else as `probe`. `probe`: each path is sent a POST without a body. `router`: the same, and
- * where it serves several models each that is loaded is asked by its name. `audio`: it has transcriptions at most, for models
- * that hear: Ollama.
+ * Methods that find the endpoints of a kind of server beyond chat and embeddings.
+ * - `none`: the server has none.
+ * - `document`: its /openapi.json lists them; without that document as `probe`.
+ * - `probe`: a POST without a body to each path shows which exist.
+ * - `router`: as `probe`, once per loaded model where the server has several.
+ * - `audio`: at most transcriptions, for models that accept audio (Ollama).
  */
-export type SurfaceLook = "none" | "document" | "probe" | "router" | "audio";
+export type SurfaceCheck = "none" | "document" | "probe" | "router" | "audio";
 
-/** Result of one look: the paths of the server, and the abilities of each model. */
+/** Result of one check: the paths of the server, and the abilities of each model. */
 interface Found {
   readonly paths: ReadonlySet<string>;
-  /** By the backend's own id; models that are not in it have `common`. */
+  /** Abilities by the backend's own model id. Models that are absent have `common`. */
   readonly abilities: ReadonlyMap<string, readonly string[]>;
   readonly common: readonly string[];
 }
 
 const NOTHING: Found = { paths: new Set(), abilities: new Map(), common: [] };
 
-/** After this it is looked again, ms: a server that was started anew may have other endpoints. */
-const LOOK_AGAIN_MS = 600_000;
+/** Interval of the checks, ms: a restarted server may have other endpoints. */
+const RECHECK_MS = 600_000;
 
-/** After one that failed it is looked again so soon, ms, and after each further one in twice the time, up to the most. */
+/** First and longest pause after a failed check, ms. Each further failure doubles the pause. */
 const FIRST_PAUSE_MS = 5000;
 const MOST_PAUSE_MS = 60_000;
 
-/** A look may take so long, ms; one that does not end in time changes nothing. */
-const LOOK_MS = 2000;
+/** Time limit of a check, ms. A check that exceeds it changes nothing. */
+const CHECK_LIMIT_MS = 2000;
 
-/** Statuses by which servers refuse a request without a body at a path that they have. */
-const TAKES: ReadonlySet<number> = new Set([400, 411, 413, 415, 422]);
+/** Statuses with which servers refuse a request without a body at a path that they have. */
+const HAS_PATH: ReadonlySet<number> = new Set([400, 411, 413, 415, 422]);
 
-/** A path that no server has: a server that seems to have it tells nothing by such answers. */
+/** A path that no server has. When a server seems to have it, its answers to probes mean nothing. */
 const NO_PATH = "/v1/sgnet-no-such-path";
 
 const NO_BODY = Buffer.alloc(0);
 
-/** Statuses that say nothing of a path: the server is full, or not ready. */
+/** Statuses that say nothing about a path: the server is full, or not ready. */
 const UNSURE: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
 export interface AbilitiesOptions {
-  readonly look: SurfaceLook;
-  /** Abilities that the backend has, as configured; absent: it is found out. */
+  readonly surface: SurfaceCheck;
+  /** Configured abilities of the backend; absent: they are probed. */
   readonly declared?: readonly string[] | undefined;
   readonly mono: () => number;
 }
 
-/** Which endpoints of the surface one backend has. */
+/** The endpoints of one backend beyond chat and embeddings. */
 export class Abilities {
   readonly #options: AbilitiesOptions;
   #found: Found = NOTHING;
   #models = "";
-  #lookAt = Number.NEGATIVE_INFINITY;
+  #checkAt = Number.NEGATIVE_INFINITY;
   #pauseMs = FIRST_PAUSE_MS;
 
   constructor(options: AbilitiesOptions) {
     this.#options = options;
   }
 
-  /** Adds the endpoints of each model to what `look` tells. Rejects as `look` does. */
-  async seen(
+  /** Adds the endpoints of each model to the result of `inspect`. Rejects as `inspect` does. */
+  async withAbilities(
     http: HttpOrigin,
-    look: () => Promise<BackendState>,
+    inspect: () => Promise<BackendState>,
     signal: AbortSignal,
   ): Promise<BackendState> {
     try {
-      const state = await look();
-      return { ...state, models: await this.#told(http, state.models, signal) };
+      const state = await inspect();
+      return { ...state, models: await this.#checked(http, state.models, signal) };
     } catch (error) {
-      // When it comes back it may have other endpoints.
-      this.doubt();
+      // The server may come back with other endpoints.
+      this.invalidate();
       throw error;
     }
   }
 
-  /** Looks again when it is time, or when there are other models. Never rejects. */
-  async #told(
+  /** Checks again when the interval is over, or when the models have changed. Never rejects. */
+  async #checked(
     http: HttpOrigin,
     cards: readonly ModelCard[],
     signal: AbortSignal,
   ): Promise<readonly ModelCard[]> {
-    const { look, declared, mono } = this.#options;
-    if (look === "none" && declared === undefined) return cards;
-    const models = cards.map((card) => `${card.name}\n${card.resident}\n${hears(card)}`).join("\n");
-    if (models !== this.#models || mono() >= this.#lookAt) {
-      const limit = AbortSignal.any([signal, AbortSignal.timeout(LOOK_MS)]);
+    const { surface, declared, mono } = this.#options;
+    if (surface === "none" && declared === undefined) return cards;
+    const models = cards.map((card) => `${card.name}\n${card.resident}\n${takesAudio(card)}`).join("\n");
+    if (models !== this.#models || mono() >= this.#checkAt) {
+      const limit = AbortSignal.any([signal, AbortSignal.timeout(CHECK_LIMIT_MS)]);
       this.#models = models;
       try {
-        this.#found = await this.#looked(http, cards, limit);
+        this.#found = await this.#check(http, cards, limit);
         this.#pauseMs = FIRST_PAUSE_MS;
-        this.#lookAt = mono() + LOOK_AGAIN_MS;
+        this.#checkAt = mono() + RECHECK_MS;
       } catch {
-        // The last result stands. A server that lets requests hang is asked with growing pauses.
-        this.#lookAt = mono() + this.#pauseMs;
+        // The last result stays. A server that lets requests hang is checked with growing pauses.
+        this.#checkAt = mono() + this.#pauseMs;
         this.#pauseMs = Math.min(2 * this.#pauseMs, MOST_PAUSE_MS);
       }
     }
     return cards.map((card) => this.#withAbilities(card));
   }
 
-  /** A backend says that it lacks what it was found to have: the next look at it looks here, too. */
-  doubt(): void {
+  /** Makes the next inspection check again: the backend lacks an endpoint that a check had found. */
+  invalidate(): void {
     this.#pauseMs = FIRST_PAUSE_MS;
-    this.#lookAt = Number.NEGATIVE_INFINITY;
+    this.#checkAt = Number.NEGATIVE_INFINITY;
   }
 
-  /** How a task of the surface is passed through; undefined for any other. */
-  wayOf({ endpoint }: Pick<Task, "endpoint">): Passthrough | undefined {
+  /** The pass-through for a task of such an endpoint; undefined for other tasks. */
+  passthroughOf({ endpoint }: Pick<Task, "endpoint">): Passthrough | undefined {
     const row = surfaceOf(endpoint);
-    return row === undefined ? undefined : surfaceWay(row, this.#found.paths);
+    return row === undefined ? undefined : surfacePassthrough(row, this.#found.paths);
   }
 
   #withAbilities(card: ModelCard): ModelCard {
@@ -126,13 +128,13 @@ export class Abilities {
     return abilities.length === 0 ? card : { ...card, endpoints: abilities };
   }
 
-  async #looked(http: HttpOrigin, cards: readonly ModelCard[], signal: AbortSignal): Promise<Found> {
-    const { look, declared } = this.#options;
-    if (declared !== undefined) return declaredFound(declared, await pathsOf(http, look, signal));
-    if (look === "audio") return audioFound(http, cards, signal);
-    const isRouter = look === "router" && cards.length > 1;
+  async #check(http: HttpOrigin, cards: readonly ModelCard[], signal: AbortSignal): Promise<Found> {
+    const { surface, declared } = this.#options;
+    if (declared !== undefined) return declaredFound(declared, await pathsOf(http, surface, signal));
+    if (surface === "audio") return audioFound(http, cards, signal);
+    const isRouter = surface === "router" && cards.length > 1;
     if (isRouter) return routerFound(http, cards, { signal, before: this.#found });
-    const paths = await pathsOf(http, look, signal);
+    const paths = await pathsOf(http, surface, signal);
     return { paths, abilities: new Map(), common: abilitiesOf(paths) };
   }
 }
@@ -145,7 +147,7 @@ function hasAny(row: SurfaceEndpoint, paths: ReadonlySet<string>): boolean {
   return row.paths.some(({ path }) => paths.has(path));
 }
 
-/** A declared endpoint that shows none of its paths is believed to have all of them. */
+/** A declared endpoint has all of its paths, unless a check has found some of them. */
 function declaredFound(declared: readonly string[], seen: ReadonlySet<string>): Found {
   const rows = SURFACE.filter(({ endpoint }) => declared.includes(ABILITIES[endpoint]));
   const paths = rows.flatMap((row) => {
@@ -161,21 +163,21 @@ function declaredFound(declared: readonly string[], seen: ReadonlySet<string>): 
 
 const ALL_PATHS: readonly string[] = SURFACE.flatMap(({ paths }) => paths.map(({ path }) => path));
 
-/** The paths of the surface that a server has. Rejects when it cannot be asked. */
+/** The paths of such endpoints that a server has. Rejects when the server cannot be asked. */
 async function pathsOf(
   http: HttpOrigin,
-  look: SurfaceLook,
+  surface: SurfaceCheck,
   signal: AbortSignal,
 ): Promise<ReadonlySet<string>> {
-  if (look === "none" || look === "audio") return NOTHING.paths;
-  const documented = look === "document" ? await documentedPaths(http, signal) : undefined;
+  if (surface === "none" || surface === "audio") return NOTHING.paths;
+  const documented = surface === "document" ? await documentedPaths(http, signal) : undefined;
   if (documented !== undefined) return new Set(ALL_PATHS.filter((path) => documented.has(path)));
   const ask = async (path: string): Promise<boolean> =>
-    TAKES.has(await sureStatus(http, { path, body: NO_BODY }, signal));
+    HAS_PATH.has(await sureStatus(http, { path, body: NO_BODY }, signal));
   return (await ask(NO_PATH)) ? NOTHING.paths : pathsWhere(ask);
 }
 
-/** Rejects for a status that says nothing. */
+/** The status of a reply. Rejects for a status that says nothing about the path. */
 async function sureStatus(
   http: HttpOrigin,
   { path, body }: { readonly path: string; readonly body: Buffer },
@@ -187,14 +189,14 @@ async function sureStatus(
 }
 
 async function pathsWhere(isThere: (path: string) => Promise<boolean>): Promise<ReadonlySet<string>> {
-  const looks = ALL_PATHS.map(async (path) => ((await isThere(path)) ? [path] : []));
-  return new Set((await Promise.all(looks)).flat());
+  const checks = ALL_PATHS.map(async (path) => ((await isThere(path)) ? [path] : []));
+  return new Set((await Promise.all(checks)).flat());
 }
 
-/** A description has some 500 KB; a larger one is not worth the time that it takes to be read. */
+/** Most bytes of an OpenAPI document. Usual ones have 500 KB; larger ones take too long to parse. */
 const MOST_DOCUMENT_BYTES = 4 * 1024 * 1024;
 
-/** The paths in a server's own description; undefined where it has none. */
+/** The paths in a server's OpenAPI document; undefined where it has none. */
 async function documentedPaths(
   http: HttpOrigin,
   signal: AbortSignal,
@@ -211,8 +213,8 @@ async function documentedPaths(
 }
 
 /**
- * A llama.cpp that routes to several models asks the one that the body names. Only loaded ones are asked, and none may be
- * loaded for it; a model that is not loaded keeps what it had when it was.
+ * Checks each loaded model of a llama.cpp router, which asks the model that the body names. A check must not load a
+ * model. An unloaded model keeps its last result.
  */
 async function routerFound(
   http: HttpOrigin,
@@ -236,25 +238,28 @@ async function routerFound(
 
 const TRANSCRIPTIONS = "/v1/audio/transcriptions";
 
-/** Ollama transcribes by a chat with a model that hears; older versions do not have the path. */
+/** Ollama transcribes with models that accept audio; older versions lack the path. */
 async function audioFound(
   http: HttpOrigin,
   cards: readonly ModelCard[],
   signal: AbortSignal,
 ): Promise<Found> {
-  const able = cards.filter(hears);
+  const able = cards.filter(takesAudio);
   if (able.length === 0) return NOTHING;
   const status = await sureStatus(http, { path: TRANSCRIPTIONS, body: NO_BODY }, signal);
-  if (!TAKES.has(status)) return NOTHING;
+  if (!HAS_PATH.has(status)) return NOTHING;
   const abilities = able.map(({ name }) => [name, [ABILITIES["openai-transcriptions"]]] as const);
   return { paths: new Set([TRANSCRIPTIONS]), abilities: new Map(abilities), common: [] };
 }
 
-function hears({ capabilities }: ModelCard): boolean {
+function takesAudio({ capabilities }: ModelCard): boolean {
   return capabilities.includes("audio");
 }
 
-/** Paths that a llama.cpp has for a model. The body only names it: nothing is tokenized, and the rest is refused. */
+/**
+ * Paths that a llama.cpp has for a model. The body only names the model, so the server tokenizes nothing and refuses
+ * the rest.
+ */
 async function pathsOfModel(
   http: HttpOrigin,
   model: string,
@@ -263,6 +268,6 @@ async function pathsOfModel(
   const body = Buffer.from(JSON.stringify({ model }));
   return pathsWhere(async (path) => {
     const status = await sureStatus(http, { path: `${path}?autoload=false`, body }, signal);
-    return status === 200 || TAKES.has(status);
+    return status === 200 || HAS_PATH.has(status);
   });
 }

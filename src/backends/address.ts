@@ -1,29 +1,31 @@
 import { Fault } from "../core/fault.ts";
 import { ABILITY_NAMES } from "../core/ability.ts";
-import { withoutTrailing } from "../core/trailing.ts";
+import { trimEnd } from "../core/trim-end.ts";
 import type { HttpTarget } from "./http.ts";
 import { HTTP_KINDS, isHttpKind, PROFILES, type HttpKind } from "./profiles.ts";
 
 /** One entry of the list of backends. */
-export interface Address extends HttpTarget {
-  /** Undefined when it is to be probed. */
+export interface BackendAddress extends HttpTarget {
+  /** Kind of the server; undefined: it is probed. */
   readonly kind: HttpKind | undefined;
-  /** Origin and prefix, without credentials: fit for logs. */
+  /** Origin and prefix without credentials, for logs. */
   readonly url: string;
-  /** Abilities that it has, as written behind `#endpoints=`; absent: they are found out. */
+  /** Abilities written behind `#endpoints=`; absent: they are probed. */
   readonly endpoints?: readonly string[];
 }
 
-const FORM = "write http://host:port, or with its kind as in ollama+http://host:port";
+const FORM = "write http://host:port, or add the kind as in ollama+http://host:port";
 
 /**
- * Reads a comma list of backends: `http://host:port`, before it perhaps a kind and `+`, after it perhaps a path.
- * `#endpoints=rerank+score` at the end names what it has of the rest of OpenAI's surface, `#endpoints=none` nothing.
- * A `/v1` at the end of the path is left out, as every API path here begins with it. User-info is the API key
- * (`http://KEY@host`, `http://:KEY@host`), or a name and password for basic authentication. Throws
- * `invalid_request` with one sentence about the first bad entry, without its credentials.
+ * Parses a comma list of backends. An entry is `http://host:port`, optionally with a kind and `+` before it and a path
+ * behind it. A `/v1` at the end of the path is dropped, as every API path begins with it.
+ *
+ * `#endpoints=rerank+score` at the end names the endpoints beyond chat and embeddings; `#endpoints=none` means none.
+ * User-info is the API key (`http://KEY@host`, `http://:KEY@host`), or a name and password for basic authentication.
+ *
+ * Throws `invalid_request` with one sentence about the first bad entry, without its credentials.
  */
-export function parseBackends(text: string): readonly Address[] {
+export function parseBackends(text: string): readonly BackendAddress[] {
   const addresses = text
     .split(",")
     .map((entry) => entry.trim())
@@ -36,7 +38,7 @@ export function parseBackends(text: string): readonly Address[] {
   return addresses;
 }
 
-function parseEntry(entry: string): Address {
+function parseEntry(entry: string): BackendAddress {
   const shown = entry.replace(/^(.*?:\/\/)?.*@/, "$1***@");
   const [, kind, address = ""] = /^(?:([a-z]+)\+)?(.*)$/is.exec(entry) ?? [];
   const known = kind?.toLowerCase();
@@ -45,7 +47,7 @@ function parseEntry(entry: string): Address {
   }
   const url = URL.parse(address);
   if (url === null || !/^https?:\/\//i.test(address)) {
-    throw bad(`The backend ${shown} is not a URL of HTTP: ${FORM}.`);
+    throw bad(`The backend ${shown} is not a URL of an HTTP server: ${FORM}.`);
   }
   if (url.search !== "" || (url.hash !== "" && !url.hash.startsWith(DECLARES))) {
     throw bad(`The backend ${shown} has a query or a fragment: ${FORM}.`);
@@ -55,36 +57,36 @@ function parseEntry(entry: string): Address {
   if (authorization === null) {
     throw bad(`The backend ${shown} has a key that is not URL-encoded ASCII text.`);
   }
-  const place = { ...placeOf(url, known, address), kind: known, authorization };
-  return endpoints === undefined ? place : { ...place, endpoints };
+  const location = { ...locationOf(url, known, address), kind: known, authorization };
+  return endpoints === undefined ? location : { ...location, endpoints };
 }
 
 const DECLARES = "#endpoints=";
 
-/** Undefined where nothing is declared. */
+/** The declared endpoints; undefined where none are declared. */
 function endpointsIn(hash: string, shown: string): readonly string[] | undefined {
   if (hash === "") return undefined;
   const names = hash.slice(DECLARES.length).toLowerCase().split("+");
   if (names.length === 1 && names[0] === "none") return [];
-  const strange = names.find((name) => !ABILITY_NAMES.includes(name));
-  if (strange === undefined) return [...new Set(names)];
+  const unknown = names.find((name) => !ABILITY_NAMES.includes(name));
+  if (unknown === undefined) return [...new Set(names)];
   const list = ABILITY_NAMES.join(", ");
   throw bad(
-    `The backend ${shown} has an unknown endpoint "${strange}": write ${DECLARES}none, or with + between these: ${list}.`,
+    `The backend ${shown} has an unknown endpoint "${unknown}": write ${DECLARES}none, or with + between these: ${list}.`,
   );
 }
 
-/** @param text the URL as written: a parsed one no longer shows port 80 */
-function placeOf(
+/** @param text the URL as written, since a parsed URL drops port 80 */
+function locationOf(
   url: URL,
   kind: HttpKind | undefined,
   text: string,
-): Pick<Address, "origin" | "prefix" | "url"> {
+): Pick<BackendAddress, "origin" | "prefix" | "url"> {
   const port = kind === undefined ? undefined : PROFILES[kind].port;
   const explicit = /^https?:\/\/(?:[^/]*@)?[^/@]*:\d+(?:\/|$)/i.test(text);
   if (port !== undefined && url.protocol === "http:" && !explicit) url.port = String(port);
-  const path = withoutTrailing(url.pathname, "/");
-  const prefix = withoutTrailing(path.replace(/\/v1$/, ""), "/");
+  const path = trimEnd(url.pathname, "/");
+  const prefix = trimEnd(path.replace(/\/v1$/, ""), "/");
   return { origin: url.origin, prefix, url: url.origin + prefix };
 }
 
@@ -98,7 +100,7 @@ function authorizationOf({ username, password }: URL): string | undefined | null
   return `Basic ${Buffer.from(`${name}:${secret}`).toString("base64")}`;
 }
 
-/** A line break, which no header takes, for what is not URL-encoded. */
+/** The decoded text. Bad URL encoding becomes a line break, which no header accepts. */
 function decoded(text: string): string {
   try {
     return decodeURIComponent(text);

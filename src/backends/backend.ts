@@ -2,56 +2,56 @@ import type { ModelCard } from "../core/model.ts";
 import type { Task } from "../core/task.ts";
 import type { Timings, Usage } from "../core/usage.ts";
 
-/** Where a backend tells how far a task has come. Calls are synchronous and never throw; they cost next to nothing. */
-export interface Pulse {
-  /** A connection to the server is looked for. */
+/** Receives the progress of a task from its backend. Calls are synchronous, cheap and never throw. */
+export interface AttemptProgress {
+  /** A connection to the server is being opened. */
   connecting(): void;
-  /** The request begins to leave, or is with the model. */
+  /** The request is being sent, or is with the model. */
   sent(): void;
-  /** A piece of the answer has come, shown to the client or not; a mere sign that the connection lives is none. */
+  /** A piece of the answer has come, whether the client sees it or not. A keep-alive of the connection does not count. */
   alive(): void;
 }
 
-/** Where a reply comes from: a connection, a loop over tokens. */
+/** Source of a reply: a connection, or a loop over tokens. */
 export interface Source {
   pause(): void;
   resume(): void;
 }
 
-/** Holds the sources of a reply back while nobody takes more of it. */
-export interface Brake {
-  readonly held: boolean;
-  /** From now on the source is paused and resumed; at once when the brake holds. */
+/** Pauses the sources of a reply while its reader is behind. */
+export interface Backpressure {
+  readonly paused: boolean;
+  /** Pauses and resumes this source from now on; pauses it at once while `held` is true. */
   attach(source: Source): void;
   detach(source: Source): void;
 }
 
-/** Where an attempt's answer goes. Calls are synchronous and never throw; bytes are for the client as they are. */
+/** Takes the answer of an attempt. Calls are synchronous and never throw. The bytes go to the client unchanged. */
 export interface ReplySink {
-  /** Once, before the first write. `dropped`: the client's fields that were left out for this backend. */
+  /** Called once, before the first write. `dropped` names the client's fields that were left out for this backend. */
   head(status: number, contentType: string, dropped?: readonly string[]): void;
-  /** Hands over the bytes: the caller does not touch them afterwards. */
+  /** Takes the bytes. The caller must not change them afterwards. */
   write(bytes: Buffer): void;
-  readonly pulse: Pulse;
-  /** Absent: the answer is taken as quickly as it comes. */
-  readonly brake?: Brake;
+  readonly progress: AttemptProgress;
+  /** Absent: the answer is read as fast as it comes. */
+  readonly backpressure?: Backpressure;
 }
 
-/** Counts the slots of a backend: a task that has several runs of its model to make may use more than its own. */
+/** Lends slots of a backend. A task with several runs of its model may use more than its own slot. */
 export interface SlotLender {
   /** Takes a slot if one is free. */
   borrow(): boolean;
-  /** Exactly once for each slot that was borrowed. */
-  giveBack(): void;
+  /** Returns a borrowed slot. Call it exactly once per slot. */
+  returnSlot(): void;
 }
 
-/** What is known when an answer is complete. */
+/** Result of a complete answer. */
 export interface Answer {
   readonly usage: Usage | undefined;
   readonly timings?: Timings;
 }
 
-/** `unknown`: given without a kind, and never reached so far. */
+/** Kind of a backend. `unknown`: configured without a kind, and not reached yet. */
 export type BackendKind =
   | "ollama"
   | "openai"
@@ -62,12 +62,12 @@ export type BackendKind =
   | "embedded"
   | "unknown";
 
-/** What one look at a backend tells. */
+/** Result of one inspection of a backend. */
 export interface BackendState {
   readonly models: readonly ModelCard[];
-  /** How many tasks the backend runs at once, as it says itself; undefined when it does not tell. */
+  /** Tasks that the backend runs at once, as it reports; undefined when it reports none. */
   readonly slots: number | undefined;
-  /** Ids that the backend lists and that cannot be served, with the reasons; absent for none. */
+  /** Listed model ids that cannot be served, each with its reason; absent for none. */
   readonly unserved?: readonly string[];
 }
 
@@ -75,40 +75,40 @@ export interface BackendState {
 export interface ManagementRequest {
   readonly method: string;
   readonly path: string;
-  /** Empty for none. */
+  /** Request body; empty for none. */
   readonly body: Buffer;
-  /** Takes the reply as it comes, whatever its status. */
+  /** Takes the reply as it comes, of any status. */
   readonly sink: ReplySink;
   readonly signal: AbortSignal;
 }
 
 /** An LLM server (or the model in this process) that runs tasks. */
 export interface Backend {
-  /** Unique in its worker, e.g. `ollama@127.0.0.1:11434`; another when its kind becomes another. */
+  /** Unique in its worker, e.g. `ollama@127.0.0.1:11434`. The name changes with the kind. */
   readonly name: string;
   readonly kind: BackendKind;
   /** Empty for the embedded backend. Never carries credentials. */
   readonly url: string;
-  /** Set by whoever counts this backend's slots; absent = every task has one slot and no more. */
-  lender?: SlotLender;
-  /** Pieces of answers that it has sent so far: while this grows it is at work. Absent: not known. */
+  /** Pieces of answers sent so far. A growing number shows that the backend works. Absent: unknown. */
   readonly pieces?: number;
-  /** True when it loads models as they are asked for, and others go for that; absent = false. */
+  /** True when the backend loads models on demand and unloads others for them. Absent: false. */
   readonly loadsOnDemand?: boolean;
-  /** True when a server of another kind may answer at its address later; absent = false. */
+  /** True when a server of another kind may answer at this address later. Absent: false. */
   readonly mayChange?: boolean;
-  /** Differences from others of its kind that were learned by trying, in a few words each. Absent: none. */
+  /** Learned differences from other backends of this kind, in a few words each. Absent: none. */
   readonly quirks?: readonly string[];
-  /** Looks at the backend: health, models, slots. Throws `backend_unreachable` or `backend_error`. */
+  /** Sets the counter of this backend's slots; undefined: each task has exactly one slot. Absent: the same. */
+  useLender?(lender: SlotLender | undefined): void;
+  /** Inspects the backend: health, models, slots. Throws `backend_unreachable` or `backend_error`. */
   inspect(signal: AbortSignal): Promise<BackendState>;
   /**
-   * Runs a task on one of the backend's models and resolves when the answer is complete. Throws a Fault; when
-   * `signal` aborts, the backend is told to stop at once and the promise rejects.
+   * Runs a task on one of the backend's models. Resolves when the answer is complete. Throws a Fault. When `signal`
+   * aborts, the backend is stopped at once and the promise rejects.
    * @param model the backend's own id of the model
    */
   run(task: Task, model: string, sink: ReplySink, signal: AbortSignal): Promise<Answer>;
   /**
-   * Passes a request on and resolves when the reply is complete; only servers of the kind `ollama` have such an API.
+   * Passes a management request on. Resolves when the reply is complete. Only servers of kind `ollama` have this API.
    * Rejects with `backend_unreachable`, `backend_lost` or the signal's reason.
    */
   manage?(request: ManagementRequest): Promise<void>;

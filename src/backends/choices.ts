@@ -1,20 +1,20 @@
 import type { NeutralRequest } from "../core/chat.ts";
 import type { SlotLender } from "./backend.ts";
 
-/** How many answers a request wants to each of its prompts. */
+/** Number of answers that a request wants per prompt. */
 export function choicesPerPrompt(request: NeutralRequest): number {
   return "choices" in request ? (request.choices ?? 1) : 1;
 }
 
-/** How many answers a request wants in all. */
+/** Number of answers that a request wants in total. */
 export function choicesOf(request: NeutralRequest): number {
   const further = "morePrompts" in request ? (request.morePrompts ?? []).length : 0;
   return (1 + further) * choicesPerPrompt(request);
 }
 
 /**
- * The request for one of its choices, counted prompt by prompt. Where it has a seed each choice of a prompt has its
- * own, else all would be the same.
+ * The request for one of its choices, which are numbered prompt by prompt. Each choice of a prompt gets its own seed,
+ * if there is a seed: equal seeds would give equal answers.
  */
 export function requestOfChoice<T extends NeutralRequest>(request: T, choice: number): T {
   if (choice === 0) return request;
@@ -36,17 +36,19 @@ function withSeedOf<T extends NeutralRequest>(request: T, choice: number): T {
 
 export interface ChoicesOptions {
   readonly choices: number;
-  /** Absent: the choices are run one after another. */
+  /** Absent: the choices run one after another. */
   readonly lender: SlotLender | undefined;
-  /** Stops all of them. */
+  /** Stops all choices. */
   readonly signal: AbortSignal;
-  /** Runs one choice, from 0, until its end; the signal stops it. */
+  /** Runs one choice, counted from 0, to its end. The signal stops it. */
   readonly run: (choice: number, signal: AbortSignal) => Promise<void>;
 }
 
 /**
- * Runs the choices of a task: on its own slot one after another, and whenever one begins there, others beside it on
- * the slots that are free. The first that fails stops the others; rejects with its reason when all have ended.
+ * Runs the choices of a task. The task's own slot runs one after another. Whenever it begins one, free slots of the
+ * backend are borrowed for others.
+ *
+ * The first failure stops the other choices. Rejects with its reason when all have ended.
  */
 export async function runChoices(options: ChoicesOptions): Promise<void> {
   if (options.choices === 1) return options.run(0, options.signal);
@@ -74,7 +76,7 @@ class ChoiceRuns {
       await own;
     }
     await Promise.all(this.#borrowed);
-    // What the first failed run said, before the reason of whoever stopped it.
+    // The fault of the first failed run wins over the reason of the outer signal.
     this.#stop.signal.throwIfAborted();
     this.#signal.throwIfAborted();
   }
@@ -83,19 +85,19 @@ class ChoiceRuns {
     return this.#next < this.#options.choices && !this.#signal.aborted;
   }
 
-  /** A slot is given back after one run: in between, a task that waits may get it. */
+  /** Borrows free slots, each for one run, so that a waiting task can get the slot next. */
   #borrow(): void {
     const { lender } = this.#options;
     while (this.#isMore() && lender?.borrow() === true) {
       const run = this.#runNext().finally(() => {
-        lender.giveBack();
+        lender.returnSlot();
         this.#borrowed.delete(run);
       });
       this.#borrowed.add(run);
     }
   }
 
-  /** Never rejects: a failure stops all. */
+  /** Never rejects. A failure stops all runs. */
   async #runNext(): Promise<void> {
     const choice = this.#next;
     this.#next += 1;

@@ -1,20 +1,19 @@
 import { Fault, toFault } from "../core/fault.ts";
 import { isObject, type Json } from "../core/json.ts";
-import type { Address } from "./address.ts";
-import { HttpOrigin, type HttpTarget } from "./http.ts";
+import type { BackendAddress } from "./address.ts";
+import { HttpOrigin, type WholeReply, type HttpTarget } from "./http.ts";
 import { HTTP_KINDS, PROFILES, type HttpKind } from "./profiles.ts";
-import type { HttpReply } from "./receivers.ts";
 
-/** How long a look at one port of this machine may take. */
+/** Time limit for the probe of a local port, ms. */
 const LOCAL_PROBE_MS = 500;
 
-/** The ports on which LLM servers are looked for on this machine. */
+/** The ports of this machine that are probed for LLM servers. */
 export const LOCAL_PORTS: readonly number[] = HTTP_KINDS.flatMap((kind) => PROFILES[kind].port ?? []);
 
 /**
- * Tells the kind of an LLM server by a few cheap GETs. Throws `backend_unreachable` when nothing answers,
- * `backend_busy` when it is starting, `backend_error` when it is no LLM server, or is a gateway of ours: that
- * would ask itself.
+ * Finds the kind of an LLM server with a few cheap GETs. Throws `backend_unreachable` when no server answers,
+ * `backend_busy` when it is starting, and `backend_error` when it is no LLM server. A Stargazer gateway counts as no
+ * LLM server, since it would ask itself.
  */
 export async function probeKind(target: HttpTarget, signal: AbortSignal): Promise<HttpKind> {
   return withOrigin(target, async (http) => {
@@ -23,31 +22,32 @@ export async function probeKind(target: HttpTarget, signal: AbortSignal): Promis
   });
 }
 
-/**
- * Tells whether the server is still of a kind, by a single GET where it is. Returns the kind that it is of now. Throws
- * as {@link probeKind} does.
- */
-export async function probeAgain(target: HttpTarget, kind: HttpKind, signal: AbortSignal): Promise<HttpKind> {
+/** The current kind of a server, with a single GET while the kind is unchanged. Throws as {@link probeKind} does. */
+export async function confirmKind(
+  target: HttpTarget,
+  kind: HttpKind,
+  signal: AbortSignal,
+): Promise<HttpKind> {
   return withOrigin(target, async (http) => {
     const root = kindByRoot(await http.get("/", signal));
-    const isSame = root === kind || (root === undefined && !TOLD_BY_ROOT.has(kind));
+    const isSame = root === kind || (root === undefined && !KNOWN_BY_ROOT.has(kind));
     return isSame ? kind : (root ?? (await kindByDocuments(http, signal)));
   });
 }
 
-/** Kinds that show at the first look. */
-const TOLD_BY_ROOT: ReadonlySet<HttpKind> = new Set(["ollama", "llamacpp"]);
+/** Kinds that the reply to `GET /` shows. */
+const KNOWN_BY_ROOT: ReadonlySet<HttpKind> = new Set(["ollama", "llamacpp"]);
 
-async function withOrigin<T>(target: HttpTarget, look: (http: HttpOrigin) => Promise<T>): Promise<T> {
+async function withOrigin<T>(target: HttpTarget, use: (http: HttpOrigin) => Promise<T>): Promise<T> {
   const http = new HttpOrigin(target);
   try {
-    return await look(http);
+    return await use(http);
   } finally {
     await http.close();
   }
 }
 
-function kindByRoot({ headers, body }: HttpReply): HttpKind | undefined {
+function kindByRoot({ headers, body }: WholeReply): HttpKind | undefined {
   const server = headers["server"];
   if (server === "stargazer") {
     throw new Fault("backend_error", "this is a Stargazer gateway, not a backend");
@@ -56,7 +56,7 @@ function kindByRoot({ headers, body }: HttpReply): HttpKind | undefined {
   return body.toString().trim() === "Ollama is running" ? "ollama" : undefined;
 }
 
-/** The documents that only one kind of server has, in the order of how sure they are. */
+/** Documents that only one kind of server has, the most certain first. */
 const DOCUMENTS: readonly {
   readonly kind: HttpKind;
   readonly path: string;
@@ -70,48 +70,50 @@ const DOCUMENTS: readonly {
 ];
 
 async function kindByDocuments(http: HttpOrigin, signal: AbortSignal): Promise<HttpKind> {
-  const looks = DOCUMENTS.map(({ path }) => http.getJson(path, signal));
-  const documents = await Promise.allSettled(looks);
-  const at = documents.findIndex((look, index) => {
-    return look.status === "fulfilled" && DOCUMENTS[index]?.fits(look.value) === true;
+  const requests = DOCUMENTS.map(({ path }) => http.getJson(path, signal));
+  const documents = await Promise.allSettled(requests);
+  const at = documents.findIndex((request, index) => {
+    return request.status === "fulfilled" && DOCUMENTS[index]?.fits(request.value) === true;
   });
-  // A look that failed by chance could have told a kind that comes first: a vLLM that is busy has models, too.
+  // A failed request might have shown a kind that comes earlier: a busy vLLM lists models, too.
   const before = at < 0 ? documents : documents.slice(0, at);
-  const faults = before.flatMap((look) => (look.status === "rejected" ? [toFault(look.reason)] : []));
+  const faults = before.flatMap((request) =>
+    request.status === "rejected" ? [toFault(request.reason)] : [],
+  );
   const unsure = faults.find((fault) => fault.code !== "backend_error");
   if (unsure !== undefined) throw unsure;
   const kind = DOCUMENTS[at]?.kind;
   if (kind !== undefined) return kind;
-  throw new Fault("backend_error", "this server speaks neither Ollama's nor OpenAI's API, or asks for a key");
+  throw new Fault("backend_error", "this server has neither Ollama's nor OpenAI's API, or it requires a key");
 }
 
 function has(json: Json, member: string, type: "number" | "string"): boolean {
   return isObject(json) && typeof json[member] === type;
 }
 
-/** Some servers have a bare list. */
+/** True for a list of models; some servers send the list without an object around it. */
 function isModelList(json: Json): boolean {
   const list = isObject(json) ? json["data"] : json;
   return Array.isArray(list) && list.every((entry) => isObject(entry) && typeof entry["id"] === "string");
 }
 
 /**
- * The LLM servers on the well-known ports of this machine, in the order of the ports. Gateways of ours and
- * servers of other kinds are left out.
+ * The LLM servers on the usual ports of this machine, in the order of the ports. Stargazer gateways and other servers
+ * are left out.
  */
 export async function discoverLocal(
   signal: AbortSignal,
   ports: readonly number[] = LOCAL_PORTS,
-): Promise<readonly Address[]> {
-  const looks = await Promise.all(ports.map((port) => lookAt(port, signal)));
-  return looks.filter((seen) => typeof seen === "object");
+): Promise<readonly BackendAddress[]> {
+  const probes = await Promise.all(ports.map((port) => probePort(port, signal)));
+  return probes.filter((probe) => typeof probe === "object");
 }
 
-/** Result of a look at a port of this machine: a backend, nothing that answers, or something else. */
-export type Seen = Address | "nothing" | "other";
+/** Result of a port probe: a backend, no answer, or another server. */
+export type PortProbe = BackendAddress | "nothing" | "other";
 
-/** Looks at one port of this machine. Never rejects. */
-export async function lookAt(port: number, signal: AbortSignal): Promise<Seen> {
+/** Probes one port of this machine. Never rejects. */
+export async function probePort(port: number, signal: AbortSignal): Promise<PortProbe> {
   const origin = `http://127.0.0.1:${port}`;
   const target = { origin, prefix: "", authorization: undefined };
   try {

@@ -1,21 +1,21 @@
 import { Pool, type Dispatcher } from "undici";
 import { Fault } from "../core/fault.ts";
 import type { Json } from "../core/json.ts";
-import type { Brake, Pulse } from "./backend.ts";
+import type { BackendRequest } from "../protocols/codec.ts";
 import {
+  BoundedBody,
+  type ExchangeCounts,
+  ExchangeHandler,
+  type HttpExchangeOptions,
   isOk,
-  PostReceiver,
-  retryAfterOf,
-  StatusReceiver,
-  WholeReceiver,
-  type HttpReply,
   type PostOptions,
+  PostReceiver,
   type Receiver,
   type ReplyHeaders,
-} from "./receivers.ts";
-import { Unpacker } from "./unpacker.ts";
+  retryAfterOf,
+} from "./http-exchange.ts";
 
-/** Where a backend listens, and how it knows us. */
+/** Address and credentials of a backend. */
 export interface HttpTarget {
   /** Scheme, host and port, without credentials. */
   readonly origin: string;
@@ -25,33 +25,31 @@ export interface HttpTarget {
   readonly authorization: string | undefined;
 }
 
-/** Where no setting tells: for the first looks at a server. */
+/** Used where no setting applies: for the first probes of a server. */
 const CONNECT_TIMEOUT_MS = 5000;
-/** Heads of status 1xx before that of the reply: a server may send some, and none sends many. */
-const MOST_HINTS = 32;
-/** Below the 5 s after which uvicorn and llama.cpp hang up idle connections, so that a request never meets that. */
+/** Below the 5 s after which uvicorn and llama.cpp close idle connections, so that no request meets a closing one. */
 const KEEP_ALIVE_MS = 4000;
 
 /**
- * The connections to one backend. Replies are pushed into callbacks straight from the parser: undici's
- * `dispatch` costs about 11 µs per chunk, its fetch 23 to 26.
+ * The connections to one backend. The parser calls the receivers directly: undici's `dispatch` costs about 11 µs per chunk,
+ * its fetch 23 to 26.
  */
 export class HttpOrigin {
   readonly #pool: Pool;
   readonly #prefix: string;
   readonly #getHeaders: Record<string, string>;
-  readonly #tally: Tally = { pieces: 0 };
+  readonly #counts: ExchangeCounts = { pieces: 0 };
   readonly #postHeaders: Record<string, string>;
 
   /** @param connectMs most ms that a connection may take, TLS included */
   constructor(target: HttpTarget, connectMs: number = CONNECT_TIMEOUT_MS) {
-    // As many connections as there are tasks: the worker's slots are the limit. HTTP/1.1 only, so that hanging up
-    // is what stops a generation.
+    // One connection per running task: the worker's slots are the limit. HTTP/1.1 only, so that closing the connection
+    // stops the generation.
     this.#pool = new Pool(target.origin, {
       connections: null,
       pipelining: 1,
       allowH2: false,
-      // Replies are waited for as long as their task says, not for undici's 300 s.
+      // The task's own timeouts apply, not undici's 300 s.
       headersTimeout: 0,
       bodyTimeout: 0,
       keepAliveTimeout: KEEP_ALIVE_MS,
@@ -63,24 +61,29 @@ export class HttpOrigin {
     this.#postHeaders = { ...this.#getHeaders, "content-type": "application/json" };
   }
 
-  /** Pieces that replies to posts have had so far. */
+  /** Pieces of replies to posts so far. */
   get pieces(): number {
-    return this.#tally.pieces;
+    return this.#counts.pieces;
   }
 
   /**
-   * Sends a JSON body and hands the reply to the callbacks as it comes; resolves after its last byte. Rejects
-   * with a Fault: `connect_timeout`, `backend_unreachable` before the head of the reply, `backend_lost` when it breaks off later,
-   * what `readError` makes of a reply that is not 2xx, or the reason of the signal, which hangs up at once.
+   * Sends a body and passes the reply to the callbacks as it comes. Resolves after the last byte, with the number of bytes.
+   * Rejects with a Fault:
+   * - `connect_timeout` when no connection opens in time,
+   * - `backend_unreachable` when the connection fails before the head of the reply,
+   * - `backend_lost` when the reply breaks off later,
+   * - the result of `readError` for a reply that is not 2xx,
+   * - the reason of the signal, which closes the connection at once.
    */
-  post(options: PostOptions): Promise<void> {
+  post(request: BackendRequest, options: PostOptions): Promise<number> {
     const receiver = new PostReceiver(options);
-    const { path, body, trace, contentType } = options;
+    const { path, body, contentType } = request;
+    const { trace } = options;
     const typed = contentType === undefined ? this.#postHeaders : this.#headersOf(contentType);
     const headers = trace === "" ? typed : { ...typed, traceparent: trace };
-    const request = { method: "POST", path: this.#prefix + path, headers, body };
-    options.pulse.connecting();
-    return this.#exchange(request, receiver, options, this.#tally).then(
+    const outgoing = { method: "POST", path: this.#prefix + path, headers, body };
+    options.progress.connecting();
+    return this.#exchange(outgoing, receiver, options, this.#counts).then(
       () => receiver.end(),
       (fault: Fault) => Promise.reject(receiver.failed() ?? fault),
     );
@@ -90,22 +93,22 @@ export class HttpOrigin {
     return { ...this.#postHeaders, "content-type": contentType };
   }
 
-  /** The whole reply of any status. Rejects with `connect_timeout`, `backend_unreachable`, `backend_lost` or the signal's reason. */
-  async get(path: string, signal: AbortSignal): Promise<HttpReply> {
+  /** The whole reply, of any status. Rejects as {@link HttpOrigin.post} does, except that no status is an error. */
+  async get(path: string, signal: AbortSignal): Promise<WholeReply> {
     return this.#getOnce(path, signal).catch((error: unknown) => {
       if (signal.aborted || !wasHungUp(error)) throw error;
       return this.#getOnce(path, signal);
     });
   }
 
-  async #getOnce(path: string, signal: AbortSignal): Promise<HttpReply> {
+  async #getOnce(path: string, signal: AbortSignal): Promise<WholeReply> {
     const receiver = new WholeReceiver();
     const request = { method: "GET", path: this.#prefix + path, headers: this.#getHeaders };
     await this.#exchange(request, receiver, { signal });
     return receiver.reply();
   }
 
-  /** Sends a request of any method; the receiver gets the reply of any status as it comes. Rejects as `get` does. */
+  /** Sends a request of any method. The receiver gets the reply, of any status, as it comes. Rejects as `get` does. */
   pass(
     request: { readonly method: string; readonly path: string; readonly body: Buffer },
     receiver: Receiver,
@@ -120,12 +123,12 @@ export class HttpOrigin {
     return this.#exchange(outgoing, receiver, { signal });
   }
 
-  /** The JSON of a 2xx reply. Rejects as `get` does, with `backend_busy` for 429 and 503 and `backend_error` for the rest. */
+  /** The JSON of a 2xx reply. Rejects as `get` does, with `backend_busy` for 429 and 503, and with `backend_error` for other statuses. */
   async getJson(path: string, signal: AbortSignal): Promise<Json> {
     return jsonOf(await this.get(path, signal), `GET ${path}`);
   }
 
-  /** The status of the answer to a POST; its body is thrown away. Rejects as {@link HttpOrigin.get} does. */
+  /** The status of the reply to a POST; its body is discarded. Rejects as `get` does. */
   async statusOf(path: string, body: Buffer, signal: AbortSignal): Promise<number> {
     const receiver = new StatusReceiver();
     const passed = this.pass({ method: "POST", path, body }, receiver, signal);
@@ -135,19 +138,19 @@ export class HttpOrigin {
     return receiver.status ?? 0;
   }
 
-  /** As {@link getJson}, for the answer to a JSON body. */
+  /** The JSON of a 2xx reply to a JSON body. Rejects as `getJson` does. */
   async postJson(path: string, body: Json, signal: AbortSignal): Promise<Json> {
     const receiver = new WholeReceiver();
     await this.pass({ method: "POST", path, body: Buffer.from(JSON.stringify(body)) }, receiver, signal);
     return jsonOf(receiver.reply(), `POST ${path}`);
   }
 
-  /** Takes no more exchanges; resolves when the open ones have ended. */
+  /** Accepts no more exchanges. Resolves when the open ones have ended. */
   async retire(): Promise<void> {
     await this.#pool.close();
   }
 
-  /** Hangs up: open exchanges reject. Idempotent. */
+  /** Closes all connections: open exchanges reject. Idempotent. */
   async close(): Promise<void> {
     await this.#pool.destroy();
   }
@@ -155,13 +158,21 @@ export class HttpOrigin {
   #exchange(
     request: OutgoingRequest,
     receiver: Receiver,
-    { signal, pulse, brake }: Pick<ExchangeOptions, "signal" | "pulse" | "brake">,
-    tally?: Tally,
+    { signal, progress, backpressure }: Pick<HttpExchangeOptions, "signal" | "progress" | "backpressure">,
+    counts?: ExchangeCounts,
   ): Promise<void> {
     return new Promise((resolve, reject) => {
-      const handler = new ExchangeHandler({ receiver, signal, pulse, brake, tally, resolve, reject });
+      const handler = new ExchangeHandler({
+        receiver,
+        signal,
+        progress,
+        backpressure,
+        counts,
+        resolve,
+        reject,
+      });
       if (handler.settled) return;
-      // A pool that is closed calls the handler's error method; nothing is thrown here.
+      // A closed pool calls the handler's error method; it does not throw here.
       this.#pool.dispatch(request, handler);
     });
   }
@@ -169,167 +180,79 @@ export class HttpOrigin {
 
 type OutgoingRequest = Pick<Dispatcher.DispatchOptions, "method" | "path" | "headers" | "body">;
 
-interface Tally {
-  pieces: number;
+/** A whole reply of any status. */
+export interface WholeReply {
+  readonly status: number;
+  readonly headers: ReplyHeaders;
+  readonly body: Buffer;
 }
 
-interface ExchangeOptions {
-  readonly receiver: Receiver;
-  readonly signal: AbortSignal;
-  readonly pulse?: Pick<Pulse, "sent"> | undefined;
-  readonly brake?: Brake | undefined;
-  readonly tally?: Tally | undefined;
-  readonly resolve: () => void;
-  readonly reject: (fault: Fault) => void;
-}
+/** Most bytes of a list of models and the like; larger ones are refused. */
+const MAX_WHOLE_BODY = 32 * 1024 * 1024;
 
-/** One request and its reply; settles its promise exactly once. */
-class ExchangeHandler implements Dispatcher.DispatchHandler {
-  readonly #options: ExchangeOptions;
-  #controller: Dispatcher.DispatchController | undefined;
-  #headSeen = false;
-  #hints = 0;
-  #failure: Fault | undefined;
-  /** Present for a reply that is compressed. */
-  #unpacker: Unpacker | undefined;
-  settled = false;
+/** Gathers a whole reply. */
+export class WholeReceiver implements Receiver {
+  readonly #body = new BoundedBody(MAX_WHOLE_BODY);
+  #status = 0;
+  #headers: ReplyHeaders = {};
 
-  constructor(options: ExchangeOptions) {
-    this.#options = options;
-    if (options.signal.aborted) this.#onAbort();
-    else options.signal.addEventListener("abort", this.#onAbort, { once: true });
+  onHead(status: number, headers: ReplyHeaders): void {
+    this.#status = status;
+    this.#headers = headers;
   }
 
-  readonly #onAbort = (): void => {
-    const fault = abortFault(this.#options.signal);
-    this.#fail(fault);
-    this.#controller?.abort(fault);
-  };
-
-  /** The connection is there and the request is about to be written: too late when it was aborted while queued. */
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    if (this.#failure !== undefined) {
-      controller.abort(this.#failure);
-      return;
-    }
-    this.#controller = controller;
-    this.#options.brake?.attach(controller);
-    this.#options.pulse?.sent();
+  onChunk(chunk: Buffer): void {
+    if (!this.#body.add(chunk)) throw new Fault("backend_error", "the backend's reply is too large");
   }
 
-  onResponseStart(_: Dispatcher.DispatchController, status: number, headers: ReplyHeaders): void {
-    if (status < 200) {
-      this.#hints += 1;
-      if (this.#hints > MOST_HINTS) throw new Fault("backend_lost", "the backend's reply does not begin");
-      return;
-    }
-    this.#headSeen = true;
-    this.#options.receiver.onHead(status, headers);
-    if (headers["content-encoding"] !== undefined) this.#unpack(headers);
-  }
-
-  #unpack(headers: ReplyHeaders): void {
-    const { receiver, resolve, brake } = this.#options;
-    this.#unpacker = Unpacker.of(headers, {
-      onChunk: (chunk) => receiver.onChunk(chunk),
-      onEnd: () => {
-        if (this.#settle()) resolve();
-      },
-      onFail: (fault) => {
-        this.#fail(fault);
-        this.#controller?.abort(fault);
-      },
-      onDrain: () => {
-        if (brake?.held !== true) this.#controller?.resume();
-      },
-    });
-    if (this.#unpacker !== undefined) brake?.attach(this.#unpacker);
-  }
-
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#options.tally !== undefined) this.#options.tally.pieces += 1;
-    if (this.#unpacker === undefined) this.#options.receiver.onChunk(chunk);
-    else if (!this.#unpacker.push(chunk)) controller.pause();
-  }
-
-  onResponseEnd(controller: Dispatcher.DispatchController): void {
-    if (this.#unpacker === undefined) {
-      if (this.#settle()) this.#options.resolve();
-      return;
-    }
-    // The rest is unpacked; the connection is free for the next reply.
-    this.#options.brake?.detach(controller);
-    this.#controller = undefined;
-    this.#unpacker.end();
-  }
-
-  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
-    this.#fail(error instanceof Fault ? error : connectionFault(error, this.#headSeen));
-  }
-
-  #fail(fault: Fault): void {
-    if (!this.#settle()) return;
-    this.#failure = fault;
-    this.#options.reject(fault);
-  }
-
-  #endUnpacking(unpacker: Unpacker): void {
-    this.#options.brake?.detach(unpacker);
-    unpacker.stop();
-  }
-
-  #settle(): boolean {
-    if (this.settled) return false;
-    this.settled = true;
-    this.#options.signal.removeEventListener("abort", this.#onAbort);
-    // The connection may carry the next reply, which is not this brake's.
-    if (this.#controller !== undefined) this.#options.brake?.detach(this.#controller);
-    if (this.#unpacker !== undefined) this.#endUnpacking(this.#unpacker);
-    return true;
+  reply(): WholeReply {
+    return { status: this.#status, headers: this.#headers, body: this.#body.bytes() };
   }
 }
 
-/** The JSON of a 2xx reply. @param what was asked */
-function jsonOf({ status, headers, body }: HttpReply, what: string): Json {
+/** Most bytes of a discarded body; the connection is closed after more of them. */
+const MOST_DISCARDED = 64 * 1024;
+
+/** Keeps the status alone. */
+class StatusReceiver implements Receiver {
+  #status: number | undefined;
+  #bytes = 0;
+
+  get status(): number | undefined {
+    return this.#status;
+  }
+
+  onHead(status: number): void {
+    this.#status = status;
+  }
+
+  onChunk(chunk: Buffer): void {
+    this.#bytes += chunk.length;
+    if (this.#bytes > MOST_DISCARDED) throw new Fault("backend_error", "the backend's reply is too large");
+  }
+}
+
+/** The JSON of a 2xx reply. @param request method and path, for messages */
+function jsonOf({ status, headers, body }: WholeReply, request: string): Json {
   if (status === 429 || status === 503) {
     const retryAfter = retryAfterOf(headers);
     const wait = retryAfter === undefined ? {} : { retryAfter };
-    throw new Fault("backend_busy", `the backend is not ready: ${what} was answered with ${status}`, wait);
+    throw new Fault("backend_busy", `the backend is not ready: ${request} was answered with ${status}`, wait);
   }
   if (!isOk(status)) {
-    throw new Fault("backend_error", `the backend answered ${status} to ${what}`);
+    throw new Fault("backend_error", `the backend answered ${status} to ${request}`);
   }
   try {
     return JSON.parse(body.toString()) as Json;
   } catch (error) {
-    throw new Fault("backend_error", `the backend's answer to ${what} is not JSON`, { cause: error });
+    throw new Fault("backend_error", `the backend's answer to ${request} is not JSON`, { cause: error });
   }
-}
-
-/** The message names no address: it can reach a client. */
-function connectionFault(error: Error, headSeen: boolean): Fault {
-  const code = "code" in error && typeof error.code === "string" ? error.code : "";
-  if (code === "UND_ERR_CONNECT_TIMEOUT") {
-    return new Fault("connect_timeout", "no connection to the backend in time", { cause: error });
-  }
-  const reason = code === "" ? "" : ` (${code})`;
-  return headSeen
-    ? new Fault("backend_lost", `the backend's reply broke off${reason}`, { cause: error })
-    : new Fault("backend_unreachable", `the backend cannot be reached${reason}`, { cause: error });
 }
 
 const HUNG_UP: ReadonlySet<unknown> = new Set(["UND_ERR_SOCKET", "ECONNRESET", "EPIPE"]);
 
-/** True for a request on a connection that the server closed at the same time: a restarted one may be there again. */
+/** True for a request on a connection that the server closed at the same moment; a restarted server may answer the next one. */
 function wasHungUp(error: unknown): boolean {
   if (!(error instanceof Fault) || error.code !== "backend_unreachable") return false;
   return error.cause instanceof Error && "code" in error.cause && HUNG_UP.has(error.cause.code);
-}
-
-function abortFault(signal: AbortSignal): Fault {
-  const reason: unknown = signal.reason;
-  if (reason instanceof Fault) return reason;
-  return reason instanceof DOMException && reason.name === "TimeoutError"
-    ? new Fault("backend_unreachable", "the backend did not answer in time", { cause: reason })
-    : new Fault("cancelled", "the request was cancelled", { cause: reason });
 }

@@ -2,7 +2,7 @@ import type { JsonObject } from "../core/json.ts";
 import type { ModelCard, ModelLoad } from "../core/model.ts";
 import type { BackendState } from "./backend.ts";
 import type { HttpOrigin } from "./http.ts";
-import { abilitiesOf } from "./ollama-abilities.ts";
+import { capabilitiesOf } from "./ollama-abilities.ts";
 import {
   countOf,
   idOf,
@@ -16,8 +16,8 @@ import {
 } from "./model-card.ts";
 
 /**
- * Models of an Ollama server by /api/tags, those in memory by /api/ps. It does not tell how many tasks it runs
- * at once (OLLAMA_NUM_PARALLEL).
+ * Reads the models of an Ollama server from /api/tags and the loaded ones from /api/ps. Ollama does not report the
+ * number of parallel tasks (OLLAMA_NUM_PARALLEL).
  */
 export async function inspectOllama(http: HttpOrigin, signal: AbortSignal): Promise<BackendState> {
   const [tags, running] = await Promise.all([
@@ -28,21 +28,21 @@ export async function inspectOllama(http: HttpOrigin, signal: AbortSignal): Prom
     listMember(running, "models").map((entry) => [textOf(entry["name"]), loadOf(entry)] as const),
   );
   const entries = listMember(tags, "models");
-  const abilities = await abilitiesOf(http, entries, signal);
-  const models = listedModels(entries, (entry) => cardOf(entry, loads, abilities));
+  const shown = await capabilitiesOf(http, entries, signal);
+  const models = listedModels(entries, (entry) => cardOf(entry, loads, shown));
   return { ...models, slots: undefined };
 }
 
 function cardOf(
   entry: JsonObject,
   loads: ReadonlyMap<string, ModelLoad>,
-  abilities: ReadonlyMap<string, readonly string[]>,
+  shown: ReadonlyMap<string, readonly string[]>,
 ): ModelCard | undefined {
   const name = idOf(entry);
   const details = objectMember(entry, "details");
   const capabilities = textsOf(entry["capabilities"]);
   const load = loads.get(name);
-  // Models of Ollama's cloud are in no memory here, and need no load.
+  // Ollama's cloud models use no local memory and need no load.
   const remote = textOf(entry["remote_host"]) !== "";
   const embeddingLength = countOf(details["embedding_length"]);
   return modelCard(name, {
@@ -55,7 +55,7 @@ function cardOf(
     quantization: textOf(details["quantization_level"]),
     contextLength: countOf(details["context_length"]),
     ...(embeddingLength > 0 ? { embeddingLength } : {}),
-    capabilities: capabilities.length > 0 ? capabilities : (abilities.get(name) ?? ["completion"]),
+    capabilities: capabilities.length > 0 ? capabilities : (shown.get(name) ?? ["completion"]),
     ownedBy: ownerOf(name),
     resident: load !== undefined || remote,
     ...(remote ? { remote } : {}),
@@ -72,7 +72,7 @@ function loadOf(entry: JsonObject): ModelLoad {
   };
 }
 
-/** Ms since 1970; 0 for what is no time. */
+/** Ms since 1970; 0 for text that is no time. */
 function timeOf(text: string): number {
   const time = Date.parse(text);
   return Number.isNaN(time) ? 0 : time;
@@ -83,7 +83,7 @@ function digestOf(text: string, name: string): string {
   return /^[0-9a-f]{64}$/.test(hex) ? hex : sha256(name);
 }
 
-/** The namespace of a name, as Ollama's own /v1/models says it. */
+/** The namespace of a model name, as Ollama's own /v1/models reports it. */
 function ownerOf(name: string): string {
   return name.split("/").at(-2) ?? "library";
 }

@@ -15,7 +15,7 @@ import {
   textsOf,
 } from "./model-card.ts";
 
-/** Any server with OpenAI's /v1/models; context lengths where it tells them under a common name. */
+/** Inspects any server with OpenAI's /v1/models. Context lengths are read from their common names. */
 export async function inspectOpenai(http: HttpOrigin, signal: AbortSignal): Promise<BackendState> {
   return { ...listedModels(await listed(http, signal), openaiCard), slots: undefined };
 }
@@ -30,7 +30,7 @@ function openaiCard(entry: JsonObject): ModelCard | undefined {
   });
 }
 
-/** vLLM: its `created` is the time of the question, so it tells no date. */
+/** Inspects vLLM. Its `created` is the time of the request, so it counts as no date. */
 export async function inspectVllm(http: HttpOrigin, signal: AbortSignal): Promise<BackendState> {
   const models = listedModels(await listed(http, signal), (entry) => {
     const card = openaiCard(entry);
@@ -39,7 +39,7 @@ export async function inspectVllm(http: HttpOrigin, signal: AbortSignal): Promis
   return { ...models, slots: undefined };
 }
 
-/** llama.cpp: sizes in /v1/models, slots and abilities in /props. Throws `backend_busy` while it loads. */
+/** Inspects llama.cpp: sizes from /v1/models, slots and abilities from /props. Throws `backend_busy` while it loads. */
 export async function inspectLlamacpp(http: HttpOrigin, signal: AbortSignal): Promise<BackendState> {
   const [entries, props] = await Promise.all([listed(http, signal), optional(http, "/props", signal)]);
   const slots = isObject(props) ? countOf(props["total_slots"]) : 0;
@@ -63,12 +63,12 @@ function llamacppCard(entry: JsonObject, props: Json): ModelCard | undefined {
     contextLength: countOf(meta["n_ctx"]),
     capabilities,
     ownedBy: textOf(entry["owned_by"]),
-    // Only a router of several models has a status per model.
+    // Only a router has a status per model.
     resident: status === "" || status === "loaded",
   });
 }
 
-/** LM Studio: its own list tells more than OpenAI's; servers before 0.3.6 do not have it. */
+/** Inspects LM Studio by its own list, which has more fields than OpenAI's. Servers before 0.3.6 lack it. */
 export async function inspectLmstudio(http: HttpOrigin, signal: AbortSignal): Promise<BackendState> {
   const own = await optional(http, "/api/v0/models", signal);
   if (!isObject(own) || !Array.isArray(own["data"])) return inspectOpenai(http, signal);
@@ -95,7 +95,7 @@ function lmstudioCapabilities(entry: JsonObject): readonly string[] {
   return capabilities;
 }
 
-/** Exo lists every model it could fetch; only those with an instance in its state can answer. */
+/** Inspects Exo, which lists every model that it could fetch. Only models with an instance in its state can answer. */
 export async function inspectExo(http: HttpOrigin, signal: AbortSignal): Promise<BackendState> {
   const [entries, state] = await Promise.all([listed(http, signal), http.getJson("/state", signal)]);
   const running = new Set(Object.values(objectMember(state, "instances")).map(instanceModel));
@@ -106,7 +106,7 @@ export async function inspectExo(http: HttpOrigin, signal: AbortSignal): Promise
   return { ...models, slots: undefined };
 }
 
-/** An instance is `{shardAssignments}` or wrapped in one member that names its class. */
+/** The model of an instance, which is `{shardAssignments}`, or that wrapped in one member named after its class. */
 function instanceModel(instance: Json | undefined): string {
   if (!isObject(instance)) return "";
   const bare = [instance, ...Object.values(instance)].filter(isObject);
@@ -122,7 +122,7 @@ async function listed(http: HttpOrigin, signal: AbortSignal): Promise<readonly J
   return listMember(await http.getJson("/v1/models", signal), "data");
 }
 
-/** A document that some versions do not have: an empty object then. */
+/** A document that some versions lack; then an empty object. */
 async function optional(http: HttpOrigin, path: string, signal: AbortSignal): Promise<Json> {
   try {
     return await http.getJson(path, signal);

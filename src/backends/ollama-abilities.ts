@@ -4,34 +4,36 @@ import type { HttpOrigin } from "./http.ts";
 import { idOf, objectMember, textOf, textsOf } from "./model-card.ts";
 
 /**
- * Abilities of the models of an Ollama server. Servers before 0.30 do not list them: then `/api/show` tells, once per
- * model. Without it a wish to think, or tools, would be left out for models that can.
+ * Capabilities of the models of an Ollama server. Servers before 0.30 do not list them, so `/api/show` is read once per
+ * model. Without it, thinking and tools would be dropped for models that have them.
  */
 
-/** So many models are asked for in one look: a look has a limit of time, and a model may have to be read from disk. */
+/** Most models that one inspection reads: it has a time limit, and Ollama may read a model from disk. */
 const MOST_SHOWS = 8;
 
-/** Known abilities of a server's models by name, each with the digest that they belong to. */
+/** Known capabilities of a server's models by name, each with the digest that they belong to. */
 type Known = ReadonlyMap<string, { readonly digest: string; readonly abilities: readonly string[] }>;
 
 const knownOf = new WeakMap<HttpOrigin, Known>();
 
 /** The capabilities by name of the entries that list none, as far as they are known. Never rejects. */
-export async function abilitiesOf(
+export async function capabilitiesOf(
   http: HttpOrigin,
   entries: readonly JsonObject[],
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, readonly string[]>> {
-  const untold = entries.filter((entry) => textsOf(entry["capabilities"]).length === 0 && idOf(entry) !== "");
+  const unlisted = entries.filter(
+    (entry) => textsOf(entry["capabilities"]).length === 0 && idOf(entry) !== "",
+  );
   const before = knownOf.get(http);
-  const kept = untold.flatMap((entry) => {
+  const kept = unlisted.flatMap((entry) => {
     const known = before?.get(idOf(entry));
     return known?.digest === textOf(entry["digest"]) ? [[idOf(entry), known] as const] : [];
   });
   const known = new Map(kept);
-  const asked = untold.filter((entry) => !known.has(idOf(entry))).slice(0, MOST_SHOWS);
+  const missing = unlisted.filter((entry) => !known.has(idOf(entry))).slice(0, MOST_SHOWS);
   await Promise.all(
-    asked.map(async (entry) => {
+    missing.map(async (entry) => {
       const abilities = await shownAbilities(http, idOf(entry), signal);
       if (abilities !== undefined) known.set(idOf(entry), { digest: textOf(entry["digest"]), abilities });
     }),
@@ -56,8 +58,8 @@ async function shownAbilities(
 
 /** Servers before 0.6.4 do not say it here either: then the model's template and parts tell. */
 function readAbilities(shown: Json): readonly string[] {
-  const told = isObject(shown) ? textsOf(shown["capabilities"]) : [];
-  if (told.length > 0) return told;
+  const listed = isObject(shown) ? textsOf(shown["capabilities"]) : [];
+  if (listed.length > 0) return listed;
   const info = Object.keys(objectMember(shown, "model_info"));
   if (info.some((name) => name.endsWith(".pooling_type"))) return ["embedding"];
   const abilities = ["completion"];

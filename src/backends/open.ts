@@ -3,12 +3,12 @@ import { systemAmbient } from "../core/ambient.ts";
 import { toFault } from "../core/fault.ts";
 import { readNumCtxPolicy } from "../core/num-ctx.ts";
 import type { Log } from "../telemetry/log.ts";
-import { parseBackends, type Address } from "./address.ts";
+import { parseBackends, type BackendAddress } from "./address.ts";
 import type { Backend } from "./backend.ts";
 import { discoverLocal, probeKind } from "./discover.ts";
 import { HttpBackend } from "./http-backend.ts";
 import type { HttpBackendOptions } from "./http-backend.ts";
-import { LocalWatch } from "./local-watch.ts";
+import { PortWatcher } from "./port-watcher.ts";
 import { ProbedBackend } from "./probed-backend.ts";
 import type { HttpKind } from "./profiles.ts";
 
@@ -17,14 +17,16 @@ export interface OpenBackendsOptions {
   readonly log: Log;
 }
 
-/** How long a configured backend may take to answer before it counts as not there yet. */
-const FIRST_LOOK_MS = 2000;
+/** Time limit for the first answer of a configured backend, ms. A slower backend is used as soon as it answers. */
+const FIRST_PROBE_MS = 2000;
 
 /**
- * The backends of this worker: those of the settings, else the LLM servers of this machine, else the embedded
- * model. A configured backend that does not answer is kept and comes up when its server does. Without its default model
- * the worker runs all the same. Throws `invalid_request` for a bad list, or what the embedded model says when a file that
- * was named for it cannot be opened.
+ * Opens the backends of this worker: the configured ones, else the LLM servers of this machine, else the embedded
+ * model. A configured backend that does not answer is kept and used as soon as its server is up. A worker runs on even
+ * when the default model cannot be opened.
+ *
+ * Throws `invalid_request` for a bad list, and the fault of the embedded model when its configured file cannot be
+ * opened.
  */
 export async function openBackends(options: OpenBackendsOptions): Promise<readonly Backend[]> {
   const { settings, log } = options;
@@ -32,12 +34,10 @@ export async function openBackends(options: OpenBackendsOptions): Promise<readon
   if (configured.length > 0) {
     return Promise.all(configured.map((address) => openConfigured(address, options)));
   }
-  const found = await discoverLocal(AbortSignal.timeout(FIRST_LOOK_MS));
+  const found = await discoverLocal(AbortSignal.timeout(FIRST_PROBE_MS));
   if (found.length > 0) return found.map((address) => openFound(address, options));
   if (settings.embeddedModel === "off") {
-    log.warn(
-      "no LLM server on this machine yet, and the embedded model is off: this worker waits for a server",
-    );
+    log.warn("no LLM server on this machine yet, and the embedded model is off: this worker waits for one");
     return [];
   }
   log.info("no LLM server found on this machine yet: the embedded model answers");
@@ -52,50 +52,50 @@ export async function openBackends(options: OpenBackendsOptions): Promise<readon
   }
 }
 
-/** A search for LLM servers that start later. */
-export interface Watch {
-  /** @param hire takes a backend on, or rejects */
-  start(hire: (backend: Backend) => Promise<void>): void;
-  /** Resolves when none will be taken on any more. */
+/** A search for LLM servers that start after the worker. */
+export interface LocalServerSearch {
+  /** @param onBackend adds a backend, or rejects */
+  start(onBackend: (backend: Backend) => Promise<void>): void;
+  /** Stops the search. Resolves when no further backend will be added. */
   stop(): Promise<void>;
 }
 
 /**
- * Watches this machine for LLM servers, where none were configured.
+ * Searches this machine for LLM servers, unless backends are configured.
  * @param given the backends that the worker starts with
- * @param ports those that servers usually have when absent
+ * @param ports ports to probe; absent: the usual ports of LLM servers
  */
-export function watchLocal(
+export function searchLocalServers(
   options: OpenBackendsOptions,
   given: readonly Backend[],
   ports?: readonly number[],
-): Watch | undefined {
+): LocalServerSearch | undefined {
   if (parseBackends(options.settings.backends).length > 0) return undefined;
-  let watch: LocalWatch | undefined;
+  let watch: PortWatcher | undefined;
   return {
-    start: (hire) => {
-      const onFound = async (address: Address): Promise<void> => {
+    start: (onBackend) => {
+      const onFound = async (address: BackendAddress): Promise<void> => {
         const backend = backendAt(address, address.kind, options);
-        await hire(backend);
+        await onBackend(backend);
         options.log.info("backend found", { backend: backend.name });
       };
       const known = new Set(given.map(({ url }) => url));
-      watch = new LocalWatch({ onFound, known, ...(ports === undefined ? {} : { ports }) });
+      watch = new PortWatcher({ onFound, known, ...(ports === undefined ? {} : { ports }) });
       watch.start();
     },
     stop: async () => watch?.stop(),
   };
 }
 
-function openFound(address: Address, options: OpenBackendsOptions): Backend {
+function openFound(address: BackendAddress, options: OpenBackendsOptions): Backend {
   const backend = backendAt(address, address.kind, options);
   options.log.info("backend found", { backend: backend.name });
   return backend;
 }
 
-async function openConfigured(address: Address, options: OpenBackendsOptions): Promise<Backend> {
+async function openConfigured(address: BackendAddress, options: OpenBackendsOptions): Promise<Backend> {
   const { log, settings } = options;
-  const signal = AbortSignal.timeout(FIRST_LOOK_MS);
+  const signal = AbortSignal.timeout(FIRST_PROBE_MS);
   let backend: Backend =
     address.kind === undefined
       ? backendAt(address, undefined, options)
@@ -109,7 +109,7 @@ async function openConfigured(address: Address, options: OpenBackendsOptions): P
     log.info("backend found", { backend: backend.name, models: models.length, slots });
   } catch (error) {
     const { code, message } = toFault(error);
-    log.warn("backend not ready: it is used as soon as it answers", {
+    log.warn("backend does not answer yet: it is used as soon as it does", {
       backend: backend.name,
       code,
       reason: message,
@@ -118,9 +118,9 @@ async function openConfigured(address: Address, options: OpenBackendsOptions): P
   return backend;
 }
 
-/** @param kind undefined when nothing has answered so far */
+/** @param kind undefined when no server has answered yet */
 function backendAt(
-  address: Address,
+  address: BackendAddress,
   kind: HttpKind | undefined,
   { settings, log }: OpenBackendsOptions,
 ): ProbedBackend {
@@ -135,7 +135,10 @@ function backendAt(
   });
 }
 
-function limitsOf(settings: Settings, { endpoints }: Address): Omit<HttpBackendOptions, "kind" | "target"> {
+function limitsOf(
+  settings: Settings,
+  { endpoints }: BackendAddress,
+): Omit<HttpBackendOptions, "kind" | "target"> {
   const runner = { numCtx: readNumCtxPolicy(settings.numCtx), keepAliveMinMs: settings.keepAliveMinMs };
   return { slots: settings.slots, connectMs: settings.connectTimeoutMs, runner, endpoints };
 }

@@ -1,6 +1,6 @@
 import { Fault } from "../core/fault.ts";
 import type { Task } from "../core/task.ts";
-import type { Address } from "./address.ts";
+import type { BackendAddress } from "./address.ts";
 import type {
   Answer,
   Backend,
@@ -10,41 +10,41 @@ import type {
   ReplySink,
   SlotLender,
 } from "./backend.ts";
-import { probeAgain, probeKind } from "./discover.ts";
+import { confirmKind, probeKind } from "./discover.ts";
 import { HttpBackend } from "./http-backend.ts";
 import type { HttpBackendOptions } from "./http-backend.ts";
 import type { HttpKind } from "./profiles.ts";
 
 type Limits = Omit<HttpBackendOptions, "kind" | "target">;
 
-/** How long it is believed that a server that answers is still the same, and how long it may take to tell; ms. */
-const BELIEVED_MS = 60_000;
+/** Interval in which the kind of an answering server is checked, and the time limit of a check, ms. */
+const RECHECK_MS = 60_000;
 const PROBE_MS = 1000;
 
 export interface ProbedOptions {
-  readonly address: Address;
+  readonly address: BackendAddress;
   readonly limits: Limits;
-  /** Absent: nothing has answered at the address so far. */
+  /** Absent: no server has answered at the address yet. */
   readonly kind?: HttpKind | undefined;
   readonly mono: () => number;
-  /** Another kind of server has taken the place of the one before. */
+  /** A server of another kind has replaced the one before. */
   readonly onKind?: (name: string, before: string) => void;
 }
 
 /**
- * A backend at an address that was given without a kind. It is probed until it answers, and again after each look that
- * failed and once a minute: a server that was replaced by one of another kind is served as that from then on.
+ * A backend at an address without a configured kind. It is probed until it answers, then once a minute and after each
+ * failed inspection. When a server of another kind replaces it, that kind is used from then on.
  */
 export class ProbedBackend implements Backend {
   readonly url: string;
   readonly mayChange = true;
   readonly #options: ProbedOptions;
   #found: HttpBackend | undefined;
-  /** Earlier backends, of other kinds, with tasks that still run. */
+  /** Replaced backends of other kinds that still run tasks. */
   readonly #retired = new Set<HttpBackend>();
-  lender?: SlotLender;
+  #lender: SlotLender | undefined;
   #closed = false;
-  #isDoubtful = false;
+  #inspectionFailed = false;
   #probedAt: number;
 
   constructor(options: ProbedOptions) {
@@ -55,7 +55,7 @@ export class ProbedBackend implements Backend {
     if (kind !== undefined) this.#found = new HttpBackend({ kind, target: address, ...limits });
   }
 
-  /** Tells the kind, once it is known. */
+  /** Includes the kind, once it is known. */
   get name(): string {
     return `${this.kind}@${this.url.replace(/^\w+:\/\//, "")}`;
   }
@@ -81,10 +81,10 @@ export class ProbedBackend implements Backend {
       this.#found === undefined ? await this.#find(signal) : await this.#findAgain(this.#found, signal);
     try {
       const state = await found.inspect(signal);
-      this.#isDoubtful = false;
+      this.#inspectionFailed = false;
       return state;
     } catch (error) {
-      this.#isDoubtful = true;
+      this.#inspectionFailed = true;
       throw error;
     }
   }
@@ -92,18 +92,23 @@ export class ProbedBackend implements Backend {
   async #find(signal: AbortSignal): Promise<HttpBackend> {
     const kind = await probeKind(this.#options.address, signal);
     if (this.#closed) throw unreachable();
-    // Another inspection may have come first.
+    // Another inspection may have found it first.
     return this.#found ?? this.#take(kind);
   }
 
-  /** A server that does not tell its kind now keeps the kind it had: its inspection says whether it is there. */
+  /**
+   * Checks the kind of a known server. A server that cannot be probed keeps its kind; its inspection shows whether it
+   * is up.
+   */
   async #findAgain(found: HttpBackend, signal: AbortSignal): Promise<HttpBackend> {
     const { address, mono } = this.#options;
     const now = mono();
-    if (!this.#isDoubtful && now - this.#probedAt < BELIEVED_MS) return found;
+    if (!this.#inspectionFailed && now - this.#probedAt < RECHECK_MS) return found;
     this.#probedAt = now;
     const limit = AbortSignal.any([signal, AbortSignal.timeout(PROBE_MS)]);
-    const probe = this.#isDoubtful ? probeKind(address, limit) : probeAgain(address, found.kind, limit);
+    const probe = this.#inspectionFailed
+      ? probeKind(address, limit)
+      : confirmKind(address, found.kind, limit);
     const kind = await probe.catch(() => found.kind);
     if (this.#closed) throw unreachable();
     if (this.#found !== found || kind === found.kind) return this.#found ?? found;
@@ -114,7 +119,7 @@ export class ProbedBackend implements Backend {
     return next;
   }
 
-  /** Behind a proxy the one before may still be there, in the middle of its answers. */
+  /** Lets running tasks end: behind a proxy the former server may still be answering. */
   #retire(before: HttpBackend): void {
     this.#retired.add(before);
     const forget = (): boolean => this.#retired.delete(before);
@@ -128,9 +133,13 @@ export class ProbedBackend implements Backend {
     return this.#found;
   }
 
+  useLender(lender: SlotLender | undefined): void {
+    this.#lender = lender;
+  }
+
   async run(task: Task, model: string, sink: ReplySink, signal: AbortSignal): Promise<Answer> {
     if (this.#found === undefined) throw unreachable();
-    if (this.lender !== undefined) this.#found.lender = this.lender;
+    this.#found.useLender(this.#lender);
     return this.#found.run(task, model, sink, signal);
   }
 

@@ -1,8 +1,8 @@
-import type { ClientFace } from "../protocols/protocol.ts";
-import { ollamaClient } from "../protocols/ollama/client.ts";
-import { openaiClient } from "../protocols/openai/client.ts";
+import type { ClientCodec } from "../protocols/codec.ts";
+import { ollamaClientCodec } from "../protocols/ollama/client-codec.ts";
+import { openaiClientCodec } from "../protocols/openai/client-codec.ts";
 import { OPENAI_PROFILES } from "../protocols/openai/profiles.ts";
-import type { SurfaceLook } from "./abilities.ts";
+import type { SurfaceCheck } from "./abilities.ts";
 import type { BackendKind, BackendState } from "./backend.ts";
 import type { HttpOrigin } from "./http.ts";
 import { inspectOllama } from "./inspect-ollama.ts";
@@ -17,18 +17,18 @@ import {
 /** The kinds of LLM servers. */
 export type HttpKind = Exclude<BackendKind, "embedded" | "unknown">;
 
-/** What sets one kind of LLM server apart. */
+/** Properties of one kind of LLM server. */
 export interface Profile {
-  /** TCP port it takes when nobody says otherwise; undefined when the kind has none. */
+  /** Default TCP port; undefined when the kind has none. */
   readonly port: number | undefined;
-  /** Tasks it runs at once when it does not tell. */
+  /** Tasks that it runs at once when it does not report a number. */
   readonly slots: number;
-  readonly face: ClientFace;
-  /** True when it loads models as they are asked for, and others go for that. */
+  readonly codec: ClientCodec;
+  /** True when it loads models on demand and unloads others for them. */
   readonly loadsOnDemand: boolean;
-  /** How the rest of OpenAI's surface is found. */
-  readonly surface: SurfaceLook;
-  /** See {@link Backend.inspect}; `slots` only when the server tells. */
+  /** Method that finds its endpoints beyond chat and embeddings. */
+  readonly surface: SurfaceCheck;
+  /** Inspects a server: see {@link Backend.inspect}. `slots` is set only when the server reports it. */
   inspect(http: HttpOrigin, signal: AbortSignal): Promise<BackendState>;
 }
 
@@ -36,7 +36,7 @@ export const PROFILES: Readonly<Record<HttpKind, Profile>> = {
   ollama: {
     port: 11_434,
     slots: 4,
-    face: ollamaClient,
+    codec: ollamaClientCodec,
     loadsOnDemand: true,
     surface: "audio",
     inspect: inspectOllama,
@@ -44,8 +44,8 @@ export const PROFILES: Readonly<Record<HttpKind, Profile>> = {
   llamacpp: {
     port: 8080,
     slots: 1,
-    face: openaiClient(OPENAI_PROFILES.llamacpp),
-    // As a router of several models; a single one is always there.
+    codec: openaiClientCodec(OPENAI_PROFILES.llamacpp),
+    // True for a router of several models. A single model is always loaded.
     loadsOnDemand: true,
     surface: "router",
     inspect: inspectLlamacpp,
@@ -53,7 +53,7 @@ export const PROFILES: Readonly<Record<HttpKind, Profile>> = {
   vllm: {
     port: 8000,
     slots: 64,
-    face: openaiClient(OPENAI_PROFILES.vllm),
+    codec: openaiClientCodec(OPENAI_PROFILES.vllm),
     loadsOnDemand: false,
     surface: "document",
     inspect: inspectVllm,
@@ -61,7 +61,7 @@ export const PROFILES: Readonly<Record<HttpKind, Profile>> = {
   lmstudio: {
     port: 1234,
     slots: 4,
-    face: openaiClient(OPENAI_PROFILES.lmstudio),
+    codec: openaiClientCodec(OPENAI_PROFILES.lmstudio),
     loadsOnDemand: true,
     // It answers unknown paths with 200.
     surface: "none",
@@ -70,7 +70,7 @@ export const PROFILES: Readonly<Record<HttpKind, Profile>> = {
   exo: {
     port: 52_415,
     slots: 1,
-    face: openaiClient(OPENAI_PROFILES.exo),
+    codec: openaiClientCodec(OPENAI_PROFILES.exo),
     loadsOnDemand: false,
     surface: "document",
     inspect: inspectExo,
@@ -78,7 +78,7 @@ export const PROFILES: Readonly<Record<HttpKind, Profile>> = {
   openai: {
     port: undefined,
     slots: 8,
-    face: openaiClient(OPENAI_PROFILES.openai),
+    codec: openaiClientCodec(OPENAI_PROFILES.openai),
     loadsOnDemand: false,
     surface: "document",
     inspect: inspectOpenai,

@@ -1,10 +1,10 @@
-/** What `sgnet up` says when everything runs. */
+/** The text that `sgnet up` prints when everything runs. */
 export function banner(version: string, places: Readonly<Record<string, string>>): string {
   const lines = Object.entries(places).map(([name, place]) => `  ${name.padEnd(9)}${place}`);
-  return `\nStargazer Network Gateway ${version}\n${lines.join("\n")}\n  Ctrl-C stops all of it.\n\n`;
+  return `\nStargazer Network Gateway ${version}\n${lines.join("\n")}\n  Ctrl-C stops everything.\n\n`;
 }
 
-/** Three commands that can be pasted into a shell as they are, or where a key is needed with that in a variable. */
+/** Three commands to paste into a shell. A needed key comes from a variable. */
 export function examples(url: string, model: string, needsKey = false): string {
   const messages = [{ role: "user", content: "Why is the sky blue?" }];
   const chat = quote(JSON.stringify({ model, messages }));
@@ -20,7 +20,7 @@ export function examples(url: string, model: string, needsKey = false): string {
 `;
 }
 
-/** As one word of a POSIX shell. */
+/** The text as one word of a POSIX shell. */
 function quote(text: string): string {
   return `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }

@@ -1,6 +1,6 @@
 import type { ChatRequest, Part } from "../core/chat.ts";
-import { Histogram } from "../core/duration-histogram.ts";
-import type { Percentiles } from "../core/duration-histogram.ts";
+import { Histogram } from "../telemetry/duration-histogram.ts";
+import type { Percentiles } from "../telemetry/duration-histogram.ts";
 import { toFault } from "../core/fault.ts";
 import type { Fault } from "../core/fault.ts";
 import type { Usage } from "../core/usage.ts";
@@ -9,62 +9,60 @@ import type { BenchTarget } from "./bench-target.ts";
 export interface BenchLoad {
   readonly model: string;
   readonly stream: boolean;
-  /** Each has one request open at a time. */
+  /** Clients, each with one open request at a time. */
   readonly clients: number;
   readonly requests: number;
   readonly prompt: string;
-  /** Longest answer. */
+  /** Longest answer, tokens. */
   readonly maxTokens: number;
 }
 
-/** What was measured; durations in µs, of answered requests only. */
+/** Measured figures. Durations are in µs and cover answered requests only. */
 export interface BenchFigures {
   readonly seconds: number;
   readonly answered: number;
   /** Failed requests by fault code. */
   readonly errors: Readonly<Record<string, number>>;
-  /** What was said of the first failure of each code. */
+  /** Message of the first failure of each code. */
   readonly reasons: Readonly<Record<string, string>>;
-  /** True when it was stopped before all requests had been made. */
+  /** True when the load was stopped before its last request. */
   readonly stopped: boolean;
-  /** As the server counts them; absent when it does not tell. */
+  /** Tokens as the server counts them; absent when it does not. */
   readonly promptTokens?: number;
   readonly completionTokens?: number;
-  /** To the first text of a stream. */
+  /** Time to the first text of a stream. */
   readonly first: Percentiles;
-  /** Between the texts of a stream, which are tokens unless some came together. */
+  /** Time between two texts of a stream; each is a token unless several came together. */
   readonly gap: Percentiles;
   readonly total: Percentiles;
 }
 
 /**
- * Sends a load and reads every answer to its end. Failed requests are counted, not thrown.
- *
- * @param stop when it aborts nothing more is asked, and requests that fail from then on count as not made: whoever
- * aborts it also closes the target
+ * Sends a load and reads each answer to its end. Failed requests are counted, not thrown.
+ * @param stop ends the load. Requests that fail afterwards are not counted. The caller closes the target, too.
  */
 export async function runLoad(
   target: BenchTarget,
   load: BenchLoad,
   stop: AbortSignal,
 ): Promise<BenchFigures> {
-  const tally = new Tally();
+  const results = new LoadResults();
   const begin = performance.now();
   let left = load.requests;
   const client = async (): Promise<void> => {
     while (left > 0 && !stop.aborted) {
       left -= 1;
-      await askOnce(target, load, { tally, stop });
+      await askOnce(target, load, { results, stop });
     }
   };
   await Promise.all(Array.from({ length: Math.min(load.clients, load.requests) }, client));
-  return { ...tally.figures((performance.now() - begin) / 1000), stopped: stop.aborted };
+  return { ...results.figures((performance.now() - begin) / 1000), stopped: stop.aborted };
 }
 
 async function askOnce(
   target: BenchTarget,
   load: BenchLoad,
-  { tally, stop }: { readonly tally: Tally; readonly stop: AbortSignal },
+  { results, stop }: { readonly results: LoadResults; readonly stop: AbortSignal },
 ): Promise<void> {
   const begin = performance.now();
   const gaps: number[] = [];
@@ -79,9 +77,9 @@ async function askOnce(
   };
   try {
     const { usage } = await target.ask(requestOf(load), load, onPart);
-    tally.answered({ firstMs: first, gaps, totalMs: performance.now() - begin, usage });
+    results.answered({ firstMs: first, gaps, totalMs: performance.now() - begin, usage });
   } catch (error) {
-    if (!stop.aborted) tally.failed(toFault(error));
+    if (!stop.aborted) results.failed(toFault(error));
   }
 }
 
@@ -97,14 +95,14 @@ interface Observation {
   readonly usage: Usage | undefined;
 }
 
-class Tally {
+class LoadResults {
   readonly #first = new Histogram();
   readonly #gap = new Histogram();
   readonly #total = new Histogram();
   readonly #errors = new Map<string, number>();
   readonly #reasons = new Map<string, string>();
   #answered = 0;
-  #told = 0;
+  #counted = 0;
   #promptTokens = 0;
   #completionTokens = 0;
 
@@ -114,7 +112,7 @@ class Tally {
     if (firstMs !== undefined) this.#first.record(firstMs * 1000);
     for (const gap of gaps) this.#gap.record(gap * 1000);
     if (usage === undefined) return;
-    this.#told += 1;
+    this.#counted += 1;
     this.#promptTokens += usage.promptTokens;
     this.#completionTokens += usage.completionTokens;
   }
@@ -131,7 +129,7 @@ class Tally {
       answered: this.#answered,
       errors: Object.fromEntries(this.#errors),
       reasons: Object.fromEntries(this.#reasons),
-      ...(this.#told > 0 && this.#told === this.#answered ? { promptTokens, completionTokens } : {}),
+      ...(this.#counted > 0 && this.#counted === this.#answered ? { promptTokens, completionTokens } : {}),
       first: this.#first.percentiles(),
       gap: this.#gap.percentiles(),
       total: this.#total.percentiles(),

@@ -4,57 +4,57 @@ import type { ChatRequest, Part } from "../core/chat.ts";
 import { Fault } from "../core/fault.ts";
 import { isObject } from "../core/json.ts";
 import type { Usage } from "../core/usage.ts";
-import { ollamaClient } from "../protocols/ollama/client.ts";
-import { openaiClient } from "../protocols/openai/client.ts";
+import { ollamaClientCodec } from "../protocols/ollama/client-codec.ts";
+import { openaiClientCodec } from "../protocols/openai/client-codec.ts";
 import { OPENAI_PROFILES } from "../protocols/openai/profiles.ts";
-import type { BackendRequest, ClientFace } from "../protocols/protocol.ts";
+import type { BackendRequest, ClientCodec } from "../protocols/codec.ts";
 import { chatModel } from "./first-model.ts";
 
 /** The APIs that can be measured. */
 export type BenchDialect = "ollama" | "openai";
 
 export interface TargetOptions {
-  /** Base URL of a server, without the path of its API. */
+  /** Base URL of a server, without its API path. */
   readonly url: string;
   readonly dialect: BenchDialect;
-  /** Empty when none is needed. */
+  /** API key; empty when the server needs none. */
   readonly key: string;
   /** Connections kept open. */
   readonly connections: number;
 }
 
-/** What one answer was, as it came. */
-export interface Answer {
-  /** Absent when the server does not tell. */
+/** Facts of one answer. */
+export interface BenchAnswer {
+  /** Absent when the server does not report it. */
   readonly usage: Usage | undefined;
 }
 
 interface Api {
-  readonly face: ClientFace;
-  /** Where models are listed, and under which names. */
+  readonly codec: ClientCodec;
+  /** Path of the list of models, and the names of its fields. */
   readonly list: { readonly path: string; readonly field: string; readonly name: string };
 }
 
 const APIS: Readonly<Record<BenchDialect, Api>> = {
-  ollama: { face: ollamaClient, list: { path: "/api/tags", field: "models", name: "name" } },
+  ollama: { codec: ollamaClientCodec, list: { path: "/api/tags", field: "models", name: "name" } },
   openai: {
-    face: openaiClient(OPENAI_PROFILES.openai),
+    codec: openaiClientCodec(OPENAI_PROFILES.openai),
     list: { path: "/v1/models", field: "data", name: "id" },
   },
 };
 
-/** What errors of the connection mean for somebody who gave a URL. */
+/** Connection errors, explained to a user who gave a URL. */
 const REASONS: Readonly<Record<string, string>> = {
   ECONNREFUSED: "nothing listens there",
-  ECONNRESET: "the connection was closed without an answer; is it http or https, and the right port?",
+  ECONNRESET: "the connection was closed without an answer; check http or https, and the port",
   EHOSTUNREACH: "that machine cannot be reached from here",
   ENETUNREACH: "that machine cannot be reached from here",
-  ENOTFOUND: "there is no machine of this name",
-  EPROTO: "no TLS is spoken there: write http://",
+  ENOTFOUND: "no machine has this name",
+  EPROTO: "the server does not use TLS: write http://",
   ETIMEDOUT: "that machine does not answer",
 };
 
-/** A server that is asked over kept connections, and whose replies are read by its own API. */
+/** A server under test, over kept connections. Its replies are read by its own API. */
 export class BenchTarget {
   readonly #options: TargetOptions;
   readonly #api: Api;
@@ -70,14 +70,14 @@ export class BenchTarget {
     this.#send = tls ? https.request : http.request;
   }
 
-  /** The first model that the server lists and that can chat. Rejects with a sentence for people when there is none. */
+  /** The first listed model that can chat. Rejects with a sentence for people when there is none. */
   async firstModel(): Promise<string> {
     const { path, field, name } = this.#api.list;
     const response = await this.#request({ path, body: "" }, "GET");
     const text = Buffer.concat(await response.toArray()).toString();
     const { statusCode } = response;
     if (statusCode !== 200) {
-      const advice = statusCode === 401 ? ": it wants a key, --api-key or SGNET_API_KEY" : "";
+      const advice = statusCode === 401 ? ": it requires a key, --api-key or SGNET_API_KEY" : "";
       throw new Error(`${this.#options.url} answers ${path} with ${statusCode}${advice}.`);
     }
     const list = parsed(text);
@@ -89,21 +89,20 @@ export class BenchTarget {
   }
 
   /**
-   * Asks one thing and reads the whole answer.
-   *
-   * @param onPart is called with each part as it comes
-   * Rejects with the Fault of a refusal, of an error within the answer, or of one that is not complete.
+   * Sends one request and reads the whole answer. Rejects with the Fault of a refusal, of an error within the answer,
+   * or of a truncated answer.
+   * @param onPart called with each part as it comes
    */
   async ask(
     request: ChatRequest,
     options: { readonly model: string; readonly stream: boolean },
     onPart: (part: Part) => void,
-  ): Promise<Answer> {
-    const { face } = this.#api;
-    const response = await this.#request(face.encode(request, options), "POST");
+  ): Promise<BenchAnswer> {
+    const { codec } = this.#api;
+    const response = await this.#request(codec.encode(request, options), "POST");
     const status = response.statusCode ?? 0;
-    if (status !== 200) throw face.readError(status, Buffer.concat(await response.toArray()), undefined);
-    const reader = face.reader({ request, stream: options.stream });
+    if (status !== 200) throw codec.readError(status, Buffer.concat(await response.toArray()), undefined);
+    const reader = codec.reader({ request, stream: options.stream });
     let usage: Usage | undefined;
     const take = (parts: Iterable<Part>): void => {
       for (const part of parts) {
@@ -122,7 +121,7 @@ export class BenchTarget {
     return { usage };
   }
 
-  /** Closes all connections; what is being asked is rejected. */
+  /** Closes all connections. Open requests reject. */
   close(): void {
     this.#agent.destroy();
   }
@@ -137,20 +136,20 @@ export class BenchTarget {
     return new Promise((resolve, reject) => {
       const sent = this.#send(new URL(path, url), { method, headers, agent: this.#agent }, resolve);
       sent.once("error", (error) =>
-        reject(new Fault("backend_unreachable", `${url}: ${reasonOf(error)}.`, { cause: error })),
+        reject(new Fault("backend_unreachable", `${url}: ${connectionProblem(error)}.`, { cause: error })),
       );
       sent.end(body);
     });
   }
 }
 
-/** The first line alone: OpenSSL's go on about its own source. */
-function reasonOf({ code, message }: NodeJS.ErrnoException): string {
+/** The first line of the message: OpenSSL's further lines name its own source. */
+function connectionProblem({ code, message }: NodeJS.ErrnoException): string {
   const [line = ""] = message.split("\n");
   return (code === undefined ? undefined : REASONS[code]) ?? line;
 }
 
-/** Undefined for what is no JSON. */
+/** The parsed JSON; undefined for other text. */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text);

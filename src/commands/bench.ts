@@ -1,6 +1,6 @@
 import type { Settings } from "../config/settings.ts";
-import type { Percentiles } from "../core/duration-histogram.ts";
-import { plainLine } from "../core/plain-text.ts";
+import type { Percentiles } from "../telemetry/duration-histogram.ts";
+import { escapedLine } from "../core/escaped-text.ts";
 import { runLoad } from "./bench-load.ts";
 import type { BenchFigures, BenchLoad } from "./bench-load.ts";
 import { BenchTarget } from "./bench-target.ts";
@@ -11,8 +11,9 @@ import { print, printError, printJson } from "./print.ts";
 import { INTERRUPTED, listenForStop } from "./stop-request.ts";
 import { renderTable } from "./table.ts";
 
-/** What `sgnet bench` was asked; absent: the default. */
-export interface BenchOrder {
+/** Arguments of `sgnet bench`; absent: the default. */
+export interface BenchArguments {
+  // 9 fields: one per flag of the command
   readonly url: string | undefined;
   readonly model: string | undefined;
   readonly dialect: string | undefined;
@@ -24,27 +25,29 @@ export interface BenchOrder {
   readonly json: boolean;
 }
 
-/** Of what a server says about a failure, in characters. */
+/** Most characters of a server's failure message. */
 const LONGEST_REASON = 160;
 
 const PROMPT = "Tell a story about a lighthouse keeper who finds a message in a bottle.";
 
 /**
- * Measures a running fleet, or any server of the API: sends requests, reads every answer to its end, prints what
- * clients see. One request goes first, unmeasured, since it may load the model. Told to stop it hangs up and prints
- * what was measured so far. Resolves with the exit code: 1 when a request failed, 130 when it was told to stop.
+ * Measures a running fleet, or any server of the API: sends requests, reads each answer to its end, prints what clients
+ * see. One unmeasured request goes first, since it may load the model. A stop signal closes the connections and prints
+ * the figures so far.
+ *
+ * Resolves with the exit code: 1 when a request failed, 130 when it was stopped.
  */
-export async function runBench(settings: Settings, order: BenchOrder): Promise<number> {
-  const { clients = "4", requests = "40", tokens = "128", prompt = PROMPT } = order;
-  const url = checkedUrl(order.url ?? localUrl(settings.host, settings.port));
+export async function runBench(settings: Settings, args: BenchArguments): Promise<number> {
+  const { clients = "4", requests = "40", tokens = "128", prompt = PROMPT } = args;
+  const url = checkedUrl(args.url ?? localUrl(settings.host, settings.port));
   const load = {
-    stream: !order.whole,
+    stream: !args.whole,
     clients: positive("clients", clients),
     requests: positive("requests", requests),
     prompt,
     maxTokens: positive("tokens", tokens),
   };
-  const dialect = checkedDialect(order.dialect ?? "ollama");
+  const dialect = checkedDialect(args.dialect ?? "ollama");
   const [key = ""] = settings.apiKeys.split(",");
   const target = new BenchTarget({ url, dialect, key: key.trim(), connections: load.clients });
   const signals = listenForStop();
@@ -52,12 +55,12 @@ export async function runBench(settings: Settings, order: BenchOrder): Promise<n
   stop.signal.addEventListener("abort", () => target.close());
   void signals.requested.then(() => stop.abort());
   try {
-    const planned = { ...load, model: order.model ?? (await target.firstModel()) };
+    const planned = { ...load, model: args.model ?? (await target.firstModel()) };
     printError(announcement(url, planned));
     await runLoad(target, { ...planned, requests: 1 }, stop.signal);
     const figures = await runLoad(target, planned, stop.signal);
     const report = { url, dialect, ...planned, ...figures };
-    if (order.json) printJson(report);
+    if (args.json) printJson(report);
     else print(renderBench(planned, figures));
     if (figures.stopped) return INTERRUPTED;
     return Object.keys(figures.errors).length === 0 ? 0 : 1;
@@ -70,19 +73,21 @@ export async function runBench(settings: Settings, order: BenchOrder): Promise<n
   }
 }
 
-/** Goes to standard error: it is read while nothing else is to be seen yet. */
+/** The line on standard error that announces the measurement. */
 function announcement(url: string, { model, stream, clients, requests, maxTokens }: BenchLoad): string {
   const what = stream ? "streams" : "whole answers";
-  return `Asking ${url} for ${requests} ${what} of ${plainLine(model)}, ${clients} at a time, of up to ${maxTokens} tokens. Ctrl-C ends it early.\n`;
+  return `Requesting ${requests} ${what} of ${escapedLine(model)} from ${url}, ${clients} at a time, of up to ${maxTokens} tokens each. Ctrl-C stops early.\n`;
 }
 
 /** The figures as a table. */
 export function renderBench(load: BenchLoad, figures: BenchFigures): string {
   const { answered, seconds, completionTokens, promptTokens, errors, reasons } = figures;
   const rate = (count: number | undefined): string =>
-    count === undefined ? "not told by the server" : (count / seconds).toFixed(1);
+    count === undefined ? "not reported by the server" : (count / seconds).toFixed(1);
   const each = (count: number): string => `${(count / Math.max(1, answered)).toFixed(0)} per request`;
-  const failures = Object.entries(errors).map(([code, count]) => `${count} ${code}${said(reasons[code])}`);
+  const failures = Object.entries(errors).map(
+    ([code, count]) => `${count} ${code}${reasonText(reasons[code])}`,
+  );
   const early = figures.stopped ? ", stopped early" : "";
   const rows: [string, string][] = [
     ["answered", `${answered} of ${load.requests} in ${duration(seconds * 1000)}${early}`],
@@ -98,8 +103,8 @@ export function renderBench(load: BenchLoad, figures: BenchFigures): string {
   return renderTable(`${how} of ${load.model}, ${load.clients} clients`, ["figure", "value"], rows);
 }
 
-function said(reason = ""): string {
-  const text = plainLine(reason);
+function reasonText(reason = ""): string {
+  const text = escapedLine(reason);
   const short = text.length > LONGEST_REASON ? `${text.slice(0, LONGEST_REASON)}…` : text;
   return short === "" ? "" : ` (${short})`;
 }
@@ -117,23 +122,23 @@ function spread({ count, p50, p99, max }: Percentiles): string {
   return `half within ${half}, 99 % within ${most}, the longest ${longest}`;
 }
 
-/** The base URL of a server, with or without the path of its API. */
+/** Checks the URL of a server, which may end with the path of its API. */
 function checkedUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
-    throw new Error(`${text} is no URL of a server: write ${likelyUrl(text)}.`);
+    throw new Error(`${text} is not the URL of a server: write ${likelyUrl(text)}.`);
   }
-  // Not repeated: it may hold a password.
+  // The message does not repeat the URL, which may hold a password.
   if (url.username !== "" || url.password !== "") {
     throw new Error("The URL must not name a user: write http://host:port, and the key as SGNET_API_KEY.");
   }
   if (!/^(?:\/v1|\/api)?\/?$/.test(url.pathname) || url.search !== "" || url.hash !== "") {
-    throw new Error(`${text} has a path or a query that cannot be used: write ${url.origin}.`);
+    throw new Error(`${text} has a path or a query that is not supported: write ${url.origin}.`);
   }
   return url.origin;
 }
 
-/** A host and a port alone are a URL that lacks its scheme. */
+/** A suggestion for a URL without its scheme. */
 function likelyUrl(text: string): string {
   const guess = `http://${text}`;
   return text.includes("//") || !URL.canParse(guess) ? "http://host:port" : new URL(guess).origin;

@@ -1,11 +1,11 @@
-/** How wide text is on a terminal, in cells: after Unicode's East Asian Width (UAX #11), as terminals take it. */
+/** Width of text on a terminal, in cells, by Unicode's East Asian Width (UAX #11). */
 
-/** Marks that stand on the letter before them. */
+/** Marks that combine with the letter before them. */
 const NO_CELL = /[\p{Mn}\p{Me}]/u;
 
 const TWO_CELLS = /\p{Emoji_Presentation}/u;
 
-/** First and last code points of what is wide: Hangul, CJK, kana, full-width forms, pictures. */
+/** Ranges of wide code points: Hangul, CJK, kana, full-width forms, pictures. */
 const WIDE: readonly (readonly [first: number, last: number])[] = [
   [0x11_00, 0x11_5f],
   [0x2e_80, 0x30_3e],
@@ -32,14 +32,14 @@ function widthOf(character: string): number {
   return isWide ? 2 : 1;
 }
 
-/** The cells that a line of text takes. */
+/** The number of cells of a line of text. */
 export function cellWidth(text: string): number {
   let cells = 0;
   for (const character of text) cells += widthOf(character);
   return cells;
 }
 
-/** The beginning of a line of text that fits into so many cells; no letter is cut in two. */
+/** The beginning of a line of text that fits into this many cells. No character is cut in two. */
 export function cutCells(text: string, cells: number): string {
   let left = cells;
   let end = 0;

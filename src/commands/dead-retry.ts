@@ -1,52 +1,52 @@
 import { isUtf8 } from "node:buffer";
 import type { Settings } from "../config/settings.ts";
 import { Fault } from "../core/fault.ts";
-import { openLoneBoard } from "../gateway/lone-board.ts";
-import type { LoneBoard } from "../gateway/lone-board.ts";
-import type { Rerun } from "../gateway/rerun.ts";
-import { retryLetter } from "../gateway/retry.ts";
-import type { Retried } from "../gateway/retry.ts";
-import type { Connection } from "../redis/connection.ts";
+import { openHeadlessGateway } from "../gateway/dead-letters/headless-gateway.ts";
+import type { HeadlessGateway } from "../gateway/dead-letters/headless-gateway.ts";
+import type { Rerun } from "../gateway/dead-letters/rerun.ts";
+import { retryLetter } from "../gateway/dead-letters/retry.ts";
+import type { Retried } from "../gateway/dead-letters/retry.ts";
+import type { Connection } from "../redis/connection/connection.ts";
 import type { DeadLetter } from "../redis/dead-letters.ts";
-import type { Keys } from "../redis/keys.ts";
+import type { Stores } from "../redis/stores.ts";
 import { openLog } from "../telemetry/log.ts";
 import { duration } from "./duration.ts";
 import { BytePrinter, printError, printJson } from "./print.ts";
-import { withConnection } from "./redis-url.ts";
+import { withConnection } from "./redis-discovery.ts";
 import { INTERRUPTED, listenForStop } from "./stop-request.ts";
 
-export interface RetryDesk {
+export interface RetryContext {
   readonly settings: Settings;
   readonly connection: Connection;
-  readonly keys: Keys;
+  readonly stores: Pick<Stores, "letters">;
 }
 
 export interface RetryOptions {
-  /** Writes the answers to standard output as they come; what is said about them goes to standard error. */
+  /** Writes the answers to standard output as they come. Messages about them go to standard error. */
   readonly answers: boolean;
-  /** Prints one JSON document when all are over, with the answers where they are wanted. */
+  /** Prints one JSON document at the end, with the answers if they are wanted. */
   readonly json: boolean;
 }
 
 /**
- * Runs dead letters again, one after the other, and removes those that are answered or given up anew. Resolves with
- * the exit code: 0 when all were answered, 130 when the person gave up.
+ * Runs dead letters again, one after the other. A letter is removed when it is answered, or when it fails again and
+ * becomes a new letter. Resolves with the exit code: 0 when all were answered, 130 when the user stopped it.
  */
 export async function retryLetters(
-  desk: RetryDesk,
+  context: RetryContext,
   letters: readonly DeadLetter[],
   options: RetryOptions,
 ): Promise<number> {
-  const { settings, connection: commands } = desk;
+  const { settings, connection: commands } = context;
   const log = openLog({ level: "error", format: settings.logFormat });
   const stop = listenForStop();
   try {
     return await withConnection(settings, "dead-channel", async (channel) => {
-      const board = await openLoneBoard({ settings, log, commands, channel });
+      const dispatcher = await openHeadlessGateway({ settings, log, commands, channel });
       try {
-        return await retryAll({ ...desk, ...options, board, stopped: stop.requested }, letters);
+        return await retryAll({ ...context, ...options, dispatcher, stopped: stop.requested }, letters);
       } finally {
-        await board.close();
+        await dispatcher.close();
       }
     });
   } finally {
@@ -54,33 +54,33 @@ export async function retryLetters(
   }
 }
 
-interface Bench extends RetryDesk, RetryOptions {
-  readonly board: LoneBoard;
-  /** Resolves when the command is to end. */
+interface RetryRun extends RetryContext, RetryOptions {
+  readonly dispatcher: HeadlessGateway;
+  /** Resolves when the command must end. */
   readonly stopped: Promise<void>;
 }
 
-async function retryAll(bench: Bench, letters: readonly DeadLetter[]): Promise<number> {
-  const told: (Verdict & { readonly id: string; readonly model: string })[] = [];
+async function retryAll(run: RetryRun, letters: readonly DeadLetter[]): Promise<number> {
+  const results: (Verdict & { readonly id: string; readonly model: string })[] = [];
   for (const letter of letters) {
-    const verdict = await retryOne(bench, letter);
-    told.push({ id: letter.id, model: letter.model, ...verdict });
-    if (!bench.json) printError(`${letter.id} of ${letter.model}: ${verdict.says}\n`);
+    const verdict = await retryOne(run, letter);
+    results.push({ id: letter.id, model: letter.model, ...verdict });
+    if (!run.json) printError(`${letter.id} of ${letter.model}: ${verdict.says}\n`);
     if (verdict.stopped === true) break;
   }
-  const answered = told.filter((one) => one.answered).length;
-  if (bench.json) printJson({ of: letters.length, answered, letters: told });
-  else if (!bench.answers) printError(`${answered} of ${letters.length} answered.\n`);
-  if (told.at(-1)?.stopped === true) return INTERRUPTED;
+  const answered = results.filter((one) => one.answered).length;
+  if (run.json) printJson({ of: letters.length, answered, letters: results });
+  else if (!run.answers) printError(`${answered} of ${letters.length} answered.\n`);
+  if (results.at(-1)?.stopped === true) return INTERRUPTED;
   return answered === letters.length ? 0 : 1;
 }
 
 interface Verdict {
   readonly answered: boolean;
   readonly says: string;
-  /** The person gave up waiting. */
+  /** The user stopped waiting. */
   readonly stopped?: boolean;
-  /** Its text, where it is wanted in the JSON document; what is no text is in base64. */
+  /** The answer for the JSON document, if wanted: as text, else in base64. */
   readonly answer?: string;
   readonly answerBase64?: string;
 }
@@ -89,13 +89,13 @@ function answerMember(bytes: Buffer): Pick<Verdict, "answer" | "answerBase64"> {
   return isUtf8(bytes) ? { answer: bytes.toString() } : { answerBase64: bytes.toString("base64") };
 }
 
-/** True for an answer that may get a line break at its end: to sound and images it would be a byte too many. */
+/** True for an answer that may get a final line break: sound and images must not get an extra byte. */
 function isText(contentType: string): boolean {
   return contentType === "" || /^(?:text\/|application\/(?:[\w.-]+\+)?(?:x-nd)?json\b)/i.test(contentType);
 }
 
-async function retryOne(bench: Bench, { model, id }: DeadLetter): Promise<Verdict> {
-  const { connection, keys, board, stopped, answers, json } = bench;
+async function retryOne(run: RetryRun, { model, id }: DeadLetter): Promise<Verdict> {
+  const { stores, dispatcher, stopped, answers, json } = run;
   const printer = new BytePrinter();
   const gathered: Buffer[] = [];
   const print = (bytes: Buffer): void => {
@@ -103,19 +103,29 @@ async function retryOne(bench: Bench, { model, id }: DeadLetter): Promise<Verdic
     else if (answers) printer.print(bytes);
   };
   let gaveUp = false;
-  const onRun = async (run: Rerun): Promise<void> => {
+  const onRun = async (started: Rerun): Promise<void> => {
     await stopped;
     gaveUp = true;
-    run.cancel();
+    started.cancel();
   };
-  const { host: rerun, readers } = board;
-  const host = { connection, keys, board: rerun, readers, serves: (key: string) => board.serves(key) };
+  const { host: rerun, readers } = dispatcher;
+  const host = {
+    stores,
+    dispatcher: rerun,
+    readers,
+    serves: (key: string) => dispatcher.serves(key),
+  };
   try {
-    const retried = await retryLetter(host, { model, id, onBytes: print, onRun: (run) => void onRun(run) });
+    const retried = await retryLetter(host, {
+      model,
+      id,
+      onBytes: print,
+      onRun: (started) => void onRun(started),
+    });
     const { body, contentType } = await retried.run.answer;
     print(body);
     if (gaveUp && retried.outcome.fault !== undefined && !retried.removed)
-      return { answered: false, says: "given up by you; the letter stays", stopped: true };
+      return { answered: false, says: "stopped by you; the letter stays", stopped: true };
     if (!json && isText(contentType)) print(NEW_LINE);
     const verdict = judge(retried);
     return gathered.length === 0 ? verdict : { ...verdict, ...answerMember(Buffer.concat(gathered)) };
@@ -127,13 +137,13 @@ async function retryOne(bench: Bench, { model, id }: DeadLetter): Promise<Verdic
 
 function judge({ run, outcome: { fault, totalMs, end }, removed }: Retried): Verdict {
   if (fault !== undefined) {
-    const rest = removed ? "it is a new dead letter now" : "the letter stays";
+    const rest = removed ? "it is now a new dead letter" : "the letter stays";
     return { answered: false, says: `${fault.code}: ${fault.message}; ${rest}` };
   }
   const tokens = end?.usage === undefined ? "" : `, ${end.usage.completionTokens} tokens`;
   const rest = removed
     ? "the letter is removed"
-    : "Redis broke just then, so that the letter may still lie there: remove it";
+    : "Redis failed at that moment, so the letter may still exist: remove it";
   return { answered: true, says: `answered in ${duration(totalMs)}${tokens}, as task ${run.task}; ${rest}` };
 }
 

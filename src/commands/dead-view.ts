@@ -1,15 +1,19 @@
-import { plainLine } from "../core/plain-text.ts";
+import { isoTime } from "../core/iso-time.ts";
+import { keyText } from "../core/access/key-names.ts";
+import { append } from "../core/long-lists.ts";
+import { escapedLine } from "../core/escaped-text.ts";
 import type { LetterFacts } from "../redis/letter-facts.ts";
 import { duration } from "./duration.ts";
-import { triesOf } from "./story.ts";
+import { attemptLines, keyLines } from "./timeline.ts";
 import { renderTable } from "./table.ts";
 
-/** @param about.left how many more there are */
+/** A table of dead letters. @param about.left number of older letters that are not shown */
 export function renderLetters(
   letters: readonly LetterFacts[],
   { now, left }: { readonly now: number; readonly left: number },
 ): string {
   const head = ["id", "given up", "model", "endpoint", "reason", "deliveries", "last worker", "request"];
+  const hasNames = letters.some(({ keyName }) => keyName !== undefined);
   const rows = letters.map((it) => [
     it.id,
     `${duration(Math.max(0, now - it.at))} ago`,
@@ -19,12 +23,13 @@ export function renderLetters(
     it.deliveries,
     it.worker,
     it.request ?? "-",
+    ...(hasNames ? [keyText(it) ?? "-"] : []),
   ]);
   const more = left > 0 ? `  and ${left} older ones: --json lists all\n` : "";
-  return renderTable("Dead letters", head, rows) + more;
+  return renderTable("Dead letters", hasNames ? [...head, "key"] : head, rows) + more;
 }
 
-/** The facts, and what follows them if it is wanted and kept: the body as it came, which may be no text. */
+/** The facts of a letter, followed by its body if it is wanted and kept. The body may be binary. */
 export function letterBytes(letter: LetterFacts, body: Buffer | undefined): Buffer {
   const facts = Buffer.from(renderLetter(letter));
   return body === undefined ? facts : Buffer.concat([facts, NEW_LINE, body, NEW_LINE]);
@@ -32,6 +37,7 @@ export function letterBytes(letter: LetterFacts, body: Buffer | undefined): Buff
 
 const NEW_LINE = Buffer.from("\n");
 
+/** The facts of a letter as lines. */
 export function renderLetter(letter: LetterFacts): string {
   const lines: (readonly [string, string])[] = [
     ["model", letter.model],
@@ -39,18 +45,19 @@ export function renderLetter(letter: LetterFacts): string {
     ["deliveries", String(letter.deliveries)],
     ["last worker", letter.worker],
     ...(letter.cause === undefined ? [] : [["cause", letter.cause] as const]),
-    ...triesOf(letter.attempts),
-    ["given up", new Date(letter.at).toISOString()],
+    ...attemptLines(letter.attempts),
+    ["given up", isoTime(letter.at)],
   ];
+  append(lines, keyLines(letter));
   if (letter.task !== undefined) {
     lines.push(
       ["request", letter.request ?? ""],
       ["task", letter.task],
       ["endpoint", `${letter.endpoint}${letter.stream === true ? ", as a stream" : ""}`],
-      ["accepted", new Date(letter.acceptedAt ?? 0).toISOString()],
+      ["accepted", isoTime(letter.acceptedAt ?? 0)],
       ["body", letter.bodyBytes === undefined ? "no longer kept" : `${letter.bodyBytes} bytes`],
     );
   }
-  const facts = lines.map(([name, value]) => `  ${name.padEnd(12)} ${plainLine(value)}`);
-  return `${[`Dead letter ${plainLine(letter.id)}`, ...facts].join("\n")}\n`;
+  const facts = lines.map(([name, value]) => `  ${name.padEnd(12)} ${escapedLine(value)}`);
+  return `${[`Dead letter ${escapedLine(letter.id)}`, ...facts].join("\n")}\n`;
 }

@@ -1,5 +1,5 @@
 import { parseBackends } from "../backends/address.ts";
-import type { Address } from "../backends/address.ts";
+import type { BackendAddress } from "../backends/address.ts";
 import { discoverLocal, probeKind } from "../backends/discover.ts";
 import { libraryState } from "../backends/embedded/install.ts";
 import { resolvedCacheDir } from "../config/load.ts";
@@ -10,7 +10,7 @@ import type { Finding } from "./finding.ts";
 const LIMIT_MS = 3000;
 const ABOUT = "backends";
 
-/** Whether the LLM servers of the settings answer, or else which ones this machine has. */
+/** Checks that the configured LLM servers answer, or lists the servers of this machine. */
 export async function checkBackends(settings: Settings): Promise<readonly Finding[]> {
   try {
     const configured = parseBackends(settings.backends);
@@ -21,7 +21,7 @@ export async function checkBackends(settings: Settings): Promise<readonly Findin
   }
 }
 
-async function checkBackend(address: Address): Promise<Finding> {
+async function checkBackend(address: BackendAddress): Promise<Finding> {
   try {
     const kind = await probeKind(address, AbortSignal.timeout(LIMIT_MS));
     return { ok: true, about: ABOUT, text: `${address.url} answers, kind ${address.kind ?? kind}` };
@@ -30,7 +30,7 @@ async function checkBackend(address: Address): Promise<Finding> {
   }
 }
 
-function whatWillRun(settings: Settings, found: readonly Address[]): Finding {
+function whatWillRun(settings: Settings, found: readonly BackendAddress[]): Finding {
   if (found.length > 0)
     return { ok: true, about: ABOUT, text: `found ${found.map(({ url }) => url).join(", ")}` };
   if (settings.embeddedModel !== "off") return embeddedFinding(resolvedCacheDir(settings));

@@ -1,27 +1,30 @@
 import { hostname } from "node:os";
-import type { Connection } from "../redis/connection.ts";
-import { readClocks } from "../redis/clock.ts";
+import type { Connection } from "../redis/connection/connection.ts";
+import { readClocks } from "../redis/inspect/clock.ts";
 import type { Finding } from "./finding.ts";
 
-/** A process that announces itself, and when it did so by its own clock, ms since 1970. */
+/** A process of the fleet, with the time of its announcement by its own clock, ms since 1970. */
 interface Announced {
   readonly host: string;
   readonly seenAt: number;
 }
 
-/** A clock and how far it is ahead of Redis's, ms; below zero: behind. */
+/** Offset of a clock from Redis's, ms; negative: behind. */
 export interface ClockReading {
   readonly host: string;
   readonly aheadMs: number;
 }
 
-/** No request ends by a clock that is wrong, but who reads logs, lists and traces is misled from here on. */
+/**
+ * Largest offset without a finding, ms. Requests do not depend on clocks; larger offsets make logs, lists and traces
+ * misleading.
+ */
 const TOLERATED_MS = 5000;
 
-/** An announcement is as old as this before it is forgotten, and a process that stood still for a while later yet. */
+/** Greatest age of an announcement, ms: 15 s, and more for a process that stalled. */
 const AGE_MS = 30_000;
 
-/** Compares the clock of this machine, and those of the fleet's others as they told them, with Redis's. */
+/** Compares the clocks of this machine and of the other announced hosts with Redis's. */
 export async function checkClocks(
   connection: Connection,
   fleet: readonly Announced[],
@@ -38,21 +41,25 @@ export async function checkClocks(
   return judgeClocks([...here, ...others]);
 }
 
-/** How far a time is outside a span: below zero before it, 0 within. */
+/** Distance of a time from a span: negative before it, 0 within. */
 function beyond(time: number, from: number, to: number): number {
   return time < from ? time - from : Math.max(0, time - to);
 }
 
-/** One line for every machine whose clock is wrong, or one for all. */
+/** One finding per machine with a wrong clock, or a single good one. */
 export function judgeClocks(readings: readonly ClockReading[]): readonly Finding[] {
   const wrong = new Map(
     readings.filter(({ aheadMs }) => Math.abs(aheadMs) > TOLERATED_MS).map((it) => [it.host, it.aheadMs]),
   );
-  if (wrong.size === 0) return [{ ok: true, about: "clocks", text: "they agree with Redis's" }];
+  if (wrong.size === 0) return [{ ok: true, about: "clocks", text: "all agree with Redis" }];
   return Array.from(wrong, ([host, aheadMs]) => {
     const seconds = Math.round(Math.abs(aheadMs) / 1000);
     const side = aheadMs > 0 ? "ahead of" : "behind";
-    const advice = "let NTP set both, or times in logs, lists and traces mislead.";
-    return { ok: false, about: "clocks", text: `that of ${host} is ${seconds} s ${side} Redis's: ${advice}` };
+    const advice = "synchronise both with NTP; until then times in logs, lists and traces mislead.";
+    return {
+      ok: false,
+      about: "clocks",
+      text: `the clock of ${host} is ${seconds} s ${side} that of Redis: ${advice}`,
+    };
   });
 }

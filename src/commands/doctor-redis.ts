@@ -1,57 +1,63 @@
-import { REDIS_PROGRAMS } from "../admin/redis-child.ts";
+import { REDIS_PROGRAMS } from "../local-redis/redis-child.ts";
 import { findProgram } from "../config/environment.ts";
 import type { Settings } from "../config/settings.ts";
 import { toFault } from "../core/fault.ts";
+import { systemAmbient } from "../core/ambient.ts";
 import type { GatewayAnnouncement } from "../core/fleet.ts";
-import { accessOf } from "../redis/access.ts";
-import { connect } from "../redis/connect.ts";
-import type { Connection } from "../redis/connection.ts";
+import { AccessRecords } from "../redis/access/access-records.ts";
+import { KeyAdministration } from "../redis/access/key-administration.ts";
+import { accessOf } from "../redis/connection/access.ts";
+import { connect } from "../redis/connection/connect.ts";
+import type { Connection } from "../redis/connection/connection.ts";
 import { Keys } from "../redis/keys.ts";
-import { refusalOf } from "../redis/refusal.ts";
-import { listGateways, listWorkers } from "../redis/registry.ts";
-import { problemOf, programOf } from "../redis/server.ts";
+import { refusalOf } from "../redis/connection/refusal.ts";
+import { problemOf, programOf } from "../redis/connection/server.ts";
+import { Registry } from "../redis/registry.ts";
 import { checkClocks } from "./doctor-clocks.ts";
-import { checkModels } from "./doctor-models.ts";
-import { announcedEndpoints } from "./doctor-endpoints.ts";
-import { learnedQuirks } from "./doctor-quirks.ts";
+import { announcedEndpoints, checkModels, learnedQuirks } from "./doctor-fleet.ts";
 import { checkRights } from "./doctor-rights.ts";
 import type { Finding } from "./finding.ts";
-import { withRedis } from "./redis-url.ts";
+import { withRedis } from "./redis-discovery.ts";
 
 const ABOUT = "redis";
 
-/** Of maxmemory. */
+/** Share of maxmemory from which Redis counts as nearly full. */
 const NEARLY_FULL = 0.9;
 
 export interface RedisReport {
   readonly findings: readonly Finding[];
-  /** Those that announce themselves there; empty where the user may not look, as that of a worker. */
+  /** Announced gateways; empty when the Redis user may not read them, such as a worker's. */
   readonly gateways: readonly GatewayAnnouncement[];
+  /** True when records of keys refuse requests without a key. False too when the Redis user may not read them. */
+  readonly refusesAnonymous: boolean;
 }
 
-/** Whether Redis is there, new enough, and set up to keep tasks, and what it knows of the fleet. */
+/** Checks Redis: it answers, is new enough and keeps tasks. Also checks the fleet that it knows. */
 export async function checkRedis(settings: Settings): Promise<RedisReport> {
   const used = await withRedis(settings);
   try {
     const connection = await connect(used.redisUrl, "sgnet-doctor", accessOf(used));
     try {
-      return await lookInto(connection, settings);
+      return await inspectRedis(connection, settings);
     } finally {
       connection.close();
     }
   } catch (error) {
     const finding = settings.redisUrl === "" ? whatUpWillStart() : advice(noRedis(error));
-    return { findings: [finding], gateways: [] };
+    return { findings: [finding], gateways: [], refusesAnonymous: false };
   }
 }
 
-async function lookInto(connection: Connection, settings: Settings): Promise<RedisReport> {
+async function inspectRedis(connection: Connection, settings: Settings): Promise<RedisReport> {
   const infos = (await connection.everywhere("INFO")).map(String);
   const keys = new Keys(settings.prefix);
+  const registry = new Registry(connection, keys);
   const rights = await checkRights(connection, keys);
-  const models = await checkModels(connection, keys, settings);
-  const gateways = await listGateways(connection, keys).catch(() => []);
-  const workers = await listWorkers(connection, keys).catch(() => []);
+  const models = await checkModels(registry, settings);
+  const gateways = await registry.listGateways().catch(() => []);
+  const workers = await registry.listWorkers().catch(() => []);
+  const administration = new KeyAdministration(new AccessRecords(connection, keys), systemAmbient.now);
+  const allowsAnonymous = await administration.allowsAnonymous().catch(() => true);
   const clocks = await checkClocks(connection, [...gateways, ...workers]);
   return {
     findings: [
@@ -63,6 +69,7 @@ async function lookInto(connection: Connection, settings: Settings): Promise<Red
       ...announcedEndpoints(workers),
     ],
     gateways,
+    refusesAnonymous: !allowsAnonymous,
   };
 }
 
@@ -83,7 +90,7 @@ function whatUpWillStart(): Finding {
   };
 }
 
-/** What the masters of a cluster have in common is told once. @param infos their replies to INFO */
+/** Findings about all masters. A finding that several masters share is listed once. @param infos replies to INFO */
 export function judgeServers(infos: readonly string[], sharded: boolean): readonly Finding[] {
   const findings = infos.flatMap((info) => judgeRedis(info, sharded));
   const texts = findings.map(({ text }) => text);
@@ -93,7 +100,7 @@ export function judgeServers(infos: readonly string[], sharded: boolean): readon
   return [...size, ...findings.filter(({ text }, index) => texts.indexOf(text) === index)];
 }
 
-/** What the reply to INFO tells. */
+/** Findings from a reply to INFO. */
 export function judgeRedis(info: string, sharded = false): readonly Finding[] {
   const facts = new Map(info.split(/\r?\n/).map((line) => pair(line)));
   const problem = problemOf(info, sharded);
@@ -103,26 +110,28 @@ export function judgeRedis(info: string, sharded = false): readonly Finding[] {
   const policy = facts.get("maxmemory_policy") ?? "noeviction";
   if (policy !== "noeviction")
     findings.push(
-      advice(`maxmemory-policy is ${policy}: set noeviction, or Redis throws tasks away when full.`),
+      advice(`maxmemory-policy is ${policy}: set noeviction; otherwise a full Redis deletes tasks.`),
     );
   if (facts.get("aof_enabled") !== "1")
-    findings.push(advice("appendonly is off: set it to yes, or queued tasks are lost when Redis restarts."));
+    findings.push(
+      advice("appendonly is off: set it to yes; otherwise a restart of Redis loses queued tasks."),
+    );
   return [...findings, ...judgeWrites(facts)];
 }
 
-/** What keeps Redis from taking writes. */
+/** Conditions in which Redis refuses writes. */
 function judgeWrites(facts: ReadonlyMap<string, string>): readonly Finding[] {
   const findings: Finding[] = [];
   if (facts.get("role") === "slave")
-    findings.push(advice("it is a replica, which takes no writes: set REDIS_URL to its master."));
+    findings.push(advice("it is a replica, which refuses writes: set REDIS_URL to its master."));
   if (facts.get("aof_last_write_status") === "err" || facts.get("rdb_last_bgsave_status") === "err")
     findings.push(
-      advice("it cannot write its disk, so it refuses requests: look at its log, is the disk full?"),
+      advice("it cannot write to its disk, so it refuses requests: check its log and the free disk space."),
     );
   const used = Number(facts.get("used_memory"));
   const most = Number(facts.get("maxmemory"));
   if (most > 0 && used > most * NEARLY_FULL)
-    findings.push(advice("its memory is nearly full (maxmemory): give it more, or it refuses requests."));
+    findings.push(advice("its memory is nearly full: raise maxmemory before it refuses requests."));
   return findings;
 }
 

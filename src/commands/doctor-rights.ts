@@ -1,21 +1,21 @@
-import type { Connection } from "../redis/connection.ts";
+import type { Connection } from "../redis/connection/connection.ts";
 import type { Keys } from "../redis/keys.ts";
-import { missingRights, ROLES, userOf } from "../redis/rights.ts";
-import type { Role, Sample } from "../redis/rights.ts";
+import { missingRights, ROLES, userOf } from "../redis/inspect/rights.ts";
+import type { Role, SampleCommand } from "../redis/inspect/rights.ts";
 import type { Finding } from "./finding.ts";
 
-/** Missing rights that are named; one is often the reason of the others. */
+/** Most missing rights in a line. One is often the reason for the others. */
 const NAMED = 5;
 
-/** Who may look, and lacks more than this of a gateway and of a worker, is meant to look only. */
+/** An observer that lacks more rights than this for other roles is meant to be only an observer. */
 const FEW = 8;
 
 interface Lack {
   readonly role: Role;
-  readonly missing: readonly Sample[];
+  readonly missing: readonly SampleCommand[];
 }
 
-/** What the user of a connection may be here. A Redis that does not tell is taken at its word elsewhere. */
+/** Checks the rights of the Redis user. Without an answer from Redis there is no finding. */
 export async function checkRights(connection: Connection, keys: Keys): Promise<readonly Finding[]> {
   try {
     const user = await userOf(connection);
@@ -28,7 +28,7 @@ export async function checkRights(connection: Connection, keys: Keys): Promise<r
   }
 }
 
-/** @param lacks of every role */
+/** The finding about a Redis user. @param lacks missing rights per role */
 export function judgeRights(user: string, lacks: readonly Lack[]): Finding {
   const about = "redis";
   const able = lacks.filter(({ missing }) => missing.length === 0).map(({ role }) => role);

@@ -2,7 +2,10 @@ import { inspect } from "node:util";
 
 const BUGS = [TypeError, RangeError, ReferenceError, SyntaxError];
 
-/** What a person is told about a failed command: its message alone, unless it looks like a bug of ours. */
+/**
+ * The text for people about a failed command: the message alone, or the whole error when it looks like a bug of this
+ * program.
+ */
 export function explain(thrown: unknown): string {
   if (!(thrown instanceof Error)) return inspect(thrown);
   if (BUGS.some((Bug) => thrown instanceof Bug)) return inspect(thrown);

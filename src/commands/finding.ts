@@ -1,6 +1,6 @@
 /** One line of `sgnet doctor`. */
 export interface Finding {
-  /** False: something must be fixed. */
+  /** False: a problem to fix. */
   readonly ok: boolean;
   readonly about: string;
   readonly text: string;

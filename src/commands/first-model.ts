@@ -5,16 +5,16 @@ import type { Json } from "../core/json.ts";
 
 const POLL_MS = 250;
 
-/** A gateway, with a key of a client; empty where none is needed. */
-interface Place {
+/** A gateway and a client key; empty where no key is needed. */
+interface GatewayAccess {
   readonly url: string;
   readonly key: string;
 }
 
-/** Waits until a gateway lists a model. Resolves with a model to chat with; undefined when `signal` aborts before. */
-export async function firstModel(place: Place, signal: AbortSignal): Promise<string | undefined> {
+/** Waits until a gateway lists a model. Resolves with a chat model; undefined when `signal` aborts first. */
+export async function firstModel(gateway: GatewayAccess, signal: AbortSignal): Promise<string | undefined> {
   while (!signal.aborted) {
-    const model = chatModel(await listModels(place, signal));
+    const model = chatModel(await listModels(gateway, signal));
     if (model !== undefined) return model;
     await delay(POLL_MS, undefined, { signal }).catch(() => {});
   }
@@ -22,23 +22,23 @@ export async function firstModel(place: Place, signal: AbortSignal): Promise<str
 }
 
 /**
- * The first of these models that can chat; undefined of none. Those made for embeddings cannot, and a list does not tell
- * them apart but by their usual names.
+ * The first chat model of a list; undefined for an empty list. Embedding models cannot chat, and only their usual names
+ * show them.
  */
 export function chatModel(names: readonly string[]): string | undefined {
   return names.find((name) => !/embed/i.test(name)) ?? names[0];
 }
 
-/** Ids of GET /v1/models; none while the gateway does not answer. */
-async function listModels(place: Place, signal: AbortSignal): Promise<string[]> {
-  const body = await fetchText(place, "/v1/models", signal).catch(() => "{}");
-  const document = parse(body);
+/** Model ids of GET /v1/models; none while the gateway does not answer. */
+async function listModels(gateway: GatewayAccess, signal: AbortSignal): Promise<string[]> {
+  const body = await fetchText(gateway, "/v1/models", signal).catch(() => "{}");
+  const document = parsed(body);
   const list = isObject(document) ? document["data"] : undefined;
   if (!Array.isArray(list)) return [];
   return list.flatMap((model) => (isObject(model) && typeof model["id"] === "string" ? model["id"] : []));
 }
 
-function parse(text: string): Json {
+function parsed(text: string): Json {
   try {
     return JSON.parse(text) as Json;
   } catch {
@@ -46,7 +46,7 @@ function parse(text: string): Json {
   }
 }
 
-function fetchText({ url, key }: Place, path: string, signal: AbortSignal): Promise<string> {
+function fetchText({ url, key }: GatewayAccess, path: string, signal: AbortSignal): Promise<string> {
   const headers = key === "" ? {} : { authorization: `Bearer ${key}` };
   return new Promise((resolve, reject) => {
     const request = get(url + path, { signal, headers, agent: false }, (response) => {

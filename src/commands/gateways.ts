@@ -1,9 +1,9 @@
-import { freePort } from "../admin/free-port.ts";
+import { freePort } from "../local-redis/free-port.ts";
 import type { Settings } from "../config/settings.ts";
 import { openLog } from "../telemetry/log.ts";
 import type { Log } from "../telemetry/log.ts";
 import { listenProblem } from "./listening.ts";
-import { launchOwnProcess } from "./own-process.ts";
+import { launchChildProcess } from "./child-process.ts";
 import { runService } from "./service.ts";
 import type { Service } from "./service.ts";
 import { Supervised } from "./supervised.ts";
@@ -11,8 +11,8 @@ import { Supervised } from "./supervised.ts";
 const FIRST_DELAY_MS = 500;
 
 /**
- * Runs several gateway processes on one port until asked to stop; what ends by itself is started again. Resolves with
- * the exit code.
+ * Runs several gateway processes on one port until they are stopped. A process that ends by itself is started again.
+ * Resolves with the exit code.
  */
 export async function runGateways(settings: Settings, count: number): Promise<number> {
   const log = openLog({ level: settings.logLevel, format: settings.logFormat }).with({ process: "gateways" });
@@ -29,8 +29,8 @@ export function ofSharedPort(settings: Settings, count: number): Settings {
 }
 
 /**
- * Starts them, and rejects with the first one's problem when one does not start; the others are stopped then. Asked
- * for any port, all get the same.
+ * Starts the processes. When one does not start, the others are stopped and this rejects with its problem. With port 0,
+ * all processes share one free port.
  */
 async function startGateways(
   given: Settings,
@@ -45,7 +45,7 @@ async function startGateways(
     (_, index) =>
       new Supervised({
         name: `gateway ${index + 1}`,
-        launch: () => launchOwnProcess("gateway", settings),
+        launch: () => launchChildProcess("gateway", settings),
         log,
         firstDelayMs: FIRST_DELAY_MS,
       }),

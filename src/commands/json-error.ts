@@ -1,20 +1,20 @@
 import { SettingsError } from "../config/load.ts";
 import { Fault } from "../core/fault.ts";
-import { refusalCode } from "../redis/refusal.ts";
+import { refusalCode } from "../redis/connection/refusal.ts";
 import { explain } from "./explain.ts";
 
-/** The document of a command with --json that fails. */
+/** The JSON document of a failed command. */
 export interface JsonError {
   readonly error: {
-    /** A fault code, `settings`, or `failed` for all that has none. */
+    /** A fault code, `settings`, or `failed` for other errors. */
     readonly code: string;
-    /** The word of Redis or TLS: `NOPERM`. Absent when it was neither. */
+    /** The error word of Redis or TLS, e.g. `NOPERM`; absent for other errors. */
     readonly reason?: string;
     readonly message: string;
   };
 }
 
-/** A failed command for programs: its message as people are told it, with a stable code. */
+/** Describes a failed command for programs: the same message as for people, with a stable code. */
 export function jsonError(thrown: unknown): JsonError {
   const reason = refusalCode(thrown);
   return {

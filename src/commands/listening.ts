@@ -1,6 +1,6 @@
 import { createServer } from "node:net";
 
-/** The sentence that says why this address cannot be listened on; undefined when it can, right now. */
+/** The reason why an address cannot be listened on, as a sentence; undefined when it can. */
 export async function listenProblem(host: string, port: number): Promise<string | undefined> {
   const server = createServer();
   const error = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
@@ -15,10 +15,10 @@ export async function listenProblem(host: string, port: number): Promise<string 
   return `Port ${port} of ${host} cannot be listened on (${error.message}).`;
 }
 
-/** For one that is busy, on a machine that is busy. */
+/** Time limit for the answer of a busy gateway on a busy machine, ms. */
 const ANSWER_LIMIT_MS = 5000;
 
-/** Whether a gateway of ours answers there; every answer of one names it, also one that wants a key. */
+/** True when a Stargazer gateway answers there. All its answers name it, even those that refuse a missing key. */
 export async function isGateway(url: string): Promise<boolean> {
   try {
     const signal = AbortSignal.timeout(ANSWER_LIMIT_MS);
@@ -29,7 +29,7 @@ export async function isGateway(url: string): Promise<boolean> {
   }
 }
 
-/** The URL under which a gateway that listens on this address can be reached from this machine. */
+/** The URL of a local gateway that listens on this address. */
 export function localUrl(host: string, port: number): string {
   const reachable = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host;
   return `http://${reachable.includes(":") ? `[${reachable}]` : reachable}:${port}`;

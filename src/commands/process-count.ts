@@ -1,10 +1,10 @@
 import { availableParallelism } from "node:os";
 
 /**
- * How many gateway processes the setting means.
+ * The number of gateway processes.
  *
  * @param given `auto` or a number
- * @param share of this machine's processors that `auto` may fill
+ * @param share share of the CPU cores that `auto` may use
  * @throws Error with a sentence for people, where several processes cannot share a port
  */
 export function processCount(given: string, share = 1): number {

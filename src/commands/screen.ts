@@ -1,11 +1,11 @@
 import type { ReadStream, WriteStream } from "node:tty";
-import { plainLine } from "../core/plain-text.ts";
+import { escapedLine } from "../core/escaped-text.ts";
 import { cutCells } from "./cell-width.ts";
 import type { Tone, ToneLine } from "./top-view.ts";
 
 /** Escape sequences of ECMA-48, and of xterm for the alternate screen. */
 const ESCAPE = "\u001B[";
-/** A line that is wider than was counted is cut by the terminal, and does not push the others down. */
+/** Starts the alternate screen. A line that is too wide is cut, so that it does not push others down. */
 const ENTER = `${ESCAPE}?1049h${ESCAPE}?25l${ESCAPE}?7l`;
 const LEAVE = `${ESCAPE}?7h${ESCAPE}?25h${ESCAPE}?1049l`;
 const HOME = `${ESCAPE}H`;
@@ -26,7 +26,7 @@ const EMPTY: ToneLine = { tone: "plain", text: "" };
 
 const CTRL_C = "\u0003";
 
-/** Size of a terminal that does not tell its own, or tells 0. */
+/** Size of a terminal that reports none, or 0. */
 const USUAL_ROWS = 24;
 const USUAL_COLUMNS = 80;
 
@@ -36,7 +36,7 @@ export interface Terminal {
   readonly input: Pick<ReadStream, "setRawMode" | "resume" | "pause" | "on" | "off" | "isTTY">;
 }
 
-/** A terminal that is drawn on as a whole. What was there before comes back at the end. */
+/** Draws on the whole terminal. Its former content comes back at the end. */
 export class Screen {
   readonly #terminal: Terminal;
   readonly #onKey: (data: Buffer) => void;
@@ -62,7 +62,7 @@ export class Screen {
     output.write(ENTER);
   }
 
-  /** Replaces what is shown; what does not fit is cut off. @param footer the last line, which is always to be seen */
+  /** Replaces the shown lines; excess lines are cut off. @param footer last line, which is always visible */
   draw(lines: readonly ToneLine[], footer?: string): void {
     this.#lines = lines;
     this.#footer = footer;
@@ -71,7 +71,7 @@ export class Screen {
     output.write(`${HOME}${text.join("\n")}${REST_OF_SCREEN}`);
   }
 
-  /** No line end follows the last row: it would push the first one out. */
+  /** The lines that fit. No line end follows the last row: it would scroll the first one away. */
   #fit(rows: number): readonly ToneLine[] {
     const [lines, footer] = [this.#lines, this.#footer];
     if (rows < 2) return lines.slice(0, 1);
@@ -92,10 +92,10 @@ export class Screen {
     input.pause();
   }
 
-  /** Node itself heeds NO_COLOR when it is asked for colours. */
+  /** The line with its colour. Node applies NO_COLOR itself. */
   #paint({ text, tone }: ToneLine): string {
     const { output } = this.#terminal;
-    const cut = cutCells(plainLine(text), output.columns || USUAL_COLUMNS);
+    const cut = cutCells(escapedLine(text), output.columns || USUAL_COLUMNS);
     const colour = output.hasColors() ? COLOURS[tone] : "";
     return colour === "" ? cut : `${colour}${cut}${PLAIN}`;
   }

@@ -1,10 +1,10 @@
-import { isOwnChild } from "../config/environment.ts";
+import { isSupervised } from "../config/environment.ts";
 import type { Log } from "../telemetry/log.ts";
 import { explain } from "./explain.ts";
-import { giveBackAtRest } from "./memory-at-rest.ts";
+import { freeMemoryWhenIdle } from "./idle-memory.ts";
 import { listenForStop } from "./stop-request.ts";
 
-/** What a started gateway or worker offers. */
+/** A started gateway or worker. */
 export interface Service {
   /** Lets running tasks finish, within the drain limit. */
   stop(): Promise<void>;
@@ -17,23 +17,23 @@ export interface ServiceOptions<Started extends Service> {
   readonly portOf?: (started: Started) => number;
 }
 
-/** What a process tells, once, a parent that started it with a channel: `sgnet up`, a test, a process manager. */
+/** Result of a start, sent once to a parent with a channel: `sgnet up`, a test, a process manager. */
 interface StartOutcome {
   readonly port?: number;
-  /** Why it could not start; absent when it is ready. */
+  /** Reason of a failed start; absent when the process is ready. */
   readonly problem?: string;
 }
 
-/** Runs a service until it is asked to stop. Resolves with the exit code. */
+/** Runs a service until it is stopped. Resolves with the exit code. */
 export async function runService<Started extends Service>(options: ServiceOptions<Started>): Promise<number> {
   const { log } = options;
   const stop = listenForStop();
   const starting = options.start();
   try {
     const started = await Promise.race([starting, stop.requested]);
-    giveBackAtRest();
+    freeMemoryWhenIdle();
     if (started !== undefined) {
-      await tell(options.portOf === undefined ? {} : { port: options.portOf(started) });
+      await reportToParent(options.portOf === undefined ? {} : { port: options.portOf(started) });
       await stop.requested;
     }
     log.info("stopping");
@@ -41,9 +41,9 @@ export async function runService<Started extends Service>(options: ServiceOption
     log.info("stopped");
     return 0;
   } catch (error) {
-    await tell({ problem: explain(error) });
-    // `sgnet up` prints it: printed here too, it would look like two problems.
-    if (!isOwnChild()) throw error;
+    await reportToParent({ problem: explain(error) });
+    // `sgnet up` prints the problem; printed here too, it would look like two problems.
+    if (!isSupervised()) throw error;
     return 1;
   } finally {
     stop.release();
@@ -51,8 +51,8 @@ export async function runService<Started extends Service>(options: ServiceOption
   }
 }
 
-/** Resolves when it is sent; does nothing where there is no channel, or no longer. */
-async function tell(outcome: StartOutcome): Promise<void> {
+/** Resolves when the message is sent; does nothing without an open channel. */
+async function reportToParent(outcome: StartOutcome): Promise<void> {
   if (!process.connected) return;
   await new Promise((resolve) => process.send?.(outcome, resolve));
 }

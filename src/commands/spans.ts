@@ -6,9 +6,9 @@ import type { Tracing } from "../telemetry/tracing.ts";
 import type { Service } from "./service.ts";
 
 /**
- * Starts a service that leaves spans, if a collector is configured; they are sent before it has stopped, or failed to.
- * @param name of the process in spans, unless the settings have one
- * Rejects with a sentence when spans are wanted and the SDK is not installed, else as `start` does.
+ * Starts a service with spans, if a collector is configured. The spans are sent before the service has stopped or its
+ * start has failed. Rejects with a sentence when the SDK is missing, else as `start` does.
+ * @param name service name in spans, unless the settings have one
  */
 export async function startWithSpans<Started extends Service>(
   { settings, log, name }: { readonly settings: Settings; readonly log: Log; readonly name: string },
@@ -36,7 +36,7 @@ export async function startWithSpans<Started extends Service>(
   return { ...started, stop };
 }
 
-/** A service that does not start has left spans, too. */
+/** Runs `start`. A failed start has spans to send, too. */
 async function orStop<Started>(tracing: Tracing, start: () => Promise<Started>): Promise<Started> {
   try {
     return await start();

@@ -1,21 +1,21 @@
 import type { Settings } from "../config/settings.ts";
 import type { GatewayAnnouncement } from "../core/fleet.ts";
-import { brokenModels } from "../core/fleet.ts";
+import { failingQueues } from "../core/fleet.ts";
 import type { BackendAnnouncement, WorkerAnnouncement } from "../core/fleet.ts";
-import { backendState } from "../core/offers.ts";
-import { placementWords } from "../core/placement-words.ts";
-import { readFleet } from "../redis/fleet-status.ts";
-import type { FleetStatus } from "../redis/fleet-status.ts";
+import { backendHealth } from "../core/offers.ts";
+import { placementText } from "../gateway/monitor/placement-text.ts";
+import type { FleetStatus } from "../redis/inspect/fleet-reader.ts";
 import { Keys } from "../redis/keys.ts";
+import { FleetReader } from "../redis/inspect/fleet-reader.ts";
 import { print, printJson } from "./print.ts";
-import { withConnection } from "./redis-url.ts";
+import { withConnection } from "./redis-discovery.ts";
 import { renderTable } from "./table.ts";
 
 /** Prints the state of the fleet, for people or as JSON. Resolves with the exit code. */
 export async function runStatus(given: Settings, json: boolean): Promise<number> {
   return withConnection(given, "status", async (connection) => {
     const now = Date.now();
-    const status = await readFleet(connection, new Keys(given.prefix), now - given.modelMemoryMs);
+    const status = await new FleetReader(connection, new Keys(given.prefix)).read(now - given.modelMemoryMs);
     if (json) printJson(status);
     else print(renderFleet(status, now));
     return 0;
@@ -23,13 +23,13 @@ export async function runStatus(given: Settings, json: boolean): Promise<number>
 }
 
 function stateOf(worker: WorkerAnnouncement, backend: BackendAnnouncement, now: number): string {
-  const state = backendState(worker, backend, now);
-  return state === "failing" ? `failing: ${brokenModels(backend).join(" ")}` : state;
+  const state = backendHealth(worker, backend, now);
+  return state === "failing" ? `failing: ${failingQueues(backend).join(" ")}` : state;
 }
 
 function memoryOf({ models, placement }: BackendAnnouncement): string {
   const resident = models.filter((model) => model.resident).map(({ key }) => key);
-  const words = placementWords(placement);
+  const words = placementText(placement);
   return [resident.join(", ") || "-", ...(words === "" ? [] : [words])].join("; ");
 }
 

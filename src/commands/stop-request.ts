@@ -1,32 +1,32 @@
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-/** The exit code of a command that Ctrl-C ended, as shells tell it. */
+/** Exit code of a command that Ctrl-C ended, by the convention of shells. */
 export const INTERRUPTED = 130;
 
 export interface StopRequest {
-  /** Resolves at the first signal, or when the parent that started this process with a channel is gone. */
+  /** Resolves at the first signal, or when a parent with a channel is gone. */
   readonly requested: Promise<void>;
-  /** Gives the signals back to Node's own handling. */
+  /** Restores Node's own handling of the signals. */
   release(): void;
 }
 
 /**
- * Listens for the wish to stop. A second signal ends the process at once, with exit code 1.
- * @param onSecond is called right before that, and must not wait for anything
+ * Listens for stop signals. A second signal ends the process at once, with exit code 1.
+ * @param onSecond called right before that; it must not wait
  */
 export function listenForStop(onSecond: () => void = () => {}): StopRequest {
   const { promise, resolve } = Promise.withResolvers<void>();
-  let asked = false;
+  let stopping = false;
   const onSignal = (): void => {
-    if (asked) {
+    if (stopping) {
       onSecond();
       process.exit(1);
     }
-    asked = true;
+    stopping = true;
     resolve();
   };
   const onOrphaned = (): void => {
-    asked = true;
+    stopping = true;
     resolve();
   };
   for (const signal of SIGNALS) process.on(signal, onSignal);

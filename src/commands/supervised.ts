@@ -3,50 +3,50 @@ import type { Log } from "../telemetry/log.ts";
 
 import { explain } from "./explain.ts";
 
-/** One run of something that can end by itself. */
-export interface Run {
-  /** Resolves when it works; rejects when it ended before. */
+/** One run of a process that can end by itself. */
+export interface ProcessRun {
+  /** Resolves when the process is ready; rejects when it ended before. */
   readonly ready: Promise<void>;
-  /** Resolves when it has ended, however. */
+  /** Resolves when the process has ended, for any reason. */
   readonly exited: Promise<void>;
-  /** Ends it in order, within a limit of its own. Idempotent. */
+  /** Stops the process in order, within a time limit. Idempotent. */
   stop(): Promise<void>;
-  /** Ends it at once, without waiting. */
+  /** Kills the process, without waiting. */
   kill(): void;
 }
 
 export interface SupervisedOptions {
   readonly name: string;
-  readonly launch: () => Run;
+  readonly launch: () => ProcessRun;
   readonly log: Log;
-  /** Ms before the first restart; doubles with each one up to 64 times that. */
+  /** Pause before the first restart, ms. It doubles with each restart, up to 64 times. */
   readonly firstDelayMs: number;
 }
 
 const MAX_DOUBLINGS = 6;
 
-/** A run of this many first delays counts as healthy: the next restart waits the first delay again. */
+/** A run of this many first pauses counts as healthy: the next restart waits the first pause again. */
 const HEALTHY_DELAYS = 128;
 
-/** Keeps something running: started once by hand, then again whenever it ends by itself. */
+/** Keeps a process running: it is started again whenever it ends by itself. */
 export class Supervised {
   readonly #options: SupervisedOptions;
   readonly #stopping = new AbortController();
-  #run: Run | undefined;
+  #run: ProcessRun | undefined;
   #guard: Promise<void> = Promise.resolve();
 
   constructor(options: SupervisedOptions) {
     this.#options = options;
   }
 
-  /** Resolves when the first run is ready; rejects, without another try, when it fails. */
+  /** Resolves when the first run is ready. Rejects when it fails, without another try. */
   async start(): Promise<void> {
     const run = this.#launch();
     await run.ready;
     this.#guard = this.#watch(run);
   }
 
-  /** Idempotent; allowed before and during start. */
+  /** Stops the process. Idempotent; allowed before and during start. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#run?.stop();
@@ -58,12 +58,12 @@ export class Supervised {
     this.#run?.kill();
   }
 
-  #launch(): Run {
+  #launch(): ProcessRun {
     this.#run = this.#options.launch();
     return this.#run;
   }
 
-  async #watch(first: Run): Promise<void> {
+  async #watch(first: ProcessRun): Promise<void> {
     const { signal } = this.#stopping;
     let restarts = 0;
     let since = performance.now();

@@ -1,17 +1,17 @@
 import { greatest } from "../core/long-lists.ts";
-import { plainLine } from "../core/plain-text.ts";
+import { escapedLine } from "../core/escaped-text.ts";
 import { cellWidth } from "./cell-width.ts";
 
 type Cell = string | number;
 
-/** A titled table of aligned columns: numbers to the right, text to the left. */
+/** A titled table of aligned columns: numbers right, text left. */
 export function renderTable(
   title: string,
   head: readonly string[],
   rows: readonly (readonly Cell[])[],
 ): string {
   if (rows.length === 0) return `${title}: none\n`;
-  const plain = rows.map((row) => row.map((cell) => (typeof cell === "number" ? cell : plainLine(cell))));
+  const plain = rows.map((row) => row.map((cell) => (typeof cell === "number" ? cell : escapedLine(cell))));
   const widths = head.map((name, column) =>
     Math.max(cellWidth(name), greatest(plain.map((row) => cellWidth(String(row[column] ?? ""))))),
   );

@@ -1,19 +1,22 @@
-import type { FleetView, ModelView, NodeView } from "../core/fleet-view.ts";
+import type { FleetView, ModelView, NodeView } from "../gateway/monitor/fleet-view.ts";
 import type { FaultsView } from "../core/recent-faults.ts";
 import { greatest } from "../core/long-lists.ts";
-import { plainLine } from "../core/plain-text.ts";
-import type { HeldTask } from "../redis/open-task.ts";
+import { keyText } from "../core/access/key-names.ts";
+import { escapedLine } from "../core/escaped-text.ts";
+import type { HeldTask } from "../redis/inspect/open-tasks.ts";
 import { duration } from "./duration.ts";
 import { renderTable } from "./table.ts";
 
-/** What `sgnet top` shows. */
-export interface Picture {
+/** Readings that `sgnet top` shows. */
+export interface TopReadings {
   readonly fleet: FleetView;
   readonly faults: FaultsView;
-  /** The longest queued first. */
+  /** Running tasks, the longest queued first. */
   readonly held: readonly HeldTask[];
-  /** Tokens per second of the fleet at each earlier look, the newest last. */
+  /** Tokens per second of the fleet at each earlier reading, the newest last. */
   readonly rates: readonly number[];
+  /** Tokens that tenants used today (UTC), as far as they are read; absent without tenants. */
+  readonly today?: ReadonlyMap<string, number>;
   /** Ms since 1970. */
   readonly now: number;
 }
@@ -25,21 +28,23 @@ export interface ToneLine {
   readonly text: string;
 }
 
-/** Requests and rates shown at most. */
+/** Most requests and rates that are shown. */
 const MOST_HELD = 15;
+const MOST_TENANTS = 15;
 const MOST_RATES = 60;
 
 const BARS = "▁▂▃▄▅▆▇█";
 
-/** The picture as lines of text. */
-export function describe(picture: Picture): ToneLine[] {
-  const { fleet, faults, held, rates, now } = picture;
+/** The readings as lines of text. */
+export function renderTop(readings: TopReadings): ToneLine[] {
+  const { fleet, faults, held, rates, now } = readings;
   const { totals, problems } = fleet;
+  const hasNames = held.some(({ keyName }) => keyName !== undefined);
   const health: ToneLine =
     totals.nodes === 0
       ? { tone: "bad", text: "Requests cannot be served" }
       : problems.length > 0
-        ? { tone: "warn", text: "Needs a look" }
+        ? { tone: "warn", text: "Needs attention" }
         : { tone: "good", text: "All is well" };
   const numbers = [
     counted(totals.gateways, "gateway"),
@@ -53,13 +58,14 @@ export function describe(picture: Picture): ToneLine[] {
   return [
     { tone: "title", text: "Stargazer" },
     health,
-    ...problems.map((text): ToneLine => ({ tone: "warn", text: `  ${plainLine(text)}` })),
+    ...problems.map((text): ToneLine => ({ tone: "warn", text: `  ${escapedLine(text)}` })),
     { tone: "plain", text: `${numbers.join(", ")}  ${sparkline(rates)}`.trimEnd() },
     ...table(
       "Models",
       ["model", "waiting", "oldest", "running", "slots", "loaded on", "tokens/s", "nodes"],
       fleet.models.map(modelRow),
     ),
+    ...tenantTable(readings),
     ...table(
       "Nodes",
       ["node", "worker", "backend", "state", "busy", "loaded"],
@@ -67,12 +73,22 @@ export function describe(picture: Picture): ToneLine[] {
     ),
     ...table(
       "Running requests, of all gateways",
-      ["model", "worker", "since", "delivery"],
-      held.slice(0, MOST_HELD).map((task) => heldRow(task, now)),
+      ["model", "worker", "since", "delivery", ...(hasNames ? ["key"] : [])],
+      held.slice(0, MOST_HELD).map((task) => heldRow(task, now, hasNames)),
     ),
     ...more(held.length - MOST_HELD),
     ...table(`Errors of the last ${duration(faults.windowMs)}`, ["code", "times"], faults.counts),
   ];
+}
+
+/** Tenants that use the fleet now, with their tokens of today. No table without keys. */
+function tenantTable({ fleet: { tenants = [] }, today }: TopReadings): ToneLine[] {
+  if (tenants.length === 0) return [];
+  const rows = tenants
+    .slice(0, MOST_TENANTS)
+    .map((it) => [it.tenant, it.open, Number(rate(it.tokensPerSecond)), today?.get(it.tenant) ?? "-"]);
+  const head = ["tenant", "open", "tokens/s", "tokens today"];
+  return [...table("Tenants", head, rows), ...more(tenants.length - MOST_TENANTS)];
 }
 
 function counted(count: number, noun: string): string {
@@ -102,7 +118,7 @@ function table(
 function toneOf(text: string, index: number): Tone {
   if (index === 0) return "title";
   if (index === 1) return "quiet";
-  if (/ {2}(?:down|failing|nobody)(?: {2}|$)/.test(text)) return "bad";
+  if (/ {2}(?:down|failing|none)(?: {2}|$)/.test(text)) return "bad";
   return / {2}(?:draining|silent) {2}/.test(text) ? "warn" : "plain";
 }
 
@@ -115,7 +131,7 @@ function modelRow(it: ModelView): (string | number)[] {
     it.slots,
     `${it.resident} of ${it.backends}`,
     Number(rate(it.tokensPerSecond)),
-    it.nodes.length > 0 ? it.nodes.join(", ") : "nobody",
+    it.nodes.length > 0 ? it.nodes.join(", ") : "none",
   ];
 }
 
@@ -130,8 +146,9 @@ function nodeRows(node: NodeView): (string | number)[][] {
   ]);
 }
 
-function heldRow(task: HeldTask, now: number): (string | number)[] {
-  return [task.model, task.worker, duration(Math.max(0, now - task.queuedAt)), task.deliveries];
+function heldRow(task: HeldTask, now: number, withName: boolean): (string | number)[] {
+  const since = duration(Math.max(0, now - task.queuedAt));
+  return [task.model, task.worker, since, task.deliveries, ...(withName ? [keyText(task) ?? "-"] : [])];
 }
 
 function more(count: number): ToneLine[] {

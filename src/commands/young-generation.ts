@@ -1,18 +1,18 @@
 import { setFlagsFromString } from "node:v8";
 
 /**
- * Of what a program loads at its start nearly everything stays, which V8 takes for a young generation that is too small:
- * it lets it grow up to its limit, where most of it would be garbage. V8 reads this flag whenever it is about to let it
- * grow; 2 is its default.
+ * Growth factor of V8's young generation. Nearly all memory of a program start survives. V8 then lets the young
+ * generation grow to its limit, where it would mostly hold garbage. V8 reads this flag at each growth; its default is
+ * 2.
  */
 const GROWTH_FACTOR = "--semi-space-growth-factor";
 
-/** Keeps the young generation of this process as small as it is, until {@link freeYoungGeneration}. */
-export function holdYoungGeneration(): void {
+/** Stops the growth of the young generation until {@link unlimitYoungGeneration}. */
+export function limitYoungGeneration(): void {
   setFlagsFromString(`${GROWTH_FACTOR}=1`);
 }
 
-/** Lets it grow with the load: held for good, each collection would meet what is still in use. */
-export function freeYoungGeneration(): void {
+/** Lets the young generation grow with the load. A permanent limit would make each collection copy live objects. */
+export function unlimitYoungGeneration(): void {
   setFlagsFromString(`${GROWTH_FACTOR}=2`);
 }

@@ -1,6 +1,6 @@
-/** Keys of clients or admins, as one setting gives them: a comma list. */
+/** Keys of clients or admins in one setting: a comma list. */
 
-/** The keys of a list, in its order and each once. */
+/** The keys of a list, in order, each once. */
 export function keysOf(list: string): readonly string[] {
   return [
     ...new Set(
@@ -12,18 +12,18 @@ export function keysOf(list: string): readonly string[] {
   ];
 }
 
-/** Visible characters of ASCII: what every client can send in a header, and any proxy passes on. */
+/** Visible ASCII characters: every client can send them in a header, and proxies pass them on. */
 const SENDABLE = /^[\x21-\x7E]+$/;
 
 const QUOTED = /^["'`]|["'`]$/;
 
 /**
- * Why a list that is not empty cannot be used, as the rest of a sentence that begins with the setting's name; undefined
- * when it can. A list that names no key would serve everyone, against what was meant. No key is repeated.
+ * The problem of a non-empty list, as the rest of a sentence about the setting; undefined for a valid list. A list
+ * without a key would allow everyone, against the intent. The text repeats no key.
  */
 export function keyListProblem(list: string): string | undefined {
   const keys = keysOf(list);
-  if (keys.length === 0) return "has no key in it: name one, or leave the setting out";
+  if (keys.length === 0) return "contains no key: add one, or leave the setting out";
   if (keys.some((key) => QUOTED.test(key)))
     return "has a key that begins or ends with a quotation mark: it would belong to the key";
   if (!keys.every((key) => SENDABLE.test(key)))

@@ -1,6 +1,6 @@
 import type { Setting } from "./setting.ts";
 
-/** How much is taken at once: what keeps memory bounded, whoever asks. */
+/** Limits that keep memory bounded, whatever clients send. */
 export interface LimitSettings {
   readonly maxBodyBytes: number;
   readonly maxQueue: number;
@@ -11,6 +11,7 @@ export interface LimitSettings {
   readonly maxHeadBytes: number;
   readonly maxConnections: number;
   readonly slowClientMs: number;
+  readonly tenantMetrics: number;
 }
 
 export const LIMIT_SETTINGS: { readonly [Name in keyof LimitSettings]: Setting } = {
@@ -22,7 +23,7 @@ export const LIMIT_SETTINGS: { readonly [Name in keyof LimitSettings]: Setting }
     min: 1024,
     max: 536_870_912,
     unit: "bytes",
-    doc: "Largest request body taken; larger ones get 413.",
+    doc: "Largest request body; larger ones get 413.",
   },
   maxQueue: {
     env: "SGNET_MAX_QUEUE",
@@ -32,7 +33,7 @@ export const LIMIT_SETTINGS: { readonly [Name in keyof LimitSettings]: Setting }
     min: 1,
     max: 10_000_000,
     unit: "tasks",
-    doc: "Open tasks one gateway takes for one model; more get 503 with Retry-After.",
+    doc: "Most open tasks of one gateway for one model; more get 503 with Retry-After.",
   },
   maxQueueBytes: {
     env: "SGNET_MAX_QUEUE_BYTES",
@@ -42,7 +43,7 @@ export const LIMIT_SETTINGS: { readonly [Name in keyof LimitSettings]: Setting }
     min: 1024,
     max: 1_099_511_627_776,
     unit: "bytes",
-    doc: "Bodies of the open tasks one gateway takes for one model, together; more get 503 with Retry-After.",
+    doc: "Most bytes of request bodies of one gateway's open tasks for one model; more get 503 with Retry-After.",
   },
   maxOpen: {
     env: "SGNET_MAX_OPEN",
@@ -52,7 +53,7 @@ export const LIMIT_SETTINGS: { readonly [Name in keyof LimitSettings]: Setting }
     min: 1,
     max: 10_000_000,
     unit: "tasks",
-    doc: "Open tasks one gateway takes for all models together; more get 503 with Retry-After.",
+    doc: "Most open tasks of one gateway for all models together; more get 503 with Retry-After.",
   },
   maxBodiesBytes: {
     env: "SGNET_MAX_BODIES_BYTES",
@@ -62,7 +63,7 @@ export const LIMIT_SETTINGS: { readonly [Name in keyof LimitSettings]: Setting }
     min: 1024,
     max: 1_099_511_627_776,
     unit: "bytes",
-    doc: "Request bodies one gateway holds in memory, of requests that arrive, wait or are answered, together; more get 503 with Retry-After. One alone may be larger.",
+    doc: "Most bytes of request bodies that one gateway holds in memory, of requests that arrive, wait or are being answered; more get 503 with Retry-After. A single body may be larger.",
   },
   maxRepliesBytes: {
     env: "SGNET_MAX_REPLIES_BYTES",
@@ -72,7 +73,7 @@ export const LIMIT_SETTINGS: { readonly [Name in keyof LimitSettings]: Setting }
     min: 0,
     max: 1_099_511_627_776,
     unit: "bytes",
-    doc: "Answers one gateway holds for clients that do not take them, in its memory and in Redis, together; from three quarters of it on new requests get 503 with Retry-After, and clients that take nothing are cut for them, the largest first. 0: a quarter of the memory there is (the least of machine, heap and Redis's maxmemory), from 256 MiB to 1 GiB.",
+    doc: "Most bytes of answers that one gateway holds in memory and in Redis for clients that do not read them. From three quarters of this limit on, new requests get 503 with Retry-After. Clients that read nothing are disconnected, those with the largest answers first. 0: a quarter of the available memory (the least of machine, heap and Redis's maxmemory), from 256 MiB to 1 GiB.",
   },
   maxHeadBytes: {
     env: "SGNET_MAX_HEAD_BYTES",
@@ -82,7 +83,7 @@ export const LIMIT_SETTINGS: { readonly [Name in keyof LimitSettings]: Setting }
     min: 4096,
     max: 1_048_576,
     unit: "bytes",
-    doc: "Largest head of a request taken, its request line and headers; larger ones get 431.",
+    doc: "Largest request head (request line and headers); larger ones get 431.",
   },
   maxConnections: {
     env: "SGNET_MAX_CONNECTIONS",
@@ -91,7 +92,7 @@ export const LIMIT_SETTINGS: { readonly [Name in keyof LimitSettings]: Setting }
     default: 0,
     min: 0,
     max: 10_000_000,
-    doc: "Connections of clients that one gateway serves; requests on more get 503 with Retry-After, and the connection is closed. 0: four fifths of the files the process may open, at most 50000.",
+    doc: "Most client connections of one gateway. A request on a further one gets 503 with Retry-After, and the connection is closed. 0: four fifths of the process's limit of open files, at most 50000.",
   },
   slowClientMs: {
     env: "SGNET_SLOW_CLIENT_MS",
@@ -101,6 +102,15 @@ export const LIMIT_SETTINGS: { readonly [Name in keyof LimitSettings]: Setting }
     min: 1000,
     max: 30_000,
     unit: "ms",
-    doc: "How long a client may take nothing of its answer while its connection is full; then it is cut and its generation stopped.",
+    doc: "Longest time that a client may read nothing of its answer. Then it is disconnected and its generation stops.",
+  },
+  tenantMetrics: {
+    env: "SGNET_TENANT_METRICS",
+    flag: "tenant-metrics",
+    type: "number",
+    default: 50,
+    min: 0,
+    max: 10_000,
+    doc: "Most tenants with a label of their own in the metrics of one gateway; the rest are other.",
   },
 };

@@ -1,7 +1,7 @@
 import { NUM_CTX } from "../core/num-ctx.ts";
 import type { Setting } from "./setting.ts";
 
-/** How a worker chooses between the models of a backend that loads them on demand. */
+/** Choice between the models of a backend that loads them on demand. */
 export interface PlacementSettings {
   readonly placement: "auto" | "off";
   readonly swapWaitMs: number;
@@ -18,7 +18,7 @@ export const PLACEMENT_SETTINGS: { readonly [Name in keyof PlacementSettings]: S
     type: "text",
     default: "auto",
     choices: ["auto", "off"],
-    doc: "Whether tasks of loaded models go first on backends that load models on demand (Ollama, LM Studio, a llama.cpp router); off: all models alike, which loads them again and again.",
+    doc: "Order of models on backends that load models on demand (Ollama, LM Studio, a llama.cpp router). auto: tasks of loaded models go first. off: the oldest task goes first, which may reload models again and again.",
   },
   swapWaitMs: {
     env: "SGNET_SWAP_WAIT_MS",
@@ -28,7 +28,7 @@ export const PLACEMENT_SETTINGS: { readonly [Name in keyof PlacementSettings]: S
     min: 0,
     max: 86_400_000,
     unit: "ms",
-    doc: "How long the first request for a model that is not loaded waits while others are served; 0: four times its measured load, between 2 and 60 s.",
+    doc: "Longest wait of the first request for an unloaded model while loaded models are served. 0: four times the model's measured load time, from 2 to 60 s.",
   },
   swapResidencyMs: {
     env: "SGNET_SWAP_RESIDENCY_MS",
@@ -38,7 +38,7 @@ export const PLACEMENT_SETTINGS: { readonly [Name in keyof PlacementSettings]: S
     min: 0,
     max: 86_400_000,
     unit: "ms",
-    doc: "How long a model stays loaded at least while requests for it come and others wait; 0: twice its measured load, at least 2 s.",
+    doc: "Shortest time that a model stays loaded while it has requests and other models wait. 0: twice its measured load time, at least 2 s.",
   },
   modelsLoaded: {
     env: "SGNET_MODELS_LOADED",
@@ -47,7 +47,7 @@ export const PLACEMENT_SETTINGS: { readonly [Name in keyof PlacementSettings]: S
     default: 0,
     min: 0,
     max: 1000,
-    doc: "Models that each backend of this worker holds in memory at once; 0: learned from what is seen there, one until two were seen.",
+    doc: "Models that each backend of this worker holds in memory at once. 0: learned from the loaded models seen there; 1 until two were seen at once.",
   },
   numCtx: {
     env: "SGNET_NUM_CTX",
@@ -55,7 +55,7 @@ export const PLACEMENT_SETTINGS: { readonly [Name in keyof PlacementSettings]: S
     type: "text",
     default: "grow",
     form: { pattern: NUM_CTX, says: "grow, pass, pin:N or cap:N, with N tokens" },
-    doc: "The num_ctx that Ollama servers are sent, which has a model loaded anew when it differs; grow: rounded up to 4, 8, 16, 32, 64 or 128 Ki, and never less than is loaded; cap:N: likewise, at most N; pin:N: always N; pass: as clients say. But for pass, num_batch, num_gpu, main_gpu, use_mmap and num_thread stay as the model was loaded.",
+    doc: "Context length (num_ctx) sent to Ollama servers. Ollama reloads a model when it changes. grow: rounded up to 4, 8, 16, 32, 64 or 128 Ki, and never below the loaded one. cap:N: like grow, at most N. pin:N: always N. pass: as clients send it. Except with pass, num_batch, num_gpu, main_gpu, use_mmap and num_thread stay as the model was loaded.",
   },
   keepAliveMinMs: {
     env: "SGNET_KEEP_ALIVE_MIN",
@@ -65,6 +65,6 @@ export const PLACEMENT_SETTINGS: { readonly [Name in keyof PlacementSettings]: S
     min: 0,
     max: 604_800_000,
     unit: "ms",
-    doc: "Shortest keep_alive that Ollama servers are sent for clients without an admin key: 0 from one client is a load for the next; 0: as clients say, and they may unload models.",
+    doc: "Shortest keep_alive sent to Ollama servers for clients without an admin key: a client that sends 0 would cause a load for the next client. 0: as clients send it, and clients may unload models.",
   },
 };

@@ -3,12 +3,12 @@ import type { FlagSetting, NumberSetting, Setting, TextSetting } from "./setting
 
 export type SettingValue = string | number | boolean;
 
-/** A value, or what is wrong with it: the rest of a sentence that begins with the setting's name. */
+/** A value, or its problem: the rest of a sentence that begins with the name of the setting. */
 export type SettingReading =
   | { readonly value: SettingValue; readonly problem?: undefined }
   | { readonly problem: string };
 
-/** Checks one value from outside. A secret is not repeated in the problem. */
+/** Checks one value from outside. The problem never repeats a secret. */
 export function readSetting(setting: Setting, given: unknown): SettingReading {
   if (Array.isArray(given)) return { problem: "is given more than once" };
   const text = String(given).trim();
@@ -22,7 +22,7 @@ export function readSetting(setting: Setting, given: unknown): SettingReading {
   }
 }
 
-/** Blanks alone are no list, but no empty text either: something was meant to be there. */
+/** A text of blanks is an error: it is neither a list nor an empty setting. */
 function readKeys(text: string): SettingReading {
   const problem = text === "" ? undefined : keyListProblem(text);
   return problem === undefined ? { value: text.trim() } : { problem };

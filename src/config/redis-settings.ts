@@ -1,6 +1,6 @@
 import type { Setting } from "./setting.ts";
 
-/** Where Redis is and how to get in. */
+/** Address and credentials of Redis. */
 export interface RedisSettings {
   readonly redisUrl: string;
   readonly redisUsername: string;
@@ -24,14 +24,14 @@ export const REDIS_SETTINGS: { readonly [Name in keyof RedisSettings]: Setting }
       pattern: /^(?:rediss?(?:\+cluster)?:\/\/[^\s/]+|rediss?\+sentinel:\/\/[^\s/]+\/[^\s/?]+|unix:\/\/\/\S)/,
       says: "a URL that begins with redis://, rediss:// or unix:///, or one like redis+cluster://host:port,host:port or redis+sentinel://host:port,host:port/master",
     },
-    doc: "Redis to use, redis://, rediss:// (TLS) or unix://; a Redis Cluster as redis+cluster://host:port,host:port, a master with Sentinel as redis+sentinel://host:port,host:port/master (rediss+… with TLS, see docs/redis.md); empty: `sgnet up` starts its own, other commands use that one while it runs, else redis://127.0.0.1:6379.",
+    doc: "URL of Redis: redis://, rediss:// (TLS) or unix://. A Redis Cluster is redis+cluster://host:port,host:port, a master with Sentinel redis+sentinel://host:port,host:port/master (with TLS rediss+…, see docs/redis.md). Empty: `sgnet up` starts a Redis of its own. Other commands use that one while it runs, else redis://127.0.0.1:6379.",
   },
   redisUsername: {
     env: "SGNET_REDIS_USERNAME",
     flag: "redis-username",
     type: "text",
     default: "",
-    doc: "User of Redis (ACL); empty: the one in REDIS_URL, else the default user.",
+    doc: "Redis user (ACL). Empty: the one in REDIS_URL, else the default user.",
   },
   redisPassword: {
     env: "SGNET_REDIS_PASSWORD",
@@ -39,28 +39,28 @@ export const REDIS_SETTINGS: { readonly [Name in keyof RedisSettings]: Setting }
     type: "text",
     default: "",
     secret: true,
-    doc: "Password of Redis, for one that has no place in a URL; empty: the one in REDIS_URL, if any.",
+    doc: "Redis password, for passwords that should not stand in a URL. Empty: the one in REDIS_URL, if any.",
   },
   redisPasswordFile: {
     env: "SGNET_REDIS_PASSWORD_FILE",
     flag: "redis-password-file",
     type: "text",
     default: "",
-    doc: "File whose text is the password of Redis, read anew for each connection; wins over SGNET_REDIS_PASSWORD.",
+    doc: "File with the Redis password. It is read for each connection and wins over SGNET_REDIS_PASSWORD.",
   },
   redisCaFile: {
     env: "SGNET_REDIS_CA_FILE",
     flag: "redis-ca-file",
     type: "text",
     default: "",
-    doc: "File with the certificates (PEM) of the authorities that Redis's certificate may be signed by, for rediss://; empty: those that Node trusts.",
+    doc: "File with the CA certificates (PEM) for rediss://. Empty: the CAs that Node trusts.",
   },
   redisCertFile: {
     env: "SGNET_REDIS_CERT_FILE",
     flag: "redis-cert-file",
     type: "text",
     default: "",
-    doc: "File with the certificate (PEM) that is shown to a Redis that asks for one, for rediss://; needs SGNET_REDIS_KEY_FILE.",
+    doc: "File with the client certificate (PEM) for rediss://, if Redis requires one. It needs SGNET_REDIS_KEY_FILE.",
   },
   redisKeyFile: {
     env: "SGNET_REDIS_KEY_FILE",
@@ -75,7 +75,7 @@ export const REDIS_SETTINGS: { readonly [Name in keyof RedisSettings]: Setting }
     type: "text",
     default: "",
     form: { pattern: /^[\w.-]+$/, says: "a host name" },
-    doc: "Name that Redis's certificate must have, for rediss://; empty: the host of REDIS_URL.",
+    doc: "Host name that Redis's certificate must have, for rediss://. Empty: the host of REDIS_URL.",
   },
   prefix: {
     env: "SGNET_PREFIX",
@@ -83,6 +83,6 @@ export const REDIS_SETTINGS: { readonly [Name in keyof RedisSettings]: Setting }
     type: "text",
     default: "sgnet",
     form: { pattern: /^[\w.-]{1,64}$/, says: "1 to 64 letters, digits, dots, dashes or underscores" },
-    doc: "First part of every Redis key; fleets with different prefixes do not see each other.",
+    doc: "First part of every Redis key. Fleets with different prefixes do not see each other.",
   },
 };

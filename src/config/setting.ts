@@ -3,9 +3,9 @@ interface SettingBase {
   readonly env: string;
   /** Command line flag without dashes. */
   readonly flag: string;
-  /** One sentence; ends with what special values mean, if any. */
+  /** Description for users. It ends with the meaning of special values, if any. */
   readonly doc: string;
-  /** Shown in no log and no status. */
+  /** True: the value is never shown, neither in logs nor in the status. */
   readonly secret?: boolean;
 }
 
@@ -13,9 +13,11 @@ export interface TextSetting extends SettingBase {
   readonly type: "text";
   readonly default: string;
   readonly choices?: readonly string[];
-  /** A comma list of keys: text that holds none is refused, for it would let everyone in. */
+  /** True for a comma list. In a file it may have one item per line. */
+  readonly list?: true;
+  /** True for a comma list of keys. A text without any key is refused, since it would allow everyone. */
   readonly keys?: true;
-  /** What a value other than the default must look like; `says` completes "must be …". */
+  /** Form of values other than the default; `says` completes "must be …". */
   readonly form?: { readonly pattern: Pick<RegExp, "test">; readonly says: string };
 }
 

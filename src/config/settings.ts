@@ -1,6 +1,6 @@
 /**
- * The one table of settings. Command line flags, environment variables, `.env.example`, `--help` and
- * docs/settings.md all derive from it.
+ * The table of all settings. Command line flags, environment variables, `.env.example`, `--help` and docs/settings.md
+ * derive from it.
  */
 
 import { LIMIT_SETTINGS } from "./limit-settings.ts";
@@ -53,7 +53,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     default: 3000,
     min: 0,
     max: 65535,
-    doc: "TCP port of the gateway; 0 takes a free one.",
+    doc: "TCP port of the gateway. 0: any free port.",
   },
   host: {
     env: "HOST",
@@ -61,7 +61,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     type: "text",
     default: "127.0.0.1",
     form: { pattern: /^[\w.:%-]+$/, says: "a host name or an IP address" },
-    doc: "Address the gateway listens on; 0.0.0.0 serves the whole network.",
+    doc: "Address on which the gateway listens. 0.0.0.0: all networks.",
   },
   processes: {
     env: "SGNET_PROCESSES",
@@ -69,7 +69,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     type: "text",
     default: "1",
     form: { pattern: /^(?:auto|[1-9]\d{0,2})$/, says: "auto or a number from 1 to 999" },
-    doc: "Gateway processes that share the port (Linux); auto: one per processor, with `sgnet up` one per two.",
+    doc: "Gateway processes that share the port (Linux only). auto: one per CPU core; with `sgnet up` one per two cores.",
   },
   ...REDIS_SETTINGS,
   backends: {
@@ -78,7 +78,8 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     type: "text",
     default: "",
     secret: true,
-    doc: "LLM servers of this worker, a comma list of URLs; the kind is probed, or given as ollama+http://… or openai+http://…; endpoints beyond chat and embeddings are found, or given behind the address as #endpoints=rerank+speech; empty: look on this machine.",
+    list: true,
+    doc: "LLM servers of this worker: a comma list of URLs. The kind is probed unless given, as in ollama+http://… or openai+http://…. Endpoints beyond chat and embeddings are probed unless given behind the URL, as in #endpoints=rerank+speech. Empty: the servers that run on this machine.",
   },
   slots: {
     env: "SGNET_SLOTS",
@@ -88,7 +89,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     min: 0,
     max: 100_000,
     unit: "tasks",
-    doc: "Tasks a backend runs at once; 0 asks the backend, else takes its kind's default.",
+    doc: "Tasks that a backend runs at once. 0: as the backend reports, else the default of its kind.",
   },
   ...PLACEMENT_SETTINGS,
   embeddedModel: {
@@ -96,7 +97,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     flag: "embedded-model",
     type: "text",
     default: "",
-    doc: "GGUF file of the embedded model; empty: SmolLM2-135M-Instruct, fetched once. `off` disables the embedded model.",
+    doc: "GGUF file of the embedded model. Empty: SmolLM2-135M-Instruct, downloaded once. off: no embedded model.",
   },
   embeddedSlots: {
     env: "SGNET_EMBEDDED_SLOTS",
@@ -106,7 +107,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     min: 1,
     max: 64,
     unit: "tasks",
-    doc: "Tasks the embedded model answers at once.",
+    doc: "Tasks that the embedded model runs at once.",
   },
   stateDir: {
     env: "SGNET_STATE_DIR",
@@ -120,7 +121,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     flag: "cache-dir",
     type: "text",
     default: "",
-    doc: "Folder for what is fetched or unpacked once: the embedded model with its library, the HTTP binary, compiled code; empty: stargazer below the user's cache folder.",
+    doc: "Folder for downloads and other files that are made once: the embedded model with its library, the HTTP binary, compiled code. Empty: the folder stargazer in the user's cache folder.",
   },
   leaseMs: {
     env: "SGNET_LEASE_MS",
@@ -130,7 +131,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     min: 300,
     max: 600_000,
     unit: "ms",
-    doc: "Silence after which a worker counts as dead and its tasks go to others; the same on all workers.",
+    doc: "Silence after which a worker counts as dead and its tasks go to other workers. Set it to the same value on all workers.",
   },
   deliveryLimit: {
     env: "SGNET_DELIVERY_LIMIT",
@@ -139,7 +140,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     default: 3,
     min: 1,
     max: 100,
-    doc: "How often a task may be handed to a worker before it is given up as a dead letter.",
+    doc: "Most deliveries of a task to workers before it becomes a dead letter.",
   },
   busyLimit: {
     env: "SGNET_BUSY_LIMIT",
@@ -148,7 +149,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     default: 10,
     min: 1,
     max: 1000,
-    doc: "How often a task may be run when backends answer that they are busy (429, 503), before its client is told so.",
+    doc: "Most attempts of a task that busy backends refuse (429, 503), before its client gets that answer.",
   },
   circuitFailures: {
     env: "SGNET_CIRCUIT_FAILURES",
@@ -157,7 +158,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     default: 5,
     min: 1,
     max: 1000,
-    doc: "Failures in a row (unreachable, 5xx, broken off) after which a backend gets no more tasks of a model for a while; those of one client count when the worker's own request fails, too.",
+    doc: "Failures in a row (unreachable, 5xx, broken off) that open the circuit breaker: the backend gets no tasks of the model for a while. Failures of a single client count only when the worker's own probe fails, too.",
   },
   ...TIMEOUT_SETTINGS,
   drainMs: {
@@ -168,7 +169,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     min: 0,
     max: 3_600_000,
     unit: "ms",
-    doc: "How long a stopping process lets running tasks finish.",
+    doc: "Time that a stopping process gives running tasks to finish.",
   },
   drainGraceMs: {
     env: "SGNET_DRAIN_GRACE_MS",
@@ -178,7 +179,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     min: 0,
     max: 600_000,
     unit: "ms",
-    doc: "How long a stopping gateway still takes requests while /readyz already says no: longer than your load balancer's pause between two looks, so that no client is refused.",
+    doc: "Time that a stopping gateway still accepts requests after /readyz returns 503. Set it above your load balancer's check interval, so that no client is refused.",
   },
   readyOutageMs: {
     env: "SGNET_READY_OUTAGE_MS",
@@ -188,7 +189,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     min: 0,
     max: 86_400_000,
     unit: "ms",
-    doc: "How long /readyz still says yes while Redis is away: clients get the gateway's own 503 with Retry-After meanwhile, not one of the load balancer; 0: not at all.",
+    doc: "Time that /readyz still returns 200 while Redis is down. Meanwhile clients get the gateway's own 503 with Retry-After instead of the load balancer's error. 0: /readyz returns 503 at once.",
   },
   startupMs: {
     env: "SGNET_STARTUP_MS",
@@ -198,7 +199,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     min: 0,
     max: 3_600_000,
     unit: "ms",
-    doc: "How long a worker that starts counts as getting ready while some backend of it has not answered yet: a model that no worker offers gets 503 with Retry-After meanwhile, not 404.",
+    doc: "Longest time that a worker counts as starting while one of its backends has not answered yet. Meanwhile an unknown model gets 503 with Retry-After instead of 404.",
   },
   ...LIMIT_SETTINGS,
   modelMemoryMs: {
@@ -209,7 +210,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     min: 0,
     max: 86_400_000,
     unit: "ms",
-    doc: "How long requests for a model are still queued after its last worker left; later they get 404.",
+    doc: "Time that requests for a model are still queued after its last worker is gone. Later ones get 404.",
   },
   origins: {
     env: "SGNET_ORIGINS",
@@ -220,7 +221,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
       pattern: /^(?:\*|[a-z][\w+.-]*:\/\/[^\s,/]*)(?:\s*,\s*(?:\*|[a-z][\w+.-]*:\/\/[^\s,/]*))*$/i,
       says: "* or a comma list of origins like https://app.example.com, without a path",
     },
-    doc: "Web pages that may use the gateway besides those of this machine, a comma list; * within an origin stands for any text, * alone allows all. Their host names may also be used to call a gateway that listens on loopback only.",
+    doc: "Web origins that may use the gateway, besides those of this machine: a comma list. * within an origin stands for any text, * alone allows all. Their host names are also accepted in requests to a gateway that listens on loopback only.",
   },
   apiKeys: {
     env: "SGNET_API_KEY",
@@ -228,8 +229,9 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     type: "text",
     default: "",
     secret: true,
+    list: true,
     keys: true,
-    doc: "Keys of clients, a comma list; each request then needs one as Authorization: Bearer or x-api-key, except for probes (/health, /v1/health, /ping, /healthz, /readyz, /metrics, /metrics/fleet), /version, /openapi.json and the files of the live page. Empty: everyone is served.",
+    doc: "Client keys: a comma list. Each request needs one as Authorization: Bearer or x-api-key. Exempt are the probes (/health, /v1/health, /ping, /healthz, /readyz, /metrics, /metrics/fleet), /version, /openapi.json and the files of the live page. Empty: no key is needed.",
   },
   adminKeys: {
     env: "SGNET_ADMIN_KEY",
@@ -237,8 +239,9 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     type: "text",
     default: "",
     secret: true,
+    list: true,
     keys: true,
-    doc: "Keys of admins, a comma list: they may also pull, push, create, copy and delete models, drain workers, and run dead letters again or remove them; empty: no client may.",
+    doc: "Admin keys: a comma list. Admins may also pull, push, create, copy and delete models, drain workers, and retry or remove dead letters. Empty: no client may do so.",
   },
   heartbeatMs: {
     env: "SGNET_HEARTBEAT_MS",
@@ -248,14 +251,14 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     min: 0,
     max: 3_600_000,
     unit: "ms",
-    doc: "Silence after which a waiting event stream is told that its request is alive, in steps of half a second; 0 never.",
+    doc: "Silence after which a waiting event stream gets a heartbeat, in steps of half a second. 0: never.",
   },
   ndjsonHeartbeat: {
     env: "SGNET_NDJSON_HEARTBEAT",
     flag: "ndjson-heartbeat",
     type: "flag",
     default: false,
-    doc: "Whether streams of Ollama's API get heartbeats too, as objects with empty text.",
+    doc: "Heartbeats also for streams of Ollama's API, as objects with empty text.",
   },
   logLevel: {
     env: "SGNET_LOG_LEVEL",
@@ -271,7 +274,7 @@ export const SETTINGS: { readonly [Name in keyof Settings]: Setting } = {
     type: "text",
     default: "auto",
     choices: ["auto", "json", "pretty"],
-    doc: "Form of log lines; auto: pretty on a terminal, JSON otherwise.",
+    doc: "Format of log lines. auto: pretty on a terminal, JSON otherwise.",
   },
   ...TRACING_SETTINGS,
 };

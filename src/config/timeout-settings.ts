@@ -1,7 +1,7 @@
 import { MODEL_TIMEOUTS } from "../core/timeouts.ts";
 import type { Setting } from "./setting.ts";
 
-/** How long a request may take, in all and in each phase. */
+/** Time limits of a request, in total and per phase. */
 export interface TimeoutSettings {
   readonly taskTimeoutMs: number;
   readonly queueTimeoutMs: number;
@@ -21,7 +21,7 @@ export const TIMEOUT_SETTINGS: { readonly [Name in keyof TimeoutSettings]: Setti
     min: 1000,
     max: 604_800_000,
     unit: "ms",
-    doc: "Longest life of a request, queue and answer together.",
+    doc: "Time limit of a request, waiting and answer together.",
   },
   queueTimeoutMs: {
     env: "SGNET_QUEUE_TIMEOUT_MS",
@@ -31,7 +31,7 @@ export const TIMEOUT_SETTINGS: { readonly [Name in keyof TimeoutSettings]: Setti
     min: 0,
     max: 604_800_000,
     unit: "ms",
-    doc: "How long a request may wait for a worker before it gets 503; 0: as long as it may live.",
+    doc: "Longest wait for a worker before a request gets 503. 0: no limit but that of the request.",
   },
   connectTimeoutMs: {
     env: "SGNET_CONNECT_TIMEOUT_MS",
@@ -41,7 +41,7 @@ export const TIMEOUT_SETTINGS: { readonly [Name in keyof TimeoutSettings]: Setti
     min: 100,
     max: 60_000,
     unit: "ms",
-    doc: "How long a connection to a backend may take; the shorter of what gateway and worker are set to counts.",
+    doc: "Longest time to open a connection to a backend. The shorter of the gateway's and the worker's setting counts.",
   },
   firstTokenTimeoutMs: {
     env: "SGNET_FIRST_TOKEN_TIMEOUT_MS",
@@ -51,7 +51,7 @@ export const TIMEOUT_SETTINGS: { readonly [Name in keyof TimeoutSettings]: Setti
     min: 0,
     max: 604_800_000,
     unit: "ms",
-    doc: "How long a backend may take to begin a streamed answer, the load of the model included; 0: as long as the request may live.",
+    doc: "Longest time until the first token of a streamed answer, including the load of the model. 0: no limit but that of the request.",
   },
   idleTimeoutMs: {
     env: "SGNET_IDLE_TIMEOUT_MS",
@@ -61,7 +61,7 @@ export const TIMEOUT_SETTINGS: { readonly [Name in keyof TimeoutSettings]: Setti
     min: 0,
     max: 604_800_000,
     unit: "ms",
-    doc: "How long a backend may fall silent in a streamed answer; 0: as long as the request may live.",
+    doc: "Longest pause of a backend within a streamed answer. 0: no limit but that of the request.",
   },
   modelTimeouts: {
     env: "SGNET_MODEL_TIMEOUTS",
@@ -72,6 +72,6 @@ export const TIMEOUT_SETTINGS: { readonly [Name in keyof TimeoutSettings]: Setti
       pattern: MODEL_TIMEOUTS,
       says: "like llama3:70b first-token=3600000, idle=600000; qwen3:8b total=60000, with queue, connect, first-token, idle or total and ms",
     },
-    doc: "Timeouts of single models instead of those above, models separated by semicolons: llama3:70b first-token=3600000, idle=600000; qwen3:8b total=60000. The phases are queue, connect, first-token, idle and total, in ms.",
+    doc: "Timeouts of single models, which replace the ones above. Semicolons separate models: llama3:70b first-token=3600000, idle=600000; qwen3:8b total=60000. The phases are queue, connect, first-token, idle and total, in ms.",
   },
 };

@@ -1,6 +1,6 @@
 import type { Setting } from "./setting.ts";
 
-/** OpenTelemetry spans; the variables are those of its specification. */
+/** OpenTelemetry spans. The names of the variables are those of its specification. */
 export interface TracingSettings {
   readonly otlpEndpoint: string;
   readonly otlpHeaders: string;
@@ -17,7 +17,7 @@ export const TRACING_SETTINGS: { readonly [Name in keyof TracingSettings]: Setti
     type: "text",
     default: "",
     form: { pattern: /^https?:\/\/[^\s/]\S*$/, says: "a URL that begins with http:// or https://" },
-    doc: "OpenTelemetry collector that takes spans, OTLP over HTTP as JSON, e.g. http://127.0.0.1:4318; /v1/traces is added; empty: no spans.",
+    doc: "URL of the OpenTelemetry collector for spans (OTLP over HTTP as JSON), e.g. http://127.0.0.1:4318; /v1/traces is appended. Empty: no spans.",
   },
   otlpHeaders: {
     env: "OTEL_EXPORTER_OTLP_HEADERS",
@@ -25,15 +25,16 @@ export const TRACING_SETTINGS: { readonly [Name in keyof TracingSettings]: Setti
     type: "text",
     default: "",
     secret: true,
+    list: true,
     form: { pattern: /^[\w-]+=[^,]*(?:,\s*[\w-]+=[^,]*)*$/, says: "a comma list of name=value" },
-    doc: "Headers for the collector, a comma list of name=value with values percent-encoded, such as a key.",
+    doc: "Headers for the collector, such as a key: a comma list of name=value with percent-encoded values.",
   },
   serviceName: {
     env: "OTEL_SERVICE_NAME",
     flag: "otel-service-name",
     type: "text",
     default: "",
-    doc: "Name of this process in spans; empty: sgnet-gateway and sgnet-worker.",
+    doc: "Service name of this process in spans. Empty: sgnet-gateway or sgnet-worker.",
   },
   tracesSampler: {
     env: "OTEL_TRACES_SAMPLER",
@@ -48,7 +49,7 @@ export const TRACING_SETTINGS: { readonly [Name in keyof TracingSettings]: Setti
       "parentbased_always_off",
       "parentbased_traceidratio",
     ],
-    doc: "Which requests get spans; with parentbased the client's traceparent decides where there is one.",
+    doc: "Sampler that decides which requests get spans. With parentbased, the client's traceparent decides, if there is one.",
   },
   tracesSamplerArg: {
     env: "OTEL_TRACES_SAMPLER_ARG",
@@ -56,6 +57,6 @@ export const TRACING_SETTINGS: { readonly [Name in keyof TracingSettings]: Setti
     type: "text",
     default: "1",
     form: { pattern: /^(?:0(?:\.\d+)?|1(?:\.0+)?)$/, says: "a number from 0 to 1" },
-    doc: "Share of the requests that get spans, for the samplers whose names end in traceidratio.",
+    doc: "Share of the requests that get spans, for samplers whose names end in traceidratio.",
   },
 };

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 
-/** The version of this product, from its package.json. */
+/** The version of this program, from its package.json. */
 export function productVersion(): string {
   const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
   const { version }: { readonly version: string } = JSON.parse(text);
@@ -8,8 +8,8 @@ export function productVersion(): string {
 }
 
 /**
- * 12 hex digits: the commit that a checkout is at; empty for a package, whose version says it all.
- * @param git where git keeps what it knows of the checkout
+ * The commit of a checkout, 12 hex digits; empty for a package, whose version identifies it.
+ * @param git the `.git` folder of the checkout
  */
 export function productBuild(git: URL = new URL("../../.git/", import.meta.url)): string {
   try {

@@ -1,12 +1,12 @@
 import type { ModelCard } from "./model.ts";
 
 /**
- * An ability is an endpoint that some backends of a model may lack, such as rerank. Its tasks wait in a queue of their
- * own, the ability queue, which only workers read whose backend has the endpoint: a task never comes into the hands of
- * one that cannot run it. All other tasks of a model are in its plain queue, whose name is the model's key.
+ * An ability is an endpoint that some backends of a model may lack, such as rerank. Its tasks wait in a queue of
+ * their own, the ability queue. Only workers whose backend has the endpoint read that queue. All other tasks of a
+ * model are in its plain queue, which is named after the model's key.
  */
 
-/** The endpoints that are abilities, and the name of each as a model's card tells it. */
+/** The endpoints that are abilities, with their names in a model's card. */
 export const ABILITIES = {
   "openai-rerank": "rerank",
   "openai-score": "score",
@@ -28,20 +28,20 @@ export type AbilityEndpoint = keyof typeof ABILITIES;
 /** Names of all abilities. */
 export const ABILITY_NAMES: readonly string[] = Object.values(ABILITIES);
 
-/** Parts the model from the ability in the name of a queue: no model is served whose id has a control character. */
+/** Separates the model from the ability in the name of a queue. No served model has a control character in its name. */
 const MARK = "\u001f";
 
-/** What stands for the ability in the key of a model's plain queue: no ability is called so. */
-export const PLAIN = "p0";
+/** Stands for the ability in the key of a model's plain queue. No ability has this name. */
+export const PLAIN_QUEUE = "p0";
 
-/** The form of an ability's name, as other processes may tell it. */
+/** The syntax of an ability's name. Other versions may announce abilities that are unknown here. */
 const NAME = /^[a-z][a-z0-9-]{0,31}$/;
 
 export function needsAbility(endpoint: string): endpoint is AbilityEndpoint {
   return Object.hasOwn(ABILITIES, endpoint);
 }
 
-/** The name of the queue that a task of a model goes to. @param model its key */
+/** The name of the queue for a task of a model. @param model its key */
 export function queueFor(model: string, endpoint: string): string {
   return needsAbility(endpoint) ? model + MARK + ABILITIES[endpoint] : model;
 }
@@ -58,18 +58,18 @@ export function abilityOf(queue: string): string | undefined {
   return at < 0 ? undefined : queue.slice(at + MARK.length);
 }
 
-/** A queue for people: `bge-m3`, `bge-m3 (rerank)`. */
-export function queueWords(queue: string): string {
+/** The display name of a queue: `bge-m3`, `bge-m3 (rerank)`. */
+export function queueLabel(queue: string): string {
   const ability = abilityOf(queue);
   return ability === undefined ? queue : `${modelOf(queue)} (${ability})`;
 }
 
-/** True for a text that may name an ability. */
+/** True for a valid name of an ability. */
 export function isAbility(text: unknown): text is string {
-  return typeof text === "string" && NAME.test(text) && text !== PLAIN;
+  return typeof text === "string" && NAME.test(text) && text !== PLAIN_QUEUE;
 }
 
-/** The names of all queues that are read for a model on a backend. */
+/** The names of all queues that a backend with this model reads. */
 export function queuesOf({ key, endpoints = [] }: Pick<ModelCard, "key" | "endpoints">): string[] {
   return endpoints.length === 0 ? [key] : [key, ...endpoints.map((ability) => key + MARK + ability)];
 }

@@ -1,6 +1,6 @@
-/** Time, chance and identity from outside, injected so that pure code stays pure and tests can turn the clock. */
+/** Clocks and randomness, injected so that pure code stays pure and tests control time. */
 export interface Ambient {
-  /** Wall clock, ms since 1970: only for what leaves the process. */
+  /** Wall clock, ms since 1970, for values that leave the process. */
   readonly now: () => number;
   /** Monotonic clock, ms: for durations and timeouts. */
   readonly mono: () => number;

@@ -1,7 +1,7 @@
 import type {
   BackendAnnouncement,
   ColdModel,
-  GateAnnouncement,
+  CircuitAnnouncement,
   GatewayAnnouncement,
   PlacementAnnouncement,
   WorkerAnnouncement,
@@ -12,8 +12,8 @@ import { isAbility } from "./ability.ts";
 import type { ModelCard, ModelLoad } from "./model.ts";
 
 /**
- * Announcements as they come from processes of any version. What cannot be named is left out; a member that is missing
- * or of another type becomes the one here; members that are not known are kept.
+ * Reads announcements of processes of any version. Entries without a name are dropped. A missing member, or one of
+ * another type, gets its default below. Unknown members are kept.
  */
 
 const WORKER: Omit<WorkerAnnouncement, "id"> = {
@@ -39,7 +39,7 @@ const PLACEMENT: PlacementAnnouncement = { swaps: 0, places: 1, loading: [], col
 
 const COLD: ColdModel = { model: "", waitedMs: 0, dueMs: 0 };
 
-/** A model of which nothing is known but its name. */
+/** The card of a model that is known by its name only. */
 export const BLANK_CARD: Omit<ModelCard, "key" | "name"> = {
   modifiedAt: 0,
   size: 0,
@@ -66,7 +66,7 @@ const GATEWAY: Omit<GatewayAnnouncement, "tag"> = {
   open: 0,
 };
 
-/** Undefined for what names no worker. @param value parsed JSON */
+/** Returns undefined for a value that names no worker. @param value parsed JSON */
 export function readWorkerAnnouncement(value: unknown): WorkerAnnouncement | undefined {
   if (!isObject(value) || typeof value["id"] !== "string") return undefined;
   const { starting, ...rest } = value;
@@ -79,7 +79,7 @@ export function readWorkerAnnouncement(value: unknown): WorkerAnnouncement | und
   };
 }
 
-/** Undefined for what names no gateway. @param value parsed JSON */
+/** Returns undefined for a value that names no gateway. @param value parsed JSON */
 export function readGatewayAnnouncement(value: unknown): GatewayAnnouncement | undefined {
   if (!isObject(value) || typeof value["tag"] !== "string") return undefined;
   const { listen, tokensPerSecond, server, ...rest } = value;
@@ -100,7 +100,7 @@ function readBackend(value: unknown): BackendAnnouncement | undefined {
     ...backend,
     name: value["name"],
     models: backend.models.flatMap((card) => readCard(card) ?? []),
-    ...(Array.isArray(gates) ? { gates: gates.flatMap((gate) => readGate(gate) ?? []) } : {}),
+    ...(Array.isArray(gates) ? { gates: gates.flatMap((gate) => readCircuit(gate) ?? []) } : {}),
     ...(isObject(placement) ? { placement: readPlacement(placement) } : {}),
     ...(Array.isArray(quirks) ? { quirks: readQuirks(quirks) } : {}),
   };
@@ -118,7 +118,7 @@ function readPlacement({ swapTo, ...rest }: JsonObject): PlacementAnnouncement {
   };
 }
 
-/** Most quirks of a backend, and most characters of one: they are shown to people. */
+/** Limits of the quirks that are shown: entries, and characters of one. */
 const MOST_QUIRKS = 8;
 const MOST_CHARACTERS = 100;
 
@@ -127,11 +127,11 @@ function readQuirks(quirks: readonly unknown[]): readonly string[] {
   return texts.slice(0, MOST_QUIRKS).map((text) => text.slice(0, MOST_CHARACTERS));
 }
 
-/** What is no gate counts as none; states of newer versions are kept. */
-function readGate(value: unknown): GateAnnouncement | undefined {
+/** Returns undefined for a malformed entry. States of newer versions are kept. */
+function readCircuit(value: unknown): CircuitAnnouncement | undefined {
   if (!isObject(value) || typeof value["model"] !== "string" || typeof value["state"] !== "string")
     return undefined;
-  return { ...value, model: value["model"], state: value["state"] as GateAnnouncement["state"] };
+  return { ...value, model: value["model"], state: value["state"] as CircuitAnnouncement["state"] };
 }
 
 function readCard(value: unknown): ModelCard | undefined {
@@ -149,7 +149,7 @@ function readCard(value: unknown): ModelCard | undefined {
   };
 }
 
-/** Most abilities of a model: each has a queue of its own. */
+/** Most abilities of a model. Each has a queue of its own. */
 const MOST_ABILITIES = 32;
 
 function readAbilities(endpoints: readonly unknown[]): readonly string[] {
@@ -167,7 +167,7 @@ function numbersOf(values: JsonObject): Record<string, number> {
   return Object.fromEntries(entries);
 }
 
-/** Members that `defaults` has get the types they have there. */
+/** Gives the members named in `defaults` the types that they have there. */
 function conform<Known extends object>(value: JsonObject, defaults: Known): Known {
   const known = Object.entries(defaults).map(([name, fallback]) => {
     const given = Object.hasOwn(value, name) ? value[name] : undefined;

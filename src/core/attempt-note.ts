@@ -3,26 +3,26 @@ import type { Cause } from "./cause.ts";
 import { isObject } from "./json.ts";
 import type { Json } from "./json.ts";
 
-/** Tells of one attempt that did not answer. It has no word of prompt or answer, and none of a backend's own. */
+/** Describes one attempt that failed. It holds no text of prompt, answer or backend. */
 export interface AttemptNote {
   readonly worker: string;
-  /** Absent for a worker that was lost: its backend is unknown. */
+  /** Absent for a lost worker: its backend is unknown. */
   readonly backend?: string | undefined;
   /** A fault code. */
   readonly code: string;
   readonly cause: Cause;
-  /** The HTTP status that goes with the code; a backend's own status is kept. */
+  /** The HTTP status of the code, or the backend's own status. */
   readonly http: number;
-  /** From its claim to its end, ms; absent for a worker that was lost. */
+  /** Duration from claim to end, ms. Absent for a lost worker. */
   readonly ms?: number | undefined;
-  /** True when the backend had the request: it may be what broke it. */
+  /** True when the backend had received the request, which may have broken it. */
   readonly asked?: boolean | undefined;
 }
 
-/** Most notes kept of one request. */
+/** Most notes kept for one request. */
 export const MOST_NOTES = 16;
 
-/** A note as it comes from a process of any version; undefined for what is none. */
+/** Reads a note of a process of any version. Undefined for a malformed one. */
 export function readNote(value: Json | undefined): AttemptNote | undefined {
   if (!isObject(value)) return undefined;
   const { worker, backend, code, cause, http, ms, asked } = value;
@@ -38,17 +38,17 @@ export function readNote(value: Json | undefined): AttemptNote | undefined {
   };
 }
 
-/** The note on behalf of a worker that was lost with a task in its hands. */
-export function lostNote(worker: string): AttemptNote {
+/** The note for a worker that was lost with a claimed task. */
+export function lostWorkerNote(worker: string): AttemptNote {
   return { worker, code: "worker_lost", cause: "worker", http: 502 };
 }
 
-/** True for the note of an attempt that gave its task back to the queue, false for that of a lost worker. */
-export function isHandBack({ backend }: AttemptNote): boolean {
+/** True for an attempt that requeued its task, false for a lost worker. */
+export function isRequeued({ backend }: AttemptNote): boolean {
   return backend !== undefined;
 }
 
-/** A note in one line, for logs: `worker backend code cause`. */
+/** A note as one log line: `worker backend code cause`. */
 export function noteLine({ worker, backend = "-", code, cause }: AttemptNote): string {
   return `${worker} ${backend} ${code} ${cause}`;
 }

@@ -1,16 +1,16 @@
-import type { Json, JsonObject } from "./json.ts";
+import type { JsonObject } from "./json.ts";
 import type { Timings, Usage } from "./usage.ts";
 
 /**
- * The neutral request and reply between dialects. A server face reads a client's body into a request and
- * writes parts as the client's reply; a client face writes a request for a backend and reads parts from it.
+ * The neutral request and reply between dialects. A server codec decodes a client's body into a request and encodes
+ * parts as the client's reply. A client codec encodes a request for a backend and decodes its reply into parts.
  */
 
 export type ContentPart =
   | { readonly type: "text"; readonly text: string }
   /** Base64 without a data-URL prefix. */
   | { readonly type: "image"; readonly mime: string; readonly base64: string; readonly detail?: string }
-  /** A remote image: never fetched by the gateway, passed to backends that fetch themselves. */
+  /** A remote image. The gateway never fetches it; only backends that fetch images get it. */
   | { readonly type: "image-url"; readonly url: string; readonly detail?: string }
   | { readonly type: "audio"; readonly format: string; readonly base64: string };
 
@@ -26,7 +26,7 @@ export interface Message {
   readonly content: readonly ContentPart[];
   readonly thinking?: string;
   readonly toolCalls?: readonly ToolCall[];
-  /** On a tool result: the call it answers, by id and by name. */
+  /** For a tool result: the call that it answers, by id and by name. */
   readonly toolCallId?: string;
   readonly toolName?: string;
   /** Participant name (OpenAI `name`). */
@@ -52,11 +52,11 @@ export type Format =
       readonly schema: JsonObject;
       readonly name?: string;
       readonly description?: string;
-      /** Whether the schema must be kept to the letter; absent = the backend's habit. */
+      /** True when the schema is binding. Absent: the backend's default. */
       readonly strict?: boolean;
     };
 
-/** Sampling and length options common to the dialects; absent = the backend's default. */
+/** Sampling and length options common to the dialects. Absent: the backend's default. */
 export interface Sampling {
   readonly maxTokens?: number;
   readonly temperature?: number;
@@ -74,21 +74,21 @@ export interface Sampling {
 
 interface Common {
   readonly sampling: Sampling;
-  /** How many answers are wanted, to each prompt where there are several: 2 to 16; absent = 1. */
+  /** Answers wanted for each prompt, 2 to 16. Absent: 1. */
   readonly choices?: number;
   readonly format?: Format;
   readonly think?: Think;
-  /** `think` is a wish: a model that cannot think answers without. */
+  /** True when `think` is optional: a model that cannot think answers without it. */
   readonly thinkIfAble?: true;
-  /** Present when log probabilities are asked for; `top` alternatives per token, 0 to 20. */
+  /** Present when log probabilities are wanted, with `top` alternatives per token (0 to 20). */
   readonly logprobs?: { readonly top: number };
-  /** Ollama's keep_alive as sent: seconds or a Go duration. */
+  /** Ollama's keep_alive as sent (seconds or a Go duration). */
   readonly keepAlive?: number | string;
-  /** Ollama options that only a model runner understands (num_ctx, num_gpu, …), as sent. */
+  /** Ollama options for the model runner only (num_ctx, num_gpu, …), as sent. */
   readonly runner?: JsonObject;
-  /** Fields this version does not know, as sent: passed on where client and backend share the dialect. */
+  /** Unknown fields, as sent. They are passed on when client and backend share the dialect. */
   readonly extra?: JsonObject;
-  /** Names of the client's fields that say something about the answer and have no form here. */
+  /** Names of the client's fields that affect the answer and have no neutral form. */
   readonly unread?: readonly string[];
 }
 
@@ -103,34 +103,34 @@ export interface ChatRequest extends Common {
 export interface GenerateRequest extends Common {
   readonly kind: "generate";
   readonly prompt: string;
-  /** Prompts beside the first, each answered by itself: at most 16 answers in all. Absent = none. */
+  /** Prompts after the first one, each answered separately. At most 16 answers in all. Absent: none. */
   readonly morePrompts?: readonly string[];
   readonly suffix?: string;
   readonly system?: string;
   readonly template?: string;
   readonly context?: readonly number[];
-  /** The prompt goes to the model as it is, without a template. */
+  /** True when the model gets the prompt without a template. */
   readonly raw: boolean;
   readonly images: readonly ContentPart[];
 }
 
-/** An Ollama request with nothing to answer: loads the model, or unloads it when keepAlive is 0. */
+/** An Ollama request without a prompt. It loads the model, or unloads it when keepAlive is 0. */
 export interface LoadRequest {
   readonly kind: "load";
   readonly unload: boolean;
   readonly keepAlive?: number | string;
 }
 
-/** Texts to be turned into vectors: one vector per input, in order. */
+/** Inputs to embed: one vector for each, in order. */
 export interface EmbedRequest {
   readonly kind: "embed";
-  /** Texts, or texts that the client has turned into token ids itself. At least one. */
+  /** Texts, or lists of token ids. At least one. */
   readonly inputs: readonly EmbedInput[];
-  /** True when the vectors are to have length 1; else they stay as the model makes them. */
+  /** True to scale the vectors to length 1. Else they stay as the model made them. */
   readonly normalise: boolean;
-  /** Length of the vectors: longer ones are cut, and then have length 1. Absent = the model's own. */
+  /** Dimensions of the vectors. Longer vectors are cut and scaled to length 1. Absent: the model's own. */
   readonly dimensions?: number;
-  /** False makes an input beyond the model's context an error, true cuts it; absent = the backend's habit. */
+  /** True cuts an input beyond the model's context, false makes it an error. Absent: the backend's default. */
   readonly truncate?: boolean;
   readonly keepAlive?: number | string;
   readonly runner?: JsonObject;
@@ -156,7 +156,7 @@ export type Part =
   | { readonly type: "text-delta"; readonly text: string; readonly logprobs?: readonly TokenLogprob[] }
   | { readonly type: "thinking-delta"; readonly text: string }
   /**
-   * A tool call, whole or in fragments: the first delta of an index carries id and name, `arguments`
+   * A tool call, whole or a fragment. The first fragment of an index carries id and name. The `arguments` of all
    * fragments join to a JSON object.
    */
   | {
@@ -166,20 +166,21 @@ export type Part =
       readonly name?: string;
       readonly arguments: string;
     }
-  /** The whole vector of one input, by its place in the request; vectors come in this order. */
+  /** The vector of one input, by its index in the request. Vectors come in this order. */
   | { readonly type: "embedding"; readonly index: number; readonly vector: readonly number[] }
   | {
       readonly type: "end";
       readonly reason: EndReason;
-      /** The stop string that ended the answer, when the backend tells. */
+      /** The stop string that ended the answer, when the backend reports it. */
       readonly stopText?: string;
       readonly usage?: Usage;
       readonly timings?: Timings;
-      /** Ollama's token context of a generate call. */
+      /** Ollama's token context of a generate request. */
       readonly context?: readonly number[];
     };
 
 /** The end of a reply. */
 export type End = Extract<Part, { type: "end" }>;
 
-export type { Json };
+/** A tool call of a reply, whole or a fragment. */
+export type ToolDelta = Extract<Part, { type: "tool-delta" }>;

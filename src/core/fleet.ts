@@ -1,7 +1,7 @@
-import { queueWords } from "./ability.ts";
+import { queueLabel } from "./ability.ts";
 import type { ModelCard } from "./model.ts";
 
-/** What processes tell about themselves. Extra fields of newer versions are ignored. */
+/** Announcements of processes. Unknown fields of newer versions are ignored. */
 
 export interface WorkerAnnouncement {
   readonly id: string;
@@ -12,12 +12,13 @@ export interface WorkerAnnouncement {
   readonly startedAt: number;
   readonly seenAt: number;
   readonly draining: boolean;
-  /** True while some backend of it has not answered since it started. Absent: no, and from older workers. */
+  /** True while a backend has not answered since the start of the worker. Absent: false, and from older workers. */
   readonly starting?: boolean;
   readonly backends: readonly BackendAnnouncement[];
 }
 
 export interface BackendAnnouncement {
+  // 10 fields: a record, as workers write it to Redis
   readonly name: string;
   readonly kind: string;
   readonly url: string;
@@ -25,120 +26,134 @@ export interface BackendAnnouncement {
   /** Slots in use. */
   readonly busy: number;
   readonly healthy: boolean;
-  /** Empty while the backend is not healthy. */
+  /** Empty while the backend is unhealthy. */
   readonly models: readonly ModelCard[];
-  /** Models that the backend does not serve as it should; the others have a closed circuit. Absent for none. */
-  readonly gates?: readonly GateAnnouncement[];
-  /** Present for a backend that loads models on demand, and has several. Absent from older workers. */
+  /** Models whose circuit is not closed. Absent: none. */
+  readonly gates?: readonly CircuitAnnouncement[];
+  /** Present for a backend with several models that it loads on demand. Absent from older workers. */
   readonly placement?: PlacementAnnouncement;
-  /** How it differs from others of its kind, as was learned by trying, in a few words each. Absent for none. */
+  /** Differences from other backends of its kind, found by trying, a few words each. Absent: none. */
   readonly quirks?: readonly string[];
 }
 
-/** Tells what a worker knows of the memory of a backend that loads models on demand. */
+/** The models in the memory of a backend that loads them on demand, as its worker knows. */
 export interface PlacementAnnouncement {
-  /** Loads for which another model had to go, since the worker started. */
+  /** Loads that displaced another model, since the worker started. */
   readonly swaps: number;
-  /** Models that fit at once, as far as is known. */
+  /** Models that fit into memory together, as far as known. */
   readonly places: number;
   /** Keys of models that are being loaded. */
   readonly loading: readonly string[];
-  /** Key of the cold model whose turn it is: what is loaded ends its tasks and gets no more. Absent for none. */
+  /** Key of the cold model that is next. Loaded models finish their tasks and get no new ones. Absent: none. */
   readonly swapTo?: string;
-  /** Cold models of which a task waits. */
+  /** Cold models with waiting tasks. */
   readonly cold: readonly ColdModel[];
 }
 
 export interface ColdModel {
   /** Model key. */
   readonly model: string;
-  /** How long the first of its queue has waited, and how long until its wait bound is reached; ms. */
+  /** Wait of the head of its queue (ms), and time until its wait bound (ms). */
   readonly waitedMs: number;
   readonly dueMs: number;
 }
 
 /**
- * How a backend serves a model. `closed`: as it should. `busy`: it has refused tasks because it is full or not ready.
- * `open`: it has failed several times in a row, and no task goes there. `half-open`: a single one does, as a probe.
- * `paced`: it has failed like that, and too few others of the fleet have the model: single tasks go there, with pauses.
+ * The state of a backend for one model.
+ * - `closed`: it works.
+ * - `busy`: it rejected tasks because it is full or not ready.
+ * - `open`: it failed several times in a row and gets no tasks.
+ * - `half-open`: it gets a single task as a probe.
+ * - `paced`: it failed likewise, but few other backends have the model. It gets single tasks with pauses.
  */
-export type GateState = "closed" | "busy" | "open" | "half-open" | "paced";
+export type CircuitState = "closed" | "busy" | "open" | "half-open" | "paced";
 
-export interface GateAnnouncement {
-  /** The name of a queue: a model key, or one with an ability. */
+export interface CircuitAnnouncement {
+  /** The name of a queue: a model key, perhaps with an ability. */
   readonly model: string;
-  readonly state: GateState;
+  readonly state: CircuitState;
 }
 
-/** How a backend serves a model that it has. */
-export function gateStateOf({ gates = [] }: BackendAnnouncement, model: string): GateState {
+/** The circuit state of a model on a backend. */
+export function circuitStateOf({ gates = [] }: BackendAnnouncement, model: string): CircuitState {
   return gates.find((gate) => gate.model === model)?.state ?? "closed";
 }
 
-/** True when a backend takes tasks of a model as others do: as many as it can, and with a good chance of an answer. */
-export function isServing(state: GateState): boolean {
+/** True when a backend gets tasks of a model without restriction. */
+export function isServing(state: CircuitState): boolean {
   return !BROKEN.has(state);
 }
 
-/** True when a backend gets no tasks of a model at all, or one as a probe. */
-export function isEjected(state: GateState): boolean {
+/** True when a backend gets no task of a model, or a single one as a probe. */
+export function hasOpenCircuit(state: CircuitState): boolean {
   return state === "open" || state === "half-open";
 }
 
-const BROKEN: ReadonlySet<GateState> = new Set<GateState>(["open", "half-open", "paced"]);
+const BROKEN: ReadonlySet<CircuitState> = new Set<CircuitState>(["open", "half-open", "paced"]);
 
-/** The models, and abilities of models, that a backend has failed with again and again, in words: it gets none of their tasks, or one as a probe. */
-export function brokenModels({ gates = [] }: BackendAnnouncement): readonly string[] {
-  return gates.filter(({ state }) => BROKEN.has(state)).map(({ model }) => queueWords(model));
+/** The display names of queues that a backend keeps failing: it gets none of their tasks, or single ones. */
+export function failingQueues({ gates = [] }: BackendAnnouncement): readonly string[] {
+  return gates.filter(({ state }) => BROKEN.has(state)).map(({ model }) => queueLabel(model));
+}
+
+/** The use of one tenant at a gateway at one moment. */
+export interface TenantNow {
+  /** Open requests. */
+  readonly open: number;
+  /** Smoothed. */
+  readonly tokensPerSecond: number;
 }
 
 export interface GatewayAnnouncement {
+  // 11 fields: a record, as gateways write it to Redis
   readonly tag: string;
   readonly version: string;
   readonly host: string;
   readonly pid: number;
   readonly port: number;
-  /** The address it listens on; absent from older gateways. */
+  /** The address that it listens on. Absent from older gateways. */
   readonly listen?: string;
   readonly startedAt: number;
   readonly seenAt: number;
   /** Tasks open at this gateway. */
   readonly open: number;
-  /** Smoothed, by model key; models without any are left out. */
+  /** A smoothed rate by model key. Models without tokens are left out. */
   readonly tokensPerSecond?: Readonly<Record<string, number>>;
+  /** The busiest tenants, by name. Absent without key records. */
+  readonly tenants?: Readonly<Record<string, TenantNow>>;
   /**
-   * The run of the Redis server with its replies that knows all it has removed; "" while one that has just taken over,
-   * or started, does not yet. Absent from older gateways, and where Redis does not tell its run.
+   * The run id of the Redis server with its replies, when that server has all removals. "" while a server that has
+   * just started or taken over lacks some. Absent from older gateways, and where Redis hides its run id.
    */
   readonly server?: string;
 }
 
-/** One model's queue at one moment, by Redis's clock. */
+/** The queue of one model at one moment, by Redis's clock. */
 export interface QueueReading {
   /** Model key. */
   readonly model: string;
-  /** Tasks queued and not claimed, or handed back. */
+  /** Tasks that are queued and unclaimed, or requeued. */
   readonly waiting: number;
-  /** How long the first of these has waited, ms; 0 when none waits. */
+  /** Wait of the oldest of these, ms. 0 when none waits. */
   readonly oldestWaitMs: number;
-  /** Tasks in workers' hands. */
+  /** Tasks that workers have claimed. */
   readonly claimed: number;
-  /** The longest time since a worker renewed its lease on one of these, ms; 0 when there is none. */
+  /** The longest time since a lease on one of these was renewed, ms. 0 when there is none. */
   readonly oldestIdleMs: number;
   readonly deadLetters: number;
-  /** Names of its abilities with tasks, see ability.ts; absent for none. Their tasks are counted above. */
+  /** Abilities with tasks, which the counts above include. See ability.ts. Absent: none. */
   readonly abilities?: readonly string[];
 }
 
-/** Redis at one moment. */
+/** The state of Redis at one moment. */
 export interface RedisReading {
   readonly usedMemoryBytes: number;
-  /** 0 when Redis has no limit. */
+  /** 0 for no limit. */
   readonly maxMemoryBytes: number;
   readonly clients: number;
   readonly uptimeSeconds: number;
-  /** False when the last write of the append-only file or snapshot failed. */
+  /** False when the last write of the append-only file or the snapshot failed. */
   readonly persistent: boolean;
-  /** Ms from a command to its answer. */
+  /** Ms from a command to its reply. */
   readonly roundTripMs: number;
 }

@@ -3,24 +3,24 @@ import type { FaultRecord } from "./fault.ts";
 import type { Usage } from "./usage.ts";
 
 /**
- * A frame is one record of a reply stream. Frames of a task are ordered by (attempt, seq); the id of the
- * stream entry is `<attempt>-<seq>`, so Redis itself refuses an old attempt and a repeated seq.
+ * A frame is one record of a reply stream. Frames of a task are ordered by (attempt, seq). The id of the stream entry
+ * is `<attempt>-<seq>`, so Redis itself rejects an old attempt and a repeated seq.
  */
 export interface Frame {
   readonly task: string;
-  /** One run of the task by one worker. A later attempt is a larger number. */
+  /** One run of the task by one worker. A later attempt has a larger number. */
   readonly attempt: number;
-  /** 1, 2, 3, … within the attempt, without a hole. */
+  /** 1, 2, 3, … within the attempt, without gaps. */
   readonly seq: number;
-  /** Only on seq 1: status and content type of the reply. */
+  /** Present on seq 1 only: status and content type of the reply. */
   readonly head?: FrameHead | undefined;
   /** Bytes for the client in its own dialect; may be empty. */
   readonly bytes: Buffer;
-  /** Only on the last frame of an attempt. */
+  /** Present on the last frame of an attempt only. */
   readonly end?: FrameEnd | undefined;
   /**
-   * Only with seq 0, which stands for no part of the reply: how an earlier attempt failed that was handed back. Its
-   * attempt is one more than that attempt's, so that it is fenced.
+   * Present on seq 0 only, which is no part of the reply: the failure of an earlier, requeued attempt. The frame's
+   * attempt is one more than that attempt, which it fences.
    */
   readonly note?: AttemptNote | undefined;
 }
@@ -28,9 +28,9 @@ export interface Frame {
 export interface FrameHead {
   readonly status: number;
   readonly contentType: string;
-  /** Worker that runs the attempt: where a cancel goes. */
+  /** The worker that runs the attempt, and gets a cancel. */
   readonly worker: string;
-  /** The client's fields that the translation left out; absent = none. */
+  /** The client's fields that the translation left out. Absent: none. */
   readonly dropped?: readonly string[];
 }
 
@@ -38,13 +38,13 @@ export interface FrameEnd {
   /** Absent when the answer is complete. */
   readonly fault?: FaultRecord;
   readonly usage?: Usage;
-  /** Milliseconds from the claim to the backend's first byte, and to its last. */
+  /** Ms from the claim to the backend's first byte, and to its last byte. */
   readonly firstByteMs?: number;
   readonly totalMs?: number;
-  /** The backend that was asked; absent when none was. */
+  /** The backend that received the request. Absent: none did. */
   readonly backend?: string;
-  /** The number of this attempt, counted from 1; absent for the first. */
+  /** The number of this attempt, from 1. Absent: 1. */
   readonly ordinal?: number;
-  /** The worker that was lost with the attempt before. */
+  /** The worker that was lost with the previous attempt. */
   readonly lost?: string;
 }

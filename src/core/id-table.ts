@@ -1,13 +1,13 @@
 const SMALLEST = 64;
 
 /**
- * A map from ids to what lives for a moment only, as tasks do. V8's Map moves to a new table whenever its own has taken
- * in as many as it has room for, and the old one keeps all that it held and points to the new one. Once one such table
- * is old, the collector of the young finds every later one alive, and with it whatever was in hand at each move: a
- * worker kept 4,905 instead of 206 bytes of each task until the next full collection, and collecting took 24 instead of
- * 6 us per task (docs/performance.md). This one stays where it is, and what is deleted leaves nothing behind.
+ * A map for short-lived entries, such as tasks by id. V8's Map moves to a new table when its table is full of live
+ * and deleted entries. The old table keeps its entries and points to the new one. Once a table reaches the old generation, the young collector keeps all later tables alive, with their entries. A worker then kept
+ * 4,905 instead of 206 bytes of each task until the next full collection. Collection took 24 instead of 6 us per task
+ * (docs/performance.md).
  *
- * Open addressing with linear probing. It never shrinks.
+ * This table uses open addressing with linear probing. It never moves but to grow, never shrinks, and clears deleted
+ * entries.
  */
 export class IdTable<Value extends object> {
   #ids: (string | undefined)[] = emptyOf(SMALLEST);
@@ -19,62 +19,62 @@ export class IdTable<Value extends object> {
   }
 
   get(id: string): Value | undefined {
-    return this.#values[this.#placeOf(id)];
+    return this.#values[this.#slotOf(id)];
   }
 
   set(id: string, value: Value): void {
-    let place = this.#placeOf(id);
-    if (this.#ids[place] === undefined) {
+    let slot = this.#slotOf(id);
+    if (this.#ids[slot] === undefined) {
       this.#size += 1;
       if (this.#size * 2 > this.#ids.length) {
         this.#grow();
-        place = this.#placeOf(id);
+        slot = this.#slotOf(id);
       }
-      this.#ids[place] = id;
+      this.#ids[slot] = id;
     }
-    this.#values[place] = value;
+    this.#values[slot] = value;
   }
 
-  /** True when it was there. */
+  /** Returns true when the id was present. */
   delete(id: string): boolean {
-    const place = this.#placeOf(id);
-    if (this.#ids[place] === undefined) return false;
+    const slot = this.#slotOf(id);
+    if (this.#ids[slot] === undefined) return false;
     this.#size -= 1;
-    this.#empty(place);
+    this.#empty(slot);
     return true;
   }
 
-  /** All that are there now, in no order. */
+  /** All values, in no order. */
   values(): Value[] {
     return this.#values.filter((value) => value !== undefined);
   }
 
-  /** Where an id is, or would be put. */
-  #placeOf(id: string): number {
+  /** The slot of an id, or the slot that it would get. */
+  #slotOf(id: string): number {
     const ids = this.#ids;
     const mask = ids.length - 1;
-    let place = hashOf(id) & mask;
+    let slot = hashOf(id) & mask;
     for (;;) {
-      const there = ids[place];
-      if (there === undefined || there === id) return place;
-      place = (place + 1) & mask;
+      const there = ids[slot];
+      if (there === undefined || there === id) return slot;
+      slot = (slot + 1) & mask;
     }
   }
 
-  /** Moves those behind it up that would no longer be found. */
+  /** Moves entries up that would no longer be found behind the gap. */
   #empty(gap: number): void {
     const ids = this.#ids;
     const mask = ids.length - 1;
-    let place = gap;
+    let slot = gap;
     for (;;) {
-      place = (place + 1) & mask;
-      const id = ids[place];
+      slot = (slot + 1) & mask;
+      const id = ids[slot];
       if (id === undefined) break;
       const wanted = hashOf(id) & mask;
-      if (((place - wanted) & mask) < ((place - gap) & mask)) continue;
+      if (((slot - wanted) & mask) < ((slot - gap) & mask)) continue;
       ids[gap] = id;
-      this.#values[gap] = this.#values[place];
-      gap = place;
+      this.#values[gap] = this.#values[slot];
+      gap = slot;
     }
     ids[gap] = undefined;
     this.#values[gap] = undefined;
@@ -85,11 +85,11 @@ export class IdTable<Value extends object> {
     const values = this.#values;
     this.#ids = emptyOf(ids.length * 2);
     this.#values = emptyOf(ids.length * 2);
-    for (const [place, id] of ids.entries()) {
+    for (const [slot, id] of ids.entries()) {
       if (id === undefined) continue;
-      const to = this.#placeOf(id);
+      const to = this.#slotOf(id);
       this.#ids[to] = id;
-      this.#values[to] = values[place];
+      this.#values[to] = values[slot];
     }
   }
 }
@@ -98,13 +98,13 @@ function emptyOf<Item>(length: number): (Item | undefined)[] {
   return Array.from<Item | undefined>({ length }).fill(undefined);
 }
 
-/** As many characters at the end of an id tell it from others: what is before them is the same for many tasks. */
-const TELLING = 8;
+/** Characters hashed at the end of an id. Many tasks share what comes before. */
+const COMPARED = 8;
 
 /** FNV-1a, 32 bits. */
 function hashOf(id: string): number {
   let hash = 0x811c9dc5;
-  for (let at = Math.max(0, id.length - TELLING); at < id.length; at += 1)
+  for (let at = Math.max(0, id.length - COMPARED); at < id.length; at += 1)
     hash = Math.imul(hash ^ id.charCodeAt(at), 0x01000193);
   return hash ^ (hash >>> 15);
 }

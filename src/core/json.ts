@@ -1,4 +1,4 @@
-/** JSON values as they come from outside: checked before use, never trusted. */
+/** JSON values from outside: checked before use, never trusted. */
 export type Json = string | number | boolean | null | Json[] | JsonObject;
 export interface JsonObject {
   [key: string]: Json | undefined;

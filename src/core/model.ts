@@ -1,13 +1,13 @@
 /**
- * Model names. Ollama's grammar is `[host/][namespace/]model[:tag]`, matched without case and with
- * defaults; OpenAI backends list ids verbatim. One key stands for all spellings of one model.
+ * Model names. Ollama's grammar is `[host/][namespace/]model[:tag]`, case-insensitive and with defaults. OpenAI
+ * backends list ids verbatim. One key stands for all spellings of one model.
  */
 
 const DEFAULT_PREFIXES = ["registry.ollama.ai/library/", "registry.ollama.ai/", "library/"] as const;
 
 /**
- * The key under which a model is queued, listed and looked up: lower case, without Ollama's default host,
- * namespace and tag. `Smollm2`, `smollm2:latest` and `library/smollm2` share one key.
+ * The key that identifies a model in queues and lists: lower case, without Ollama's default host, namespace and tag.
+ * `Smollm2`, `smollm2:latest` and `library/smollm2` share one key.
  */
 export function modelKey(name: string): string {
   let key = name.toLowerCase();
@@ -16,41 +16,44 @@ export function modelKey(name: string): string {
   return key.endsWith(":latest") ? key.slice(0, -":latest".length) : key;
 }
 
-/** Longest name taken: Ollama's host (350) + namespace (80) + model (80) + tag (80) with separators. */
+/** The longest accepted name: Ollama's host (350), namespace (80), model (80) and tag (80) with separators. */
 export const MAX_NAME: number = 600;
 const NAME = /^[A-Za-z0-9_][\w.:@+-]*(?:\/[A-Za-z0-9_][\w.:@+-]*)*$/;
 
-/** True for every name that Ollama could have. */
+/** True for a name that Ollama could have. */
 export function isModelName(name: string): boolean {
   return name.length <= MAX_NAME && NAME.test(name);
 }
 
-/** Control characters, line breaks and halves of characters: no log line and no table could show them. */
+/** Control characters, line breaks and lone surrogates, which neither log lines nor tables can show. */
 const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}]/u;
 
-/** Why a model of this id cannot be served, in words; undefined when it can. Ids may be paths, and have blanks. */
-export function whyNotServed(name: string): string | undefined {
-  if (name.trim() !== name || name === "") return "it is empty, or begins or ends with a blank";
-  if (name.length > MAX_NAME) return `it is longer than ${MAX_NAME} characters`;
-  return UNPRINTABLE.test(name) ? "it has characters that cannot be shown" : undefined;
+/** A reason why no model of a name can be served. */
+export type ModelNameProblem = "blank" | "long" | "unprintable";
+
+/** The problem of a model's name. Undefined for a name that can be served; names may be paths and hold spaces. */
+export function modelNameProblem(name: string): ModelNameProblem | undefined {
+  if (name.trim() !== name || name === "") return "blank";
+  if (name.length > MAX_NAME) return "long";
+  return UNPRINTABLE.test(name) ? "unprintable" : undefined;
 }
 
 /** A model in a backend's memory. */
 export interface ModelLoad {
-  /** Bytes in all, and of these in the memory of graphics cards. */
+  /** Bytes in all, and the share of them in the memory of graphics cards. */
   readonly size: number;
   readonly sizeVram: number;
-  /** Ms since 1970; undefined when it stays. */
+  /** Ms since 1970; undefined when the model stays loaded. */
   readonly expiresAt: number | undefined;
-  /** Tokens it was loaded with; 0 when unknown. */
+  /** Context that it was loaded with (tokens); 0 when unknown. */
   readonly contextLength: number;
 }
 
-/** What is known about a model on one backend; carried in a worker's announcement. */
+/** The facts about a model on one backend, carried in a worker's announcement. */
 export interface ModelCard {
   /** See {@link modelKey}. */
   readonly key: string;
-  /** The backend's own id: what it must be asked for. */
+  /** The backend's own id, which requests to it must use. */
   readonly name: string;
   /** Milliseconds since 1970. */
   readonly modifiedAt: number;
@@ -63,16 +66,16 @@ export interface ModelCard {
   readonly quantization: string;
   /** Tokens; 0 when unknown. */
   readonly contextLength: number;
-  /** Numbers in a vector of this model; absent when unknown. */
+  /** Dimensions of the model's vectors. Absent: unknown. */
   readonly embeddingLength?: number;
   readonly capabilities: readonly string[];
   readonly ownedBy: string;
-  /** Its abilities: the endpoints that it has beyond those of every model, see ability.ts. Absent = none. */
+  /** The model's abilities, see ability.ts. Absent: none. */
   readonly endpoints?: readonly string[];
-  /** True when the model is loaded and answers without a load. */
+  /** True when the model is in memory. */
   readonly resident: boolean;
-  /** True when another server answers for this one: it takes no memory here. Absent = false. */
+  /** True when another server runs the model, so that it takes no memory here. Absent: false. */
   readonly remote?: boolean;
-  /** Only of a resident model, where the backend tells. */
+  /** Present for a resident model whose backend reports it. */
   readonly load?: ModelLoad;
 }

@@ -1,10 +1,10 @@
-/** The treatment of the `num_ctx` of clients. */
+/** The policy for the `num_ctx` of clients. */
 export type NumCtxPolicy =
   | { readonly kind: "grow" | "pass" }
-  /** `pin`: always so many tokens; `cap`: as `grow`, and never more. */
+  /** `pin`: always this many tokens. `cap`: as `grow`, with this maximum. */
   | { readonly kind: "pin" | "cap"; readonly tokens: number };
 
-/** Texts that a setting may have. */
+/** The syntax of the setting. */
 export const NUM_CTX: RegExp = /^(?:grow|pass|(?:pin|cap):[1-9]\d{0,7})$/;
 
 /** Reads a setting that matches {@link NUM_CTX}: `grow`, `pass`, `pin:N` or `cap:N`. */

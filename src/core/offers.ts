@@ -1,23 +1,23 @@
-import { brokenModels, gateStateOf, isServing } from "./fleet.ts";
+import { failingQueues, circuitStateOf, isServing } from "./fleet.ts";
 import type { BackendAnnouncement, WorkerAnnouncement } from "./fleet.ts";
 import type { ModelCard } from "./model.ts";
 
 /**
- * The one answer to who takes tasks of a model, for `sgnet status`, `top`, the live page, metrics and retries. Memory is
- * another question: a drained worker's models stay loaded.
+ * The single source for which backends accept tasks of a model: for `sgnet status`, `top`, the live page, metrics and
+ * retries. Residency is separate: a drained worker's models stay loaded.
  */
 
-/** A backend that takes tasks of a model. */
-export interface Offer {
+/** A backend that accepts tasks of a model. */
+interface ModelOffer {
   readonly worker: WorkerAnnouncement;
   readonly backend: BackendAnnouncement;
   readonly card: ModelCard;
-  /** Tasks of the model that it takes at once: 1 while its circuit lets single ones pass (half-open, paced). */
+  /** Concurrent tasks of the model that it accepts: 1 while its circuit is half-open or paced. */
   readonly slots: number;
 }
 
-/** The backends that take tasks of a model (by its key): up, of a worker that does not drain, the circuit not open. */
-export function offersOf(workers: readonly WorkerAnnouncement[], model: string): Offer[] {
+/** The backends that accept tasks of a model (by its key): healthy, not draining, the circuit not open. */
+export function offersOf(workers: readonly WorkerAnnouncement[], model: string): ModelOffer[] {
   return workers.flatMap((worker) =>
     worker.backends.flatMap((backend) => {
       const card = backend.models.find(({ key }) => key === model);
@@ -27,7 +27,7 @@ export function offersOf(workers: readonly WorkerAnnouncement[], model: string):
   );
 }
 
-/** Keys of all models of which some backend takes tasks. */
+/** Keys of all models that some backend accepts tasks of. */
 export function offeredModels(workers: readonly WorkerAnnouncement[]): ReadonlySet<string> {
   const keys = workers.flatMap((worker) =>
     worker.backends
@@ -37,7 +37,7 @@ export function offeredModels(workers: readonly WorkerAnnouncement[]): ReadonlyS
   return new Set(keys.map(({ key }) => key));
 }
 
-/** True when a backend takes tasks of some model; one without models will when it has one. */
+/** True when a backend accepts tasks of some model. A backend without models counts as well: it may get one. */
 export function takesTasks(
   worker: Pick<WorkerAnnouncement, "draining">,
   backend: BackendAnnouncement,
@@ -47,30 +47,30 @@ export function takesTasks(
 }
 
 function slotsFor(backend: BackendAnnouncement, model: string): number {
-  const state = gateStateOf(backend, model);
+  const state = circuitStateOf(backend, model);
   if (state === "open") return 0;
   return isServing(state) ? backend.slots : Math.min(1, backend.slots);
 }
 
-/** How a backend is, in one word, the worst first. */
-export type BackendState = "down" | "failing" | "silent" | "draining" | "healthy";
+/** The health of a backend, the worst first. */
+export type BackendHealth = "down" | "failing" | "silent" | "draining" | "healthy";
 
-/** A silence of a worker that people should know of, ms: workers announce themselves each 3 s. */
+/** A silence of a worker that is shown to people, ms. Workers announce themselves every 3 s. */
 const LONG_SILENCE_MS = 8000;
 
-/** True when a worker was not heard of for longer than a live one is silent. @param now ms since 1970 */
+/** True when a worker has been silent for longer than a live one. @param now ms since 1970 */
 export function isSilent({ seenAt }: Pick<WorkerAnnouncement, "seenAt">, now: number): boolean {
   return now - seenAt > LONG_SILENCE_MS;
 }
 
-/** How a backend is. @param now ms since 1970 */
-export function backendState(
+/** The health of a backend. @param now ms since 1970 */
+export function backendHealth(
   worker: Pick<WorkerAnnouncement, "draining" | "seenAt">,
   backend: BackendAnnouncement,
   now: number,
-): BackendState {
+): BackendHealth {
   if (!backend.healthy) return "down";
-  if (brokenModels(backend).length > 0) return "failing";
+  if (failingQueues(backend).length > 0) return "failing";
   if (isSilent(worker, now)) return "silent";
   return worker.draining ? "draining" : "healthy";
 }

@@ -1,80 +1,81 @@
 /**
- * Placement: which models a backend that loads them on demand may be given tasks of. It is a pure policy: what is known
- * of its models at one moment goes in, a plan comes out. All times are mono ms. The rules are those of
- * docs/decisions/0032-placement.md.
+ * Placement decides which models of a backend may get tasks, where the backend loads models on demand. It is a pure
+ * policy: facts about its models at one moment go in, a plan comes out. All times are monotonic ms.
+ * docs/decisions/0032-placement.md has the rules.
  */
 
 import { least } from "./long-lists.ts";
 
-/** A model of such a backend at one moment. */
-export interface Placeable {
+/** One model of such a backend at one moment. */
+export interface PlacementModel {
   readonly key: string;
-  /** It is in memory, or a task that was claimed is just loading it. */
+  /** True when the model is in memory, or a claimed task is loading it. */
   readonly loaded: boolean;
-  /** When its load was over; undefined while it loads, and when it is not loaded. */
+  /** When its load ended; undefined while it loads, and when it is not loaded. */
   readonly loadedAt: number | undefined;
-  /** Tasks of it that run here. */
+  /** Tasks of the model that run on this backend. */
   readonly running: number;
-  /** When the last of these ended; -Infinity when none ever ran. */
+  /** When its last task ended; -Infinity when none has run. */
   readonly idleAt: number;
-  /** Its tasks may be claimed: its circuit is not open. */
+  /** True when its tasks may be claimed: its circuit is not open. */
   readonly open: boolean;
-  /** Since when the head of its queue waits; undefined when none waits. */
+  /** When the head of its queue began to wait; undefined when none waits. */
   readonly waitingSince: number | undefined;
-  /** The head can be claimed; false when it was handed back, and is to be taken over. */
+  /** True when the head can be claimed; false when it was requeued and has to be taken over. */
   readonly queued: boolean;
-  /** When the wait bound of its head is reached. */
+  /** When its head reaches the wait bound. */
   readonly dueAt: number;
-  /** A load has failed: it is not loaded before that unless nothing else is to be done. */
+  /** A failed load is not retried before this time while other work exists. */
   readonly retryAt: number;
-  /** How long it stays at least when others wait, ms. */
+  /** Least time in memory while other models wait, ms. */
   readonly residencyMs: number;
-  /** For so long after its last task one more may come, ms. */
+  /** Time after its last task in which another one is expected, ms. */
   readonly lingerMs: number;
-  /** The memory that it takes (bytes); 0 when unknown. */
+  /** Memory of the model (bytes); 0 when unknown. */
   readonly bytes: number;
 }
 
-/** The room in the memory of a backend. */
-export interface Places {
-  /** Models at once. */
+/** The memory capacity of a backend. */
+export interface MemoryCapacity {
+  /** Models that fit together. */
   readonly models: number;
-  /** Bytes that were seen to fit; Infinity when only models count. */
+  /** Bytes that were seen to fit; Infinity when only the number of models counts. */
   readonly bytes: number;
 }
 
-/** Models whose tasks a backend may be given now. */
-export interface Plan {
-  /** Model keys in the order they are to be served. */
+/** The models whose tasks a backend may get now. */
+export interface PlacementPlan {
+  /** Keys of models to claim from, in order. */
   readonly claim: readonly string[];
-  /** Models of which a task that comes may be claimed, or loaded, at once. */
+  /** Keys of models whose next task may be claimed or loaded at once. */
   readonly listen: readonly string[];
-  /** True when a task of one to be claimed is known to wait. */
+  /** True when a claimable task is known to wait. */
   readonly waits: boolean;
-  /** When it is time to look again, whatever happens. */
-  readonly lookAt: number;
-  /** The cold model whose turn it is. */
+  /** When to plan again at the latest. */
+  readonly recheckAt: number;
+  /** The cold model that is next. */
   readonly swapTo?: string;
-  /** Loaded models that get no more tasks, so that they can go. */
+  /** Loaded models that get no new tasks, so that they can be unloaded. */
   readonly closing: readonly string[];
 }
 
-/** A task that was handed back is taken over by others than the claimer: it looks again after this, ms. */
+/** Other parts of the worker take over requeued tasks. The claimer plans again after this time, ms. */
 const TAKEN_OVER_MS = 500;
 
 /**
- * Loaded models first; a cold one when nothing has to go for it, or when its head has waited long enough and what has to
- * go has been there long enough: that one then gets no more tasks until it is idle.
- * @param turn counts the looks: which of several loaded models is first
+ * Plans the next claims. Loaded models go first. A cold model is loaded when no needed model must leave memory for
+ * it. It also is when its head has reached the wait bound and the models to unload have had their residency. These
+ * then get no new tasks until they are idle.
+ * @param turn counts the plans, and rotates the order of loaded models
  */
-export function plan(
-  models: readonly Placeable[],
-  places: Places,
+export function planPlacement(
+  models: readonly PlacementModel[],
+  capacity: MemoryCapacity,
   { now, turn }: { readonly now: number; readonly turn: number },
-): Plan {
+): PlacementPlan {
   const scene: Scene = {
     now,
-    places,
+    capacity,
     busy: models.filter((model) => model.loaded && isNeeded(model)),
     warm: rotate(
       models.filter(({ loaded, open }) => loaded && open),
@@ -95,104 +96,111 @@ export function plan(
 
 interface Scene {
   readonly now: number;
-  readonly places: Places;
-  /** Loaded models that run, or have work. */
-  readonly busy: readonly Placeable[];
-  readonly warm: readonly Placeable[];
-  readonly cold: readonly Placeable[];
+  readonly capacity: MemoryCapacity;
+  /** Loaded models with running or waiting tasks. */
+  readonly busy: readonly PlacementModel[];
+  readonly warm: readonly PlacementModel[];
+  readonly cold: readonly PlacementModel[];
 }
 
-interface Waiting extends Placeable {
+interface Waiting extends PlacementModel {
   readonly waitingSince: number;
 }
 
-function isWaiting(model: Placeable): model is Waiting {
+function isWaiting(model: PlacementModel): model is Waiting {
   return model.waitingSince !== undefined;
 }
 
-function isNeeded({ running, open, waitingSince }: Placeable): boolean {
+function isNeeded({ running, open, waitingSince }: PlacementModel): boolean {
   return running > 0 || (open && waitingSince !== undefined);
 }
 
-function isDue({ dueAt, retryAt }: Placeable, now: number): boolean {
+function isDue({ dueAt, retryAt }: PlacementModel, now: number): boolean {
   return Math.max(dueAt, retryAt) <= now;
 }
 
-/** Models that have only just become idle: those who use them come back within milliseconds. */
-function lingering({ warm, busy, now }: Scene): readonly Placeable[] {
+/** Models that have just become idle. Their clients often return within milliseconds. */
+function lingering({ warm, busy, now }: Scene): readonly PlacementModel[] {
   return warm.filter((model) => !busy.includes(model) && model.idleAt + model.lingerMs > now);
 }
 
-/** True when nothing that is needed has to go. */
-function mayLoad(candidate: Placeable, scene: Scene): boolean {
+/** True when no needed model has to be unloaded. */
+function mayLoad(candidate: PlacementModel, scene: Scene): boolean {
   const { busy, now } = scene;
   return mayLoadBeside(candidate, candidate.dueAt <= now ? busy : [...busy, ...lingering(scene)], scene);
 }
 
-/** True when it fits, and when its load has not just failed, or nothing else is to be done. */
-function mayLoadBeside(model: Placeable, beside: readonly Placeable[], { places, now }: Scene): boolean {
-  return fits(model, beside, places) && (beside.length === 0 || model.retryAt <= now);
+/** True when the model fits, and its load has not just failed while other work exists. */
+function mayLoadBeside(
+  model: PlacementModel,
+  beside: readonly PlacementModel[],
+  { capacity, now }: Scene,
+): boolean {
+  return fitsWith(model, beside, capacity) && (beside.length === 0 || model.retryAt <= now);
 }
 
-/** True when a model has a place beside others. */
-export function fits(
-  { bytes }: Pick<Placeable, "bytes">,
-  beside: readonly Pick<Placeable, "bytes">[],
-  places: Places,
+/** True when a model fits beside others. */
+export function fitsWith(
+  { bytes }: Pick<PlacementModel, "bytes">,
+  beside: readonly Pick<PlacementModel, "bytes">[],
+  capacity: MemoryCapacity,
 ): boolean {
   if (beside.length === 0) return true;
-  if (beside.length + 1 > places.models) return false;
+  if (beside.length + 1 > capacity.models) return false;
   const sizes = [bytes, ...beside.map((model) => model.bytes)];
   if (sizes.includes(0)) return true;
-  return sizes.reduce((sum, size) => sum + size, 0) <= places.bytes;
+  return sizes.reduce((sum, size) => sum + size, 0) <= capacity.bytes;
 }
 
-/** Returns the models that have to go, the longest loaded first. Undefined before they have been there long enough. */
-function closingFor(candidate: Placeable, { busy, places, now }: Scene): readonly Placeable[] | undefined {
+/** Returns the models to unload, the longest loaded first. Undefined while they have not had their residency. */
+function closingFor(
+  candidate: PlacementModel,
+  { busy, capacity, now }: Scene,
+): readonly PlacementModel[] | undefined {
   const ripe = busy
     .filter((model) => residentUntil(model) <= now)
     .toSorted((a, b) => residentUntil(a) - residentUntil(b));
   for (let count = 1; count <= ripe.length; count += 1) {
     const closing = ripe.slice(0, count);
     const left = busy.filter((model) => !closing.includes(model));
-    if (fits(candidate, left, places)) return closing;
+    if (fitsWith(candidate, left, capacity)) return closing;
   }
   return undefined;
 }
 
-function residentUntil({ loadedAt, residencyMs }: Placeable): number {
+function residentUntil({ loadedAt, residencyMs }: PlacementModel): number {
   return loadedAt === undefined ? Infinity : loadedAt + residencyMs;
 }
 
-function swapping(candidate: Waiting, scene: Scene, closing: readonly Placeable[]): Plan {
+function swapping(candidate: Waiting, scene: Scene, closing: readonly PlacementModel[]): PlacementPlan {
   if (closing.every(({ running }) => running === 0)) return loading(candidate, scene, closing);
   const open = keysOf(scene.warm.filter((model) => !closing.includes(model)));
   return {
     claim: open,
     listen: open,
     waits: knownToWait(scene.warm, open),
-    lookAt: Infinity,
+    recheckAt: Infinity,
     swapTo: candidate.key,
     closing: keysOf(closing),
   };
 }
 
-/** The candidate alone; of what was handed back others see, and the loaded ones go on meanwhile. */
-function loading(candidate: Waiting, scene: Scene, closing: readonly Placeable[]): Plan {
+/** Plans the load of the candidate. While others take over its requeued head, loaded models go on. */
+function loading(candidate: Waiting, scene: Scene, closing: readonly PlacementModel[]): PlacementPlan {
   const { key, queued } = candidate;
   const swap = { swapTo: key, closing: keysOf(closing) };
-  if (queued) return { claim: [key], listen: [key], waits: true, lookAt: Infinity, ...swap };
+  if (queued) return { claim: [key], listen: [key], waits: true, recheckAt: Infinity, ...swap };
   const open = keysOf(scene.busy.filter((model) => model.open && !closing.includes(model)));
   return {
     claim: open,
     listen: [...open, key],
     waits: knownToWait(scene.busy, open),
-    lookAt: scene.now + TAKEN_OVER_MS,
+    recheckAt: scene.now + TAKEN_OVER_MS,
     ...swap,
   };
 }
 
-function serving(scene: Scene, waiting: readonly Waiting[]): Plan {
+function serving(scene: Scene, waiting: readonly Waiting[]): PlacementPlan {
   const { warm, cold, busy } = scene;
   const claim = keysOf(warm);
   const welcome = cold.filter((model) => !isWaiting(model) && mayLoadBeside(model, busy, scene));
@@ -200,12 +208,12 @@ function serving(scene: Scene, waiting: readonly Waiting[]): Plan {
     claim,
     listen: [...claim, ...keysOf(welcome)],
     waits: knownToWait(warm, claim),
-    lookAt: nextChange(scene, waiting),
+    recheckAt: nextChange(scene, waiting),
     closing: [],
   };
 }
 
-/** When time alone may give a cold model its turn. */
+/** The next time at which a cold model may be loaded although nothing else changes. */
 function nextChange(scene: Scene, waiting: readonly Waiting[]): number {
   if (waiting.length === 0) return Infinity;
   const times = [
@@ -216,15 +224,18 @@ function nextChange(scene: Scene, waiting: readonly Waiting[]): number {
   return least(times.filter((time) => time > scene.now));
 }
 
-function keysOf(models: readonly Placeable[]): string[] {
+function keysOf(models: readonly PlacementModel[]): string[] {
   return models.map(({ key }) => key);
 }
 
-function knownToWait(models: readonly Placeable[], keys: readonly string[]): boolean {
+function knownToWait(models: readonly PlacementModel[], keys: readonly string[]): boolean {
   return models.some((model) => model.queued && isWaiting(model) && keys.includes(model.key));
 }
 
-/** Loaded models, or all where placement is off, so that none is always first. @param turn counts the looks of this backend */
+/**
+ * The order of loaded models, or of all models where placement is off. It rotates so that none is always first.
+ * @param turn counts the plans of this backend
+ */
 export function serveOrder(models: readonly { readonly key: string }[], turn: number): string[] {
   return rotate(models, turn).map((model) => model.key);
 }

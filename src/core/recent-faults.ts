@@ -1,22 +1,22 @@
 import type { TaskSummary } from "./summary.ts";
 
-/** How far back faults are counted, ms. */
+/** Period of the counts, ms. */
 const WINDOW_MS = 10 * 60_000;
 
-/** Most faults remembered, and shown one by one. */
+/** Most faults remembered, and most faults shown. */
 const MOST = 1000;
 const SHOWN = 10;
 
 export interface FaultsView {
-  /** Ms that the counts reach back. */
+  /** Period of the counts, ms. */
   readonly windowMs: number;
-  /** How often each code was the outcome, the most frequent first. */
+  /** Count by code, the most frequent first. */
   readonly counts: readonly (readonly [code: string, count: number])[];
   /** The newest first. */
   readonly latest: readonly TaskSummary[];
 }
 
-/** The faults among the tasks that ended lately. A client that left is none. */
+/** The faults among recently ended tasks. A client that is gone is no fault. */
 export class RecentFaults {
   #faults: TaskSummary[] = [];
 

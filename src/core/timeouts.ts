@@ -1,22 +1,22 @@
 import { modelKey } from "./model.ts";
 
-/** How long a request may stay in each phase of its life, ms; 0: as long as the others allow. */
+/** Timeouts of a request by phase, ms. 0 sets no limit of its own. */
 export interface Timeouts {
-  /** From its acceptance until a worker has it. */
+  /** From acceptance until a worker claims the task. */
   readonly queue: number;
-  /** For a connection to the backend. */
+  /** For the connection to the backend. */
   readonly connect: number;
-  /** Of a streamed answer: from the request at the backend to the first piece of the answer. */
+  /** For a streamed answer: from the request at the backend to the first piece. */
   readonly firstToken: number;
   /** Between two pieces of a streamed answer. */
   readonly idle: number;
-  /** From its acceptance to its end; never 0. */
+  /** From acceptance to the end; never 0. */
   readonly total: number;
 }
 
-/** The phases that a worker or the queue holds a task to: they travel with it. 0: no limit. */
+/** The timeouts that the queue or a worker enforces, which travel with the task. 0: no limit. */
 export interface PhaseLimits {
-  /** Wall clock, ms since 1970, after which no worker may begin. */
+  /** Wall clock, ms since 1970. No worker may begin after it. */
   readonly queueUntil: number;
   /** Ms, as in {@link Timeouts}. */
   readonly connectMs: number;
@@ -26,13 +26,13 @@ export interface PhaseLimits {
 
 export type TimeoutPhase = keyof Timeouts;
 
-/** All of them, in the order of their bits on the wire. */
+/** All phases, in the order of their bits on the wire. */
 export const TIMEOUT_PHASES: readonly TimeoutPhase[] = ["queue", "connect", "firstToken", "idle", "total"];
 
-/** One timeout: 0 in a phase means as long as the others allow, in all it would mean for ever. */
+/** One timeout. 0 is valid except for the total, where it would mean no end. */
 const ITEM = /^(?:total=[1-9]\d{0,8}|(?:queue|connect|first-token|idle)=\d{1,9})$/;
 
-/** A model's name, with blanks before what is set for it. */
+/** A model's name, a blank, and its timeouts. */
 const MODEL_AND_LIST = /^([^\s;,=]+)\s(.*)$/s;
 
 const PHASES: Readonly<Record<string, keyof Timeouts>> = {
@@ -43,24 +43,27 @@ const PHASES: Readonly<Record<string, keyof Timeouts>> = {
   total: "total",
 };
 
-/** Reads `first-token=60000, idle=5000` (ms); undefined when it is anything else. Of a phase given twice the last counts. */
+/**
+ * Parses `first-token=60000, idle=5000` (ms). Undefined for any other text. The last value of a repeated phase
+ * counts.
+ */
 export function parseTimeouts(text: string): Partial<Timeouts> | undefined {
   return isList(text) ? readList(text) : undefined;
 }
 
-/** The form of a setting that {@link parseModelTimeouts} reads. */
+/** The syntax of the setting that {@link parseModelTimeouts} reads. */
 export const MODEL_TIMEOUTS: { readonly test: (text: string) => boolean } = {
   test: (text) => text.split(";").every((entry) => isList(MODEL_AND_LIST.exec(entry.trim())?.[2] ?? "")),
 };
 
-/** Item by item: one expression for the whole list would be tried at each of its blanks. */
+/** Checks item by item. A single expression for the list would backtrack at each blank. */
 function isList(text: string): boolean {
   return text.split(",").every((item) => ITEM.test(item.trim()));
 }
 
 /**
- * Reads `llama3:70b first-token=1800000; qwen3:8b idle=10000, total=60000` into timeouts by model key.
- * @param text empty, or what {@link MODEL_TIMEOUTS} matches
+ * Parses `llama3:70b first-token=1800000; qwen3:8b idle=10000, total=60000` into timeouts by model key.
+ * @param text empty, or a match of {@link MODEL_TIMEOUTS}
  */
 export function parseModelTimeouts(text: string): ReadonlyMap<string, Partial<Timeouts>> {
   const entries = text.split(";").map((entry) => entry.trim());
@@ -74,7 +77,7 @@ export function parseModelTimeouts(text: string): ReadonlyMap<string, Partial<Ti
   );
 }
 
-/** Each timeout of `own` where it is shorter than that of `most`: nothing is longer than `most`. */
+/** Returns the shorter of both timeouts for each phase. `own` cannot extend `most`. */
 export function shorten(most: Timeouts, own: Partial<Timeouts>): Timeouts {
   return {
     queue: shorter(most.queue, own.queue),
@@ -85,7 +88,7 @@ export function shorten(most: Timeouts, own: Partial<Timeouts>): Timeouts {
   };
 }
 
-/** The phases in which the client's own timeouts are what counts. */
+/** The phases whose effective timeout is the client's own. */
 export function ownPhases(most: Timeouts, counting: Timeouts): readonly TimeoutPhase[] {
   return TIMEOUT_PHASES.filter((phase) => most[phase] !== counting[phase]);
 }
@@ -95,7 +98,7 @@ function shorter(most: number, own: number | undefined = 0): number {
   return most === 0 ? own : Math.min(most, own);
 }
 
-/** @param text a list of the right form */
+/** @param text a valid list */
 function readList(text: string): Partial<Timeouts> {
   const timeouts: { -readonly [Phase in keyof Timeouts]?: number } = {};
   for (const item of text.split(",")) {

@@ -1,22 +1,22 @@
-import { isErrand } from "./errand.ts";
-import type { Errand } from "./errand.ts";
+import { isManagementEndpoint } from "./management-endpoint.ts";
+import type { ManagementEndpoint } from "./management-endpoint.ts";
 import type { Endpoint } from "./task.ts";
 
-/** Distributed traces: W3C Trace Context, and OpenTelemetry's names for what is asked of a model. */
+/** Distributed traces: W3C Trace Context, and OpenTelemetry's names of operations. */
 
 const TRACEPARENT = /^(?!ff)[\da-f]{2}-(?!0{32})[\da-f]{32}-(?!0{16})[\da-f]{16}-[\da-f]{2}$/;
 
-/** A traceparent as it came, or empty text when it is none: it goes on to Redis and to backends. */
-export function cleanTraceparent(text: string): string {
+/** Returns a valid traceparent unchanged, else "". Redis and backends get it. */
+export function validTraceparent(text: string): string {
   return TRACEPARENT.test(text) ? text : "";
 }
 
-/** The id of the trace that a clean traceparent belongs to; undefined for empty text. */
+/** The trace id of a valid traceparent; undefined for "". */
 export function traceIdOf(traceparent: string): string | undefined {
   return traceparent === "" ? undefined : traceparent.slice(3, 35);
 }
 
-const OPERATIONS: Readonly<Record<Exclude<Endpoint, Errand>, string>> = {
+const OPERATIONS: Readonly<Record<Exclude<Endpoint, ManagementEndpoint>, string>> = {
   "ollama-chat": "chat",
   "ollama-generate": "text_completion",
   "ollama-embed": "embeddings",
@@ -41,7 +41,7 @@ const OPERATIONS: Readonly<Record<Exclude<Endpoint, Errand>, string>> = {
   "openai-image-variations": "image_variation",
 };
 
-/** The value of `gen_ai.operation.name` for what is asked at an endpoint; undefined for an errand. */
+/** The value of `gen_ai.operation.name` for an endpoint; undefined for a management request. */
 export function operationOf(endpoint: Endpoint): string | undefined {
-  return isErrand(endpoint) ? undefined : OPERATIONS[endpoint];
+  return isManagementEndpoint(endpoint) ? undefined : OPERATIONS[endpoint];
 }

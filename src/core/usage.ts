@@ -2,12 +2,12 @@
 export interface Usage {
   readonly promptTokens: number;
   readonly completionTokens: number;
-  /** Prompt tokens served from a cache; part of promptTokens. */
+  /** Prompt tokens served from a cache, included in promptTokens. */
   readonly cachedTokens?: number;
   readonly reasoningTokens?: number;
 }
 
-/** Durations of one answer in nanoseconds, as Ollama's API counts them. */
+/** Durations of one answer in ns, as in Ollama's API. */
 export interface Timings {
   readonly total?: number;
   readonly load?: number;
@@ -17,34 +17,34 @@ export interface Timings {
 
 type Join = (one: number, other: number) => number;
 
-/** How the prompt's tokens of two answers become one number, and those of them that a cache had. */
+/** Joins the prompt counts of two answers: all tokens, and cached tokens. */
 interface PromptJoin {
   readonly tokens: Join;
   readonly cached: Join;
 }
 
 const sum: Join = (one, other) => one + other;
-/** A prompt counts once, as the run that found least of it in a cache had it. */
+/** A shared prompt counts once, with the fewest cached tokens of all runs. */
 const SAME_PROMPT: PromptJoin = { tokens: Math.max, cached: Math.min };
 const OTHER_PROMPT: PromptJoin = { tokens: sum, cached: sum };
 
-/** Adds up the counts of a reply's choices, which may answer several prompts. */
+/** Sums the counts of a reply's choices, which may answer several prompts. */
 export class UsageTally {
   readonly #perPrompt: number;
   readonly #ofPrompts: (Usage | undefined)[] = [];
 
-  /** @param perPrompt how many choices answer each prompt; absent = all of them answer one */
+  /** @param perPrompt choices for each prompt; absent: all belong to one prompt */
   constructor(perPrompt: number = Infinity) {
     this.#perPrompt = perPrompt;
   }
 
-  /** @param choice its index, from 0: the choices of the first prompt come first */
+  /** @param choice index from 0; choices of the first prompt come first */
   add(usage: Usage | undefined, choice: number): void {
     const prompt = Math.floor(choice / this.#perPrompt);
     this.#ofPrompts[prompt] = joinUsage(this.#ofPrompts[prompt], usage, SAME_PROMPT);
   }
 
-  /** Of all that was added; undefined when nothing is known. */
+  /** The sum of all counts; undefined when none is known. */
   get total(): Usage | undefined {
     let total: Usage | undefined;
     for (const usage of this.#ofPrompts) total = joinUsage(total, usage, OTHER_PROMPT);
@@ -52,7 +52,7 @@ export class UsageTally {
   }
 }
 
-/** The counts of two answers together; where one is not known, those of the other. */
+/** Joins the counts of two answers. Where one is unknown, the other counts. */
 function joinUsage(one: Usage | undefined, other: Usage | undefined, prompt: PromptJoin): Usage | undefined {
   if (one === undefined || other === undefined) return one ?? other;
   const cached = joined(one.cachedTokens, other.cachedTokens, prompt.cached);

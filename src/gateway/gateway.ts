@@ -1,62 +1,63 @@
-import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { resolvedCacheDir } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
 import { productBuild, productVersion } from "../config/version.ts";
 import { systemAmbient } from "../core/ambient.ts";
-import { Fault } from "../core/fault.ts";
-import { accessOf } from "../redis/access.ts";
-import { connect } from "../redis/connect.ts";
-import type { Connection } from "../redis/connection.ts";
-import { preferFunctions } from "../redis/functions.ts";
-import { Keys } from "../redis/keys.ts";
-import { OutageLog } from "../redis/outage-log.ts";
-import { forgetGateway } from "../redis/registry.ts";
-import { requireSupported } from "../redis/server.ts";
-import type { Log } from "../telemetry/log.ts";
+import type { Fault } from "../core/fault.ts";
 import { openGatewayMetrics } from "../telemetry/gateway-metrics.ts";
 import type { GatewayMetrics } from "../telemetry/gateway-metrics.ts";
-import { tellOwnStalls } from "../telemetry/own-stalls-told.ts";
+import type { Log } from "../telemetry/log.ts";
+import { reportStalls } from "../telemetry/stall-report.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
-import { Catalogue } from "./catalogue.ts";
-import { openHeld } from "./held.ts";
-import type { HttpServer } from "./http.ts";
-import { Keyring } from "./keyring.ts";
+import { openAccessControl } from "./access/access-control.ts";
+import { Auditor } from "./access/auditor.ts";
+import type { AccessControl } from "./access/access-control.ts";
+import { usageRoute } from "./access/usage-route.ts";
+import { openKeyDirectory } from "./access/key-directory.ts";
+import { startGatewayAnnouncer } from "./fleet/announcer.ts";
+import type { GatewayAnnouncer } from "./fleet/announcer.ts";
+import { Catalogue } from "./fleet/catalogue.ts";
+import { readinessOf } from "./fleet/readiness.ts";
+import { watchStarts } from "./fleet/startup.ts";
+import type { Route } from "./http/http.ts";
+import type { HttpServer } from "./http/server.ts";
+import { warnIfUnguarded } from "./http/guard.ts";
+import { loadUws } from "./http/uws.ts";
+import type { UwsModule } from "./http/uws.ts";
+import { openGatewayLinks } from "./links.ts";
+import type { InspectedLinks } from "./links.ts";
+import { openUi } from "./live-page.ts";
+import { openGauges } from "./monitor/gauges.ts";
+import { openMetricsPages } from "./monitor/metrics-pages.ts";
+import type { MetricsPages } from "./monitor/metrics-pages.ts";
+import { Monitoring } from "./monitor/monitoring.ts";
+import { openTaskObservers } from "./monitor/task-observers.ts";
+import { openUsageRecorder } from "./monitor/usage-recorder.ts";
 import { openManagement } from "./open-management.ts";
 import { openServer } from "./open-server.ts";
-import { openMetricsPages } from "./metrics-pages.ts";
-import type { MetricsPages } from "./metrics-pages.ts";
-import { warnOfOpenDoor } from "./open-door.ts";
-import { Observatory } from "./observatory.ts";
-import { byThePorch, Porch } from "./porch.ts";
-import { startPresence } from "./presence.ts";
-import { readinessOf } from "./readiness.ts";
+import { assembleRequestPath } from "./requests/assembly.ts";
+import type { RequestPath } from "./requests/assembly.ts";
+import { openHeldReplies } from "./requests/reply-limit.ts";
+import type { OpenHeldReplies } from "./requests/reply-limit.ts";
 import { buildRoutes } from "./routes.ts";
-import { watchStarts } from "./startup.ts";
-import { Switchboard } from "./switchboard.ts";
-import { TaskSpans } from "./task-spans.ts";
-import { openUi } from "./ui.ts";
-import { loadUws } from "./uws.ts";
+import { shutdownOf } from "./shutdown.ts";
 
 export interface GatewayOptions {
   readonly settings: Settings;
   readonly log: Log;
-  /** Absent when nobody collects spans. */
+  /** Absent when no collector takes spans. */
   readonly tracing?: Tracing | undefined;
   /** True when a worker is started beside this gateway. */
   readonly expectsWorker?: boolean;
-  /** Lets other gateway processes listen on the same port; the metrics page then tells of all of them. */
+  /** Lets other gateway processes listen on the same port. The metrics page then covers all of them. */
   readonly sharePort?: boolean;
 }
-
-/** How long connections that were taken last have to send their requests once the gateway listens no more, ms. */
-const LAST_CALL_MS = 1000;
 
 /** A running gateway. */
 export interface GatewayHandle {
   readonly port: number;
   /**
-   * Stops: refuses new requests, lets open ones finish for up to the drain time, ends the rest with a fault, frees
+   * Rejects new requests and lets open ones finish for up to the drain time. Ends the rest with a fault and frees
    * everything. Idempotent.
    */
   stop(): Promise<void>;
@@ -68,13 +69,11 @@ export interface GatewayHandle {
  * cannot be loaded
  */
 export async function startGateway(options: GatewayOptions): Promise<GatewayHandle> {
-  const { settings, log, sharePort = false } = options;
-  const tag = `g${randomBytes(6).toString("hex")}`;
+  const { settings, sharePort = false } = options;
   const uws = loadUws({ cacheDir: resolvedCacheDir(settings) });
   const releases: (() => void)[] = [];
   try {
-    const outages = new OutageLog(log);
-    return await assemble({ ...options, sharePort, tag, uws, outages, releases });
+    return await assemble({ ...options, sharePort, uws, releases });
   } catch (error) {
     for (const release of releases.toReversed()) release();
     throw error;
@@ -83,162 +82,168 @@ export async function startGateway(options: GatewayOptions): Promise<GatewayHand
 
 interface Assembly extends GatewayOptions {
   readonly sharePort: boolean;
-  readonly tag: string;
-  readonly uws: ReturnType<typeof loadUws>;
-  readonly outages: OutageLog;
+  readonly uws: UwsModule;
   /** Undone last first. */
   readonly releases: (() => void)[];
 }
 
-async function assemble(assembly: Assembly): Promise<GatewayHandle> {
-  const { settings, log, tag, releases } = assembly;
-  const keys = new Keys(settings.prefix);
-  const { commands, channel, metrics, version, build } = await openLinks(assembly);
-  const memoryMs = settings.modelMemoryMs;
-  const catalogue = new Catalogue({ connection: commands, keys, tag, now: systemAmbient.now, memoryMs });
-  const unknownModel = watchStarts(assembly, catalogue);
-  const observatory = new Observatory({ connection: commands, keys, gateway: { tag, version }, memoryMs });
-  const held = await openHeld({ settings, commands, metrics, exchanges: () => board.exchanges() });
-  releases.push(held.stop);
-  const porch = new Porch([commands, channel]);
-  const parts = {
-    held: held.replies,
-    porch,
-    settings,
-    log,
-    tag,
-    keys,
-    commands,
-    channel,
-    catalogue,
-    metrics,
-    witness: observatory.witness,
-    unknownModel,
-  };
-  const board = new Switchboard({ ...parts, spans: spansOf(assembly) });
-  await channel.subscribe(keys.channel(tag), (message) => {
-    board.receive(message);
-  });
-  await catalogue.start(channel);
-  releases.push(() => catalogue.stop());
-  board.start();
-  const events = observatory.start({ exchanges: () => board.exchanges(), unready: () => board.unready() });
-  releases.push(() => {
-    board.stop();
-    void observatory.stop();
-  });
-  const keyring = new Keyring(settings);
-  const pages = openPages(assembly, parts);
-  const routes = buildRoutes({
-    catalogue,
-    version,
-    build,
-    needsKey: settings.apiKeys !== "",
-    management: openManagement({ ...parts, board, keyring }),
-    unknownModel,
-    takeTask: byThePorch(porch, board),
-    readiness: readinessOf(settings, [commands, channel], () => board.unavailable()),
-    ui: openUi(events),
-    metrics: pages,
-    metricsType: metrics.contentType,
-  });
-  const server = await openServer(assembly, { routes, tails: held.tails, metrics, keyring });
-  const gateway = { tag, version, port: server.port, listen: settings.host };
-  const presence = startPresence({ ...parts, gateway, board, observatory });
-  log.info("gateway is ready", { host: settings.host, port: server.port, tag });
-  warnOfOpenDoor(settings, log);
-  return handle({ assembly, keys, commands, board, porch, server, observatory, pages, presence });
-}
-
-interface Links {
-  readonly commands: Connection;
-  readonly channel: Connection;
-  readonly metrics: GatewayMetrics;
+/** The parts that the others stand on: the links to Redis, the fleet as it is seen here, the metrics. */
+interface Foundation {
   readonly version: string;
+  /** The commit that it is of; empty when that is not known. */
   readonly build: string;
+  readonly links: InspectedLinks;
+  readonly metrics: GatewayMetrics;
+  readonly catalogue: Catalogue;
+  /** The fault to send instead of one on a model that no worker serves. */
+  readonly unknownModel: (fault: Fault) => Fault;
+  readonly monitoring: Monitoring;
+  readonly access: AccessControl;
 }
 
-/** The connections to Redis, and the metrics that tell of them and of this process. */
-async function openLinks(assembly: Assembly): Promise<Links> {
-  const commands = await openConnection(assembly, "commands");
-  await requireSupported(commands);
-  await preferFunctions(commands);
-  const channel = await openConnection(assembly, "channel");
+async function assemble(assembly: Assembly): Promise<GatewayHandle> {
+  const { settings, log } = assembly;
+  const foundation = await openFoundation(assembly);
+  const { links, metrics, monitoring, access } = foundation;
+  const { path, held } = await openRequests(assembly, foundation);
+  const pages = openPages(assembly, foundation);
+  const { keyring } = access;
+  const auditor = new Auditor({ audit: links.stores.audit, keyring, log, mono: systemAmbient.mono });
+  const routes = openRoutes(assembly, foundation, { path, pages, auditor });
+  const { pendingWrites } = held;
+  const server = await openServer(assembly, { routes, pendingWrites, metrics, keyring, auditor });
+  const announcer = announce(foundation, { path, server, listen: settings.host });
+  log.info("gateway is ready", { host: settings.host, port: server.port, tag: links.tag });
+  warnIfUnguarded(settings, log, !keyring.isOpen);
+  const parts = { settings, links, path, access, server, monitoring, pages, announcer };
+  return { port: server.port, stop: shutdownOf(parts, assembly.releases) };
+}
+
+async function openFoundation(assembly: Assembly): Promise<Foundation> {
+  const { settings, log, releases } = assembly;
   const [version, build] = [productVersion(), productBuild()];
   const metrics = openGatewayMetrics({ version, build });
-  for (const connection of [commands, channel]) connection.onDown(metrics.redisFailed);
-  assembly.releases.push(tellOwnStalls(assembly.log, metrics));
-  return { commands, channel, metrics, version, build };
+  const links = await openGatewayLinks({ settings, log, metrics, releases });
+  releases.push(reportStalls(log, metrics));
+  const { tag, stores, inspection, commands: connection } = links;
+  const { modelMemoryMs: memoryMs } = settings;
+  const catalogue = new Catalogue({ connection, stores, tag, now: systemAmbient.now, memoryMs });
+  const unknownModel = watchStarts(assembly, catalogue);
+  const monitoring = new Monitoring({ inspection, gateway: { tag, version }, memoryMs });
+  const records = await openKeyDirectory(links, { log, releases });
+  const access = openAccessControl(settings, { ...links, log, metrics }, records);
+  releases.push(() => void access.stop());
+  return { version, build, links, metrics, catalogue, unknownModel, monitoring, access };
+}
+
+/** Starts the request path, and the catalogue that it needs. */
+async function openRequests(
+  { settings, log, tracing, releases }: Assembly,
+  { links, metrics, catalogue, unknownModel, monitoring, access }: Foundation,
+): Promise<{ readonly path: RequestPath; readonly held: OpenHeldReplies }> {
+  const { commands, channel } = links;
+  const exchanges = (): ReturnType<RequestPath["exchanges"]> => path.exchanges();
+  const held = await openHeldReplies({ settings, commands, metrics, exchanges });
+  releases.push(held.stop);
+  const path = assembleRequestPath({
+    settings,
+    log,
+    metrics,
+    links,
+    catalogue,
+    access,
+    unknownModel,
+    held: held.replies,
+    observers: [
+      ...openTaskObservers({ log, metrics, catalogue, tracing }),
+      ...monitoring.observers,
+      openUsageRecorder(settings, { access, catalogue, metrics, meter: monitoring.meter }),
+    ],
+  });
+  access.usage.start();
+  openGauges({ metrics, commands, channel, catalogue, exchanges, paused: path.paused });
+  releases.push(path.stop);
+  await path.start();
+  await catalogue.start(links.listening.registry);
+  releases.push(() => catalogue.stop());
+  return { path, held };
 }
 
 function openPages(
-  { settings, tag, sharePort, releases }: Assembly,
-  parts: Pick<Links, "commands" | "metrics"> & { readonly keys: Keys; readonly catalogue: Catalogue },
+  { settings, sharePort, releases }: Assembly,
+  { links, metrics, catalogue }: Foundation,
 ): MetricsPages {
-  const { commands: connection, metrics, keys, catalogue } = parts;
+  const { tag, stores, inspection, commands: connection } = links;
   const address = { host: hostname(), port: settings.port, listen: settings.host };
-  const pages = openMetricsPages({ connection, keys, catalogue, tag, metrics, address, sharePort });
+  const pages = openMetricsPages({
+    connection,
+    stores,
+    inspection,
+    catalogue,
+    tag,
+    metrics,
+    address,
+    sharePort,
+  });
   releases.push(() => void pages.stop());
   return pages;
 }
 
-function spansOf({ tracing }: Assembly): TaskSpans | undefined {
-  return tracing === undefined ? undefined : new TaskSpans(tracing, systemAmbient.mono);
-}
-
-async function openConnection(assembly: Assembly, role: string): Promise<Connection> {
-  const { settings, outages } = assembly;
-  const connection = await connect(settings.redisUrl, `sgnet-gateway-${role}`, accessOf(settings));
-  outages.watch(connection);
-  assembly.releases.push(() => {
-    connection.close();
+function openRoutes(
+  { settings, releases }: Assembly,
+  foundation: Foundation,
+  { path, pages, auditor }: { path: RequestPath; pages: MetricsPages; auditor: Auditor },
+): readonly Route[] {
+  const { version, build, links, metrics, catalogue, unknownModel, monitoring, access } = foundation;
+  const { stores, commands, channel } = links;
+  const { adminKeys } = settings;
+  const { availability, exchanges } = path;
+  const events = monitoring.start({
+    exchanges,
+    unready: () => availability.unready(),
+    mayWatch: ({ headers }) => access.keyring.isStillValid(headers),
   });
-  return connection;
+  releases.push(() => void monitoring.stop());
+  return buildRoutes({
+    catalogue,
+    version,
+    build,
+    keyring: access.keyring,
+    management: [
+      ...openManagement({ catalogue, path, access, stores, auditor, metrics, unknownModel, adminKeys }),
+      usageRoute({ keyring: access.keyring, stores, unready: availability.unready.bind(availability) }),
+    ],
+    unknownModel,
+    takeTask: path.take,
+    readiness: readinessOf(settings, [commands, channel], () => availability.unavailable()),
+    ui: openUi(events),
+    metrics: pages,
+    metricsType: metrics.contentType,
+  });
 }
 
-interface Running {
-  readonly assembly: Assembly;
-  readonly keys: Keys;
-  readonly commands: Connection;
-  readonly board: Switchboard;
-  readonly server: HttpServer;
-  readonly observatory: Observatory;
-}
-
-function handle(
-  running: Running & {
-    readonly porch: Porch;
-    readonly pages: MetricsPages;
-    readonly presence: () => void;
-  },
-): GatewayHandle {
-  const { assembly, keys, commands, board, porch, server, observatory, pages, presence } = running;
-  const stop = async (): Promise<void> => {
-    const { drainGraceMs } = assembly.settings;
-    server.leave();
-    await board.leave(drainGraceMs);
-    server.stopListening();
-    await board.leave(Math.min(drainGraceMs, LAST_CALL_MS));
-    porch.close();
-    const till = systemAmbient.mono() + assembly.settings.drainMs;
-    await board.drain(assembly.settings.drainMs);
-    await server.flushed(Math.max(0, till - systemAmbient.mono()));
-    board.failAll(new Fault("draining", "the gateway is stopping"));
-    // What it removes last has gone when its name has.
-    board.stop();
-    await observatory.stop();
-    presence();
-    await pages.stop();
-    await forgetGateway(commands, keys, assembly.tag).catch(() => undefined);
-    server.close();
-    for (const release of assembly.releases.toReversed()) release();
-  };
-  let stopping: Promise<void> | undefined;
-  return {
-    port: server.port,
-    stop: async () => {
-      stopping ??= stop();
-      return stopping;
+function announce(
+  { version, links, metrics, monitoring, access }: Foundation,
+  { path, server, listen }: { path: RequestPath; server: HttpServer; listen: string },
+): GatewayAnnouncer {
+  const { tag, stores, commands } = links;
+  const { failoverSync, exchanges } = path;
+  const announcer = startGatewayAnnouncer({
+    commands,
+    stores,
+    metrics,
+    gateway: { tag, version, port: server.port, listen },
+    status: () => {
+      const { server: synced } = failoverSync;
+      const { tokensPerSecond } = monitoring;
+      return {
+        open: exchanges().length,
+        tokensPerSecond,
+        ...(access.records.isEmpty ? {} : { tenants: monitoring.tenantsNow(exchanges()) }),
+        ...(synced === undefined ? {} : { server: synced }),
+      };
     },
-  };
+  });
+  failoverSync.onChange(announcer.announce);
+  return announcer;
 }

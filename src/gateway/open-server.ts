@@ -3,19 +3,22 @@ import type { Settings } from "../config/settings.ts";
 import { systemAmbient } from "../core/ambient.ts";
 import type { GatewayMetrics } from "../telemetry/gateway-metrics.ts";
 import type { Log } from "../telemetry/log.ts";
-import { Allowance } from "./allowance.ts";
-import { automaticConnections, ConnectionCount, openFiles, refuseTooMany } from "./connection-count.ts";
-import { buildGuard } from "./door.ts";
-import { startHttp } from "./http.ts";
-import type { Guard, HttpOptions, HttpServer, Route } from "./http.ts";
-import type { Keyring } from "./keyring.ts";
-import { OriginPolicy } from "./origin.ts";
+import type { Auditor } from "./access/auditor.ts";
+import { ByteQuota } from "./http/byte-quota.ts";
+import { automaticConnections, ConnectionLimit, openFiles, refuseTooMany } from "./http/connection-limit.ts";
+import { buildGuard } from "./http/guard.ts";
+import type { GuardOptions } from "./http/guard.ts";
+import type { Guard, Route } from "./http/http.ts";
+import { startHttp } from "./http/server.ts";
+import type { HttpOptions, HttpServer } from "./http/server.ts";
+import type { Keyring } from "./http/keyring.ts";
+import { OriginPolicy } from "./http/origin-policy.ts";
+import { asksForPage } from "./live-page.ts";
 import { buildFallback, buildRefusals } from "./routes.ts";
-import type { BodyRefusals } from "./routes.ts";
-import type { Tails } from "./tails.ts";
-import { turnedAwayTo } from "./turned-away.ts";
-import type { OnTurnedAway } from "./turned-away.ts";
-import type { UwsModule } from "./uws.ts";
+import type { PendingWrites } from "./http/pending-writes.ts";
+import { refusalLog } from "./http/refusal-log.ts";
+import { RouteTable } from "./http/route-table.ts";
+import type { UwsModule } from "./http/uws.ts";
 
 interface ServerAssembly {
   readonly settings: Settings;
@@ -24,55 +27,64 @@ interface ServerAssembly {
   readonly uws: UwsModule;
 }
 
-/** Begins to listen. */
+/** Starts to listen. */
 export async function openServer(
   { settings, log, sharePort, uws }: ServerAssembly,
   parts: {
     readonly routes: readonly Route[];
-    readonly tails: Tails;
+    readonly pendingWrites: PendingWrites;
     readonly metrics: GatewayMetrics;
     readonly keyring: Keyring;
+    readonly auditor: Auditor;
   },
 ): Promise<HttpServer> {
-  const { routes, tails, metrics, keyring } = parts;
+  const { routes, pendingWrites, metrics, keyring, auditor } = parts;
   if (!uws.http10) log.info("HTTP/1.0 is not taken here: proxies and health checks must use HTTP/1.1");
   return startHttp({
     uws,
-    host: settings.host,
-    port: settings.port,
-    share: sharePort,
-    maxBodyBytes: settings.maxBodyBytes,
-    routes,
-    ...buildFallback(routes),
-    tails,
-    ...turnAway({ settings, log, metrics, keyring }),
+    address: { host: settings.host, port: settings.port, share: sharePort },
+    routing: { routes, ...buildFallback(routes) },
+    pendingWrites,
+    ...openRefusals({ settings, log, metrics, keyring, auditor }, new RouteTable(routes)),
   });
 }
 
-/** What keeps requests out before their endpoint is looked at. The room for bodies in memory is bounded and shown. */
-function turnAway(parts: {
-  settings: Settings;
-  log: Log;
-  metrics: GatewayMetrics;
-  keyring: Keyring;
-}): Omit<BodyRefusals, "noRoom"> & Pick<HttpOptions, "bodies" | "connections" | "guard"> {
-  const { settings, log, metrics, keyring } = parts;
-  const onRefused = turnedAwayTo({ log, metrics });
-  const { noRoom, ...refusals } = buildRefusals(settings.maxBodyBytes, onRefused);
-  const allowance = new Allowance(settings.maxBodiesBytes, systemAmbient.mono);
-  metrics.observe("request_bodies_bytes", "Bytes of request bodies held in memory", () => allowance.used);
-  const guard = guardOf(settings, keyring, onRefused);
+/** Rejects requests before their endpoint is known. The memory for bodies is bounded and shown as a gauge. */
+function openRefusals(
+  parts: { settings: Settings; log: Log; metrics: GatewayMetrics; keyring: Keyring; auditor: Auditor },
+  table: RouteTable,
+): Pick<HttpOptions, "guard" | "limits" | "refusals"> {
+  const { settings, log, metrics, keyring, auditor } = parts;
+  const onRefused = refusalLog({ log, metrics, keyring });
+  const { maxBodyBytes } = settings;
+  const refusals = {
+    ...buildRefusals(maxBodyBytes, onRefused),
+    tooManyConnections: refuseTooMany(onRefused),
+  };
+  const quota = new ByteQuota(settings.maxBodiesBytes, systemAmbient.mono);
+  metrics.observe("request_bodies_bytes", "Bytes of request bodies held in memory", () => quota.used);
+  const guard = guardOf(settings, {
+    keyring,
+    onRefused: (code, request, facts) => {
+      onRefused(code, request, facts);
+      const route = code === "forbidden" ? table.routeOf(request) : undefined;
+      if (route?.role !== "admin") return;
+      // The handler of an admin's path tells the audit log itself. An observer never comes so far.
+      auditor.refused(auditor.authorOf(request), { action: `${route.method} ${route.path}`, target: "" });
+    },
+    routeOf: (request) => table.routeOf(request),
+    onWrongKey: metrics.wrongKey,
+  });
   const files = openFiles();
   const onCut = (): void => metrics.rejected("none", "too_many_connections");
-  const count = new ConnectionCount(settings.maxConnections || automaticConnections(files), onCut, files);
+  const count = new ConnectionLimit(settings.maxConnections || automaticConnections(files), onCut, files);
   metrics.observe("client_connections", "Connections of clients", () => count.open);
-  const connections = { count, tooMany: refuseTooMany(onRefused) };
-  return { ...refusals, bodies: { allowance, noRoom }, connections, guard };
+  return { refusals, limits: { maxBodyBytes, bodies: quota, connections: count }, guard };
 }
 
-function guardOf(settings: Settings, keyring: Keyring, onRefused: OnTurnedAway): Guard {
+function guardOf(settings: Settings, options: Omit<GuardOptions, "origins" | "isPublic">): Guard {
   const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
   const own = [hostname(), ...addresses.map(({ address }) => address)];
   const origins = new OriginPolicy({ origins: settings.origins, listen: settings.host, own });
-  return buildGuard({ origins, keyring, onRefused });
+  return buildGuard({ ...options, origins, isPublic: asksForPage });
 }

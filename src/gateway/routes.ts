@@ -2,46 +2,49 @@ import { Fault, toFault } from "../core/fault.ts";
 import type { FaultCode, FaultOptions } from "../core/fault.ts";
 import type { Endpoint } from "../core/task.ts";
 import { modelInfo, modelPage, readModelPage } from "../protocols/anthropic/models.ts";
-import { TASK_ROUTES } from "../protocols/catalogue.ts";
-import { modelBody, modelsBody, tagsBody, versionBody } from "../protocols/listings.ts";
-import type { Catalogue } from "./catalogue.ts";
-import { description } from "./description.ts";
-import { sendPathFault, sendUnknownPath } from "./fault-reply.ts";
-import { withHeads } from "./heads.ts";
-import type { Readiness } from "./readiness.ts";
-import { readsBody } from "./http.ts";
-import type { Handler, Headers, HttpOptions, HttpReply, HttpRequest, Route } from "./http.ts";
-import { withoutSlash } from "./open-paths.ts";
-import { probeRoutes } from "./probes.ts";
-import { dialectOfRequest, plainIdHeaders } from "./request-id.ts";
-import type { OnTurnedAway } from "./turned-away.ts";
-import { asksForPage } from "./ui.ts";
-import type { Ui } from "./ui.ts";
+import { TASK_ROUTES } from "../protocols/dialects.ts";
+import { modelBody, modelsBody, tagsBody, versionBody } from "../protocols/model-lists.ts";
+import { allowedModels } from "../core/access/principal.ts";
+import type { ModelCard } from "../core/model.ts";
+import type { Catalogue } from "./fleet/catalogue.ts";
+import { openApiRoute } from "./openapi-route.ts";
+import { sendPathFault, sendUnknownPath } from "./http/fault-reply.ts";
+import type { Keyring } from "./http/keyring.ts";
+import type { Refusals, Routing } from "./http/front-end.ts";
+import type { Readiness } from "./fleet/readiness.ts";
+import { readsBody, withHeads } from "./http/http.ts";
+import type { Handler, Headers, HttpReply, HttpRequest, Route } from "./http/http.ts";
+import { RouteTable } from "./http/route-table.ts";
+import { probeRoutes } from "./fleet/probes.ts";
+import { dialectOfRequest, plainIdHeaders } from "./http/reply-headers.ts";
+import type { OnRefused } from "./http/refusal-log.ts";
+import { asksForPage } from "./live-page.ts";
+import type { Ui } from "./live-page.ts";
 
-/** What the routes need of their gateway. */
+/** The parts of a gateway that its routes use. */
 export interface RoutesHost {
+  // 11 fields: each serves other paths, and all paths are on one screen below
   readonly catalogue: Catalogue;
   readonly version: string;
-  /** The commit it is of; empty when that is not known. */
+  /** The commit that it is of; empty when that is not known. */
   readonly build: string;
-  /** True when clients need a key. */
-  readonly needsKey: boolean;
-  /** The fault to tell instead of one on a model that no worker serves; the same when absent. */
+  readonly keyring: Pick<Keyring, "identify" | "isOpen">;
+  /** The fault to send instead of one on a model that no worker serves; the same when absent. */
   readonly unknownModel?: (fault: Fault) => Fault;
   takeTask(endpoint: Endpoint, request: HttpRequest, reply: HttpReply): void;
   readonly readiness: Pick<Readiness, "unready" | "outOfService">;
-  /** Further routes: Ollama's views of the fleet and its management, and what admins may do. */
+  /** Further routes: Ollama's views of the fleet, its management, and the acts of admins. */
   readonly management: readonly Route[];
   readonly ui: Ui;
   /** Metrics of this gateway, and of the fleet, in Prometheus' text format. */
   readonly metrics: Readonly<Record<"gateway" | "fleet", () => Promise<string>>>;
-  /** Of both. */
+  /** Content type of both. */
   readonly metricsType: string;
 }
 
 const NATIVE_JSON: Headers = [["content-type", "application/json; charset=utf-8"]];
 const JSON_TYPE: Headers = [["content-type", "application/json"]];
-/** Of models: OpenAI's and Anthropic's clients ask at the same paths, which caches must know of. */
+/** For models: OpenAI's and Anthropic's clients share these paths, and caches must know it. */
 const TWO_FORMS: Headers = [["vary", "anthropic-version"]];
 const MODEL_TYPE: Headers = [...JSON_TYPE, ...TWO_FORMS];
 const TEXT: Headers = [["content-type", "text/plain; charset=utf-8"]];
@@ -71,27 +74,32 @@ export function buildRoutes(host: RoutesHost): Route[] {
       reply.send(200, [...NATIVE_JSON, ...plainIdHeaders(request)], versionBody(host.version));
     }),
     readable("/api/tags", (request, reply) => {
-      reply.send(200, [...NATIVE_JSON, ...plainIdHeaders(request)], tagsBody(host.catalogue.models));
+      reply.send(200, [...NATIVE_JSON, ...plainIdHeaders(request)], tagsBody(modelsFor(host, request)));
     }),
     readable("/v1/models", allModels(host)),
     readable(`${MODEL_PREFIX}*`, oneModel(host)),
     readable("/metrics", metrics(host, "gateway")),
     readable("/metrics/fleet", metrics(host, "fleet")),
-    readable("/openapi.json", description(host)),
+    readable("/openapi.json", openApiRoute(host)),
   ]);
 }
 
+/** A view of the fleet, without any prompt. */
 function readable(path: string, handler: Handler): Route {
-  return { method: "GET", path, handler };
+  return { method: "GET", path, handler, role: "observer" };
 }
 
-function allModels({ catalogue }: RoutesHost): Handler {
+/** The models that a request may use: to its client there are no others. */
+function modelsFor({ catalogue, keyring }: RoutesHost, { headers }: HttpRequest): readonly ModelCard[] {
+  return allowedModels(keyring.identify(headers), catalogue.models);
+}
+
+function allModels(host: RoutesHost): Handler {
   return (request, reply) => {
     const asAnthropic = dialectOfRequest(request) === "anthropic";
     try {
-      const body = asAnthropic
-        ? modelPage(catalogue.models, readModelPage(request.query))
-        : modelsBody(catalogue.models);
+      const models = modelsFor(host, request);
+      const body = asAnthropic ? modelPage(models, readModelPage(request.query)) : modelsBody(models);
       reply.send(200, [...MODEL_TYPE, ...plainIdHeaders(request)], body);
     } catch (error) {
       sendPathFault(request, reply, toFault(error), TWO_FORMS);
@@ -99,22 +107,22 @@ function allModels({ catalogue }: RoutesHost): Handler {
   };
 }
 
-/** Ids may hold slashes, written as they are or as %2F. Without an id it is the list, with a slash too many. */
+/** Ids may hold slashes, plain or as %2F. A path without an id is the list, with a slash too many. */
 function oneModel(host: RoutesHost): Handler {
   return (request, reply) => {
-    const asked = decode(request.path.slice(MODEL_PREFIX.length)).replace(/\/$/, "");
-    if (asked === "") {
+    const name = decode(request.path.slice(MODEL_PREFIX.length)).replace(/\/$/, "");
+    if (name === "") {
       allModels(host)(request, reply);
       return;
     }
-    const key = host.catalogue.find(asked);
-    const card = host.catalogue.models.find((model) => model.key === key);
+    const key = host.catalogue.find(name);
+    const card = modelsFor(host, request).find((model) => model.key === key);
     if (card !== undefined) {
       const bodyOf = dialectOfRequest(request) === "anthropic" ? modelInfo : modelBody;
-      reply.send(200, [...MODEL_TYPE, ...plainIdHeaders(request)], bodyOf(card, asked));
+      reply.send(200, [...MODEL_TYPE, ...plainIdHeaders(request)], bodyOf(card, name));
       return;
     }
-    const fault = new Fault("model_not_found", `model '${asked}' not found`);
+    const fault = new Fault("model_not_found", `model '${name}' not found`);
     sendPathFault(request, reply, host.unknownModel?.(fault) ?? fault, TWO_FORMS);
   };
 }
@@ -133,7 +141,7 @@ function metrics(host: RoutesHost, of: keyof RoutesHost["metrics"]): Handler {
   };
 }
 
-/** Without Redis nothing is known of the fleet: no page at all, rather than one that looks as if all were well. */
+/** Without Redis the state of the fleet is unknown: then no page is better than one that seems well. */
 async function sendMetrics(
   page: () => Promise<string>,
   { type, ids }: { readonly type: string; readonly ids: Headers },
@@ -147,32 +155,19 @@ async function sendMetrics(
   }
 }
 
-/** The handler for paths and methods that no route has, and whether it reads their bodies. */
-export interface Fallback {
-  readonly fallback: Handler;
-  readonly fallbackReads: (request: HttpRequest) => boolean;
-}
-
 /**
- * Answers every path and method no route has: a path with a slash too many as the path itself, a known path with 405
- * and the methods that would do, else 404.
+ * Answers every path and method that no route has. A path with a slash too many is answered as the path itself. A known
+ * path gets 405 with its methods, an unknown one 404.
  */
-export function buildFallback(routes: readonly Route[]): Fallback {
-  const exact = new Map<string, Route[]>();
-  for (const route of routes) exact.set(route.path, [...(exact.get(route.path) ?? []), route]);
-  const patterns = [...exact].filter(([path]) => path.endsWith("/*"));
-  const find = (path: string): readonly Route[] | undefined =>
-    exact.get(path) ?? patterns.find(([pattern]) => path.startsWith(pattern.slice(0, -1)))?.[1];
-  const allFor = ({ path }: HttpRequest): readonly Route[] | undefined => find(withoutSlash(path));
-  const routeFor = (request: HttpRequest): Route | undefined =>
-    allFor(request)?.find(({ method }) => method === request.method);
+export function buildFallback(routes: readonly Route[]): Required<Omit<Routing, "routes">> {
+  const table = new RouteTable(routes);
   return {
     fallback: (request, reply) => {
-      const route = routeFor(request);
-      if (route === undefined) refuseMethod(allFor(request), request, reply);
+      const route = table.routeOf(request);
+      if (route === undefined) refuseMethod(table.routesOf(request), request, reply);
       else route.handler(request, reply);
     },
-    fallbackReads: (request) => readsBody(request.method) && routeFor(request) !== undefined,
+    fallbackReads: (request) => readsBody(request.method) && table.routeOf(request) !== undefined,
   };
 }
 
@@ -186,15 +181,11 @@ function refuseMethod(found: readonly Route[] | undefined, request: HttpRequest,
   sendPathFault(request, reply, fault, [["allow", found.map(({ method }) => method).join(", ")]]);
 }
 
-/** What answers bodies that are not read, or have no room beside those that are held already. */
-export interface BodyRefusals extends Required<
-  Pick<HttpOptions, "tooLarge" | "malformed" | "prefaced" | "hostless" | "crumbs">
-> {
-  readonly noRoom: (retryAfterSeconds: number) => Handler;
-}
-
-/** @param maxBytes of a body */
-export function buildRefusals(maxBytes: number, onRefused: OnTurnedAway): BodyRefusals {
+/** @param maxBytes largest body */
+export function buildRefusals(
+  maxBytes: number,
+  onRefused: OnRefused,
+): Required<Omit<Refusals, "tooManyConnections">> {
   const refuse = (code: FaultCode, message: string, options: FaultOptions = {}): Handler => {
     return (request, reply) => {
       onRefused(code, request);
@@ -212,7 +203,10 @@ export function buildRefusals(maxBytes: number, onRefused: OnTurnedAway): BodyRe
       "the connection began with a PROXY protocol preface: this server takes none, send plain HTTP",
     ),
     hostless: refuse("invalid_request", "the request names no host: HTTP/1.1 needs the header Host"),
-    crumbs: refuse("invalid_request", "the request body comes in too many small pieces: send larger chunks"),
+    tooManyPieces: refuse(
+      "invalid_request",
+      "the request body comes in too many small pieces: send larger chunks",
+    ),
     noRoom: (retryAfter) =>
       refuse("overloaded", "server busy, please try again.  maximum bytes of requests exceeded", {
         retryAfter,

@@ -1,28 +1,28 @@
-import type { Part } from "../core/chat.ts";
+import type { Part, ToolDelta } from "../core/chat.ts";
 import { Fault } from "../core/fault.ts";
 import { append } from "../core/long-lists.ts";
-import { argumentsOf } from "./arguments.ts";
-import { ObjectEnd } from "./object-end.ts";
+import { ObjectScanner } from "../wire/json-value.ts";
+import { parseArguments } from "./tool-arguments.ts";
 
 /**
- * A reply as blocks, one after another: the form of Anthropic's messages and of OpenAI's responses. Parts may
- * change between kinds as they like, and fragments of several tool calls may be mixed; blocks may not.
+ * A reply as a sequence of blocks, as in Anthropic's messages and OpenAI's responses. Parts may alternate between
+ * kinds, and fragments of tool calls may interleave. Blocks may not.
  */
 export interface Block {
-  /** Place in the reply, from 0. */
+  /** Index in the reply, from 0. */
   readonly index: number;
   readonly type: "text" | "thinking" | "tool";
-  /** Of a tool call; undefined when the backend gave it none. */
+  /** Present for a tool call with an id from its backend. */
   readonly id: string | undefined;
   readonly name: string;
-  /** The text, or a tool call's arguments as far as they are known: JSON, unless the model wrote something else. */
+  /** The text, or a tool call's arguments so far: JSON, unless the model wrote something else. */
   readonly text: string;
 }
 
-/** What a stream tells next. Exactly one block is open between its `open` and its `close`. */
+/** One step of a stream of blocks. Exactly one block is open between its `open` and its `close`. */
 export type BlockStep =
   | { readonly step: "open"; readonly block: Block }
-  /** `text` follows what the deltas of this block said before. */
+  /** `text` continues the earlier deltas of this block. */
   | { readonly step: "delta"; readonly block: Block; readonly text: string }
   /** The block's text is complete. */
   | { readonly step: "close"; readonly block: Block };
@@ -31,15 +31,17 @@ export type Delta = Extract<Part, { type: "text-delta" | "thinking-delta" | "too
 
 interface OpenBlock extends Block {
   text: string;
-  /** The end of a tool call's arguments. */
-  readonly end: ObjectEnd;
-  /** Whether the object that has ended is one; undefined as long as it was not looked at. */
+  /** Finds the end of a tool call's arguments. */
+  readonly scanner: ObjectScanner;
+  /** True when text other than blanks follows the end of the arguments. */
+  isOverrun: boolean;
+  /** True when the arguments are a JSON object; undefined before they were parsed. */
   isObject: boolean | undefined;
 }
 
 /**
- * Puts the deltas of a reply in blocks. The block that is open gets its deltas as they come. Those behind it wait
- * until it is complete: a text is when anything else has come, a tool call when its arguments are a JSON object.
+ * Sorts the deltas of a reply into blocks. The open block gets its deltas as they come. Later blocks wait until it is
+ * complete. A text is complete when another kind follows, a tool call when its arguments are a JSON object.
  */
 export class BlockSequence {
   readonly #blocks: OpenBlock[] = [];
@@ -52,7 +54,7 @@ export class BlockSequence {
     return this.#blocks;
   }
 
-  /** Throws `backend_lost` when the backend goes on with a tool call that was complete. */
+  /** Throws `backend_lost` for more arguments of a complete tool call. */
   push(delta: Delta): BlockStep[] {
     if (delta.type === "tool-delta") return this.#pushCall(delta);
     if (delta.text === "") return [];
@@ -69,7 +71,7 @@ export class BlockSequence {
     return steps;
   }
 
-  #pushCall(delta: Extract<Delta, { type: "tool-delta" }>): BlockStep[] {
+  #pushCall(delta: ToolDelta): BlockStep[] {
     let block = this.#calls.get(delta.index);
     if (block === undefined) {
       block = this.#add({ type: "tool", id: delta.id, name: delta.name ?? "" });
@@ -83,7 +85,8 @@ export class BlockSequence {
       index: this.#blocks.length,
       ...kind,
       text: "",
-      end: new ObjectEnd(),
+      scanner: new ObjectScanner(),
+      isOverrun: false,
       isObject: undefined,
     };
     this.#blocks.push(block);
@@ -93,16 +96,16 @@ export class BlockSequence {
   #append(block: OpenBlock, text: string): BlockStep[] {
     if (block.index < this.#open) {
       if (text.trim() === "") return [];
-      throw new Fault("backend_lost", "the backend went on with a tool call that was complete");
+      throw new Fault("backend_lost", "the backend continued a complete tool call");
     }
     block.text += text;
-    if (block.type === "tool") block.end.add(text);
-    const told: BlockStep[] =
+    if (block.type === "tool") scanArguments(block, text);
+    const deltas: BlockStep[] =
       block.index === this.#open && text !== "" ? [{ step: "delta", block, text }] : [];
-    return [...told, ...this.#advance()];
+    return [...deltas, ...this.#advance()];
   }
 
-  /** Goes on to the blocks behind the open one as far as those before them are complete. */
+  /** Opens later blocks while the open one is complete. */
   #advance(): BlockStep[] {
     const steps: BlockStep[] = [];
     while (this.#open + 1 < this.#blocks.length) {
@@ -113,7 +116,7 @@ export class BlockSequence {
     return steps;
   }
 
-  /** Closes the open block and opens the one behind it, each if there is one. */
+  /** Closes the open block, and opens the one behind it if there is one. */
   #next(): BlockStep[] {
     const steps: BlockStep[] = [];
     const closing = this.#blocks[this.#open];
@@ -127,9 +130,16 @@ export class BlockSequence {
   }
 }
 
+const NOT_BLANK = /[^ \t\r\n]/;
+
+function scanArguments(block: OpenBlock, text: string): void {
+  const scanned = block.scanner.push(text);
+  block.isOverrun ||= scanned.length < text.length && NOT_BLANK.test(text.slice(scanned.length));
+}
+
 function isComplete(block: OpenBlock): boolean {
   if (block.type !== "tool") return true;
-  if (!block.end.closed) return false;
-  block.isObject ??= argumentsOf(block.text) !== undefined;
+  if (block.scanner.state !== "complete" || block.isOverrun) return false;
+  block.isObject ??= parseArguments(block.text) !== undefined;
   return block.isObject;
 }

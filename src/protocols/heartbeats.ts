@@ -1,17 +1,18 @@
 import type { Endpoint, Task } from "../core/task.ts";
 import { sseComment, sseEvent } from "../wire/sse.ts";
-import { emptyLine } from "./ollama/empty-line.ts";
+import { chatLayout, generateLayout } from "./ollama/object-layout.ts";
+import { LineStreamWriter } from "./ollama/reply-writer.ts";
 
-/** What keeps a stream alive while its answer is not there yet. */
+/** Keeps a stream alive until its answer begins. */
 export interface Heartbeat {
-  /** Of the stream: the first heartbeat may come before the answer's own head. */
+  /** The content type of the stream. The first heartbeat may precede the head of the answer. */
   readonly contentType: string;
-  /** A whole event or line, which every client of the endpoint passes over. */
+  /** A whole event or line that every client of the endpoint ignores. */
   readonly text: string;
 }
 
-export interface HeartbeatOptions {
-  /** True gives NDJSON streams heartbeats too: objects with empty text, as no client takes a blank line. */
+interface HeartbeatOptions {
+  /** True sends heartbeats in NDJSON streams as well: objects with empty text, because clients reject blank lines. */
   readonly ndjson: boolean;
   /** Wall clock, ms since 1970. */
   readonly now: number;
@@ -28,7 +29,7 @@ const EVENTS: ReadonlyMap<Endpoint, Heartbeat> = new Map<Endpoint, Heartbeat>([
   ["anthropic-messages", PING],
 ]);
 
-/** The heartbeat of a task's stream; undefined where there is none. */
+/** The heartbeat of a task's stream; undefined for none. */
 export function heartbeatOf(
   { endpoint, model, stream }: Pick<Task, "endpoint" | "model" | "stream">,
   { ndjson, now }: HeartbeatOptions,
@@ -36,4 +37,11 @@ export function heartbeatOf(
   if (!stream) return undefined;
   if (endpoint !== "ollama-generate" && endpoint !== "ollama-chat") return EVENTS.get(endpoint);
   return ndjson ? { contentType: "application/x-ndjson", text: emptyLine(endpoint, model, now) } : undefined;
+}
+
+/** A line of Ollama's stream with empty text. @param now wall clock, ms since 1970 */
+function emptyLine(endpoint: "ollama-generate" | "ollama-chat", model: string, now: number): string {
+  const layout = endpoint === "ollama-chat" ? chatLayout : generateLayout;
+  const context = { model, stream: true, id: "", now: () => now, startedAt: now, body: {} };
+  return new LineStreamWriter(layout, context).write({ type: "text-delta", text: "" });
 }

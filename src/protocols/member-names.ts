@@ -1,16 +1,16 @@
-import { refusal } from "./fields.ts";
-import { type MemberLimits, type MemberRules, type MemberScan, scanMembers } from "../wire/members.ts";
+import { invalidRequest } from "./fields.ts";
+import { type MemberLimits, type MemberRules, type MemberScan, scanMembers } from "../wire/member-scan.ts";
 
 /**
- * The names of a body that servers read, each in exactly one spelling. A body that is passed through is read by its
- * backend, too, and that may take `Stream` for `stream`: what the gateway read must be what the backend reads.
+ * Names of members that servers read, each with exactly one spelling. A backend also reads a body that is passed
+ * through, and may accept `Stream` for `stream`. Gateway and backend must read the same value.
  */
 
 function namesOf(text: string): string[] {
   return text.split(/\s+/);
 }
 
-/** Members that this gateway reads, in any dialect, at any place. */
+/** Members that this gateway reads, in any dialect and at any level. */
 const READ = namesOf(
   `model name stream stream_options include_usage n best_of echo prompt messages input instructions text
    suffix system template context raw images format keep_alive options think truncate shift logprobs top_logprobs
@@ -27,7 +27,7 @@ const READ = namesOf(
    allowed_callers allowed_tools audio citations clear_at include input_examples output_format task_budget tool_changes`,
 );
 
-/** Objects whose members are the client's own: schemas, arguments, maps. There `id` and `ID` may stand together. */
+/** Objects with the client's own members: schemas, arguments, maps. There `id` and `ID` are two names. */
 const FREE = namesOf(
   `arguments input parameters input_schema schema format properties patternProperties $defs definitions metadata
    logit_bias chat_template_kwargs files adapters guided_json structured_outputs extra_body
@@ -36,7 +36,7 @@ const FREE = namesOf(
    mm_processor_kwargs media_io_kwargs vllm_xargs kv_transfer_params extra_args custom_params provider_options`,
 );
 
-/** Lists of such objects: what is ranked, or written about, may have members of any name. */
+/** Lists of such objects, such as documents to rank. */
 const FREE_LISTS = namesOf("documents");
 
 export const MEMBER_RULES: MemberRules = {
@@ -46,15 +46,15 @@ export const MEMBER_RULES: MemberRules = {
 };
 
 /**
- * Looks at the member names of a request's body, before or after it is parsed. Throws `invalid_request` when an object
- * has a name twice (outside of the client's own objects also in other case), or a name that is read in another spelling.
+ * Checks the member names of a request's body, parsed or not. Throws `invalid_request` for a repeated name and for a
+ * known name in another spelling. Outside of the client's own objects names that differ by case are repeated.
  */
 export function checkMembers(body: Buffer, limits: MemberLimits = {}): MemberScan {
   const scan = scanMembers(body, MEMBER_RULES, limits);
-  const { odd } = scan;
-  if (odd === undefined) return scan;
-  const name = JSON.stringify(odd.name);
-  if (odd.kind === "respelt")
-    throw refusal(`the member ${name} must be written ${JSON.stringify(odd.plain)}`);
-  throw refusal(`the member ${name} comes twice in one object: servers differ in which one they read`);
+  const { fault } = scan;
+  if (fault === undefined) return scan;
+  const name = JSON.stringify(fault.name);
+  if (fault.kind === "respelt")
+    throw invalidRequest(`the member ${name} must be written ${JSON.stringify(fault.plain)}`);
+  throw invalidRequest(`the member ${name} comes twice in one object: servers differ in which one they read`);
 }

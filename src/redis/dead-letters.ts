@@ -8,113 +8,55 @@ import type { Json } from "../core/json.ts";
 import { modelOf } from "../core/ability.ts";
 import { decodeTask } from "../wire/task-codec.ts";
 import type { TaskEnvelope } from "../wire/task-codec.ts";
-import { getBody } from "./body.ts";
-import type { Connection } from "./connection.ts";
+import { BodyStore } from "./body-store.ts";
+import type { Connection } from "./connection/connection.ts";
 import type { Keys } from "./keys.ts";
-import { asArray, asEntries, asText } from "./replies.ts";
-import type { StreamEntry } from "./replies.ts";
+import { asArray, asEntries, asJson, asText } from "./connection/resp.ts";
+import type { StreamEntry } from "./connection/resp.ts";
 import { HOLD, run } from "./scripts.ts";
 
-/** Dead letters: tasks that were given up, with the reason, kept for people to look at and to run again. */
-
+/** Letters kept per model, about. */
 const KEEP = "10000";
 
-/** How long a body that was too large for its queue entry is kept: at most 10,000 of them are a lot of memory. */
+/** Life of a body that was too large for its queue entry, ms: 10,000 of them take much memory. */
 const BODY_LIFE_MS = 86_400_000;
 
-/** Letters read at once: their bodies come with them. */
+/** Letters read at once. Their bodies come with them. */
 const PAGE = 100;
 
-/** A dead letter as it lies in Redis. */
+/** A dead letter: a task that was given up, with the reason. */
 export interface DeadLetter {
   /** Model key. */
   readonly model: string;
-  /** Entry id: begins with the time of the burial, ms since 1970 by Redis's clock. */
+  /** Entry id. It begins with the time it was written, ms since 1970 by Redis's clock. */
   readonly id: string;
-  /** A fault code, and its message. */
+  /** Code and message of the fault. */
   readonly code: string;
   readonly message: string;
-  /** How often the task was handed to a worker. */
+  /** Number of times a worker was given the task. */
   readonly deliveries: number;
   /** The worker that gave it up. */
   readonly worker: string;
-  /** To whom it is put down. */
+  /** The party to blame. */
   readonly cause: Cause;
-  /** How its attempts failed, as far as is known; the oldest first. */
+  /** Notes on failed attempts as far as known, the oldest first. */
   readonly attempts: readonly AttemptNote[];
-  /** Undefined when what lay in the queue was no task. */
+  /** Undefined when the queue entry was no task. */
   readonly task: TaskEnvelope | undefined;
 }
 
 /** A task to be given up. */
-export interface Burial {
-  /** The name of the queue in which it lay: its letter is one of that queue's model. */
+export interface NewLetter {
+  /** Name of its queue. The letter belongs to that queue's model. */
   readonly model: string;
   readonly payload: Buffer;
-  /** Of a task whose body lies under a key of its own: its id. */
+  /** Id of the task when its body has a key of its own. */
   readonly bodyOf?: string;
   readonly fault: FaultRecord;
   readonly deliveries: number;
   readonly worker: string;
-  /** How its attempts failed; absent for none. */
+  /** Notes on failed attempts; absent for none. */
   readonly notes?: readonly AttemptNote[];
-}
-
-/** Keeps a task that was given up. To be called before its gateway hears of the end, which drops a large body. */
-export async function bury(connection: Connection, keys: Keys, burial: Burial): Promise<void> {
-  const { payload, bodyOf, fault, deliveries, worker, notes = [] } = burial;
-  const model = modelOf(burial.model);
-  if (bodyOf !== undefined) await keepBody(connection, keys, model, bodyOf);
-  const reason = ["code", fault.code, "message", fault.message];
-  const facts = ["deliveries", String(deliveries), "worker", worker];
-  const blame = ["cause", fault.cause ?? defaultCause(fault.code, fault.http)];
-  const tries = notes.length === 0 ? [] : ["attempts", JSON.stringify(notes)];
-  const fields = ["t", payload, ...reason, ...facts, ...blame, ...tries];
-  const id = asText(await connection.command("XADD", keys.dead(model), "MAXLEN", "~", KEEP, "*", ...fields));
-  await remember(connection, keys, model, id);
-}
-
-/** @param id of its last letter */
-async function remember(connection: Connection, keys: Keys, model: string, id: string): Promise<void> {
-  await connection.command("ZADD", keys.deads(), id.split("-")[0] ?? "0", model);
-}
-
-async function keepBody(connection: Connection, keys: Keys, model: string, task: string): Promise<void> {
-  const body = await getBody(connection, keys, task);
-  if (body === undefined) return;
-  await connection.command("SET", keys.deadBody(model, task), body, "PX", String(BODY_LIFE_MS));
-}
-
-/** Keys of the models that have dead letters, whether a worker still serves them or not. */
-export async function modelsWithLetters(connection: Connection, keys: Keys): Promise<string[]> {
-  return asArray(await connection.command("ZRANGE", keys.deads(), "0", "-1")).map(asText);
-}
-
-/** The dead letters of a model, the newest first, read from Redis as they are asked for. */
-export async function* lettersOf(
-  connection: Connection,
-  keys: Keys,
-  model: string,
-): AsyncGenerator<DeadLetter> {
-  let before = "+";
-  for (;;) {
-    const reply = await connection.command("XREVRANGE", keys.dead(model), before, "-", "COUNT", String(PAGE));
-    const entries = asEntries(reply);
-    for (const entry of entries) yield toLetter(model, entry);
-    const last = entries.at(-1);
-    if (last === undefined || entries.length < PAGE) return;
-    before = `(${last.id}`;
-  }
-}
-
-/** One letter; undefined when there is none (any more). */
-export async function readLetter(
-  connection: Connection,
-  keys: Keys,
-  { model, id }: LetterName,
-): Promise<DeadLetter | undefined> {
-  const [entry] = asEntries(await connection.command("XRANGE", keys.dead(model), id, id));
-  return entry === undefined ? undefined : toLetter(model, entry);
 }
 
 function toLetter(model: string, { id, fields }: StreamEntry): DeadLetter {
@@ -138,14 +80,10 @@ function toLetter(model: string, { id, fields }: StreamEntry): DeadLetter {
   };
 }
 
-/** Letters of older workers have none. */
+/** Letters of older workers have no notes. */
 function notesOf(text: Buffer | undefined): readonly AttemptNote[] {
-  try {
-    const values: unknown = JSON.parse(asText(text ?? Buffer.from("[]")));
-    return Array.isArray(values) ? values.flatMap((value: Json) => readNote(value) ?? []) : [];
-  } catch {
-    return [];
-  }
+  const values = asJson(text);
+  return Array.isArray(values) ? values.flatMap((value: Json) => readNote(value) ?? []) : [];
 }
 
 function taskOf(payload: Buffer | undefined): TaskEnvelope | undefined {
@@ -156,65 +94,125 @@ function taskOf(payload: Buffer | undefined): TaskEnvelope | undefined {
   }
 }
 
-/** The request's body; undefined when the letter is no task, or its large body is no longer kept. */
-export async function bodyOfLetter(
-  connection: Connection,
-  keys: Keys,
-  { model, task }: DeadLetter,
-): Promise<Buffer | undefined> {
-  if (task === undefined || task.body !== undefined) return task?.body;
-  const body = await connection.command("GET", keys.deadBody(model, task.id));
-  return Buffer.isBuffer(body) ? body : undefined;
-}
-
-/** Which letter. */
+/** Names a letter. */
 export type LetterName = Pick<DeadLetter, "model" | "id">;
 
-/** Whoever runs a letter again holds it for so long, ms, unless it holds it again: then others may. */
-export const LETTER_HOLD_MS = 15_000;
+/** Life of the lock on a letter that runs again, ms. */
+export const LETTER_LOCK_MS = 15_000;
 
-/** Takes a letter for {@link LETTER_HOLD_MS}, or for so long again. Resolves with false when another holder has it. */
-export async function holdLetter(
-  connection: Connection,
-  keys: Keys,
-  { model, id }: LetterName,
-  holder: string,
-): Promise<boolean> {
-  return (await run(connection, HOLD, [keys.deadHold(model, id)], [holder, String(LETTER_HOLD_MS)])) === 1;
-}
+/** The dead letters of all models, for people to read and to run again. */
+export class DeadLetters {
+  readonly #connection: Connection;
+  readonly #keys: Keys;
+  readonly #bodies: BodyStore;
 
-/** Gives a letter back; does nothing when another holder has it by now. */
-export async function releaseLetter(
-  connection: Connection,
-  keys: Keys,
-  { model, id }: LetterName,
-  holder: string,
-): Promise<void> {
-  await run(connection, HOLD, [keys.deadHold(model, id)], [holder, "0"]);
-}
-
-/** Removes a dead letter with its body. Returns false when it was gone already. */
-export async function dropLetter(
-  connection: Connection,
-  keys: Keys,
-  { model, id, task }: DeadLetter,
-): Promise<boolean> {
-  const removed = await connection.command("XDEL", keys.dead(model), id);
-  if (task !== undefined && task.body === undefined) {
-    await connection.command("UNLINK", keys.deadBody(model, task.id));
+  constructor(connection: Connection, keys: Keys) {
+    this.#connection = connection;
+    this.#keys = keys;
+    this.#bodies = new BodyStore(connection, keys);
   }
-  if ((await newestId(connection, keys, model)) === undefined) await forgetModel(connection, keys, model);
-  return removed === 1;
-}
 
-async function newestId(connection: Connection, keys: Keys, model: string): Promise<string | undefined> {
-  const reply = await connection.command("XREVRANGE", keys.dead(model), "+", "-", "COUNT", "1");
-  return asEntries(reply)[0]?.id;
-}
+  /** Writes a dead letter. Call it before the gateway learns of the end: the gateway removes a large body. */
+  async add(letter: NewLetter): Promise<void> {
+    const { payload, bodyOf, fault, deliveries, worker, notes = [] } = letter;
+    const model = modelOf(letter.model);
+    if (bodyOf !== undefined) await this.#keepBody(model, bodyOf);
+    const reason = ["code", fault.code, "message", fault.message];
+    const facts = ["deliveries", String(deliveries), "worker", worker];
+    const blame = ["cause", fault.cause ?? defaultCause(fault.code, fault.http)];
+    const tries = notes.length === 0 ? [] : ["attempts", JSON.stringify(notes)];
+    const fields = ["t", payload, ...reason, ...facts, ...blame, ...tries];
+    const id = asText(
+      await this.#connection.command("XADD", this.#keys.dead(model), "MAXLEN", "~", KEEP, "*", ...fields),
+    );
+    await this.#remember(model, id);
+  }
 
-/** What is buried meanwhile is seen by the second look, or enters the model itself after it. */
-async function forgetModel(connection: Connection, keys: Keys, model: string): Promise<void> {
-  await connection.command("ZREM", keys.deads(), model);
-  const id = await newestId(connection, keys, model);
-  if (id !== undefined) await remember(connection, keys, model, id);
+  /** Notes that a model has letters. @param id entry id of the last one */
+  async #remember(model: string, id: string): Promise<void> {
+    await this.#connection.command("ZADD", this.#keys.deads(), id.split("-")[0] ?? "0", model);
+  }
+
+  async #keepBody(model: string, task: string): Promise<void> {
+    const body = await this.#bodies.get(task);
+    if (body === undefined) return;
+    await this.#connection.command("SET", this.#keys.deadBody(model, task), body, "PX", String(BODY_LIFE_MS));
+  }
+
+  /** Keys of the models that have dead letters, whether a worker serves them or not. */
+  async models(): Promise<string[]> {
+    return asArray(await this.#connection.command("ZRANGE", this.#keys.deads(), "0", "-1")).map(asText);
+  }
+
+  /** The dead letters of a model, the newest first. They are read in pages as the caller goes on. */
+  async *list(model: string): AsyncGenerator<DeadLetter> {
+    let before = "+";
+    for (;;) {
+      const reply = await this.#connection.command(
+        "XREVRANGE",
+        this.#keys.dead(model),
+        before,
+        "-",
+        "COUNT",
+        String(PAGE),
+      );
+      const entries = asEntries(reply);
+      for (const entry of entries) yield toLetter(model, entry);
+      const last = entries.at(-1);
+      if (last === undefined || entries.length < PAGE) return;
+      before = `(${last.id}`;
+    }
+  }
+
+  /** Reads one letter; undefined when it does not exist. */
+  async read({ model, id }: LetterName): Promise<DeadLetter | undefined> {
+    const [entry] = asEntries(await this.#connection.command("XRANGE", this.#keys.dead(model), id, id));
+    return entry === undefined ? undefined : toLetter(model, entry);
+  }
+
+  /** Body of the request; undefined when the letter is no task or its large body has expired. */
+  async bodyOf({ model, task }: DeadLetter): Promise<Buffer | undefined> {
+    if (task === undefined || task.body !== undefined) return task?.body;
+    const body = await this.#connection.command("GET", this.#keys.deadBody(model, task.id));
+    return Buffer.isBuffer(body) ? body : undefined;
+  }
+
+  /** Locks a letter for {@link LETTER_LOCK_MS}, or renews the lock. Resolves with false when another holder has it. */
+  async lock({ model, id }: LetterName, holder: string): Promise<boolean> {
+    return (
+      (await run(
+        this.#connection,
+        HOLD,
+        [this.#keys.letterLock(model, id)],
+        [holder, String(LETTER_LOCK_MS)],
+      )) === 1
+    );
+  }
+
+  /** Unlocks a letter. Does nothing when another holder has the lock. */
+  async unlock({ model, id }: LetterName, holder: string): Promise<void> {
+    await run(this.#connection, HOLD, [this.#keys.letterLock(model, id)], [holder, "0"]);
+  }
+
+  /** Removes a dead letter with its body. Resolves with false when it did not exist. */
+  async drop({ model, id, task }: DeadLetter): Promise<boolean> {
+    const removed = await this.#connection.command("XDEL", this.#keys.dead(model), id);
+    if (task !== undefined && task.body === undefined) {
+      await this.#connection.command("UNLINK", this.#keys.deadBody(model, task.id));
+    }
+    if ((await this.#newestId(model)) === undefined) await this.#forgetModel(model);
+    return removed === 1;
+  }
+
+  async #newestId(model: string): Promise<string | undefined> {
+    const reply = await this.#connection.command("XREVRANGE", this.#keys.dead(model), "+", "-", "COUNT", "1");
+    return asEntries(reply)[0]?.id;
+  }
+
+  /** Removes a model without letters from the index. A letter written meanwhile adds it again, as does the second read. */
+  async #forgetModel(model: string): Promise<void> {
+    await this.#connection.command("ZREM", this.#keys.deads(), model);
+    const id = await this.#newestId(model);
+    if (id !== undefined) await this.#remember(model, id);
+  }
 }

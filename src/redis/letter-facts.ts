@@ -1,30 +1,32 @@
+import { readKeyNames } from "../core/access/key-names.ts";
+import type { KeyNames } from "../core/access/key-names.ts";
 import type { AttemptNote } from "../core/attempt-note.ts";
 import type { DeadLetter } from "./dead-letters.ts";
 
-/** What people and programs are told of a dead letter: never a word of its prompt. */
-export interface LetterFacts {
+/** Facts about a dead letter for people and programs. They contain no part of its prompt. */
+export interface LetterFacts extends KeyNames {
   readonly id: string;
-  /** Ms since 1970, by Redis's clock, when it was given up. */
+  /** Time it was given up, ms since 1970 by Redis's clock. */
   readonly at: number;
   readonly model: string;
-  /** A fault code, and its message. */
+  /** Code and message of the fault. */
   readonly code: string;
   readonly message: string;
   readonly deliveries: number;
   /** The worker that gave it up. */
   readonly worker: string;
-  /** To whom it is put down. */
+  /** The party to blame. */
   readonly cause?: string;
-  /** How its attempts failed, as far as is known; the oldest first. */
+  /** Notes on failed attempts as far as known, the oldest first. */
   readonly attempts?: readonly AttemptNote[];
-  /** Absent when what lay in the queue was no task. */
+  /** Absent when the queue entry was no task. */
   readonly task?: string;
   readonly request?: string;
   readonly endpoint?: string;
   readonly stream?: boolean;
-  /** Ms since 1970, when its gateway accepted it. */
+  /** Time its gateway accepted it, ms since 1970. */
   readonly acceptedAt?: number;
-  /** Absent when it was not looked at, or is not kept. */
+  /** Absent when the body was not read, or has expired. */
   readonly bodyBytes?: number | undefined;
 }
 
@@ -38,6 +40,7 @@ export function factsOf(letter: DeadLetter): LetterFacts {
     task: task.id,
     request: task.requestId,
     endpoint: task.endpoint,
+    ...readKeyNames(task.keyName, task.tenant),
     stream: task.stream,
     acceptedAt: task.createdAt,
     bodyBytes: task.body?.length,

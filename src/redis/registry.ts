@@ -2,188 +2,187 @@ import { readGatewayAnnouncement, readWorkerAnnouncement } from "../core/announc
 import type { GatewayAnnouncement, WorkerAnnouncement } from "../core/fleet.ts";
 import { isObject } from "../core/json.ts";
 import { queuesOf } from "../core/ability.ts";
-import { unlessMistyped } from "./connection.ts";
-import type { Connection } from "./connection.ts";
+import { unlessMistyped } from "./connection/connection.ts";
+import type { Connection } from "./connection/connection.ts";
 import type { Keys } from "./keys.ts";
-import { asArray, asText } from "./replies.ts";
+import { asArray, asJson, asText } from "./connection/resp.ts";
+import { TaskQueue } from "./task-queue.ts";
 
-/** Who is there: workers and gateways announce themselves and are forgotten when they fall silent. */
-
-/** An announcement is valid for this long. */
+/** Life of an announcement, ms. */
 export const PRESENCE_MS = 15_000;
 
-/** How often a process announces itself. */
+/** Interval between two announcements of a process, ms. */
 export const ANNOUNCE_MS = 3000;
 
-/** A larger announcement is none of ours: a worker's has some 8 MiB of models at the most. */
+/** Largest announcement that is read, bytes. A worker announces 8 MiB of models at most. */
 const MOST_ANNOUNCED_BYTES = 16 * 1024 * 1024;
-
-/** Writes a worker's announcement and, when `news` is true, tells all gateways at once. */
-export async function announceWorker(
-  connection: Connection,
-  keys: Keys,
-  worker: WorkerAnnouncement,
-  news: boolean,
-): Promise<void> {
-  const now = String(worker.seenAt);
-  const models = [...new Set(worker.backends.flatMap((backend) => backend.models.flatMap(queuesOf)))];
-  const commands = [
-    connection.command("SET", keys.worker(worker.id), JSON.stringify(worker), "PX", String(PRESENCE_MS)),
-    connection.command("ZADD", keys.workers(), now, worker.id),
-  ];
-  if (models.length > 0) {
-    commands.push(connection.command("ZADD", keys.models(), ...models.flatMap((model) => [now, model])));
-  }
-  if (news) commands.push(connection.command("PUBLISH", keys.fleet(), "worker"));
-  await Promise.all(commands);
-}
-
-/** Renews what a worker has announced, if it is there still. */
-export async function prolongWorker(connection: Connection, keys: Keys, id: string): Promise<void> {
-  await connection.command("PEXPIRE", keys.worker(id), String(PRESENCE_MS));
-}
-
-export async function forgetWorker(connection: Connection, keys: Keys, id: string): Promise<void> {
-  await Promise.all([
-    connection.command("DEL", keys.worker(id)),
-    connection.command("ZREM", keys.workers(), id),
-    connection.command("PUBLISH", keys.fleet(), "worker"),
-  ]);
-}
-
-export async function announceGateway(
-  connection: Connection,
-  keys: Keys,
-  gateway: GatewayAnnouncement,
-): Promise<void> {
-  await Promise.all([
-    connection.command("SET", keys.gateway(gateway.tag), JSON.stringify(gateway), "PX", String(PRESENCE_MS)),
-    connection.command("ZADD", keys.gateways(), String(gateway.seenAt), gateway.tag),
-  ]);
-}
-
-/** Lets workers run tasks of a tag that is no gateway of the fleet, for as long as an announcement is valid. */
-export async function holdTag(connection: Connection, keys: Keys, tag: string): Promise<void> {
-  await connection.command("SET", keys.gateway(tag), "{}", "PX", String(PRESENCE_MS));
-}
-
-export async function forgetGateway(connection: Connection, keys: Keys, tag: string): Promise<void> {
-  await Promise.all([
-    connection.command("DEL", keys.gateway(tag)),
-    connection.command("ZREM", keys.gateways(), tag),
-  ]);
-}
-
-/** Of the gateway tags given, those that are alive. */
-export async function gatewaysAlive(
-  connection: Connection,
-  keys: Keys,
-  tags: readonly string[],
-): Promise<Set<string>> {
-  const found = await Promise.all(tags.map(async (tag) => connection.command("EXISTS", keys.gateway(tag))));
-  return new Set(tags.filter((_tag, index) => found[index] === 1));
-}
-
-/**
- * Of the gateway tags given, those that are alive, with the run of the Redis server that knows all they have removed
- * (`server` of an announcement); undefined for one that does not tell.
- */
-export async function serversOfGateways(
-  connection: Connection,
-  keys: Keys,
-  tags: readonly string[],
-): Promise<Map<string, string | undefined>> {
-  const found = await Promise.all(
-    tags.map(async (tag) => unlessMistyped(connection.command("GET", keys.gateway(tag)))),
-  );
-  return new Map(
-    tags.flatMap((tag, index) => {
-      const value = found[index];
-      return value === null ? [] : [[tag, serverIn(parse(asText(value)))] as const];
-    }),
-  );
-}
 
 function serverIn(announcement: unknown): string | undefined {
   const server = isObject(announcement) ? announcement["server"] : undefined;
   return typeof server === "string" ? server : undefined;
 }
 
-/** All live workers. */
-export async function listWorkers(connection: Connection, keys: Keys): Promise<WorkerAnnouncement[]> {
-  const values = await readMembers(connection, keys.workers(), (id) => keys.worker(id));
-  return values.flatMap((value) => readWorkerAnnouncement(value) ?? []);
-}
-
-/** All live gateways. */
-export async function listGateways(connection: Connection, keys: Keys): Promise<GatewayAnnouncement[]> {
-  const values = await readMembers(connection, keys.gateways(), (tag) => keys.gateway(tag));
-  return values.flatMap((value) => readGatewayAnnouncement(value) ?? []);
-}
-
-/** Model keys that a worker served at or after `since` (ms since 1970). */
-export async function rememberedModels(
-  connection: Connection,
-  keys: Keys,
-  since: number,
-): Promise<Set<string>> {
-  const reply = await connection.command("ZRANGEBYSCORE", keys.models(), String(since), "+inf");
-  return new Set(asArray(reply).map(asText));
-}
-
 /**
- * Removes from the indexes what reading skips: workers and gateways that fell silent, models that nobody served at or
- * after `since` (ms since 1970) and whose queues are empty. Apart from reading, which then needs no right to write.
+ * The workers, gateways and models of the fleet.
+ * Processes announce themselves, and their announcements expire when they fall silent.
  */
-export async function tidyRegistry(connection: Connection, keys: Keys, since: number): Promise<void> {
-  await Promise.all([
-    dropSilent(connection, keys.workers(), (id) => keys.worker(id)),
-    dropSilent(connection, keys.gateways(), (tag) => keys.gateway(tag)),
-    dropOldModels(connection, keys, since),
-  ]);
-}
+export class Registry {
+  readonly #connection: Connection;
+  readonly #keys: Keys;
+  readonly #queue: TaskQueue;
 
-/** One whose queue is not empty is still looked after. A worker that comes back just now enters its models again. */
-async function dropOldModels(connection: Connection, keys: Keys, since: number): Promise<void> {
-  const reply = await connection.command("ZRANGEBYSCORE", keys.models(), "-inf", `(${since}`);
-  const old = asArray(reply).map(asText);
-  const lengths = await Promise.all(
-    old.map(async (model) => unlessMistyped(connection.command("XLEN", keys.queue(model)))),
-  );
-  const empty = old.filter((_model, position) => lengths[position] === 0);
-  if (empty.length > 0) await connection.command("ZREM", keys.models(), ...empty);
-}
+  constructor(connection: Connection, keys: Keys) {
+    this.#connection = connection;
+    this.#keys = keys;
+    this.#queue = new TaskQueue(connection, keys);
+  }
 
-async function dropSilent(
-  connection: Connection,
-  index: string,
-  keyOf: (member: string) => string,
-): Promise<void> {
-  const members = asArray(await connection.command("ZRANGE", index, "0", "-1")).map(asText);
-  const found = await Promise.all(members.map(async (member) => connection.command("EXISTS", keyOf(member))));
-  const silent = members.filter((_member, position) => found[position] === 0);
-  if (silent.length > 0) await connection.command("ZREM", index, ...silent);
-}
+  /** Calls the listener after a worker came, left or changed. */
+  async onFleetChange(listener: () => void): Promise<void> {
+    await this.#connection.subscribe(this.#keys.fleet(), listener);
+  }
 
-async function readMembers(
-  connection: Connection,
-  index: string,
-  keyOf: (member: string) => string,
-): Promise<unknown[]> {
-  const members = asArray(await connection.command("ZRANGE", index, "0", "-1")).map(asText);
-  const values = await Promise.all(
-    members.map(async (member) => unlessMistyped(connection.command("GET", keyOf(member)))),
-  );
-  return values
-    .filter((value) => Buffer.isBuffer(value))
-    .filter(({ length }) => length <= MOST_ANNOUNCED_BYTES)
-    .map((value) => parse(asText(value)));
-}
+  /** Writes a worker's announcement. Notifies all gateways when `news` is true. */
+  async announceWorker(worker: WorkerAnnouncement, news: boolean): Promise<void> {
+    const now = String(worker.seenAt);
+    const models = [...new Set(worker.backends.flatMap((backend) => backend.models.flatMap(queuesOf)))];
+    const commands = [
+      this.#connection.command(
+        "SET",
+        this.#keys.worker(worker.id),
+        JSON.stringify(worker),
+        "PX",
+        String(PRESENCE_MS),
+      ),
+      this.#connection.command("ZADD", this.#keys.workers(), now, worker.id),
+    ];
+    if (models.length > 0) {
+      commands.push(
+        this.#connection.command("ZADD", this.#keys.models(), ...models.flatMap((model) => [now, model])),
+      );
+    }
+    if (news) commands.push(this.#connection.command("PUBLISH", this.#keys.fleet(), "worker"));
+    await Promise.all(commands);
+  }
 
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
+  /** Renews the announcement of a worker, if it has not expired. */
+  async prolongWorker(id: string): Promise<void> {
+    await this.#connection.command("PEXPIRE", this.#keys.worker(id), String(PRESENCE_MS));
+  }
+
+  async forgetWorker(id: string): Promise<void> {
+    await Promise.all([
+      this.#connection.command("DEL", this.#keys.worker(id)),
+      this.#connection.command("ZREM", this.#keys.workers(), id),
+      this.#connection.command("PUBLISH", this.#keys.fleet(), "worker"),
+    ]);
+  }
+
+  async announceGateway(gateway: GatewayAnnouncement): Promise<void> {
+    await Promise.all([
+      this.#connection.command(
+        "SET",
+        this.#keys.gateway(gateway.tag),
+        JSON.stringify(gateway),
+        "PX",
+        String(PRESENCE_MS),
+      ),
+      this.#connection.command("ZADD", this.#keys.gateways(), String(gateway.seenAt), gateway.tag),
+    ]);
+  }
+
+  /** Lets workers run tasks of a tag that is no gateway of the fleet, for one announcement period. */
+  async announceTag(tag: string): Promise<void> {
+    await this.#connection.command("SET", this.#keys.gateway(tag), "{}", "PX", String(PRESENCE_MS));
+  }
+
+  async forgetGateway(tag: string): Promise<void> {
+    await Promise.all([
+      this.#connection.command("DEL", this.#keys.gateway(tag)),
+      this.#connection.command("ZREM", this.#keys.gateways(), tag),
+    ]);
+  }
+
+  /** Filters gateway tags: keeps the live ones. */
+  async gatewaysAlive(tags: readonly string[]): Promise<Set<string>> {
+    const found = await Promise.all(
+      tags.map(async (tag) => this.#connection.command("EXISTS", this.#keys.gateway(tag))),
+    );
+    return new Set(tags.filter((_tag, index) => found[index] === 1));
+  }
+
+  /**
+   * Finds the live gateways among tags. The value is the run of the Redis server that has all their removals
+   * (`server` of an announcement). It is undefined for a gateway that does not announce one.
+   */
+  async serversOfGateways(tags: readonly string[]): Promise<Map<string, string | undefined>> {
+    const found = await Promise.all(
+      tags.map(async (tag) => unlessMistyped(this.#connection.command("GET", this.#keys.gateway(tag)))),
+    );
+    return new Map(
+      tags.flatMap((tag, index) => {
+        const value = found[index];
+        return value === null ? [] : [[tag, serverIn(asJson(value))] as const];
+      }),
+    );
+  }
+
+  /** All live workers. */
+  async listWorkers(): Promise<WorkerAnnouncement[]> {
+    const values = await this.#readMembers(this.#keys.workers(), (id) => this.#keys.worker(id));
+    return values.flatMap((value) => readWorkerAnnouncement(value) ?? []);
+  }
+
+  /** All live gateways. */
+  async listGateways(): Promise<GatewayAnnouncement[]> {
+    const values = await this.#readMembers(this.#keys.gateways(), (tag) => this.#keys.gateway(tag));
+    return values.flatMap((value) => readGatewayAnnouncement(value) ?? []);
+  }
+
+  /** Model keys that a worker served at or after `since` (ms since 1970). */
+  async rememberedModels(since: number): Promise<Set<string>> {
+    const reply = await this.#connection.command("ZRANGEBYSCORE", this.#keys.models(), String(since), "+inf");
+    return new Set(asArray(reply).map(asText));
+  }
+
+  /**
+   * Removes expired workers, expired gateways and old models from the indexes. A model is old when its queue is empty
+   * and no worker served it after `since` (ms since 1970). Readers skip them too, but need no right to write.
+   */
+  async removeUnserved(since: number): Promise<void> {
+    await Promise.all([
+      this.#dropSilent(this.#keys.workers(), (id) => this.#keys.worker(id)),
+      this.#dropSilent(this.#keys.gateways(), (tag) => this.#keys.gateway(tag)),
+      this.#dropOldModels(since),
+    ]);
+  }
+
+  /** Keeps models whose queue is not empty. A worker that returns at this moment enters its models again. */
+  async #dropOldModels(since: number): Promise<void> {
+    const reply = await this.#connection.command("ZRANGEBYSCORE", this.#keys.models(), "-inf", `(${since}`);
+    const old = asArray(reply).map(asText);
+    const lengths = await Promise.all(old.map(async (model) => this.#queue.length(model)));
+    const empty = old.filter((_model, position) => lengths[position] === 0);
+    if (empty.length > 0) await this.#connection.command("ZREM", this.#keys.models(), ...empty);
+  }
+
+  async #dropSilent(index: string, keyOf: (member: string) => string): Promise<void> {
+    const members = asArray(await this.#connection.command("ZRANGE", index, "0", "-1")).map(asText);
+    const found = await Promise.all(
+      members.map(async (member) => this.#connection.command("EXISTS", keyOf(member))),
+    );
+    const silent = members.filter((_member, position) => found[position] === 0);
+    if (silent.length > 0) await this.#connection.command("ZREM", index, ...silent);
+  }
+
+  async #readMembers(index: string, keyOf: (member: string) => string): Promise<unknown[]> {
+    const members = asArray(await this.#connection.command("ZRANGE", index, "0", "-1")).map(asText);
+    const values = await Promise.all(
+      members.map(async (member) => unlessMistyped(this.#connection.command("GET", keyOf(member)))),
+    );
+    return values
+      .filter((value) => Buffer.isBuffer(value))
+      .filter(({ length }) => length <= MOST_ANNOUNCED_BYTES)
+      .map((value) => asJson(value));
   }
 }

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { Fault } from "../core/fault.ts";
-import { outageCode, replyErrorCode, replyText } from "./reply-error.ts";
-import type { Argument, Connection } from "./connection.ts";
+import { outageCode, replyErrorCode, replyText } from "./connection/reply-error.ts";
+import type { Argument, Connection } from "./connection/connection.ts";
 
 /** A Lua script with its hash. */
 export interface Script {
@@ -11,8 +11,15 @@ export interface Script {
   readonly sha1: string;
 }
 
+function read(name: string): string {
+  return readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), "utf8");
+}
+
+/** A script names in its header the parts that stand before it. */
 function load(name: string): Script {
-  const source = readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), "utf8");
+  const script = read(name);
+  const parts = /^-- Parts:(.+)$/m.exec(script)?.[1]?.trim().split(", ") ?? [];
+  const source = [...parts.map((part) => read(`parts/${part}`)), script].join("");
   return { name, source, sha1: createHash("sha1").update(source).digest("hex") };
 }
 
@@ -27,8 +34,13 @@ export const HAND_BACK: Script = load("hand-back");
 export const NOTE: Script = load("note");
 export const LOG: Script = load("log");
 export const HOLD: Script = load("hold");
+export const KEYSET: Script = load("keyset");
+export const KEY_RESTORE: Script = load("key-restore");
+export const LEASE: Script = load("lease");
+export const USE: Script = load("use");
+export const LEASE_SLOTS: Script = load("slots");
 
-/** All of them. */
+/** All scripts. */
 export const SCRIPTS: readonly Script[] = [
   OPEN,
   ENQUEUE,
@@ -41,30 +53,35 @@ export const SCRIPTS: readonly Script[] = [
   NOTE,
   LOG,
   HOLD,
+  KEYSET,
+  KEY_RESTORE,
+  LEASE,
+  USE,
+  LEASE_SLOTS,
 ];
 
-/** Name of the library of functions that are these scripts: another one for each change of any of them. */
-export const LIBRARY: string = `sgnet_${createHash("sha1")
+/** Name of the library of functions. It changes with each change of a script. */
+export const FUNCTION_LIBRARY: string = `sgnet_${createHash("sha1")
   .update(SCRIPTS.map(({ sha1 }) => sha1).join(" "))
   .digest("hex")
   .slice(0, 12)}`;
 
-/** Name of the function that does what a script does. */
+/** Name of the function that is the same as a script. */
 export function functionOf({ name }: Script): string {
-  return `${LIBRARY}_${name.replaceAll("-", "_")}`;
+  return `${FUNCTION_LIBRARY}_${name.replaceAll("-", "_")}`;
 }
 
-/** Connections whose user calls functions. */
+/** Connections that call functions instead of scripts. */
 const callers = new WeakSet<Connection>();
 
-/** From now on this connection calls functions. */
+/** Makes a connection call functions from now on. */
 export function callFunctions(connection: Connection): void {
   callers.add(connection);
 }
 
 /**
- * Runs a script by its hash; a Redis that forgot it (restart, failover) gets the source again, after commands that
- * were sent in the meantime.
+ * Runs a script by its hash. A Redis that lost it (restart, failover) gets the source again.
+ * The script then runs after commands that were sent in the meantime.
  */
 export async function run(
   connection: Connection,
@@ -83,8 +100,8 @@ export async function run(
 }
 
 /**
- * Runs a script by its source, for scripts that commands sent after them rely on, and for the last words of a process:
- * Redis runs it in its place in the pipeline, whatever it has forgotten.
+ * Runs a script by its source: Redis runs it in its place in the pipeline even when it has lost its scripts.
+ * Use it when later commands rely on the script, and for the last commands of a process.
  */
 export async function runInOrder(
   connection: Connection,
@@ -96,7 +113,7 @@ export async function runInOrder(
   return connection.command("EVAL", script.source, String(keys.length), ...keys, ...args);
 }
 
-/** A Redis that lost its functions (it was started without its data) is given the script, if that is allowed. */
+/** Calls a function. A Redis that started without its data has lost it: the script runs then, if that is allowed. */
 async function call(
   connection: Connection,
   script: Script,
@@ -119,7 +136,7 @@ async function call(
   }
 }
 
-/** In every version of Redis and Valkey. */
+/** The error text is the same in every version of Redis and Valkey. */
 function isMissingFunction(error: unknown): boolean {
   return /^ERR .*function not found/i.test(replyText(error));
 }

@@ -1,37 +1,37 @@
 import { AggregatorRegistry, Gauge, Registry } from "prom-client";
 import type {
   BackendAnnouncement,
-  GateState,
+  CircuitState,
   GatewayAnnouncement,
   QueueReading,
   RedisReading,
   WorkerAnnouncement,
 } from "../core/fleet.ts";
-import { gateStateOf } from "../core/fleet.ts";
+import { circuitStateOf } from "../core/fleet.ts";
 import { offersOf } from "../core/offers.ts";
-import { labelledReport } from "./report.ts";
+import { labelledReport } from "./reported-metrics.ts";
 
-/** All there is to say about the fleet once, whoever says it. */
-export interface FleetPicture {
+/** Readings of the whole fleet. Any gateway can serve them. */
+export interface FleetReadings {
   readonly gateways: readonly GatewayAnnouncement[];
   readonly workers: readonly WorkerAnnouncement[];
   readonly queues: readonly QueueReading[];
   readonly redis: RedisReading;
-  /** Worker id -> its metrics as it reported them, unchecked. */
+  /** Metrics as each worker reported them, unchecked, by worker id. */
   readonly reports: ReadonlyMap<string, unknown>;
 }
 
-/** Gauges of the fleet in Prometheus' text format, then what its workers report, with the label `worker`. */
-export async function renderFleetMetrics(picture: FleetPicture): Promise<string> {
+/** Gauges of the fleet in Prometheus' text format, then the metrics that workers report, with the label `worker`. */
+export async function renderFleetMetrics(readings: FleetReadings): Promise<string> {
   const registry = new Registry();
-  addGauges(registry, QUEUE_GAUGES, picture);
-  addGauges(registry, WORKER_GAUGES, picture);
-  addGauges(registry, BACKEND_GAUGES, picture);
-  addGauges(registry, MODEL_GAUGES, picture);
-  addGauges(registry, CIRCUIT_GAUGES, picture);
-  addGauges(registry, FLEET_GAUGES, picture);
-  const reports = [...picture.reports].map(([worker, report]) =>
-    // A gauge of ours is said once, whatever a worker says.
+  addGauges(registry, QUEUE_GAUGES, readings);
+  addGauges(registry, WORKER_GAUGES, readings);
+  addGauges(registry, BACKEND_GAUGES, readings);
+  addGauges(registry, MODEL_GAUGES, readings);
+  addGauges(registry, CIRCUIT_GAUGES, readings);
+  addGauges(registry, FLEET_GAUGES, readings);
+  const reports = [...readings.reports].map(([worker, report]) =>
+    // A reported metric must not repeat one of this page's own gauges.
     labelledReport(["worker", worker], report).filter(
       ({ name }) => registry.getSingleMetric(name) === undefined,
     ),
@@ -41,26 +41,26 @@ export async function renderFleetMetrics(picture: FleetPicture): Promise<string>
 }
 
 /**
- * What several processes reported, in Prometheus' text format.
+ * Metrics that several processes reported, in Prometheus' text format.
  *
- * @param label that names the process at each sample
- * @param reports by id of the process, unchecked
+ * @param label name of the label that holds the process id
+ * @param reports unchecked reports by process id
  */
 export async function renderReports(label: string, reports: ReadonlyMap<string, unknown>): Promise<string> {
   const all = [...reports].map(([id, report]) => labelledReport([label, id], report));
   return AggregatorRegistry.aggregate(all).metrics();
 }
 
-/** Gauges that share their labels and the things they are read of. */
+/** Gauges with the same labels and the same subjects. */
 interface GaugeTable<Subject> {
   readonly labels: readonly string[];
-  readonly subjects: (picture: FleetPicture) => readonly Subject[];
+  readonly subjects: (readings: FleetReadings) => readonly Subject[];
   readonly labelsOf: (subject: Subject) => readonly string[];
   readonly gauges: Readonly<Record<string, readonly [help: string, read: (subject: Subject) => number]>>;
 }
 
-function addGauges<Subject>(registry: Registry, table: GaugeTable<Subject>, picture: FleetPicture): void {
-  const subjects = table.subjects(picture);
+function addGauges<Subject>(registry: Registry, table: GaugeTable<Subject>, readings: FleetReadings): void {
+  const subjects = table.subjects(readings);
   for (const [name, [help, read]] of Object.entries(table.gauges)) {
     const gauge = new Gauge({
       name: `sgnet_${name}`,
@@ -79,15 +79,15 @@ const QUEUE_GAUGES: GaugeTable<QueueOffer> = {
   gauges: {
     queue_waiting_tasks: ["Tasks queued and not claimed", ({ queue }) => queue.waiting],
     queue_oldest_wait_seconds: [
-      "How long the first waiting task waits",
+      "Waiting time of the first queued task",
       ({ queue }) => queue.oldestWaitMs / 1000,
     ],
-    queue_claimed_tasks: ["Tasks in workers' hands", ({ queue }) => queue.claimed],
+    queue_claimed_tasks: ["Tasks that workers have claimed", ({ queue }) => queue.claimed],
     queue_oldest_idle_seconds: [
       "Longest time since the lease of a claimed task was renewed",
       ({ queue }) => queue.oldestIdleMs / 1000,
     ],
-    dead_letters: ["Tasks given up that lie in Redis", ({ queue }) => queue.deadLetters],
+    dead_letters: ["Dead letters kept in Redis", ({ queue }) => queue.deadLetters],
     model_workers: ["Workers that take tasks of the model", ({ workers }) => workers],
     model_slots: ["Slots of the backends that take tasks of the model", ({ slots }) => slots],
   },
@@ -107,14 +107,14 @@ const WORKER_GAUGES: GaugeTable<WorkerAnnouncement> = {
   },
 };
 
-interface Post {
+interface WorkerBackend {
   readonly worker: WorkerAnnouncement;
   readonly backend: BackendAnnouncement;
 }
 
-const BACKEND_GAUGES: GaugeTable<Post> = {
+const BACKEND_GAUGES: GaugeTable<WorkerBackend> = {
   labels: ["worker", "host", "backend", "kind"],
-  subjects: posts,
+  subjects: workerBackends,
   labelsOf: ({ worker, backend }) => [worker.id, worker.host, backend.name, backend.kind],
   gauges: {
     backend_up: ["1 when the backend answers its worker", ({ backend }) => Number(backend.healthy)],
@@ -125,15 +125,15 @@ const BACKEND_GAUGES: GaugeTable<Post> = {
 };
 
 interface Resident {
-  readonly post: Post;
+  readonly post: WorkerBackend;
   readonly model: string;
   readonly bytes: number;
 }
 
 const MODEL_GAUGES: GaugeTable<Resident> = {
   labels: ["worker", "host", "backend", "model"],
-  subjects: (picture) =>
-    posts(picture).flatMap((post) =>
+  subjects: (readings) =>
+    workerBackends(readings).flatMap((post) =>
       post.backend.models
         .filter(({ resident }) => resident)
         .map(({ key, load }) => ({ post, model: key, bytes: load?.size ?? 0 })),
@@ -142,19 +142,19 @@ const MODEL_GAUGES: GaugeTable<Resident> = {
   gauges: {
     model_resident: ["Always 1: the model is in the memory of the backend", () => 1],
     model_memory_bytes: [
-      "What a resident model takes; 0 where the backend does not tell",
+      "Memory of a resident model; 0 where the backend does not report it",
       ({ bytes }) => bytes,
     ],
   },
 };
 
 interface Circuit {
-  readonly post: Post;
+  readonly post: WorkerBackend;
   readonly model: string;
   readonly level: number;
 }
 
-const CIRCUIT_LEVELS: ReadonlyMap<string, number> = new Map<GateState, number>([
+const CIRCUIT_LEVELS: ReadonlyMap<string, number> = new Map<CircuitState, number>([
   ["closed", 0],
   ["busy", 0],
   ["half-open", 1],
@@ -164,7 +164,7 @@ const CIRCUIT_LEVELS: ReadonlyMap<string, number> = new Map<GateState, number>([
 
 const CIRCUIT_GAUGES: GaugeTable<Circuit> = {
   labels: ["worker", "host", "backend", "model"],
-  subjects: (picture) => posts(picture).flatMap(circuitsOf),
+  subjects: (readings) => workerBackends(readings).flatMap(circuitsOf),
   labelsOf: ({ post, model }) => [post.worker.id, post.worker.host, post.backend.name, model],
   gauges: {
     model_circuit: [
@@ -174,50 +174,50 @@ const CIRCUIT_GAUGES: GaugeTable<Circuit> = {
   },
 };
 
-/** A state that only newer workers know has no level: it is left out. */
-function circuitsOf(post: Post): Circuit[] {
+/** The states of a backend's circuits. A state that only newer workers know has no level and is left out. */
+function circuitsOf(post: WorkerBackend): Circuit[] {
   return post.backend.models.flatMap(({ key }) => {
-    const level = CIRCUIT_LEVELS.get(gateStateOf(post.backend, key));
+    const level = CIRCUIT_LEVELS.get(circuitStateOf(post.backend, key));
     return level === undefined ? [] : [{ post, model: key, level }];
   });
 }
 
-const FLEET_GAUGES: GaugeTable<FleetPicture> = {
+const FLEET_GAUGES: GaugeTable<FleetReadings> = {
   labels: [],
-  subjects: (picture) => [picture],
+  subjects: (readings) => [readings],
   labelsOf: () => [],
   gauges: {
     gateways: ["Gateways that announce themselves", ({ gateways }) => gateways.length],
     redis_used_memory_bytes: ["Memory Redis uses for data", ({ redis }) => redis.usedMemoryBytes],
     redis_max_memory_bytes: [
-      "Redis's limit of it; 0 when there is none",
+      "Memory limit of Redis; 0 when there is none",
       ({ redis }) => redis.maxMemoryBytes,
     ],
     redis_clients: ["Connections to Redis", ({ redis }) => redis.clients],
-    redis_uptime_seconds: ["How long Redis has been up", ({ redis }) => redis.uptimeSeconds],
+    redis_uptime_seconds: ["Uptime of Redis", ({ redis }) => redis.uptimeSeconds],
     redis_persistent: [
       "0 when Redis could not write its data to disk",
       ({ redis }) => Number(redis.persistent),
     ],
-    redis_ping_seconds: ["A PING and its answer", ({ redis }) => redis.roundTripMs / 1000],
+    redis_ping_seconds: ["Round trip of a PING", ({ redis }) => redis.roundTripMs / 1000],
   },
 };
 
-/** A queue and who serves it. */
+/** A queue and the capacity that serves it. */
 interface QueueOffer {
   readonly queue: QueueReading;
   readonly workers: number;
   readonly slots: number;
 }
 
-function offers(picture: FleetPicture): QueueOffer[] {
-  return picture.queues.map((queue) => {
-    const serving = offersOf(picture.workers, queue.model);
+function offers(readings: FleetReadings): QueueOffer[] {
+  return readings.queues.map((queue) => {
+    const serving = offersOf(readings.workers, queue.model);
     const slots = serving.reduce((sum, offer) => sum + offer.slots, 0);
     return { queue, workers: new Set(serving.map(({ worker }) => worker.id)).size, slots };
   });
 }
 
-function posts({ workers }: FleetPicture): Post[] {
+function workerBackends({ workers }: FleetReadings): WorkerBackend[] {
   return workers.flatMap((worker) => worker.backends.map((backend) => ({ worker, backend })));
 }

@@ -1,10 +1,10 @@
-import { plainLine } from "../core/plain-text.ts";
+import { escapedLine } from "../core/escaped-text.ts";
 
 export type LogLevel = "error" | "warn" | "info" | "debug";
 
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
 
-/** Where log lines go. Neither prompts nor secrets belong in a message or a field. */
+/** Writes log lines. Prompts and secrets never belong in a message or a field. */
 export interface Log {
   error(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
@@ -15,11 +15,11 @@ export interface Log {
 }
 
 export interface LogOptions {
-  /** Least important level that is written. */
+  /** The least important level that is written. */
   readonly level: LogLevel;
   /** `auto`: pretty on a terminal, JSON otherwise. */
   readonly format: "auto" | "json" | "pretty";
-  /** Takes one line with its newline; standard error when absent. Colours are used on a terminal only. */
+  /** Takes one line with its newline; absent: standard error. Colours are used on a terminal only. */
   readonly write?: (line: string) => void;
 }
 
@@ -81,11 +81,11 @@ function logTo(sink: Sink, bound: LogFields): Log {
   };
 }
 
-/** The line's own three members cannot be replaced by a field of the same name. */
+/** Fields cannot replace the line's own `time`, `level` and `message`. */
 function jsonLine({ time, level, message, fields }: Line): string {
   const own = { time: time.toISOString(), level, message };
-  // Logs are read on terminals: JSON leaves C1, DEL and direction marks as they are.
-  return plainLine(JSON.stringify({ ...own, ...fields, ...own }));
+  // Logs are read on terminals, and JSON does not escape C1 controls, DEL and direction marks.
+  return escapedLine(JSON.stringify({ ...own, ...fields, ...own }));
 }
 
 function prettyLine({ time, level, message, fields }: Line, colours: boolean): string {
@@ -95,9 +95,9 @@ function prettyLine({ time, level, message, fields }: Line, colours: boolean): s
   const pairs = Object.entries(fields)
     .filter(([, value]) => value !== undefined)
     .map(([key, value]) => ` ${paint(DIM, `${key}=`)}${typeof value === "string" ? bare(value) : value}`);
-  return `${clock} ${name} ${plainLine(message)}${pairs.join("")}`;
+  return `${clock} ${name} ${escapedLine(message)}${pairs.join("")}`;
 }
 
 function bare(value: string): string {
-  return /^[^\s"=\p{Cc}\p{Cf}\p{Cs}]+$/u.test(value) ? value : plainLine(JSON.stringify(value));
+  return /^[^\s"=\p{Cc}\p{Cf}\p{Cs}]+$/u.test(value) ? value : escapedLine(JSON.stringify(value));
 }

@@ -6,21 +6,22 @@ import type * as Exporter from "@opentelemetry/exporter-trace-otlp-http";
 import type * as Resources from "@opentelemetry/resources";
 import type * as Trace from "@opentelemetry/sdk-trace";
 import type { ReadableSpan, Sampler, SpanExporter } from "@opentelemetry/sdk-trace";
+import type { KeyNames } from "../core/access/key-names.ts";
 import { Fault } from "../core/fault.ts";
 import type { Usage } from "../core/usage.ts";
-import { withoutTrailing } from "../core/trailing.ts";
+import { trimEnd } from "../core/trim-end.ts";
 import type { Log } from "./log.ts";
 
-/** OpenTelemetry spans. The SDK is loaded only when they are wanted: without a collector nothing here costs anything. */
+/** OpenTelemetry spans. The SDK is loaded only when spans are enabled: without a collector, nothing here has a cost. */
 
 export interface TracingOptions {
-  /** URL of the collector, without /v1/traces. */
+  /** URL of the collector, without `/v1/traces`. */
   readonly endpoint: string;
   /** `name=value,…`, values percent-encoded. */
   readonly headers: string;
   readonly service: string;
   readonly version: string;
-  /** A name of OTEL_TRACES_SAMPLER, and a share from 0 to 1. */
+  /** A value of OTEL_TRACES_SAMPLER. */
   readonly sampler: string;
   readonly ratio: number;
   readonly log: Log;
@@ -31,7 +32,7 @@ export type SpanAttributes = Readonly<Record<string, string | number | boolean |
 export interface SpanPlan {
   readonly name: string;
   readonly kind: "internal" | "server" | "client" | "consumer";
-  /** Traceparent of the span above; empty begins a trace. */
+  /** Traceparent of the parent span; empty begins a trace. */
   readonly parent: string;
   /** Ms, monotonic. */
   readonly at: number;
@@ -43,19 +44,19 @@ export interface SpanEnd {
   /** Ms, monotonic. */
   readonly at: number;
   readonly attributes?: SpanAttributes;
-  /** What went wrong; absent when nothing did. */
+  /** Description of the failure; absent on success. */
   readonly error?: string | undefined;
 }
 
 export interface OpenSpan {
-  /** For spans below it, in this process or another. */
+  /** Traceparent for child spans, in this process or another. */
   readonly traceparent: string;
   end(end: SpanEnd): void;
 }
 
 export interface Tracing {
   begin(plan: SpanPlan): OpenSpan;
-  /** Sends what has gathered, within two seconds. */
+  /** Sends the gathered spans, within two seconds. */
   stop(): Promise<void>;
 }
 
@@ -64,9 +65,9 @@ const STOP_MS = 2000;
 /** Rejects with an `internal` fault, a sentence for people, when the SDK is not installed. */
 export async function openTracing(options: TracingOptions): Promise<Tracing> {
   const { api, core, sdk, exporter, resources } = await loadSdk();
-  const url = `${withoutTrailing(options.endpoint, "/")}/v1/traces`;
+  const url = `${trimEnd(options.endpoint, "/")}/v1/traces`;
   const headers = headersOf(options.headers);
-  const sink = new TellingExporter({
+  const sink = new ReportingExporter({
     exporter: new exporter.OTLPTraceExporter({ url, headers }),
     success: core.ExportResultCode.SUCCESS,
     log: options.log,
@@ -139,14 +140,14 @@ function decoded(value: string): string {
   }
 }
 
-/** Tells the log, once, when the collector stops taking spans, and when it takes them again. */
-export class TellingExporter implements SpanExporter {
+/** Logs once when the collector stops accepting spans, and once when it accepts them again. */
+export class ReportingExporter implements SpanExporter {
   readonly #exporter: SpanExporter;
   readonly #success: ExportResultCode;
   readonly #log: Log;
-  #isWell = true;
+  #isHealthy = true;
 
-  /** @param options.success the code of a good end: a bad one may come without an error */
+  /** @param options.success the result code of success: a failure may come without an error */
   constructor(options: {
     readonly exporter: SpanExporter;
     readonly success: ExportResultCode;
@@ -159,9 +160,9 @@ export class TellingExporter implements SpanExporter {
 
   export(spans: ReadableSpan[], callback: (result: ExportResult) => void): void {
     this.#exporter.export(spans, (result) => {
-      const isWell = result.code === this.#success;
-      if (isWell !== this.#isWell) this.#tell(isWell, result.error);
-      this.#isWell = isWell;
+      const isHealthy = result.code === this.#success;
+      if (isHealthy !== this.#isHealthy) this.#report(isHealthy, result.error);
+      this.#isHealthy = isHealthy;
       callback(result);
     });
   }
@@ -170,9 +171,9 @@ export class TellingExporter implements SpanExporter {
     return this.#exporter.shutdown();
   }
 
-  #tell(isWell: boolean, error: Error | undefined): void {
-    if (isWell) this.#log.info("the collector takes spans again");
-    else this.#log.warn("the collector does not take spans: they are lost", { reason: error?.message });
+  #report(isHealthy: boolean, error: Error | undefined): void {
+    if (isHealthy) this.#log.info("the collector accepts spans again");
+    else this.#log.warn("the collector does not accept spans: they are lost", { reason: error?.message });
   }
 }
 
@@ -232,12 +233,12 @@ class SdkSpan implements OpenSpan {
   end({ at, attributes = {}, error }: SpanEnd): void {
     this.#span.setAttributes({ ...attributes });
     if (error !== undefined) this.#span.setStatus({ code: this.#errorStatus, message: error });
-    // As long as it lasted, whatever became of the wall clock meanwhile.
+    // The duration is measured by the monotonic clock, since the wall clock may be set meanwhile.
     this.#span.end(this.#began.wall + (at - this.#began.mono));
   }
 }
 
-/** The clock of durations does not follow the wall clock's corrections: the way from one to the other is taken now. */
+/** Converts monotonic ms to wall-clock ms. The offset is read now, since the wall clock can be corrected. */
 function wall(mono: number): number {
   return Date.now() + (mono - performance.now());
 }
@@ -246,6 +247,11 @@ function contextOf(traceparent: string): SpanContext | undefined {
   const [, traceId, spanId, flags] = traceparent.split("-");
   if (traceId === undefined || spanId === undefined || flags === undefined) return undefined;
   return { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true };
+}
+
+/** The attributes of the client's key. Empty without a key. */
+export function keyAttributes({ keyName, tenant }: KeyNames): SpanAttributes {
+  return keyName === undefined ? {} : { "sgnet.key": keyName, "sgnet.tenant": tenant };
 }
 
 /** Token counts, as OpenTelemetry's GenAI conventions name them. */

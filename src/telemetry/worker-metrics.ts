@@ -1,10 +1,10 @@
 import type { Cause } from "../core/cause.ts";
-import type { GateState } from "../core/fleet.ts";
+import type { CircuitState } from "../core/fleet.ts";
 import type { Usage } from "../core/usage.ts";
-import { DURATIONS, openWorkshop, tokenCounter } from "./metrics.ts";
-import type { Metrics, MetricsOptions, Workshop } from "./metrics.ts";
+import { DURATIONS, openMetricFactory, tokenCounter } from "./metrics.ts";
+import type { Metrics, MetricsOptions, MetricFactory } from "./metrics.ts";
 
-/** How an attempt ended, as its worker saw it. */
+/** End of an attempt, as the worker saw it. */
 export interface AttemptOutcome {
   /** Bounded by what the worker's backends offer. */
   readonly model: string;
@@ -13,11 +13,11 @@ export interface AttemptOutcome {
   readonly code: string;
   readonly totalSeconds: number;
   readonly usage?: Usage;
-  /** How long the backend says it took to get the model ready; absent where it does not tell. */
+  /** Time that the backend reports for loading the model; absent where it reports none. */
   readonly loadSeconds?: number | undefined;
 }
 
-/** A backend that has the model in memory tells a few ms too: less than this is no load. */
+/** Shorter times are no load: a backend with the model in memory reports a few ms, too. */
 const LEAST_LOAD_SECONDS = 0.5;
 
 export interface WorkerMetrics extends Metrics {
@@ -25,67 +25,68 @@ export interface WorkerMetrics extends Metrics {
   ended(outcome: AttemptOutcome): void;
   /** Tasks were taken over from a worker whose lease ran out. */
   readonly reclaimed: (count: number) => void;
-  /** A task was given back to be run again, by another worker first. */
-  handedBack(backend: string, reason: string): void;
-  /** A backend serves a model otherwise than before. */
-  gateChanged(backend: string, model: string, state: GateState): void;
-  /** An attempt failed, by whose doing. */
+  /** A task was requeued, to run on another worker first. */
+  requeued(backend: string, reason: string): void;
+  /** The circuit of a model on a backend changed its state. */
+  circuitChanged(backend: string, model: string, state: CircuitState): void;
+  /** An attempt failed, with the party to which it is put down. */
   attemptFailed(backend: string, cause: Cause): void;
-  /** The worker asked a backend itself, and how that ended. */
+  /** The worker sent a probe of its own to a backend, with the result. */
   probed(backend: string, answer: string): void;
-  /** A task was given up as a dead letter. */
-  buried(): void;
-  /** A backend has got a model into its memory. */
+  /** A task became a dead letter. */
+  deadLettered(): void;
+  /** A backend has loaded a model. */
   loaded(backend: string, model: string): void;
-  /** A model is loaded for which another had to go. @param waitedSeconds how long the first of its queue has waited */
+  /**
+   * A backend loads a model and unloads another for it. @param waitedSeconds waiting time of the first task in the
+   * queue of the loaded model
+   */
   swapped(backend: string, waitedSeconds: number): void;
   /** Redis refused a frame because another worker has the task. */
   fenced(): void;
-  /** One flush of frames was accepted by Redis. */
+  /** Redis accepted one batch of frames. */
   emitted(frames: number, bytes: number): void;
 }
 
 export function openWorkerMetrics(options: MetricsOptions): WorkerMetrics {
-  const workshop = openWorkshop(options);
-  const { counter, metrics } = workshop;
+  const factory = openMetricFactory(options);
+  const { counter, metrics } = factory;
   const claimed = counter("worker_claims_total", "Tasks claimed", []).at();
-  const reclaimed = counter("worker_reclaims_total", "Tasks taken over from a silent worker", []).at();
-  const handedBack = counter("worker_handbacks_total", "Tasks given back to be run again, by reason", [
-    "backend",
-    "reason",
-  ]);
-  const gates = counter("worker_gate_changes_total", "Changes of how a backend serves a model", [
-    "backend",
-    "model",
-    "state",
-  ]);
-  const buried = counter("worker_dead_letters_total", "Tasks given up as dead letters", []).at();
-  const loaded = counter("worker_model_loads_total", "Models a backend was seen to have loaded", [
-    "backend",
-    "model",
-  ]);
-  const ended = counter("worker_attempts_ended_total", "Attempts ended, by how", [
+  const reclaimed = counter("worker_reclaims_total", "Tasks taken over from silent workers", []).at();
+  const requeued = counter("worker_handbacks_total", "Requeued tasks by reason", ["backend", "reason"]);
+  const circuitChanges = counter(
+    "worker_gate_changes_total",
+    "State changes of the circuit of a model on a backend",
+    ["backend", "model", "state"],
+  );
+  const deadLetters = counter("worker_dead_letters_total", "Tasks that became dead letters", []).at();
+  const loaded = counter("worker_model_loads_total", "Model loads seen on a backend", ["backend", "model"]);
+  const ended = counter("worker_attempts_ended_total", "Ended attempts by result", [
     "model",
     "backend",
     "code",
   ]);
-  const total = workshop.histogram("worker_attempt_duration_seconds", "Claim to the end of an attempt", {
-    labels: ["model", "backend"],
-    buckets: DURATIONS,
-  });
-  const loading = loadHistogram(workshop);
-  const swapped = swapCounters(workshop);
-  const count = tokenCounter(workshop, "worker_tokens_total");
+  const total = factory.histogram(
+    "worker_attempt_duration_seconds",
+    "Time from claim to the end of an attempt",
+    {
+      labels: ["model", "backend"],
+      buckets: DURATIONS,
+    },
+  );
+  const loading = loadHistogram(factory);
+  const swapped = swapCounters(factory);
+  const count = tokenCounter(factory, "worker_tokens_total");
   return {
     ...metrics,
     claimed: (tasks) => claimed.inc(tasks),
     reclaimed: (tasks) => reclaimed.inc(tasks),
-    handedBack: (backend, reason) => handedBack.at(backend, reason).inc(),
-    gateChanged: (backend, model, state) => gates.at(backend, model, state).inc(),
-    buried: () => buried.inc(),
+    requeued: (backend, reason) => requeued.at(backend, reason).inc(),
+    circuitChanged: (backend, model, state) => circuitChanges.at(backend, model, state).inc(),
+    deadLettered: () => deadLetters.inc(),
     loaded: (backend, model) => loaded.at(backend, model).inc(),
-    ...blameCounters(workshop),
-    ...frameCounters(workshop),
+    ...blameCounters(factory),
+    ...frameCounters(factory),
     swapped,
     ended(outcome) {
       const { model, backend, code } = outcome;
@@ -97,12 +98,9 @@ export function openWorkerMetrics(options: MetricsOptions): WorkerMetrics {
   };
 }
 
-function blameCounters({ counter }: Workshop): Pick<WorkerMetrics, "attemptFailed" | "probed"> {
-  const failed = counter("worker_attempts_failed_total", "Attempts that failed, by whose doing", [
-    "backend",
-    "cause",
-  ]);
-  const probes = counter("worker_probes_total", "Requests of the worker's own to a backend in doubt", [
+function blameCounters({ counter }: MetricFactory): Pick<WorkerMetrics, "attemptFailed" | "probed"> {
+  const failed = counter("worker_attempts_failed_total", "Failed attempts by cause", ["backend", "cause"]);
+  const probes = counter("worker_probes_total", "Probes that the worker sent to a suspected backend", [
     "backend",
     "answer",
   ]);
@@ -112,10 +110,10 @@ function blameCounters({ counter }: Workshop): Pick<WorkerMetrics, "attemptFaile
   };
 }
 
-function frameCounters({ counter }: Workshop): Pick<WorkerMetrics, "fenced" | "emitted"> {
+function frameCounters({ counter }: MetricFactory): Pick<WorkerMetrics, "fenced" | "emitted"> {
   const fenced = counter(
     "worker_fenced_total",
-    "Frames refused because another worker has the task",
+    "Frames that Redis refused because another worker has the task",
     [],
   ).at();
   const flushes = counter("worker_flushes_total", "Batches of frames accepted by Redis", []).at();
@@ -131,19 +129,19 @@ function frameCounters({ counter }: Workshop): Pick<WorkerMetrics, "fenced" | "e
   };
 }
 
-function loadHistogram(workshop: Workshop): (outcome: AttemptOutcome) => void {
-  const help = "Time backends say they took to load a model";
+function loadHistogram(factory: MetricFactory): (outcome: AttemptOutcome) => void {
+  const help = "Load time of models, as backends report it";
   const labelled = { labels: ["model", "backend"], buckets: DURATIONS };
-  const seconds = workshop.histogram("worker_model_load_seconds", help, labelled);
+  const seconds = factory.histogram("worker_model_load_seconds", help, labelled);
   return ({ model, backend, loadSeconds = 0 }) => {
     if (loadSeconds >= LEAST_LOAD_SECONDS) seconds.at(model, backend).observe(loadSeconds);
   };
 }
 
-function swapCounters(workshop: Workshop): WorkerMetrics["swapped"] {
-  const swaps = workshop.counter("swaps_total", "Loads of a model for which another had to go", ["backend"]);
-  const help = "How long the first task of a model had waited when its load began, where another had to go";
-  const waits = workshop.histogram("swap_wait_seconds", help, { labels: ["backend"], buckets: DURATIONS });
+function swapCounters(factory: MetricFactory): WorkerMetrics["swapped"] {
+  const swaps = factory.counter("swaps_total", "Model loads that unloaded another model", ["backend"]);
+  const help = "Waiting time of the first task of a model at the start of such a load";
+  const waits = factory.histogram("swap_wait_seconds", help, { labels: ["backend"], buckets: DURATIONS });
   return (backend, waitedSeconds) => {
     swaps.at(backend).inc();
     waits.at(backend).observe(waitedSeconds);

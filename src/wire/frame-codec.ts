@@ -1,14 +1,13 @@
 import { readNote } from "../core/attempt-note.ts";
 import { Fault } from "../core/fault.ts";
 import type { Frame, FrameEnd, FrameHead } from "../core/frame.ts";
-import type { Json } from "../core/json.ts";
+import { isObject, type Json } from "../core/json.ts";
 import { packr } from "./msgpack.ts";
 
 /**
- * A frame on the wire is one msgpack array:
- * `[version, task, attempt, seq, head | nil, bytes, end | nil, note?]`
- * with head `[status, contentType, worker, dropped?]` and end a map. Several frames may follow each other without a
- * separator: msgpack values are self-delimiting.
+ * A frame on the wire is one msgpack array: `[version, task, attempt, seq, head | nil, bytes, end | nil, note?]`. The
+ * head is `[status, contentType, worker, dropped?]`, the end a map. Frames may be concatenated without a separator,
+ * because msgpack values are self-delimiting.
  */
 const VERSION = 1;
 const FIELDS = 7;
@@ -25,10 +24,7 @@ function fromHead({ status, contentType, worker, dropped }: FrameHead): unknown[
   return dropped === undefined ? head : [...head, dropped];
 }
 
-/**
- * Reads one or more concatenated frames. Throws `internal` when the bytes are no frames, or are frames of a
- * version this process does not know.
- */
+/** Decodes one or more concatenated frames. Throws `internal` for other bytes, and for an unknown version. */
 export function decodeFrames(payload: Buffer): Frame[] {
   let values: unknown;
   try {
@@ -40,7 +36,7 @@ export function decodeFrames(payload: Buffer): Frame[] {
 }
 
 function toFrame(value: unknown): Frame {
-  if (!Array.isArray(value) || value.length < FIELDS) throw malformed("it is no frame");
+  if (!Array.isArray(value) || value.length < FIELDS) throw malformed("it is not a frame");
   const [version, task, attempt, seq, head, bytes, end, note] = value as unknown[];
   if (version !== VERSION) throw malformed(`its version is ${String(version)}, known is ${VERSION}`);
   if (typeof task !== "string" || !isCount(attempt) || !isCount(seq) || !Buffer.isBuffer(bytes)) {
@@ -72,10 +68,10 @@ function isTexts(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((item) => typeof item === "string");
 }
 
-/** Members of a newer version are kept as they are. */
+/** Keeps unknown members of a newer version. */
 function toEnd(value: unknown): FrameEnd {
   const sound =
-    isRecord(value) &&
+    isObject(value) &&
     isAbsentOr(value["fault"], isFault) &&
     isAbsentOr(value["usage"], isUsage) &&
     isAbsentOr(value["firstByteMs"], isAmount) &&
@@ -89,7 +85,7 @@ function toEnd(value: unknown): FrameEnd {
 
 function isFault(value: unknown): boolean {
   return (
-    isRecord(value) &&
+    isObject(value) &&
     typeof value["code"] === "string" &&
     typeof value["message"] === "string" &&
     isStatus(value["http"]) &&
@@ -99,16 +95,12 @@ function isFault(value: unknown): boolean {
 
 function isUsage(value: unknown): boolean {
   return (
-    isRecord(value) &&
+    isObject(value) &&
     isAmount(value["promptTokens"]) &&
     isAmount(value["completionTokens"]) &&
     isAbsentOr(value["cachedTokens"], isAmount) &&
     isAbsentOr(value["reasoningTokens"], isAmount)
   );
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null;
 }
 
 function isAbsentOr(value: unknown, is: (value: unknown) => boolean): boolean {
@@ -123,7 +115,7 @@ function isAmount(value: unknown): boolean {
   return typeof value === "number" && Number.isFinite(value) && value >= 0;
 }
 
-/** What can be the status of a whole HTTP reply. */
+/** True for the status of a complete HTTP reply. */
 function isStatus(value: unknown): value is number {
   return isCount(value) && value >= 200 && value <= 599;
 }

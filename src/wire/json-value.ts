@@ -1,52 +1,120 @@
-/** Finds where a JSON value ends, without reading it. */
+import {
+  BACKSLASH,
+  BLANKS,
+  CLOSE_BRACKETS,
+  COLON,
+  COMMA,
+  endOfString,
+  OPEN_OBJECT,
+  OPEN_BRACKETS,
+  QUOTE,
+  skipBlanks,
+} from "./json-bytes.ts";
 
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const OPENERS = new Set([0x7b, 0x5b]);
-const CLOSERS = new Set([0x7d, 0x5d]);
-const BLANKS = new Set([0x20, 0x09, 0x0a, 0x0d]);
+/** Locates JSON values by their bytes, without building them. Brackets and strings are checked, nothing else. */
 
 /**
- * The bytes of the object or array that a text begins with (blanks before it are skipped), whatever follows it;
- * undefined when it begins with something else, or ends before the value does. Only brackets and strings are looked
- * at: what is inside may still be no JSON.
+ * Returns the bytes of the object or array that a text begins with, without leading blanks. Bytes after it are
+ * ignored. Undefined when the text begins with something else, or ends before the value does.
  */
 export function firstJsonValue(text: Buffer): Buffer | undefined {
-  let start = 0;
-  while (BLANKS.has(text[start] ?? 0)) start += 1;
-  if (!OPENERS.has(text[start] ?? 0)) return undefined;
+  const start = skipBlanks(text, 0);
+  if (!OPEN_BRACKETS.has(text[start] ?? 0)) return undefined;
   let depth = 0;
   for (let at = start; at < text.length; at += 1) {
     const byte = text[at] ?? 0;
-    if (byte === QUOTE) at = endOfString(text, at);
-    else if (OPENERS.has(byte)) depth += 1;
-    else if (CLOSERS.has(byte)) depth -= 1;
+    if (byte === QUOTE) at = endOfString(text, at + 1);
+    else if (OPEN_BRACKETS.has(byte)) depth += 1;
+    else if (CLOSE_BRACKETS.has(byte)) depth -= 1;
     if (depth === 0) return text.subarray(start, at + 1);
   }
   return undefined;
 }
 
-/** Where the string that opens at `open` closes; the end of the text when it does not. */
-function endOfString(text: Buffer, open: number): number {
-  for (let at = open + 1; at < text.length; at += 1) {
-    if (text[at] === BACKSLASH) at += 1;
-    else if (text[at] === QUOTE) return at;
-  }
-  return text.length;
+/** The range of bytes of a member's value. */
+export interface Span {
+  readonly from: number;
+  /** One past the last byte. */
+  readonly to: number;
 }
 
-/** Where a text of pieces stands that should be one JSON object. */
-export type ObjectState =
+/**
+ * Returns the range of the value of a member of the outermost object. Undefined without such a member. Where the name
+ * is repeated the last one counts, as for JSON.parse.
+ * @param text a JSON object
+ */
+export function topMember(text: Buffer, name: string): Span | undefined {
+  let found: Span | undefined;
+  let at = text.indexOf("{") + 1;
+  while (at > 0 && at < text.length) {
+    at = skipBlanks(text, at);
+    if (text[at] === COMMA) {
+      at += 1;
+      continue;
+    }
+    if (text[at] !== QUOTE) break;
+    const keyEnd = afterString(text, at);
+    const key = text.subarray(at, keyEnd);
+    const colon = skipBlanks(text, keyEnd);
+    const from = skipBlanks(text, colon + 1);
+    const to = afterValue(text, from);
+    if (text[colon] !== COLON || to <= from) break;
+    if (isNamed(key, name)) found = { from, to };
+    at = to;
+  }
+  return found;
+}
+
+/** Returns the offset behind the string whose opening quote is at `from`. */
+function afterString(text: Buffer, from: number): number {
+  return Math.min(endOfString(text, from + 1) + 1, text.length);
+}
+
+/** Returns the offset behind the value that begins at `from`. */
+function afterValue(text: Buffer, from: number): number {
+  let depth = 0;
+  let at = from;
+  while (at < text.length) {
+    const byte = text[at] ?? 0;
+    if (byte === QUOTE) at = afterString(text, at);
+    else if (OPEN_BRACKETS.has(byte)) {
+      depth += 1;
+      at += 1;
+    } else if (CLOSE_BRACKETS.has(byte)) {
+      if (depth === 0) return at;
+      depth -= 1;
+      at += 1;
+      if (depth === 0) return at;
+      continue;
+    } else if (depth === 0 && (byte === COMMA || BLANKS.has(byte))) return at;
+    else at += 1;
+    if (depth === 0 && byte === QUOTE) return at;
+  }
+  return at;
+}
+
+/** @param key with its quotes */
+function isNamed(key: Buffer, name: string): boolean {
+  if (!key.includes(BACKSLASH)) return key.toString("utf8", 1, key.length - 1) === name;
+  try {
+    return JSON.parse(key.toString("utf8")) === name;
+  } catch {
+    return false;
+  }
+}
+
+/** The state of an {@link ObjectScanner}. */
+type ObjectState =
   /** Only blanks so far. */
   | "blank"
-  /** It began as an object and has not ended. */
+  /** An object has begun and has not ended. */
   | "open"
   | "complete"
-  /** It begins as something else. */
+  /** The text begins as something else. */
   | "other";
 
-/** Watches a JSON object that comes in pieces for its end. Only brackets and strings are looked at, each byte once. */
-export class ObjectWatch {
+/** Finds the end of a JSON object that comes in pieces. Each character is checked once, however small the pieces. */
+export class ObjectScanner {
   #state: ObjectState = "blank";
   #depth = 0;
   #inString = false;
@@ -56,7 +124,7 @@ export class ObjectWatch {
     return this.#state;
   }
 
-  /** The part of a piece that belongs to the object: what follows its end is left out. */
+  /** Returns the part of a piece that belongs to the object, without text behind its end. */
   push(piece: string): string {
     for (let at = 0; at < piece.length; at += 1) {
       if (this.#state === "complete") return piece.slice(0, at);
@@ -68,13 +136,13 @@ export class ObjectWatch {
 
   #step(code: number): void {
     if (this.#inString) this.#stepInString(code);
-    else if (this.#state === "blank" && code !== 0x7b) {
+    else if (this.#state === "blank" && code !== OPEN_OBJECT) {
       if (!BLANKS.has(code)) this.#state = "other";
     } else if (code === QUOTE) this.#inString = true;
-    else if (OPENERS.has(code)) {
+    else if (OPEN_BRACKETS.has(code)) {
       this.#state = "open";
       this.#depth += 1;
-    } else if (CLOSERS.has(code)) {
+    } else if (CLOSE_BRACKETS.has(code)) {
       this.#depth -= 1;
       if (this.#depth === 0) this.#state = "complete";
     }

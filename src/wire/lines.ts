@@ -1,7 +1,7 @@
 import { Fault } from "../core/fault.ts";
 
-/** Longest line taken from a backend, in bytes: a reply without a newline must not fill the memory. */
-export const MAX_LINE: number = 16 * 1024 * 1024;
+/** Longest line of a backend, bytes. A reply without a newline must not fill the memory. */
+const MAX_LINE: number = 16 * 1024 * 1024;
 
 const NEWLINE = 10;
 const RETURN = 13;
@@ -11,21 +11,21 @@ function lineTooLong(): Fault {
   return new Fault("backend_lost", "the backend sent a line that is too long");
 }
 
-/** So many pieces are joined into one: a Buffer of one byte takes a hundred times its size. */
+/** Small pieces that are joined into one. A Buffer of one byte takes a hundred times its size. */
 const MOST_LOOSE = 1024;
 
-/** Gathers bytes up to a bound; large pieces are not copied before they are taken. */
-export class Gatherer {
+/** Buffers bytes up to a limit. Large pieces are not copied until they are taken. */
+export class ChunkBuffer {
   readonly #max: number;
   readonly #tooMuch: () => Fault;
   #pieces: Buffer[] = [];
-  /** How many of the last pieces were not joined yet. */
+  /** Number of last pieces that are not joined yet. */
   #loose = 0;
   #length = 0;
 
   /**
-   * @param max bytes
-   * @param tooMuch what is thrown when more is to be held
+   * @param max most bytes
+   * @param tooMuch the fault to throw beyond them
    */
   constructor(max: number = MAX_LINE, tooMuch: () => Fault = lineTooLong) {
     this.#max = max;
@@ -36,12 +36,12 @@ export class Gatherer {
     return this.#length;
   }
 
-  /** The last byte held; undefined when there is none. */
+  /** The last buffered byte; undefined when empty. */
   get lastByte(): number | undefined {
     return this.#pieces.at(-1)?.at(-1);
   }
 
-  /** Throws when more than the bound is held. */
+  /** Throws when the limit is exceeded. */
   add(piece: Buffer): void {
     this.#length += piece.length;
     if (this.#length > this.#max) throw this.#tooMuch();
@@ -55,7 +55,7 @@ export class Gatherer {
     this.#loose = 0;
   }
 
-  /** Everything held, as one Buffer; it stays held. */
+  /** Returns all bytes as one Buffer and keeps them. */
   peek(): Buffer {
     const [first] = this.#pieces;
     if (first === undefined) return NOTHING;
@@ -66,14 +66,14 @@ export class Gatherer {
     return joined;
   }
 
-  /** Everything held and then `last`, as one Buffer; nothing is held afterwards. */
+  /** Returns all bytes and then `last` as one Buffer, and empties the buffer. */
   takeWith(last: Buffer): Buffer {
     if (this.#length === 0 && last.length <= this.#max) return last;
     this.add(last);
     return this.take();
   }
 
-  /** Everything held, as one Buffer; nothing is held afterwards. */
+  /** Returns all bytes as one Buffer, and empties the buffer. */
   take(): Buffer {
     const taken = this.peek();
     this.#pieces = [];
@@ -83,19 +83,20 @@ export class Gatherer {
   }
 }
 
-/**
- * Splits bytes into lines, whatever the split of the bytes into chunks. A line that lies within one chunk is
- * a view of the chunk, not a copy.
- */
+/** Splits bytes into lines, for any split into chunks. A line within one chunk is a view of it, not a copy. */
 export class LineSplitter {
-  readonly #pending: Gatherer;
+  readonly #pending: ChunkBuffer;
 
-  /** @param max longest line in bytes, its carriage return included */
+  /** @param max longest line with its carriage return, bytes */
   constructor(max: number = MAX_LINE) {
-    this.#pending = new Gatherer(max);
+    this.#pending = new ChunkBuffer(max);
   }
 
-  /** The lines that are complete now, without their `\n` or `\r\n`. Throws `backend_lost` for one too long. */
+  /**
+   * Returns the complete lines without `
+   * ` or `\r
+   * `. Throws `backend_lost` for a line that is too long.
+   */
   push(chunk: Buffer): Buffer[] {
     const lines: Buffer[] = [];
     let start = 0;
@@ -118,18 +119,18 @@ function withoutReturn(line: Buffer): Buffer {
 }
 
 /**
- * For relays: hands over as many whole lines as there are, in one piece and with their newlines. A chunk that
- * ends in a newline goes through untouched.
+ * For relays: returns all complete lines in one piece, with their newlines. A chunk that ends in a newline passes
+ * unchanged.
  */
-export class WholeLines {
-  readonly #pending: Gatherer;
+export class LineAligner {
+  readonly #pending: ChunkBuffer;
 
-  /** @param max bytes held while a line is not complete */
+  /** @param max most bytes of an incomplete line */
   constructor(max: number = MAX_LINE) {
-    this.#pending = new Gatherer(max);
+    this.#pending = new ChunkBuffer(max);
   }
 
-  /** Empty when no line is complete. Throws `backend_lost` for a line too long. */
+  /** Returns no bytes when no line is complete. Throws `backend_lost` for a line that is too long. */
   push(chunk: Buffer): Buffer {
     const end = chunk.lastIndexOf(NEWLINE) + 1;
     if (end === 0) {

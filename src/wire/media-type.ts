@@ -1,16 +1,18 @@
-/** Reads the value of a content-type or content-disposition header: a word and its parameters (RFC 2045, 2183, 9110). */
+/**
+ * Parses the value of a content-type or content-disposition header: a word and its parameters (RFC 2045, 2183, 9110).
+ */
 
 export interface MediaType {
   /** In lower case, e.g. `multipart/form-data`. */
   readonly type: string;
-  /** In the order they came; names in lower case, values without their quotes. */
+  /** In their order. Names are in lower case, values without quotes. */
   readonly parameters: readonly Parameter[];
 }
 
-export interface Parameter {
+interface Parameter {
   readonly name: string;
   readonly value: string;
-  /** True when characters of the value were escaped: not every reader takes the escapes away. */
+  /** True when the value had escapes, which not every reader removes. */
   readonly escaped: boolean;
 }
 
@@ -18,8 +20,8 @@ const BACKSLASH = "\\";
 const QUOTE = '"';
 
 /**
- * The word and the parameters of a header value, each character looked at once. Undefined when it is not well formed: a
- * parameter without a name or a value, a quote that does not close, or text behind one.
+ * Parses a header value in one pass. Undefined for a malformed one: a parameter without name or value, an unclosed
+ * quote, or text behind a quote.
  */
 export function readMediaType(value: string): MediaType | undefined {
   const end = endOf(value, 0);
@@ -38,7 +40,7 @@ export function readMediaType(value: string): MediaType | undefined {
   return { type: value.slice(0, end).trim().toLowerCase(), parameters };
 }
 
-/** The values of all parameters of a name; a sound header has one. */
+/** All parameters with a name. A valid header has one. */
 export function parametersNamed({ parameters }: MediaType, name: string): readonly Parameter[] {
   return parameters.filter((parameter) => parameter.name === name);
 }
@@ -54,7 +56,7 @@ function readParameter(text: string, from: number): { parameter: Parameter; end:
   return { parameter: { name, value: text.slice(start, end).trim(), escaped: false }, end };
 }
 
-/** @param from behind the opening quote */
+/** @param from offset behind the opening quote */
 function readQuoted(
   text: string,
   from: number,
@@ -75,7 +77,7 @@ function readQuoted(
   return { parameter: { name, value: value + text.slice(kept, at), escaped: kept !== from }, end };
 }
 
-/** The place of the next semicolon; the end of the text without one. */
+/** Offset of the next semicolon, or the length of the text. */
 function endOf(text: string, from: number): number {
   const at = text.indexOf(";", from);
   return at < 0 ? text.length : at;

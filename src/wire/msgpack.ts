@@ -1,9 +1,9 @@
 import { addExtension, Packr } from "msgpackr";
 
 /**
- * No value of ours is a msgpack extension. Those the library knows are refused, as is any other: some are code paths
- * that a few hostile bytes turn into an endless loop (bundled strings that end before they begin), others make objects
- * nobody expects (errors, regular expressions, cycles).
+ * Rejects all msgpack extensions, because no value of ours is one. A few hostile bytes turn some of the library's
+ * extensions into an endless loop (bundled strings). Others create unexpected objects (errors, regular expressions,
+ * cycles).
  */
 for (let type = 0; type < 256; type += 1) addExtension({ type, unpack: refuse });
 
@@ -11,7 +11,7 @@ function refuse(): never {
   throw new Error("it holds a msgpack extension");
 }
 
-/** Encodes and decodes msgpack without extensions; decoding throws for anything that is not well formed. */
+/** Encodes and decodes msgpack without extensions. Decoding throws for malformed bytes. */
 export const packr: Packr = new Packr({
   useRecords: false,
   encodeUndefinedAsNil: true,

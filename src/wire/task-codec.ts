@@ -1,3 +1,4 @@
+import { readKeyNames } from "../core/access/key-names.ts";
 import { Fault } from "../core/fault.ts";
 import type { Endpoint, Task } from "../core/task.ts";
 import { TIMEOUT_PHASES } from "../core/timeouts.ts";
@@ -5,11 +6,9 @@ import type { PhaseLimits, TimeoutPhase } from "../core/timeouts.ts";
 import { packr } from "./msgpack.ts";
 
 /**
- * A task on the wire is one msgpack array:
- * `[version, id, endpoint, model, stream, createdAt, deadline, requestId, trace, body | nil, limits | nil, client | nil,
- * own, admin, path, contentType, modelAt]`; the last four are there only as far as they say something.
- * A nil body is kept under a key of its own (see redis/keys.ts): large bodies would make every read of the
- * queue slow.
+ * A task on the wire is one msgpack array: `[version, id, endpoint, model, stream, createdAt, deadline, requestId,
+ * trace, body | nil, limits | nil, client | nil, own, admin, path, contentType, modelAt, keyName, tenant]`. The last six
+ * are present only as needed. A nil body is stored under a separate key (see redis/keys.ts). Large bodies would slow every read of the queue.
  */
 const VERSION = 1;
 const FIELDS = 10;
@@ -17,12 +16,12 @@ const FIELDS = 10;
 /** The client's digest, six hex digits. */
 const DIGEST = /^[0-9a-f]{6}$/;
 
-/** A task whose body may still have to be fetched. */
+/** A task whose body may have to be fetched. */
 export interface TaskEnvelope extends Omit<Task, "body"> {
   readonly body: Buffer | undefined;
 }
 
-/** @param inlineBody false leaves the body out: it travels under its own key */
+/** @param inlineBody false leaves the body out, which is stored under a separate key */
 export function encodeTask(task: Task, inlineBody: boolean): Buffer {
   return packr.pack([
     VERSION,
@@ -45,15 +44,18 @@ export function encodeTask(task: Task, inlineBody: boolean): Buffer {
 const NONE: readonly unknown[] = [];
 const ADMIN: readonly unknown[] = [true];
 
-/** What few tasks have, and older workers pass over. */
-function lastOf({ admin = false, path, contentType, modelAt }: Task): readonly unknown[] {
+/** Elements that few tasks have. Older workers ignore them. */
+function lastOf({ admin = false, path, contentType, modelAt, keyName, tenant }: Task): readonly unknown[] {
+  if (keyName !== undefined) {
+    return [admin, path ?? null, contentType ?? null, modelAt ?? null, keyName, tenant ?? null];
+  }
   if (modelAt !== undefined) return [admin, path ?? null, contentType ?? null, modelAt];
   if (contentType !== undefined) return [admin, path ?? null, contentType];
   if (path !== undefined) return [admin, path];
   return admin ? ADMIN : NONE;
 }
 
-/** Throws `internal` when the bytes are no task, or are one of a version this process does not know. */
+/** Throws `internal` for bytes that are no task, and for an unknown version. */
 export function decodeTask(payload: Buffer): TaskEnvelope {
   let value: unknown;
   try {
@@ -61,14 +63,14 @@ export function decodeTask(payload: Buffer): TaskEnvelope {
   } catch (error) {
     throw new Fault("internal", "a task could not be decoded", { cause: error });
   }
-  if (!Array.isArray(value) || value.length < FIELDS) throw malformed("it is no task");
+  if (!Array.isArray(value) || value.length < FIELDS) throw malformed("it is not a task");
   if (value[0] !== VERSION) throw malformed(`its version is ${String(value[0])}, known is ${VERSION}`);
   return toEnvelope(value as unknown[]);
 }
 
 /**
- * The id of a task, also of one that {@link decodeTask} cannot read, so that whoever waits for it can be told: whatever
- * the version, the id is the second element. Undefined when there is none.
+ * Returns the id of a task, also of one that {@link decodeTask} rejects, so that its gateway can be notified. In
+ * every version the id is the second element. Undefined for none.
  */
 export function taskIdOf(payload: Buffer): string | undefined {
   try {
@@ -108,22 +110,23 @@ function toEnvelope(value: readonly unknown[]): TaskEnvelope {
     ...(typeof own === "number" && own > 0 ? { own: phasesOf(own) } : {}),
     ...(admin === true ? { admin } : {}),
     ...formOf(form),
+    ...readKeyNames(form[3], form[4]),
   };
 }
 
-/** What a header may hold. */
+/** Valid characters of a header value. */
 const HEADER = /^[ -~]{1,200}$/;
 
-/** `[path, contentType, modelAt]`: where a body goes, of which type it is, and where a form has its model. */
+/** `[path, contentType, modelAt]`: the path and the type of a body, and the offset of a form's model. */
 function formOf([path, contentType, modelAt]: readonly unknown[]): Pick<
   Task,
   "path" | "contentType" | "modelAt"
 > {
   if (isThere(contentType) && !(typeof contentType === "string" && HEADER.test(contentType))) {
-    throw malformed("its content type is none");
+    throw malformed("its content type is invalid");
   }
   if (isThere(modelAt) && !(Number.isSafeInteger(modelAt) && Number(modelAt) >= 0)) {
-    throw malformed("the place of its model is none");
+    throw malformed("the offset of its model is invalid");
   }
   return {
     ...(typeof path === "string" ? { path } : {}),
@@ -141,7 +144,7 @@ function encodeLimits({ queueUntil, connectMs, firstTokenMs, idleMs }: PhaseLimi
   return [queueUntil, connectMs, firstTokenMs, idleMs];
 }
 
-/** The phases that the client shortened. */
+/** The phases that the client shortened, as bits. */
 function bitsOf(own: readonly TimeoutPhase[]): number {
   let bits = 0;
   for (const [index, phase] of TIMEOUT_PHASES.entries()) if (own.includes(phase)) bits += 2 ** index;
@@ -156,7 +159,7 @@ function decodeLimits(value: unknown): PhaseLimits {
   const [queueUntil, connectMs, firstTokenMs, idleMs] = Array.isArray(value) ? (value as unknown[]) : [];
   const numbers = [queueUntil, connectMs, firstTokenMs, idleMs];
   if (!numbers.every((number) => typeof number === "number" && number >= 0)) {
-    throw malformed("its limits are no times");
+    throw malformed("its timeouts are not numbers");
   }
   return {
     queueUntil: queueUntil as number,

@@ -1,21 +1,21 @@
 import type { Backend } from "../backends/backend.ts";
-import { isErrand } from "../core/errand.ts";
-import { queueWords } from "../core/ability.ts";
+import type { Ambient } from "../core/ambient.ts";
+import { isManagementEndpoint } from "../core/management-endpoint.ts";
+import { queueLabel } from "../core/ability.ts";
 import { operationOf } from "../core/trace.ts";
 import type { Usage } from "../core/usage.ts";
-import { usageAttributes } from "../telemetry/tracing.ts";
+import { keyAttributes, usageAttributes } from "../telemetry/tracing.ts";
 import type { OpenSpan, SpanAttributes, Tracing } from "../telemetry/tracing.ts";
 import type { TaskEnvelope } from "../wire/task-codec.ts";
 import type { Attempt } from "./attempt.ts";
 
-/** Stops from outside: nothing of ours went wrong. */
+/** Stops from outside are no errors. */
 const CALM: ReadonlySet<string> = new Set(["ok", "cancelled"]);
 
 export interface AttemptSpansOptions {
   readonly tracing: Tracing;
   readonly worker: string;
-  /** Ms, monotonic. */
-  readonly mono: () => number;
+  readonly ambient: Pick<Ambient, "mono">;
 }
 
 /** The worker's spans of an attempt: the attempt itself, from the claim on, and below it the call of the backend. */
@@ -23,44 +23,51 @@ export class AttemptSpans {
   /** Traceparent for the backend. */
   readonly trace: string;
   readonly #attempt: Attempt;
-  readonly #mono: () => number;
+  readonly #ambient: Pick<Ambient, "mono">;
   readonly #whole: OpenSpan;
   readonly #call: OpenSpan;
 
-  constructor(options: AttemptSpansOptions, attempt: Attempt, asked: AskedOf) {
-    const { tracing, worker, mono } = options;
-    const { envelope } = asked;
+  /** @param model the backend's own id of the model */
+  constructor(
+    options: AttemptSpansOptions,
+    attempt: Attempt,
+    backend: Pick<Backend, "kind" | "url">,
+    model: string,
+  ) {
+    const { tracing, worker, ambient } = options;
+    const { envelope } = attempt;
     this.#attempt = attempt;
-    this.#mono = mono;
+    this.#ambient = ambient;
     this.#whole = tracing.begin({
-      name: `process ${queueWords(attempt.model)}`,
+      name: `process ${queueLabel(attempt.model)}`,
       kind: "consumer",
       parent: envelope.trace,
       at: attempt.startedAt,
       attributes: {
         "messaging.system": "redis",
         "messaging.operation.type": "process",
-        "messaging.destination.name": queueWords(attempt.model),
+        "messaging.destination.name": queueLabel(attempt.model),
         "sgnet.task": envelope.id,
         "sgnet.request": envelope.requestId,
         "sgnet.worker": worker,
         "sgnet.deliveries": attempt.deliveries,
+        ...keyAttributes(envelope),
       },
     });
     this.#call = tracing.begin({
-      name: nameOf(asked),
+      name: `${operationOf(envelope.endpoint) ?? envelope.endpoint} ${model}`,
       kind: "client",
       parent: this.#whole.traceparent,
-      at: mono(),
-      attributes: callAttributes(asked),
+      at: ambient.mono(),
+      attributes: callAttributes(envelope, backend, model),
     });
     this.trace = this.#call.traceparent;
   }
 
-  /** @param code `ok` or a fault code */
+  /** Ends both spans. @param code `ok` or a fault code */
   end(code: string, usage?: Usage): void {
     const { startedAt, outbox } = this.#attempt;
-    const at = this.#mono();
+    const at = this.#ambient.mono();
     const { firstByteAt } = outbox;
     const failure = { "error.type": code === "ok" ? undefined : code };
     const error = CALM.has(code) ? undefined : code;
@@ -70,21 +77,12 @@ export class AttemptSpans {
   }
 }
 
-/** What a backend is asked. */
-interface AskedOf {
-  readonly envelope: TaskEnvelope;
-  readonly backend: Pick<Backend, "kind" | "url">;
-  /** The backend's own id of the model. */
-  readonly model: string;
-}
-
-function nameOf({ envelope, model }: AskedOf): string {
-  return `${operationOf(envelope.endpoint) ?? envelope.endpoint} ${model}`;
-}
-
-function callAttributes({ envelope, backend, model }: AskedOf): SpanAttributes {
-  const { endpoint, stream } = envelope;
-  if (isErrand(endpoint)) return { "sgnet.endpoint": endpoint, "sgnet.backend": model };
+function callAttributes(
+  { endpoint, stream }: Pick<TaskEnvelope, "endpoint" | "stream">,
+  backend: Pick<Backend, "kind" | "url">,
+  model: string,
+): SpanAttributes {
+  if (isManagementEndpoint(endpoint)) return { "sgnet.endpoint": endpoint, "sgnet.backend": model };
   return {
     "gen_ai.operation.name": operationOf(endpoint),
     "gen_ai.provider.name": backend.kind,

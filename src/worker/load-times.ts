@@ -1,35 +1,35 @@
 export interface LoadLimits {
-  /** How long the first task of a model that is not loaded waits while others are served, ms; 0: by its load. */
+  /** Longest wait of the first task of a cold model while others are served (ms); 0: by its load time. */
   readonly swapWaitMs: number;
-  /** How long a model stays while others wait, ms; 0: by its load. */
+  /** Shortest stay of a model while others wait (ms); 0: by its load time. */
   readonly swapResidencyMs: number;
 }
 
-/** A model waits for so many times its load, within these, ms. */
+/** Wait of a cold model, in load times, and its bounds (ms). */
 const WAIT_LOADS = 4;
 const WAIT_MIN_MS = 2000;
 const WAIT_MAX_MS = 60_000;
 
-/** It stays for so many times its load, and for so long at least, ms. */
+/** Stay of a model, in load times, and its least (ms). */
 const RESIDENCY_LOADS = 2;
 const RESIDENCY_MIN_MS = 2000;
 
-/** Clients that ask again at once need some ms for it: a tenth of a load is waited for them, and no longer than this. */
+/** Wait for clients that send their next request at once, in load times, and its bound (ms). */
 const LINGER_LOADS = 0.1;
 const LINGER_MAX_MS = 100;
 
-/** A load that took less than this part of what is known was none: the model was there. */
+/** A load below this part of the known load time was none: the model was in memory. */
 const NO_LOAD = 0.1;
 
 interface Took {
   readonly ms: number;
-  /** The load time known before the last load (ms); undefined when none was. */
+  /** Load time as it was known before the last load (ms); undefined for none. */
   readonly before: number | undefined;
-  /** The most that the backend has said of the last load; 0 when it has said nothing. */
-  readonly said: number;
+  /** Longest load time that the backend reported for the last load (ms); 0 for none. */
+  readonly reported: number;
 }
 
-/** How long the loads of models take, as measured, and the times that follow from it. A load not seen yet counts as 0. */
+/** The measured load times of models, and the waits that follow from them. A load not seen yet counts as 0. */
 export class LoadTimes {
   readonly #limits: LoadLimits;
   readonly #took = new Map<string, Took>();
@@ -43,24 +43,24 @@ export class LoadTimes {
     for (const model of this.#took.keys()) if (!models.has(model)) this.#took.delete(model);
   }
 
-  /** The model was loaded, in so many ms: half of what is known comes from the last time. */
+  /** Records a load (ms). Half of the known load time comes from the last load. */
   took(model: string, ms: number): void {
     const before = this.#took.get(model)?.ms;
     if (before !== undefined && ms < NO_LOAD * before) return;
-    this.#took.set(model, { ms: blend(before, ms), before, said: 0 });
+    this.#took.set(model, { ms: blend(before, ms), before, reported: 0 });
   }
 
   /**
-   * The backend itself says how long an answer waited for the last load (ms), without the work on the prompt. Answers
-   * that came in the middle of it have waited for less.
+   * Records the load time that the backend itself reports with an answer (ms), without the work on the prompt. A task
+   * that came in the middle of the load waited for less.
    */
   corrected(model: string, ms: number): void {
     const took = this.#took.get(model);
-    if (took === undefined || ms <= took.said || ms < NO_LOAD * took.ms) return;
-    this.#took.set(model, { ms: blend(took.before, ms), before: took.before, said: ms });
+    if (took === undefined || ms <= took.reported || ms < NO_LOAD * took.ms) return;
+    this.#took.set(model, { ms: blend(took.before, ms), before: took.before, reported: ms });
   }
 
-  /** Ms; 0 when no load was seen. */
+  /** The known load time (ms); 0 when no load was seen. */
   loadMs(model: string): number {
     return this.#took.get(model)?.ms ?? 0;
   }

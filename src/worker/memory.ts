@@ -1,10 +1,10 @@
 import type { ModelCard } from "../core/model.ts";
-import { fits } from "../core/placement.ts";
-import type { Places } from "../core/placement.ts";
+import { fitsWith } from "../core/placement.ts";
+import type { MemoryCapacity } from "../core/placement.ts";
 
 /**
- * How many models fit into the memory of a backend: the most that were seen there at once, and their bytes. Until two
- * were seen it is one. A load that throws something out tells that it was less.
+ * The room in the memory of a backend: the most models that were seen there at once, and their bytes. Until two were
+ * seen it is one. A load that evicts a model shows that there is less room.
  */
 export class Memory {
   readonly #fixed: number;
@@ -17,12 +17,12 @@ export class Memory {
     this.#fixed = fixed;
   }
 
-  get places(): Places {
+  get capacity(): MemoryCapacity {
     if (this.#fixed > 0) return { models: this.#fixed, bytes: Infinity };
     return { models: this.#models, bytes: this.#most };
   }
 
-  /** Records the memory that a loaded model takes, as its backend tells (bytes). */
+  /** Records the memory of a loaded model, as its backend reports it (bytes). */
   sized({ key, size, load }: ModelCard): void {
     this.#bytes.set(key, load?.size ?? size);
   }
@@ -32,18 +32,18 @@ export class Memory {
     for (const model of this.#bytes.keys()) if (!models.has(model)) this.#bytes.delete(model);
   }
 
-  /** Bytes; what its file has when it was never seen loaded. */
+  /** Returns the memory of a model (bytes): the size of its file when it was never seen loaded. */
   bytesOf(model: string, fileBytes: number): number {
     return this.#bytes.get(model) ?? fileBytes;
   }
 
-  /** True when a model has a place beside others. */
+  /** True when a model fits beside others. */
   holds(model: string, others: readonly string[]): boolean {
     const sized = (key: string): { readonly bytes: number } => ({ bytes: this.bytesOf(key, 0) });
-    return fits(sized(model), others.map(sized), this.places);
+    return fitsWith(sized(model), others.map(sized), this.capacity);
   }
 
-  /** These are in memory. @param evicted a load has just thrown others out */
+  /** Records the models in memory. @param evicted a load has just evicted others */
   seen(models: readonly string[], evicted: boolean): void {
     const bytes = models.reduce((sum, model) => sum + this.bytesOf(model, 0), 0);
     this.#models = evicted ? Math.max(1, models.length) : Math.max(this.#models, models.length);

@@ -1,20 +1,20 @@
 import type { BackendState } from "../backends/backend.ts";
 import type { ModelCard } from "../core/model.ts";
 
-/** Models of one backend that are served: each has a queue, and is told to every gateway every few seconds. */
+/** Most models of one backend that are served: each has a queue, and is announced to every gateway every few seconds. */
 export const MOST_MODELS = 2000;
 
-/** Bytes of the cards of one backend, as they are announced, and of all of a worker's backends. */
+/** Most bytes of the announced cards of one backend, and of all backends of a worker. */
 export const MOST_CARD_BYTES: number = 1024 * 1024;
 const MOST_OF_WORKER = 8 * MOST_CARD_BYTES;
 
-/** Ability queues of all models of one backend: each is a queue more that each claim looks at, which takes Redis some 0.5 us. */
+/** Most ability queues of one backend: each claim reads each of them, which takes Redis some 0.5 us. */
 const MOST_ABILITIES = 1000;
 
 /** Most characters kept of a text in a card, a family's name for instance. */
 const MOST_TEXT = 256;
 
-/** Most words for what a model can do. */
+/** Most capabilities of a model. */
 const MOST_CAPABILITIES = 32;
 
 /** The part of a backend's models that is served. */
@@ -25,9 +25,9 @@ export interface BoundState {
 }
 
 /**
- * Bounds what a backend says of its models, so that one that lists a hundred thousand does not shut out those of its
- * neighbours: all of a worker's backends are in one announcement. Models in memory stay, then the first ones listed.
- * @param backends how many the worker has
+ * Bounds the models that a backend lists. A backend that lists a hundred thousand must not shut out its neighbours: one
+ * announcement holds all backends of a worker. Models in memory stay, then the first ones listed.
+ * @param backends count of the worker's backends
  */
 export function boundState(given: BackendState, backends: number): BoundState {
   const mostBytes = Math.min(MOST_CARD_BYTES, MOST_OF_WORKER / backends);
@@ -45,7 +45,7 @@ export function boundState(given: BackendState, backends: number): BoundState {
   return { state: { ...given, models: models.filter((card) => kept.has(card)) }, left };
 }
 
-/** Ability queues that are left out are those of the last models. */
+/** Leaves out the ability queues of the last models. */
 function boundAbilities(models: readonly ModelCard[]): readonly ModelCard[] {
   let abilities = 0;
   return models.map((card) => {

@@ -1,11 +1,11 @@
 import { modelOf, queuesOf } from "../core/ability.ts";
 import type { ModelCard } from "../core/model.ts";
-import type { Plan } from "../core/placement.ts";
-import type { QueueHead } from "../redis/take-placed.ts";
+import type { PlacementPlan } from "../core/placement.ts";
+import type { QueueHead } from "../redis/placed-consumer.ts";
 
-/** A model and its ability queues are one in a backend's memory, and several queues in Redis: here the two are put together. */
+/** A model with abilities is one model in a backend's memory, and several queues in Redis. This file maps one to the other. */
 
-/** A card for each queue that is read for these models; its key is the name of the queue. */
+/** Returns a card for each queue that is read for these models; its key is the name of the queue. */
 export function queueCards(models: readonly ModelCard[]): readonly ModelCard[] {
   if (models.every(({ endpoints = [] }) => endpoints.length === 0)) return models;
   return models.flatMap((card) => queuesOf(card).map((key) => withKey(card, key)));
@@ -15,14 +15,14 @@ function withKey(card: ModelCard, key: string): ModelCard {
   return key === card.key ? card : { ...card, key };
 }
 
-/** The models of which one queue at least is among these. */
+/** Returns the models that have at least one of these queues. */
 export function modelsOf(models: readonly ModelCard[], queues: readonly ModelCard[]): readonly ModelCard[] {
   const keys = new Set(queues.map(({ key }) => modelOf(key)));
   return models.filter(({ key }) => keys.has(key));
 }
 
-/** A plan for queues, of a plan for models. @param open the queues that may be claimed */
-export function withQueues(plan: Plan, open: readonly ModelCard[]): Plan {
+/** Turns a plan for models into a plan for queues. @param open the queues that may be claimed from */
+export function withQueues(plan: PlacementPlan, open: readonly ModelCard[]): PlacementPlan {
   const byModel = Map.groupBy(
     open.map(({ key }) => key),
     modelOf,
@@ -31,7 +31,7 @@ export function withQueues(plan: Plan, open: readonly ModelCard[]): Plan {
   return { ...plan, claim: queues(plan.claim), listen: queues(plan.listen), closing: queues(plan.closing) };
 }
 
-/** One head for each model: that of its queue which has waited longest. It moves when anybody claims from any of them. */
+/** Returns one head for each model: the oldest head of its queues. It moves when a worker claims from any of them. */
 export function headsByModel(heads: readonly QueueHead[]): readonly QueueHead[] {
   if (heads.every(({ model }) => modelOf(model) === model)) return heads;
   const byModel = Map.groupBy(heads, ({ model }) => modelOf(model));

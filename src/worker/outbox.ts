@@ -1,18 +1,19 @@
 import type { ReplySink } from "../backends/backend.ts";
+import type { Ambient } from "../core/ambient.ts";
 import type { FrameEnd, FrameHead } from "../core/frame.ts";
 import { tagOf } from "../core/task.ts";
-import type { EmitResult, OutgoingFrame } from "../redis/reply-stream.ts";
+import type { EmitResult, OutgoingFrame } from "../redis/outgoing-frames.ts";
 import { encodeFrame } from "../wire/frame-codec.ts";
-import { ReplyBrake } from "./brake.ts";
-import { ownStalls } from "../telemetry/stall-meter.ts";
-import { PhaseClock } from "./phase-clock.ts";
+import { ReplyBackpressure } from "./backpressure.ts";
+import { processStalls } from "../telemetry/stall-detector.ts";
+import { AttemptTimer } from "./attempt-timer.ts";
 
 /** The definite answer to a reply. */
 export type Verdict = Exclude<EmitResult, "refused">;
 
 const NOTHING = Buffer.alloc(0);
 
-/** A stream whose bytes wait for Redis holds its backend from here on. */
+/** Bytes that wait for Redis from which on a stream pauses its backend. */
 const FULL_BYTES = 1024 * 1024;
 
 /**
@@ -25,13 +26,13 @@ export class Outbox implements ReplySink {
   readonly tag: string;
   readonly attempt: number;
   readonly worker: string;
-  /** Set while the emitter has it among those that have something to send. */
-  waiting = false;
-  readonly pulse: PhaseClock;
-  readonly brake: ReplyBrake = new ReplyBrake();
+  readonly progress: AttemptTimer;
+  readonly backpressure: ReplyBackpressure = new ReplyBackpressure();
   readonly #stream: boolean;
   readonly #ready: (outbox: Outbox) => void;
-  readonly #mono: () => number;
+  readonly #ambient: Pick<Ambient, "mono">;
+  /** True while the emitter has been notified, and has not fetched the frame. */
+  #isAnnounced = false;
   #firstByteAt: number | undefined;
   #onBegun: (() => void) | undefined;
   #onOver: ((verdict: Verdict) => void) | undefined;
@@ -45,10 +46,9 @@ export class Outbox implements ReplySink {
   #closed = false;
 
   /**
-   * @param options.stream false holds everything back until the end, so that such a task can be run again
-   * @param options.ready called when there is something to send
-   * @param options.mono ms, monotonic
-   * @param options.awake the same without the time in which this process stood still
+   * @param options.stream false keeps all bytes until the end, so that such a task can be run again
+   * @param options.ready called once when there is a frame to send, until {@link Outbox.next} fetches it
+   * @param options.awake monotonic time without the time in which this process stood still (ms)
    */
   constructor(options: {
     task: string;
@@ -56,7 +56,7 @@ export class Outbox implements ReplySink {
     worker: string;
     stream: boolean;
     ready: (outbox: Outbox) => void;
-    mono: () => number;
+    ambient: Pick<Ambient, "mono">;
     awake?: () => number;
   }) {
     this.task = options.task;
@@ -65,9 +65,9 @@ export class Outbox implements ReplySink {
     this.worker = options.worker;
     this.#stream = options.stream;
     this.#ready = options.ready;
-    this.#mono = options.mono;
+    this.#ambient = options.ambient;
     // Time in which this process stood still is no silence of its backend.
-    this.pulse = new PhaseClock({ mono: options.awake ?? ownStalls.awake, stream: options.stream });
+    this.progress = new AttemptTimer({ awake: options.awake ?? processStalls.awake, stream: options.stream });
   }
 
   /** True when bytes of the answer have been handed to Redis (or are about to be). */
@@ -75,17 +75,17 @@ export class Outbox implements ReplySink {
     return this.#seq > 0 || this.#inFlight !== undefined || (this.#stream && this.#chunks.length > 0);
   }
 
-  /** Mono ms when the backend's first bytes came; undefined before. */
+  /** Mono ms at which the backend's first bytes came; undefined before. */
   get firstByteAt(): number | undefined {
     return this.#firstByteAt;
   }
 
-  /** Calls once, when the first bytes of a stream come. An answer in one piece may still break off then. */
+  /** Sets the listener for the first bytes of a stream, called once. An answer in one piece may still break off then. */
   onBegun(listener: () => void): void {
     this.#onBegun = listener;
   }
 
-  /** Calls once, when the end frame is accepted or the reply is refused. To be called before either can be. */
+  /** Sets the listener for the verdict of Redis, called once. Call this before the first write. */
   onOver(listener: (verdict: Verdict) => void): void {
     this.#onOver = listener;
   }
@@ -101,11 +101,11 @@ export class Outbox implements ReplySink {
     this.#chunks.push(bytes);
     this.#gathered += bytes.length;
     if (!this.#stream) return;
-    if (this.#gathered > FULL_BYTES) this.brake.full(true);
+    if (this.#gathered > FULL_BYTES) this.backpressure.full(true);
     this.#announce();
   }
 
-  /** The last frame. A fault of a reply that has not begun replaces whatever was held back. */
+  /** Ends the reply. A fault replaces the bytes of a reply that is not streamed. */
   end(end: FrameEnd): void {
     if (this.#closed || this.#end !== undefined) return;
     this.#end = end;
@@ -115,12 +115,13 @@ export class Outbox implements ReplySink {
 
   /** The frame to send now, the same until it is answered; undefined when there is none. */
   next(): OutgoingFrame | undefined {
+    this.#isAnnounced = false;
     if (this.#closed) return undefined;
     if (this.#inFlight === undefined && (this.#chunks.length > 0 || this.#end !== undefined)) {
       const wasFull = this.#gathered > FULL_BYTES;
       this.#inFlight = this.#pack();
       // Its backend may write within this very call.
-      if (wasFull) this.brake.full(false);
+      if (wasFull) this.backpressure.full(false);
     }
     return this.#inFlight;
   }
@@ -138,17 +139,19 @@ export class Outbox implements ReplySink {
     if (this.#closed) return;
     this.#closed = true;
     this.#chunks = [];
-    this.brake.end();
+    this.backpressure.end();
     this.#onOver?.(verdict);
   }
 
   #begin(): void {
-    this.#firstByteAt = this.#mono();
+    this.#firstByteAt = this.#ambient.mono();
     if (this.#stream) this.#onBegun?.();
   }
 
   #announce(): void {
-    if (this.#inFlight === undefined) this.#ready(this);
+    if (this.#isAnnounced || this.#inFlight !== undefined) return;
+    this.#isAnnounced = true;
+    this.#ready(this);
   }
 
   #pack(): OutgoingFrame {

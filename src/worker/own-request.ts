@@ -4,10 +4,10 @@ import { Fault, toFault } from "../core/fault.ts";
 import { ABILITIES, abilityOf } from "../core/ability.ts";
 import type { Endpoint, Task } from "../core/task.ts";
 import { SURFACE } from "../protocols/openai/surface.ts";
-import { ownStalls } from "../telemetry/stall-meter.ts";
-import type { Station, Visit } from "./station.ts";
+import { processStalls } from "../telemetry/stall-detector.ts";
+import type { SlotLease } from "./slot-lease.ts";
 
-/** Longest that the worker waits for the first bytes of its own request, ms: a cold model may have to be loaded. */
+/** Longest wait for the first bytes of the worker's own request (ms): a cold model may have to be loaded. */
 const PATIENCE_MS = 60_000;
 
 /** The smallest request of each kind: one token, or one vector. */
@@ -19,33 +19,32 @@ const EMBEDDING = { endpoint: "openai-embeddings", more: { input: "Hi" } } as co
 export type OwnAnswer = "works" | "fails" | "busy" | "unclear";
 
 /**
- * Asks a backend for as little as can be of what others asked it for: the worker's own request has no client, so what
- * becomes of it says something of the backend alone. Never rejects.
- * @param visit the place of the request: it is told when the model is there
- * @param like what failed before
+ * Sends a backend the smallest request of the kind that clients sent. The worker's own request has no client: its result
+ * says something of the backend alone. Never rejects.
+ * @param lease the slot of the request; it gets a report when the model is loaded
+ * @param like endpoint of the failed request
  * @param signal stops it: then it is `unclear`
  */
-export async function askOwn(
-  station: Station,
-  visit: Visit,
+export async function sendOwnRequest(
+  lease: SlotLease,
   like: Endpoint | undefined,
   signal: AbortSignal,
 ): Promise<OwnAnswer> {
-  const name = station.nameOf(visit.model);
-  const task = name === undefined ? undefined : ownTask(name, visit.model, like);
+  const { backendSlots, model } = lease;
+  const name = backendSlots.nameOf(model);
+  const task = name === undefined ? undefined : ownTask(name, model, like);
   if (name === undefined || task === undefined) return "unclear";
   const begun = new AbortController();
-  const ends = AbortSignal.any([begun.signal, signal, ownStalls.signal(PATIENCE_MS)]);
-  const asked = performance.now();
+  const ends = AbortSignal.any([begun.signal, signal, processStalls.signal(PATIENCE_MS)]);
+  const startedAt = performance.now();
   try {
-    const sink = sinkOf(begun, () => station.begun(visit));
-    await station.backend.run(task, name, sink, ends);
+    await backendSlots.backend.run(task, name, sinkOf(begun, lease), ends);
     return "works";
   } catch (error) {
     if (begun.signal.aborted) return "works";
     if (signal.aborted) return "unclear";
     // This process stood still: its timer was first.
-    if (ends.aborted && ownStalls.since(asked) > 0) return "unclear";
+    if (ends.aborted && processStalls.since(startedAt) > 0) return "unclear";
     return answerOf(toFault(error), ends.aborted);
   }
 }
@@ -53,7 +52,7 @@ export async function askOwn(
 function answerOf(fault: Fault, isTooSlow: boolean): OwnAnswer {
   if (isTooSlow) return "fails";
   if (fault.code === "backend_busy") return "busy";
-  // A bug of ours, or a request that this backend does not take: neither tells that it is broken.
+  // A bug of ours, or a request that this backend does not take: neither shows that it is broken.
   if (fault.code === "internal" || fault.code === "unsupported") return "unclear";
   return fault.code === "backend_error" && fault.http < 500 ? "works" : failureOf(fault);
 }
@@ -112,16 +111,16 @@ function kindOf(like: Endpoint = "openai-chat"): Kind {
 
 const nothing = (): void => {};
 
-/** Takes nothing: the first bytes are all that is wanted. @param onPiece called with each piece of the answer */
-function sinkOf(begun: AbortController, onPiece: () => void): ReplySink {
+/** Ends the request at its first bytes: they are all that is wanted. */
+function sinkOf(begun: AbortController, lease: SlotLease): ReplySink {
   return {
     head: nothing,
     write: () => begun.abort(new Fault("cancelled", "the first bytes were all that was wanted")),
-    pulse: { connecting: nothing, sent: nothing, alive: onPiece },
+    progress: { connecting: nothing, sent: nothing, alive: () => lease.loaded() },
   };
 }
 
-/** Resolves after so many ms, or with false when the signal ends it before. */
+/** Resolves with true after a time (ms), or with false when the signal ends it before. */
 export async function pause(ms: number, signal: AbortSignal): Promise<boolean> {
   return delay(ms, true, { signal, ref: false }).catch(() => false);
 }

@@ -1,23 +1,25 @@
+import type { Ambient } from "../core/ambient.ts";
 import type { PlacementAnnouncement } from "../core/fleet.ts";
 import type { ModelCard } from "../core/model.ts";
-import { plan } from "../core/placement.ts";
-import type { Placeable, Places, Plan } from "../core/placement.ts";
-import type { QueueHead } from "../redis/take-placed.ts";
+import { planPlacement } from "../core/placement.ts";
+import type { PlacementModel, MemoryCapacity, PlacementPlan } from "../core/placement.ts";
+import type { QueueHead } from "../redis/placed-consumer.ts";
 import { LoadTimes } from "./load-times.ts";
 import type { LoadLimits } from "./load-times.ts";
 import { Memory } from "./memory.ts";
+import { QueueHeads } from "./queue-heads.ts";
 
 export interface PlacementOptions extends LoadLimits {
   /** Models that fit into a backend's memory at once, as configured; 0 learns it. */
   readonly modelsLoaded: number;
-  readonly mono: () => number;
+  readonly ambient: Pick<Ambient, "mono">;
 }
 
-/** Events that a placement tells its station. */
-export interface PlacementWatch {
-  /** The memory of the backend is not known any more, or has just changed: look at the backend. */
-  readonly onLook: () => void;
-  /** Another model is being loaded, and something had to go. @param waitedMs how long the head of its queue has waited */
+/** Events of a placement. */
+export interface PlacementEvents {
+  /** The memory of the backend is not known any more, or has just changed: the backend is to be checked. */
+  readonly onMemory: () => void;
+  /** Another model is being loaded, and some model had to go. @param waitedMs wait of the head of its queue (ms) */
   readonly onSwap: (model: string, waitedMs: number) => void;
   /** Other models than before may be claimed. */
   readonly onPlan: () => void;
@@ -39,54 +41,44 @@ interface Use {
   idleAt: number;
 }
 
-interface Head {
-  readonly entry: string | undefined;
-  /** Mono ms; undefined when none waits. */
-  readonly since: number | undefined;
-  readonly delivered: string;
-  /** Mono ms when another worker was last seen to claim. */
-  readonly movedAt: number;
-}
-
 const UNUSED: Use = { running: 0, idleAt: -Infinity };
 
 /**
- * Knows what one backend has in memory, which tasks wait for it, and what it may be given: the memory of the policy in
- * core/placement.ts. A model whose task is claimed counts as loaded from then on; what the backend itself tells comes
- * seconds later, and corrects it.
+ * Tracks the models in the memory of one backend and the tasks that wait for it. It holds the state for the policy in
+ * core/placement.ts. A model whose task is claimed counts as loaded from then on. The backend's own report comes seconds
+ * later, and corrects it.
  */
 export class Placement {
   readonly #options: PlacementOptions;
-  readonly #watch: PlacementWatch;
+  readonly #events: PlacementEvents;
   readonly #loaded = new Map<string, Loaded>();
   readonly #use = new Map<string, Use>();
-  readonly #heads = new Map<string, Head>();
-  /** Models of which a task waits that was handed back, since when; mono ms. */
-  readonly #wanted = new Map<string, number>();
-  /** Models whose load failed, and until when they are not loaded unless nothing else is to be done; mono ms. */
+  readonly #waiting: QueueHeads;
+  /** Models whose load failed, and the end of their pause (mono ms). Until then they load only where nothing else waits. */
   readonly #failed = new Map<string, number>();
   readonly #times: LoadTimes;
   readonly #memory: Memory;
   /** Models that take no memory: other servers answer for the backend. */
   #remote: ReadonlySet<string> = new Set();
-  /** Redis does not let this worker ask who waits. */
-  #blind = false;
+  /** Redis does not let this worker read queue heads. */
+  #headsRefused = false;
   #swaps = 0;
-  #plan: Plan | undefined;
-  /** Since when the head of the model has waited whose turn it is; mono ms. */
+  #plan: PlacementPlan | undefined;
+  /** The cold model whose turn it is, and the wait of its queue head (mono ms). */
   #turn: { readonly model: string; readonly since: number | undefined } | undefined;
 
-  constructor(options: PlacementOptions, watch: PlacementWatch) {
+  constructor(options: PlacementOptions, events: PlacementEvents) {
     this.#options = options;
-    this.#watch = watch;
+    this.#events = events;
+    this.#waiting = new QueueHeads(options.ambient);
     this.#times = new LoadTimes(options);
     this.#memory = new Memory(options.modelsLoaded);
   }
 
-  /** Returns what others are told; undefined for a backend with one model. @param models all that it has */
+  /** Returns the announcement of the placement; undefined for a backend with one model. @param models all that it has */
   announcement(models: readonly ModelCard[]): PlacementAnnouncement | undefined {
-    if (this.#blind || models.length < 2) return undefined;
-    const now = this.#options.mono();
+    if (this.#headsRefused || models.length < 2) return undefined;
+    const now = this.#now;
     const swapTo = this.#plan?.swapTo;
     const cold = models.flatMap(({ key: model }) => {
       const since = this.isLoaded(model) ? undefined : this.waitingSince(model);
@@ -96,15 +88,19 @@ export class Placement {
     });
     return {
       swaps: this.#swaps,
-      places: this.places.models,
+      places: this.capacity.models,
       loading: [...this.#loaded].flatMap(([key, { loadedAt }]) => (loadedAt === undefined ? [key] : [])),
       ...(swapTo === undefined ? {} : { swapTo }),
       cold: cold.toSorted((a, b) => b.waitedMs - a.waitedMs),
     };
   }
 
-  get places(): Places {
-    return this.#memory.places;
+  get #now(): number {
+    return this.#options.ambient.mono();
+  }
+
+  get capacity(): MemoryCapacity {
+    return this.#memory.capacity;
   }
 
   /** True when it answers without a load. */
@@ -112,61 +108,49 @@ export class Placement {
     return this.#loaded.has(model) || this.#remote.has(model);
   }
 
-  /** False for a task that would throw out a model that runs: its claim was on the way when that began. */
+  /** Returns false for a task that would evict a model that runs: its claim was on the way when that began. */
   admits(model: string): boolean {
-    if (this.#blind || this.isLoaded(model)) return true;
+    if (this.#headsRefused || this.isLoaded(model)) return true;
     const running = [...this.#loaded.keys()].filter((key) => this.#runningOf(key) > 0);
     return this.#memory.holds(model, running);
   }
 
-  /** Since when a task of a model waits, mono ms; undefined when none is known to. */
+  /** Mono ms since which a task of a model waits; undefined when none is known to. */
   waitingSince(model: string): number | undefined {
-    const since = this.#heads.get(model)?.since;
-    const wanted = this.#wanted.get(model);
-    return since === undefined || wanted === undefined ? (since ?? wanted) : Math.min(since, wanted);
+    return this.#waiting.waitingSince(model);
   }
 
-  /** When the wait bound of a model is reached that waits since then; mono ms. */
+  /** Mono ms at which the wait bound of a model is reached. @param since mono ms since which its task waits */
   dueAt(model: string, since: number): number {
-    return Math.max(since, this.#heads.get(model)?.movedAt ?? -Infinity) + this.#times.waitMs(model);
+    return Math.max(since, this.#waiting.movedAt(model)) + this.#times.waitMs(model);
   }
 
   /**
-   * Returns what may be claimed now. Undefined when there is no choice: one model only, or all are loaded.
+   * Returns the models that may be claimed now. Undefined when there is no choice: one model only, or all are loaded.
    * @param models all that the backend has
-   * @param open those whose tasks may be claimed
-   * @param turn counts the looks
+   * @param open the models whose tasks may be claimed
+   * @param turn count of the claims so far
    */
-  plan(models: readonly ModelCard[], open: readonly ModelCard[], turn: number): Plan | undefined {
-    if (this.#blind || models.length < 2 || models.every(({ key }) => this.isLoaded(key))) {
-      // Queue heads get old where no look renews them.
-      if (this.#plan !== undefined) this.#heads.clear();
+  plan(models: readonly ModelCard[], open: readonly ModelCard[], turn: number): PlacementPlan | undefined {
+    if (this.#headsRefused || models.length < 2 || models.every(({ key }) => this.isLoaded(key))) {
+      // Queue heads grow old where none is read any more.
+      if (this.#plan !== undefined) this.#waiting.clear();
       this.#plan = undefined;
       return undefined;
     }
     const openKeys = new Set(open.map(({ key }) => key));
-    this.#lookAway(openKeys);
+    this.#waiting.keepOpen(openKeys);
     const placeable = models.map((card) => this.#placeable(card, openKeys.has(card.key)));
-    this.#plan = plan(placeable, this.places, { now: this.#options.mono(), turn });
+    this.#plan = planPlacement(placeable, this.capacity, { now: this.#now, turn });
     const { swapTo: model } = this.#plan;
     if (model !== undefined) this.#turn = { model, since: this.waitingSince(model) };
     return this.#plan;
   }
 
-  /** Queues that are not looked at are not known: other workers may serve them. */
-  #lookAway(open: ReadonlySet<string>): void {
-    for (const [key, head] of this.#heads) {
-      if (head.entry !== undefined && !open.has(key)) {
-        this.#heads.set(key, { ...head, entry: undefined, since: undefined });
-      }
-    }
-  }
-
-  #placeable({ key, size }: ModelCard, open: boolean): Placeable {
+  #placeable({ key, size }: ModelCard, open: boolean): PlacementModel {
     const isRemote = this.#remote.has(key);
     // A model that takes no memory keeps no other model out of it.
     const { running, idleAt } = isRemote ? UNUSED : (this.#use.get(key) ?? UNUSED);
-    const head = isRemote ? undefined : this.#heads.get(key);
     const since = isRemote ? undefined : this.waitingSince(key);
     return {
       key,
@@ -176,7 +160,7 @@ export class Placement {
       idleAt,
       open,
       waitingSince: since,
-      queued: head?.since !== undefined,
+      queued: !isRemote && this.#waiting.isQueued(key),
       dueAt: since === undefined ? Infinity : this.dueAt(key, since),
       retryAt: this.#failed.get(key) ?? -Infinity,
       residencyMs: this.#times.residencyMs(key),
@@ -185,33 +169,16 @@ export class Placement {
     };
   }
 
-  /** Records the queue heads. Returns false when Redis does not let this worker ask: nothing is placed from then on. */
+  /** Records the queue heads. Returns false when Redis refuses to return them: nothing is placed from then on. */
   heads(heads: readonly QueueHead[], refused: boolean): boolean {
-    this.#blind ||= refused;
-    const now = this.#options.mono();
-    for (const { model, entry, ageMs, delivered } of heads) {
-      const before = this.#heads.get(model);
-      const isSame = before !== undefined && before.entry === entry;
-      const age = entry === undefined ? undefined : now - ageMs;
-      const moved = before !== undefined && before.delivered !== delivered && !this.#loaded.has(model);
-      this.#heads.set(model, {
-        entry,
-        // A clock of Redis that steps does not make it older.
-        since: isSame ? before.since : age,
-        delivered,
-        // Others serve it: it does not starve, however long its queue is.
-        movedAt: moved ? now : (before?.movedAt ?? -Infinity),
-      });
-    }
-    return !this.#blind;
+    this.#headsRefused ||= refused;
+    this.#waiting.record(heads, (model) => this.#loaded.has(model));
+    return !this.#headsRefused;
   }
 
-  /** A task of the model that was handed back waits for room here, or does no longer. */
+  /** Records whether a requeued task of the model waits for room here. */
   want(model: string, wanted: boolean): void {
-    if (this.#wanted.has(model) === wanted) return;
-    if (wanted) this.#wanted.set(model, this.#options.mono());
-    else this.#wanted.delete(model);
-    this.#watch.onPlan();
+    if (this.#waiting.want(model, wanted)) this.#events.onPlan();
   }
 
   /** A task of the model runs. Returns true while it loads the model, or waits for its load. */
@@ -221,19 +188,19 @@ export class Placement {
     const known = this.#loaded.get(model);
     if (known !== undefined) return known.loadedAt === undefined;
     if (this.#remote.has(model)) return false;
-    const now = this.#options.mono();
+    const now = this.#now;
     const before = [...this.#loaded.keys()];
     // Its head is claimed by now.
     const since = this.#turn?.model === model ? this.#turn.since : this.waitingSince(model);
     const gone = this.#makeRoom(model);
     this.#loaded.set(model, { startedAt: now, loadedAt: undefined, before });
     if (gone > 0) this.#swaps += 1;
-    if (gone > 0) this.#watch.onSwap(model, since === undefined ? 0 : Math.max(0, now - since));
-    this.#watch.onPlan();
+    if (gone > 0) this.#events.onSwap(model, since === undefined ? 0 : Math.max(0, now - since));
+    this.#events.onPlan();
     return true;
   }
 
-  /** The least recently used models that are idle go. Returns how many. */
+  /** Removes the least recently used idle models. Returns their count. */
   #makeRoom(model: string): number {
     const idle = [...this.#loaded.keys()]
       .filter((key) => this.#runningOf(key) === 0)
@@ -251,11 +218,11 @@ export class Placement {
   left(model: string): void {
     const use = this.#useOf(model);
     use.running = Math.max(0, use.running - 1);
-    use.idleAt = this.#options.mono();
+    use.idleAt = this.#now;
     if (use.running > 0) return;
     const known = this.#loaded.get(model);
     if (known !== undefined && known.loadedAt === undefined) this.#neverLoaded(model, known);
-    this.#watch.onPlan();
+    this.#events.onPlan();
   }
 
   /** A task of the model was sent and got no answer: its load, if it is under way, is not tried again at once. */
@@ -265,42 +232,42 @@ export class Placement {
   }
 
   /**
-   * It never answered: it is not known to be there, and what had to go may be there still. Tasks that were not sent, or
-   * were refused, do not hold up the others of their model.
+   * A model never answered: it may not be loaded, and the model that had to go may still be. A task that was not sent,
+   * or was refused, does not delay other tasks of its model.
    */
   #neverLoaded(model: string, { failed = false }: Loaded): void {
     this.#loaded.delete(model);
-    if (failed) this.#failed.set(model, this.#options.mono() + this.#times.waitMs(model));
-    this.#watch.onLook();
+    if (failed) this.#failed.set(model, this.#now + this.#times.waitMs(model));
+    this.#events.onMemory();
   }
 
   /** The first piece of an answer of a model that was being loaded has come. */
   answered(model: string): void {
     const known = this.#loaded.get(model);
     if (known === undefined || known.loadedAt !== undefined) return;
-    known.loadedAt = this.#options.mono();
+    known.loadedAt = this.#now;
     this.#failed.delete(model);
     this.#times.took(model, known.loadedAt - known.startedAt);
-    this.#watch.onLook();
-    this.#watch.onPlan();
+    this.#events.onMemory();
+    this.#events.onPlan();
   }
 
-  /** The backend says how long the load took that an answer waited for, ms. */
+  /** Records the load time that the backend reports with an answer (ms). */
   measured(model: string, loadMs: number): void {
     this.#times.corrected(model, loadMs);
   }
 
-  /** Records what the backend says it has in memory. @param askedAt mono ms, when it was asked */
-  seen(cards: readonly ModelCard[], askedAt: number): void {
+  /** Records the models in memory, as the backend reports them. @param checkedAt mono ms at which the check began */
+  seen(cards: readonly ModelCard[], checkedAt: number): void {
     this.#remote = new Set(cards.filter((card) => card.remote === true).map(({ key }) => key));
     const resident = cards.filter((card) => card.resident && card.remote !== true);
-    const isLoading = [...this.#loaded.values()].some((known) => (known.loadedAt ?? Infinity) > askedAt);
-    const since = Math.min(this.#options.mono(), askedAt);
+    const isLoading = [...this.#loaded.values()].some((known) => (known.loadedAt ?? Infinity) > checkedAt);
+    const since = Math.min(this.#now, checkedAt);
     for (const card of resident) this.#memory.sized(card);
     const keys = resident.map(({ key }) => key);
     for (const [key, { loadedAt = Infinity }] of this.#loaded) {
-      // A model that runs a task is loaded, or is being loaded. The look says nothing of a load that ended after it began.
-      const isNews = loadedAt <= askedAt && this.#runningOf(key) === 0;
+      // A model that runs a task is loaded, or is being loaded. A check shows nothing of a load that ended after it began.
+      const isNews = loadedAt <= checkedAt && this.#runningOf(key) === 0;
       if (isNews && !keys.includes(key)) this.#loaded.delete(key);
     }
     this.#forget(new Set(cards.map(({ key }) => key)));
@@ -309,19 +276,21 @@ export class Placement {
       if (!this.#loaded.has(key)) this.#loaded.set(key, { startedAt: since, loadedAt: since, before: [] });
     }
     this.#memory.seen(keys, this.#evicted(keys));
-    this.#watch.onPlan();
+    this.#events.onPlan();
   }
 
-  /** Forgets models that the backend has no more: one whose models have other names at each look fills no memory. */
+  /** Forgets models that the backend no longer has: one that lists other names at each check fills no memory. */
   #forget(listed: ReadonlySet<string>): void {
-    for (const table of [this.#heads, this.#wanted, this.#failed, this.#use]) {
-      for (const key of table.keys()) if (!listed.has(key) && this.#runningOf(key) === 0) table.delete(key);
+    const isKept = (key: string): boolean => listed.has(key) || this.#runningOf(key) > 0;
+    this.#waiting.keep(isKept);
+    for (const table of [this.#failed, this.#use]) {
+      for (const key of table.keys()) if (!isKept(key)) table.delete(key);
     }
     this.#times.keep(listed);
     this.#memory.keep(listed);
   }
 
-  /** True when a load has thrown out what was loaded before it. Told once. */
+  /** True when a load has evicted a model that was loaded before it. Reported once. */
   #evicted(resident: readonly string[]): boolean {
     let evicted = false;
     for (const [key, known] of this.#loaded) {
@@ -331,7 +300,7 @@ export class Placement {
     return evicted;
   }
 
-  /** The backend is not there: when it comes back it may have anything in memory. */
+  /** The backend does not answer: when it comes back it may have anything in memory. */
   lost(): void {
     for (const key of this.#loaded.keys()) {
       if (this.#runningOf(key) === 0) this.#loaded.delete(key);

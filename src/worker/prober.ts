@@ -1,36 +1,36 @@
-import { modelOf, queueWords, servesQueue } from "../core/ability.ts";
+import { modelOf, queueLabel, servesQueue } from "../core/ability.ts";
 import type { Endpoint } from "../core/task.ts";
 import type { Log } from "../telemetry/log.ts";
-import { ownStalls } from "../telemetry/stall-meter.ts";
+import { processStalls } from "../telemetry/stall-detector.ts";
 import type { WorkerMetrics } from "../telemetry/worker-metrics.ts";
-import { askOwn, pause } from "./own-request.ts";
-import type { OwnAnswer } from "./own-request.ts";
-import type { Peers } from "./peers.ts";
-import type { Judgement, Station, Visit } from "./station.ts";
+import type { CircuitJudge } from "./backend-circuits.ts";
+import type { BackendSlots } from "./backend-slots.ts";
+import { sendOwnRequest, pause } from "./own-request.ts";
+import type { FleetLookup } from "./fleet-lookup.ts";
 
-/** The circuit of a model that cannot be asked for closes after so many good looks at its backend, so far apart; ms. */
-const QUIET_LOOKS = 3;
+/** Good health checks that close the circuit of a model without a probe, and their interval (ms). */
+const QUIET_CHECKS = 3;
 const QUIET_MS = 1000;
-const LOOK_LIMIT_MS = 5000;
+const CHECK_LIMIT_MS = 5000;
 
 export interface ProberOptions {
   readonly log: Log;
-  readonly peers: Pick<Peers, "mayEject">;
+  readonly fleetLookup: Pick<FleetLookup, "mayOpen">;
   readonly metrics: Pick<WorkerMetrics, "probed">;
 }
 
 /**
- * Asks backends itself: when failures may be one client's doing, and when an open circuit may be probed. So no client can
- * shut a backend for others, none has to be the probe, and a circuit closes without any traffic.
+ * Sends backends own requests: when failures may come from one client, and when an open circuit may be probed. So no
+ * client can shut a backend for others, and none has to be the probe. A circuit closes without any traffic.
  *
- * A probe never loads a model: where that could be, and no client asks for the model, a circuit closes after a few good
- * looks at the backend. In doubt it may: others have asked for the model just then.
+ * A probe never loads a model. Where it could, and no client asks for the model, a circuit closes after a few good
+ * health checks. An own request in doubt may load it: clients have just asked for the model.
  */
-export class Prober implements Judgement {
+export class Prober {
   readonly #options: ProberOptions;
   readonly #stop = new AbortController();
-  /** Circuits that are being looked at, or asked. */
-  readonly #recovering = new Map<Station, Set<string>>();
+  /** Circuits that are being watched. */
+  readonly #watched = new Map<BackendSlots, Set<string>>();
 
   constructor(options: ProberOptions) {
     this.#options = options;
@@ -40,114 +40,96 @@ export class Prober implements Judgement {
     this.#stop.abort();
   }
 
-  mayEject(station: Station, model: string): boolean {
-    return this.#options.peers.mayEject(model, station);
+  /** Returns the judge for the circuits of one backend. */
+  judgeOf(backendSlots: BackendSlots): CircuitJudge {
+    return {
+      mayOpen: (model) => this.#options.fleetLookup.mayOpen(model, backendSlots),
+      testBackend: (model, endpoint) => void this.#sendOwn(backendSlots, model, endpoint),
+      probe: (model, endpoint) => void this.#probe(backendSlots, model, endpoint),
+    };
   }
 
-  doubt(station: Station, model: string, endpoint: Endpoint | undefined): void {
-    void this.#ask(station, model, endpoint);
-  }
-
-  probe(station: Station, model: string, endpoint: Endpoint | undefined): void {
-    const isPaced = station.gateOf(model).state === "paced";
-    if (isPaced || !mayAsk(station, model)) void this.#recover(station, model, endpoint);
+  async #probe(backendSlots: BackendSlots, model: string, endpoint: Endpoint | undefined): Promise<void> {
+    const isPaced = backendSlots.circuits.of(model).state === "paced";
     // An answer may leave open whether the backend is well.
-    else void this.#ask(station, model, endpoint).then(async () => this.#recover(station, model, endpoint));
+    if (!isPaced && mayProbe(backendSlots, model)) await this.#sendOwn(backendSlots, model, endpoint);
+    await this.#recover(backendSlots, model, endpoint);
   }
 
-  /** The visit begins at once: the slot is that of the attempt that failed, or the only one of an open circuit. */
-  async #ask(station: Station, model: string, endpoint: Endpoint | undefined): Promise<void> {
-    const visit = station.occupy(model);
+  /** Takes its lease at once: the slot of the attempt that failed, or the only permit of an open circuit. */
+  async #sendOwn(backendSlots: BackendSlots, model: string, endpoint: Endpoint | undefined): Promise<void> {
+    const lease = backendSlots.occupy(model);
     try {
-      const answer = await askOwn(station, visit, endpoint, this.#stop.signal);
+      const answer = await sendOwnRequest(lease, endpoint, this.#stop.signal);
       if (this.#stop.signal.aborted) return;
-      this.#options.metrics.probed(station.backend.name, answer);
+      const backend = backendSlots.backend.name;
+      this.#options.metrics.probed(backend, answer);
       this.#options.log.info("the worker asked the backend itself", {
-        backend: station.backend.name,
-        model: queueWords(model),
+        backend,
+        model: queueLabel(model),
         answer,
       });
-      tell(visit, station, answer);
+      lease.probed(answer);
     } finally {
-      station.release(visit);
+      lease.release();
     }
   }
 
-  /** Sees to a circuit until it is closed: one watch for each. */
-  async #recover(station: Station, model: string, endpoint: Endpoint | undefined): Promise<void> {
-    const models = this.#recovering.get(station) ?? new Set<string>();
-    this.#recovering.set(station, models);
+  /** Watches a circuit until it is closed: one watch for each. */
+  async #recover(backendSlots: BackendSlots, model: string, endpoint: Endpoint | undefined): Promise<void> {
+    const models = this.#watched.get(backendSlots) ?? new Set<string>();
+    this.#watched.set(backendSlots, models);
     if (models.has(model)) return;
     models.add(model);
     try {
-      await this.#watch(station, model, endpoint);
+      await this.#watch(backendSlots, model, endpoint);
     } finally {
       models.delete(model);
     }
   }
 
   /**
-   * Asks once in each era of the gate where that loads nothing, and else looks at the backend now and then. A look needs
-   * no slot: others may have all of them for hours, with other models.
+   * Sends one own request in each generation of the circuit, where that loads nothing. Else it checks the health of the
+   * backend. A health check needs no slot: other models may have all slots for hours.
    */
-  async #watch(station: Station, model: string, endpoint: Endpoint | undefined): Promise<void> {
-    const gate = station.gateOf(model);
-    let { era } = gate;
+  async #watch(backendSlots: BackendSlots, model: string, endpoint: Endpoint | undefined): Promise<void> {
+    const circuit = backendSlots.circuits.of(model);
+    let { generation } = circuit;
     let good = 0;
-    let isAsked = false;
-    while (gate.probing) {
+    let isSent = false;
+    while (circuit.probing) {
       if (!(await pause(QUIET_MS, this.#stop.signal))) return;
-      if (gate.era !== era) {
-        ({ era } = gate);
+      if (circuit.generation !== generation) {
+        ({ generation } = circuit);
         good = 0;
-        isAsked = false;
+        isSent = false;
       }
-      if (gate.room === 0) {
-        // It is shut, or a task is on its way through: what becomes of that tells more.
+      if (circuit.room === 0) {
+        // It is shut, or a task is on its way through: the end of that task shows more.
         good = 0;
-      } else if (!isAsked && mayAsk(station, model)) {
-        isAsked = true;
-        await this.#ask(station, model, endpoint);
+      } else if (!isSent && mayProbe(backendSlots, model)) {
+        isSent = true;
+        await this.#sendOwn(backendSlots, model, endpoint);
       } else {
-        good = (await this.#looksWell(station, model)) ? good + 1 : 0;
-        if (good >= QUIET_LOOKS) gate.settle(era);
+        good = (await this.#isHealthy(backendSlots, model)) ? good + 1 : 0;
+        if (good >= QUIET_CHECKS) circuit.settle(generation);
       }
     }
   }
 
-  async #looksWell(station: Station, model: string): Promise<boolean> {
-    if (station.nameOf(model) === undefined) return false;
-    const ends = AbortSignal.any([this.#stop.signal, ownStalls.signal(LOOK_LIMIT_MS)]);
+  async #isHealthy(backendSlots: BackendSlots, model: string): Promise<boolean> {
+    if (backendSlots.nameOf(model) === undefined) return false;
+    const ends = AbortSignal.any([this.#stop.signal, processStalls.signal(CHECK_LIMIT_MS)]);
     try {
-      const { models } = await station.backend.inspect(ends);
-      return station.healthy && models.some((card) => servesQueue(card, model));
+      const { models } = await backendSlots.backend.inspect(ends);
+      return backendSlots.healthy && models.some((card) => servesQueue(card, model));
     } catch {
       return false;
     }
   }
 }
 
-function tell(visit: Visit, station: Station, answer: OwnAnswer): void {
-  const { gate, era } = visit;
-  switch (answer) {
-    case "works":
-      gate.ownWorked(era, station.slots);
-      break;
-    case "fails":
-      station.broke(visit);
-      gate.failed(era, { strength: "own" });
-      break;
-    case "busy":
-      gate.ownUnclear();
-      gate.busy(era, 0);
-      break;
-    case "unclear":
-      gate.ownUnclear();
-      break;
-  }
-}
-
-/** True when a slot is free, and asking for the model loads nothing. */
-function mayAsk(station: Station, model: string): boolean {
-  return station.roomFor(model) > 0 && station.resident.has(modelOf(model));
+/** True when a slot is free, and a request for the model loads nothing. */
+function mayProbe(backendSlots: BackendSlots, model: string): boolean {
+  return backendSlots.roomFor(model) > 0 && backendSlots.resident.has(modelOf(model));
 }

@@ -1,25 +1,22 @@
 import { hostname } from "node:os";
+import type { Ambient } from "../core/ambient.ts";
 import type { WorkerAnnouncement } from "../core/fleet.ts";
-import type { Connection } from "../redis/connection.ts";
-import type { Keys } from "../redis/keys.ts";
-import { ANNOUNCE_MS, announceWorker, forgetWorker } from "../redis/registry.ts";
+import { ANNOUNCE_MS } from "../redis/registry.ts";
+import type { Stores } from "../redis/stores.ts";
 
 export interface StartingNoticeOptions {
-  readonly connection: Connection;
-  readonly keys: Keys;
+  readonly stores: Pick<Stores, "registry">;
   /** The id that the worker will have. */
   readonly worker: string;
   readonly version: string;
-  /** Wall clock, ms since 1970, and ms, monotonic. */
-  readonly now: () => number;
-  readonly mono: () => number;
-  /** How long the worker may take to get ready; later it says nothing more. */
+  readonly ambient: Pick<Ambient, "mono" | "now">;
+  /** Longest time that the worker may take to get ready (ms). After it the notice ends. */
   readonly startupMs: number;
 }
 
 /**
- * Tells the fleet that a worker is getting ready, before it has a backend: gateways then say "not yet" of a model that
- * no worker offers, and not "there is none". A model may have to be fetched and loaded first.
+ * Announces a worker that is starting, before it has a backend. Gateways then answer "not yet" for a model that no
+ * worker offers, and not "there is none". A model may have to be fetched and loaded first.
  */
 export class StartingNotice {
   readonly #options: StartingNoticeOptions;
@@ -27,38 +24,38 @@ export class StartingNotice {
   readonly #endsAt: number;
   readonly #timer: NodeJS.Timeout;
   /** The latest announcement on its way. */
-  #told: Promise<void> = Promise.resolve();
+  #sent: Promise<void> = Promise.resolve();
 
   constructor(options: StartingNoticeOptions) {
-    const { worker: id, version, now, mono, startupMs } = options;
+    const { worker: id, version, ambient, startupMs } = options;
     this.#options = options;
-    this.#endsAt = mono() + startupMs;
-    const about = { host: hostname(), pid: process.pid, startedAt: now(), seenAt: now() };
+    this.#endsAt = ambient.mono() + startupMs;
+    const about = { host: hostname(), pid: process.pid, startedAt: ambient.now(), seenAt: ambient.now() };
     this.#announcement = { id, version, ...about, draining: false, starting: true, backends: [] };
     this.#timer = setInterval(() => {
-      this.#tell(false);
+      this.#announce(false);
     }, ANNOUNCE_MS);
-    this.#tell(true);
+    this.#announce(true);
   }
 
-  /** Says nothing more; what was said stays until the worker itself announces itself, or for as long as it is valid. */
+  /** Ends the notice. The last one stays until the worker announces itself, or until it expires. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
-    await this.#told;
+    await this.#sent;
   }
 
   /** The worker does not come. */
   async withdraw(): Promise<void> {
     await this.stop();
-    const { connection, keys, worker } = this.#options;
-    await forgetWorker(connection, keys, worker).catch(() => undefined);
+    const { stores, worker } = this.#options;
+    await stores.registry.forgetWorker(worker).catch(() => undefined);
   }
 
-  /** With Redis away the next one tells. */
-  #tell(news: boolean): void {
-    const { connection, keys, now, mono } = this.#options;
-    if (mono() >= this.#endsAt) return;
-    const announcement = { ...this.#announcement, seenAt: now() };
-    this.#told = announceWorker(connection, keys, announcement, news).catch(() => undefined);
+  /** With Redis away the next one comes through. */
+  #announce(news: boolean): void {
+    const { stores, ambient } = this.#options;
+    if (ambient.mono() >= this.#endsAt) return;
+    const announcement = { ...this.#announcement, seenAt: ambient.now() };
+    this.#sent = stores.registry.announceWorker(announcement, news).catch(() => undefined);
   }
 }

@@ -1,27 +1,27 @@
 import type { Endpoint } from "../core/task.ts";
 
 /**
- * How much a failure says of the backend.
- * - `hard`: no connection could be made. No request has any part in it.
+ * Strength of a failure as evidence against the backend.
+ * - `hard`: no connection could be made. No request can cause that.
  * - `soft`: 5xx, a reply that broke off, a silence beyond the fleet's own limits. The request may be the cause.
- * - `doubtful`: the backend answered, and what it answered cannot be read. Most likely the request is the cause.
- * - `own`: the worker's own small request failed. No client has any part in it.
+ * - `doubtful`: the answer of the backend cannot be read. Most likely the request is the cause.
+ * - `own`: the worker's own request failed. No client can cause that.
  */
 export type Strength = "hard" | "soft" | "doubtful" | "own";
 
 /** Evidence of one failed attempt on its backend. */
 export interface Evidence {
   readonly strength: Strength;
-  /** A digest of whose request it was; undefined when nothing is known. */
+  /** A digest of the client; undefined when it is not known. */
   readonly client?: string | undefined;
-  /** The endpoint of the attempt: the worker's own request asks for the same. */
+  /** Endpoint of the attempt: the worker's own request goes to the same. */
   readonly endpoint?: Endpoint | undefined;
 }
 
 /** `proven`: the backend is broken. `doubtful`: enough failures, which may all be one client's doing. */
-export type Finding = "too few" | "doubtful" | "proven";
+export type StreakVerdict = "too few" | "doubtful" | "proven";
 
-/** Failures in a row of one backend with one model: what they prove together. */
+/** Failures in a row of one backend with one model. Together they prove more than each alone. */
 export class Streak {
   #hard = 0;
   #soft = 0;
@@ -42,8 +42,8 @@ export class Streak {
     if (strength === "soft" && this.#clients.size < 2) this.#clients.add(client);
   }
 
-  /** @param limit failures that are needed */
-  find(limit: number): Finding {
+  /** @param limit count of failures that open the circuit */
+  find(limit: number): StreakVerdict {
     if (this.#own || this.#hard >= limit) return "proven";
     const counting = this.#hard + this.#soft;
     if (counting >= limit && this.#clients.size > 1) return "proven";
@@ -58,7 +58,7 @@ export class Streak {
     this.#clients.clear();
   }
 
-  /** So that one failure more is as good as `limit` of them: for a backend that has only seemed to be well. */
+  /** Makes one more failure count as `limit` of them: for a backend that has only seemed to be well. */
   prime(limit: number): void {
     this.clear();
     this.#hard = limit - 1;

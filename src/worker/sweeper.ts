@@ -1,52 +1,54 @@
+import type { Ambient } from "../core/ambient.ts";
 import { toFault } from "../core/fault.ts";
-import { replyErrorCode } from "../redis/reply-error.ts";
-import { HANDED_BACK_MS } from "../redis/pending.ts";
-import { dropIdleConsumers, ensureGroup } from "../redis/task-stream.ts";
-import { Doubts } from "./doubts.ts";
-import { resumerOf } from "./resumer.ts";
-import type { ResumerOptions } from "./resumer.ts";
-import { TakeOver } from "./take-over.ts";
-import type { Search, TakeOverOptions } from "./take-over.ts";
+import { replyErrorCode } from "../redis/connection/reply-error.ts";
+import { REQUEUED_MS } from "../redis/pending.ts";
+import type { Log } from "../telemetry/log.ts";
+import type { BackendSlots } from "./backend-slots.ts";
+import type { FailoverGuard } from "./failover-guard.ts";
+import type { LeaseJudge } from "./lease-judge.ts";
+import type { Link } from "./links.ts";
+import type { Search, TakeOver } from "./take-over.ts";
 
-/** How often the consumers of killed workers are removed, and how long they must have been idle; ms. */
-const TIDY_MS = 60_000;
+/** Interval at which the consumers of killed workers are removed, and their shortest idle time (ms). */
+const IDLE_CONSUMER_MS = 60_000;
 
-/** What Redis says this worker holds, and it does not know so long after, it was never told; ms. */
+/** Age from which on an entry of this worker that it does not know is an orphan (ms). */
 const ORPHAN_MS = 1000;
 
-export interface SweeperOptions
-  extends Omit<TakeOverOptions, "resume" | "onRoom">, Omit<ResumerOptions, "doubts" | "trust"> {
+export interface SweeperOptions {
+  readonly link: Link<"leases" | "queue">;
   readonly leaseMs: number;
+  readonly log: Log;
+  readonly allBackendSlots: readonly BackendSlots[];
+  readonly leaseJudge: Pick<LeaseJudge, "holds">;
+  readonly failoverGuard: Pick<FailoverGuard, "settleMs" | "onUndecided">;
+  readonly takeOver: Pick<TakeOver, "search" | "onRoom">;
+  readonly ambient: Pick<Ambient, "mono" | "random">;
 }
 
 /**
- * Looks for tasks to take over: those of silent workers, now and then; what was handed back, upon a hint; orphans of
- * this worker, when an answer was lost.
+ * Finds tasks to take over: tasks of lost workers, by a periodic sweep; requeued tasks, upon a hint; orphans of this
+ * worker, when the answer to a claim was lost.
  *
- * After an outage of Redis every lease looks old although its holder lives: nobody is taken for silent then, see
- * `Trust`. What was handed back says so itself, and is taken at any time.
+ * After an outage of Redis every lease looks old although its worker lives. No worker counts as lost then, see
+ * {@link LeaseJudge}. The entry of a requeued task says so itself: it is taken at any time.
  */
 export class Sweeper {
-  /** Tells which tasks are being taken over. */
-  readonly takeOver: TakeOver;
   readonly #options: SweeperOptions;
-  readonly #doubts: Doubts;
   #sweep: NodeJS.Timeout | undefined;
   /** Models that are being swept after a hint; true when another one came meanwhile. */
   readonly #hinted = new Map<string, boolean>();
-  #orphanLook: NodeJS.Timeout | undefined;
-  #tidyAt: number;
+  #orphanSearch: NodeJS.Timeout | undefined;
+  #cleanAt: number;
   #stopped = false;
   #draining = false;
 
   constructor(options: SweeperOptions) {
     this.#options = options;
-    this.#doubts = new Doubts({ ...options, onUnsure: this.lookForOrphans });
-    const resume = resumerOf({ ...options, doubts: this.#doubts });
-    const onRoom = async (search: Search): Promise<void> => this.#again(search);
-    this.takeOver = new TakeOver({ ...options, resume, onRoom });
-    this.#tidyAt = options.mono() + TIDY_MS;
-    options.connection.onReconnect(this.lookForOrphans);
+    this.#cleanAt = options.ambient.mono() + IDLE_CONSUMER_MS;
+    options.failoverGuard.onUndecided(this.findOrphans);
+    options.takeOver.onRoom(async (search) => this.#again(search));
+    options.link.connection.onReconnect(this.findOrphans);
   }
 
   start(): void {
@@ -56,7 +58,7 @@ export class Sweeper {
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#sweep);
-    clearTimeout(this.#orphanLook);
+    clearTimeout(this.#orphanSearch);
   }
 
   /** From now on no task is taken over. */
@@ -70,18 +72,23 @@ export class Sweeper {
   }
 
   /**
-   * An answer to a claim was lost: soon, what Redis says this worker holds and it does not know is run, and what was
-   * handed back meanwhile.
+   * An answer to a claim was lost. Soon this runs the tasks that Redis says this worker holds and it does not know. It
+   * also takes the tasks that were requeued meanwhile.
    */
-  readonly lookForOrphans = (): void => {
+  readonly findOrphans = (): void => {
     // Twice as long, so that the entries have surely reached the age at which they count as orphans.
-    this.#orphanLook ??= setTimeout(() => {
-      this.#orphanLook = undefined;
-      void this.#takeOrphans().then(async () => this.#takeHandedBack());
+    this.#orphanSearch ??= setTimeout(() => {
+      this.#orphanSearch = undefined;
+      void this.#takeOrphans().then(async () => this.#takeRequeued());
     }, 2 * ORPHAN_MS);
   };
 
-  /** Looks at once for tasks of a model that were handed back; many hints at once cost two looks. */
+  /** Searches at once for requeued tasks of all models: hints may have been missed. */
+  sweepModels(): void {
+    for (const model of this.#models()) void this.sweepModel(model);
+  }
+
+  /** Searches at once for requeued tasks of a model; many hints at once cost two searches. */
   async sweepModel(model: string): Promise<void> {
     if (this.#hinted.has(model)) {
       this.#hinted.set(model, true);
@@ -95,75 +102,77 @@ export class Sweeper {
   }
 
   async #sweepOne(model: string): Promise<void> {
-    const { trust, leaseMs } = this.#options;
-    await this.#look(model, trust.holds ? leaseMs : HANDED_BACK_MS);
+    const { leaseJudge, leaseMs } = this.#options;
+    await this.#searchSettled({ model, idleMs: leaseJudge.holds ? leaseMs : REQUEUED_MS });
   }
 
-  async #look(model: string, idleMs: number): Promise<void> {
-    // While a part of a cluster is away, and with it perhaps those who keep leases, these look old. A new master may
-    // not know yet who took what was handed back.
-    if (this.#options.connection.ready && this.#doubts.settleMs === 0) await this.#search({ model, idleMs });
+  /**
+   * While a part of a cluster is away, its leases look old: their workers may not reach it either. A new master may not
+   * know yet which requeued tasks were taken.
+   */
+  async #searchSettled(search: Search): Promise<void> {
+    const { link, failoverGuard } = this.#options;
+    if (link.connection.ready && failoverGuard.settleMs(link.connection) === 0) await this.#search(search);
   }
 
   #planSweep(): void {
     // Jitter spreads the sweeps of many workers over time.
-    const { leaseMs, random } = this.#options;
+    const { leaseMs, ambient } = this.#options;
     this.#sweep = setTimeout(
       () => {
         void this.#sweepAll().finally(() => {
           if (!this.#stopped) this.#planSweep();
         });
       },
-      (leaseMs / 2) * (0.75 + random() / 2),
+      (leaseMs / 2) * (0.75 + ambient.random() / 2),
     );
   }
 
   async #sweepAll(): Promise<void> {
     for (const model of this.#models()) await this.#sweepOne(model);
-    const { connection, mono } = this.#options;
-    if (connection.ready && mono() >= this.#tidyAt) await this.#tidy();
+    const { link, ambient } = this.#options;
+    if (link.connection.ready && ambient.mono() >= this.#cleanAt) await this.#dropIdleConsumers();
   }
 
-  async #tidy(): Promise<void> {
-    const { connection, keys, mono } = this.#options;
-    this.#tidyAt = mono() + TIDY_MS;
+  async #dropIdleConsumers(): Promise<void> {
+    const { link, ambient } = this.#options;
+    this.#cleanAt = ambient.mono() + IDLE_CONSUMER_MS;
     for (const model of this.#models()) {
-      await dropIdleConsumers(connection, keys, model, TIDY_MS).catch(() => undefined);
+      await link.stores.leases.dropIdleConsumers(model, IDLE_CONSUMER_MS).catch(() => undefined);
     }
   }
 
   #models(): Set<string> {
-    return new Set(this.#options.stations.flatMap((one) => one.queues.map(({ key }) => key)));
+    return new Set(this.#options.allBackendSlots.flatMap((one) => one.queues.map(({ key }) => key)));
   }
 
-  /** Needs no trust in leases: nobody else holds these. */
+  /** Takes this worker's own tasks: no lease needs to be believed for that. */
   async #takeOrphans(): Promise<void> {
-    const { worker: consumer } = this.#options;
-    for (const model of this.#models()) await this.#search({ model, idleMs: ORPHAN_MS, consumer });
+    for (const model of this.#models()) await this.#search({ model, idleMs: ORPHAN_MS, isOwn: true });
   }
 
-  /** Nobody may have been told. */
-  async #takeHandedBack(): Promise<void> {
-    for (const model of this.#models()) await this.#look(model, HANDED_BACK_MS);
+  /** The hint may have been lost. */
+  async #takeRequeued(): Promise<void> {
+    for (const model of this.#models()) await this.#searchSettled({ model, idleMs: REQUEUED_MS });
   }
 
-  /** For a task that was found and had no slot. */
+  /** Searches again for a task that was found and had no slot. */
   async #again(search: Search): Promise<void> {
-    // Whether leases may be judged is asked anew: else whatever it finds would be let go at once, and wake this again.
-    await (search.consumer === undefined ? this.#sweepOne(search.model) : this.#search(search));
+    // Leases are judged anew: else tasks that were found would be left at once, and wake this again.
+    await (search.isOwn === true ? this.#search(search) : this.#sweepOne(search.model));
   }
 
   async #search(search: Search): Promise<void> {
     if (this.#stopped || this.#draining) return;
     try {
-      await this.takeOver.search(search);
+      await this.#options.takeOver.search(search);
     } catch (error) {
-      // The next planned sweep, or the look after the reconnect, searches again.
-      const { connection, keys, log } = this.#options;
-      if (connection.ready) log.warn("taking over failed", { reason: toFault(error).message });
-      // A queue that somebody removed: a worker of several models would look past the new one for ever.
+      // The next planned sweep, or the one after the reconnect, searches again.
+      const { link, log } = this.#options;
+      if (link.connection.ready) log.warn("taking over failed", { reason: toFault(error).message });
+      // Somebody removed the queue: without its group a worker of several models would never read the new one.
       if (replyErrorCode(error) === "NOGROUP")
-        await ensureGroup(connection, keys, search.model).catch(() => undefined);
+        await link.stores.queue.ensureGroup(search.model).catch(() => undefined);
     }
   }
 }

@@ -1,37 +1,33 @@
 import { randomBytes } from "node:crypto";
-import { systemAmbient } from "../core/ambient.ts";
-import { accessOf } from "../redis/access.ts";
-import { connect } from "../redis/connect.ts";
-import type { Connection } from "../redis/connection.ts";
-import { onControl } from "../redis/control.ts";
+import { accessOf } from "../redis/connection/access.ts";
+import { connect } from "../redis/connection/connect.ts";
+import type { Connection } from "../redis/connection/connection.ts";
 import { preferFunctions } from "../redis/functions.ts";
-import { OutageLog } from "../redis/outage-log.ts";
-import { dropConsumer, dropQueue } from "../redis/task-stream.ts";
-import { recruit } from "./crew.ts";
-import type { Connections, Crew, WorkerOptions } from "./crew.ts";
-import { PhaseWatch } from "./phase-watch.ts";
-import type { Station } from "./station.ts";
+import { OutageLog } from "../redis/connection/outage-log.ts";
+import { buildWorker } from "./assembly.ts";
+import type { Assembly, WorkerBase, WorkerOptions } from "./assembly.ts";
+import type { BackendSlots } from "./backend-slots.ts";
 
 /** A running worker. */
 export interface WorkerHandle {
   readonly id: string;
   /**
-   * Stops: claims nothing more, lets running tasks finish for up to the drain time, hands back what has not begun,
-   * ends the rest with a fault, frees everything. Idempotent.
+   * Stops. The worker claims nothing more, and lets running tasks finish for up to the drain time. It requeues tasks
+   * that have not begun, ends the rest with a fault, and frees everything. Idempotent.
    */
   stop(): Promise<void>;
 }
 
-/** Frames and acknowledgements of the last tasks get this long to reach Redis, ms. */
-const FAREWELL_MS = 2000;
+/** Time for the frames and acknowledgements of the last tasks to reach Redis (ms). */
+const LAST_FRAMES_MS = 2000;
 
-/** Unique per incarnation: two processes with one consumer name would take each other's tasks for their own. */
+/** Unique per incarnation: two processes with one consumer name would count each other's tasks as their own. */
 export function newWorkerId(): string {
   return `w${randomBytes(6).toString("hex")}`;
 }
 
 /**
- * Starts a worker for the given backends, which it closes when it stops. It only dials out.
+ * Starts a worker for the given backends, which it closes when it stops. It opens no port.
  * @throws Fault `redis_down` when Redis cannot be reached
  */
 export async function startWorker(options: WorkerOptions): Promise<WorkerHandle> {
@@ -46,97 +42,113 @@ export async function startWorker(options: WorkerOptions): Promise<WorkerHandle>
     return connection;
   };
   try {
-    return await assemble(options, id, { open, connections });
+    const assembly = await buildWorker(options, id, open);
+    return await start(options, assembly, connections);
   } catch (error) {
     for (const connection of connections) connection.close();
     throw error;
   }
 }
 
-async function assemble(options: WorkerOptions, worker: string, redis: Connections): Promise<WorkerHandle> {
-  const crew = await recruit(options, worker, redis);
-  const { presence, keeper, sweeper, claimers, log } = crew;
-  const watch = new PhaseWatch(crew.roll, systemAmbient.mono);
+async function start(
+  options: WorkerOptions,
+  assembly: Assembly,
+  connections: readonly Connection[],
+): Promise<WorkerHandle> {
+  const { base, backends, tasks, registration } = assembly;
+  const { worker, log } = base;
   let stopping: Promise<void> | undefined;
-  await onControl(crew.control, crew.keys, worker, {
-    cancel: (task) => {
-      crew.roll.cancel(task);
-    },
-    pause: (task) => {
-      crew.roll.pause(task);
-    },
-    resume: (task) => {
-      crew.roll.resume(task);
-    },
-    sweep: (model) => {
-      void sweeper.sweepModel(model);
-    },
-    drain: () => {
-      if (stopping === undefined) holdBack(crew, true);
-    },
-    undrain: () => {
-      if (stopping === undefined) holdBack(crew, false);
-    },
-  });
-  await presence.start();
-  keeper.start();
-  sweeper.start();
-  watch.start();
-  crew.reporter.start();
-  for (const claimer of claimers) claimer.start();
-  options.watch?.start(async (backend) => crew.hiring.hire(backend));
+  await listen(assembly, () => stopping !== undefined);
+  await backends.healthMonitor.start();
+  backends.announcer.start();
+  tasks.attempts.leaseRenewer.start();
+  tasks.sweeper.start();
+  tasks.attempts.timeouts.start();
+  assembly.reporter.start();
+  registration.start();
+  options.watch?.start(async (backend) => registration.add(backend));
   log.info("worker is ready", { worker, backends: options.backends.length });
   return {
     id: worker,
     stop: async () => {
-      stopping ??= stop(options, crew, redis.connections).finally(() => {
-        watch.stop();
-      });
+      stopping ??= stop(options, assembly, connections).finally(() => tasks.attempts.timeouts.stop());
       return stopping;
     },
   };
 }
 
-/** Takes no more tasks, or takes them again; errands for its servers are still done. */
-function holdBack(crew: Crew, isHeld: boolean): void {
-  const { sweeper, presence, stations, claimers, log } = crew;
-  log.info(isHeld ? "draining: told to take no more tasks" : "undrained: told to take tasks again");
-  crew.hiring.hold(isHeld);
-  if (isHeld) sweeper.drain();
-  else sweeper.undrain();
-  for (const station of stations) if (station.announced) station.hold(isHeld);
-  if (isHeld) for (const claimer of claimers) void claimer.interrupt();
-  void (isHeld ? presence.drain() : presence.undrain());
+/** Follows the control messages for this worker. A worker that stops is no longer drained or undrained. */
+async function listen(assembly: Assembly, isStopping: () => boolean): Promise<void> {
+  const { worker, links } = assembly.base;
+  const { attempts, sweeper } = assembly.tasks;
+  const { attemptRegistry } = attempts;
+  await links.control.listen(worker, {
+    cancel: (task) => attemptRegistry.cancel(task),
+    pause: (task) => attemptRegistry.pause(task),
+    resume: (task) => attemptRegistry.resume(task),
+    sweep: (model) => void sweeper.sweepModel(model),
+    drain: () => {
+      if (!isStopping()) drain(assembly);
+    },
+    undrain: () => {
+      if (!isStopping()) undrain(assembly);
+    },
+  });
 }
 
-async function stop(options: WorkerOptions, crew: Crew, connections: readonly Connection[]): Promise<void> {
-  const { roll, presence, keeper, sweeper, acknowledger, emitter, stations, claimers } = crew;
+/** Takes no more tasks. Management requests for its servers still run. */
+function drain({ base, backends, tasks, registration }: Assembly): void {
+  base.log.info("draining: takes no more tasks, as ordered");
+  tasks.sweeper.drain();
+  registration.hold(true);
+  void backends.announcer.drain(true);
+}
+
+/** Takes tasks again, and searches for the ones that wait. */
+function undrain({ base, backends, tasks, registration }: Assembly): void {
+  base.log.info("undrained: takes tasks again, as ordered");
+  tasks.sweeper.undrain();
+  registration.hold(false);
+  void backends.announcer.drain(false).then(() => tasks.sweeper.sweepModels());
+}
+
+async function stop(
+  options: WorkerOptions,
+  assembly: Assembly,
+  connections: readonly Connection[],
+): Promise<void> {
+  const { base, backends, tasks, registration } = assembly;
+  const { attempts, sweeper } = tasks;
+  const { attemptRegistry } = attempts;
+  const { allBackendSlots, announcer } = backends;
   await options.watch?.stop();
   sweeper.drain();
-  for (const station of stations) station.hold(true);
-  await presence.drain();
-  await Promise.all(claimers.map(async (claimer) => claimer.stop()));
-  await roll.empty(options.settings.drainMs);
-  roll.stopAll("draining");
-  await roll.empty(FAREWELL_MS);
-  keeper.stop();
+  for (const backendSlots of allBackendSlots) backendSlots.hold(true);
+  await announcer.drain(true);
+  await registration.stop();
+  await attemptRegistry.empty(options.settings.drainMs);
+  attemptRegistry.stopAll("draining");
+  await attemptRegistry.empty(LAST_FRAMES_MS);
+  attempts.leaseRenewer.stop();
   sweeper.stop();
-  crew.resting.stop();
-  crew.forgetStalls();
-  crew.prober.stop();
-  await acknowledger.flush();
-  await crew.reporter.stop();
-  await presence.stop();
-  for (const station of stations) await leaveQueues(crew, station);
-  emitter.stop();
+  attempts.cooldowns.stop();
+  assembly.forgetStalls();
+  backends.prober.stop();
+  await attempts.acknowledger.flush();
+  await assembly.reporter.stop();
+  backends.healthMonitor.stop();
+  await announcer.stop();
+  for (const backendSlots of allBackendSlots) await leaveQueues(base, backendSlots);
+  attempts.emitter.stop();
   for (const connection of connections) connection.close();
-  await Promise.all(crew.backends.map(async (backend) => backend.close()));
+  await registration.close();
 }
 
-/** Queues of models stay for other workers; those of errands are this worker's own. */
-async function leaveQueues({ leases, keys, worker }: Crew, station: Station): Promise<void> {
-  for (const { key } of station.queues) {
-    const work = station.announced ? dropConsumer(leases, keys, key, worker) : dropQueue(leases, keys, key);
+/** Queues of models stay for other workers; the queues for management requests are this worker's own. */
+async function leaveQueues({ links, worker }: WorkerBase, backendSlots: BackendSlots): Promise<void> {
+  const { leases, queue } = links.leases.stores;
+  for (const { key } of backendSlots.queues) {
+    const work = backendSlots.announced ? leases.dropConsumer(key, worker) : queue.drop(key);
     await work.catch(() => undefined);
   }
 }

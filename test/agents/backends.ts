@@ -1,6 +1,6 @@
-import type { Fleet } from "../journey/fleet.ts";
-import { startStandIn, type StandIn } from "../stand-in.ts";
-import { type ModelScript, scriptedAnswers } from "./scripted-model.ts";
+import type { Fleet } from "../rig/fleet/fleet.ts";
+import { startStandIn, type StandIn } from "../rig/backends/stand-in.ts";
+import { type ModelScript, scriptedAnswers } from "../rig/backends/scripted-model.ts";
 
 /** The kinds of LLM servers that agents are run and replayed against. */
 export const KINDS = ["openai", "ollama", "llamacpp", "vllm", "lmstudio", "exo"] as const;

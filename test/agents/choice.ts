@@ -16,7 +16,7 @@ function chosen(words: readonly string[], names: readonly string[]): readonly st
 }
 
 /**
- * Which agents run on which kinds of backends: those that are named, and all where none is named.
+ * Agents and kinds of backends to run: the named ones, or all when none is named.
  * Throws when a word names neither: all agents together are 2 GB to install.
  */
 export function choose({ words, clients, kinds }: Choice): Pick<Choice, "clients" | "kinds"> {

@@ -1,4 +1,4 @@
-import type { ModelScript } from "./scripted-model.ts";
+import type { ModelScript } from "../rig/backends/scripted-model.ts";
 
 /** Where a client runs: all of it is removed afterwards. */
 export interface Place {

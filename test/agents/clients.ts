@@ -87,7 +87,7 @@ export const AGENT_CLIENTS: readonly AgentClient[] = [
   ...LIBRARY_CLIENTS,
 ];
 
-/** @param further what the user says later, to the same session */
+/** @param further later message of the user in the same session */
 function claudeCode(
   name: string,
   script: AgentClient["script"],

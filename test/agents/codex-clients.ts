@@ -3,7 +3,7 @@ import { type AgentClient, ANSWER, type Place, TASK } from "./client.ts";
 
 const MCP_SERVER = join(import.meta.dirname, "mcp-server.ts");
 
-/** What Codex asks for when it shortens a conversation. */
+/** The prompt with which Codex shortens a conversation. */
 const SHORTEN = "Say in one sentence what was done so far.";
 
 const PATCH = ["*** Begin Patch", "*** Add File: new.txt", "+hello", "*** End Patch", ""].join("\n");
@@ -60,7 +60,7 @@ interface Variant {
   readonly script: ReturnType<AgentClient["script"]>;
   /** More lines at the head of its settings. */
   readonly settings?: (place: Place) => readonly string[];
-  /** What its catalogue of models says of the model. */
+  /** Entry of the model in its catalogue. */
   readonly card?: Readonly<Record<string, unknown>>;
 }
 

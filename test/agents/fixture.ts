@@ -4,7 +4,7 @@ import { hostname, release, userInfo } from "node:os";
 import { join } from "node:path";
 import type { AgentClient, Place } from "./client.ts";
 import type { Exchange } from "./recorder.ts";
-import { SUMMARY } from "./scripted-model.ts";
+import { SUMMARY } from "../rig/backends/scripted-model.ts";
 
 /** The requests of a client in the order in which it sent them, without personal and machine details. */
 export interface AgentFixture {

@@ -1,7 +1,7 @@
-import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { failureOf } from "../rig/run-program.ts";
 
 /** Kept between runs, and removed with the npm packages. Agents are large, and no dependencies of ours. */
 const CACHE = join(import.meta.dirname, "../../node_modules/.cache/agents");
@@ -17,21 +17,8 @@ export async function install(requirement: string): Promise<string | { readonly 
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, "package.json"), JSON.stringify({ private: true }));
   const flags = ["--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"];
-  const failure = await run("npm", ["install", "--prefix", folder, ...flags, requirement]);
-  if (failure !== undefined) return { missing: `${requirement} was not installed: ${failure}` };
+  const failure = await failureOf("npm", ["install", "--prefix", folder, ...flags, requirement]);
+  if (failure !== undefined) return { missing: `${requirement} was not installed: ${failure[0]}` };
   await writeFile(stamp, "");
   return folder;
-}
-
-/** The first line of what npm says of a failure; undefined when it succeeds. */
-async function run(command: string, args: readonly string[]): Promise<string | undefined> {
-  const { promise, resolve } = Promise.withResolvers<string | undefined>();
-  const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"] });
-  let errors = "";
-  child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
-  child.on("error", (error) => resolve(error.message));
-  child.on("close", (code) => {
-    resolve(code === 0 ? undefined : (errors.trim().split("\n")[0] ?? `code ${code}`));
-  });
-  return promise;
 }

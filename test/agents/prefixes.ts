@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { SUMMARY } from "./scripted-model.ts";
+import { SUMMARY } from "../rig/backends/scripted-model.ts";
 
 /** A prompt as a backend was sent it. */
 export interface Prompt {
@@ -21,15 +21,15 @@ function listed(list: unknown): string {
   return JSON.stringify(list).slice(0, -1);
 }
 
-/** Two prompts are of one conversation when they begin with the same two messages, and its client did not shorten it. */
+/** True when two prompts begin with the same two messages, and their client did not shorten the conversation. */
 function isSameConversation(a: Prompt, b: Prompt): boolean {
   if (a.text.includes(SUMMARY) !== b.text.includes(SUMMARY)) return false;
   return JSON.stringify(a.messages.slice(0, 2)) === JSON.stringify(b.messages.slice(0, 2));
 }
 
 /**
- * Checks that every later prompt of a conversation begins, byte by byte, with every earlier one, and its tools with the
- * earlier tools: else no backend can go on from what it has of the prompt. Gives the number of pairs.
+ * Checks that every later prompt of a conversation begins, byte by byte, with every earlier one. The same holds for its
+ * tools. Otherwise no backend can reuse its cached prompt. Returns the number of pairs.
  */
 export function assertPrefixes(prompts: readonly Prompt[], about: string): number {
   let pairs = 0;

@@ -1,5 +1,5 @@
-import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
+import { bodyOf, LocalServer } from "../rig/local-server.ts";
 
 /** A request of a client as it went to the gateway, and how that answered. */
 export interface Exchange {
@@ -18,30 +18,25 @@ export class Recorder {
 
   private constructor(gateway: string) {
     this.#gateway = new URL(gateway);
-    this.#server = createServer((request, response) => void this.#pass(request, response));
+    this.#server = new LocalServer((request, response) => void this.#pass(request, response));
   }
 
   static async start(gateway: string): Promise<Recorder> {
     const recorder = new Recorder(gateway);
-    await new Promise<void>((resolve) => {
-      recorder.#server.listen(0, "127.0.0.1", resolve);
-    });
+    await recorder.#server.listen();
     return recorder;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return this.#server.url;
   }
 
-  stop(): void {
-    this.#server.close();
-    this.#server.closeAllConnections();
+  async stop(): Promise<void> {
+    await this.#server.stop();
   }
 
   async #pass(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const chunks: Buffer[] = [];
-    for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
-    const body = Buffer.concat(chunks);
+    const body = await bodyOf(request);
     const { hostname: host, port } = this.#gateway;
     const options = {
       host,

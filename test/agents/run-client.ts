@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { ANSWER, type AgentClient, NOTE, type Place, type Run } from "./client.ts";
 import { endLeftovers } from "./leftovers.ts";
 import { type Exchange, Recorder } from "./recorder.ts";
-import type { ModelScript } from "./scripted-model.ts";
+import type { ModelScript } from "../rig/backends/scripted-model.ts";
 
 /** The longest life of one client, ms. */
 const LIMIT_MS = 180_000;
@@ -45,7 +45,7 @@ export async function runClient(
     const failure = await runAll(client.run(place), place);
     return { failure, exchanges: recorder.exchanges, place };
   } finally {
-    recorder.stop();
+    await recorder.stop();
     endLeftovers(home);
     await rm(root, { recursive: true, force: true, maxRetries: 5 });
   }
@@ -99,7 +99,7 @@ async function runOne({ command, args, env = {} }: Run, place: Place): Promise<E
   return promise;
 }
 
-/** Nothing of this machine's own settings; what is not on loopback meets a closed door. */
+/** An environment without this machine's settings. Only loopback can be reached. */
 function surroundings(home: string): Record<string, string> {
   const closed = "http://127.0.0.1:9";
   return {

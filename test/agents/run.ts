@@ -1,4 +1,4 @@
-import { Fleet } from "../journey/fleet.ts";
+import { Fleet } from "../rig/fleet/fleet.ts";
 import { addBackend, type Kind, KINDS, modelOf } from "./backends.ts";
 import type { AgentClient } from "./client.ts";
 import { choose } from "./choice.ts";
@@ -6,14 +6,15 @@ import { AGENT_CLIENTS } from "./clients.ts";
 import { install } from "./install.ts";
 import { type Outcome, runClient } from "./run-client.ts";
 import { assertPrefixes, promptOf } from "./prefixes.ts";
-import type { ModelScript } from "./scripted-model.ts";
+import type { ModelScript } from "../rig/backends/scripted-model.ts";
 import { writeFixture } from "./fixture.ts";
 
 /**
- * `make agents`: installs the agents of the table, and runs each through a whole loop (tool calls, their results, an
- * answer) against a gateway, a worker and a scripted model, on a backend of each kind. Prints a table; fails when a client
- * that runs here does not reach its answer, and when a prompt does not begin as those before it. Names of clients and
- * kinds choose among them: `ARGS="codex vllm"`. With `--record` the requests become the fixtures of the tests.
+ * `make agents` installs the agents of the table. It runs each through a whole loop of tool calls, results and an
+ * answer. The loop goes through a gateway and a worker to a scripted model on a backend of each kind. Prints a table.
+ * Fails when a client that runs here does not reach its answer. Fails, too, when a prompt does not begin as earlier ones.
+ * Names of clients and kinds choose among them: `ARGS="codex vllm"`. With `--record` the requests become the fixtures
+ * of the tests.
  */
 
 interface Row {

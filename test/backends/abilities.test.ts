@@ -2,14 +2,15 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { TestContext } from "node:test";
 import { Abilities } from "../../src/backends/abilities.ts";
-import type { SurfaceLook } from "../../src/backends/abilities.ts";
+import type { SurfaceCheck } from "../../src/backends/abilities.ts";
 import { parseBackends } from "../../src/backends/address.ts";
 import { HttpBackend } from "../../src/backends/http-backend.ts";
 import { HttpOrigin } from "../../src/backends/http.ts";
 import { modelCard } from "../../src/backends/model-card.ts";
 import type { ModelCard } from "../../src/core/model.ts";
-import { sendJson, SurfaceServer } from "../surface-server.ts";
-import type { SurfaceServerOptions } from "../surface-server.ts";
+import { sendJson, SurfaceServer } from "../rig/backends/surface-server.ts";
+import type { SurfaceServerOptions } from "../rig/backends/surface-server.ts";
+import { aTask } from "../rig/task.ts";
 
 const STAYS = new AbortController().signal;
 const noted = sendJson(200, {});
@@ -33,7 +34,7 @@ function cardOf(name: string, resident = true): ModelCard {
 
 async function scene(
   t: TestContext,
-  look: SurfaceLook,
+  surface: SurfaceCheck,
   options: SurfaceServerOptions & { readonly declared?: readonly string[] },
 ): Promise<Scene> {
   const server = await SurfaceServer.start(options);
@@ -43,13 +44,13 @@ async function scene(
     await server.stop();
   });
   const clock = { now: 0 };
-  const abilities = new Abilities({ look, declared: options.declared, mono: () => clock.now });
+  const abilities = new Abilities({ surface, declared: options.declared, mono: () => clock.now });
   return {
     server,
     clock,
     abilities,
     look: async (models = [cardOf("bge")]) => {
-      const state = await abilities.seen(http, async () => ({ models, slots: undefined }), STAYS);
+      const state = await abilities.withAbilities(http, async () => ({ models, slots: undefined }), STAYS);
       return state.models.map(({ endpoints = [] }) => endpoints);
     },
   };
@@ -96,9 +97,12 @@ describe("the endpoints of a backend", () => {
     assert.deepEqual(await look(), [["rerank", "speech"]]);
     const body = Buffer.from("{}");
     const options = { body, stream: false, asked: "bge", model: "bge" };
-    assert.equal(abilities.wayOf({ endpoint: "openai-rerank" })?.request(options).path, "/reranking");
-    assert.equal(abilities.wayOf({ endpoint: "openai-speech" })?.request(options).path, "/v1/audio/speech");
-    assert.equal(abilities.wayOf({ endpoint: "openai-chat" }), undefined);
+    assert.equal(abilities.passthroughOf({ endpoint: "openai-rerank" })?.request(options).path, "/reranking");
+    assert.equal(
+      abilities.passthroughOf({ endpoint: "openai-speech" })?.request(options).path,
+      "/v1/audio/speech",
+    );
+    assert.equal(abilities.passthroughOf({ endpoint: "openai-chat" }), undefined);
     const nothing = await scene(t, "probe", { paths: { "/rerank": noted }, declared: [] });
     assert.deepEqual(await nothing.look(), [[]]);
     const known = await scene(t, "none", { paths: {}, declared: ["images"] });
@@ -116,7 +120,7 @@ describe("the endpoints of a backend", () => {
     server.paths = { "/v1/score": noted };
     assert.deepEqual(await look([cardOf("bge"), cardOf("b")]), [["score"], ["score"]]);
     server.paths = {};
-    abilities.doubt();
+    abilities.invalidate();
     assert.deepEqual(await look([cardOf("bge"), cardOf("b")]), [[], []]);
   });
 
@@ -160,7 +164,7 @@ describe("the endpoints of a backend", () => {
     const { server, look, abilities } = await scene(t, "probe", { paths: { "/rerank": noted } });
     assert.deepEqual(await look(), [["rerank"]]);
     await server.stop();
-    abilities.doubt();
+    abilities.invalidate();
     assert.deepEqual(await look(), [["rerank"]]);
     const busy = await scene(t, "probe", { paths: {}, other: sendJson(503, {}) });
     assert.deepEqual(await busy.look(), [[]]);
@@ -178,7 +182,7 @@ describe("the endpoints of a backend", () => {
       if (server.probed.length > before) lookedAt.push(clock.now / 1000);
     }
     assert.deepEqual(lookedAt, [0, 5, 15, 35, 75, 135, 195]);
-    abilities.doubt();
+    abilities.invalidate();
     const before = server.probed.length;
     await look();
     assert.ok(server.probed.length > before, "a server that comes back is asked at once");
@@ -219,22 +223,18 @@ describe("the endpoints of a backend", () => {
     });
     assert.deepEqual((await backend.inspect(STAYS)).models[0]?.endpoints, ["rerank"]);
     server.paths = {};
-    const task = {
-      id: "g.1",
-      model: "bge",
-      stream: false,
-      createdAt: 0,
-      deadline: 1,
-      requestId: "",
-      trace: "",
-    };
     const sink = {
       head: () => {},
       write: () => {},
-      pulse: { connecting: () => {}, sent: () => {}, alive: () => {} },
+      progress: { connecting: () => {}, sent: () => {}, alive: () => {} },
     };
     const run = backend.run(
-      { ...task, endpoint: "openai-rerank", body: Buffer.from('{"model":"bge"}') },
+      aTask({
+        endpoint: "openai-rerank",
+        model: "bge",
+        stream: false,
+        body: Buffer.from('{"model":"bge"}'),
+      }),
       "bge",
       sink,
       STAYS,

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { HttpBackend } from "../../src/backends/http-backend.ts";
 import type { Endpoint, Task } from "../../src/core/task.ts";
-import { STILL_PULSE } from "../still-pulse.ts";
+import { NO_PROGRESS } from "../rig/no-progress.ts";
 import { sceneOf } from "./scene.ts";
+import { aTask } from "../rig/task.ts";
 
 const COUNT = "/v1/messages/count_tokens";
 const QUESTION = "How many tokens are these?";
@@ -11,23 +12,18 @@ const ESTIMATE = Math.ceil(QUESTION.length / 4) + 4;
 
 function taskOf(endpoint: Endpoint, more: object): Task {
   const body = { model: "Tiny", messages: [{ role: "user", content: QUESTION }], ...more };
-  return {
-    id: "g.1",
+  return aTask({
     endpoint,
     model: "Tiny",
     stream: false,
-    createdAt: Date.now(),
-    deadline: Date.now() + 60_000,
-    requestId: "r",
-    trace: "",
     body: Buffer.from(JSON.stringify(body)),
-  };
+  });
 }
 
 async function answerOf(backend: HttpBackend, task: Task): Promise<{ text: string; usage: unknown }> {
   let text = "";
   const write = (bytes: Buffer): void => void (text += bytes.toString());
-  const sink = { head: (): void => {}, write, pulse: STILL_PULSE };
+  const sink = { head: (): void => {}, write, progress: NO_PROGRESS };
   const { usage } = await backend.run(task, "tiny:latest", sink, new AbortController().signal);
   return { text, usage };
 }

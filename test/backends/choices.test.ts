@@ -1,15 +1,16 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
-import type { Answer, Pulse, ReplySink, SlotLender } from "../../src/backends/backend.ts";
+import type { Answer, AttemptProgress, ReplySink, SlotLender } from "../../src/backends/backend.ts";
 import { choicesOf, requestOfChoice, runChoices } from "../../src/backends/choices.ts";
 import type { HttpKind } from "../../src/backends/profiles.ts";
 import type { GenerateRequest, Sampling } from "../../src/core/chat.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { Endpoint, Task } from "../../src/core/task.ts";
-import type { StandInOptions } from "../stand-in.ts";
-import { STILL_PULSE } from "../still-pulse.ts";
+import type { StandInOptions } from "../rig/backends/stand-in.ts";
+import { NO_PROGRESS } from "../rig/no-progress.ts";
 import { sceneOf } from "./scene.ts";
+import { aTask } from "../rig/task.ts";
 
 /** Lends so many slots, and refuses to take back more than it lent. */
 class Slots implements SlotLender {
@@ -27,7 +28,7 @@ class Slots implements SlotLender {
     return true;
   }
 
-  giveBack(): void {
+  returnSlot(): void {
     assert.ok(this.free < this.all);
     this.free += 1;
   }
@@ -181,7 +182,7 @@ describe("the choices of a task", () => {
 
 /** Keeps what it is given. */
 class Kept implements ReplySink {
-  readonly pulse: Pulse = STILL_PULSE;
+  readonly progress: AttemptProgress = NO_PROGRESS;
   status = 0;
   text = "";
 
@@ -196,17 +197,12 @@ class Kept implements ReplySink {
 }
 
 function taskOf(endpoint: Endpoint, body: Record<string, unknown>): Task {
-  return {
-    id: "g.1",
+  return aTask({
     endpoint,
     model: "Tiny",
     stream: body["stream"] === true,
-    createdAt: Date.now(),
-    deadline: Date.now() + 60_000,
-    requestId: "r",
-    trace: "",
     body: Buffer.from(JSON.stringify({ model: "Tiny", ...body })),
-  };
+  });
 }
 
 const seedIn = (body: Record<string, unknown>): number => {
@@ -268,7 +264,7 @@ describe("n answers of a backend that gives one", () => {
     for (const stream of [true, false]) {
       it(`${endpoint} ${stream ? "streamed" : "whole"} from ${kind}`, async (t) => {
         const { standIn, backend } = await sceneOf(t, kind, { tokens: 5, ...bySeed });
-        backend.lender = new Slots(8);
+        backend.useLender(new Slots(8));
         const more = stream ? { stream_options: { include_usage: true } } : {};
         const sink = new Kept();
         const task = taskOf(endpoint, { ...fields, ...more, stream, n: 3, seed: 7 });
@@ -312,7 +308,7 @@ describe("n answers of a backend that gives one", () => {
     for (const stream of [true, false]) {
       it(`to each of several prompts ${stream ? "streamed" : "whole"} from ${kind}`, async (t) => {
         const { standIn, backend } = await sceneOf(t, kind, { tokens: 3, ...byPromptAndSeed });
-        backend.lender = new Slots(8);
+        backend.useLender(new Slots(8));
         const sink = new Kept();
         const more = stream ? { stream_options: { include_usage: true } } : {};
         const asked = { prompt: ["red", "blue"], n: 2, seed: 7, stream, ...more };
@@ -354,7 +350,7 @@ describe("n answers of a backend that gives one", () => {
     const refuse = { status: 503, message: "server busy", retryAfter: 9 };
     for (const stream of [true, false]) {
       const { backend } = await sceneOf(t, "ollama", { refuse });
-      backend.lender = new Slots(8);
+      backend.useLender(new Slots(8));
       const sink = new Kept();
       const task = taskOf("openai-completion", { prompt: "hi", stream, n: 3 });
       await assert.rejects(backend.run(task, "tiny", sink, never), {
@@ -374,7 +370,7 @@ describe("n answers of a backend that gives one", () => {
         return { firstTokenMs: seedIn(body) === 8 ? 0 : hour, tokenMs: 1, word: (index) => `t${index} ` };
       },
     });
-    backend.lender = new Slots(8);
+    backend.useLender(new Slots(8));
     const sink = new Kept();
     const task = taskOf("openai-chat", {
       messages: [{ role: "user", content: "hi" }],

@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
-import { discoverLocal, LOCAL_PORTS, lookAt, probeAgain, probeKind } from "../../src/backends/discover.ts";
-import { startStandIn, type StandIn, type StandInOptions } from "../stand-in.ts";
+import {
+  discoverLocal,
+  LOCAL_PORTS,
+  probePort,
+  confirmKind,
+  probeKind,
+} from "../../src/backends/discover.ts";
+import { startStandIn, type StandIn, type StandInOptions } from "../rig/backends/stand-in.ts";
 
 const { signal } = new AbortController();
 
@@ -31,7 +37,7 @@ test("each kind is told by what only it has", async (t) => {
 
 test("no LLM server, one that starts, and a gateway of ours are told apart", async (t) => {
   const web = { speaks: "openai", documents: { "/v1/models": 404 } } as const;
-  await assert.rejects(probed(t, web), { code: "backend_error", message: /speaks neither/ });
+  await assert.rejects(probed(t, web), { code: "backend_error", message: /has neither Ollama/ });
   const starting = { speaks: "openai", documents: { "/v1/models": 503 } } as const;
   await assert.rejects(probed(t, starting), { code: "backend_busy" });
   await assert.rejects(probed(t, { server: "stargazer" }), { message: /a Stargazer gateway/ });
@@ -47,7 +53,7 @@ test("a kind that comes first and fails by chance leaves the kind open", async (
 });
 
 test("a second look tells whether the kind is still the same", async (t) => {
-  const targetOf = async (options: StandInOptions): Promise<Parameters<typeof probeAgain>[0]> => {
+  const targetOf = async (options: StandInOptions): Promise<Parameters<typeof confirmKind>[0]> => {
     const { url } = await standInOf(t, options);
     return { origin: url, prefix: "", authorization: undefined };
   };
@@ -60,7 +66,7 @@ test("a second look tells whether the kind is still the same", async (t) => {
     [vllm, "vllm"],
   ] as const) {
     for (const was of ["ollama", "llamacpp", "vllm"] as const) {
-      assert.equal(await probeAgain(target, was, signal), is, `${was} is ${is}`);
+      assert.equal(await confirmKind(target, was, signal), is, `${was} is ${is}`);
     }
   }
 });
@@ -73,7 +79,7 @@ test("a port has a backend, something else, or nothing", async (t) => {
   const gone = await startStandIn();
   const ports = [ollama, web, gateway, starting, gone].map(({ port }) => port);
   await gone.stop();
-  const seen = await Promise.all(ports.map(async (port) => lookAt(port, signal)));
+  const seen = await Promise.all(ports.map(async (port) => probePort(port, signal)));
   assert.deepEqual(
     seen.map((one) => (typeof one === "object" ? one.kind : one)),
     ["ollama", "other", "other", "nothing", "nothing"],

@@ -7,7 +7,7 @@ import { pathToFileURL } from "node:url";
 import { entriesOf } from "../../packaging/embedded-lock.ts";
 import { installLibrary, type InstallOptions } from "../../src/backends/embedded/install.ts";
 import type { LockEntries } from "../../src/backends/embedded/library-lock.ts";
-import { cleanInstall, findNpm, reasonOf, type Npm } from "../../src/backends/embedded/npm.ts";
+import { cleanInstall, findNpm, npmErrorLine, type Npm } from "../../src/backends/embedded/npm.ts";
 import { inWorkFolder } from "../../src/backends/embedded/work-folder.ts";
 import { Fault } from "../../src/core/fault.ts";
 
@@ -240,14 +240,14 @@ function isOffline({ message }: Fault): boolean {
 
 describe("npm's reason", () => {
   it("is its first line that says why, by old and new versions", () => {
-    assert.equal(reasonOf("npm ERR! code E404\nnpm ERR! 404 Not Found\n"), "404 Not Found");
+    assert.equal(npmErrorLine("npm ERR! code E404\nnpm ERR! 404 Not Found\n"), "404 Not Found");
     assert.equal(
-      reasonOf(
+      npmErrorLine(
         "npm error code EINTEGRITY\nnpm error Integrity checksum failed\nnpm error A complete log of this",
       ),
       "Integrity checksum failed",
     );
-    assert.equal(reasonOf("npm error code EPERM\n\nnpm error A complete log of this run"), undefined);
-    assert.equal(reasonOf(""), undefined);
+    assert.equal(npmErrorLine("npm error code EPERM\n\nnpm error A complete log of this run"), undefined);
+    assert.equal(npmErrorLine(""), undefined);
   });
 });

@@ -10,7 +10,8 @@ import { findWeights } from "../../src/backends/embedded/weights.ts";
 import { isObject, type JsonObject } from "../../src/core/json.ts";
 import type { Endpoint, Task } from "../../src/core/task.ts";
 import { openLog } from "../../src/telemetry/log.ts";
-import { STILL_PULSE } from "../still-pulse.ts";
+import { NO_PROGRESS } from "../rig/no-progress.ts";
+import { aTask } from "../rig/task.ts";
 
 const MODEL = "smollm2:135m";
 const GREEDY = { temperature: 0, num_predict: 24 };
@@ -18,17 +19,14 @@ const GREEDY = { temperature: 0, num_predict: 24 };
 let count = 0;
 const taskOf = (endpoint: Endpoint, body: JsonObject): Task => {
   count += 1;
-  return {
+  return aTask({
     id: `test.${count}`,
     endpoint,
     model: MODEL,
     stream: body["stream"] !== false,
-    createdAt: Date.now(),
-    deadline: Date.now() + 60_000,
     requestId: `request-${count}`,
-    trace: "",
     body: Buffer.from(JSON.stringify({ model: MODEL, ...body })),
-  };
+  });
 };
 
 interface Run {
@@ -57,7 +55,7 @@ const run = async (backend: Backend, { endpoint, body, signal, onBytes }: Run): 
       pieces.push(bytes.toString());
       onBytes?.(bytes);
     },
-    pulse: STILL_PULSE,
+    progress: NO_PROGRESS,
   };
   const stop = signal ?? new AbortController().signal;
   const answer = await backend.run(taskOf(endpoint, body), MODEL, sink, stop);
@@ -236,9 +234,9 @@ describe("embedded backend with real weights", { timeout: 600_000 }, () => {
       alone.push(choicesOf(one)[0] ?? "");
     }
     let borrowed = 0;
-    backend.lender = { borrow: () => borrowed++ < 1, giveBack: () => undefined };
+    backend.useLender?.({ borrow: () => borrowed++ < 1, returnSlot: () => undefined });
     const outcome = await run(backend, { endpoint: "openai-chat", body: { ...body, n: 3, stream: false } });
-    delete backend.lender;
+    backend.useLender?.(undefined);
     assert.deepEqual(choicesOf(outcome), alone);
     assert.equal(new Set(alone).size, 3);
     assert.ok(borrowed > 1);
@@ -419,12 +417,12 @@ describe("embedded backend with real weights", { timeout: 600_000 }, () => {
 
   it("tells when the model has a request, and of each piece of a whole answer", async () => {
     const told: string[] = [];
-    const pulse = {
+    const progress = {
       connecting: () => void told.push("connecting"),
       sent: () => void told.push("sent"),
       alive: () => void told.push("alive"),
     };
-    const sink = { head: () => {}, write: () => void told.push("written"), pulse };
+    const sink = { head: () => {}, write: () => void told.push("written"), progress };
     const messages = [{ role: "user", content: "Hi" }];
     const task = taskOf("ollama-chat", {
       messages,
@@ -442,7 +440,7 @@ describe("embedded backend with real weights", { timeout: 600_000 }, () => {
   });
 
   it("does not run other models", async () => {
-    const sink = { head: () => assert.fail(), write: () => assert.fail(), pulse: STILL_PULSE };
+    const sink = { head: () => assert.fail(), write: () => assert.fail(), progress: NO_PROGRESS };
     const task = taskOf("ollama-chat", { messages: [{ role: "user", content: "Hi" }] });
     const other = backend.run(task, "llama3", sink, new AbortController().signal);
     await assert.rejects(other, { code: "model_not_found" });
@@ -458,7 +456,7 @@ describe("embedded backend with real weights", { timeout: 600_000 }, () => {
     assert.equal(name, "SmolLM2-135M-Instruct.Q4_1");
     assert.match(lines.join(""), /loadMs/);
     const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
-    const sink = { head: () => {}, write: () => begin(), pulse: STILL_PULSE };
+    const sink = { head: () => {}, write: () => begin(), progress: NO_PROGRESS };
     const never = new AbortController().signal;
     const task = taskOf("ollama-generate", { prompt: "Tell me a very long story." });
     const running = mine.run(task, name, sink, never);

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Answer, Pulse, ReplySink } from "../../src/backends/backend.ts";
+import type { Answer, AttemptProgress, ReplySink } from "../../src/backends/backend.ts";
 import type { HttpBackend } from "../../src/backends/http-backend.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { Endpoint, Task } from "../../src/core/task.ts";
-import { standInText } from "../stand-in.ts";
-import { STILL_PULSE } from "../still-pulse.ts";
+import { standInText } from "../rig/backends/stand-in.ts";
+import { NO_PROGRESS } from "../rig/no-progress.ts";
 import { sceneOf } from "./scene.ts";
+import { aTask } from "../rig/task.ts";
 
 /** A sink that keeps what it is given, and refuses what its contract forbids. */
 class KeptReply implements ReplySink {
@@ -14,7 +15,7 @@ class KeptReply implements ReplySink {
   contentType = "";
   dropped: readonly string[] = [];
   readonly writes: string[] = [];
-  readonly pulse: Pulse = STILL_PULSE;
+  readonly progress: AttemptProgress = NO_PROGRESS;
   readonly firstWrite: Promise<void>;
   #first: () => void;
 
@@ -45,17 +46,12 @@ class KeptReply implements ReplySink {
 
 function taskOf(endpoint: Endpoint, body: Record<string, unknown>): Task {
   const stream = endpoint.startsWith("openai") ? body["stream"] === true : body["stream"] !== false;
-  return {
-    id: "g.1",
+  return aTask({
     endpoint,
     model: String(body["model"]),
     stream,
-    createdAt: Date.now(),
-    deadline: Date.now() + 60_000,
-    requestId: "r",
-    trace: "",
     body: Buffer.from(JSON.stringify(body)),
-  };
+  });
 }
 
 interface Asked {

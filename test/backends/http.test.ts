@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { test, type TestContext } from "node:test";
 import { HttpOrigin } from "../../src/backends/http.ts";
 import { Fault, type FaultCode } from "../../src/core/fault.ts";
-import { standInText, startStandIn, type StandIn, type StandInOptions } from "../stand-in.ts";
-import { STILL_PULSE } from "../still-pulse.ts";
+import { standInText, startStandIn, type StandIn, type StandInOptions } from "../rig/backends/stand-in.ts";
+import { NO_PROGRESS } from "../rig/no-progress.ts";
+import { LocalServer } from "../rig/local-server.ts";
 
 async function standInOf(t: TestContext, options: StandInOptions = {}): Promise<StandIn> {
   const standIn = await startStandIn(options);
@@ -31,24 +30,26 @@ function ask(
     body?: object;
     onChunk?: (chunk: Buffer) => void;
   } = {},
-): { readonly seen: Seen; readonly done: Promise<void> } {
+): { readonly seen: Seen; readonly done: Promise<number> } {
   const seen: Seen = { contentType: "", text: "" };
-  const done = http.post({
-    path: "/api/generate",
-    body: JSON.stringify({ model: "tiny", prompt: "hi", ...options.body }),
-    signal: options.signal ?? new AbortController().signal,
-    pulse: STILL_PULSE,
-    trace: "",
-    onHead: (headers) => (seen.contentType = String(headers["content-type"])),
-    onChunk: (chunk) => {
-      seen.text += chunk.toString();
-      options.onChunk?.(chunk);
+  const body = JSON.stringify({ model: "tiny", prompt: "hi", ...options.body });
+  const done = http.post(
+    { path: "/api/generate", body },
+    {
+      signal: options.signal ?? new AbortController().signal,
+      progress: NO_PROGRESS,
+      trace: "",
+      onHead: (headers) => (seen.contentType = String(headers["content-type"])),
+      onChunk: (chunk) => {
+        seen.text += chunk.toString();
+        options.onChunk?.(chunk);
+      },
+      readError: (status, bytes, retryAfter) => {
+        const wait = retryAfter === undefined ? {} : { retryAfter };
+        return new Fault("backend_busy", `${status} ${bytes.toString()}`, { http: status, ...wait });
+      },
     },
-    readError: (status, body, retryAfter) => {
-      const wait = retryAfter === undefined ? {} : { retryAfter };
-      return new Fault("backend_busy", `${status} ${body.toString()}`, { http: status, ...wait });
-    },
-  });
+  );
   return { seen, done };
 }
 
@@ -93,7 +94,7 @@ test("pieces of answers are counted, those of other replies are not", async (t) 
   assert.equal(http.pieces, heard);
 });
 
-test("nobody listening is backend_unreachable", async (t) => {
+test("a port without a listener is backend_unreachable", async (t) => {
   const standIn = await startStandIn();
   const { url } = standIn;
   await standIn.stop();
@@ -123,16 +124,11 @@ test("a refusal carries status, body and Retry-After", async (t) => {
 });
 
 test("an endless or broken error body is cut, its status kept", async (t) => {
-  const server = createServer((request, response) => {
+  const server = await LocalServer.forTest(t, (request, response) => {
     response.writeHead(500);
     if (request.headers["x-end"] === undefined) response.write("x".repeat(3 * 1024 * 1024));
-  }).listen(0, "127.0.0.1");
-  t.after(() => {
-    server.close();
-    server.closeAllConnections();
   });
-  await new Promise((resolve) => server.once("listening", resolve));
-  const http = originOf(t, `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const http = originOf(t, server.url);
   await assert.rejects(ask(http).done, (error: Fault) => {
     assert.equal(error.http, 500);
     assert.ok(error.message.length <= 1024 * 1024 + 10);
@@ -210,17 +206,13 @@ test("documents: JSON, statuses, and what is not JSON", async (t) => {
 test("a document is asked for once more when the server has hung up, and a task is not", async (t) => {
   const asked: string[] = [];
   let breaks = 0;
-  const server = createServer((request, response) => {
+  const server = await LocalServer.forTest(t, (request, response) => {
     asked.push(request.method ?? "");
     breaks -= 1;
     if (breaks >= 0) request.socket.destroy();
     else response.end("{}");
   });
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  t.after(() => server.close());
-  const http = originOf(t, `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const http = originOf(t, server.url);
   const { signal } = new AbortController();
   breaks = 1;
   assert.deepEqual(await http.getJson("/", signal), {});

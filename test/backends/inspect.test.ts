@@ -3,7 +3,12 @@ import { test, type TestContext } from "node:test";
 import type { BackendState } from "../../src/backends/backend.ts";
 import { HttpBackend } from "../../src/backends/http-backend.ts";
 import type { HttpKind } from "../../src/backends/profiles.ts";
-import { STAND_IN_DIGEST, startStandIn, type StandIn, type StandInOptions } from "../stand-in.ts";
+import {
+  STAND_IN_DIGEST,
+  startStandIn,
+  type StandIn,
+  type StandInOptions,
+} from "../rig/backends/stand-in.ts";
 
 const { signal } = new AbortController();
 

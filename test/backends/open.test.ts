@@ -8,7 +8,7 @@ import { openBackends } from "../../src/backends/open.ts";
 import type { Backend } from "../../src/backends/backend.ts";
 import { loadSettings } from "../../src/config/load.ts";
 import { openLog, type Log } from "../../src/telemetry/log.ts";
-import { startStandIn } from "../stand-in.ts";
+import { startStandIn } from "../rig/backends/stand-in.ts";
 
 const { signal } = new AbortController();
 

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { createServer, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { ServerResponse } from "node:http";
 import { test, type TestContext } from "node:test";
 import { ProbedBackend } from "../../src/backends/probed-backend.ts";
-import { STILL_PULSE } from "../still-pulse.ts";
-import { startStandIn, type StandIn, type StandInOptions } from "../stand-in.ts";
+import { NO_PROGRESS } from "../rig/no-progress.ts";
+import { startStandIn, type StandIn, type StandInOptions } from "../rig/backends/stand-in.ts";
+import { aTask } from "../rig/task.ts";
+import { LocalServer } from "../rig/local-server.ts";
 
 const { signal } = new AbortController();
 const MINUTE = 60_000;
@@ -129,7 +130,7 @@ async function proxied(t: TestContext): Promise<{
     if (path === "/props" && isSwapped) return { total_slots: 1 };
     return path === "/v1/models" ? { data: [{ id: "big" }] } : undefined;
   };
-  const server = createServer((request, response) => {
+  const server = await LocalServer.forTest(t, (request, response) => {
     if (isSwapped) response.setHeader("server", "llama.cpp");
     if (request.url === "/v1/chat/completions") {
       response.writeHead(200, { "content-type": "text/event-stream" }).write(event({ content: "a" }, null));
@@ -139,32 +140,20 @@ async function proxied(t: TestContext): Promise<{
     const document = documents(request.url ?? "");
     response.writeHead(document === undefined ? 404 : 200).end(JSON.stringify(document ?? {}));
   });
-  await new Promise<void>((listening) => {
-    server.listen(0, "127.0.0.1", listening);
-  });
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  return { url, swap: () => (isSwapped = true), begun };
+  return { url: server.url, swap: () => (isSwapped = true), begun };
 }
 
 function event(delta: object, reason: string | null): string {
   return `data: ${JSON.stringify({ choices: [{ index: 0, delta, finish_reason: reason }] })}\n\n`;
 }
 
-const TASK = {
-  id: "g.1",
-  endpoint: "openai-chat",
+const TASK = aTask({
   model: "big",
-  stream: true,
   createdAt: 0,
   deadline: 1,
   requestId: "",
-  trace: "",
   body: Buffer.from('{"model":"big","stream":true,"messages":[]}'),
-} as const;
+});
 
 test("an answer that has begun comes to its end though another kind is in the place of its server", async (t) => {
   const { url, swap, begun } = await proxied(t);
@@ -175,7 +164,7 @@ test("an answer that has begun comes to its end though another kind is in the pl
   await backend.inspect(signal);
   let text = "";
   const write = (bytes: Buffer): void => void (text += bytes.toString());
-  const answer = backend.run(TASK, "big", { head: () => {}, write, pulse: STILL_PULSE }, signal);
+  const answer = backend.run(TASK, "big", { head: () => {}, write, progress: NO_PROGRESS }, signal);
   const response = await begun;
   swap();
   now = MINUTE;

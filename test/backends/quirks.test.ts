@@ -1,16 +1,18 @@
 import assert from "node:assert/strict";
-import { createServer, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { describe, it, type TestContext } from "node:test";
 import type { ReplySink } from "../../src/backends/backend.ts";
 import { HttpBackend } from "../../src/backends/http-backend.ts";
 import type { HttpKind } from "../../src/backends/profiles.ts";
 import { readWorkerAnnouncement } from "../../src/core/announcement.ts";
 import type { Endpoint, Task } from "../../src/core/task.ts";
-import { plainLine } from "../../src/core/plain-text.ts";
-import { learnedQuirks } from "../../src/commands/doctor-quirks.ts";
-import { Station } from "../../src/worker/station.ts";
-import { STILL_PULSE } from "../still-pulse.ts";
+import { escapedLine } from "../../src/core/escaped-text.ts";
+import { announcementOf } from "../../src/worker/backend-announcement.ts";
+import { learnedQuirks } from "../../src/commands/doctor-fleet.ts";
+import { BackendSlots } from "../../src/worker/backend-slots.ts";
+import { NO_PROGRESS } from "../rig/no-progress.ts";
+import { aTask } from "../rig/task.ts";
+import { bodyOf, LocalServer, respondJson } from "../rig/local-server.ts";
 
 type Body = Readonly<Record<string, unknown>>;
 type Answer = (body: Body, response: ServerResponse) => void;
@@ -24,40 +26,27 @@ interface Strict {
 /** A server that answers as it is told. */
 async function strictServer(t: TestContext, kind: HttpKind, answer: Answer): Promise<Strict> {
   const bodies: Body[] = [];
-  const server = createServer((request, response) => {
-    const chunks: Buffer[] = [];
-    request.on("data", (chunk: Buffer) => chunks.push(chunk));
-    request.on("end", () => {
-      const body = JSON.parse(Buffer.concat(chunks).toString() || "{}") as Body;
-      bodies.push(body);
-      answer(body, response);
-    });
-  });
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  const target = { origin: `http://127.0.0.1:${port}`, prefix: "", authorization: undefined };
+  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const body = JSON.parse((await bodyOf(request)).toString() || "{}") as Body;
+    bodies.push(body);
+    answer(body, response);
+  };
+  const server = await LocalServer.forTest(t, (request, response) => void serve(request, response));
+  const target = { origin: server.url, prefix: "", authorization: undefined };
   const backend = new HttpBackend({ kind, target, slots: 1 });
-  t.after(async () => {
-    await backend.close();
-    server.closeAllConnections();
-    server.close();
-  });
+  t.after(() => backend.close());
   return { backend, bodies };
 }
 
 function refuse(response: ServerResponse, status: number, message: string): void {
-  response.writeHead(status, { "content-type": "application/json" });
-  response.end(JSON.stringify({ error: { message } }));
+  respondJson(response, status, { error: { message } });
 }
 
 function reply(body: Body, response: ServerResponse, delta: object = { content: "yes" }): void {
   const choice = { index: 0, finish_reason: null };
   if (body["stream"] !== true) {
     const whole = { ...choice, message: { role: "assistant", ...delta }, finish_reason: "stop" };
-    response.writeHead(200, { "content-type": "application/json" });
-    response.end(JSON.stringify({ choices: [whole] }));
+    respondJson(response, 200, { choices: [whole] });
     return;
   }
   const events = [
@@ -75,17 +64,13 @@ interface Told {
 }
 
 async function ask(backend: HttpBackend, endpoint: Endpoint, body: Body): Promise<Told> {
-  const task: Task = {
-    id: "g.1",
+  const task: Task = aTask({
     endpoint,
     model: "m",
     stream: body["stream"] === true,
     createdAt: 0,
-    deadline: Date.now() + 60_000,
-    requestId: "r",
-    trace: "",
     body: Buffer.from(JSON.stringify({ model: "m", ...body })),
-  };
+  });
   let text = "";
   let names: readonly string[] = [];
   const sink: ReplySink = {
@@ -95,7 +80,7 @@ async function ask(backend: HttpBackend, endpoint: Endpoint, body: Body): Promis
     write: (bytes) => {
       text += bytes.toString();
     },
-    pulse: STILL_PULSE,
+    progress: NO_PROGRESS,
   };
   await backend.run(task, "m", sink, new AbortController().signal);
   return { text, dropped: names };
@@ -236,7 +221,7 @@ describe("a backend that refuses its worker (C18)", () => {
         method: "POST",
         path: "/api/push",
         body: Buffer.from("{}"),
-        sink: { head: (one) => heads.push(one), write: () => {}, pulse: STILL_PULSE },
+        sink: { head: (one) => heads.push(one), write: () => {}, progress: NO_PROGRESS },
         signal: new AbortController().signal,
       });
       assert.deepEqual(heads, [502]);
@@ -259,7 +244,7 @@ describe("what was learned", () => {
       else refuse(response, 400, "no");
     });
     await ask(backend, "openai-chat", stream);
-    const told = { id: "w1", backends: [new Station(backend, 1).announcement()] };
+    const told = { id: "w1", backends: [announcementOf(new BackendSlots(backend, 1))] };
     const worker = readWorkerAnnouncement(JSON.parse(JSON.stringify(told)));
     assert.ok(worker !== undefined);
     const [finding] = learnedQuirks([worker]);
@@ -268,7 +253,7 @@ describe("what was learned", () => {
     const hostile = readWorkerAnnouncement({ id: "w2", backends: [{ name: "x", quirks }] });
     const kept = hostile?.backends[0]?.quirks ?? [];
     assert.deepEqual([kept.length, kept[0]?.length], [8, 100]);
-    const shown = plainLine(learnedQuirks(hostile === undefined ? [] : [hostile])[0]?.text ?? "");
+    const shown = escapedLine(learnedQuirks(hostile === undefined ? [] : [hostile])[0]?.text ?? "");
     assert.ok(!shown.includes("\u001b"));
   });
 });

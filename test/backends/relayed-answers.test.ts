@@ -2,14 +2,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HttpBackend } from "../../src/backends/http-backend.ts";
 import type { Task } from "../../src/core/task.ts";
-import { MOST_REPLY_BYTES } from "../../src/protocols/whole.ts";
-import { type Answer, SurfaceServer } from "../surface-server.ts";
-import { STILL_PULSE } from "../still-pulse.ts";
+import { MAX_REPLY_BYTES } from "../../src/protocols/reply-limits.ts";
+import { type Answer, SurfaceServer } from "../rig/backends/surface-server.ts";
+import { NO_PROGRESS } from "../rig/no-progress.ts";
+import { aTask } from "../rig/task.ts";
 
 /** A whole event. */
 const PIECE = Buffer.from(`data: {"text":"${"x".repeat(4 * 1024 * 1024)}"}\n\n`);
 /** More than can lie in sockets beside the bound. */
-const MOST_WRITTEN = MOST_REPLY_BYTES + 64 * 1024 * 1024;
+const MOST_WRITTEN = MAX_REPLY_BYTES + 64 * 1024 * 1024;
 
 /** Writes until its client leaves, or takes more than it should. @param onOver told how many bytes */
 function endless(type: string, onOver: (bytes: number) => void): Answer {
@@ -28,21 +29,15 @@ function endless(type: string, onOver: (bytes: number) => void): Answer {
 }
 
 function taskOf(endpoint: "openai-transcriptions" | "openai-image-variations"): Task {
-  const type = { contentType: "multipart/form-data; boundary=b" };
   const body = Buffer.from('--b\r\nContent-Disposition: form-data; name="model"\r\n\r\na\r\n--b--');
-  const times = { createdAt: Date.now(), deadline: Date.now() + 60_000 };
-  return {
-    id: "g.1",
+  return aTask({
     endpoint,
     model: "a",
     stream: false,
-    requestId: "r",
-    trace: "",
-    ...times,
-    ...type,
+    contentType: "multipart/form-data; boundary=b",
     body,
     modelAt: body.indexOf("a\r\n--b--"),
-  };
+  });
 }
 
 for (const [endpoint, path, type] of [
@@ -61,7 +56,7 @@ for (const [endpoint, path, type] of [
     const { signal } = new AbortController();
     try {
       await backend.inspect(signal);
-      const sink = { pulse: STILL_PULSE, head: (): void => {}, write: (): void => {} };
+      const sink = { progress: NO_PROGRESS, head: (): void => {}, write: (): void => {} };
       await assert.rejects(backend.run(taskOf(endpoint), "a", sink, signal), {
         code: "invalid_request",
         message: /larger than 128 MiB/,

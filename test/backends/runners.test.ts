@@ -32,27 +32,27 @@ describe("the runners of an Ollama server", () => {
     const known = runners();
     assert.equal(sent(known, wants(5000)), 8192);
     assert.equal(sent(known, {}), 8192);
-    known.seen([card()], known.changes);
+    known.update([card()], known.changes);
     assert.equal(sent(known, {}), undefined);
   });
 
   it("stay while a request is under way, and when a look began before one ended", () => {
     const known = runners();
     sent(known, wants(8192));
-    known.entered("m");
-    known.seen([card()], known.changes);
+    known.requestStarted("m");
+    known.update([card()], known.changes);
     assert.equal(sent(known, {}), 8192, "it is loading");
     const since = known.changes;
-    known.left("m");
-    known.seen([card()], since);
+    known.requestEnded("m");
+    known.update([card()], since);
     assert.equal(sent(known, {}), 8192, "the look is old");
-    known.seen([card()], known.changes);
+    known.update([card()], known.changes);
     assert.equal(sent(known, {}), undefined);
   });
 
   it("are not started anew for what their model was not made for: the server gives them no more", () => {
     const known = runners();
-    known.seen([card(undefined, 6000)], known.changes);
+    known.update([card(undefined, 6000)], known.changes);
     assert.deepEqual(
       [5000, 7000, 7001, 200_000].map((size) => sent(known, wants(size))),
       [6000, 6000, 6000, 6000],
@@ -73,7 +73,7 @@ describe("the runners of an Ollama server", () => {
 
   it("that others have started are known by what the server tells", () => {
     const known = runners();
-    known.seen([card(16_384)], known.changes);
+    known.update([card(16_384)], known.changes);
     assert.equal(sent(known, {}), 16_384);
     assert.equal(sent(known, wants(4096)), 16_384);
     assert.equal(sent(known, wants(20_000)), 32_768);
@@ -82,7 +82,7 @@ describe("the runners of an Ollama server", () => {
   it("whose context is the server's own choice are asked for by its number, once that is known", () => {
     const known = runners();
     assert.equal(sent(known, {}), undefined);
-    known.seen([card(32_768)], known.changes);
+    known.update([card(32_768)], known.changes);
     assert.equal(sent(known, {}), undefined);
     assert.equal(sent(known, wants(4096)), 32_768);
     assert.equal(sent(known, {}), undefined, "it is still the same runner");
@@ -90,7 +90,7 @@ describe("the runners of an Ollama server", () => {
 
   it("are not asked for more than their model was made for", () => {
     const known = runners();
-    known.seen([card(undefined, 2048)], known.changes);
+    known.update([card(undefined, 2048)], known.changes);
     assert.equal(sent(known, wants(2000)), 2048);
   });
 

@@ -1,7 +1,7 @@
 import type { TestContext } from "node:test";
 import { HttpBackend } from "../../src/backends/http-backend.ts";
 import type { HttpKind } from "../../src/backends/profiles.ts";
-import { startStandIn, type StandIn, type StandInOptions } from "../stand-in.ts";
+import { startStandIn, type StandIn, type StandInOptions } from "../rig/backends/stand-in.ts";
 
 /** A backend and the server it talks to. */
 export interface Scene {

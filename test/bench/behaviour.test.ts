@@ -5,28 +5,25 @@ import type { AddressInfo } from "node:net";
 import test from "node:test";
 import { renderFindings } from "../../bench/behaviour/behaviour.ts";
 import { Probe, outcomes } from "../../bench/behaviour/probe.ts";
-import { eventually } from "../../bench/behaviour/rig.ts";
 import { BRIEF, PATIENT, SHORT, SLOW } from "../../bench/profiles.ts";
 import type { Profile } from "../../bench/profiles.ts";
 import { askRedis } from "../../bench/redis-wire.ts";
-import type { DeskReport } from "../../bench/sim-desk.ts";
+import type { SimReport } from "../../bench/sim-log.ts";
 import { simServer } from "../../bench/sim-server.ts";
-
-/** Judges nobody: what takes longer hangs. */
-const LIMIT_MS = 60_000;
+import { until } from "../rig/until.ts";
 
 async function listening(server: net.Server): Promise<number> {
   await once(server.listen(0, "127.0.0.1"), "listening");
   return (server.address() as AddressInfo).port;
 }
 
-async function desk(port: number, rules?: object): Promise<DeskReport> {
+async function desk(port: number, rules?: object): Promise<SimReport> {
   const post = rules === undefined ? {} : { method: "POST", body: JSON.stringify(rules) };
-  const response = await fetch(`http://127.0.0.1:${port}/sim/desk`, {
+  const response = await fetch(`http://127.0.0.1:${port}/sim/log`, {
     ...post,
     headers: { connection: "close" },
   });
-  return (await response.json()) as DeskReport;
+  return (await response.json()) as SimReport;
 }
 
 function ask(port: number, profile: Profile, tag: string, stream = true): Probe {
@@ -46,16 +43,16 @@ function chunk(text: string): string {
   return `${text.length.toString(16)}\r\n${text}\r\n`;
 }
 
-test("the desk refuses beyond its slots, and its book tells who came, ended and left", async () => {
+test("the simulated server refuses requests beyond its slots, and its log has each arrival, end and departure", async () => {
   const server = simServer();
   const port = await listening(server);
   try {
     await desk(port, { slots: 2 });
     const [first, second] = [ask(port, SLOW, "first"), ask(port, SLOW, "second")];
-    await eventually(async () => ((await desk(port)).running === 2 ? true : undefined), LIMIT_MS);
+    await until("two visits", async () => (await desk(port)).running === 2);
     assert.equal(await ask(port, BRIEF, "third").done, "status 503");
     const times = [first.leave(), second.leave()];
-    await eventually(async () => ((await desk(port)).running === 0 ? true : undefined), LIMIT_MS);
+    await until("an empty desk", async () => (await desk(port)).running === 0);
     times.push(performance.timeOrigin + performance.now());
     assert.equal(await ask(port, BRIEF, "late").done, "answered");
     const { visits, most, refused } = await desk(port);

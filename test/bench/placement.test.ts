@@ -9,14 +9,14 @@ import { USUAL_ENGINE, usualModels } from "../../bench/engine/spec.ts";
 import type { AloneRound } from "../../bench/placement/alone.ts";
 import { longestWaitMs, rareWaitMs, residencyMs, swapWaitMs } from "../../bench/placement/bounds.ts";
 import { Load } from "../../bench/placement/load.ts";
-import type { Visit } from "../../bench/placement/load.ts";
+import type { RequestRecord } from "../../bench/placement/load.ts";
 import { readPlacementOptions } from "../../bench/placement/options.ts";
 import { renderAlone, renderResults, renderVerdicts } from "../../bench/placement/report.ts";
 import { tally } from "../../bench/placement/tally.ts";
 import type { Tally, Waits } from "../../bench/placement/tally.ts";
 import { readTrace } from "../../bench/placement/trace.ts";
 import { closedClients, seededRandom, steadyArrivals, zipfRank } from "../../bench/placement/traffic.ts";
-import type { Ask, Source } from "../../bench/placement/traffic.ts";
+import type { PlannedRequest, Source } from "../../bench/placement/traffic.ts";
 import { aloneVerdicts, broken, verdictsOf } from "../../bench/placement/verdicts.ts";
 import type { WorkloadResult } from "../../bench/placement/verdicts.ts";
 import { workloads } from "../../bench/placement/workloads.ts";
@@ -73,7 +73,7 @@ const rounds = (
     { way: "placed" as const, round, rate: placedRate, firstMs, others },
   ]);
 
-const visit = (change: Partial<Visit>): Visit => ({
+const visit = (change: Partial<RequestRecord>): RequestRecord => ({
   model: "a",
   sentMs: 0,
   firstMs: 10,
@@ -93,7 +93,10 @@ const listening = async (test: TestContext): Promise<number> => {
 };
 
 /** A client with these requests and no more. */
-const asking = (...asks: readonly Ask[]): Source => ({ kind: "closed", next: (index) => asks[index] });
+const asking = (...asks: readonly PlannedRequest[]): Source => ({
+  kind: "closed",
+  next: (index) => asks[index],
+});
 
 const DIRECT: Figures = { answers: { a: 108, b: 108 }, loads: 18, waits: { a: 3.9, b: 3.9 } };
 

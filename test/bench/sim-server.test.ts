@@ -95,16 +95,16 @@ describe("the simulated backend", () => {
     assert.equal((await ask("/api/pull", { model: "sim-first" })).status, 404);
   });
 
-  it("keeps the pace, the number of tokens and the failures that its desk is told", async () => {
+  it("keeps the pace, the number of tokens and the failures that its rules set", async () => {
     const whole = { model: "sim-instant", stream: false };
-    await ask("/sim/desk", { firstMs: 150, gapMs: 50, tokens: 3 });
+    await ask("/sim/log", { firstMs: 150, gapMs: 50, tokens: 3 });
     const begin = performance.now();
     const { response } = (await (await ask("/api/generate", whole)).json()) as Whole;
     assert.equal(response, answerText(3));
     assert.ok(performance.now() - begin >= 240, "150 ms to the first token, 50 to each other");
-    await ask("/sim/desk", { status: 500 });
+    await ask("/sim/log", { status: 500 });
     assert.equal((await ask("/api/generate", whole)).status, 500);
-    await ask("/sim/desk", {});
+    await ask("/sim/log", {});
     assert.equal((await ask("/api/generate", whole)).status, 200);
   });
 });

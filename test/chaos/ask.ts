@@ -1,7 +1,7 @@
 import { type Agent, request } from "node:http";
 import type { IncomingMessage } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
-import { type Asked, type Dialect, type Ending, type Wish, wordOf } from "./history.ts";
+import { type Asked, type ClientKey, type Dialect, type Ending, type Wish, wordOf } from "./history.ts";
 
 const PATHS: Readonly<Record<Dialect, string>> = {
   "ollama-chat": "/api/chat",
@@ -21,7 +21,7 @@ export async function ask(asked: Asked, url: string, agent: Agent | false): Prom
   asked.endedAt = performance.now();
 }
 
-/** What a scripted backend needs to know, carried within the prompt. */
+/** The script for a backend, carried within the prompt. */
 export function promptOf({ id, firstTokenMs, tokenMs, padding, ballast }: Wish): string {
   return `${JSON.stringify({ id, firstTokenMs, tokenMs, padding })}\n${"x".repeat(ballast)}`;
 }
@@ -39,7 +39,12 @@ function bodyOf(wish: Wish): string {
   return JSON.stringify({ ...common, messages, max_tokens: tokens });
 }
 
-/** One request over plain HTTP: what a client library would hide is seen. */
+/** The credentials of a request; none without a key. */
+export function headersOf(key: ClientKey | undefined): Record<string, string> {
+  return key === undefined ? {} : { authorization: `Bearer ${key.secret}` };
+}
+
+/** One request over plain HTTP, which shows what a client library hides. */
 class Asking {
   readonly #asked: Asked;
   readonly #resolve: (ending: Ending) => void;
@@ -61,11 +66,11 @@ class Asking {
   }
 
   start(url: string, agent: Agent | false): void {
-    const { wish } = this.#asked;
+    const { wish, key } = this.#asked;
     const outgoing = request(url + PATHS[wish.dialect], {
       method: "POST",
       agent,
-      headers: { "content-type": "application/json", "x-request-id": wish.id },
+      headers: { "content-type": "application/json", "x-request-id": wish.id, ...headersOf(key) },
     });
     this.#leave = () => {
       this.#left = true;

@@ -13,7 +13,10 @@ export interface Breach {
  * the other gateway.
  */
 const EXCUSES: Readonly<Record<string, readonly string[]>> = {
-  /** A gateway that wakes takes its own silence for that of Redis: what it was just queueing is not certain. */
+  /**
+   * A gateway that wakes may report its own silence as one of Redis. The fate of the task that it was queueing is then
+   * uncertain.
+   */
   redis_down: ["redis", "master", "gateway-cut", "gateway-stall", "gateway-freeze", "gateway-away"],
   gateway_stalled: ["gateway-stall", "gateway-freeze", "gateway-away"],
   worker_lost: ["worker", "redis-empty", "redis-power", "master", "gateway-away"],
@@ -52,7 +55,7 @@ const AFTERMATH_MS = 12_000;
 /** A gateway has Redis again so long after both are well, ms; another master is found within {@link AFTERMATH_MS}. */
 const REDIS_AFTERMATH_MS = 3000;
 
-/** A backend's work for nobody ends within this after the last fault, ms. */
+/** Time after the last fault within which backends stop work that no client waits for, ms. */
 const ABORT_MS = 6000;
 
 /** So long workers believe that a gateway lives that was killed, ms: its announcement and their next look. */
@@ -94,6 +97,8 @@ function tokensOf({ wish, tokens, deviation, ending }: Asked): Breach[] {
 function endingOf(asked: Asked, felt: readonly Disturbance[]): Breach[] {
   const { ending } = asked;
   if (ending === "complete" || ending === "left") return [];
+  // A client that left at another gateway, or a gateway that was killed, has its place for a moment.
+  if (asked.key !== undefined && codeOf(asked) === "concurrency_limited") return [];
   if (ending === undefined) return [{ rule: "a request that never ended", what: "" }];
   if (ending === "silent") {
     return [{ rule: "a broken stream that ended as if well", what: `${asked.tokens} tokens` }];
@@ -118,9 +123,16 @@ function explains(fault: string, excuses: readonly string[]): boolean {
   );
 }
 
-/** The code of an error. The log line may be lost with a gateway that is killed: the client is told why. */
+/** Words of errors whose log line may be missing, with their codes. */
+const WORDS: Readonly<Record<string, string>> = {
+  "Redis is not reachable": "redis_down",
+  "Redis refuses commands now": "redis_down",
+  "open requests, and has them": "concurrency_limited",
+};
+
+/** The code of an error. A killed gateway loses its line, and very many refusals have none: the client is told why. */
 export function codeOf({ code, detail }: Asked): string | undefined {
-  return code ?? (detail.includes("Redis is not reachable") ? "redis_down" : undefined);
+  return code ?? Object.entries(WORDS).find(([words]) => detail.includes(words))?.[1];
 }
 
 function reasonOf(asked: Asked, ending: Ending): string {
@@ -153,13 +165,13 @@ function rerunsOf(asked: Asked, runs: readonly BackendRun[], felt: readonly Dist
   return breaches;
 }
 
-/** Those that began when the client had its whole answer. */
+/** Runs that began after the client had its whole answer. */
 export function runsForNobody({ ending, endedAt }: Asked, runs: readonly BackendRun[]): BackendRun[] {
   if (ending !== "complete") return [];
   return runs.filter(({ startedAt, outcome }) => outcome !== "refused" && startedAt > endedAt);
 }
 
-/** When nobody waits any more, the work for it ends soon. */
+/** Breaches by backends that work on long after the client is gone. */
 function overworkOf(asked: Asked, runs: readonly BackendRun[], { disturbances }: History): Breach[] {
   return runs.flatMap((run) => {
     const since = Math.max(asked.endedAt, run.startedAt);

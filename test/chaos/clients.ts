@@ -2,10 +2,10 @@ import { Agent } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { ask } from "./ask.ts";
 import type { Dice } from "./dice.ts";
-import { type Asked, DIALECTS, type Wish } from "./history.ts";
+import { type Asked, type ClientKey, DIALECTS, type Wish } from "./history.ts";
 import type { World } from "./world.ts";
 
-/** What kind of client one is, for its whole life. */
+/** The kind of a client. It never changes. */
 type Role = "reader" | "leaver" | "slow" | "heavy";
 
 const ROLES: readonly Role[] = ["reader", "reader", "reader", "leaver", "heavy", "reader", "leaver"];
@@ -17,12 +17,15 @@ const BACKOFF_MS = 150;
 export class Clients {
   readonly asked: Asked[] = [];
   readonly #world: World;
+  readonly #keys: readonly ClientKey[];
   readonly #open = new Set<Asked>();
   #stopped = false;
   #loops: Promise<void>[] = [];
 
-  constructor(world: World) {
+  /** @param keys those of the clients, in turn; none where no key is needed */
+  constructor(world: World, keys: readonly ClientKey[] = []) {
     this.#world = world;
+    this.#keys = keys;
   }
 
   /** Requests that have not ended. */
@@ -53,17 +56,19 @@ export class Clients {
     const { index, role, dice } = client;
     const agent = dice.chance(0.5) ? new Agent({ keepAlive: true, maxSockets: 1 }) : false;
     for (let n = 0; !this.#stopped; n += 1) {
-      const asked = await this.#askOnce(wishOf(`c${index}-${n}`, role, dice), { dice, agent });
+      const asked = await this.#askOnce(wishOf(`c${index}-${n}`, role, dice), { index, dice, agent });
       if (asked.ending !== "complete" && asked.ending !== "left") await delay(BACKOFF_MS);
     }
     if (agent !== false) agent.destroy();
   }
 
-  async #askOnce(wish: Wish, by: { dice: Dice; agent: Agent | false }): Promise<Asked> {
+  async #askOnce(wish: Wish, by: { index: number; dice: Dice; agent: Agent | false }): Promise<Asked> {
     const up = this.#world.gateways.filter(({ program }) => program?.alive === true);
     const gateway = up.length === 0 ? undefined : by.dice.pick(up);
+    const key = this.#keys[by.index % Math.max(1, this.#keys.length)];
     const asked: Asked = {
       wish,
+      ...(key === undefined ? {} : { key }),
       seat: gateway === undefined ? 0 : this.#world.gateways.indexOf(gateway),
       sentAt: performance.now(),
       reused: false,

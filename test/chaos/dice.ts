@@ -7,7 +7,7 @@ export class Dice {
   }
 
   /** At least 0, below 1. */
-  roll(): number {
+  attemptRegistry(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let mixed = this.#state;
     mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1);
@@ -17,26 +17,26 @@ export class Dice {
 
   /** A whole number, both ends included. */
   between(low: number, high: number): number {
-    return low + Math.floor(this.roll() * (high - low + 1));
+    return low + Math.floor(this.attemptRegistry() * (high - low + 1));
   }
 
   chance(probability: number): boolean {
-    return this.roll() < probability;
+    return this.attemptRegistry() < probability;
   }
 
   pick<Item>(items: readonly Item[]): Item {
-    const item = items[Math.floor(this.roll() * items.length)];
+    const item = items[Math.floor(this.attemptRegistry() * items.length)];
     if (item === undefined) throw new Error("nothing to pick from");
     return item;
   }
 
   shuffled<Item>(items: readonly Item[]): Item[] {
-    const keyed = items.map((item) => ({ item, key: this.roll() }));
+    const keyed = items.map((item) => ({ item, key: this.attemptRegistry() }));
     return keyed.toSorted((a, b) => a.key - b.key).map(({ item }) => item);
   }
 
   /** Another source, so that one consumer's choices do not shift another's. */
   fork(): Dice {
-    return new Dice(Math.floor(this.roll() * 2 ** 32));
+    return new Dice(Math.floor(this.attemptRegistry() * 2 ** 32));
   }
 }

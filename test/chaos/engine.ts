@@ -4,6 +4,7 @@ import { Dice } from "./dice.ts";
 import { type FaultName, faultsOf, toolOf } from "./faults.ts";
 import type { Asked, History } from "./history.ts";
 import { Nemesis } from "./nemesis.ts";
+import { sharingLeaks } from "./sharing-leaks.ts";
 import { findTools } from "./tools.ts";
 import { addCodes, lifeOf, storyOf } from "./story.ts";
 import { type Topology, World } from "./world.ts";
@@ -13,6 +14,8 @@ export interface RunOptions {
   readonly seconds: number;
   readonly clients: number;
   readonly topology?: Topology;
+  /** Clients have keys with limits. */
+  readonly keys?: boolean;
   /** Faults that may happen; all that the topology can have when empty. */
   readonly faults: readonly FaultName[];
   /** Told what happens as it happens. */
@@ -41,8 +44,9 @@ export async function run(options: RunOptions): Promise<Verdict> {
   const dice = new Dice(options.seed);
   const { topology = "one" } = options;
   const world = await World.start(topology);
-  const clients = new Clients(world);
+  const clients = new Clients(world, world.clientKeys);
   try {
+    if (options.keys === true) await world.closeDoor();
     clients.start(options.clients, dice.fork());
     const { tell } = options;
     const faults = await possible(options.faults.length > 0 ? options.faults : faultsOf(topology), tell);
@@ -63,7 +67,7 @@ export async function run(options: RunOptions): Promise<Verdict> {
   }
 }
 
-/** What this machine cannot do is left out, and told. */
+/** The faults that this machine can produce. The others are reported and left out. */
 async function possible(faults: readonly FaultName[], tell: RunOptions["tell"]): Promise<FaultName[]> {
   const tools = await findTools();
   return faults.filter((name) => {
@@ -89,5 +93,6 @@ async function finish(world: World, clients: Clients, { disturbances }: Nemesis)
   );
   if (!rested) leaks.push("a process is not ready, or a slot is not free");
   const { asked } = clients;
+  leaks.push(...(await sharingLeaks(world, { asked, disturbances })));
   return { asked, runs: world.backendRuns(), disturbances, calmAt, leaks, memory: world.memory() };
 }

@@ -1,22 +1,22 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Program } from "../journey/program.ts";
-import type { RedisNode } from "../redis/redis-node.ts";
+import type { Program } from "../rig/fleet/program.ts";
+import type { RedisServer } from "../rig/redis/redis-server.ts";
 import type { Dice } from "./dice.ts";
 import type { Tool } from "./tools.ts";
 import type { WallClock } from "./wall-clock.ts";
 import type { GatewaySeat, Topology, WorkerSeat, World } from "./world.ts";
 
-/** What a fault is done with. */
+/** The means of a fault. */
 export interface Stage {
   readonly world: World;
   readonly target: number;
-  /** How long it lasts, ms. */
+  /** Duration, ms. */
   readonly holdMs: number;
   readonly dice: Dice;
 }
 
 interface FaultKind {
-  /** Whom it concerns: two faults never concern the same party at once. */
+  /** The party that it concerns. Two faults never concern the same party at once. */
   readonly party:
     | "gateway"
     | "worker"
@@ -26,9 +26,9 @@ interface FaultKind {
     | "gateway-link"
     | "worker-link"
     | "backend-link";
-  /** What it cannot be done without. */
+  /** A tool that it needs. */
   readonly needs?: Tool;
-  /** How long it may last, ms. */
+  /** Shortest and longest duration, ms. */
   readonly hold: readonly [number, number];
   /** Waits until it can be done, and felt. */
   ready?(stage: Stage): Promise<void>;
@@ -36,10 +36,10 @@ interface FaultKind {
   run(stage: Stage): Promise<void>;
 }
 
-/** How wrong a clock may be, ms: longer than any request lives. */
+/** Largest error of a clock, ms; longer than any request lives. */
 const CLOCK_MS = 300_000;
 
-/** How wrong that of Redis may be, ms: longer than any lease or announcement, shorter than a request may live. */
+/** Largest error of Redis's clock, ms. Longer than any lease or announcement, shorter than a request may live. */
 const REDIS_CLOCK_MS = 30_000;
 
 const gatewayOf = ({ world, target }: Stage): GatewaySeat => seatAt(world.gateways, target);
@@ -110,7 +110,7 @@ const mastering = {
   ready: ({ world }: Stage): Promise<void> => world.masters.whole(),
 } as const;
 
-async function victim({ world, dice }: Stage): Promise<RedisNode> {
+async function victim({ world, dice }: Stage): Promise<RedisServer> {
   return dice.pick(await world.masters.allMasters());
 }
 
@@ -331,7 +331,7 @@ function cutting(party: LinkParty): FaultKind {
   };
 }
 
-/** Of several connections of one process one breaks, and can be made again at once. */
+/** Breaks one of several connections of a process, which can reconnect at once. */
 function cuttingOne(party: LinkParty): FaultKind {
   return {
     party,
@@ -382,12 +382,12 @@ export function faultsOf(topology: Topology): readonly FaultName[] {
   });
 }
 
-/** What a fault cannot be done without. */
+/** The tool that a fault needs. */
 export function toolOf(name: FaultName): Tool | undefined {
   return FAULTS[name].needs;
 }
 
-/** How many parties there are of a kind. */
+/** The number of parties of a kind. */
 export function targetsOf(name: FaultName): number {
   const { party } = FAULTS[name];
   if (party === "redis" || party === "master") return 1;

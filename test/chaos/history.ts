@@ -1,4 +1,4 @@
-/** What happened in a run, as far as the checker judges it. All times are monotonic ms of this process. */
+/** Events of a run that the checker judges. All times are monotonic ms of this process. */
 
 export type Dialect = "ollama-chat" | "ollama-generate" | "openai-chat" | "anthropic-messages";
 
@@ -9,7 +9,14 @@ export const DIALECTS: readonly Dialect[] = [
   "anthropic-messages",
 ];
 
-/** What a client wants. */
+/** An API key of clients. */
+export interface ClientKey {
+  readonly id: string;
+  readonly tenant: string;
+  readonly secret: string;
+}
+
+/** The request of a client. */
 export interface Wish {
   readonly id: string;
   readonly dialect: Dialect;
@@ -28,15 +35,17 @@ export interface Wish {
 }
 
 /**
- * How a request ended for its client. `complete`: the dialect's proper end. `error`: an explicit one, as status or
- * within the stream. `refused`: an error status with 503 or 404 before anything. `broken`: the connection broke after
- * it was made. `unreachable`: no connection. `silent`: the stream ended as if all were well, without its end.
+ * The end of a request as its client sees it. `complete`: the dialect's proper end. `error`: an explicit one, as status
+ * or within the stream. `broken`: the connection broke
+ * after it was made. `unreachable`: no connection. `silent`: the stream ended as if all were well, without its end.
  * `left`: the client hung up.
  */
 export type Ending = "complete" | "error" | "broken" | "unreachable" | "silent" | "left";
 
 export interface Asked {
   readonly wish: Wish;
+  /** The key that it was asked with; absent where none is needed. */
+  readonly key?: ClientKey;
   /** Which gateway was asked. */
   readonly seat: number;
   readonly sentAt: number;
@@ -47,11 +56,11 @@ export interface Asked {
   firstTokenAt: number | undefined;
   /** Tokens that came in their order. */
   tokens: number;
-  /** What came instead of the token that was due; undefined when all was right. */
+  /** The bytes that came instead of the expected token; undefined when there are none. */
   deviation: string | undefined;
   ending: Ending | undefined;
   endedAt: number;
-  /** What the client was told of the error. */
+  /** Text of the error that the client got. */
   detail: string;
   /** From the gateway's log. */
   code: string | undefined;
@@ -83,13 +92,13 @@ export interface History {
   readonly disturbances: readonly Disturbance[];
   /** When the last disturbance was mended and no new request was made. */
   readonly calmAt: number;
-  /** What is left of tasks at the end, a sentence each. */
+  /** Leftovers of tasks at the end, a sentence each. */
   readonly leaks: readonly string[];
   /** Resident memory of each process, bytes. */
   readonly memory: readonly { readonly name: string; readonly bytes: number }[];
 }
 
-/** The n-th token of a request: nobody else's, and in no other place. */
+/** The n-th token of a request. It occurs at no other place and in no other answer. */
 export function wordOf({ id, padding }: Pick<Wish, "id" | "padding">, index: number): string {
   return `${id}/${index}${".".repeat(padding)} `;
 }

@@ -1,21 +1,20 @@
 import assert from "node:assert/strict";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { once } from "node:events";
 import test from "node:test";
-import { until } from "../journey/until.ts";
+import { until } from "../rig/until.ts";
+import { LocalTcp } from "../rig/local-tcp.ts";
 import { Link } from "./link.ts";
 
 const PIECES = 300;
 
 test("bytes keep their order while a link becomes slow and quick again, and stop while it is stalled", async () => {
   let heard = "";
-  const server = createServer((socket) => {
+  const server = new LocalTcp((socket) => {
     socket.on("data", (chunk: Buffer) => (heard += chunk.toString()));
-    socket.on("error", () => {});
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const link = await Link.open(() => (server.address() as AddressInfo).port);
+  await server.listen();
+  const link = await Link.open(() => server.port);
   const client = connect({ port: link.port, host: "127.0.0.1", noDelay: true });
   await once(client, "connect");
   const sent = Array.from({ length: PIECES }, (_, index) => `${index};`);
@@ -33,5 +32,5 @@ test("bytes keep their order while a link becomes slow and quick again, and stop
   link.cut();
   await hungUp;
   await link.close();
-  server.close();
+  await server.stop();
 });

@@ -1,4 +1,5 @@
-import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
+import { LocalTcp } from "../rig/local-tcp.ts";
 
 interface Pair {
   readonly near: Socket;
@@ -13,7 +14,7 @@ interface Delayed {
 
 /** A TCP proxy on loopback that can behave like a bad network. */
 export class Link {
-  readonly #server: Server;
+  readonly #server: LocalTcp;
   readonly #target: () => number;
   readonly #pairs = new Set<Pair>();
   #state: "open" | "cut" | "stalled" = "open";
@@ -21,21 +22,18 @@ export class Link {
 
   private constructor(target: () => number) {
     this.#target = target;
-    this.#server = createServer((near) => this.#accept(near));
+    this.#server = new LocalTcp((near) => this.#accept(near));
   }
 
   /** @param target port on 127.0.0.1 to forward to, asked at each connection */
   static async open(target: () => number): Promise<Link> {
     const link = new Link(target);
-    await new Promise<void>((resolve, reject) => {
-      link.#server.once("error", reject);
-      link.#server.listen(0, "127.0.0.1", resolve);
-    });
+    await link.#server.listen();
     return link;
   }
 
   get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+    return this.#server.port;
   }
 
   get connections(): number {
@@ -61,14 +59,13 @@ export class Link {
     for (const pair of this.#pairs) pause(pair);
   }
 
-  /** Every piece takes so much longer, ms. */
+  /** Delays every piece by this time, ms. */
   slow(delayMs: number): void {
     this.#delayMs = delayMs;
   }
 
   /**
-   * All is well again. What was under way in a stall arrives late, or, when `lose` is true, never: the connections
-   * turn out to be dead.
+   * Ends all faults. Pieces held by a stall arrive late. When `lose` is true they never do, and the connections break.
    */
   mend(lose = false): void {
     this.#state = "open";
@@ -81,9 +78,8 @@ export class Link {
   }
 
   async close(): Promise<void> {
-    const closed = new Promise((resolve) => this.#server.close(resolve));
     this.#breakAll();
-    await closed;
+    await this.#server.stop();
   }
 
   #accept(near: Socket): void {

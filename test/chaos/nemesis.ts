@@ -10,7 +10,7 @@ interface Blow {
   readonly holdMs: number;
 }
 
-/** What is broken at one time, and how long all is well before it. */
+/** The faults of one time, and the calm before them. */
 interface Round {
   readonly calmMs: number;
   readonly blows: readonly Blow[];
@@ -28,7 +28,7 @@ export class Nemesis {
   constructor(options: {
     world: World;
     dice: Dice;
-    /** Those that may happen. */
+    /** The faults to choose from. */
     faults: readonly FaultName[];
     tell: (text: string) => void;
   }) {

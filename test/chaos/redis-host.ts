@@ -1,17 +1,13 @@
 import { existsSync } from "node:fs";
 import { readdir, stat, truncate } from "node:fs/promises";
 import { join } from "node:path";
-import { connect } from "../../src/redis/connect.ts";
-import type { Connection } from "../../src/redis/connection.ts";
-import { BareServer } from "../redis/bare-server.ts";
+import { connect } from "../../src/redis/connection/connect.ts";
+import type { Connection } from "../../src/redis/connection/connection.ts";
 import { meddle } from "./tools.ts";
 import type { WallClock } from "./wall-clock.ts";
+import { RedisServer } from "../rig/redis/redis-server.ts";
 
-/** As `sgnet up` runs it. */
-const SETTINGS =
-  "--appendonly yes --appendfsync everysec --maxmemory-policy noeviction --stream-node-max-bytes 512";
-
-/** How long the append-only file was at some moment. */
+/** Size of the append-only file at one moment. */
 export interface Written {
   readonly file: string;
   readonly bytes: number;
@@ -20,13 +16,13 @@ export interface Written {
 /** One Redis with the machine it is on, whose power, disk, memory and clock can fail. */
 export class RedisHost {
   readonly clock: WallClock | undefined;
-  readonly #server: BareServer;
+  readonly #server: RedisServer;
   readonly #dir: string;
   readonly #probe: Connection;
 
   private constructor(options: {
     dir: string;
-    server: BareServer;
+    server: RedisServer;
     probe: Connection;
     clock: WallClock | undefined;
   }) {
@@ -38,7 +34,7 @@ export class RedisHost {
 
   /** @param clock absent where clocks cannot be set */
   static async start(dir: string, clock?: WallClock): Promise<RedisHost> {
-    const server = await BareServer.start({ dir, args: SETTINGS.split(" "), env: clock?.env ?? {} });
+    const server = await RedisServer.start({ dir, env: clock?.env ?? {} });
     return new RedisHost({ dir, server, probe: await connect(server.url, "chaos-host"), clock });
   }
 
@@ -51,7 +47,7 @@ export class RedisHost {
   }
 
   signal(signal: "SIGSTOP" | "SIGCONT"): void {
-    process.kill(this.#server.pid, signal);
+    this.#server.signal(signal);
   }
 
   async kill(): Promise<void> {
@@ -72,7 +68,7 @@ export class RedisHost {
     await this.#probe.command("CONFIG", "SET", name, value);
   }
 
-  /** What Redis has handed to the kernel by now. Synced a second later, or two. */
+  /** Bytes that Redis has handed to the kernel by now. They are synced one or two seconds later. */
   async written(): Promise<Written> {
     const dir = join(this.#dir, "appendonlydir");
     const files = (await readdir(dir)).filter((name) => name.endsWith(".incr.aof")).toSorted(byNumber);
@@ -81,9 +77,9 @@ export class RedisHost {
   }
 
   /**
-   * To be called when the server is dead: what it has written since is gone with the power, but for the first
-   * `extraBytes`, which may end in the middle of a command. Returns how many bytes were lost: none of a file that was
-   * rewritten meanwhile, as what takes its place is synced.
+   * Removes what a dead server wrote after `written`, as a power cut does. The first `extraBytes` of it stay and may
+   * end in the middle of a command. Returns the number of bytes lost: 0 for a file that was rewritten meanwhile, as the
+   * new file is synced.
    */
   async lose({ file, bytes }: Written, extraBytes: number): Promise<number> {
     if (!existsSync(file)) return 0;

@@ -25,7 +25,7 @@ test("the longest time without an answer began while the fault lasted, and may e
   assert.equal(tally?.recoveryMs, 700);
 });
 
-test("nobody waits for the return of a master: all that follows its loss is its recovery", () => {
+test("no request waits for the return of a master: all that follows its loss is its recovery", () => {
   const master = { ...KILL, fault: "master-kill", to: 1500 };
   const [tally] = talliesOf(historyOf(answered(1100, 2000, 6500, 6600), master));
   assert.equal(tally?.recoveryMs, 4500);

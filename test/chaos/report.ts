@@ -2,7 +2,7 @@ import { codeOf } from "./checker.ts";
 import type { Verdict } from "./engine.ts";
 import type { Asked, Disturbance, History } from "./history.ts";
 
-/** What befell the requests that were open while one kind of fault lasted. */
+/** Counts of the requests that were open while one kind of fault lasted. */
 export interface Tally {
   readonly fault: string;
   readonly times: number;
@@ -14,11 +14,11 @@ export interface Tally {
   readonly recoveryMs: number;
   /** Longest time without an answer of a gateway that began while the fault lasted, ms. */
   readonly silenceMs: number;
-  /** How many, by code. */
+  /** Counts by error code. */
   readonly errors: ReadonlyMap<string, number>;
 }
 
-/** What a run did, as a table of the faults and one line of sums. */
+/** The report of a run: a table of the faults and one line of sums. */
 export function reportOf({ history, breaches }: Verdict): string {
   const head = [
     "fault",
@@ -112,7 +112,7 @@ function rerunsOf(asked: readonly Asked[], { runs }: History): number {
 /** So long after a master is lost its loss is felt at most, ms. */
 const MASTER_FELT_MS = 20_000;
 
-/** Until when a fault is felt at the latest: nobody waits for the return of a master itself. */
+/** The latest time at which a fault has effects. A lost master counts until another replaces it. */
 function feltUntil({ fault, from, to }: Disturbance): number {
   return fault.startsWith("master") ? from + MASTER_FELT_MS : to;
 }
@@ -134,7 +134,7 @@ function answersOf(seat: number, asked: readonly Asked[]): number[] {
 
 /** From the end of the fault to the first answer of the gateway that is answered last, ms. */
 function recoveryOf(fault: Disturbance, history: History): number {
-  // Nobody waits for the return of a master itself.
+  // A replica replaces a lost master, so its own return does not matter.
   if (fault.fault.startsWith("master")) return silenceOf(fault, history);
   const { to } = fault;
   const first = seatsIn(fault, history).map((seat) => {

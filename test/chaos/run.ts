@@ -4,7 +4,7 @@ import { type FaultName, faultsOf } from "./faults.ts";
 import { reportOf, summaryOf, talliesOf, type Tally } from "./report.ts";
 import { TOPOLOGIES, type Topology } from "./world.ts";
 
-/** `make chaos SECONDS=600 SEED=7 FAULTS=redis-kill,worker-freeze TOPOLOGY=cluster`: as long as wanted, over as many seeds. */
+/** `make chaos SECONDS=600 SEED=7 FAULTS=redis-kill,worker-freeze TOPOLOGY=cluster KEYS=1`: as long as wanted, over as many seeds. */
 const { values } = parseArgs({
   options: {
     seconds: { type: "string", default: "60" },
@@ -12,6 +12,7 @@ const { values } = parseArgs({
     clients: { type: "string", default: "20" },
     faults: { type: "string", default: "" },
     topology: { type: "string", default: process.env["TOPOLOGY"] ?? "one" },
+    keys: { type: "boolean", default: process.env["KEYS"] === "1" },
   },
 });
 
@@ -42,13 +43,14 @@ const topology = topologyNamed(values.topology);
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
 
 async function runSeed(seed: number, seconds: number): Promise<boolean> {
-  print(`\nseed ${seed}, ${topology}, ${seconds} s`);
+  print(`\nseed ${seed}, ${topology}${values.keys ? " with keys" : ""}, ${seconds} s`);
   const began = performance.now();
   const verdict = await run({
     seed,
     seconds,
     clients: Number(values.clients),
     topology,
+    keys: values.keys,
     faults: faultsNamed(values.faults, faultsOf(topology)),
     tell: (text) => print(`${((performance.now() - began) / 1000).toFixed(1).padStart(7)} s ${text}`),
   });

@@ -22,14 +22,14 @@ export function addCodes(asked: readonly Asked[], lines: readonly LogLine[]): vo
   }
 }
 
-/** What is known of the request of a breach. */
+/** The events of the request that a breach concerns. */
 export function storyOf(breach: Breach, history: History, lines: readonly LogLine[]): string {
   const head = `${breach.rule}${breach.id === undefined ? "" : ` (${breach.id})`}: ${breach.what}`;
   const asked = history.asked.find(({ wish }) => wish.id === breach.id);
   return asked === undefined ? head : `${head}\n${lifeOf(asked, history, lines)}`;
 }
 
-/** What is known of a request, in the order of time, as short as is useful. */
+/** The events of a request in the order of time, in brief. */
 export function lifeOf(asked: Asked, history: History, lines: readonly LogLine[]): string {
   const runs = history.runs.filter(({ id }) => id === asked.wish.id);
   const last = Math.max(

@@ -3,11 +3,11 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { findProgram } from "../../src/config/environment.ts";
-import { atExit } from "../journey/last-rites.ts";
+import { atExit } from "../rig/at-exit.ts";
 
 const run = promisify(execFile);
 
-/** What some faults cannot be done without: a compiler for {@link buildClock}, and the right to trace a process. */
+/** Tools that some faults need: a compiler for {@link buildClock}, and the right to trace a process. */
 export type Tool = "cc" | "strace";
 
 const CLOCK_SOURCE = new URL("clock.c", import.meta.url).pathname;
@@ -22,7 +22,7 @@ export async function buildClock(path: string): Promise<string | undefined> {
   );
 }
 
-/** What this machine has. */
+/** The tools that this machine has. */
 export async function findTools(): Promise<ReadonlySet<Tool>> {
   const tools = new Set<Tool>();
   if (process.platform === "linux" && findProgram(["cc"]) !== undefined) tools.add("cc");

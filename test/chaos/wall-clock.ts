@@ -8,14 +8,14 @@ export class WallClock {
   readonly env: Readonly<Record<string, string>>;
   readonly #file: string;
 
-  /** @param library of `buildClock` @param file is created; it says how wrong the clock is */
+  /** @param library built by `buildClock` @param file is created and holds the error of the clock */
   constructor(library: string, file: string) {
     this.#file = file;
     writeFileSync(file, Buffer.alloc(BYTES));
     this.env = { LD_PRELOAD: library, CHAOS_CLOCK: file };
   }
 
-  /** From now on the clock is so much ahead, or behind when negative; whole ms. */
+  /** Sets how far the clock is ahead from now on, whole ms; negative when it is behind. */
   set(aheadMs: number): void {
     const micros = Buffer.alloc(BYTES);
     micros.writeBigInt64LE(BigInt(aheadMs) * 1000n);

@@ -3,18 +3,20 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { connect } from "../../src/redis/connect.ts";
-import type { Connection } from "../../src/redis/connection.ts";
+import { connect } from "../../src/redis/connection/connect.ts";
+import type { Connection } from "../../src/redis/connection/connection.ts";
 import { Keys } from "../../src/redis/keys.ts";
-import { listWorkers } from "../../src/redis/registry.ts";
-import { findLeaks } from "../journey/leaks.ts";
-import { Program, type ProgramOptions } from "../journey/program.ts";
-import { until } from "../journey/until.ts";
-import { RedisCluster } from "../redis/cluster-rig.ts";
-import { UNGUARDED } from "../redis/guard.ts";
-import { SentinelTrio } from "../redis/sentinel-rig.ts";
-import { type Recorded, type Script, type StandIn, startStandIn } from "../stand-in.ts";
-import { type BackendRun, type Wish, wordOf } from "./history.ts";
+import { findLeaks } from "../rig/fleet/leaks.ts";
+import { Program, type ProgramOptions } from "../rig/fleet/program.ts";
+import { until } from "../rig/until.ts";
+import { RedisCluster } from "../rig/redis/redis-cluster.ts";
+import { UNGUARDED } from "../rig/redis/guard.ts";
+import { SentinelTrio } from "../rig/redis/sentinel-trio.ts";
+import { openStores, type Stores } from "../../src/redis/stores.ts";
+import { type Recorded, type Script, type StandIn, startStandIn } from "../rig/backends/stand-in.ts";
+import { headersOf } from "./ask.ts";
+import { type BackendRun, type ClientKey, type Wish, wordOf } from "./history.ts";
+import { issueKeys, usedBy, type UsedByKey } from "./sharing.ts";
 import { Link } from "./link.ts";
 import { RedisHost } from "./redis-host.ts";
 import { buildClock } from "./tools.ts";
@@ -23,9 +25,9 @@ import { WallClock } from "./wall-clock.ts";
 export const LEASE_MS = 1500;
 /** Longest life of a request: no disturbance lasts that long, so none may end by it. */
 export const DEADLINE_MS = 60_000;
-/** How long a process that is told to stop lets its requests finish. */
+/** Time for the open requests of a process that stops, ms. */
 export const DRAIN_MS = 4000;
-/** What every backend offers. */
+/** The model that every backend offers. */
 const MODEL = "tiny:latest";
 
 const SLOTS = 4;
@@ -33,7 +35,7 @@ const SLOTS = 4;
 const START_TRIES = 20;
 const RESTART_MS = 300;
 
-/** A master of a cluster, or one that Sentinel watches, that is not heard of for so long is replaced, ms. */
+/** Silence of a master after which the cluster or Sentinel replaces it, ms. */
 const MASTER_LOST_MS = 2000;
 
 const SPEAKS = ["ollama", "openai", "ollama"] as const;
@@ -56,15 +58,18 @@ export interface WorkerSeat {
   readonly speaks: "ollama" | "openai";
   program: Program | undefined;
   standIn: StandIn;
-  /** Of the stand-in, kept when it is down. */
+  /** Port of the stand-in. It keeps the port while it is down. */
   backendPort: number;
-  /** Of the stand-ins that were here before. */
+  /** Requests to the earlier stand-ins of this node. */
   readonly before: Recorded[];
 }
 
 export const TOPOLOGIES = ["one", "cluster", "sentinel"] as const;
 
-/** What the processes have for Redis: one server, three masters with a replica each, or one with two and sentinels. */
+/**
+ * The Redis of a world: one server, a cluster of three masters and three replicas, or one master with two replicas and
+ * sentinels.
+ */
 export type Topology = (typeof TOPOLOGIES)[number];
 
 /** Two gateways, three workers, their backends and Redis; each way between two of them can be disturbed. */
@@ -72,6 +77,8 @@ export class World {
   readonly gateways: GatewaySeat[] = [];
   readonly workers: WorkerSeat[] = [];
   readonly redis: RedisHost | RedisCluster | SentinelTrio;
+  /** The keys of the clients; empty where none is needed. */
+  readonly clientKeys: ClientKey[] = [];
   readonly #dir: string;
   readonly #keys: Keys = new Keys("sgnet");
   readonly #programs: Program[] = [];
@@ -124,6 +131,33 @@ export class World {
     seat.backendPort = seat.standIn.port;
   }
 
+  /** Makes keys for the clients. Resolves when every gateway refuses requests without one. */
+  async closeDoor(): Promise<void> {
+    this.clientKeys.push(...(await this.#withStores(issueKeys)));
+    await until("gateways that ask for a key", async () => {
+      const replies = await Promise.all(
+        this.gateways.map(async ({ program }) => (await fetch(`${program?.url}/api/tags`)).status),
+      );
+      return replies.every((status) => status === 401);
+    });
+    await this.settled();
+  }
+
+  /** Works on Redis as the one who runs the fleet. */
+  async #withStores<Found>(work: (stores: Stores) => Promise<Found>): Promise<Found> {
+    const probe = await connect(this.redis.url, "chaos");
+    try {
+      return await work(openStores(probe, this.#keys));
+    } finally {
+      probe.close();
+    }
+  }
+
+  /** Requests, and tokens of the whole answers, that Redis counted for a key. */
+  async usageOf(key: ClientKey): Promise<UsedByKey> {
+    return this.#withStores((stores) => usedBy(stores, key));
+  }
+
   /** Resolves when everything runs, knows of each other, and no slot is taken. */
   async settled(limitMs = 30_000): Promise<void> {
     const probe = await connect(this.redis.url, "chaos");
@@ -134,7 +168,7 @@ export class World {
     }
   }
 
-  /** Resolves with what is left of tasks although nobody waits, when that does not change for the better. */
+  /** Resolves with the leftovers of tasks that no client waits for, once they no longer decrease. */
   async leaks(limitMs: number): Promise<readonly string[]> {
     const probe = await connect(this.redis.url, "chaos");
     let leaks: readonly string[] = [];
@@ -201,7 +235,7 @@ export class World {
     return this.redis;
   }
 
-  /** Of several servers clients are told the addresses: no link can stand between. */
+  /** The Redis of a process. Cluster and Sentinel report server addresses to clients, so no link can stand between. */
   #redisUrl(toRedis: Link): string {
     return this.redis instanceof RedisHost ? `redis://127.0.0.1:${toRedis.port}` : this.redis.url;
   }
@@ -254,26 +288,26 @@ export class World {
   }
 
   async #atRest(probe: Connection): Promise<boolean> {
-    const workers = await listWorkers(probe, this.#keys);
+    const workers = await openStores(probe, this.#keys).registry.listWorkers();
     const backends = workers.flatMap((worker) => worker.backends);
     const idle = backends.every(({ healthy, busy }) => healthy && busy === 0);
     if (workers.length !== this.workers.length || !idle) return false;
     for (const { program } of this.gateways) {
-      if (!(await knowsModel(program))) return false;
+      if (!(await knowsModel(program, this.clientKeys[0]))) return false;
     }
     return true;
   }
 }
 
 /** True when a gateway is ready and has heard of the workers: before that it answers "no such model", and is right. */
-async function knowsModel(program: Program | undefined): Promise<boolean> {
+async function knowsModel(program: Program | undefined, key: ClientKey | undefined): Promise<boolean> {
   const ready = await fetch(`${program?.url}/readyz?strict`);
-  const tags = await fetch(`${program?.url}/api/tags`);
+  const tags = await fetch(`${program?.url}/api/tags`, { headers: headersOf(key) });
   const [, listed] = await Promise.all([ready.text(), tags.text()]);
   return ready.status === 200 && listed.includes(`"${MODEL}"`);
 }
 
-/** A process that finds no Redis at its start ends; whoever supervises it starts it again. */
+/** Starts a process again until it finds Redis, as a supervisor does. */
 async function persistently(options: ProgramOptions): Promise<Program> {
   for (let tries = 1; ; tries += 1) {
     try {
@@ -312,7 +346,7 @@ function promptIn(body: Record<string, unknown>): string {
 
 type Order = Pick<Wish, "id" | "padding" | "firstTokenMs" | "tokenMs">;
 
-/** A worker that doubts its backend asks it for a token itself: no client's request, and none that the checker knows. */
+/** A worker's own request, to find the cause of a failure. It is no client's, and the checker does not know it. */
 const OWN: Order = { id: "asked by a worker itself", padding: 0, firstTokenMs: 0, tokenMs: 0 };
 
 function orderIn(body: Record<string, unknown>): Order {

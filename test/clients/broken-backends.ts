@@ -1,5 +1,5 @@
 import { modelKey } from "../../src/core/model.ts";
-import type { Behaviour, StandIn } from "../stand-in.ts";
+import type { Behaviour, StandIn } from "../rig/backends/stand-in.ts";
 
 export type Kind = "ollama" | "openai";
 
@@ -8,7 +8,7 @@ export interface Breakage {
   readonly name: string;
   /** Which answers it breaks. */
   readonly of: "streams" | "whole" | "all";
-  /** How many tokens the backend had told before. */
+  /** Number of tokens before the break. */
   readonly tokens: number;
   behave(kind: Kind): Partial<Behaviour>;
 }
@@ -87,7 +87,7 @@ export const IMPATIENT = { SGNET_BUSY_LIMIT: "2" };
 export interface BusyWay {
   readonly client: string;
   readonly stream: boolean;
-  /** Of its own: what a backend is too busy for is counted by model, and no way is to wait for another. */
+  /** A model of its own. A busy backend is counted by model, so no call waits for another. */
   readonly model: string;
 }
 
@@ -97,7 +97,7 @@ export function busyWays(clients: readonly string[]): readonly BusyWay[] {
     .map(({ client, stream }, index) => ({ client, stream, model: `busy-${index}` }));
 }
 
-/** How often a backend was asked for a model. */
+/** The number of requests to a backend for a model. */
 export function triesOf({ requests }: StandIn, model: string): number {
   return requests.filter(({ body }) => modelKey(String(body["model"])) === model).length;
 }

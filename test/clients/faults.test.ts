@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
-import { statusOf } from "../journey/asked.ts";
-import { type Fleet, journey, MODEL as model } from "../journey/fleet.ts";
-import { until } from "../journey/until.ts";
-import { standInText } from "../stand-in.ts";
+import { statusOf } from "../rig/fleet/asked.ts";
+import { type Fleet, journey, MODEL as model } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
+import { standInText } from "../rig/backends/stand-in.ts";
 import {
   type Breakage,
   breakagesFor,
@@ -64,7 +64,7 @@ async function assertLeaves({ fleet, client }: Trial): Promise<void> {
   assert.equal(text, standInText(2));
   // openai's plain streams just end for those who leave themselves.
   assert.ok(error === undefined || error instanceof Error);
-  // A worker that doubts its backend may have asked it something of its own in between.
+  // A worker may have sent its backend an own request in between, to find the cause of a failure.
   await until("the backend to know", () =>
     standIn.requests.slice(before).some(({ outcome }) => outcome === "aborted"),
   );

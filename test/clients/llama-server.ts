@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { TestContext } from "node:test";
 import { findWeights } from "../../src/backends/embedded/weights.ts";
-import { EMBEDDED_MODEL } from "../journey/embedded-model.ts";
-import type { Fleet } from "../journey/fleet.ts";
-import { atExit } from "../journey/last-rites.ts";
-import { pythonWith, type Python } from "../python.ts";
+import { EMBEDDED_MODEL } from "../rig/fleet/embedded-model.ts";
+import type { Fleet } from "../rig/fleet/fleet.ts";
+import { atExit } from "../rig/at-exit.ts";
+import { pythonWith, type Python } from "../rig/python.ts";
 
 /** A prebuilt llama.cpp for Python. */
 export const LLAMA_LIBRARY = "xllamacpp==2026.10.11549";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { EMBEDDED_MODEL as MODEL } from "../journey/embedded-model.ts";
-import { journey } from "../journey/fleet.ts";
+import { EMBEDDED_MODEL as MODEL } from "../rig/fleet/embedded-model.ts";
+import { journey } from "../rig/fleet/fleet.ts";
 import { besideLlama } from "./llama-server.ts";
 
 /** The first run fetches the weights and the library. */

@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after } from "node:test";
-import { atExit } from "../journey/last-rites.ts";
-import { type Python, pythonWith } from "../python.ts";
+import { atExit } from "../rig/at-exit.ts";
+import { type Python, pythonWith } from "../rig/python.ts";
 
 /** One question through a client library for Python. */
 export interface PythonCall {
@@ -18,11 +18,11 @@ export interface PythonCall {
   readonly leave?: string;
 }
 
-/** What the client was told. */
+/** The outcome of a call. */
 export interface PythonOutcome {
   readonly text: string;
   readonly error: string | null;
-  /** Of HTTP, where the error has one. */
+  /** HTTP status of the error, where it has one. */
   readonly status: number | null;
 }
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
-import { type Fleet, journey, MODEL } from "../journey/fleet.ts";
-import { until } from "../journey/until.ts";
-import { standInText } from "../stand-in.ts";
+import { type Fleet, journey, MODEL } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
+import { standInText } from "../rig/backends/stand-in.ts";
 import {
   type Breakage,
   breakagesFor,
@@ -61,7 +61,7 @@ async function assertLeaves(trial: Trial): Promise<void> {
   const { text, error } = await trial.clients.ask({ ...callOf(trial, 20), leave: standInText(2) });
   Object.assign(standIn.behaviour, CALM);
   assert.deepEqual([text, error], [standInText(2), "Left: left"]);
-  // A worker that doubts its backend may have asked it something of its own in between.
+  // A worker may have sent its backend an own request in between, to find the cause of a failure.
   await until("the backend to know", () =>
     standIn.requests.slice(before).some(({ outcome }) => outcome === "aborted"),
   );

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
-import { EMBEDDED_MODEL as MODEL, embeddedJourney } from "../journey/embedded-model.ts";
-import { type Fleet, journey } from "../journey/fleet.ts";
+import { EMBEDDED_MODEL as MODEL, embeddedJourney } from "../rig/fleet/embedded-model.ts";
+import { type Fleet, journey } from "../rig/fleet/fleet.ts";
 import { besideLlama } from "./llama-server.ts";
 import { sharedPythonClients } from "./python-clients.ts";
 import { outcomeOf, SDK_CLIENTS } from "./sdk-clients.ts";

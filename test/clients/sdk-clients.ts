@@ -3,7 +3,7 @@ import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { generateText, type LanguageModel, streamText } from "ai";
 import { Ollama } from "ollama";
 import OpenAI from "openai";
-import { MODEL } from "../journey/fleet.ts";
+import { MODEL } from "../rig/fleet/fleet.ts";
 
 /** One question through a client library. */
 export interface Call {
@@ -206,7 +206,7 @@ async function* aiSdk(call: Call): AsyncIterable<string> {
   }
 }
 
-/** What a client was told: the text so far, and what was thrown. */
+/** The outcome of a call: the text so far, and the error thrown. */
 export interface Outcome {
   readonly text: string;
   readonly error: unknown;

@@ -1,19 +1,16 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer } from "node:http";
-import type { RequestListener } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import type { TestContext } from "node:test";
-import { startRedis } from "../../src/admin/redis-child.ts";
-import type { RedisChild } from "../../src/admin/redis-child.ts";
 import { runLoad } from "../../src/commands/bench-load.ts";
 import { BenchTarget } from "../../src/commands/bench-target.ts";
-import { startStandIn } from "../stand-in.ts";
-import type { StandIn } from "../stand-in.ts";
-import { eventually, newFolder, runCommand, startCommand } from "./command.ts";
-import type { Command } from "./command.ts";
+import { startStandIn } from "../rig/backends/stand-in.ts";
+import type { StandIn } from "../rig/backends/stand-in.ts";
+import { newFolder, runCommand, startCommand } from "../rig/command.ts";
+import type { Command } from "../rig/command.ts";
+import { until } from "../rig/until.ts";
+import { LocalServer } from "../rig/local-server.ts";
+import { EPHEMERAL, RedisServer } from "../rig/redis/redis-server.ts";
 
 interface Report {
   readonly model: string;
@@ -29,23 +26,23 @@ interface Report {
 describe("sgnet bench", () => {
   const folder = newFolder();
   const commands: Command[] = [];
-  let redis: RedisChild;
+  let redis: RedisServer;
   let standIn: StandIn;
   let url: string;
   let env: Readonly<Record<string, string>>;
 
   before(async () => {
-    redis = await startRedis({ dir: join(folder.path, "redis"), persistent: false });
+    redis = await RedisServer.start({ dir: join(folder.path, "redis"), args: EPHEMERAL });
     standIn = await startStandIn();
-    env = { REDIS_URL: redis.url, SGNET_API_KEY: "k1", SGNET_LOG_FORMAT: "json" };
+    env = { REDIS_URL: redis.socketUrl, SGNET_API_KEY: "k1", SGNET_LOG_FORMAT: "json" };
     commands.push(startCommand(["worker", "--backends", standIn.url], { cwd: folder.path, env }));
     const gateway = startCommand(["gateway", "--port", "0"], { cwd: folder.path, env });
     commands.push(gateway);
     url = `http://127.0.0.1:${await gateway.see(/"port":(\d+)/)}`;
     const headers = { authorization: "Bearer k1" };
-    await eventually(async () => {
+    await until("a gateway that lists the model", async () => {
       const models = await (await fetch(`${url}/v1/models`, { headers })).text();
-      return models.includes("tiny") ? true : undefined;
+      return models.includes("tiny");
     });
   });
   after(async () => {
@@ -103,7 +100,7 @@ describe("sgnet bench", () => {
     const keyless = { cwd: folder.path, env: { ...env, SGNET_API_KEY: "" } };
     const { code, stderr } = await runCommand(["bench", url, "--requests", "1"], keyless);
     assert.equal(code, 1);
-    assert.match(stderr, /answers \/api\/tags with 401: it wants a key, --api-key or SGNET_API_KEY\.$/m);
+    assert.match(stderr, /answers \/api\/tags with 401: it requires a key, --api-key or SGNET_API_KEY\.$/m);
   });
 
   it("counts what failed by its code, and tells by its own", async () => {
@@ -118,11 +115,11 @@ describe("sgnet bench", () => {
     const args = ["bench", url, "--model", "tiny", "--clients", "1", "--requests", "100000", "--tokens", "2"];
     const command = startCommand([...args, "--json"], { cwd: folder.path, env });
     commands.push(command);
-    await command.see(/Ctrl-C ends it early/);
+    await command.see(/Ctrl-C stops early/);
     const chats = (): number => standIn.requests.filter(({ path }) => path === "/api/chat").length;
     const earlier = chats();
     // The one that is not measured, one that is, and one more, which is hung up on.
-    await eventually(() => (chats() >= earlier + 3 ? true : undefined));
+    await until("three more chats", () => chats() >= earlier + 3);
     command.child.kill("SIGINT");
     assert.equal(await command.ended, 130);
     standIn.behaviour.tokenMs = 0;
@@ -153,14 +150,14 @@ describe("sgnet bench", () => {
       const { code, stderr } = await benchOne(url + rest);
       assert.equal(code, 1, rest);
       assert.ok(
-        stderr.includes(`${url + rest} has a path or a query that cannot be used: write ${url}.`),
+        stderr.includes(`${url + rest} has a path or a query that is not supported: write ${url}.`),
         stderr,
       );
     }
     const bare = url.replace("http://", "");
     const wrong = [
-      [bare, `${bare} is no URL of a server: write ${url}.`],
-      ["ftp://machine", "ftp://machine is no URL of a server: write http://host:port."],
+      [bare, `${bare} is not the URL of a server: write ${url}.`],
+      ["ftp://machine", "ftp://machine is not the URL of a server: write http://host:port."],
     ] as const;
     for (const [given, message] of wrong) assert.ok((await benchOne(given)).stderr.includes(message), given);
     const { code, stderr } = await benchOne(url.replace("//", "//me:hidden@"));
@@ -170,14 +167,6 @@ describe("sgnet bench", () => {
   });
 });
 
-/** The URL of a server that is closed with the test. */
-async function serve(context: TestContext, listener: RequestListener): Promise<string> {
-  const server = createServer(listener);
-  await once(server.listen(0, "127.0.0.1"), "listening");
-  context.after(() => server.close());
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
 function targetAt(context: TestContext, url: string): BenchTarget {
   const target = new BenchTarget({ url, dialect: "ollama", key: "", connections: 1 });
   context.after(() => target.close());
@@ -185,7 +174,7 @@ function targetAt(context: TestContext, url: string): BenchTarget {
 }
 
 it("an answer that breaks off is a failure, not a short answer", async (t) => {
-  const url = await serve(t, (_request, response) => {
+  const { url } = await LocalServer.forTest(t, (_request, response) => {
     response.writeHead(200, { "content-type": "application/x-ndjson" });
     response.end('{"model":"m","message":{"role":"assistant","content":"half"},"done":false}\n');
   });
@@ -195,24 +184,26 @@ it("an answer that breaks off is a failure, not a short answer", async (t) => {
 });
 
 it("says in a sentence why a server cannot be asked", async (t) => {
-  const url = await serve(t, (request) => request.socket.destroy());
+  const { url } = await LocalServer.forTest(t, (request) => request.socket.destroy());
   const ask = async (given: string): Promise<string> => targetAt(t, given).firstModel();
   await assert.rejects(ask(url), /: the connection was closed without an answer;/);
   await assert.rejects(
     ask(url.replace("http", "https")),
     (error: Error) => !/\n|openssl/i.test(error.message),
   );
-  // Port 1 of loopback: nobody listens there.
+  // Nothing listens on port 1 of loopback.
   await assert.rejects(ask("http://127.0.0.1:1"), /: nothing listens there\.$/);
 });
 
 it("asks a model that can chat, not the first one listed", async (t) => {
   const models = [{ name: "nomic-embed-text:latest" }, { name: "qwen3:8b" }];
-  const url = await serve(t, (_request, response) => response.end(JSON.stringify({ models })));
+  const { url } = await LocalServer.forTest(t, (_request, response) =>
+    response.end(JSON.stringify({ models })),
+  );
   assert.equal(await targetAt(t, url).firstModel(), "qwen3:8b");
 });
 
 it("a server of something else lists no model, and is not taken for one", async (t) => {
-  const url = await serve(t, (_request, response) => response.end("<html>hello</html>"));
+  const { url } = await LocalServer.forTest(t, (_request, response) => response.end("<html>hello</html>"));
   await assert.rejects(targetAt(t, url).firstModel(), /lists no model: name one with --model/);
 });

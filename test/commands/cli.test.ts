@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { SETTINGS } from "../../src/config/settings.ts";
 import { productVersion } from "../../src/config/version.ts";
-import { newFolder, runCommand } from "./command.ts";
+import { newFolder, runCommand } from "../rig/command.ts";
 
 describe("the command line", () => {
   const folder = newFolder();
@@ -102,7 +102,7 @@ describe("the command line", () => {
       ["dead", "list", "--jsno"],
       /^Unknown argument: jsno\. Did you mean --json\? Try sgnet dead --help\.\n$/,
     ],
-    ["a misspelt action", ["dead", "lst"], /^sgnet dead knows .*, not lst\. Did you mean list\?\n$/],
+    ["a misspelt action", ["dead", "lst"], /^sgnet dead takes .*, not lst\. Did you mean list\?\n$/],
     [
       "a flag in camel case",
       ["gateway", "--redisUrl", "x"],
@@ -126,12 +126,12 @@ describe("the command line", () => {
       ["worker", "--slots", "all"],
       /^--slots must be a whole number from 0 to 100000, not "all"\.\n$/,
     ],
-    ["a trace of nothing", ["trace"], /^An id is missing: sgnet trace ID\. It is the x-request-id .*\n$/],
+    ["a trace of nothing", ["trace"], /^An id is missing: sgnet trace ID\. Use the x-request-id .*\n$/],
     ["a flag given twice", ["up", "--port", "1", "--port", "2"], /^--port is given more than once\.\n$/],
     [
       "a bad list of backends",
       ["worker", "--backends", "ftp://x"],
-      /^The backend ftp:\/\/x is not a URL of HTTP: .*\n$/,
+      /^The backend ftp:\/\/x is not a URL of an HTTP server: .*\n$/,
     ],
   ];
   for (const [mistake, args, sentence] of MISTAKES) {

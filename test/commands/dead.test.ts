@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { letterBytes, renderLetter, renderLetters } from "../../src/commands/dead-view.ts";
 import { Keys } from "../../src/redis/keys.ts";
-import { bury } from "../../src/redis/dead-letters.ts";
 import type { LetterFacts } from "../../src/redis/letter-facts.ts";
-import { encodeTask } from "../../src/wire/task-codec.ts";
-import { openRedisRig } from "../redis/rig.ts";
-import type { RedisRig } from "../redis/rig.ts";
-import { newFolder, runCommand } from "./command.ts";
+import { openRedisRig } from "../rig/redis/redis-rig.ts";
+import type { RedisRig } from "../rig/redis/redis-rig.ts";
+import { newFolder, runCommand } from "../rig/command.ts";
+import { aTask } from "../rig/task.ts";
+import { leaveDeadLetter } from "../rig/dead-letter.ts";
 
 const SECRET = "the prompt nobody may see";
 
@@ -69,20 +69,9 @@ describe("sgnet dead", () => {
     body: Buffer = Buffer.from(JSON.stringify({ model, prompt: SECRET })),
   ): Promise<void> => {
     const ids = { id: `g1.${request}`, requestId: request, model };
-    const task = {
-      endpoint: "ollama-generate",
-      stream: false,
-      createdAt: 1,
-      deadline: 2,
-      trace: "",
-    } as const;
-    await bury(rig.connection, new Keys("sgnet"), {
-      model,
-      payload: encodeTask({ ...task, ...ids, body }, true),
-      fault: { code: "delivery_limit", message: "no worker answered", http: 502 },
-      deliveries: 3,
-      worker: "w1",
-    });
+    const times = { createdAt: 1, deadline: 2 };
+    const task = aTask({ endpoint: "ollama-generate", stream: false, ...times, ...ids, body });
+    await leaveDeadLetter(rig.connection, new Keys("sgnet"), task);
   };
   const dead = (...args: string[]) =>
     runCommand(["dead", ...args], { cwd: folder.path, env: { REDIS_URL: rig.server.url } });
@@ -149,10 +138,10 @@ describe("sgnet dead", () => {
   });
 
   const MISTAKES: readonly (readonly [readonly string[], RegExp])[] = [
-    [["burn"], /^sgnet dead knows list, show, retry and drop, not burn\.\n$/],
+    [["burn"], /^sgnet dead takes list, show, retry or drop, not burn\.\n$/],
     [["show"], /^An ID is missing: sgnet dead show ID\. sgnet dead list shows them\.\n$/],
     [["drop", "x"], /^There is no dead letter x: sgnet dead list shows them\.\n$/],
-    [["drop", "x", "--all"], /^An ID and --all do not go together\.\n$/],
+    [["drop", "x", "--all"], /^ID and --all exclude each other\.\n$/],
   ];
   for (const [args, sentence] of MISTAKES) {
     it(`ends ${args.join(" ")} with one sentence`, async () => {
@@ -167,7 +156,7 @@ describe("sgnet dead", () => {
     await lay("other", "twice");
     assert.match(
       (await dead("show", "twice")).stderr,
-      /^2 dead letters are called twice: \S+ of (?:tiny|other), \S+ of (?:tiny|other)\. .*--model/,
+      /^2 dead letters have the id twice: \S+ of (?:tiny|other), \S+ of (?:tiny|other)\. .*--model/,
     );
     assert.equal((await dead("drop", "twice", "--model", "tiny")).code, 0);
   });

@@ -1,22 +1,19 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import { startRedis } from "../../src/admin/redis-child.ts";
 import { checkClocks, judgeClocks } from "../../src/commands/doctor-clocks.ts";
-import { checkFolder } from "../../src/commands/doctor-folders.ts";
-import { connect } from "../../src/redis/connect.ts";
+import { connect } from "../../src/redis/connection/connect.ts";
 import { Keys } from "../../src/redis/keys.ts";
 import { judgeRedis } from "../../src/commands/doctor-redis.ts";
-import { checkNode } from "../../src/commands/doctor.ts";
+import { checkFolder, checkNode } from "../../src/commands/doctor.ts";
 import { localUrl } from "../../src/commands/listening.ts";
-import { steadyPort } from "../redis/steady-port.ts";
-import { startStandIn } from "../stand-in.ts";
-import { newFolder, runCommand, startCommand } from "./command.ts";
+import { startStandIn } from "../rig/backends/stand-in.ts";
+import { newFolder, runCommand, startCommand } from "../rig/command.ts";
+import { takenPort } from "../rig/taken-port.ts";
+import { RedisServer } from "../rig/redis/redis-server.ts";
 
-/** What must be fixed when INFO says this. */
+/** The findings to fix for this reply to INFO. */
 function judge(facts: string): string[] {
   return judgeRedis(facts.replaceAll(" ", "\r\n"))
     .filter(({ ok }) => !ok)
@@ -30,7 +27,7 @@ describe("sgnet doctor", () => {
 
   it("finds nothing to fix where everything is right", async () => {
     const standIn = await startStandIn();
-    const redis = await startRedis({ dir: join(cwd, "redis"), port: await steadyPort() });
+    const redis = await RedisServer.start({ dir: join(cwd, "redis") });
     const env = { REDIS_URL: redis.url, SGNET_BACKENDS: standIn.url, PORT: "0" };
     const { code, stdout } = await runCommand(["doctor"], { cwd, env });
     await redis.stop();
@@ -47,18 +44,13 @@ describe("sgnet doctor", () => {
     assert.equal(code, 0);
   });
 
-  it("tells everything that must be fixed", async () => {
-    const server = createServer().listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const address = server.address();
-    assert.ok(address !== null && typeof address === "object");
+  it("tells everything that must be fixed", async (t) => {
     const env = {
       REDIS_URL: "redis://user:hunter2@127.0.0.1:1",
       SGNET_BACKENDS: "ollama+http://127.0.0.1:1",
-      PORT: String(address.port),
+      PORT: String(await takenPort(t)),
     };
     const { code, stdout } = await runCommand(["doctor"], { cwd, env });
-    server.close();
     assert.match(stdout, /^fix {2}redis +.*check REDIS_URL/m);
     assert.match(stdout, /^fix {2}backends +http:\/\/127\.0\.0\.1:1: /m);
     assert.match(stdout, /^fix {2}port +Port \d+ of 127\.0\.0\.1 is taken/m);
@@ -67,7 +59,7 @@ describe("sgnet doctor", () => {
   });
 
   it("tells models with timeouts that no worker has offered", async () => {
-    const redis = await startRedis({ dir: join(cwd, "redis-of-models"), port: await steadyPort() });
+    const redis = await RedisServer.start({ dir: join(cwd, "redis-of-models") });
     try {
       const connection = await connect(redis.url, "test");
       await connection.command("ZADD", new Keys("sgnet").models(), "1", "llama3:70b");
@@ -85,7 +77,7 @@ describe("sgnet doctor", () => {
   });
 
   it("finds the gateway that runs on this machine, wherever it listens", async () => {
-    const redis = await startRedis({ dir: join(cwd, "redis-of-gateway"), port: await steadyPort() });
+    const redis = await RedisServer.start({ dir: join(cwd, "redis-of-gateway") });
     const gateway = startCommand(["gateway"], { cwd, env: { REDIS_URL: redis.url, PORT: "0" } });
     try {
       const port = await gateway.see(/gateway is ready.*"port":(\d+)/);
@@ -105,12 +97,12 @@ describe("sgnet doctor", () => {
   });
 
   it("compares the clocks of this machine and of the fleet with that of Redis", async () => {
-    const redis = await startRedis({ dir: join(cwd, "redis-of-clocks"), port: await steadyPort() });
+    const redis = await RedisServer.start({ dir: join(cwd, "redis-of-clocks") });
     try {
       const connection = await connect(redis.url, "test");
       const now = Date.now();
       assert.deepEqual(await checkClocks(connection, [{ host: "near", seenAt: now - 10_000 }]), [
-        { ok: true, about: "clocks", text: "they agree with Redis's" },
+        { ok: true, about: "clocks", text: "all agree with Redis" },
       ]);
       const hour = 3_600_000;
       const strange = [
@@ -119,8 +111,14 @@ describe("sgnet doctor", () => {
       ];
       const told = (await checkClocks(connection, strange)).map(({ ok, text }) => `${ok} ${text}`);
       assert.equal(told.length, 2);
-      assert.match(told[0] ?? "", /^false that of fast is 3\d{3} s ahead of Redis's: let NTP/);
-      assert.match(told[1] ?? "", /^false that of slow is 3\d{3} s behind Redis's: let NTP/);
+      assert.match(
+        told[0] ?? "",
+        /^false the clock of fast is 3\d{3} s ahead of that of Redis: synchronise both with NTP/,
+      );
+      assert.match(
+        told[1] ?? "",
+        /^false the clock of slow is 3\d{3} s behind that of Redis: synchronise both with NTP/,
+      );
       connection.close();
     } finally {
       await redis.stop();
@@ -129,9 +127,9 @@ describe("sgnet doctor", () => {
 
   it("tells a clock of this machine that is wrong", () => {
     const [ahead] = judgeClocks([{ host: "here", aheadMs: 7200 }]);
-    assert.match(ahead?.text ?? "", /^that of here is 7 s ahead of Redis's: /);
+    assert.match(ahead?.text ?? "", /^the clock of here is 7 s ahead of that of Redis: /);
     const [behind] = judgeClocks([{ host: "here", aheadMs: -60_000 }]);
-    assert.deepEqual([behind?.ok, behind?.text.slice(0, 27)], [false, "that of here is 60 s behind"]);
+    assert.deepEqual([behind?.ok, behind?.text.slice(0, 32)], [false, "the clock of here is 60 s behind"]);
     assert.equal(judgeClocks([{ host: "here", aheadMs: -4999 }])[0]?.ok, true);
   });
 
@@ -155,7 +153,7 @@ describe("sgnet doctor", () => {
       "redis_version:7.0.0 aof_enabled:1 role:slave aof_last_write_status:err used_memory:95 maxmemory:100",
     );
     assert.match(replica ?? "", /^it is a replica/);
-    assert.match(disk ?? "", /^it cannot write its disk/);
+    assert.match(disk ?? "", /^it cannot write to its disk/);
     assert.match(memory ?? "", /^its memory is nearly full/);
     assert.deepEqual(judge("redis_version:7.0.0 aof_enabled:1 role:master used_memory:95 maxmemory:0"), []);
   });

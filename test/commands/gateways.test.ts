@@ -1,19 +1,17 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { startRedis } from "../../src/admin/redis-child.ts";
-import type { RedisChild } from "../../src/admin/redis-child.ts";
-import { ownChildEnvironment } from "../../src/config/environment.ts";
+import { supervisedEnvironment } from "../../src/config/environment.ts";
 import { processCount } from "../../src/commands/process-count.ts";
-import type { FleetStatus } from "../../src/redis/fleet-status.ts";
-import { startStandIn } from "../stand-in.ts";
-import type { StandIn } from "../stand-in.ts";
-import { eventually, isAlive, newFolder, runCommand, startCommand } from "./command.ts";
-import type { Command } from "./command.ts";
+import type { FleetStatus } from "../../src/redis/inspect/fleet-reader.ts";
+import { startStandIn } from "../rig/backends/stand-in.ts";
+import type { StandIn } from "../rig/backends/stand-in.ts";
+import { isAlive, newFolder, runCommand, startCommand } from "../rig/command.ts";
+import type { Command } from "../rig/command.ts";
+import { until } from "../rig/until.ts";
+import { takenPort } from "../rig/taken-port.ts";
+import { EPHEMERAL, RedisServer } from "../rig/redis/redis-server.ts";
 
 const PROMPT = { model: "tiny", messages: [{ role: "user", content: "go" }], stream: false };
 const LINUX = { skip: process.platform === "linux" ? false : "processes share a port on Linux only" };
@@ -37,14 +35,14 @@ async function opened(url: string): Promise<ReadonlyMap<string, number>> {
 describe("several gateway processes on one port", LINUX, () => {
   const folder = newFolder();
   const commands: Command[] = [];
-  let redis: RedisChild;
+  let redis: RedisServer;
   let standIn: StandIn;
   let env: Readonly<Record<string, string>>;
 
   before(async () => {
-    redis = await startRedis({ dir: join(folder.path, "redis"), persistent: false });
+    redis = await RedisServer.start({ dir: join(folder.path, "redis"), args: EPHEMERAL });
     standIn = await startStandIn();
-    env = { REDIS_URL: redis.url };
+    env = { REDIS_URL: redis.socketUrl };
     start("worker", "--backends", standIn.url);
   });
   after(async () => {
@@ -72,11 +70,11 @@ describe("several gateway processes on one port", LINUX, () => {
     const command = start("gateway", "--processes", "3", "--port", "0");
     const port = await command.see(/gateways are ready.*?port\W+(\d+)/);
     const url = `http://127.0.0.1:${port}`;
-    await eventually(async () => ((await chat(url)) === 200 ? true : undefined));
+    await until("an answer", async () => (await chat(url)) === 200);
     for (let count = 0; count < 59; count += 1) assert.equal(await chat(url), 200);
     const { gateways } = await status();
     assert.deepEqual([...new Set(gateways.map((gateway) => gateway.port))], [Number(port)]);
-    const counts = await eventually(async () => {
+    const counts = await until("the counts of 60 requests", async () => {
       const found = await opened(url);
       const sum = [...found.values()].reduce((a, b) => a + b, 0);
       return sum >= 60 ? found : undefined;
@@ -86,7 +84,7 @@ describe("several gateway processes on one port", LINUX, () => {
 
     const [victim] = gateways;
     process.kill(victim?.pid ?? 0, "SIGKILL");
-    const again = await eventually(async () => {
+    const again = await until("three gateways", async () => {
       const now = (await status()).gateways.filter(({ pid }) => isAlive(pid));
       return now.length === 3 ? now : undefined;
     });
@@ -97,7 +95,7 @@ describe("several gateway processes on one port", LINUX, () => {
     let begun = 0;
     standIn.events.on("request", () => (begun += 1));
     const running = [chat(url), chat(url), chat(url), chat(url)];
-    await eventually(() => (begun === 4 ? true : undefined));
+    await until("four requests", () => begun === 4);
     command.child.kill("SIGTERM");
     assert.deepEqual(await Promise.all(running), [200, 200, 200, 200]);
     assert.equal(await command.ended, 0);
@@ -108,13 +106,10 @@ describe("several gateway processes on one port", LINUX, () => {
     assert.equal(await chat(url), 0);
   });
 
-  it("say why they cannot start, once, and leave nothing running", async () => {
-    const server = createServer().listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const taken = String((server.address() as AddressInfo).port);
+  it("say why they cannot start, once, and leave nothing running", async (t) => {
+    const taken = String(await takenPort(t));
     const options = { cwd: folder.path, env };
     const refused = await runCommand(["gateway", "--processes", "2", "--port", taken], options);
-    server.close();
     assert.equal(refused.code, 1);
     assert.match(refused.stderr, /Port \d+ of 127\.0\.0\.1 is taken/);
     const lost = { cwd: folder.path, env: { REDIS_URL: "redis://127.0.0.1:1" } };
@@ -125,23 +120,20 @@ describe("several gateway processes on one port", LINUX, () => {
 });
 
 describe("one of several gateway processes on a port", LINUX, () => {
-  it("ends when the port is no longer to be had", async () => {
+  it("ends when the port is no longer to be had", async (t) => {
     const folder = newFolder();
-    const redis = await startRedis({ dir: join(folder.path, "redis"), persistent: false });
-    const server = createServer().listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const port = String((server.address() as AddressInfo).port);
-    const env = { ...ownChildEnvironment(), REDIS_URL: redis.url };
+    const redis = await RedisServer.start({ dir: join(folder.path, "redis"), args: EPHEMERAL });
+    const port = String(await takenPort(t));
+    const env = { ...supervisedEnvironment(), REDIS_URL: redis.socketUrl };
     const { child, ended } = startCommand(["gateway", "--processes", "2", "--port", port], {
       cwd: folder.path,
       env,
     });
     try {
-      assert.equal(await eventually(() => child.exitCode ?? undefined), 1);
+      assert.equal(await until("the end of the command", () => child.exitCode), 1);
     } finally {
       child.kill("SIGKILL");
       await ended;
-      server.close();
       await redis.stop();
       folder.remove();
     }

@@ -6,10 +6,10 @@ import { assert as check, property, string } from "fast-check";
 import { BytePrinter } from "../../src/commands/print.ts";
 import { renderLetter, renderLetters } from "../../src/commands/dead-view.ts";
 import { renderFleet } from "../../src/commands/status.ts";
-import { tellEnded } from "../../src/commands/story.ts";
+import { renderEnded } from "../../src/commands/timeline.ts";
 import { Screen } from "../../src/commands/screen.ts";
 import { renderTable } from "../../src/commands/table.ts";
-import { plainLine, plainText } from "../../src/core/plain-text.ts";
+import { escapedLine, escapedText } from "../../src/core/escaped-text.ts";
 import { openLog } from "../../src/telemetry/log.ts";
 
 /** Clears the screen, sets the title, by C0 and by C1; turns text around; hides letters; breaks the line. */
@@ -26,7 +26,7 @@ function assertFit(text: string): void {
 }
 
 describe("text from outside on a terminal", () => {
-  it("steers nothing in any table, story or letter", () => {
+  it("steers nothing in any table, timeline or letter", () => {
     const backend = { name: EVIL, kind: EVIL, url: EVIL, slots: 1, busy: 0, healthy: true, models: [] };
     const told = renderFleet(
       {
@@ -88,7 +88,7 @@ describe("text from outside on a terminal", () => {
       at: 0,
       totalMs: 1,
     };
-    assertFit(tellEnded(summary));
+    assertFit(renderEnded(summary));
   });
 
   it("steers nothing on the screen of top, whose own escapes remain", () => {
@@ -130,12 +130,12 @@ describe("text from outside on a terminal", () => {
   it("is told so that nothing is lost: what JSON reads again is the same", () => {
     check(
       property(string({ unit: "binary" }), (text) => {
-        assertFit(plainLine(text));
-        assert.equal(JSON.parse(plainLine(JSON.stringify(text))), text);
-        assertFit(plainText(text).replaceAll("\t", ""));
+        assertFit(escapedLine(text));
+        assert.equal(JSON.parse(escapedLine(JSON.stringify(text))), text);
+        assertFit(escapedText(text).replaceAll("\t", ""));
       }),
     );
-    assert.equal(plainLine("Grüße, 世界 🚀"), "Grüße, 世界 🚀");
+    assert.equal(escapedLine("Grüße, 世界 🚀"), "Grüße, 世界 🚀");
     assert.equal(renderTable("t", ["n"], [["\u001B[1m"]]), "t\n  n\n  \\u001b[1m\n");
   });
 

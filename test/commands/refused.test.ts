@@ -3,14 +3,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { connect } from "../../src/redis/connect.ts";
-import type { Connection } from "../../src/redis/connection.ts";
-import { bury } from "../../src/redis/dead-letters.ts";
+import { connect } from "../../src/redis/connection/connect.ts";
+import type { Connection } from "../../src/redis/connection/connection.ts";
 import { Keys } from "../../src/redis/keys.ts";
-import { announceWorker } from "../../src/redis/registry.ts";
-import { urlFor, writeUsers } from "../redis/acl.ts";
-import { BareServer } from "../redis/bare-server.ts";
-import { runCommand } from "./command.ts";
+import { urlFor, writeUsers } from "../rig/redis/shipped-users.ts";
+import { openStores } from "../../src/redis/stores.ts";
+import { runCommand } from "../rig/command.ts";
+import { leaveUnreadable } from "../rig/dead-letter.ts";
+import { RedisServer } from "../rig/redis/redis-server.ts";
 
 /** Words of Redis itself that no person is to be shown. */
 const RAW =
@@ -19,21 +19,15 @@ const RAW =
 const dir = mkdtempSync(join(tmpdir(), "sgnet-refused-"));
 const keys = new Keys("sgnet");
 
-let server: BareServer;
+let server: RedisServer;
 let admin: Connection;
 
 before(async () => {
-  server = await BareServer.start({ dir, args: ["--aclfile", writeUsers(dir)] });
+  server = await RedisServer.start({ dir, args: ["--aclfile", writeUsers(dir)] });
   admin = await connect(urlFor("sgnet-admin", server.port), "test");
   await admin.command("ACL", "SETUSER", "guest", "on", ">secret-guest", "+ping", "+info", "+client|setname");
   await admin.command("ZADD", keys.models(), String(Date.now()), "tiny");
-  await bury(admin, keys, {
-    model: "tiny",
-    payload: Buffer.from("no task"),
-    fault: { code: "delivery_limit", message: "no worker answered", http: 502 },
-    deliveries: 3,
-    worker: "w1",
-  });
+  await leaveUnreadable(admin, keys, "tiny", Buffer.from("no task"));
 });
 after(async () => {
   admin.close();
@@ -44,7 +38,10 @@ after(async () => {
 /** A worker that is there to be drained. */
 async function announce(): Promise<void> {
   const process = { version: "0", host: "h", pid: 1, startedAt: 0, seenAt: Date.now() };
-  await announceWorker(admin, keys, { ...process, id: "w1", draining: false, backends: [] }, false);
+  await openStores(admin, keys).registry.announceWorker(
+    { ...process, id: "w1", draining: false, backends: [] },
+    false,
+  );
 }
 
 interface Told {

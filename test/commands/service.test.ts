@@ -4,18 +4,17 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { startRedis } from "../../src/admin/redis-child.ts";
-import type { RedisChild } from "../../src/admin/redis-child.ts";
 import { processEnvironment } from "../../src/config/environment.ts";
-import { newFolder } from "./command.ts";
+import { newFolder } from "../rig/command.ts";
+import { EPHEMERAL, RedisServer } from "../rig/redis/redis-server.ts";
 
 const CLI = join(import.meta.dirname, "../../src/cli.ts");
 
 describe("a gateway whose parent has a channel to it", () => {
   const folder = newFolder();
-  let redis: RedisChild;
+  let redis: RedisServer;
   before(async () => {
-    redis = await startRedis({ dir: join(folder.path, "redis"), persistent: false });
+    redis = await RedisServer.start({ dir: join(folder.path, "redis"), args: EPHEMERAL });
   });
   after(async () => {
     await redis.stop();
@@ -35,7 +34,7 @@ describe("a gateway whose parent has a channel to it", () => {
   }
 
   it("tells it its port, and stops when the channel closes", async () => {
-    const { child } = fork(redis.url);
+    const { child } = fork(redis.socketUrl);
     const exited = once(child, "exit"); // Node emits no "close" after a disconnect from this side.
     const [message] = (await once(child, "message")) as [{ port: number }];
     const response = await fetch(`http://127.0.0.1:${message.port}/api/version`);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { describe, it } from "node:test";
 import { banner, examples } from "../../src/commands/banner.ts";
-import { withoutUser } from "../../src/redis/access.ts";
+import { withoutUser } from "../../src/redis/connection/access.ts";
 import { renderFleet } from "../../src/commands/status.ts";
 import type { ModelCard } from "../../src/core/model.ts";
 

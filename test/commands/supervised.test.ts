@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { EventEmitter, once } from "node:events";
 import { describe, it } from "node:test";
 import { Supervised } from "../../src/commands/supervised.ts";
-import type { Run } from "../../src/commands/supervised.ts";
+import type { ProcessRun } from "../../src/commands/supervised.ts";
 import { openLog } from "../../src/telemetry/log.ts";
 
-class ScriptedRun implements Run {
+class ScriptedRun implements ProcessRun {
   readonly #ready = Promise.withResolvers<void>();
   readonly #exited = Promise.withResolvers<void>();
   readonly ready: Promise<void> = this.#ready.promise;
@@ -38,7 +38,7 @@ function supervise(firstDelayMs = 1) {
   const runs: ScriptedRun[] = [];
   const lines: string[] = [];
   const launched = new EventEmitter();
-  const launch = (): Run => {
+  const launch = (): ProcessRun => {
     const run = new ScriptedRun();
     runs.push(run);
     launched.emit("run");

@@ -4,17 +4,17 @@ import { EventEmitter } from "node:events";
 import { describe, it } from "node:test";
 import { Screen } from "../../src/commands/screen.ts";
 import type { Terminal } from "../../src/commands/screen.ts";
-import { tellEnded, tellOpen } from "../../src/commands/story.ts";
-import { describe as picture } from "../../src/commands/top-view.ts";
-import type { Picture, ToneLine } from "../../src/commands/top-view.ts";
+import { renderEnded, renderOpen } from "../../src/commands/timeline.ts";
+import { renderTop as picture } from "../../src/commands/top-view.ts";
+import type { TopReadings, ToneLine } from "../../src/commands/top-view.ts";
 import type { TaskSummary } from "../../src/core/summary.ts";
-import type { QueuedEntry } from "../../src/redis/open-task.ts";
+import type { QueuedEntry } from "../../src/redis/inspect/open-tasks.ts";
 
 const NOW = Date.UTC(2026, 10, 23);
 
-const HOLD = { entry: "1-0", worker: "w1", idleMs: 5, deliveries: 2, handedBack: false };
+const HOLD = { entry: "1-0", worker: "w1", idleMs: 5, deliveries: 2, requeued: false };
 
-const PICTURE: Picture = {
+const PICTURE: TopReadings = {
   fleet: {
     problems: ["Backend b of one is down."],
     totals: {
@@ -99,12 +99,12 @@ function textOf(lines: readonly ToneLine[]): string {
   return lines.map(({ text }) => `${text}\n`).join("");
 }
 
-describe("the picture of sgnet top", () => {
+describe("the view of sgnet top", () => {
   it("tells it all in lines", () => {
     assert.equal(
       textOf(picture(PICTURE)),
       `Stargazer
-Needs a look
+Needs attention
   Backend b of one is down.
 1 gateway, 1 node, 1 of 6 slots busy, 2 waiting, 1 running, 9.3 tokens/s  ▁▅█
 
@@ -134,7 +134,7 @@ Errors of the last 10 min
     assert.deepEqual(
       tones.map(({ tone, text }) => [tone, text.trim().slice(0, 12)]),
       [
-        ["warn", "Needs a look"],
+        ["warn", "Needs attent"],
         ["warn", "Backend b of"],
         ["bad", "one   w1    "],
         ["bad", "one   w1    "],
@@ -292,10 +292,10 @@ const SUMMARY: TaskSummary = {
   bytes: 900,
 };
 
-describe("the story of a request", () => {
+describe("the timeline of a request", () => {
   it("has its steps in the order they happened", () => {
     assert.equal(
-      tellEnded(SUMMARY),
+      renderEnded(SUMMARY),
       `Request mine
   task         g1.2
   endpoint     openai-chat, as a stream
@@ -314,18 +314,18 @@ describe("the story of a request", () => {
   });
 
   it("tells of a client that left, and of a refusal", () => {
-    const left = tellEnded({ ...SUMMARY, code: "cancelled", status: 499, leftIn: "queued" });
+    const left = renderEnded({ ...SUMMARY, code: "cancelled", status: 499, leftIn: "queued" });
     assert.match(left, /cancelled, status 499\n[^]*the client left \(queued\)\n$/);
     const { task, request, endpoint, at } = SUMMARY;
     const refused = { task, request, endpoint, at, model: "", code: "bad_json", status: 400, totalMs: 0 };
     assert.match(
-      tellEnded(refused),
-      /model +none: it was refused before\n[^]*bad_json, status 400\n[^]*\+0 ms/,
+      renderEnded(refused),
+      /model +none: the request was refused earlier\n[^]*bad_json, status 400\n[^]*\+0 ms/,
     );
   });
 
   it("does not let a model's name steer the terminal", () => {
-    assert.match(tellEnded({ ...SUMMARY, model: "\u001B[2Jx" }), /model +\\u001b\[2Jx\n/);
+    assert.match(renderEnded({ ...SUMMARY, model: "\u001B[2Jx" }), /model +\\u001b\[2Jx\n/);
   });
 
   it("tells what an open task waits for", () => {
@@ -347,23 +347,23 @@ describe("the story of a request", () => {
     const none = { frames: 0, bytes: 0, workers: [], ended: false };
     const later = NOW + 3000;
     assert.match(
-      tellOpen("mine", { queued, reply: none }, later),
+      renderOpen("mine", { queued, reply: none }, later),
       /\+3\.0 s +now: waiting in the queue; no frame yet\n$/,
     );
     const hold = { ...HOLD, idleMs: 20 };
     const reply = { frames: 3, bytes: 70, workers: ["w0", "w1"], ended: false };
     assert.match(
-      tellOpen("mine", { queued: { ...queued, hold }, reply }, later),
+      renderOpen("mine", { queued: { ...queued, hold }, reply }, later),
       /now: claimed by w1, last heard of 20 ms ago, delivery 2; running: 3 frames, 70 bytes, from w0, then w1\n$/,
     );
-    const back = { ...HOLD, handedBack: true };
+    const back = { ...HOLD, requeued: true };
     assert.match(
-      tellOpen("mine", { queued: { ...queued, hold: back }, reply: none }, later),
-      /now: handed back by w1, waiting for another try; no frame yet\n$/,
+      renderOpen("mine", { queued: { ...queued, hold: back }, reply: none }, later),
+      /now: requeued by w1, waiting for another try; no frame yet\n$/,
     );
-    assert.match(tellOpen("mine", { queued, reply: undefined }, later), /nobody waits for the reply\n$/);
+    assert.match(renderOpen("mine", { queued, reply: undefined }, later), /no client waits for the reply\n$/);
     assert.match(
-      tellOpen("g1.2", { reply: { ...reply, ended: true } }, later),
+      renderOpen("g1.2", { reply: { ...reply, ended: true } }, later),
       /no queue entry; answered: 3 frames/,
     );
   });

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { ask, shutDown } from "../../src/admin/redis-probe.ts";
-import { connect } from "../../src/redis/connect.ts";
-import type { FleetStatus } from "../../src/redis/fleet-status.ts";
-import { startStandIn } from "../stand-in.ts";
-import type { StandIn } from "../stand-in.ts";
-import { eventually, isAlive, newFolder, runCommand, startCommand } from "./command.ts";
-import type { Command } from "./command.ts";
+import { sendCommand, shutDown } from "../../src/local-redis/redis-probe.ts";
+import { connect } from "../../src/redis/connection/connect.ts";
+import type { FleetStatus } from "../../src/redis/inspect/fleet-reader.ts";
+import { startStandIn } from "../rig/backends/stand-in.ts";
+import type { StandIn } from "../rig/backends/stand-in.ts";
+import { isAlive, newFolder, runCommand, startCommand } from "../rig/command.ts";
+import type { Command } from "../rig/command.ts";
+import { until } from "../rig/until.ts";
+import { takenPort } from "../rig/taken-port.ts";
 
 const LINUX = { skip: process.platform === "linux" ? false : "processes share a port on Linux only" };
 const PROMPT = { model: "tiny", messages: [{ role: "user", content: "go" }], stream: false };
@@ -19,7 +19,7 @@ function urlOf(command: Command): Promise<string> {
   return command.see(/curl (http:\S+)\/v1\/models/);
 }
 
-/** Those that were killed are announced a while longer. */
+/** The pid of the process that started last. Killed processes stay announced for a while. */
 function newestPid(processes: readonly { readonly startedAt: number; readonly pid: number }[]): number {
   return processes.toSorted((a, b) => b.startedAt - a.startedAt)[0]?.pid ?? 0;
 }
@@ -102,12 +102,12 @@ describe("sgnet up", () => {
     const url = await urlOf(command);
     const before = await pids();
     for (const pid of Object.values(before)) process.kill(pid, "SIGKILL");
-    const answered = await eventually(async () => {
+    const answered = await until("an answer", async () => {
       const code = await chat(url).catch(() => 0);
       return code === 200 ? code : undefined;
     });
     assert.equal(answered, 200);
-    const after = await eventually(async () => {
+    const after = await until("another gateway and worker", async () => {
       const now = await pids();
       return now.gateway !== before.gateway && now.worker !== before.worker ? now : undefined;
     });
@@ -151,7 +151,7 @@ describe("sgnet up", () => {
     await command.see(/Stopping/);
     command.child.kill("SIGINT");
     assert.equal(await command.ended, 1);
-    await eventually(() => (running.some(isAlive) ? undefined : true));
+    await until("the end of all processes", () => !running.some(isAlive));
     assert.notEqual(await answer, 200);
   });
 
@@ -160,7 +160,7 @@ describe("sgnet up", () => {
     await urlOf(command);
     const { gateway, worker, redis } = await pids();
     command.child.kill("SIGKILL");
-    await eventually(() => (isAlive(gateway) || isAlive(worker) ? undefined : true));
+    await until("the end of both", () => !isAlive(gateway) && !isAlive(worker));
     assert.ok(isAlive(redis));
     const next = up();
     await urlOf(next);
@@ -177,19 +177,15 @@ describe("sgnet up", () => {
     assert.match(second.stderr(), /^The folder \S+ is in use by another sgnet that runs\.\n$/);
   });
 
-  it("says that its port is taken, and leaves nothing running", async () => {
-    const server = createServer().listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const address = server.address();
-    assert.ok(address !== null && typeof address === "object");
-    const command = startCommand(["up", "--port", String(address.port)], { cwd: folder.path });
+  it("says that its port is taken, and leaves nothing running", async (t) => {
+    const taken = String(await takenPort(t));
+    const command = startCommand(["up", "--port", taken], { cwd: folder.path });
     assert.equal(await command.ended, 1);
     assert.match(
       command.stderr(),
       /^Port \d+ of 127\.0\.0\.1 is taken: choose another with --port, or PORT\.\n$/,
     );
-    assert.equal(await ask(socket(), "PING"), undefined);
-    server.close();
+    assert.equal(await sendCommand(socket(), "PING"), undefined);
   });
 
   it("says that there is no redis-server, and leaves nothing running", async () => {
@@ -207,6 +203,6 @@ describe("sgnet up", () => {
       .filter((line) => line !== "" && !line.startsWith("{"));
     assert.deepEqual(sentences.length, 1);
     assert.match(sentences[0] ?? "", /^The backend ftp:\/\/x is not a URL/);
-    assert.equal(await ask(socket(), "PING"), undefined);
+    assert.equal(await sendCommand(socket(), "PING"), undefined);
   });
 });

@@ -5,12 +5,15 @@ import { promisify } from "node:util";
 
 const FOLDER = new URL("../../src/", import.meta.url);
 
-/** A process of its own: what is tried concerns all of a process. Prints MB of its young generation, held and freed. */
+/**
+ * Runs in a process of its own, as the setting concerns the whole process. Prints MB of its young generation, held and
+ * freed.
+ */
 const SCRIPT = `
 import { getHeapSpaceStatistics } from "node:v8";
 import { setImmediate } from "node:timers/promises";
 import { runService } from "${new URL("commands/service.ts", FOLDER).href}";
-import { holdYoungGeneration } from "${new URL("commands/young-generation.ts", FOLDER).href}";
+import { limitYoungGeneration } from "${new URL("commands/young-generation.ts", FOLDER).href}";
 import { openLog } from "${new URL("telemetry/log.ts", FOLDER).href}";
 
 const ROUNDS = 5;
@@ -24,7 +27,7 @@ function loadedMb(rounds) {
   const space = getHeapSpaceStatistics().find((its) => its.space_name === "new_space");
   return space.space_size / 1e6;
 }
-holdYoungGeneration();
+limitYoungGeneration();
 const held = loadedMb(ROUNDS);
 const log = openLog({ level: "error", format: "json" });
 void runService({ log, start: async () => ({ stop: async () => {} }) });

@@ -1,6 +1,6 @@
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
-import type { Transcript } from "../transcript.ts";
+import type { Transcript } from "../rig/transcript.ts";
 import type { Reply } from "./compare.ts";
 import { requestOf } from "./recordings.ts";
 

@@ -13,9 +13,9 @@ export interface Reply {
 const HEADERS = ["access-control-allow-origin", "location"] as const;
 
 /**
- * How a reply differs from a recorded one, in stable words: status, family of content type, kinds of events and their
- * order, keys and the types of their values, and what is told: text, calls, end, usage. Ids, times, the words of errors
- * and how often an event comes in a row do not count.
+ * Differences of a reply from a recorded one, in stable words. Status, family of content type, kinds of events and
+ * their order, keys, and types of values count. So do text, calls, end and usage. Ids, times, the words of errors and
+ * the number of equal events in a row do not count.
  */
 export function differences(ours: Reply, recorded: Reply): readonly string[] {
   const found: string[] = [];
@@ -76,7 +76,7 @@ function orderOf(kinds: Kinds): string {
   return kinds.order ?? "";
 }
 
-/** What an event is for. */
+/** The purpose of an event. */
 function kindOf({ event, data }: Told): string {
   if (!isObject(data)) return typeof data === "string" ? data : "list";
   if (event === "content_block_delta" && isObject(data["delta"]))
@@ -109,7 +109,7 @@ function partKind(part: Json | undefined): string {
 }
 
 function compareKind(kind: string, ours: readonly Json[], recorded: readonly Json[] | undefined): string[] {
-  // What only one side has is a difference of the order already.
+  // The comparison of the order reports what only one side has.
   if (recorded === undefined) return [];
   const [shape, told] = [shapeOf(ours), shapeOf(recorded)];
   const found: string[] = [];

@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
-import { journey } from "../journey/fleet.ts";
+import { sharedFleet } from "../rig/fleet/fleet.ts";
 import { startLlamacpp } from "./llamacpp-stand-in.ts";
 import { startOllama } from "./ollama-stand-in.ts";
 import type { RecordedServer } from "./recorded-server.ts";
 import { recording, requestOf, type Server } from "./recordings.ts";
 import { callsIn, readTelling, type Telling, textIn } from "./telling.ts";
 
-/** A client's dialect: how it asks, and what it calls the ends of an answer. */
+const alone = sharedFleet({ posts: [] });
+
+/** A client's dialect: its request, and its names for the ends of an answer. */
 interface Client {
   readonly path: string;
   readonly ask: object;
@@ -72,7 +74,7 @@ interface Case {
 
 interface Heard {
   readonly status: number;
-  readonly telling: Telling;
+  readonly meaningful: Telling;
 }
 
 /** Asks in a client's dialect while the stand-in answers with a recording. */
@@ -84,26 +86,26 @@ async function hear(client: Client, { server, kind, number, url }: Case): Promis
   const body = { model, ...client.ask, ...(tools === undefined ? {} : client.tools), stream };
   const reply = await fetch(url + client.path, { method: "POST", body: JSON.stringify(body) });
   const type = reply.headers.get("content-type") ?? "";
-  return { status: reply.status, telling: readTelling(type, await reply.text()) };
+  return { status: reply.status, meaningful: readTelling(type, await reply.text()) };
 }
 
-/** What a recording tells is what every client hears. */
+/** Checks that clients of every dialect get the contents of a recording. */
 async function sameFor(t: TestContext, clients: readonly Client[], one: Case): Promise<void> {
   const transcript = recording(one.kind, one.number);
   const recorded = readTelling(transcript.headers.get("content-type") ?? "", transcript.body.toString());
   for (const client of clients) {
     await t.test(`${one.kind} ${transcript.name} through ${client.path}`, async () => {
-      const { status, telling } = await hear(client, one);
+      const { status, meaningful } = await hear(client, one);
       assert.equal(status, 200);
-      assert.equal(telling.error, undefined);
-      assert.equal(textIn(telling, "text"), textIn(recorded, "text"));
-      assert.equal(textIn(telling, "thinking"), textIn(recorded, "thinking"));
-      assert.deepEqual(callsIn(telling), callsIn(recorded));
+      assert.equal(meaningful.error, undefined);
+      assert.equal(textIn(meaningful, "text"), textIn(recorded, "text"));
+      assert.equal(textIn(meaningful, "thinking"), textIn(recorded, "thinking"));
+      assert.deepEqual(callsIn(meaningful), callsIn(recorded));
       const end = callsIn(recorded).length > 0 ? "calls" : endOf(recorded.finish);
-      assert.equal(telling.finish, client.ends[end]);
+      assert.equal(meaningful.finish, client.ends[end]);
       if (recorded.promptTokens === undefined) return;
-      assert.equal(telling.promptTokens, recorded.promptTokens);
-      assert.equal(telling.completionTokens, recorded.completionTokens);
+      assert.equal(meaningful.promptTokens, recorded.promptTokens);
+      assert.equal(meaningful.completionTokens, recorded.completionTokens);
     });
   }
 }
@@ -117,15 +119,15 @@ async function errorFor(t: TestContext, clients: readonly Client[], one: Case): 
   const transcript = recording(one.kind, one.number);
   for (const client of clients) {
     await t.test(`${one.kind} ${transcript.name} through ${client.path}`, async () => {
-      const { status, telling } = await hear(client, one);
+      const { status, meaningful } = await hear(client, one);
       assert.equal(status, transcript.status);
-      assert.match(telling.error ?? "", /\w/);
-      assert.equal(telling.finish, undefined);
+      assert.match(meaningful.error ?? "", /\w/);
+      assert.equal(meaningful.finish, undefined);
     });
   }
 }
 
-journey("Ollama's recorded answers through every dialect", { posts: [] }, async (fleet, t) => {
+alone("Ollama's recorded answers through every dialect", async (fleet, t) => {
   const server = await startOllama();
   const one = { server, kind: "ollama" as const, url: fleet.gateway.url };
   try {
@@ -146,7 +148,7 @@ journey("Ollama's recorded answers through every dialect", { posts: [] }, async 
 /** Otherwise a request waits for a lone backend that is busy, for a minute in the end. */
 const AT_ONCE = { SGNET_BUSY_LIMIT: "1" };
 
-journey("a full Ollama through every dialect", { posts: [] }, async (fleet, t) => {
+alone("a full Ollama through every dialect", async (fleet, t) => {
   const server = await startOllama();
   const one = { server, kind: "ollama" as const, url: fleet.gateway.url };
   try {
@@ -159,7 +161,7 @@ journey("a full Ollama through every dialect", { posts: [] }, async (fleet, t) =
   }
 });
 
-journey("llama-server's recorded answers through every dialect", { posts: [] }, async (fleet, t) => {
+alone("llama-server's recorded answers through every dialect", async (fleet, t) => {
   const server = await startLlamacpp("chat");
   const one = { server, kind: "llamacpp" as const, url: fleet.gateway.url };
   try {

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import type { Json, JsonObject } from "../../src/core/json.ts";
 import type { AgentFixture } from "../agents/fixture.ts";
-import { type Fleet, journey } from "../journey/fleet.ts";
-import { until } from "../journey/until.ts";
-import type { Transcript } from "../transcript.ts";
+import { type Fleet, journey, sharedFleet } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
+import type { Transcript } from "../rig/transcript.ts";
 import { ask } from "./ask.ts";
 import type { Reply } from "./compare.ts";
 import { Description } from "./description.ts";
@@ -21,9 +21,14 @@ const ADMIN = "admin-of-this-test";
 /** HTTP/1.0, a server with a key of its own, a slash that Ollama's router answers, and servers that were full. */
 const ELSEWHERE = /^(?:254|07[678]|009|40[1-7]-busy)/;
 
+const descriptions = new Map<string, Description>();
+
+/** The description that a gateway gives of itself. All tests share its compiled schemas. */
 async function describedBy(fleet: Fleet): Promise<Description> {
-  const reply = await fetch(`${fleet.gateway.url}/openapi.json`);
-  return new Description((await reply.json()) as JsonObject);
+  const text = await (await fetch(`${fleet.gateway.url}/openapi.json`)).text();
+  const known = descriptions.get(text) ?? new Description(JSON.parse(text) as JsonObject);
+  descriptions.set(text, known);
+  return known;
 }
 
 function jsonOf(text: string): Json | undefined {
@@ -88,8 +93,9 @@ async function hold(
 }
 
 const PLAN = { posts: [], env: { SGNET_ADMIN_KEY: ADMIN }, limitMs: 300_000 };
+const recorded = sharedFleet(PLAN);
 
-journey("what was recorded of Ollama is as described", PLAN, async (fleet, t) => {
+recorded("what was recorded of Ollama is as described", async (fleet, t) => {
   const server = await startOllama();
   try {
     await fleet.addBareWorker({ SGNET_BACKENDS: `ollama+${server.url}` });
@@ -101,7 +107,7 @@ journey("what was recorded of Ollama is as described", PLAN, async (fleet, t) =>
   }
 });
 
-journey("what was recorded of llama-server is as described", PLAN, async (fleet, t) => {
+recorded("what was recorded of llama-server is as described", async (fleet, t) => {
   const backends = [await startLlamacpp("chat"), await startLlamacpp("embedding")];
   try {
     await fleet.addBareWorker({ SGNET_BACKENDS: backends.map(({ url }) => `llamacpp+${url}`).join() });

@@ -32,15 +32,16 @@ export class Description {
     const plain = path.replace(/\?.*/, "").replace(/(?<=.)\/$/, "");
     const paths = Object.entries(asObject(this.#document["paths"]));
     const isIt = ([pattern]: [string, unknown]): boolean => matches(pattern, plain);
-    // One without names in braces comes before those with them.
-    const [pattern, methods] = paths.find(([literal]) => literal === plain) ?? paths.find(isIt) ?? [];
+    // One without names in braces comes before those with them, and the longest of them first.
+    const named = paths.filter(isIt).toSorted(([a], [b]) => b.length - a.length);
+    const [pattern, methods] = paths.find(([literal]) => literal === plain) ?? named[0] ?? [];
     const operation = asObject(methods ?? {})[method.toLowerCase()];
     if (pattern === undefined || operation === undefined) return undefined;
     const pointer = `/paths/${pattern.replaceAll("/", "~1")}/${method.toLowerCase()}`;
     return { pointer, operation: asObject(operation) };
   }
 
-  /** How a JSON body is otherwise than described; empty when it is not. */
+  /** Differences of a JSON body from its description; empty when there are none. */
   problemsOfBody({ pointer, operation }: Found, body: Json): readonly string[] {
     if (operation["requestBody"] === undefined) return ["no body is described"];
     const contents = asObject(asObject(operation["requestBody"])["content"]);
@@ -48,7 +49,7 @@ export class Description {
     return this.#check(`${pointer}/requestBody/content/application~1json/schema`, body);
   }
 
-  /** How a reply is otherwise than described, each event of a stream for itself. */
+  /** Differences of a reply from its description. Each event of a stream is checked by itself. */
   problemsOfReply({ pointer, operation }: Found, { status, headers, body }: Reply): readonly string[] {
     const own = asObject(operation["responses"])[String(status)];
     if (own === undefined) return [`status ${status} is not described`];
@@ -80,7 +81,10 @@ export class Description {
   }
 }
 
+/** A name at the end stands for any rest, slashes too; another one for one piece between slashes. */
 function matches(pattern: string, path: string): boolean {
   const [before = "", after] = pattern.split(/\{\w+\}/);
-  return after !== undefined && path.startsWith(before) && path.length > before.length;
+  if (after === undefined || !path.startsWith(before) || !path.endsWith(after)) return false;
+  const piece = path.slice(before.length, path.length - after.length);
+  return piece !== "" && (after === "" || !piece.includes("/"));
 }

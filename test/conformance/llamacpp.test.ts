@@ -1,5 +1,5 @@
-import { journey } from "../journey/fleet.ts";
-import { until } from "../journey/until.ts";
+import { journey } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
 import { ask } from "./ask.ts";
 import { LLAMACPP_DIFFERENCES, LLAMACPP_LEFT_OUT } from "./llamacpp-cases.ts";
 import { startLlamacpp } from "./llamacpp-stand-in.ts";

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { type Fleet, journey } from "../journey/fleet.ts";
-import { until } from "../journey/until.ts";
+import { type Fleet, journey } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
 import { ask, askHttp10, recordedReply } from "./ask.ts";
 import { differences, type Reply } from "./compare.ts";
 import { OLLAMA_DIFFERENCES, OLLAMA_LEFT_OUT, OPENAI_CODES } from "./ollama-cases.ts";
 import { startOllama } from "./ollama-stand-in.ts";
-import type { Transcript } from "../transcript.ts";
+import type { Transcript } from "../rig/transcript.ts";
 import type { RecordedServer } from "./recorded-server.ts";
 import { recording, recordings } from "./recordings.ts";
 import { replay } from "./replay.ts";
@@ -15,7 +15,7 @@ const ENV = {
   // As the recorded server had them for its last cases.
   SGNET_ORIGINS: "https://app.example.com,https://*.example.org",
 };
-/** Orders that only admins may give; Ollama asks nobody. */
+/** Requests that need the admin's key here. Ollama takes them without a key. */
 const ORDER = /^\/api\/(?:copy|delete|create|blobs|pull|push)/;
 
 /**

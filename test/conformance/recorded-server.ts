@@ -1,17 +1,17 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isObject, type Json, type JsonObject } from "../../src/core/json.ts";
-import { LocalServer } from "../local-server.ts";
-import type { Transcript } from "../transcript.ts";
+import { bodyOf, LocalServer } from "../rig/local-server.ts";
+import type { Transcript } from "../rig/transcript.ts";
 import { readTelling } from "./telling.ts";
 import type { Retold } from "./retell.ts";
 
-/** What a stand-in needs to answer like the server that was recorded. */
+/** Options of a stand-in that answers like a recorded server. */
 export interface RecordedServerOptions {
   /** Documents by path, for GET. */
   readonly documents: Readonly<Record<string, Json>>;
   /** Paths of the server's own API: asked for another path's recording, it tells it again. */
   readonly retell: (path: string, asked: JsonObject, transcript: Transcript) => Retold;
-  /** How an error is told in the server's own API. */
+  /** The body of an error in the server's own API. */
   readonly error: (message: string, status: number) => JsonObject;
 }
 
@@ -47,8 +47,7 @@ export class RecordedServer {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const pieces: Buffer[] = [];
-    for await (const piece of request as AsyncIterable<Buffer>) pieces.push(piece);
+    const sent = (await bodyOf(request)).toString();
     const path = request.url ?? "/";
     const document = request.method === "GET" ? this.documents[path] : undefined;
     if (document !== undefined) {
@@ -65,7 +64,6 @@ export class RecordedServer {
     response.on("close", () => {
       if (!response.writableFinished) this.left += 1;
     });
-    const sent = Buffer.concat(pieces).toString();
     await this.#answer(response, { on, path, sent, method: request.method ?? "GET" });
   }
 

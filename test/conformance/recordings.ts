@@ -1,4 +1,4 @@
-import { loadTranscript, type Transcript, transcriptNames } from "../transcript.ts";
+import { loadTranscript, type Transcript, transcriptNames } from "../rig/transcript.ts";
 
 /** The servers that were recorded, and the fixtures folders with their exchanges. */
 const FOLDERS = {
@@ -53,7 +53,7 @@ const TAILS: Readonly<Record<string, string>> = {
   "085": '"}',
 };
 
-/** A request as it was sent: what the recording cut short is as long again. */
+/** A request as it was sent. Fill replaces the part that the recording cut, at the same length. */
 export function requestOf(transcript: Transcript): string {
   const cut = /^(.*)\.\.\.\[(\d+) bytes total\]$/s.exec(transcript.request);
   if (cut === null) return transcript.request;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
-import type { Transcript } from "../transcript.ts";
+import type { Transcript } from "../rig/transcript.ts";
 import { differences, type Reply } from "./compare.ts";
 import { recordedReply } from "./ask.ts";
 

@@ -1,5 +1,5 @@
 import { isObject, type JsonObject } from "../../src/core/json.ts";
-import type { Transcript } from "../transcript.ts";
+import type { Transcript } from "../rig/transcript.ts";
 import { callsIn, eventsOf, readTelling, type Telling, textIn } from "./telling.ts";
 
 /** A reply in an API of the backend's own. */
@@ -11,14 +11,14 @@ export interface Retold {
 const CREATED_AT = "2026-11-22T20:03:32.691367651Z";
 
 /**
- * What Ollama's /v1 endpoints read from Ollama itself when they said what was recorded: they turn each native object
- * into one event, so the way back is known. `asked` is the request the stand-in got.
+ * The native reply that Ollama's /v1 endpoints translated into this recording. They turn each native object into one
+ * event, so the way back is known. `asked` is the request that the stand-in got.
  */
 export function retellOllama(path: string, asked: JsonObject, transcript: Transcript): Retold {
   const contentType = transcript.headers.get("content-type") ?? "";
   const body = transcript.body.toString();
   if (path === "/api/embed") return retellVectors(asked, contentType, body);
-  const telling = readTelling(contentType, body);
+  const meaningful = readTelling(contentType, body);
   const write = (message: JsonObject, more: JsonObject): string => {
     const { content, ...others } = message;
     const told =
@@ -27,20 +27,20 @@ export function retellOllama(path: string, asked: JsonObject, transcript: Transc
         : { response: content, ...others };
     return `${JSON.stringify({ model: asked["model"], created_at: CREATED_AT, ...told, ...more })}\n`;
   };
-  const last = { done: true, done_reason: nativeReason(telling), ...metrics(telling) };
+  const last = { done: true, done_reason: nativeReason(meaningful), ...metrics(meaningful) };
   if (asked["stream"] === false) {
     return {
       contentType: "application/json; charset=utf-8",
-      chunks: [write(wholeMessage(telling), { ...last, ...wholeLogprobs(telling) })],
+      chunks: [write(wholeMessage(meaningful), { ...last, ...wholeLogprobs(meaningful) })],
     };
   }
-  const chunks = telling.parts.map((part, index) => {
+  const chunks = meaningful.parts.map((part, index) => {
     if (part.kind === "call") return write({ content: "", tool_calls: [nativeCall(part, index)] }, NOT_DONE);
     const message = part.kind === "text" ? { content: part.text } : { content: "", thinking: part.text };
     return write(message, part.logprobs === undefined ? NOT_DONE : { ...NOT_DONE, logprobs: part.logprobs });
   });
   const end =
-    telling.finish === undefined ? `${JSON.stringify({ error: CRASH })}\n` : write({ content: "" }, last);
+    meaningful.finish === undefined ? `${JSON.stringify({ error: CRASH })}\n` : write({ content: "" }, last);
   return { contentType: "application/x-ndjson", chunks: [...chunks, end] };
 }
 
@@ -59,18 +59,18 @@ function metrics({ promptTokens, completionTokens }: Telling): JsonObject {
   return { total_duration: 9_000_000, load_duration: 1_000_000, ...counts };
 }
 
-function wholeMessage(telling: Telling): JsonObject {
-  const thinking = textIn(telling, "thinking");
-  const calls = telling.parts.filter((part) => part.kind === "call").map(nativeCall);
+function wholeMessage(meaningful: Telling): JsonObject {
+  const thinking = textIn(meaningful, "thinking");
+  const calls = meaningful.parts.filter((part) => part.kind === "call").map(nativeCall);
   return {
-    content: textIn(telling, "text"),
+    content: textIn(meaningful, "text"),
     ...(thinking === "" ? {} : { thinking }),
     ...(calls.length === 0 ? {} : { tool_calls: calls }),
   };
 }
 
-function wholeLogprobs(telling: Telling): JsonObject {
-  const logprobs = telling.parts.flatMap((part) =>
+function wholeLogprobs(meaningful: Telling): JsonObject {
+  const logprobs = meaningful.parts.flatMap((part) =>
     part.kind !== "call" && Array.isArray(part.logprobs) ? part.logprobs : [],
   );
   return logprobs.length === 0 ? {} : { logprobs };
@@ -99,25 +99,25 @@ function floatsOf(base64: string): number[] {
   return Array.from({ length: bytes.length / 4 }, (_, index) => bytes.readFloatLE(index * 4));
 }
 
-/** What llama.cpp's chat completions say when its other endpoints say what was recorded. */
+/** The chat completion of llama.cpp that belongs to a recording of its other endpoints. */
 export function retellLlamacpp(asked: JsonObject, transcript: Transcript): Retold {
-  const telling = readTelling(transcript.headers.get("content-type") ?? "", transcript.body.toString());
-  const [prompt, completion] = [telling.promptTokens ?? 0, telling.completionTokens ?? 0];
+  const meaningful = readTelling(transcript.headers.get("content-type") ?? "", transcript.body.toString());
+  const [prompt, completion] = [meaningful.promptTokens ?? 0, meaningful.completionTokens ?? 0];
   const usage = {
     prompt_tokens: prompt,
     completion_tokens: completion,
     total_tokens: prompt + completion,
   };
   const base = { created: 1_795_378_295, id: "chatcmpl-1", model: "smollm2", system_fingerprint: "b0" };
-  const finish = { finish_reason: finishOf(telling), index: 0 };
+  const finish = { finish_reason: finishOf(meaningful), index: 0 };
   if (asked["stream"] !== true) {
-    const message = { role: "assistant", content: textIn(telling, "text") };
+    const message = { role: "assistant", content: textIn(meaningful, "text") };
     const whole = { choices: [{ ...finish, message }], ...base, object: "chat.completion", usage };
     return { contentType: "application/json; charset=utf-8", chunks: [JSON.stringify(whole)] };
   }
   const write = (more: JsonObject): string =>
     `data: ${JSON.stringify({ ...more, ...base, object: "chat.completion.chunk" })}\n\n`;
-  const deltas = telling.parts.flatMap((part) => (part.kind === "text" ? [{ content: part.text }] : []));
+  const deltas = meaningful.parts.flatMap((part) => (part.kind === "text" ? [{ content: part.text }] : []));
   const chunks = [{ role: "assistant", content: null }, ...deltas].map((delta) =>
     write({ choices: [{ finish_reason: null, index: 0, delta }] }),
   );
@@ -125,7 +125,7 @@ export function retellLlamacpp(asked: JsonObject, transcript: Transcript): Retol
   return { contentType: "text/event-stream", chunks: [...chunks, ...end, "data: [DONE]\n\n"] };
 }
 
-function finishOf(telling: Telling): string {
-  if (callsIn(telling).length > 0) return "tool_calls";
-  return nativeReason(telling);
+function finishOf(meaningful: Telling): string {
+  if (callsIn(meaningful).length > 0) return "tool_calls";
+  return nativeReason(meaningful);
 }

@@ -1,8 +1,8 @@
 import { isObject, type Json, type JsonObject } from "../../src/core/json.ts";
 
 /**
- * What a reply tells, whatever its dialect: read here without the code under test, so that two replies can be
- * compared and one can be told again in another dialect.
+ * The contents of a reply in any dialect. Read without the code under test, so that two replies can be compared, and
+ * one can be translated.
  */
 export interface Telling {
   readonly parts: Piece[];
@@ -47,7 +47,7 @@ function parse(text: string): Json {
 
 /** Reads a reply of any dialect. */
 export function readTelling(contentType: string, body: string): Telling {
-  const telling: Telling = {
+  const meaningful: Telling = {
     parts: [],
     finish: undefined,
     promptTokens: undefined,
@@ -57,45 +57,45 @@ export function readTelling(contentType: string, body: string): Telling {
   const blocks = new Map<number, { id: string; name: string; args: string }>();
   for (const { event, data } of eventsOf(contentType, body)) {
     if (!isObject(data)) continue;
-    readError(telling, data);
-    if (Array.isArray(data["choices"])) readChoices(telling, data, blocks);
-    else if (event.startsWith("response.") || data["object"] === "response") readResponse(telling, data);
-    else if (typeof data["type"] === "string") readMessage(telling, data, blocks);
-    else readOllama(telling, data);
+    readError(meaningful, data);
+    if (Array.isArray(data["choices"])) readChoices(meaningful, data, blocks);
+    else if (event.startsWith("response.") || data["object"] === "response") readResponse(meaningful, data);
+    else if (typeof data["type"] === "string") readMessage(meaningful, data, blocks);
+    else readOllama(meaningful, data);
   }
-  for (const call of blocks.values()) telling.parts.push({ kind: "call", ...call });
-  return telling;
+  for (const call of blocks.values()) meaningful.parts.push({ kind: "call", ...call });
+  return meaningful;
 }
 
-function readError(telling: Telling, { error, type, message }: JsonObject): void {
-  if (typeof error === "string") telling.error = error;
-  else if (isObject(error)) telling.error = textOf(error["message"]);
-  else if (type === "error") telling.error = textOf(message);
+function readError(meaningful: Telling, { error, type, message }: JsonObject): void {
+  if (typeof error === "string") meaningful.error = error;
+  else if (isObject(error)) meaningful.error = textOf(error["message"]);
+  else if (type === "error") meaningful.error = textOf(message);
 }
 
-function readOllama(telling: Telling, data: JsonObject): void {
+function readOllama(meaningful: Telling, data: JsonObject): void {
   const message = objectOf(data["message"] ?? data);
   const logprobs = data["logprobs"];
-  say(telling, "thinking", message["thinking"]);
-  say(telling, "text", message["content"] ?? message["response"], logprobs);
+  say(meaningful, "thinking", message["thinking"]);
+  say(meaningful, "text", message["content"] ?? message["response"], logprobs);
   for (const call of listOf(message["tool_calls"])) {
     const made = objectOf(call["function"]);
     const args = JSON.stringify(made["arguments"]);
-    telling.parts.push({ kind: "call", id: textOf(call["id"]), name: textOf(made["name"]), args });
+    meaningful.parts.push({ kind: "call", id: textOf(call["id"]), name: textOf(made["name"]), args });
   }
   if (data["done"] !== true) return;
-  telling.finish = textOf(data["done_reason"]);
-  telling.promptTokens = countOf(data["prompt_eval_count"]);
-  telling.completionTokens = countOf(data["eval_count"]);
+  meaningful.finish = textOf(data["done_reason"]);
+  meaningful.promptTokens = countOf(data["prompt_eval_count"]);
+  meaningful.completionTokens = countOf(data["eval_count"]);
 }
 
 type Blocks = Map<number, { id: string; name: string; args: string }>;
 
-function readChoices(telling: Telling, data: JsonObject, blocks: Blocks): void {
+function readChoices(meaningful: Telling, data: JsonObject, blocks: Blocks): void {
   const [choice = {}] = listOf(data["choices"]);
   const delta = objectOf(choice["delta"] ?? choice["message"]);
-  say(telling, "thinking", delta["reasoning"] ?? delta["reasoning_content"]);
-  say(telling, "text", delta["content"] ?? choice["text"], objectOf(choice["logprobs"])["content"]);
+  say(meaningful, "thinking", delta["reasoning"] ?? delta["reasoning_content"]);
+  say(meaningful, "text", delta["content"] ?? choice["text"], objectOf(choice["logprobs"])["content"]);
   for (const call of listOf(delta["tool_calls"])) {
     const made = objectOf(call["function"]);
     grow(blocks, countOf(call["index"]) ?? blocks.size, {
@@ -104,14 +104,14 @@ function readChoices(telling: Telling, data: JsonObject, blocks: Blocks): void {
       args: made["arguments"],
     });
   }
-  if (typeof choice["finish_reason"] === "string") telling.finish = choice["finish_reason"];
-  readUsage(telling, data["usage"], "prompt_tokens", "completion_tokens");
+  if (typeof choice["finish_reason"] === "string") meaningful.finish = choice["finish_reason"];
+  readUsage(meaningful, data["usage"], "prompt_tokens", "completion_tokens");
 }
 
-function readMessage(telling: Telling, data: JsonObject, blocks: Blocks): void {
+function readMessage(meaningful: Telling, data: JsonObject, blocks: Blocks): void {
   for (const block of listOf(data["content"])) {
-    say(telling, "thinking", block["thinking"]);
-    say(telling, "text", block["text"]);
+    say(meaningful, "thinking", block["thinking"]);
+    say(meaningful, "text", block["text"]);
     if (block["type"] === "tool_use")
       grow(blocks, blocks.size, { ...block, args: JSON.stringify(block["input"]) });
   }
@@ -119,47 +119,47 @@ function readMessage(telling: Telling, data: JsonObject, blocks: Blocks): void {
   const index = countOf(data["index"]) ?? 0;
   const block = objectOf(data["content_block"]);
   if (block["type"] === "tool_use") grow(blocks, index, { ...block, args: "" });
-  say(telling, "thinking", delta["thinking"]);
-  say(telling, "text", delta["text"]);
+  say(meaningful, "thinking", delta["thinking"]);
+  say(meaningful, "text", delta["text"]);
   if (delta["partial_json"] !== undefined) grow(blocks, index, { args: delta["partial_json"] });
   const stop = delta["stop_reason"] ?? data["stop_reason"];
-  if (typeof stop === "string") telling.finish = stop;
-  readUsage(telling, data["usage"], "input_tokens", "output_tokens");
+  if (typeof stop === "string") meaningful.finish = stop;
+  readUsage(meaningful, data["usage"], "input_tokens", "output_tokens");
 }
 
-function readResponse(telling: Telling, data: JsonObject): void {
+function readResponse(meaningful: Telling, data: JsonObject): void {
   const { type } = data;
-  if (type === "response.output_text.delta") say(telling, "text", data["delta"]);
-  else if (type === "response.reasoning_summary_text.delta") say(telling, "thinking", data["delta"]);
+  if (type === "response.output_text.delta") say(meaningful, "text", data["delta"]);
+  else if (type === "response.reasoning_summary_text.delta") say(meaningful, "thinking", data["delta"]);
   const whole = objectOf(data["response"] ?? data);
   if (whole["status"] !== "completed" && whole["status"] !== "incomplete") return;
-  telling.finish = textOf(whole["status"]);
-  readUsage(telling, whole["usage"], "input_tokens", "output_tokens");
-  for (const item of listOf(whole["output"])) readItem(telling, item, type === undefined);
+  meaningful.finish = textOf(whole["status"]);
+  readUsage(meaningful, whole["usage"], "input_tokens", "output_tokens");
+  for (const item of listOf(whole["output"])) readItem(meaningful, item, type === undefined);
 }
 
 /** Text was told by the stream already; calls are taken from its end. */
-function readItem(telling: Telling, item: JsonObject, isWhole: boolean): void {
+function readItem(meaningful: Telling, item: JsonObject, isWhole: boolean): void {
   if (item["type"] === "function_call") {
     const { call_id: id, name, arguments: args } = item;
-    telling.parts.push({ kind: "call", id: textOf(id), name: textOf(name), args: textOf(args) });
+    meaningful.parts.push({ kind: "call", id: textOf(id), name: textOf(name), args: textOf(args) });
   } else if (isWhole) {
-    for (const part of listOf(item["summary"])) say(telling, "thinking", part["text"]);
-    for (const part of listOf(item["content"])) say(telling, "text", part["text"]);
+    for (const part of listOf(item["summary"])) say(meaningful, "thinking", part["text"]);
+    for (const part of listOf(item["content"])) say(meaningful, "text", part["text"]);
   }
 }
 
-function readUsage(telling: Telling, usage: Json | undefined, prompt: string, completion: string): void {
+function readUsage(meaningful: Telling, usage: Json | undefined, prompt: string, completion: string): void {
   if (!isObject(usage)) return;
   const read = countOf(usage[prompt]);
   // Anthropic counts what was in the cache apart.
-  if (read !== undefined) telling.promptTokens = read + (countOf(usage["cache_read_input_tokens"]) ?? 0);
-  telling.completionTokens = countOf(usage[completion]) ?? telling.completionTokens;
+  if (read !== undefined) meaningful.promptTokens = read + (countOf(usage["cache_read_input_tokens"]) ?? 0);
+  meaningful.completionTokens = countOf(usage[completion]) ?? meaningful.completionTokens;
 }
 
-function say(telling: Telling, kind: "text" | "thinking", text: Json | undefined, logprobs?: Json): void {
+function say(meaningful: Telling, kind: "text" | "thinking", text: Json | undefined, logprobs?: Json): void {
   if (typeof text !== "string" || text === "") return;
-  telling.parts.push(logprobs === undefined ? { kind, text } : { kind, text, logprobs });
+  meaningful.parts.push(logprobs === undefined ? { kind, text } : { kind, text, logprobs });
 }
 
 function grow(blocks: Blocks, index: number, more: { readonly [key: string]: Json | undefined }): void {
@@ -171,13 +171,13 @@ function grow(blocks: Blocks, index: number, more: { readonly [key: string]: Jso
 }
 
 /** All text of one kind. */
-export function textIn(telling: Telling, kind: "text" | "thinking"): string {
-  return telling.parts.map((part) => (part.kind === kind ? part.text : "")).join("");
+export function textIn(meaningful: Telling, kind: "text" | "thinking"): string {
+  return meaningful.parts.map((part) => (part.kind === kind ? part.text : "")).join("");
 }
 
 /** The calls without their ids, arguments as values. */
-export function callsIn(telling: Telling): { name: string; args: unknown }[] {
-  return telling.parts.flatMap((part) =>
+export function callsIn(meaningful: Telling): { name: string; args: unknown }[] {
+  return meaningful.parts.flatMap((part) =>
     part.kind === "call" ? [{ name: part.name, args: parse(part.args) }] : [],
   );
 }

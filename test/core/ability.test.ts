@@ -8,10 +8,10 @@ import {
   modelOf,
   queueFor,
   queuesOf,
-  queueWords,
+  queueLabel,
   servesQueue,
 } from "../../src/core/ability.ts";
-import { whyNotServed } from "../../src/core/model.ts";
+import { modelNameProblem } from "../../src/core/model.ts";
 import { Keys } from "../../src/redis/keys.ts";
 
 describe("an ability queue", () => {
@@ -30,8 +30,8 @@ describe("an ability queue", () => {
     assert.equal(modelOf(queue), "org/bge m3");
     assert.equal(abilityOf(queue), "rerank");
     assert.equal(abilityOf("org/bge m3"), undefined);
-    assert.equal(queueWords(queue), "org/bge m3 (rerank)");
-    assert.notEqual(whyNotServed(queue), undefined);
+    assert.equal(queueLabel(queue), "org/bge m3 (rerank)");
+    assert.notEqual(modelNameProblem(queue), undefined);
   });
 
   it("is read for those cards that tell it", () => {
@@ -55,7 +55,7 @@ describe("an ability queue", () => {
     assert.deepEqual(able.endpoints, ["rerank", "new-thing"]);
     assert.deepEqual(queuesOf(old), ["old"]);
     assert.deepEqual(queuesOf(odd), ["odd"]);
-    assert.deepEqual(queuesOf(able).map(queueWords), ["m", "m (rerank)", "m (new-thing)"]);
+    assert.deepEqual(queuesOf(able).map(queueLabel), ["m", "m (rerank)", "m (new-thing)"]);
     assert.ok(servesQueue(able, queueFor("m", "openai-rerank")) && servesQueue(able, "m"));
     assert.ok(!servesQueue(able, queueFor("m", "openai-score")));
     assert.ok(!servesQueue(old, queueFor("old", "openai-rerank")));

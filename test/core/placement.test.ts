@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
-import { plan } from "../../src/core/placement.ts";
-import type { Placeable, Places, Plan } from "../../src/core/placement.ts";
+import { planPlacement } from "../../src/core/placement.ts";
+import type { PlacementModel, MemoryCapacity, PlacementPlan } from "../../src/core/placement.ts";
 
 const NOW = 100_000;
-const ONE: Places = { models: 1, bytes: 0 };
+const ONE: MemoryCapacity = { models: 1, bytes: 0 };
 
-function model(key: string, given: Partial<Placeable> = {}): Placeable {
+function model(key: string, given: Partial<PlacementModel> = {}): PlacementModel {
   return {
     key,
     loaded: false,
@@ -26,23 +26,23 @@ function model(key: string, given: Partial<Placeable> = {}): Placeable {
   };
 }
 
-const warm = (key: string, given: Partial<Placeable> = {}): Placeable =>
+const warm = (key: string, given: Partial<PlacementModel> = {}): PlacementModel =>
   model(key, { loaded: true, loadedAt: NOW - 10_000, ...given });
-const waitsFor = (ms: number): Partial<Placeable> => ({ waitingSince: NOW - ms });
+const waitsFor = (ms: number): Partial<PlacementModel> => ({ waitingSince: NOW - ms });
 
-function planned(models: readonly Placeable[], places = ONE, turn = 0): Plan {
-  return plan(models, places, { now: NOW, turn });
+function planned(models: readonly PlacementModel[], capacity = ONE, turn = 0): PlacementPlan {
+  return planPlacement(models, capacity, { now: NOW, turn });
 }
 
 describe("a plan for a server with one place", () => {
   it("listens to all while nothing runs and none waits", () => {
-    const { claim, listen, waits, lookAt } = planned([warm("a"), model("b"), model("c")]);
-    assert.deepEqual([claim, listen, waits, lookAt], [["a"], ["a", "b", "c"], false, Infinity]);
+    const { claim, listen, waits, recheckAt } = planned([warm("a"), model("b"), model("c")]);
+    assert.deepEqual([claim, listen, waits, recheckAt], [["a"], ["a", "b", "c"], false, Infinity]);
   });
 
   it("lets loaded models go first while they have work and no bound is reached", () => {
-    const { claim, listen, lookAt } = planned([warm("a", waitsFor(100)), model("b", waitsFor(3000))]);
-    assert.deepEqual([claim, listen, lookAt], [["a"], ["a"], NOW + 1000]);
+    const { claim, listen, recheckAt } = planned([warm("a", waitsFor(100)), model("b", waitsFor(3000))]);
+    assert.deepEqual([claim, listen, recheckAt], [["a"], ["a"], NOW + 1000]);
   });
 
   it("loads nothing beside a model that runs, though none of its tasks waits", () => {
@@ -64,7 +64,7 @@ describe("a plan for a server with one place", () => {
 
   it("waits some milliseconds for the next task of a model that has just become idle", () => {
     const early = planned([warm("a", { idleAt: NOW - 10 }), model("b", waitsFor(5))]);
-    assert.deepEqual([early.claim, early.lookAt], [["a"], NOW + 90]);
+    assert.deepEqual([early.claim, early.recheckAt], [["a"], NOW + 90]);
     const late = planned([warm("a", { idleAt: NOW - 100 }), model("b", waitsFor(5))]);
     assert.deepEqual(late.claim, ["b"]);
     const due = planned([warm("a", { idleAt: NOW - 10 }), model("b", waitsFor(4000))]);
@@ -82,16 +82,16 @@ describe("a plan for a server with one place", () => {
 
   it("keeps the present model for its residency, whatever waits", () => {
     const young = warm("a", { ...waitsFor(100), running: 2, loadedAt: NOW - 500 });
-    const { claim, lookAt } = planned([young, model("b", waitsFor(9000))]);
-    assert.deepEqual([claim, lookAt], [["a"], NOW + 1500]);
+    const { claim, recheckAt } = planned([young, model("b", waitsFor(9000))]);
+    assert.deepEqual([claim, recheckAt], [["a"], NOW + 1500]);
     const loading = planned([{ ...young, loadedAt: undefined }, model("b", waitsFor(9000))]);
-    assert.deepEqual([loading.claim, loading.lookAt], [["a"], Infinity]);
+    assert.deepEqual([loading.claim, loading.recheckAt], [["a"], Infinity]);
   });
 
   it("does not load again what has just failed to load, unless nothing else is to be done", () => {
     const broken = model("b", { ...waitsFor(9000), retryAt: NOW + 700 });
     const beside = planned([warm("a", waitsFor(100)), broken]);
-    assert.deepEqual([beside.claim, beside.lookAt], [["a"], NOW + 700]);
+    assert.deepEqual([beside.claim, beside.recheckAt], [["a"], NOW + 700]);
     assert.deepEqual(planned([warm("a"), broken]).claim, ["b"]);
   });
 
@@ -102,7 +102,7 @@ describe("a plan for a server with one place", () => {
     assert.deepEqual(claim, ["b"]);
   });
 
-  it("lets others take over what was handed back, and goes on with what is loaded", () => {
+  it("lets others take over requeued tasks, and goes on with what is loaded", () => {
     const back = model("b", { ...waitsFor(4000), queued: false });
     const idle = planned([warm("a"), back]);
     assert.deepEqual([idle.claim, idle.listen], [[], ["b"]]);
@@ -112,7 +112,7 @@ describe("a plan for a server with one place", () => {
 });
 
 describe("a plan for a server with two places", () => {
-  const TWO: Places = { models: 2, bytes: 0 };
+  const TWO: MemoryCapacity = { models: 2, bytes: 0 };
 
   it("loads beside a busy model what fits there, at once", () => {
     const { claim } = planned([warm("a", { ...waitsFor(5), running: 3 }), model("b", waitsFor(5))], TWO);
@@ -137,11 +137,11 @@ describe("a plan for a server with two places", () => {
 
   it("takes bytes into account where they are known", () => {
     const big = { ...waitsFor(5), running: 1, bytes: 60 };
-    const places = { models: 2, bytes: 100 };
-    assert.deepEqual(planned([warm("a", big), model("b", { ...waitsFor(5), bytes: 50 })], places).claim, [
+    const capacity = { models: 2, bytes: 100 };
+    assert.deepEqual(planned([warm("a", big), model("b", { ...waitsFor(5), bytes: 50 })], capacity).claim, [
       "a",
     ]);
-    assert.deepEqual(planned([warm("a", big), model("b", { ...waitsFor(5), bytes: 40 })], places).claim, [
+    assert.deepEqual(planned([warm("a", big), model("b", { ...waitsFor(5), bytes: 40 })], capacity).claim, [
       "b",
     ]);
   });
@@ -184,14 +184,14 @@ describe("any plan", () => {
   const models = fc
     .array(anyModel, { minLength: 2, maxLength: 6 })
     .map((list) => list.map((one, index) => ({ ...one, key: `m${index}` })));
-  const places = fc.record({
+  const capacity = fc.record({
     models: fc.integer({ min: 1, max: 3 }),
     bytes: fc.integer({ min: 0, max: 12 }),
   });
 
   it("claims what is open only, and cold models one at a time and beside no more than fit", () => {
     fc.assert(
-      fc.property(models, places, fc.nat(7), (list, room, turn) => {
+      fc.property(models, capacity, fc.nat(7), (list, room, turn) => {
         const byKey = new Map(list.map((one) => [one.key, one]));
         const { claim, listen, closing } = planned(list, room, turn);
         for (const key of [...claim, ...listen]) assert.ok(byKey.get(key)?.open, `${key} is open`);
@@ -208,15 +208,15 @@ describe("any plan", () => {
 
   it("does something about every task that waits: claims, drains, or knows when to look again", () => {
     fc.assert(
-      fc.property(models, places, fc.nat(7), (list, room, turn) => {
+      fc.property(models, capacity, fc.nat(7), (list, room, turn) => {
         const waiting = list.filter(({ open, waitingSince }) => open && waitingSince !== undefined);
         const loading = list.some(({ loaded, loadedAt }) => loaded && loadedAt === undefined);
-        const { claim, listen, swapTo, lookAt } = planned(list, room, turn);
+        const { claim, listen, swapTo, recheckAt } = planned(list, room, turn);
         const running = list.some((one) => one.running > 0);
         if (waiting.length === 0 || loading) return;
         const isServed = waiting.some(({ key }) => claim.includes(key) || listen.includes(key));
-        assert.ok(isServed || (swapTo !== undefined && running) || lookAt < Infinity);
-        assert.ok(lookAt > NOW);
+        assert.ok(isServed || (swapTo !== undefined && running) || recheckAt < Infinity);
+        assert.ok(recheckAt > NOW);
       }),
     );
   });

@@ -4,8 +4,8 @@ import * as fc from "fast-check";
 import { Fault, faultFromRecord, FAULTS, faultToRecord, isFaultCode, toFault } from "../../src/core/fault.ts";
 import type { FaultRecord } from "../../src/core/fault.ts";
 import { isModelName, modelKey } from "../../src/core/model.ts";
-import { isOver, move } from "../../src/core/phase.ts";
-import type { Phase } from "../../src/core/phase.ts";
+import { hasEnded, changePhase } from "../../src/core/task-phase.ts";
+import type { TaskPhase } from "../../src/core/task-phase.ts";
 import { serveOrder } from "../../src/core/placement.ts";
 import { tagOf } from "../../src/core/task.ts";
 import { Keys } from "../../src/redis/keys.ts";
@@ -76,16 +76,16 @@ describe("faults", () => {
 
 describe("phases", () => {
   it("never leave an end, and never go back to queued after the first byte", () => {
-    const all: readonly Phase[] = ["opening", "queued", "running", "answering", "ended", "gone"];
+    const all: readonly TaskPhase[] = ["opening", "queued", "running", "answering", "ended", "gone"];
     for (const to of all) {
-      assert.throws(() => move("ended", to));
-      assert.throws(() => move("gone", to));
+      assert.throws(() => changePhase("ended", to));
+      assert.throws(() => changePhase("gone", to));
     }
-    assert.throws(() => move("answering", "queued"));
-    assert.throws(() => move("answering", "running"));
-    assert.equal(move("running", "queued"), "queued");
-    assert.equal(move("opening", "answering"), "answering");
-    assert.deepEqual(all.filter(isOver), ["ended", "gone"]);
+    assert.throws(() => changePhase("answering", "queued"));
+    assert.throws(() => changePhase("answering", "running"));
+    assert.equal(changePhase("running", "queued"), "queued");
+    assert.equal(changePhase("opening", "answering"), "answering");
+    assert.deepEqual(all.filter(hasEnded), ["ended", "gone"]);
   });
 });
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { loadSettings } from "../../src/config/load.ts";
 import { Fault } from "../../src/core/fault.ts";
-import { Admission } from "../../src/gateway/admission.ts";
+import { Admission } from "../../src/gateway/requests/admission.ts";
 
 const SETTINGS = { ...loadSettings({ flags: {}, env: {} }), maxOpen: 3, maxQueue: 2, maxQueueBytes: 1000 };
 

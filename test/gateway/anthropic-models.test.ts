@@ -3,6 +3,7 @@ import { describe, it, type TestContext } from "node:test";
 import Anthropic, { NotFoundError } from "@anthropic-ai/sdk";
 import { assert as check, integer, property, stringMatching, uniqueArray } from "fast-check";
 import type { ModelCard } from "../../src/core/model.ts";
+import { Keyring } from "../../src/gateway/http/keyring.ts";
 import { buildFallback, buildRoutes } from "../../src/gateway/routes.ts";
 import type { RoutesHost } from "../../src/gateway/routes.ts";
 import { modelPage, readModelPage } from "../../src/protocols/anthropic/models.ts";
@@ -19,6 +20,7 @@ function card(name: string, contextLength = 0): ModelCard {
 async function gateway(t: TestContext): Promise<string> {
   const host = {
     catalogue: { models: CARDS, find: (name: string) => (NAMES.includes(name) ? name : undefined) },
+    keyring: new Keyring({ apiKeys: "", adminKeys: "" }),
     management: [],
     ui: { routes: [], page: () => {} },
     metrics: {},

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Allowance } from "../../src/gateway/allowance.ts";
-import type { Handler, HttpOptions, Route } from "../../src/gateway/http.ts";
+import { ByteQuota } from "../../src/gateway/http/byte-quota.ts";
+import type { Handler, Route } from "../../src/gateway/http/http.ts";
 import { buildFallback, buildRefusals } from "../../src/gateway/routes.ts";
-import { RawClient, serve } from "./http-rig.ts";
+import { RawClient, serve, type ServeOptions } from "./http-rig.ts";
+import { until } from "../rig/until.ts";
 
 /** Bounds of the memory and work that a client can cause before anything about it is known. */
 
@@ -15,35 +16,30 @@ const ROUTES: readonly Route[] = [
   { method: "POST", path: "/h", handler: answer },
 ];
 
-const { noRoom, ...refusals } = buildRefusals(64 * MIB, () => {});
+const refusals = buildRefusals(64 * MIB, () => {});
 
-function options(allowance: Allowance): Partial<HttpOptions> {
-  const bodies = { allowance, noRoom };
-  return { routes: ROUTES, ...buildFallback(ROUTES), ...refusals, bodies, maxBodyBytes: 64 * MIB };
+function options(quota: ByteQuota): ServeOptions {
+  return { routes: ROUTES, ...buildFallback(ROUTES), ...refusals, bodies: quota, maxBodyBytes: 64 * MIB };
 }
 
-function plenty(): Allowance {
-  return new Allowance(1024 * MIB, () => performance.now());
-}
-
-async function until(what: () => boolean): Promise<void> {
-  while (!what()) await new Promise((resolve) => setImmediate(resolve));
+function plenty(): ByteQuota {
+  return new ByteQuota(1024 * MIB, () => performance.now());
 }
 
 describe("a body that nothing reads", () => {
   for (const [what, head, status] of [
-    ["of a path that is only looked at", "GET /healthz", 200],
-    ["of another method", "POST /healthz", 405],
-    ["of a path that is none", "POST /nowhere", 404],
-    ["of a path that is none, with another method", "PATCH /h", 405],
+    ["to a path that only answers GET", "GET /healthz", 200],
+    ["with another method", "POST /healthz", 405],
+    ["to an unknown path", "POST /nowhere", 404],
+    ["to an unknown path, with another method", "PATCH /h", 405],
   ] as const) {
     it(`is not collected: ${what}`, async (t) => {
-      const allowance = plenty();
-      const { port } = await serve(t, options(allowance));
+      const quota = plenty();
+      const { port } = await serve(t, options(quota));
       const client = new RawClient(t, port);
       client.send(`${head} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n`);
       assert.match(await client.closes(), new RegExp(`^HTTP/1.1 ${status} `));
-      assert.equal(allowance.used, 0);
+      assert.equal(quota.used, 0);
       const told = new RawClient(t, port);
       told.send(`${head} HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello`);
       await told.receives(` ${status} `);
@@ -55,31 +51,31 @@ describe("a body that nothing reads", () => {
 
 describe("a body on its way", () => {
   it("takes memory as it comes, not as it is announced", async (t) => {
-    const allowance = plenty();
-    const { port } = await serve(t, options(allowance));
+    const quota = plenty();
+    const { port } = await serve(t, options(quota));
     const before = process.memoryUsage().arrayBuffers;
     for (let n = 0; n < 40; n += 1) {
       const client = new RawClient(t, port);
       client.send(`POST /h HTTP/1.1\r\nhost: a\r\ncontent-length: ${64 * MIB}\r\n\r\nx`);
     }
-    await until(() => allowance.used === 40);
+    await until("quota.used === 40", () => quota.used === 40);
     const grown = process.memoryUsage().arrayBuffers - before;
     assert.ok(grown < 4 * MIB, `${(grown / MIB).toFixed(0)} MiB for 40 bytes`);
   });
 
   it("counts with all the memory that it holds", async (t) => {
-    const allowance = plenty();
-    const { port } = await serve(t, options(allowance));
+    const quota = plenty();
+    const { port } = await serve(t, options(quota));
     const client = new RawClient(t, port);
     const before = process.memoryUsage().arrayBuffers;
     client.send(`POST /h HTTP/1.1\r\nhost: a\r\ncontent-length: ${8 * MIB}\r\n\r\n`);
     for (let sent = 0; sent < 5; sent += 1) {
       client.send("x".repeat(MIB));
-      await until(() => allowance.used >= (sent + 1) * MIB);
+      await until("quota.used >= (sent + 1) * MIB", () => quota.used >= (sent + 1) * MIB);
     }
     const held = process.memoryUsage().arrayBuffers - before;
-    assert.ok(allowance.used <= 8 * MIB);
-    assert.ok(held < allowance.used + 4 * MIB, `${held} held, ${allowance.used} counted`);
+    assert.ok(quota.used <= 8 * MIB);
+    assert.ok(held < quota.used + 4 * MIB, `${held} held, ${quota.used} counted`);
   });
 
   it("is whole whatever the pieces", async (t) => {
@@ -102,13 +98,13 @@ describe("a body on its way", () => {
   });
 
   it("is refused when it comes in crumbs, long before it is large", async (t) => {
-    const allowance = plenty();
-    const { port } = await serve(t, options(allowance));
+    const quota = plenty();
+    const { port } = await serve(t, options(quota));
     const client = new RawClient(t, port);
     client.send("POST /h HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n");
     client.send("1\r\nx\r\n".repeat(6000));
     assert.match(await client.closes(), /^HTTP\/1.1 400 [^]*too many small pieces/);
-    await until(() => allowance.used === 0);
+    await until("quota.used === 0", () => quota.used === 0);
   });
 });
 

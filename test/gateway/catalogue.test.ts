@@ -3,16 +3,16 @@ import { after, before, beforeEach, describe, it, test } from "node:test";
 import type { WorkerAnnouncement } from "../../src/core/fleet.ts";
 import type { Task } from "../../src/core/task.ts";
 import { queueFor } from "../../src/core/ability.ts";
-import { Catalogue } from "../../src/gateway/catalogue.ts";
-import { destinationOf, lackOf } from "../../src/gateway/destination.ts";
-import type { Connection } from "../../src/redis/connection.ts";
+import { Catalogue } from "../../src/gateway/fleet/catalogue.ts";
+import { destinationOf, lackOf } from "../../src/gateway/requests/destination.ts";
+import type { Connection } from "../../src/redis/connection/connection.ts";
 import type { Keys } from "../../src/redis/keys.ts";
-import { announceWorker, holdTag } from "../../src/redis/registry.ts";
-import { take } from "../../src/redis/take.ts";
-import { enqueue, ensureGroup } from "../../src/redis/task-stream.ts";
 import { encodeTask } from "../../src/wire/task-codec.ts";
-import { openRedisRig, type RedisRig } from "../redis/rig.ts";
-import { idleStation } from "../worker/station-rig.ts";
+import { openRedisRig, type RedisRig } from "../rig/redis/redis-rig.ts";
+import { openStores } from "../../src/redis/stores.ts";
+import { announcementOf } from "../../src/worker/backend-announcement.ts";
+import { idleBackendSlots } from "../worker/idle-backend.ts";
+import { aTask } from "../rig/task.ts";
 
 let redis: RedisRig;
 
@@ -30,7 +30,7 @@ function workerAt(seenAt: number): WorkerAnnouncement {
     startedAt: 0,
     seenAt,
     draining: false,
-    backends: [idleStation(1).announcement()],
+    backends: [announcementOf(idleBackendSlots(1))],
   };
 }
 
@@ -42,10 +42,16 @@ after(async () => {
 });
 
 test("a model that was seen a moment ago is still known when Redis has lost its data", async () => {
-  const { connection, keys } = redis;
+  const { connection, keys, stores } = redis;
   let clock = 1000;
-  const catalogue = new Catalogue({ connection, keys, tag: "g1", now: () => clock, memoryMs: 500 });
-  await announceWorker(connection, keys, workerAt(clock), false);
+  const catalogue = new Catalogue({
+    connection,
+    stores: openStores(connection, keys),
+    tag: "g1",
+    now: () => clock,
+    memoryMs: 500,
+  });
+  await stores.registry.announceWorker(workerAt(clock), false);
   await catalogue.refresh();
   assert.equal(catalogue.find("tiny"), "tiny");
   await connection.command("FLUSHALL");
@@ -59,16 +65,22 @@ test("a model that was seen a moment ago is still known when Redis has lost its 
 });
 
 test("an ability queue is remembered for a minute while its model is served, and for as long as the model without", async () => {
-  const { connection, keys } = redis;
+  const { connection, keys, stores } = redis;
   await connection.command("FLUSHALL");
   let clock = 1_000_000;
-  const catalogue = new Catalogue({ connection, keys, tag: "g1", now: () => clock, memoryMs: 600_000 });
+  const catalogue = new Catalogue({
+    connection,
+    stores: openStores(connection, keys),
+    tag: "g1",
+    now: () => clock,
+    memoryMs: 600_000,
+  });
   const announce = async (endpoints: readonly string[]): Promise<void> => {
     const worker = workerAt(clock);
     const backends = worker.backends.map((backend) => {
       return { ...backend, models: backend.models.map((card) => ({ ...card, endpoints })) };
     });
-    await announceWorker(connection, keys, { ...worker, backends }, false);
+    await stores.registry.announceWorker({ ...worker, backends }, false);
     await catalogue.refresh();
   };
   const ability = queueFor("tiny", "openai-rerank");
@@ -104,11 +116,17 @@ describe("queues that no worker reads", () => {
     clock = Date.now();
     await connection.command("FLUSHALL");
     await connection.command("ZADD", keys.models(), "1", "gone", "1", "wanted");
-    for (const tag of ["gown", "galive"]) await holdTag(connection, keys, tag);
+    for (const tag of ["gown", "galive"]) await redis.stores.registry.announceTag(tag);
   });
 
   function catalogueOf(now: () => number = () => clock): Catalogue {
-    return new Catalogue({ connection, keys, tag: "gown", now, memoryMs: 500 });
+    return new Catalogue({
+      connection,
+      stores: openStores(connection, keys),
+      tag: "gown",
+      now,
+      memoryMs: 500,
+    });
   }
 
   async function lengths(...models: readonly string[]): Promise<unknown[]> {
@@ -117,65 +135,60 @@ describe("queues that no worker reads", () => {
 
   it("are tidied, and their models remembered as long as something waits there", async () => {
     const catalogue = catalogueOf();
-    await announceWorker(connection, keys, workerAt(clock), false);
-    for (const model of ["tiny", "gone"]) await enqueue(connection, keys, model, record("gdead.1"));
-    await enqueue(connection, keys, "wanted", record("galive.1"));
-    await catalogue.tidy();
+    await redis.stores.registry.announceWorker(workerAt(clock), false);
+    for (const model of ["tiny", "gone"]) await redis.stores.queue.add(model, record("gdead.1"));
+    await redis.stores.queue.add("wanted", record("galive.1"));
+    await catalogue.removeStale();
     assert.deepEqual(
       await lengths("tiny", "gone", "wanted"),
       [1, 1, 1],
       "its gateway may be there again soon",
     );
-    await catalogue.tidy();
+    await catalogue.removeStale();
     assert.deepEqual(await lengths("tiny", "gone", "wanted"), [1, 0, 1], "what has a worker is its worker's");
     assert.equal(String(await connection.command("ZRANGE", keys.models(), "0", "-1")), "wanted,tiny");
   });
 
   it("keep what they have when all announcements have expired, also those of who tidies", async () => {
     const catalogue = catalogueOf();
-    await announceWorker(connection, keys, workerAt(clock), false);
+    await redis.stores.registry.announceWorker(workerAt(clock), false);
     for (const tag of ["gown", "galive", "gdead"])
-      for (const model of ["tiny", "wanted"]) await enqueue(connection, keys, model, record(`${tag}.1`));
-    await catalogue.tidy();
+      for (const model of ["tiny", "wanted"]) await redis.stores.queue.add(model, record(`${tag}.1`));
+    await catalogue.removeStale();
     // Redis's clock was put forward.
     await connection.command("DEL", keys.gateway("galive"), keys.worker("w1"));
-    await catalogue.tidy();
+    await catalogue.removeStale();
     assert.deepEqual(await lengths("tiny", "wanted"), [3, 2], "one was gone before, and where nobody read");
     await connection.command("DEL", keys.gateway("gown"));
-    await catalogue.tidy();
-    await catalogue.tidy();
+    await catalogue.removeStale();
+    await catalogue.removeStale();
     assert.deepEqual(await lengths("tiny", "wanted"), [3, 2], "Redis keeps no announcement now");
-    await holdTag(connection, keys, "gown");
-    await catalogue.tidy();
+    await redis.stores.registry.announceTag("gown");
+    await catalogue.removeStale();
     assert.deepEqual(await lengths("tiny", "wanted"), [3, 2]);
-    await catalogue.tidy();
+    await catalogue.removeStale();
     assert.deepEqual(await lengths("tiny", "wanted"), [1, 1], "its own stay");
   });
 
   it("keep what a worker holds, which may only seem to be gone", async () => {
     const catalogue = catalogueOf();
-    await ensureGroup(connection, keys, "wanted");
-    await enqueue(connection, keys, "wanted", record("gdead.1"));
+    await redis.stores.queue.ensureGroup("wanted");
+    await redis.stores.queue.add("wanted", record("gdead.1"));
     const options = { models: ["wanted"], consumer: "w1", credits: 1, waitMs: 10 };
-    assert.equal((await take(await redis.connect(), keys, options)).length, 1);
-    await enqueue(connection, keys, "wanted", record("gdead.2"));
-    for (let looks = 0; looks < 2; looks += 1) await catalogue.tidy();
+    assert.equal((await openStores(await redis.connect(), keys).consumer.take(options)).length, 1);
+    await redis.stores.queue.add("wanted", record("gdead.2"));
+    for (let looks = 0; looks < 2; looks += 1) await catalogue.removeStale();
     assert.deepEqual(await lengths("wanted"), [1]);
   });
 
   it("keep what is late by the clock of one gateway, or of Redis, alone", async () => {
-    const task: Task = {
+    const task: Task = aTask({
       id: "galive.1",
-      endpoint: "openai-chat",
       model: "wanted",
-      stream: true,
       createdAt: clock,
       deadline: clock + 60_000,
-      requestId: "r",
-      trace: "",
-      body: Buffer.from("{}"),
-    };
-    await enqueue(connection, keys, "wanted", encodeTask(task, true));
+    });
+    await redis.stores.queue.add("wanted", encodeTask(task, true));
     // In Redis for an hour by its clock.
     await connection.command(
       "XADD",
@@ -185,9 +198,9 @@ describe("queues that no worker reads", () => {
       encodeTask(task, true),
     );
     const ahead = catalogueOf(() => clock + 60_000);
-    await catalogueOf().tidy();
+    await catalogueOf().removeStale();
     assert.deepEqual(await lengths("wanted", "gone"), [1, 1]);
-    await ahead.tidy();
+    await ahead.removeStale();
     assert.deepEqual(await lengths("wanted", "gone"), [1, 0]);
   });
 });

@@ -5,22 +5,27 @@ import { join } from "node:path";
 import test from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { Fault } from "../../src/core/fault.ts";
-import { Cleaner } from "../../src/gateway/cleaner.ts";
-import type { Exchange } from "../../src/gateway/exchange.ts";
-import { connect } from "../../src/redis/connect.ts";
+import { Cleaner } from "../../src/gateway/requests/cleaner.ts";
+import type { Exchange } from "../../src/gateway/requests/exchange.ts";
+import { connect } from "../../src/redis/connection/connect.ts";
 import { Keys } from "../../src/redis/keys.ts";
-import { isQueued } from "../../src/redis/task-stream.ts";
 import { encodeTask } from "../../src/wire/task-codec.ts";
-import { until } from "../journey/until.ts";
-import { BareServer } from "../redis/bare-server.ts";
-import { FakeConnection } from "../redis/fake-connection.ts";
-import { movesOf } from "../redis/many.ts";
-import { queuedRecord } from "../redis/records.ts";
+import { until } from "../rig/until.ts";
+import { RedisServer } from "../rig/redis/redis-server.ts";
+import { FakeConnection } from "../rig/redis/fake-connection.ts";
+import { movesOf } from "../rig/redis/suite-servers.ts";
+import { queuedRecord } from "../rig/redis/queued-record.ts";
+import { openStores } from "../../src/redis/stores.ts";
 import { exchangeOf } from "./exchange-rig.ts";
 
-/** @param clock ms, moved by the test */
-function cleanerOf(connection: FakeConnection, clock: { now: number } = { now: 0 }): Cleaner {
-  return new Cleaner({ connection, keys: new Keys("test"), mono: () => clock.now });
+/** @param clock ms, moved by the test; `stalled` is the part in which the process stood still */
+function cleanerOf(
+  connection: FakeConnection,
+  clock: { now: number; readonly stalled?: number } = { now: 0 },
+): Cleaner {
+  const stores = openStores(connection, new Keys("test"));
+  const awake = (): number => clock.now - (clock.stalled ?? 0);
+  return new Cleaner({ connection, stores, mono: () => clock.now, awake });
 }
 
 test("what was abandoned while Redis was away is given up when it is back", async () => {
@@ -71,6 +76,21 @@ test("what was removed a moment before a reconnect is removed again: a new maste
   assert.equal(connection.arrived.length, before + 4, "not for ever");
 });
 
+test("what was removed just before this process stood still is removed again, however long it stood", async () => {
+  const connection = new FakeConnection();
+  const clock = { now: 0, stalled: 0 };
+  const cleaner = cleanerOf(connection, clock);
+  cleaner.abandoned(exchangeOf("g.1").exchange);
+  await turn();
+  const before = connection.arrived.length;
+  clock.now = 60_000;
+  clock.stalled = 59_000;
+  connection.cut();
+  connection.mend();
+  await turn();
+  assert.deepEqual(connection.arrived.slice(before), ["UNLINK test:r:{g}:g.1"]);
+});
+
 test("what was removed just before Redis went away is removed again however late it is back", async () => {
   const connection = new FakeConnection();
   const clock = { now: 0 };
@@ -115,7 +135,7 @@ test("a task that was taken back is so again where a new master has it still, bu
 
 test("what is taken back after a restart, but was queued before, goes only where its entry is still its own", async (t) => {
   const dir = mkdtempSync(join(tmpdir(), "sgnet-cleaner-"));
-  const server = await BareServer.start({ dir, args: ["--appendonly", "yes", "--appendfsync", "always"] });
+  const server = await RedisServer.start({ dir, args: ["--appendonly", "yes", "--appendfsync", "always"] });
   const connection = await connect(server.url, "test");
   t.after(async () => {
     connection.close();
@@ -123,7 +143,12 @@ test("what is taken back after a restart, but was queued before, goes only where
     rmSync(dir, { recursive: true, force: true });
   });
   const keys = new Keys("test");
-  const cleaner = new Cleaner({ connection, keys, mono: () => performance.now() });
+  const cleaner = new Cleaner({
+    connection,
+    stores: openStores(connection, keys),
+    mono: () => performance.now(),
+    awake: () => performance.now(),
+  });
   const moves = movesOf(connection);
   const exchanges = new Map<string, Exchange>();
   // Each of "theirs" has an entry that is another task's in the data that Redis comes back with.
@@ -140,7 +165,8 @@ test("what is taken back after a restart, but was queued before, goes only where
     assert.ok(exchange);
     cleaner.abandoned(exchange);
   };
-  const isThere = async (n: number): Promise<boolean> => isQueued(connection, keys, "tiny", `${n}-0`);
+  const isThere = async (n: number): Promise<boolean> =>
+    openStores(connection, keys).queue.has("tiny", `${n}-0`);
   await server.kill();
   await until("an end of the connection", () => !connection.ready);
   abandon("theirs.1");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { ClientDigests, networkOf } from "../../src/gateway/client-digest.ts";
+import { ClientDigests, networkOf } from "../../src/gateway/http/keyring.ts";
 
 function asker(remote: string, key = ""): Parameters<ClientDigests["of"]>[0] {
   return { headers: { authorization: key === "" ? "" : `Bearer ${key}`, apiKey: "" }, remote };

@@ -4,15 +4,15 @@ import { BLANK_CARD } from "../../src/core/announcement.ts";
 import { ABILITIES, queueFor, queuesOf } from "../../src/core/ability.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { ModelCard } from "../../src/core/model.ts";
-import { destinationOf, lackOf } from "../../src/gateway/destination.ts";
-import type { Known } from "../../src/gateway/destination.ts";
+import { destinationOf, lackOf } from "../../src/gateway/requests/destination.ts";
+import type { KnownFleet } from "../../src/gateway/requests/destination.ts";
 
 function card(key: string, ...endpoints: string[]): ModelCard {
   return { ...BLANK_CARD, key, name: key.toUpperCase(), ...(endpoints.length === 0 ? {} : { endpoints }) };
 }
 
 interface Past {
-  /** Names of queues that nobody reads now. */
+  /** Names of queues that no worker reads now. */
   readonly remembered?: readonly string[];
   /** Keys of models that take tasks; all when absent. */
   readonly offered?: readonly string[];
@@ -21,7 +21,7 @@ interface Past {
 function known(
   cards: readonly ModelCard[],
   { remembered = [], offered = cards.map(({ key }) => key) }: Past = {},
-): Known {
+): KnownFleet {
   return {
     cards,
     known: [...cards.flatMap(queuesOf), ...remembered],
@@ -42,11 +42,11 @@ describe("where a request of the surface goes", () => {
 
   it("is the ability queue of its model, when one backend at least has the endpoint", () => {
     const fleet = known([card("a"), card("a", "rerank")]);
-    assert.deepEqual(destinationOf(fleet, "openai-rerank", "A"), { model: "a", queue: rerank, asked: "A" });
-    assert.deepEqual(destinationOf(fleet, "openai-chat", "A"), { model: "a", queue: "a", asked: "A" });
+    assert.deepEqual(destinationOf(fleet, "openai-rerank", "A"), { model: "a", queue: rerank, name: "A" });
+    assert.deepEqual(destinationOf(fleet, "openai-chat", "A"), { model: "a", queue: "a", name: "A" });
   });
 
-  it("is nowhere when no backend has it, or nobody knows the model", () => {
+  it("is nowhere when no backend has it, or no worker knows the model", () => {
     const fleet = known([card("a", "score")]);
     assert.throws(() => destinationOf(fleet, "openai-rerank", "a"), {
       code: "not_implemented",
@@ -78,7 +78,7 @@ describe("where a request of the surface goes", () => {
     assert.deepEqual(destinationOf(fleet, "openai-tokenize", ""), {
       model: "a",
       queue: queueFor("a", "openai-tokenize"),
-      asked: "A",
+      name: "A",
     });
     assert.throws(() => destinationOf(fleet, "openai-rerank", ""), { code: "not_implemented" });
     const two = known([card("a", "tokenize"), card("b", "tokenize")]);
@@ -92,9 +92,9 @@ describe("where a request of the surface goes", () => {
   it("without a model is the one whose only backend is away, too", () => {
     const infill = queueFor("b", "openai-infill");
     const away = known([card("c")], { remembered: ["b", infill] });
-    assert.deepEqual(destinationOf(away, "openai-infill", ""), { model: "b", queue: infill, asked: "b" });
+    assert.deepEqual(destinationOf(away, "openai-infill", ""), { model: "b", queue: infill, name: "b" });
     // Others serve the model, and none of them has been seen to have the endpoint for a while.
-    const lost: Known = { ...known([card("b")], { remembered: [infill] }), remembers: () => false };
+    const lost: KnownFleet = { ...known([card("b")], { remembered: [infill] }), remembers: () => false };
     assert.throws(() => destinationOf(lost, "openai-infill", ""), { code: "not_implemented" });
     const two = known([], { remembered: [infill, queueFor("d", "openai-infill")] });
     assert.throws(() => destinationOf(two, "openai-infill", ""), { code: "model_required" });
@@ -129,7 +129,7 @@ describe("a request without a model where several have the endpoint", () => {
         assert.deepEqual(destinationOf(known(list), endpoint, ""), {
           model: "c",
           queue: queueFor("c", endpoint),
-          asked: "C",
+          name: "C",
         });
       }
     }

@@ -1,6 +1,8 @@
-import { Exchange, type Outcome } from "../../src/gateway/exchange.ts";
+import type { Outcome } from "../../src/core/outcome.ts";
+import { Exchange } from "../../src/gateway/requests/exchange.ts";
 import type { Task } from "../../src/core/task.ts";
 import { FakeReply } from "./fake-reply.ts";
+import { aTask } from "../rig/task.ts";
 
 /** An exchange with a client in memory. */
 export interface ExchangeRig {
@@ -14,27 +16,22 @@ export interface ExchangeRig {
 export function exchangeOf(id: string, more: Partial<Task> = {}, queue = "tiny"): ExchangeRig {
   const reply = new FakeReply();
   const outcomes: Outcome[] = [];
-  const task: Task = {
+  const task: Task = aTask({
     id,
     endpoint: "ollama-chat",
-    model: "tiny",
-    stream: true,
     createdAt: 0,
     deadline: 60_000,
     requestId: "req-1",
-    trace: "",
-    body: Buffer.from("{}"),
     ...more,
-  };
+  });
   const exchange = new Exchange({
     task,
     queue,
     reply,
     host: {
       mono: () => performance.now(),
-      fill: () => {},
-      hold: () => {},
-      trim: () => {},
+      replies: { fill: () => {}, trim: () => {} },
+      slowClients: { pause: () => {} },
       over: (_exchange, outcome) => void outcomes.push(outcome),
     },
   });

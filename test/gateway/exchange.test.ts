@@ -3,11 +3,13 @@ import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import { Fault, faultToRecord } from "../../src/core/fault.ts";
 import type { Frame, FrameEnd } from "../../src/core/frame.ts";
+import type { Outcome } from "../../src/core/outcome.ts";
 import type { Endpoint } from "../../src/core/task.ts";
-import { Exchange } from "../../src/gateway/exchange.ts";
-import type { ExchangeHost, Outcome } from "../../src/gateway/exchange.ts";
+import { Exchange } from "../../src/gateway/requests/exchange.ts";
+import type { ExchangeHost } from "../../src/gateway/requests/exchange.ts";
 import { heartbeatOf } from "../../src/protocols/heartbeats.ts";
 import { FakeReply } from "./fake-reply.ts";
+import { aTask } from "../rig/task.ts";
 
 const BEAT_MS = 100;
 
@@ -18,47 +20,41 @@ class Rig implements ExchangeHost {
   readonly reply: FakeReply = new FakeReply();
   readonly exchange: Exchange;
   readonly outcomes: Outcome[] = [];
-  /** What Redis has of the task. */
+  /** Frames of the task in Redis. */
   log: Frame[] = [];
   fills = 0;
-  /** What the surroundings were asked for: holds, releases, trims. */
+  /** Calls to the surroundings: holds, releases, trims. */
   readonly told: string[] = [];
   clock = 0;
+  readonly mono = (): number => this.clock;
+  readonly replies: ExchangeHost["replies"] = {
+    fill: () => {
+      this.fills += 1;
+    },
+    trim: ({ cursor }) => {
+      this.told.push(`trim ${cursor.seq}`);
+    },
+  };
+  readonly slowClients: ExchangeHost["slowClients"] = {
+    pause: (_exchange, isPaused) => {
+      this.told.push(isPaused ? "hold" : "release");
+    },
+  };
 
   constructor(options: { endpoint?: Endpoint; stream?: boolean } = {}) {
     const { endpoint = "openai-chat", stream = true } = options;
     this.exchange = new Exchange({
-      task: {
-        id: "g.1",
+      task: aTask({
         endpoint,
-        model: "tiny",
         stream,
         createdAt: 0,
         deadline: 60_000,
         requestId: "req-1",
-        trace: "",
-        body: Buffer.from("{}"),
-      },
+      }),
       queue: "tiny",
       reply: this.reply,
       host: this,
     });
-  }
-
-  mono(): number {
-    return this.clock;
-  }
-
-  fill(): void {
-    this.fills += 1;
-  }
-
-  hold(_exchange: Exchange, isHeld: boolean): void {
-    this.told.push(isHeld ? "hold" : "release");
-  }
-
-  trim(exchange: Exchange): void {
-    this.told.push(`trim ${exchange.cursor.seq}`);
   }
 
   over(_exchange: Exchange, outcome: Outcome): void {
@@ -424,10 +420,10 @@ describe("the phase", () => {
     assert.equal(rig.reply.text, ": keep-alive\n\n: keep-alive\n\n");
     assert.equal(rig.exchange.phase, "queued");
     rig.reply.leave();
-    assert.equal(rig.outcome.leftIn, "queued");
+    assert.equal(rig.outcome.goneIn, "queued");
   });
 
-  it("follows claims, hand-backs and the first frame, with and without heartbeats between", () => {
+  it("follows claims, requeues and the first frame, with and without heartbeats between", () => {
     for (const beats of [false, true]) {
       const rig = new Rig();
       const phase = (): string => {
@@ -437,22 +433,22 @@ describe("the phase", () => {
       assert.equal(phase(), "opening");
       rig.exchange.queued("1-1");
       assert.equal(phase(), "queued");
-      rig.exchange.track.held("w1");
-      assert.deepEqual([phase(), rig.exchange.track.holder], ["running", "w1"]);
+      rig.exchange.runs("w1");
+      assert.deepEqual([phase(), rig.exchange.holder], ["running", "w1"]);
       rig.exchange.noted(6, NOTE);
-      assert.deepEqual([phase(), rig.exchange.track.holder], ["queued", undefined]);
+      assert.deepEqual([phase(), rig.exchange.holder], ["queued", undefined]);
       rig.exchange.claimed(7);
       assert.equal(phase(), "running");
-      rig.exchange.track.waits();
+      rig.exchange.waits();
       assert.equal(phase(), "queued");
       rig.exchange.receive(frame(9, 1, "data: 1\n\n"));
       assert.equal(phase(), "answering");
-      rig.exchange.track.held("w2");
-      rig.exchange.track.waits();
+      rig.exchange.runs("w2");
+      rig.exchange.waits();
       assert.equal(phase(), "answering", "what has begun is not taken back");
       rig.exchange.receive(frame(9, 2, "", {}));
       assert.equal(rig.exchange.phase, "ended");
-      rig.exchange.track.held("w2");
+      rig.exchange.runs("w2");
       assert.equal(rig.exchange.phase, "ended");
     }
   });
@@ -460,9 +456,9 @@ describe("the phase", () => {
   it("is running for an answer in one piece until it is there", () => {
     const rig = new Rig({ stream: false });
     rig.exchange.queued("1-1");
-    rig.exchange.track.held("w1");
+    rig.exchange.runs("w1");
     assert.equal(rig.exchange.phase, "running");
     rig.reply.leave();
-    assert.equal(rig.outcome.leftIn, "running");
+    assert.equal(rig.outcome.goneIn, "running");
   });
 });

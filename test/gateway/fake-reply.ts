@@ -1,4 +1,4 @@
-import type { Headers, HttpReply } from "../../src/gateway/http.ts";
+import type { Headers, HttpReply } from "../../src/gateway/http/http.ts";
 
 /** A client's side of a reply, in memory. The socket can be made full, and its client can leave. */
 export class FakeReply implements HttpReply {
@@ -9,10 +9,10 @@ export class FakeReply implements HttpReply {
   /** While true, what is written fills the socket. */
   full = false;
   #added: Headers = [];
-  #onAbort: (() => void) | undefined;
+  #onGone: (() => void) | undefined;
   #onDrain: (() => void) | undefined;
 
-  get aborted(): boolean {
+  get isGone(): boolean {
     return this.state === "aborted";
   }
 
@@ -49,8 +49,8 @@ export class FakeReply implements HttpReply {
     if (this.state === "waiting" || this.state === "streaming") this.state = "destroyed";
   }
 
-  onAbort(callback: () => void): void {
-    this.#onAbort = callback;
+  onGone(callback: () => void): void {
+    this.#onGone = callback;
   }
 
   onDrain(callback: () => void): void {
@@ -60,7 +60,7 @@ export class FakeReply implements HttpReply {
   /** The client goes away. */
   leave(): void {
     this.state = "aborted";
-    this.#onAbort?.();
+    this.#onGone?.();
   }
 
   /** The full socket has room again. */

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Frame } from "../../src/core/frame.ts";
-import type { Exchange } from "../../src/gateway/exchange.ts";
-import { HeldReplies } from "../../src/gateway/held-replies.ts";
-import { nextBatch } from "../../src/gateway/read-batch.ts";
-import { automaticRoom } from "../../src/gateway/reply-room.ts";
-import { Tails } from "../../src/gateway/tails.ts";
+import type { Exchange } from "../../src/gateway/requests/exchange.ts";
+import { HeldReplies } from "../../src/gateway/requests/admission.ts";
+import { nextBatch } from "../../src/gateway/requests/read-batch.ts";
+import { automaticRoom } from "../../src/gateway/requests/reply-limit.ts";
+import { PendingWrites } from "../../src/gateway/http/pending-writes.ts";
 import { exchangeOf } from "./exchange-rig.ts";
 import type { ExchangeRig } from "./exchange-rig.ts";
 
@@ -16,11 +16,11 @@ class Rig {
   at = 0;
   cuts = 0;
   readonly exchanges: Exchange[] = [];
-  readonly tails: Tails = new Tails(() => this.at);
+  readonly pendingWrites: PendingWrites = new PendingWrites(() => this.at);
   readonly held: HeldReplies = new HeldReplies({
     limit: LIMIT,
     mono: () => this.at,
-    tails: this.tails,
+    pendingWrites: this.pendingWrites,
     exchanges: () => this.exchanges,
     onCut: () => (this.cuts += 1),
   });
@@ -28,7 +28,7 @@ class Rig {
   /** A client that takes nothing of an answer; tells whether it was cut. */
   lazy(bytes: number): { cut: boolean; left: (rest: number) => void } {
     const client = { cut: false, left: (rest: number) => tail.left(rest) };
-    const tail = this.tails.begin(bytes, () => {
+    const tail = this.pendingWrites.begin(bytes, () => {
       client.cut = true;
       tail.end();
     });
@@ -63,10 +63,10 @@ describe("what replies hold together", () => {
   it("cuts the largest that take nothing when it is too much, until the rest fits", () => {
     const rig = new Rig();
     const [small, large, middle] = [rig.lazy(20 * MIB), rig.lazy(60 * MIB), rig.lazy(50 * MIB)];
-    rig.held.look();
+    rig.held.check();
     assert.deepEqual([small.cut, large.cut, middle.cut], [false, true, false]);
     assert.equal(rig.held.here, 70 * MIB);
-    rig.held.look();
+    rig.held.check();
     assert.equal(rig.cuts, 1);
   });
 
@@ -74,15 +74,15 @@ describe("what replies hold together", () => {
     const rig = new Rig();
     const [idle, reader] = [rig.lazy(40 * MIB), rig.lazy(60 * MIB)];
     assert.equal(rig.held.hasRoom(), false);
-    rig.held.look();
+    rig.held.check();
     assert.equal(rig.cuts, 0);
     rig.at += 6000;
     reader.left(60 * MIB - 1);
     rig.lazy(1);
-    rig.held.look();
+    rig.held.check();
     assert.equal(rig.cuts, 0, "no client waits");
     rig.held.hasRoom();
-    rig.held.look();
+    rig.held.check();
     assert.deepEqual([idle.cut, reader.cut], [true, false]);
     assert.equal(rig.held.hasRoom(), true);
   });
@@ -91,11 +91,11 @@ describe("what replies hold together", () => {
     const rig = new Rig();
     const [large, small] = [rig.lazy(60 * MIB), rig.lazy(30 * MIB)];
     rig.at += 6000;
-    rig.held.look();
+    rig.held.check();
     assert.equal(rig.cuts, 0, "nobody waits");
     assert.equal(rig.held.refusal()?.code, "replies_full");
     assert.equal(rig.held.hasRoom(), true);
-    rig.held.look();
+    rig.held.check();
     assert.deepEqual([large.cut, small.cut], [true, false]);
     assert.equal(rig.held.refusal(), undefined);
   });
@@ -105,7 +105,7 @@ describe("what replies hold together", () => {
     const streams = [30, 60, 20].map((size, index) => behind(`g.${index}`, size * MIB));
     rig.at = performance.now() + 10;
     rig.exchanges.push(...streams.map(({ exchange }) => exchange));
-    rig.held.look();
+    rig.held.check();
     const codes = streams.map(({ outcomes }) => outcomes[0]?.fault?.code);
     assert.deepEqual(codes, [undefined, "slow_client", undefined]);
     assert.equal(rig.held.behind, 110 * MIB);

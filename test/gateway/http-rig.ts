@@ -6,8 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, type TestContext } from "node:test";
 
-import { type Handler, type HttpOptions, type HttpServer, startHttp } from "../../src/gateway/http.ts";
-import { loadUws, type UwsModule } from "../../src/gateway/uws.ts";
+import type { FrontEndOptions, Limits, Refusals, Routing } from "../../src/gateway/http/front-end.ts";
+import type { Handler } from "../../src/gateway/http/http.ts";
+import { type ListenAddress, type HttpServer, startHttp } from "../../src/gateway/http/server.ts";
+import { loadUws, type UwsModule } from "../../src/gateway/http/uws.ts";
 
 const cacheDir = mkdtempSync(join(tmpdir(), "sgnet-http-"));
 after(() => rmSync(cacheDir, { recursive: true, force: true }));
@@ -21,17 +23,32 @@ export const echo: Handler = (request, reply) => {
   reply.send(200, [["content-type", "application/json"]], JSON.stringify(seen));
 };
 
-export async function serve(t: TestContext, options: Partial<HttpOptions> = {}): Promise<HttpServer> {
+/** Options of a server, all in one bag. */
+export interface ServeOptions
+  extends
+    Partial<ListenAddress>,
+    Partial<Limits>,
+    Partial<Routing>,
+    Partial<Refusals>,
+    Partial<FrontEndOptions> {}
+
+export async function serve(t: TestContext, options: ServeOptions = {}): Promise<HttpServer> {
   const server = await startHttp({
     uws,
-    host: "127.0.0.1",
-    port: 0,
-    maxBodyBytes: 2_000_000,
-    routes: [],
-    fallback: (_request, reply) => reply.send(404, [], "no such path"),
-    tooLarge: (_request, reply) => reply.send(413, [], "too large"),
-    malformed: (_request, reply) => reply.send(400, [], "malformed"),
-    ...options,
+    address: { host: "127.0.0.1", port: 0, ...options },
+    limits: { maxBodyBytes: 2_000_000, ...options },
+    routing: {
+      routes: [],
+      fallback: (_request, reply) => reply.send(404, [], "no such path"),
+      ...options,
+    },
+    refusals: {
+      tooLarge: (_request, reply) => reply.send(413, [], "too large"),
+      malformed: (_request, reply) => reply.send(400, [], "malformed"),
+      ...options,
+    },
+    ...(options.guard === undefined ? {} : { guard: options.guard }),
+    ...(options.pendingWrites === undefined ? {} : { pendingWrites: options.pendingWrites }),
   });
   t.after(() => server.close());
   return server;

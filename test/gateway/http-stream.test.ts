@@ -1,13 +1,13 @@
 /**
- * Every byte of a stream reaches a slow reader, in valid chunks, on the very binary that is loaded. uWebSockets.js had
- * a fault here once (broken framing when writes went on in a full socket), so this stays in the suite.
+ * Every byte of a stream reaches a slow reader, in valid chunks, on the very binary that is loaded. uWebSockets.js once
+ * broke the framing when writes went on in a full socket. This test guards against it.
  */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import net from "node:net";
 import { describe, it, type TestContext } from "node:test";
 
-import type { Handler, HttpReply } from "../../src/gateway/http.ts";
+import type { Handler, HttpReply } from "../../src/gateway/http/http.ts";
 import { RawClient, serve, signal } from "./http-rig.ts";
 
 /** More than the kernel's two socket buffers hold (about 4 MB at their largest). */
@@ -48,7 +48,7 @@ class Source {
   }
 }
 
-/** How a client reads: called with each read's bytes, it may hold up the next by what it returns. */
+/** Paces a client: called with the bytes of each read, it may delay the next by a promise. */
 type Pace = (received: number) => Promise<void> | undefined;
 
 /** Reads until the end of the stream and gives all bytes received. */

@@ -4,8 +4,8 @@ import http from "node:http";
 import { describe, it, type TestContext } from "node:test";
 
 import { Fault } from "../../src/core/fault.ts";
-import type { Handler, HttpReply, HttpRequest, Route } from "../../src/gateway/http.ts";
-import { steadyPort } from "../redis/steady-port.ts";
+import type { Handler, HttpReply, HttpRequest, Route } from "../../src/gateway/http/http.ts";
+import { freePort } from "../rig/free-port.ts";
 import { echo, RawClient, serve, signal } from "./http-rig.ts";
 
 function post(path: string, handler: Handler): Route {
@@ -230,7 +230,7 @@ describe("bodies over the limit", () => {
     assert.equal(refusals, 1);
   });
 
-  it("of exactly the limit are taken", async (t) => {
+  it("with exactly the limit are taken", async (t) => {
     const { port } = await serve(t, { maxBodyBytes: big.length, routes: [post("/h", hash)] });
     const { body } = await ask(port, { method: "POST", path: "/h" }, (request) => request.end(big));
     assert.equal(body, hashOf(big));
@@ -249,7 +249,7 @@ describe("replies", () => {
     assert.equal(head.headers["content-length"], "12");
   });
 
-  it("of a stream to HEAD are a head", async (t) => {
+  it("in answer to HEAD, as a stream, are a head", async (t) => {
     const { port } = await serve(t, { routes: [{ method: "HEAD", path: "/h", handler: threeParts }] });
     const client = new RawClient(t, port);
     client.send("HEAD /h HTTP/1.1\r\nhost: a\r\n\r\nHEAD /h HTTP/1.1\r\nhost: a\r\n\r\n");
@@ -304,7 +304,7 @@ describe("replies", () => {
         assert.equal(reply.write(Buffer.from("two")), false);
         reply.end();
         reply.destroy();
-        assert.equal(reply.aborted, false);
+        assert.equal(reply.isGone, false);
       },
     });
     const { status, body } = await ask(port, { path: "/" });
@@ -315,7 +315,7 @@ describe("replies", () => {
     let aborts = 0;
     const { port } = await serve(t, {
       fallback: (_request, reply) => {
-        reply.onAbort(() => aborts++);
+        reply.onGone(() => aborts++);
         reply.start(200, [], Buffer.from("first"));
         setImmediate(() => reply.destroy());
       },
@@ -333,7 +333,7 @@ describe("replies", () => {
         routes: [post("/h", echo)],
         fallback: (request, reply) => {
           open = reply;
-          reply.onAbort(() => {
+          reply.onGone(() => {
             assert.equal(request.remote, "");
             aborted.fire();
           });
@@ -346,7 +346,7 @@ describe("replies", () => {
       await came.fired;
       client.socket.destroy();
       await aborted.fired;
-      assert.ok(open?.aborted);
+      assert.ok(open?.isGone);
       open.send(200, [], "late");
       assert.equal(open.start(200, [], Buffer.from("late")), false);
       assert.equal(open.write(Buffer.from("late")), false);
@@ -394,7 +394,7 @@ describe("connections", () => {
     const aborted = signal();
     const { port } = await serve(t, {
       routes: [get("/e", echo)],
-      fallback: (_request, reply) => reply.onAbort(aborted.fire),
+      fallback: (_request, reply) => reply.onGone(aborted.fire),
     });
     const client = new RawClient(t, port);
     client.send("GET /1 HTTP/1.1\r\nhost: a\r\n\r\nGET /2 HTTP/1.1\r\nhost: a\r\n\r\n");
@@ -417,7 +417,7 @@ describe("listening", () => {
   });
 
   it("shares a port when asked to", async (t) => {
-    const port = await steadyPort();
+    const port = await freePort();
     await serve(t, { share: true, port });
     assert.equal((await serve(t, { share: true, port })).port, port);
     await refusal(t, { port });
@@ -444,11 +444,11 @@ describe("listening", () => {
   it("closes with every connection, and open replies see an abort", async (t) => {
     const came = signal();
     const aborted = signal();
-    const port = await steadyPort();
+    const port = await freePort();
     const server = await serve(t, {
       port,
       fallback: (_request, reply) => {
-        reply.onAbort(aborted.fire);
+        reply.onGone(aborted.fire);
         came.fire();
       },
     });
@@ -461,7 +461,7 @@ describe("listening", () => {
   });
 });
 
-it("of a header that comes twice the first counts, also when it is empty", async (t) => {
+it("the first value of a repeated header counts, also when it is empty", async (t) => {
   const { port } = await serve(t, { routes: [get("/echo", echo)] });
   const client = new RawClient(t, port);
   const twice = "X-Request-Id:\r\nX-Request-Id: b\r\nAccept: c\r\nAccept: d\r\n";

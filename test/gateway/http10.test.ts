@@ -4,8 +4,8 @@ import { describe, it, type TestContext } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { promisify } from "node:util";
 
-import type { Handler, HttpReply, Route } from "../../src/gateway/http.ts";
-import { Tails } from "../../src/gateway/tails.ts";
+import type { Handler, HttpReply, Route } from "../../src/gateway/http/http.ts";
+import { PendingWrites } from "../../src/gateway/http/pending-writes.ts";
 import { echo, RawClient, serve, signal, uws } from "./http-rig.ts";
 
 const skip = uws.http10 ? false : "HTTP/1.0 is taken where the binary is adapted";
@@ -18,7 +18,7 @@ interface Seen {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** What a whole answer says that the handler saw. */
+/** Reads from a whole answer what the handler saw. */
 function seen(answer: string): Seen {
   const [head = "", body = ""] = answer.split("\r\n\r\n");
   assert.match(head, /^HTTP\/1\.1 200 OK\r\n/);
@@ -123,7 +123,7 @@ describe("HTTP/1.0", { skip }, () => {
   it("gets long answers whole, through full sockets", async (t) => {
     const long = Buffer.alloc(5_000_000, "0123456789");
     const drained = signal();
-    const tails = new Tails(() => performance.now());
+    const pendingWrites = new PendingWrites(() => performance.now());
     const pouring: Handler = ({ path }, reply) => {
       if (path === "/whole") {
         reply.send(200, [], long);
@@ -135,7 +135,7 @@ describe("HTTP/1.0", { skip }, () => {
       });
       reply.start(200, [], long);
     };
-    const { port } = await serve(t, { fallback: pouring, tails });
+    const { port } = await serve(t, { fallback: pouring, pendingWrites });
     for (const [path, expected] of [
       ["/whole", long.toString()],
       ["/stream", `${long.toString()}end`],
@@ -148,14 +148,14 @@ describe("HTTP/1.0", { skip }, () => {
       const at = text.indexOf("\r\n\r\n") + 4;
       assert.ok(text.slice(at) === expected, `${path}: ${text.length - at} of ${expected.length} bytes`);
     }
-    await tails.none(1000);
-    assert.equal(tails.bytes, 0);
+    await pendingWrites.none(1000);
+    assert.equal(pendingWrites.bytes, 0);
   });
 
   it("tells a handler when its client leaves", async (t) => {
     const gone = signal();
     const waiting: Handler = (_request, reply) => {
-      reply.onAbort(gone.fire);
+      reply.onGone(gone.fire);
       reply.start(200, [], Buffer.from("first"));
     };
     const { port } = await serve(t, { fallback: waiting });
@@ -282,7 +282,7 @@ describe("a server that leaves", () => {
   });
 });
 
-describe("what is no HTTP/1", { skip }, () => {
+describe("a request that is no HTTP/1", { skip }, () => {
   it("gets 505 with what is spoken", async (t) => {
     const { port } = await serve(t, { routes });
     for (const hello of [

@@ -2,26 +2,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import type { Task } from "../../src/core/task.ts";
-import type { HttpRequest } from "../../src/gateway/http.ts";
-import { takeRequest } from "../../src/gateway/intake.ts";
-import type { IntakeHost } from "../../src/gateway/intake.ts";
-import { TimeoutPolicy } from "../../src/gateway/timeout-policy.ts";
-import { modelNotFound } from "../../src/protocols/ollama/faults.ts";
+import type { HttpRequest } from "../../src/gateway/http/http.ts";
+import { TimeoutPolicy } from "../../src/core/timeout-policy.ts";
 import { FakeReply } from "./fake-reply.ts";
-
-const HEADERS = {
-  host: "",
-  origin: "",
-  requestId: "",
-  authorization: "",
-  apiKey: "",
-  traceparent: "",
-  accept: "",
-  userAgent: "",
-  contentType: "",
-  timeouts: "",
-  anthropicVersion: "",
-};
+import { intakeOf, NO_HEADERS } from "./intake-rig.ts";
+import type { IntakeRigOptions } from "./intake-rig.ts";
 
 interface Taken {
   readonly task: Task | undefined;
@@ -37,39 +22,31 @@ const policy = new TimeoutPolicy({
   modelTimeouts: "other total=1; TINY:latest idle=0, queue=700",
 });
 
-/** @param openLarge of the host: no body of most tests is for a thread */
+/** @param openLarge reads large bodies: no body of most tests is for a thread */
 function take(
   body: Buffer,
   timeouts = "",
   apiKey = "",
-  openLarge: IntakeHost["openLarge"] = () => assert.fail("too large for this test"),
+  openLarge: NonNullable<IntakeRigOptions["openLarge"]> = () => assert.fail("too large for this test"),
 ): Taken {
   const accepted: Task[] = [];
-  const host: IntakeHost = {
-    now: () => 1000,
-    newTaskId: () => "g.1",
-    timeoutsOf: (model, header) => policy.of(model, header),
-    unready: () => undefined,
-    openLarge,
-    destinationOf: (endpoint, name) => {
-      if (name !== "tiny") throw modelNotFound(name, endpoint);
-      return { model: name, queue: name, asked: name };
-    },
-    admit: () => {},
+  const intake = intakeOf({
+    timeouts: policy,
+    models: ["tiny"],
     isAdmin: (headers) => headers.apiKey === "chief",
-    accept: (task) => accepted.push(task),
-    rejected: () => {},
-  };
+    openLarge,
+    onAccepted: (task) => accepted.push(task),
+  });
   const request: HttpRequest = {
     method: "POST",
     path: "/api/generate",
     query: "",
-    headers: { ...HEADERS, timeouts, apiKey },
+    headers: { ...NO_HEADERS, timeouts, apiKey },
     body,
     remote: "",
   };
   const reply = new FakeReply();
-  takeRequest(host, "ollama-generate", request, reply);
+  intake.take("ollama-generate", request, reply);
   return { task: accepted[0], reply };
 }
 

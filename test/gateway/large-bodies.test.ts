@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import { Fault } from "../../src/core/fault.ts";
 import type { Endpoint } from "../../src/core/task.ts";
-import { BODY_LIMITS } from "../../src/gateway/body.ts";
-import { LargeBodies } from "../../src/gateway/large-bodies.ts";
-import type { LargeBodiesOptions } from "../../src/gateway/large-bodies.ts";
-import { openSmallBody } from "../../src/gateway/opened-body.ts";
-import type { BodyKind, OpenedBody } from "../../src/gateway/opened-body.ts";
-import { formBody } from "../forms.ts";
+import { BODY_LIMITS } from "../../src/gateway/requests/body.ts";
+import { LargeBodies } from "../../src/gateway/requests/large-bodies.ts";
+import type { LargeBodiesOptions } from "../../src/gateway/requests/large-bodies.ts";
+import { openSmallBody } from "../../src/gateway/requests/body.ts";
+import type { BodyKind, OpenedBody } from "../../src/gateway/requests/body.ts";
+import { formBody } from "../rig/multipart.ts";
 
 function kindOf(endpoint: Endpoint): BodyKind {
   return { endpoint, contentType: "application/json" };
@@ -57,6 +57,14 @@ async function refused(opening: Promise<unknown>): Promise<Fault> {
 }
 
 describe("a large body", () => {
+  it("is measured by the thread when its size is wanted", async (t) => {
+    const bodies = large(t);
+    const kind: BodyKind = { ...kindOf("ollama-chat"), measures: true };
+    const { size } = await bodies.open(kind, own(chat("x".repeat(400_000))), always);
+    assert.deepEqual(size, { inputTokens: 100_000, answers: 1 });
+    assert.equal("size" in (await opened(bodies, chat("x"))), false);
+  });
+
   it("may be a form, whose model is found behind its file", async (t) => {
     const file = { name: "file", filename: "a.wav", value: Buffer.alloc(300_000, "\r\n--") };
     const form = formBody("b", [file, { name: "model", value: "whisper-1" }]);

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Replies } from "../../src/gateway/replies.ts";
+import { ReplyRouter } from "../../src/gateway/requests/reply-router.ts";
+import { Watchdog } from "../../src/gateway/requests/watchdog.ts";
 import { Keys } from "../../src/redis/keys.ts";
-import { FakeConnection } from "../redis/fake-connection.ts";
+import { FakeConnection } from "../rig/redis/fake-connection.ts";
 import { exchangeOf } from "./exchange-rig.ts";
+import { openStores } from "../../src/redis/stores.ts";
 
 const LOOK_MS = 500;
 const ignore = (): void => {};
@@ -13,24 +15,28 @@ test("a large reply that waits for room is not looked for as if it were lost: th
   let at = performance.now();
   let silent = 0;
   let room = false;
-  const replies = new Replies({
-    connection: new FakeConnection(),
-    keys: new Keys("test"),
-    mono: () => at,
-    stalls: { since: () => 0, latest: () => 0 },
+  const stalls = { since: () => 0, latest: () => 0 };
+  const replies = new ReplyRouter({
+    stores: openStores(new FakeConnection(), new Keys("test")),
+    log: { warn: ignore },
+    metrics: { frames: ignore, gapFilled: ignore },
+    stalls,
     hasRoom: () => room,
-    onGapFilled: ignore,
-    onFrames: ignore,
-    onLook: ignore,
-    onOverdue: ignore,
-    onSilent: () => (silent += 1),
-    onBadPayload: ignore,
+  });
+  const watchdog = new Watchdog({
+    replies,
+    queueTimeout: { check: ignore },
+    recovery: { silent: () => (silent += 1) },
+    slowClients: { check: ignore, keepReplies: ignore },
+    heartbeats: { check: ignore },
+    mono: () => at,
+    stalls,
   });
   const { exchange } = exchangeOf("g.1", { stream: false });
   replies.add(exchange);
   exchange.receive({ task: "g.1", attempt: 1, seq: Number.MAX_SAFE_INTEGER, bytes: Buffer.alloc(0) });
-  replies.start();
-  t.after(() => replies.stop());
+  watchdog.start();
+  t.after(() => watchdog.stop());
   /** As long as a reply may be silent before its gateway looks what became of it. */
   const wait = (): void => {
     for (const ms of [1001, 2001, 4001, 8001]) {

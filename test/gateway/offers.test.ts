@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
-import type { BackendAnnouncement, GateState, WorkerAnnouncement } from "../../src/core/fleet.ts";
-import { viewFleet } from "../../src/core/fleet-view.ts";
-import { Catalogue } from "../../src/gateway/catalogue.ts";
-import { readFleet } from "../../src/redis/fleet-status.ts";
-import { announceWorker } from "../../src/redis/registry.ts";
-import { readRedis } from "../../src/redis/server.ts";
+import type { BackendAnnouncement, CircuitState, WorkerAnnouncement } from "../../src/core/fleet.ts";
+import { viewFleet } from "../../src/gateway/monitor/fleet-view.ts";
+import { Catalogue } from "../../src/gateway/fleet/catalogue.ts";
+import { readRedis } from "../../src/redis/connection/server.ts";
 import { renderFleetMetrics } from "../../src/telemetry/fleet-metrics.ts";
-import { openRedisRig, type RedisRig } from "../redis/rig.ts";
-import { idleStation } from "../worker/station-rig.ts";
+import { openRedisRig, type RedisRig } from "../rig/redis/redis-rig.ts";
+import { FleetReader } from "../../src/redis/inspect/fleet-reader.ts";
+import { announcementOf } from "../../src/worker/backend-announcement.ts";
+import { idleBackendSlots } from "../worker/idle-backend.ts";
+import { openStores } from "../../src/redis/stores.ts";
 
 let redis: RedisRig;
 
@@ -26,11 +27,11 @@ interface Plan {
   readonly backends: readonly Partial<BackendAnnouncement>[];
 }
 
-function gated(state: GateState): Partial<BackendAnnouncement> {
+function gated(state: CircuitState): Partial<BackendAnnouncement> {
   return { gates: [{ model: "tiny", state }] };
 }
 
-/** How each fleet is seen: workers and slots of the model `tiny`. A backend has 4 slots. */
+/** Workers and slots of the model `tiny` in each fleet. A backend has 4 slots. */
 const FLEETS: readonly (readonly [name: string, workers: number, slots: number, plans: readonly Plan[]])[] = [
   ["one that serves", 1, 4, [{ backends: [{}] }]],
   ["a drained worker", 0, 0, [{ draining: true, backends: [{}] }]],
@@ -45,11 +46,11 @@ const FLEETS: readonly (readonly [name: string, workers: number, slots: number, 
 ];
 
 function backendOf(name: string, more: Partial<BackendAnnouncement>): BackendAnnouncement {
-  return { ...idleStation(4).announcement(), name, healthy: true, ...more };
+  return { ...announcementOf(idleBackendSlots(4)), name, healthy: true, ...more };
 }
 
 async function announce(plans: readonly Plan[]): Promise<void> {
-  const { connection, keys } = redis;
+  const { connection, keys, stores } = redis;
   await connection.command("FLUSHALL");
   for (const [index, { draining = false, backends }] of plans.entries()) {
     const process = { version: "0", host: `h${index}`, pid: 1, startedAt: 0, seenAt: NOW };
@@ -59,7 +60,7 @@ async function announce(plans: readonly Plan[]): Promise<void> {
       draining,
       backends: backends.map((more, at) => backendOf(`b${at}`, more)),
     };
-    await announceWorker(connection, keys, worker, false);
+    await stores.registry.announceWorker(worker, false);
   }
   await connection.command("ZADD", keys.models(), String(NOW), "tiny");
 }
@@ -68,7 +69,7 @@ for (const [name, workers, slots, plans] of FLEETS) {
   it(`${name} is told alike by status, top and page, metrics, and what retries look at`, async () => {
     await announce(plans);
     const { connection, keys } = redis;
-    const status = await readFleet(connection, keys, 0);
+    const status = await new FleetReader(connection, keys).read(0);
     const model = status.models.find((one) => one.model === "tiny");
     assert.deepEqual([model?.workers, model?.slots], [workers, slots], "sgnet status");
     const view = viewFleet({ ...status, now: NOW });
@@ -83,7 +84,13 @@ for (const [name, workers, slots, plans] of FLEETS) {
     const metrics = await renderFleetMetrics(picture);
     assert.match(metrics, new RegExp(`^sgnet_model_slots\\{model="tiny"\\} ${slots}$`, "m"));
     assert.match(metrics, new RegExp(`^sgnet_model_workers\\{model="tiny"\\} ${workers}$`, "m"));
-    const catalogue = new Catalogue({ connection, keys, tag: "g1", now: () => NOW, memoryMs: 500 });
+    const catalogue = new Catalogue({
+      connection,
+      stores: openStores(connection, keys),
+      tag: "g1",
+      now: () => NOW,
+      memoryMs: 500,
+    });
     await catalogue.refresh();
     assert.deepEqual([...catalogue.offered], workers > 0 ? ["tiny"] : [], "sgnet_models, and retries");
   });
@@ -94,7 +101,7 @@ it("the slots of the whole fleet are those of backends that take a task of some 
     { backends: [{}, gated("open"), gated("paced"), { healthy: false }] },
     { draining: true, backends: [{ busy: 2 }] },
   ]);
-  const status = await readFleet(redis.connection, redis.keys, 0);
+  const status = await new FleetReader(redis.connection, redis.keys).read(0);
   const { totals, nodes } = viewFleet({ ...status, now: NOW });
   assert.deepEqual([totals.slots, totals.finishing], [8, 2]);
   const states = nodes.flatMap(({ backends }) => backends.map(({ state }) => state));

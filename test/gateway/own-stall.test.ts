@@ -1,17 +1,15 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import type { Task } from "../../src/core/task.ts";
-import { lostFault } from "../../src/gateway/lost-fault.ts";
-import { Replies } from "../../src/gateway/replies.ts";
-import { Keys } from "../../src/redis/keys.ts";
+import { lostFault } from "../../src/gateway/requests/lost-fault.ts";
+import { Watchdog } from "../../src/gateway/requests/watchdog.ts";
 import { Outbox } from "../../src/worker/outbox.ts";
-import { until } from "../journey/until.ts";
-import { FakeConnection } from "../redis/fake-connection.ts";
+import { until } from "../rig/until.ts";
 import { exchangeOf } from "./exchange-rig.ts";
 
-let replies: Replies | undefined;
+let watchdog: Watchdog | undefined;
 
-afterEach(() => replies?.stop());
+afterEach(() => watchdog?.stop());
 
 const nothing = (): void => {};
 
@@ -28,9 +26,12 @@ function late(
 ): { code: () => string | undefined; looks: () => number } {
   let looks = 0;
   const rig = exchangeOf("g.1", life);
-  replies = new Replies({
-    connection: new FakeConnection(),
-    keys: new Keys("test"),
+  watchdog = new Watchdog({
+    replies: { all: () => [rig.exchange], fill: nothing, readWanted: nothing, waitsForRoom: () => false },
+    queueTimeout: { check: nothing },
+    recovery: { silent: nothing },
+    slowClients: { check: nothing, keepReplies: nothing },
+    heartbeats: { check: nothing },
     mono: () => performance.now(),
     stalls: {
       since: () => stalls.since,
@@ -39,16 +40,8 @@ function late(
         return stalls.latest;
       },
     },
-    hasRoom: () => true,
-    onGapFilled: nothing,
-    onFrames: nothing,
-    onLook: nothing,
-    onSilent: nothing,
-    onOverdue: nothing,
-    onBadPayload: nothing,
   });
-  replies.add(rig.exchange);
-  replies.start();
+  watchdog.start();
   return { code: () => rig.outcomes[0]?.fault?.code, looks: () => looks };
 }
 
@@ -94,15 +87,15 @@ describe("a worker that stood still", () => {
       worker: "w",
       stream: true,
       ready: () => {},
-      mono: () => now,
+      ambient: { mono: () => now },
       awake: () => now - stalled,
     });
     const limits = { queueUntil: 0, connectMs: 1000, firstTokenMs: 3000, idleMs: 3000 };
-    outbox.pulse.sent();
+    outbox.progress.sent();
     now += 10_000;
     stalled += 9000;
-    assert.equal(outbox.pulse.look(limits), undefined);
+    assert.equal(outbox.progress.check(limits), undefined);
     now += 2000;
-    assert.equal(outbox.pulse.look(limits)?.code, "first_token_timeout");
+    assert.equal(outbox.progress.check(limits)?.code, "first_token_timeout");
   });
 });

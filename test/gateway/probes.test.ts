@@ -2,15 +2,15 @@ import assert from "node:assert/strict";
 import http from "node:http";
 import { describe, it, type TestContext } from "node:test";
 import { Fault } from "../../src/core/fault.ts";
-import { adminRoutes, type AdminHost } from "../../src/gateway/admin-routes.ts";
-import { buildGuard } from "../../src/gateway/door.ts";
-import { Keyring } from "../../src/gateway/keyring.ts";
-import { Live, type LiveOptions } from "../../src/gateway/live.ts";
-import { managementRoutes, type ManagementHost } from "../../src/gateway/management.ts";
-import { OriginPolicy } from "../../src/gateway/origin.ts";
+import { adminRoutes, type AdminHost } from "../../src/gateway/dead-letters/admin-routes.ts";
+import { buildGuard } from "../../src/gateway/http/guard.ts";
+import { Keyring } from "../../src/gateway/http/keyring.ts";
+import { LiveFeed, type LiveFeedOptions } from "../../src/gateway/monitor/live-feed.ts";
+import { managementRoutes, type ManagementHost } from "../../src/gateway/models/management.ts";
+import { OriginPolicy } from "../../src/gateway/http/origin-policy.ts";
 import { buildFallback, buildRoutes } from "../../src/gateway/routes.ts";
 import type { RoutesHost } from "../../src/gateway/routes.ts";
-import { openUi } from "../../src/gateway/ui.ts";
+import { asksForPage, openUi } from "../../src/gateway/live-page.ts";
 import { RawClient, serve } from "./http-rig.ts";
 
 const IDS = ["tiny", "org/some model", "/models/a.gguf"];
@@ -32,16 +32,18 @@ async function front(t: TestContext, state: State = WELL, apiKeys = ""): Promise
   const catalogue = { models, cards: [], find, knowsAny: models.length > 0 };
   const unready = (): Fault | undefined => state.unready;
   const keyring = new Keyring({ apiKeys, adminKeys: ADMIN });
-  const live = new Live({ exchanges: () => [], unready } as unknown as LiveOptions);
+  const live = new LiveFeed({ inspection: {}, exchanges: () => [], unready } as unknown as LiveFeedOptions);
   t.after(() => live.stop());
-  const admin = { keyring, board: { unready } } as unknown as AdminHost;
+  const auditor = { authorOf: () => ({ who: "", from: "" }), refused: () => {} };
+  const admin = { keyring, auditor, unready } as unknown as AdminHost;
   const host = {
     catalogue,
+    keyring,
     readiness: { unready: state.unready, outOfService: state.unready },
     version: "1.2.3",
     build: "abc",
     management: [
-      ...managementRoutes({ catalogue, keyring, unready } as unknown as ManagementHost),
+      ...managementRoutes({ catalogue, keyring, auditor, unready } as unknown as ManagementHost),
       ...adminRoutes(admin),
     ],
     ui: openUi((request, reply) => live.watch(request, reply)),
@@ -50,7 +52,7 @@ async function front(t: TestContext, state: State = WELL, apiKeys = ""): Promise
   };
   const routes = buildRoutes(host as unknown as RoutesHost);
   const origins = new OriginPolicy({ origins: "", listen: "127.0.0.1", own: [] });
-  const guard = buildGuard({ origins, keyring, onRefused: () => {} });
+  const guard = buildGuard({ origins, keyring, isPublic: asksForPage, onRefused: () => {} });
   return (await serve(t, { routes, ...buildFallback(routes), guard })).port;
 }
 

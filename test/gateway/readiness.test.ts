@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Fault } from "../../src/core/fault.ts";
-import { Readiness } from "../../src/gateway/readiness.ts";
-import { FakeConnection } from "../redis/fake-connection.ts";
+import { Readiness } from "../../src/gateway/fleet/readiness.ts";
+import { FakeConnection } from "../rig/redis/fake-connection.ts";
 
 const OUTAGE_MS = 60_000;
 

@@ -3,18 +3,17 @@ import { after, before, describe, it } from "node:test";
 import { systemAmbient } from "../../src/core/ambient.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { Task } from "../../src/core/task.ts";
-import type { Exchange } from "../../src/gateway/exchange.ts";
-import { Opener } from "../../src/gateway/opener.ts";
-import { Recovery } from "../../src/gateway/recovery.ts";
-import { Replies } from "../../src/gateway/replies.ts";
-import { asEntries } from "../../src/redis/replies.ts";
-import { emit, openAmong } from "../../src/redis/reply-stream.ts";
-import { acknowledge } from "../../src/redis/task-stream.ts";
+import type { Exchange } from "../../src/gateway/requests/exchange.ts";
+import { Enqueuer } from "../../src/gateway/requests/enqueuer.ts";
+import { Recovery } from "../../src/gateway/requests/recovery.ts";
+import { ReplyRouter } from "../../src/gateway/requests/reply-router.ts";
+import { asEntries } from "../../src/redis/connection/resp.ts";
 import { encodeFrame } from "../../src/wire/frame-codec.ts";
-import { until } from "../journey/until.ts";
-import { FakeConnection } from "../redis/fake-connection.ts";
-import { openRedisRig, type RedisRig } from "../redis/rig.ts";
+import { until } from "../rig/until.ts";
+import { FakeConnection } from "../rig/redis/fake-connection.ts";
+import { openRedisRig, type RedisRig } from "../rig/redis/redis-rig.ts";
 import { exchangeOf, type ExchangeRig } from "./exchange-rig.ts";
+import { openStores } from "../../src/redis/stores.ts";
 
 let redis: RedisRig;
 
@@ -31,10 +30,10 @@ const NO_STALLS = { since: () => 0, latest: () => 0 };
 const ignore = (): void => {};
 
 interface Desk {
-  readonly replies: Replies;
-  readonly opener: Opener;
+  readonly replies: ReplyRouter;
+  readonly enqueuer: Enqueuer;
   readonly recovery: Recovery;
-  /** New entries of tasks that nobody waited for any more. */
+  /** New entries of tasks that no client waited for any more. */
   readonly unwanted: readonly string[];
   /** Called when a task is about to be queued again. */
   beforeOpen: () => void;
@@ -43,42 +42,35 @@ interface Desk {
 function openDesk(): Desk {
   const { connection, keys } = redis;
   const { mono } = systemAmbient;
-  const hooks = {
-    hasRoom: () => true,
-    onGapFilled: ignore,
-    onFrames: ignore,
-    onLook: ignore,
-    onOverdue: ignore,
-    onSilent: ignore,
-    onBadPayload: ignore,
-  };
-  const replies = new Replies({ connection, keys, mono, stalls: NO_STALLS, ...hooks });
-  const opener = new Opener({ connection, keys });
+  const quiet = { log: { warn: ignore }, metrics: { frames: ignore, gapFilled: ignore } };
+  const stores = openStores(connection, keys);
+  const replies = new ReplyRouter({ stores, ...quiet, stalls: NO_STALLS, hasRoom: () => true });
+  const enqueuer = new Enqueuer({ connection, stores: openStores(connection, keys) });
   const unwanted: string[] = [];
-  const onUnwanted = ({ entry }: Exchange): void => void unwanted.push(entry ?? "");
+  const abandoned = ({ entry }: Exchange): void => void unwanted.push(entry ?? "");
   const watched = {
-    open: (task: Task, model: string, life: number) => {
+    enqueue: (task: Task, model: string, life?: number) => {
       desk.beforeOpen();
-      return opener.open(task, model, life);
+      return enqueuer.enqueue(task, model, life);
     },
-  } as unknown as Opener;
+  };
   const recovery = new Recovery({
     connection,
-    keys,
+    stores: openStores(connection, keys),
     replies,
-    opener: watched,
+    enqueuer: watched,
     mono,
     stalls: NO_STALLS,
-    onUnwanted,
+    cleaner: { abandoned },
   });
-  const desk: Desk = { replies, opener, recovery, unwanted, beforeOpen: ignore };
+  const desk: Desk = { replies, enqueuer, recovery, unwanted, beforeOpen: ignore };
   return desk;
 }
 
 async function openTask(desk: Desk, id: string): Promise<ExchangeRig> {
   const rig = exchangeOf(id);
   desk.replies.add(rig.exchange);
-  rig.exchange.queued(await desk.opener.open(rig.exchange.task, "tiny"));
+  rig.exchange.queued(await desk.enqueuer.enqueue(rig.exchange.task, "tiny"));
   return rig;
 }
 
@@ -87,15 +79,13 @@ const HEAD = { status: 200, contentType: "application/x-ndjson", worker: "w1" };
 async function send(task: string, seq: number, text: string): Promise<void> {
   const head = seq === 1 ? { head: HEAD } : {};
   const bytes = encodeFrame({ task, attempt: 7, seq, bytes: Buffer.from(text), ...head });
-  const results = await emit(redis.connection, redis.keys, "g", [
-    { task, attempt: 7, seq, last: false, bytes },
-  ]);
+  const results = await redis.stores.replies.emit("g", [{ task, attempt: 7, seq, last: false, bytes }]);
   assert.deepEqual(results, ["accepted"]);
 }
 
-/** What a worker does that takes the gateway for dead. */
+/** Drops a task as a worker does that counts the gateway as dead. */
 async function drop({ exchange }: ExchangeRig): Promise<void> {
-  await acknowledge(redis.connection, redis.keys, "tiny", [exchange.entry ?? ""]);
+  await redis.stores.queue.acknowledge("tiny", [exchange.entry ?? ""]);
 }
 
 describe("a silent task", () => {
@@ -115,7 +105,7 @@ describe("a silent task", () => {
     const rig = await openTask(desk, "g.2");
     for (let times = 1; times <= 3; times += 1) {
       const { entry } = rig.exchange;
-      rig.exchange.track.held("w1");
+      rig.exchange.runs("w1");
       await drop(rig);
       await until("another entry", () => {
         desk.recovery.silent(rig.exchange);
@@ -165,11 +155,7 @@ describe("many replies", () => {
     rigs.at(-1)?.reply.leave();
     assert.equal(await opened, true);
     desk.recovery.stop();
-    const open = await openAmong(
-      redis.connection,
-      redis.keys,
-      rigs.map(({ exchange }) => exchange.task.id),
-    );
+    const open = await redis.stores.replies.openAmong(rigs.map(({ exchange }) => exchange.task.id));
     assert.deepEqual([open.size, open.has("g.many299")], [299, false]);
   });
 });
@@ -218,17 +204,17 @@ it("replies are opened again as soon as a Redis that loads its data takes them",
   const { keys } = redis;
   let filled = 0;
   const { exchange } = exchangeOf("g.9");
-  const replies = { all: () => [exchange], fillAll: () => (filled += 1) } as unknown as Replies;
-  const opener = new Opener({ connection, keys });
+  const replies = { all: () => [exchange], fillAll: () => (filled += 1) } as unknown as ReplyRouter;
+  const enqueuer = new Enqueuer({ connection, stores: openStores(connection, keys) });
   const { mono } = systemAmbient;
   const recovery = new Recovery({
     connection,
-    keys,
+    stores: openStores(connection, keys),
     replies,
-    opener,
+    enqueuer,
     mono,
     stalls: NO_STALLS,
-    onUnwanted: ignore,
+    cleaner: { abandoned: ignore },
   });
   connection.answer = () => Promise.reject(new Fault("redis_down", "LOADING"));
   const opened = recovery.reconnected();

@@ -2,24 +2,22 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { queueFor } from "../../src/core/ability.ts";
 import type { Task } from "../../src/core/task.ts";
-import type { Outcome } from "../../src/gateway/exchange.ts";
-import type { HttpReply } from "../../src/gateway/http.ts";
-import { rerun } from "../../src/gateway/rerun.ts";
+import type { Outcome } from "../../src/core/outcome.ts";
+import type { HttpReply } from "../../src/gateway/http/http.ts";
+import { rerun } from "../../src/gateway/dead-letters/rerun.ts";
+import { aTask } from "../rig/task.ts";
 
 const NOW = 1_000_000;
 const LIMITS = { queueUntil: 4000, firstTokenMs: 10, idleMs: 20 };
-const OLD: Task = {
+const OLD: Task = aTask({
   id: "g1.1",
   endpoint: "ollama-chat",
   model: "Tiny",
-  stream: true,
   createdAt: 1000,
   deadline: 6000,
   requestId: "r1",
-  trace: "",
-  body: Buffer.from("{}"),
   limits: { ...LIMITS, connectMs: 5 },
-};
+});
 
 function host() {
   const seen: {
@@ -70,14 +68,14 @@ describe("running a dead letter again", () => {
     assert.ok(!Object.hasOwn(its.seen.task ?? {}, "limits"));
   });
 
-  it("hands over the reply, and takes it back when nobody wants it any more", async () => {
+  it("passes on the reply, and stops when the reply is no longer wanted", async () => {
     const its = host();
     const pieces: string[] = [];
     const run = rerun(its, { model: "tiny", task: OLD, body: OLD.body }, (bytes) =>
       pieces.push(String(bytes)),
     );
     let aborted = false;
-    its.seen.reply?.onAbort(() => (aborted = true));
+    its.seen.reply?.onGone(() => (aborted = true));
     its.seen.reply?.start(200, [["content-type", "application/x-ndjson"]], Buffer.from("a"));
     run.cancel();
     assert.equal(aborted, true);

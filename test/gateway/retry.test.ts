@@ -4,16 +4,18 @@ import { after, afterEach, before, describe, it } from "node:test";
 import { BLANK_CARD } from "../../src/core/announcement.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { Task } from "../../src/core/task.ts";
-import type { Outcome } from "../../src/gateway/exchange.ts";
-import { retryLetter } from "../../src/gateway/retry.ts";
-import type { RetryHost } from "../../src/gateway/retry.ts";
-import type { Argument, Connection } from "../../src/redis/connection.ts";
-import { bury, LETTER_HOLD_MS, lettersOf } from "../../src/redis/dead-letters.ts";
+import type { Outcome } from "../../src/core/outcome.ts";
+import { retryLetter } from "../../src/gateway/dead-letters/retry.ts";
+import type { RetryHost } from "../../src/gateway/dead-letters/retry.ts";
+import type { Argument, Connection } from "../../src/redis/connection/connection.ts";
+import { LETTER_LOCK_MS } from "../../src/redis/dead-letters.ts";
 import { encodeTask } from "../../src/wire/task-codec.ts";
-import { openRedisRig } from "../redis/rig.ts";
-import type { RedisRig } from "../redis/rig.ts";
+import { openRedisRig } from "../rig/redis/redis-rig.ts";
+import type { RedisRig } from "../rig/redis/redis-rig.ts";
+import { openStores } from "../../src/redis/stores.ts";
+import { aTask } from "../rig/task.ts";
 
-const TASK: Task = {
+const TASK: Task = aTask({
   id: "g1.1",
   endpoint: "ollama-chat",
   model: "m",
@@ -21,9 +23,7 @@ const TASK: Task = {
   createdAt: 5,
   deadline: 9,
   requestId: "r1",
-  trace: "",
-  body: Buffer.from("{}"),
-};
+});
 
 describe("a dead letter that is to run again", () => {
   let rig: RedisRig;
@@ -40,11 +40,10 @@ describe("a dead letter that is to run again", () => {
     const runs: ((fault?: Fault) => void)[] = [];
     let count = 0;
     const host: RetryHost = {
-      connection: rig.connection,
-      keys: rig.keys,
+      stores: rig.stores,
       serves: (model) => model === "m",
       readers: { cardsOf: () => [{ ...BLANK_CARD, key: "m", name: "m" }], remembers: () => false },
-      board: {
+      dispatcher: {
         now: () => 1000,
         newTaskId: () => `${tag}.${(count += 1)}`,
         admit: () => {
@@ -60,10 +59,10 @@ describe("a dead letter that is to run again", () => {
   const lay = async (model = "m"): Promise<{ model: string; id: string }> => {
     const fault = { code: "delivery_limit", message: "no worker answered", http: 502 } as const;
     const facts = { model, payload: encodeTask(TASK, true), fault, deliveries: 3, worker: "w1" };
-    await bury(rig.connection, rig.keys, facts);
+    await rig.stores.letters.add(facts);
     return { model, id: (await letters(model))[0]?.id ?? assert.fail() };
   };
-  const letters = (model = "m") => Array.fromAsync(lettersOf(rig.connection, rig.keys, model));
+  const letters = (model = "m") => Array.fromAsync(rig.stores.letters.list(model));
   const quietly = { onBytes: () => {}, onRun: () => {} };
   /** Redis breaks when a letter is to be removed. */
   const untilRemoval = async (...args: Argument[]): Promise<unknown> => {
@@ -72,7 +71,7 @@ describe("a dead letter that is to run again", () => {
   };
   const holds = async (): Promise<unknown> => rig.connection.command("KEYS", `${rig.keys.prefix}:dh:*`);
 
-  it("runs once, whoever else wants it, and is gone when it was answered", async () => {
+  it("runs once, also when others retry it, and is gone when it was answered", async () => {
     const name = await lay();
     const [one, two] = [gateway("g1"), gateway("g2")];
     const started = Promise.withResolvers<void>();
@@ -80,10 +79,10 @@ describe("a dead letter that is to run again", () => {
     await started.promise;
     const busy = { code: "invalid_request", http: 409 };
     await assert.rejects(retryLetter(two.host, { ...name, ...quietly }), busy);
-    await assert.rejects(retryLetter(one.host, { ...name, ...quietly }), busy, "of one gateway too");
+    await assert.rejects(retryLetter(one.host, { ...name, ...quietly }), busy, "also of one gateway");
     assert.equal((await letters()).length, 1, "it lies there while it runs");
-    const life = Number(await rig.connection.command("PTTL", rig.keys.deadHold("m", name.id)));
-    assert.ok(life > 0 && life <= LETTER_HOLD_MS, String(life));
+    const life = Number(await rig.connection.command("PTTL", rig.keys.letterLock("m", name.id)));
+    assert.ok(life > 0 && life <= LETTER_LOCK_MS, String(life));
     one.runs[0]?.();
     assert.equal((await first).removed, true);
     assert.deepEqual(await letters(), []);
@@ -122,7 +121,10 @@ describe("a dead letter that is to run again", () => {
       command: untilRemoval,
     } as Partial<Connection> as Connection;
     const onRun = (): void => void turn().then(() => runs[0]?.());
-    const retried = await retryLetter({ ...host, connection }, { ...name, onBytes: () => {}, onRun });
+    const retried = await retryLetter(
+      { ...host, stores: openStores(connection, rig.keys) },
+      { ...name, onBytes: () => {}, onRun },
+    );
     assert.deepEqual([retried.outcome.fault, retried.removed], [undefined, false]);
     assert.equal((await letters()).length, 1, "for its operator to remove");
   });
@@ -136,7 +138,7 @@ describe("a dead letter that is to run again", () => {
     assert.deepEqual(await holds(), []);
   });
 
-  it("stays when nobody serves its model", async () => {
+  it("stays when no worker serves its model", async () => {
     const name = await lay("other");
     const { host } = gateway("g1");
     await assert.rejects(retryLetter(host, { ...name, ...quietly }), { code: "model_not_found" });
@@ -147,7 +149,7 @@ describe("a dead letter that is to run again", () => {
     const task = { ...TASK, endpoint: "openai-rerank" } as const;
     const fault = { code: "delivery_limit", message: "no worker answered", http: 502 } as const;
     const payload = encodeTask(task, true);
-    await bury(rig.connection, rig.keys, { model: "m", payload, fault, deliveries: 3, worker: "w1" });
+    await rig.stores.letters.add({ model: "m", payload, fault, deliveries: 3, worker: "w1" });
     const name = { model: "m", id: (await letters())[0]?.id ?? assert.fail() };
     const { host, runs } = gateway("g1");
     await assert.rejects(retryLetter(host, { ...name, ...quietly }), { code: "not_implemented" });
@@ -160,14 +162,14 @@ describe("a dead letter that is to run again", () => {
     const begun = Promise.withResolvers<void>();
     const late = retryLetter(lost.host, { ...name, onBytes: () => {}, onRun: () => begun.resolve() });
     await begun.promise;
-    await rig.connection.command("DEL", rig.keys.deadHold("m", name.id));
+    await rig.connection.command("DEL", rig.keys.letterLock("m", name.id));
     const next = gateway("g2");
     const taken = Promise.withResolvers<void>();
     const again = retryLetter(next.host, { ...name, onBytes: () => {}, onRun: () => taken.resolve() });
     await taken.promise;
     lost.runs[0]?.(new Fault("backend_error", "no"));
     await late;
-    assert.equal(String(await rig.connection.command("GET", rig.keys.deadHold("m", name.id))), "g2.1");
+    assert.equal(String(await rig.connection.command("GET", rig.keys.letterLock("m", name.id))), "g2.1");
     next.runs[0]?.();
     assert.equal((await again).removed, true);
   });

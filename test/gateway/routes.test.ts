@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Fault } from "../../src/core/fault.ts";
-import type { Handler, Route } from "../../src/gateway/http.ts";
+import type { Handler, Route } from "../../src/gateway/http/http.ts";
+import { Keyring } from "../../src/gateway/http/keyring.ts";
 import { buildFallback, buildRoutes } from "../../src/gateway/routes.ts";
 import type { RoutesHost } from "../../src/gateway/routes.ts";
 import { serve } from "./http-rig.ts";
@@ -15,6 +16,10 @@ const ROUTES: readonly Route[] = [
   { method: "HEAD", path: "/api/tags", handler: found },
   { method: "GET", path: "/v1/models", handler: found },
   { method: "GET", path: "/v1/models/*", handler: found },
+  { method: "GET", path: "/admin/keys", handler: found },
+  { method: "PATCH", path: "/admin/keys/:id", handler: found },
+  { method: "DELETE", path: "/admin/keys/:id", handler: found },
+  { method: "POST", path: "/admin/keys/:id/rotate", handler: found },
 ];
 
 describe("requests that no route matches", () => {
@@ -26,6 +31,14 @@ describe("requests that no route matches", () => {
     ["DELETE", "/api/tags/", 405, "GET, HEAD"],
     ["DELETE", "/v1/models/a/b", 405, "GET"],
     ["DELETE", "/v1/models/", 405, "GET"],
+    ["PATCH", "/admin/keys/a%2Fb", 200, "PATCH 2"],
+    ["PATCH", "/admin/keys/a/", 200, "PATCH 2"],
+    ["POST", "/admin/keys/a/rotate/", 200, "POST 2"],
+    ["GET", "/admin/keys/", 200, "GET 0"],
+    ["POST", "/admin/keys/a", 405, "PATCH, DELETE"],
+    ["PATCH", "/admin/keys", 405, "GET"],
+    ["PATCH", "/admin/keys/a/rotate", 405, "POST"],
+    ["PATCH", "/admin/keys/a/b", 404, ""],
     ["GET", "/api/chat//", 404, ""],
     ["POST", "/api/nothing", 404, ""],
     ["GET", "/v1/responses/resp_1", 404, ""],
@@ -33,7 +46,7 @@ describe("requests that no route matches", () => {
   for (const [method, path, status, told] of verdicts) {
     it(`${method} ${path} gets ${status}`, async (t) => {
       const server = await serve(t, { routes: ROUTES, ...buildFallback(ROUTES) });
-      const body = method === "POST" ? { body: "{}" } : {};
+      const body = method === "POST" || method === "PATCH" ? { body: "{}" } : {};
       const reply = await fetch(`http://127.0.0.1:${server.port}${path}`, { method, ...body });
       assert.equal(reply.status, status);
       const text = await reply.text();
@@ -48,6 +61,7 @@ describe("the list of models", () => {
   const models = names.map((name) => ({ key: name, name, ownedBy: "us", modifiedAt: 1000 }));
   const host = {
     catalogue: { models, find: (name: string) => name },
+    keyring: new Keyring({ apiKeys: "", adminKeys: "" }),
     management: [],
     ui: { routes: [], page: found },
     metrics: {},
@@ -78,9 +92,10 @@ describe("the list of models", () => {
   });
 });
 
-describe("what probes, scrapers and clients look at", () => {
+describe("the paths of probes, scrapers and clients", () => {
   const host = {
     catalogue: { models: [], find: () => undefined },
+    keyring: new Keyring({ apiKeys: "", adminKeys: "" }),
     version: "1.2.3",
     build: "",
     readiness: { unready: undefined, outOfService: undefined },

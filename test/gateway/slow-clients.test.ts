@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Frame } from "../../src/core/frame.ts";
-import { SlowClients } from "../../src/gateway/slow-clients.ts";
-import type { Connection } from "../../src/redis/connection.ts";
+import { SlowClients } from "../../src/gateway/requests/slow-clients.ts";
+import type { Connection } from "../../src/redis/connection/connection.ts";
 import { Keys } from "../../src/redis/keys.ts";
 import { exchangeOf, type ExchangeRig } from "./exchange-rig.ts";
+import { openStores } from "../../src/redis/stores.ts";
 
 /** Clients of which one has a full socket, and what is published for it. */
 class Rig {
@@ -31,7 +32,12 @@ class Rig {
     };
     const mono = (): number => from + this.clock;
     const stalls = { since: () => this.stalledMs };
-    this.slow = new SlowClients({ connection, keys: new Keys("sgnet"), patienceMs: 10_000, mono, stalls });
+    this.slow = new SlowClients({
+      stores: openStores(connection, new Keys("sgnet")),
+      patienceMs: 10_000,
+      mono,
+      stalls,
+    });
     this.client.reply.full = true;
     this.client.exchange.receive(frame(1, 10));
   }
@@ -39,7 +45,7 @@ class Rig {
   /** Lets so many ms pass in steps of half a second, with a look each. */
   pass(ms: number): void {
     for (const end = this.clock + ms; this.clock < end; this.clock += 500) {
-      this.slow.look(this.client.exchange);
+      this.slow.check(this.client.exchange);
     }
   }
 }
@@ -52,14 +58,14 @@ function frame(seq: number, bytes: number): Frame {
 describe("a slow client", () => {
   it("has its worker told to pause, again and again, and to resume once", () => {
     const rig = new Rig();
-    rig.slow.hold(rig.client.exchange, true);
-    assert.equal(rig.slow.held, 1);
+    rig.slow.pause(rig.client.exchange, true);
+    assert.equal(rig.slow.paused, 1);
     rig.pass(6000);
     assert.deepEqual(rig.published, Array<string>(3).fill("sgnet:ctl:w1 pause g.1"));
-    rig.slow.hold(rig.client.exchange, false);
+    rig.slow.pause(rig.client.exchange, false);
     rig.pass(2000);
     assert.deepEqual(rig.published.slice(3), ["sgnet:ctl:w1 resume g.1"]);
-    assert.equal(rig.slow.held, 0);
+    assert.equal(rig.slow.paused, 0);
   });
 
   it("is cut when it has taken nothing for too long, and forgotten", () => {
@@ -69,9 +75,9 @@ describe("a slow client", () => {
     rig.pass(1000);
     assert.equal(rig.client.reply.state, "destroyed");
     assert.equal(rig.client.outcomes[0]?.fault?.code, "slow_client");
-    rig.slow.hold(rig.client.exchange, true);
+    rig.slow.pause(rig.client.exchange, true);
     rig.slow.forget(rig.client.exchange);
-    assert.equal(rig.slow.held, 0);
+    assert.equal(rig.slow.paused, 0);
   });
 
   it("is cut when far too much waits for it, as from a worker that does not know how to pause", () => {

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { readWorkerAnnouncement } from "../../src/core/announcement.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { WorkerAnnouncement } from "../../src/core/fleet.ts";
-import { Startup } from "../../src/gateway/startup.ts";
+import { Startup } from "../../src/gateway/fleet/startup.ts";
 
 const BOUND_MS = 300_000;
 
@@ -24,7 +24,7 @@ class Rig {
   /** True when a model may still come, so many ms later, at a look at these workers. */
   look(ms: number, ...workers: readonly WorkerAnnouncement[]): boolean {
     this.clock += ms;
-    this.startup.look(workers);
+    this.startup.refresh(workers);
     return this.startup.pending;
   }
 }

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import type { TestContext } from "node:test";
-import { Keyring } from "../../src/gateway/keyring.ts";
-import { buildGuard } from "../../src/gateway/door.ts";
-import { OriginPolicy } from "../../src/gateway/origin.ts";
+import { Keyring } from "../../src/gateway/http/keyring.ts";
+import { buildGuard } from "../../src/gateway/http/guard.ts";
+import { OriginPolicy } from "../../src/gateway/http/origin-policy.ts";
 import { buildFallback, buildRoutes } from "../../src/gateway/routes.ts";
 import type { RoutesHost } from "../../src/gateway/routes.ts";
-import { openUi } from "../../src/gateway/ui.ts";
+import { asksForPage, openUi } from "../../src/gateway/live-page.ts";
 import { serve } from "./http-rig.ts";
 
 const FILES = readdirSync(join(import.meta.dirname, "../../src/gateway/ui"));
@@ -22,6 +22,7 @@ async function front(t: TestContext, apiKeys = ""): Promise<string> {
   const guard = buildGuard({
     origins,
     keyring: new Keyring({ apiKeys, adminKeys: "" }),
+    isPublic: asksForPage,
     onRefused: () => {},
   });
   const server = await serve(t, { routes, ...buildFallback(routes), guard });
@@ -65,6 +66,34 @@ describe("the files of the live page", () => {
         .match(/(?:https?:)?\/\/[a-z][\w.-]+\.[a-z]+/g);
       assert.equal(outside, null, `${file} names ${String(outside)}`);
     }
+  });
+
+  it("name only elements that the page has, each once", () => {
+    const folder = join(import.meta.dirname, "../../src/gateway/ui");
+    const page = readFileSync(join(folder, "page.html"), "utf8");
+    const ids = Array.from(page.matchAll(/\sid="([^"]+)"/g), ([, id = ""]) => id);
+    assert.deepEqual(
+      ids.filter((id, index) => ids.indexOf(id) !== index),
+      [],
+    );
+    const scripts = FILES.filter((file) => file.endsWith(".js"));
+    const named = scripts.flatMap((file) => {
+      const code = readFileSync(join(folder, file), "utf8");
+      return Array.from(
+        code.matchAll(/\b(?:find|fill|fillTable|setTextOf|recordForm)\("([\w-]+)"/g),
+        ([, id = ""]) => id,
+      );
+    });
+    assert.ok(named.length > 20);
+    assert.deepEqual(
+      named.filter((id) => !ids.includes(id)),
+      [],
+    );
+    const labelled = Array.from(page.matchAll(/(?:for|aria-labelledby)="([^"]+)"/g), ([, id = ""]) => id);
+    assert.deepEqual(
+      labelled.filter((id) => !ids.includes(id)),
+      [],
+    );
   });
 
   it("have no inline script and no inline style", async (t) => {

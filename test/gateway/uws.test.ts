@@ -16,11 +16,11 @@ import { describe, it, type TestContext } from "node:test";
 
 import { writeArchive } from "../../packaging/http-binaries.ts";
 import { Fault } from "../../src/core/fault.ts";
-import { adaptElf } from "../../src/gateway/elf.ts";
-import { acceptHttp10 } from "../../src/gateway/http10.ts";
-import { GRAFTS } from "../../src/gateway/http10-grafts.ts";
-import { archiveOf, chooseBinary, type Machine } from "../../src/gateway/uws-binary.ts";
-import { loadUws, thisMachine } from "../../src/gateway/uws.ts";
+import { patchForOlderGlibc } from "../../src/gateway/http/glibc-patch.ts";
+import { acceptHttp10 } from "../../src/gateway/http/http10.ts";
+import { GRAFTS } from "../../src/gateway/http/http10-grafts.ts";
+import { archiveOf, chooseBinary, type Machine } from "../../src/gateway/http/uws-binary.ts";
+import { loadUws, thisMachine } from "../../src/gateway/http/uws.ts";
 
 const installed = dirname(createRequire(import.meta.url).resolve("uWebSockets.js"));
 const here = thisMachine();
@@ -37,7 +37,7 @@ function binaryOf(arch: string, abi: string): Buffer {
 }
 
 function adaptedCopy(file: string): Buffer {
-  return acceptHttp10(adaptElf(readFileSync(join(installed, file))));
+  return acceptHttp10(patchForOlderGlibc(readFileSync(join(installed, file))));
 }
 
 /** The message of an internal fault, which must be one sentence to people. */
@@ -109,7 +109,7 @@ describe("the choice of the HTTP binary", () => {
 });
 
 describe("adapting the HTTP binary", () => {
-  // arm64 does without sscanf. Of a symbol change the low byte of its name's place and of its version; and one flag.
+  // arm64 needs no sscanf. Each symbol changes two bytes: the low ones of its name offset and its version. One flag changes.
   for (const [arch, symbols] of [
     ["x64", 3],
     ["arm64", 2],
@@ -118,12 +118,12 @@ describe("adapting the HTTP binary", () => {
       it(`changes ${symbols} symbols and one flag of ${arch} ${abi}, once`, () => {
         const original = binaryOf(arch, abi);
         const before = Buffer.from(original);
-        const adapted = adaptElf(original);
+        const adapted = patchForOlderGlibc(original);
         assert.ok(original.equals(before), "the argument is left alone");
         assert.equal(adapted.length, original.length);
         const changed = adapted.reduce((count, byte, at) => count + Number(byte !== original[at]), 0);
         assert.equal(changed, symbols * 2 + 1);
-        assert.ok(adaptElf(adapted).equals(adapted));
+        assert.ok(patchForOlderGlibc(adapted).equals(adapted));
       });
     }
   }
@@ -133,7 +133,7 @@ describe("adapting the HTTP binary", () => {
     const at = binary.indexOf("__isoc23_sscanf\0");
     binary.write("__isoc23_fscanf", at, "latin1");
     assert.match(
-      refusal(() => adaptElf(binary)),
+      refusal(() => patchForOlderGlibc(binary)),
       /it needs __isoc23_fscanf of GLIBC_2\.38\)/u,
     );
   });
@@ -143,7 +143,7 @@ describe("adapting the HTTP binary", () => {
     riscv.writeUInt16LE(243, 18);
     for (const bytes of [Buffer.alloc(0), Buffer.from("#!/bin/sh\n".repeat(20)), riscv]) {
       assert.match(
-        refusal(() => adaptElf(bytes)),
+        refusal(() => patchForOlderGlibc(bytes)),
         /no 64-bit ELF file of x64 or arm64\)/u,
       );
     }
@@ -153,7 +153,7 @@ describe("adapting the HTTP binary", () => {
     const binary = binaryOf("x64", "137");
     for (const length of [64, 1000, binary.length - 3000]) {
       assert.match(
-        refusal(() => adaptElf(binary.subarray(0, length))),
+        refusal(() => patchForOlderGlibc(binary.subarray(0, length))),
         /\(it is cut off\)/u,
       );
     }
@@ -284,7 +284,7 @@ describe("loading the HTTP binary", () => {
         const cacheDir = join(folder(t), "deep");
         const { file, sha256, adapted } = chooseBinary(machine);
         await writeArchive(join(archiveDir, archiveOf(file)), [file], installed);
-        // The file for a newer C library does not load on an older one: what is unpacked is looked at, not how it runs.
+        // The file for a newer C library does not load on an older one: the test checks the unpacked bytes, not a run.
         try {
           loadUws({ cacheDir, archiveDir, machine });
         } catch (error) {

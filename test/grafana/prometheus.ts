@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { atExit } from "../journey/last-rites.ts";
-import { until } from "../journey/until.ts";
-import { steadyPort } from "../redis/steady-port.ts";
+import { atExit } from "../rig/at-exit.ts";
+import { until } from "../rig/until.ts";
+import { freePort } from "../rig/free-port.ts";
 
 const RULES = join(import.meta.dirname, "../../grafana/prometheus/rules.yml");
 
@@ -47,7 +47,7 @@ export class Prometheus {
         everyS,
       ),
     );
-    const address = `127.0.0.1:${await steadyPort()}`;
+    const address = `127.0.0.1:${await freePort()}`;
     const args = [
       `--config.file=${config}`,
       `--storage.tsdb.path=${join(dir, "data")}`,
@@ -71,7 +71,7 @@ export class Prometheus {
     return response?.ok === true;
   }
 
-  /** Values of an instant query, one per series; those that are no number are left out. Rejects with Prometheus' error. */
+  /** Values of an instant query, one per series, without those that are no number. Rejects with Prometheus' error. */
   async query(expr: string): Promise<number[]> {
     const response = await fetch(
       `${this.url}/api/v1/query?${new URLSearchParams({ query: expr }).toString()}`,

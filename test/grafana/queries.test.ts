@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { DASHBOARDS } from "../../grafana/source/files.ts";
-import { Fleet, MODEL } from "../journey/fleet.ts";
-import { until } from "../journey/until.ts";
+import { KeyAdministration } from "../../src/redis/access/key-administration.ts";
+import { openStores } from "../../src/redis/stores.ts";
+import { Fleet, MODEL } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
 import { needs, promtool } from "./installed.ts";
 import { Prometheus } from "./prometheus.ts";
 import { metricsIn, readRules } from "./rules.ts";
@@ -13,15 +15,19 @@ class Load {
   readonly #stop = new AbortController();
   readonly #users: Promise<void>[];
 
-  constructor(fleet: Fleet) {
+  /** @param keys one that reaches no limit, and one that does */
+  constructor(fleet: Fleet, keys: { readonly free: string; readonly limited: string }) {
     this.#fleet = fleet;
+    const ask = async (url: string, body: object): Promise<void> => askWith(keys.free, url, body);
     this.#users = fleet.gateways.flatMap(({ url }) => [
+      this.#user(async () => askWith(keys.limited, `${url}/api/chat`, {})),
+      this.#user(async () => askWith("wrong", `${url}/api/chat`, {})),
       this.#user(async () => ask(`${url}/api/chat`, { stream: true })),
       this.#user(async () =>
         ask(`${url}/v1/chat/completions`, { stream: true, stream_options: { include_usage: true } }),
       ),
       this.#user(async () => ask(`${url}/v1/chat/completions`, {})),
-      this.#user(async () => leave(`${url}/api/chat`)),
+      this.#user(async () => leave(keys.free, `${url}/api/chat`)),
       this.#user(async () => ask(`${url}/api/chat`, { model: "unknown" })),
     ]);
   }
@@ -33,7 +39,7 @@ class Load {
 
   async #user(act: () => Promise<void>): Promise<void> {
     while (!this.#stop.signal.aborted) {
-      // What a client is told is no matter here.
+      // The outcome of a request does not matter here.
       await act().catch(() => undefined);
       await new Promise((resolve) => setTimeout(resolve, THINK_MS)); // paces the load; no test waits by it
     }
@@ -56,32 +62,46 @@ const THINK_MS = 100;
 
 const MESSAGES = [{ role: "user", content: "hi" }];
 
-async function ask(url: string, body: object): Promise<void> {
+async function askWith(key: string, url: string, body: object): Promise<void> {
   const request = { model: MODEL, messages: MESSAGES, ...body };
   const response = await fetch(url, {
     method: "POST",
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": "application/json", authorization: `Bearer ${key}` },
     body: JSON.stringify(request),
   });
   await response.text();
 }
 
 /** Asks, and hangs up at the first byte. */
-async function leave(url: string): Promise<void> {
+async function leave(key: string, url: string): Promise<void> {
   const body = JSON.stringify({ model: MODEL, messages: MESSAGES });
-  const response = await fetch(url, { method: "POST", body });
+  const response = await fetch(url, { method: "POST", headers: { authorization: `Bearer ${key}` }, body });
   await response.body?.cancel();
+}
+
+/** Makes two keys of one tenant. One has a budget, the other a rate that is used up at once. */
+async function issueKeys({ probe, keys, gateways }: Fleet): Promise<{ free: string; limited: string }> {
+  const admin = new KeyAdministration(openStores(probe, keys).access, Date.now);
+  const free = await admin.create({ name: "free", tenant: "lab", rpm: 100_000, budgetDay: 1_000_000_000 });
+  const limited = await admin.create({ name: "limited", tenant: "lab", rpm: 1 });
+  for (const { url } of gateways) {
+    await until(
+      "a gateway that asks for a key",
+      async () => (await fetch(`${url}/v1/models`)).status === 401,
+    );
+  }
+  return { free: free.secret, limited: limited.secret };
 }
 
 /** As Grafana fills it in. */
 function filled(expr: string): string {
-  return expr.replaceAll("$__rate_interval", "15s").replaceAll(/\$(?:model|host)\b/g, ".*");
+  return expr.replaceAll("$__rate_interval", "15s").replaceAll(/\$(?:model|host|tenant)\b/g, ".*");
 }
 
-/** What is empty when all is well: a limit that is not set, and what only a fleet in trouble has. */
+/** Queries without a value in a healthy fleet: limits that are not set, and counts of trouble. */
 const MAY_BE_EMPTY = new Set([
   "limit",
-  "{{host}} given back, {{reason}}",
+  "{{host}} requeued, {{reason}}",
   "{{host}} {{backend}} swaps",
   "{{host}} {{backend}} waited",
   "{{host}} {{backend}} {{answer}}",
@@ -116,7 +136,7 @@ test(
   async (t) => {
     const posts = [1, 2].map(() => ({ slots: 1, tokens: 8, tokenMs: 10, firstTokenMs: 30, loadMs: 600 }));
     const fleet = await Fleet.start({ gateways: 2, posts });
-    const load = new Load(fleet);
+    const load = new Load(fleet, await issueKeys(fleet));
     const prometheus = await Prometheus.start(fleet.gateways.map(({ url }) => url));
     try {
       await load.breakOff();

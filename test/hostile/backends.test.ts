@@ -2,21 +2,22 @@ import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
 import { gzipSync } from "node:zlib";
 import * as fc from "fast-check";
-import type { Pulse, ReplySink } from "../../src/backends/backend.ts";
+import type { AttemptProgress, ReplySink } from "../../src/backends/backend.ts";
 import { HttpBackend } from "../../src/backends/http-backend.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { Json } from "../../src/core/json.ts";
 import type { Endpoint, Task } from "../../src/core/task.ts";
-import { until } from "../journey/until.ts";
-import { splitAt } from "../split.ts";
-import { STILL_PULSE } from "../still-pulse.ts";
-import { type Deed, HostileBackend, says, sends, sendsForEver } from "./backend.ts";
+import { until } from "../rig/until.ts";
+import { splitAt } from "../rig/split.ts";
+import { NO_PROGRESS } from "../rig/no-progress.ts";
+import { type Deed, HostileBackend, says, sends, sendsForEver } from "../rig/backends/hostile-backend.ts";
 import { effort } from "./effort.ts";
 import { spoiled, twisted } from "./json.ts";
+import { aTask } from "../rig/task.ts";
 
 type Kind = "ollama" | "openai";
 
-/** What a client would have been told. */
+/** The reply that a client would get. */
 interface Told {
   /** Undefined when the answer counts as complete. */
   readonly fault: unknown;
@@ -24,7 +25,7 @@ interface Told {
 }
 
 class Sink implements ReplySink {
-  readonly pulse: Pulse = STILL_PULSE;
+  readonly progress: AttemptProgress = NO_PROGRESS;
   text = "";
   head(): void {}
   write(bytes: Buffer): void {
@@ -50,9 +51,7 @@ interface Asking {
 
 function taskOf({ endpoint, stream }: Asking): Task {
   const body = { model: "tiny", stream, ...ASKED.find((one) => one.endpoint === endpoint)?.body };
-  const times = { createdAt: 0, deadline: 0 };
-  const ids = { id: "g.1", requestId: "r", trace: "" };
-  return { ...ids, ...times, endpoint, model: "tiny", stream, body: Buffer.from(JSON.stringify(body)) };
+  return aTask({ endpoint, stream, body: Buffer.from(JSON.stringify(body)) });
 }
 
 async function askOf(
@@ -94,7 +93,7 @@ function chunkOf(text: string | Buffer): Buffer {
 const CHUNKED = "transfer-encoding: chunked";
 const LAST = "0\r\n\r\n";
 
-/** Objects of a sound stream of two tokens, as chats and text completions read them, and of a sound whole answer. */
+/** Objects of a sound stream of two tokens and of a sound whole answer, for chats and text completions. */
 function soundStream(kind: Kind): Json[] {
   if (kind === "openai") {
     const base = { id: "c", object: "chat.completion.chunk", model: "tiny" };
@@ -551,7 +550,7 @@ describe("a hostile backend", () => {
     assert.equal(elsewhere.connections, 0);
   });
 
-  // What brings nothing of an answer is bounded by the limits of the phases, which end in a signal.
+  // The limits of the phases bound a stream without content. They end in a signal.
   for (const [about, again] of Object.entries({
     "a chunk extension": (kind: Kind) => sendsForEver(`${head(kind, CHUNKED)}1;a=`, LINE),
     "a chunk size of zeros": (kind: Kind) => sendsForEver(head(kind, CHUNKED), Buffer.alloc(64 * 1024, "0")),

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import * as fc from "fast-check";
 import { isObject } from "../../src/core/json.ts";
-import { serverEndpoint } from "../../src/protocols/catalogue.ts";
+import { serverCodec } from "../../src/protocols/dialects.ts";
 import { SURFACE } from "../../src/protocols/openai/surface.ts";
-import { journey } from "../journey/fleet.ts";
+import { journey } from "../rig/fleet/fleet.ts";
 import { BODIES } from "./bodies.ts";
 import { effort, LIMIT_MS } from "./effort.ts";
 import { spoiled, twisted } from "./json.ts";
@@ -17,7 +17,7 @@ function isSurfacePath(path: string): boolean {
   return SURFACE_PATHS.has(path.replace(/(?<=.)\/$/, ""));
 }
 
-/** What is told before an answer begins must have the form of the path's dialect. */
+/** Checks that an error before the answer has the form of the path's dialect. */
 function assertRefusal(path: string, text: string): void {
   const body: unknown = JSON.parse(text);
   assert.ok(isObject(body), text);
@@ -67,16 +67,16 @@ for (const speaks of ["ollama", "openai"] as const) {
 
 // Found by fuzzing: passed on as the tokens of one input.
 test("numbers that are no tokens are no input", () => {
-  const endpoint = serverEndpoint("openai-embeddings");
-  assert.equal(endpoint.open({ model: "tiny", input: [1, 2] }).model, "tiny");
+  const endpoint = serverCodec("openai-embeddings");
+  assert.equal(endpoint.validate({ model: "tiny", input: [1, 2] }).model, "tiny");
   for (const input of [[1e308], [-1], [0.5], [[1], [2 ** 60]]]) {
-    assert.throws(() => endpoint.open({ model: "tiny", input }), { http: 400 });
+    assert.throws(() => endpoint.validate({ model: "tiny", input }), { http: 400 });
   }
 });
 
 // Found by looking at each pattern that meets a client's text: a gateway stood still for the square of its length.
 test("a keep_alive of a million digits is refused", () => {
-  const endpoint = serverEndpoint("ollama-chat");
+  const endpoint = serverCodec("ollama-chat");
   for (const digits of ["1".repeat(1_000_000), "1h".repeat(1_000_000), `${"1".repeat(200)}x`]) {
     const body = { model: "tiny", messages: [], keep_alive: digits };
     assert.throws(() => endpoint.decode(body), { http: 400 });
@@ -85,7 +85,7 @@ test("a keep_alive of a million digits is refused", () => {
 
 // It filled the stack of the pattern.
 test("an image whose data URL has ten million parameters is refused", () => {
-  const endpoint = serverEndpoint("ollama-chat");
+  const endpoint = serverCodec("ollama-chat");
   const images = [`data:${";".repeat(10_000_000)}`];
   const body = { model: "tiny", messages: [{ role: "user", content: "", images }] };
   assert.throws(() => endpoint.decode(body), { http: 400 });

@@ -1,7 +1,9 @@
 import type { TestContext } from "node:test";
 import type * as fc from "fast-check";
 
-/** How far hostile input is looked for. A plain run of the tests takes a small sample; `make fuzz` tells more. */
+/**
+ * Size of the search for hostile input. A plain run of the tests takes a small sample. `make fuzz` takes a larger one.
+ */
 const SECONDS = Number(process.env["FUZZ_SECONDS"] ?? 0);
 const SEED = process.env["FUZZ_SEED"] ?? "";
 

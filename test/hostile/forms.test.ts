@@ -2,20 +2,20 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import * as fc from "fast-check";
 import { Fault } from "../../src/core/fault.ts";
-import { withModel } from "../../src/protocols/openai/form-model.ts";
-import { openForm } from "../../src/protocols/openai/form.ts";
-import { readForm } from "../form-answer.ts";
-import { formBody } from "../forms.ts";
-import { journey } from "../journey/fleet.ts";
-import { SurfaceServer } from "../surface-server.ts";
+import { withFormModel } from "../../src/protocols/openai/multipart-model.ts";
+import { readFormHead } from "../../src/protocols/openai/multipart-request.ts";
+import { readForm } from "../rig/backends/form-answer.ts";
+import { formBody } from "../rig/multipart.ts";
+import { journey } from "../rig/fleet/fleet.ts";
+import { SurfaceServer } from "../rig/backends/surface-server.ts";
 import { effort, LIMIT_MS } from "./effort.ts";
 import { whileHarmed } from "./watch.ts";
 
-/** Forms of every wrong kind: what gateway and backend read is the same, or the form is refused. */
+/** Malformed forms. Gateway and backend read the same, or the form is refused. */
 
 const MARK = "----x27charactersandmoreofit";
 
-/** Pieces of forms, in any order: what decides where a part begins, and what it is. */
+/** Pieces of forms, in any order. They decide where a part begins and which part it is. */
 const PIECES: readonly string[] = [
   `--${MARK}`,
   `\r\n--${MARK}`,
@@ -78,9 +78,9 @@ function spoiled(changes: readonly (readonly [at: number, bytes: number, text: s
 
 const TYPE = `multipart/form-data; boundary=${MARK}`;
 
-function opened(form: Buffer): ReturnType<typeof openForm> | undefined {
+function opened(form: Buffer): ReturnType<typeof readFormHead> | undefined {
   try {
-    return openForm(form, TYPE);
+    return readFormHead(form, TYPE);
   } catch (error) {
     assert.ok(error instanceof Fault && error.http < 500, String(error));
     return undefined;
@@ -94,7 +94,7 @@ test("what is read of a form is what another reader finds in it, before and afte
       const ours = opened(form);
       if (ours === undefined) return;
       const { model, contentType } = ours;
-      const sent = withModel(form, { ...ours, asked: model }, "bäckend");
+      const sent = withFormModel(form, { ...ours, asked: model }, "bäckend");
       const theirs = await readForm(contentType, sent).catch(() => undefined);
       if (theirs === undefined) return;
       both += 1;

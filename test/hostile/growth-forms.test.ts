@@ -1,10 +1,9 @@
-import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Fault } from "../../src/core/fault.ts";
-import { openForm } from "../../src/protocols/openai/form.ts";
+import { readFormHead } from "../../src/protocols/openai/multipart-request.ts";
 import { readMediaType } from "../../src/wire/media-type.ts";
-import { type Field, formBody } from "../forms.ts";
+import { type Field, formBody } from "../rig/multipart.ts";
 import { assertLinear } from "./growth.ts";
+import { orFault } from "./or-fault.ts";
 
 /** The cost of reading a form grows no faster than its bytes, whatever is in it. */
 
@@ -50,7 +49,7 @@ function contents(boundary: string): Shape[] {
   }));
 }
 
-/** What stands where a head should be. */
+/** Texts in the position of a part's head. */
 function heads(): Shape[] {
   const units = [
     "\r\n",
@@ -121,7 +120,7 @@ describe("the work for a form grows no faster than its body", () => {
         bytes: BYTES,
         prepare: (bytes) => {
           const body = build(bytes);
-          return () => orFault(() => openForm(body, `multipart/form-data; boundary=${boundary}`));
+          return () => orFault(() => readFormHead(body, `multipart/form-data; boundary=${boundary}`));
         },
       });
       t.diagnostic(`${micros.toFixed(2)} µs per KiB`);
@@ -138,12 +137,3 @@ describe("the work for a form grows no faster than its body", () => {
     });
   }
 });
-
-function orFault(work: () => void): void {
-  try {
-    work();
-  } catch (error) {
-    assert.ok(error instanceof Fault, error instanceof Error ? error.stack : String(error));
-    assert.notEqual(error.code, "internal", error.message);
-  }
-}

@@ -1,20 +1,21 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { buildGuard } from "../../src/gateway/door.ts";
-import type { HttpRequest } from "../../src/gateway/http.ts";
-import { readHead, type RequestHeaders } from "../../src/gateway/http-request.ts";
-import { takeRequest } from "../../src/gateway/intake.ts";
-import { Keyring } from "../../src/gateway/keyring.ts";
-import { OriginPolicy } from "../../src/gateway/origin.ts";
-import { plainIdHeaders } from "../../src/gateway/request-id.ts";
+import { buildGuard } from "../../src/gateway/http/guard.ts";
+import type { HttpRequest, RequestHeaders } from "../../src/gateway/http/http.ts";
+import { asksForPage } from "../../src/gateway/live-page.ts";
+import { readHead } from "../../src/gateway/http/request.ts";
+import { Keyring } from "../../src/gateway/http/keyring.ts";
+import { OriginPolicy } from "../../src/gateway/http/origin-policy.ts";
+import { plainIdHeaders } from "../../src/gateway/http/reply-headers.ts";
 import { buildFallback, buildRoutes } from "../../src/gateway/routes.ts";
 import type { RoutesHost } from "../../src/gateway/routes.ts";
-import { TimeoutPolicy } from "../../src/gateway/timeout-policy.ts";
-import { turnedAwayTo } from "../../src/gateway/turned-away.ts";
-import type { NativeRequest } from "../../src/gateway/uws.ts";
-import { shownTo } from "../../src/protocols/ollama/management.ts";
+import { TimeoutPolicy } from "../../src/core/timeout-policy.ts";
+import { refusalLog } from "../../src/gateway/http/refusal-log.ts";
+import type { NativeRequest } from "../../src/gateway/http/uws.ts";
+import { showBodyFor } from "../../src/protocols/ollama/management.ts";
 import { openLog } from "../../src/telemetry/log.ts";
 import { FakeReply } from "../gateway/fake-reply.ts";
+import { intakeOf } from "../gateway/intake-rig.ts";
 import { assertLinear } from "./growth.ts";
 
 /**
@@ -37,13 +38,13 @@ const NAMES = Object.keys(NO_HEADERS) as (keyof RequestHeaders)[];
 
 const log = openLog({ level: "info", format: "json", write: () => {} });
 const keyring = new Keyring({ apiKeys: "one,two", adminKeys: "boss" });
-const onRefused = turnedAwayTo({ log, metrics: { rejected: () => {} } });
+const onRefused = refusalLog({ log, metrics: { rejected: () => {} } });
 const origins = new OriginPolicy({
   origins: "https://*.example.*,app://*-*-*-*",
   listen: "127.0.0.1",
   own: ["me"],
 });
-const guard = buildGuard({ origins, keyring, onRefused });
+const guard = buildGuard({ origins, keyring, isPublic: asksForPage, onRefused });
 const policy = new TimeoutPolicy({
   queueTimeoutMs: 0,
   connectTimeoutMs: 10,
@@ -52,6 +53,11 @@ const policy = new TimeoutPolicy({
   taskTimeoutMs: 5000,
   modelTimeouts: "",
 });
+const intake = intakeOf({
+  timeouts: policy,
+  isAdmin: () => false,
+  onRejected: ({ fault }) => assert.notEqual(fault.code, "internal", fault.stack),
+});
 const routes = buildRoutes({
   catalogue: { find: () => undefined, models: [] },
   version: "1",
@@ -59,6 +65,7 @@ const routes = buildRoutes({
   management: [],
   takeTask: () => {},
   ui: { page: () => {}, routes: [] },
+  keyring,
 } as unknown as RoutesHost);
 const { fallback, fallbackReads } = buildFallback(routes);
 
@@ -68,31 +75,15 @@ function requestOf(headers: Partial<RequestHeaders>, more: Partial<HttpRequest> 
   return { method: "POST", path: "/api/generate", query: "", headers: all, body, remote: "", ...more };
 }
 
-/** All that looks at a head, one after the other, whether or not the one before would have let it pass. */
+/** Runs all checks of a head, one after the other, even when an earlier one refuses it. */
 function receive(request: HttpRequest): void {
   guard(request, new FakeReply());
   keyring.isAdmin(request.headers);
   plainIdHeaders(request);
-  shownTo(request.headers.userAgent, "m", Buffer.from("{}"));
+  showBodyFor(request.headers.userAgent, "m", Buffer.from("{}"));
   fallbackReads(request);
   fallback(request, new FakeReply());
-  takeRequest(
-    {
-      now: () => 0,
-      newTaskId: () => "g.1",
-      timeoutsOf: (model, header) => policy.of(model, header),
-      unready: () => undefined,
-      openLarge: () => assert.fail("large"),
-      destinationOf: (_endpoint, asked) => ({ model: "tiny", queue: "tiny", asked }),
-      isAdmin: () => false,
-      admit: () => {},
-      accept: () => {},
-      rejected: ({ fault }) => assert.notEqual(fault.code, "internal", fault.stack),
-    },
-    "ollama-generate",
-    request,
-    new FakeReply(),
-  );
+  intake.take("ollama-generate", request, new FakeReply());
 }
 
 const STARTS = ["", "Bearer ", "bearer", "https://", "http://a.example.", "00-", "idle=1", "[", "text/html"];

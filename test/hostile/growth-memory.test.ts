@@ -3,11 +3,12 @@ import { describe, it } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { PROFILES } from "../../src/backends/profiles.ts";
-import { WholeReceiver } from "../../src/backends/receivers.ts";
-import { collectBody } from "../../src/gateway/body-collector.ts";
-import type { NativeResponse } from "../../src/gateway/uws.ts";
-import { gatherWhole } from "../../src/protocols/whole.ts";
-import { LineSplitter, WholeLines } from "../../src/wire/lines.ts";
+import { WholeReceiver } from "../../src/backends/http.ts";
+import { BodyCollector } from "../../src/gateway/http/body-collector.ts";
+import type { UwsReply } from "../../src/gateway/http/reply.ts";
+import type { NativeResponse } from "../../src/gateway/http/uws.ts";
+import { replyBuffer } from "../../src/protocols/reply-limits.ts";
+import { LineSplitter, LineAligner } from "../../src/wire/lines.ts";
 import { SseSplitter } from "../../src/wire/sse.ts";
 
 /** Memory held for an endless input in the smallest pieces is a few times the input's bytes, at any size. */
@@ -49,8 +50,8 @@ type OnData = Parameters<NativeResponse["onData"]>[0];
 /** A body without a length, of which the end does not come. */
 function collect(bytes: Iterable<Buffer>): unknown {
   let take: OnData | undefined;
-  const res = { onData: (callback: OnData) => (take = callback) } as unknown as NativeResponse;
-  collectBody(res, { length: undefined, maxBytes: 1 << 24, takes: () => true, done: () => {} });
+  const native = { onData: (callback: OnData) => (take = callback) };
+  new BodyCollector(1 << 24, undefined).collect({ native } as unknown as UwsReply, undefined, () => {});
   for (const piece of bytes) take?.(new Uint8Array(piece).buffer, false);
   return take;
 }
@@ -59,7 +60,7 @@ const HOLDERS: Readonly<Record<string, Holder>> = {
   "the body of a request": { fill: collect },
   "a reply in one piece": {
     fill: (all) => {
-      const gathered = gatherWhole();
+      const gathered = replyBuffer();
       for (const piece of all) gathered.add(piece);
       return gathered;
     },
@@ -80,7 +81,7 @@ const HOLDERS: Readonly<Record<string, Holder>> = {
   },
   "a relayed line": {
     fill: (all) => {
-      const lines = new WholeLines();
+      const lines = new LineAligner();
       for (const piece of all) lines.push(piece);
       return lines;
     },
@@ -93,13 +94,13 @@ const HOLDERS: Readonly<Record<string, Holder>> = {
     },
   },
   ...Object.fromEntries(
-    Object.entries({ ollama: PROFILES.ollama, openai: PROFILES.openai }).map(([name, { face }]) => [
+    Object.entries({ ollama: PROFILES.ollama, openai: PROFILES.openai }).map(([name, { codec }]) => [
       `a reader of ${name}`,
       {
         fill: (all: Iterable<Buffer>): unknown => {
           const messages = [{ role: "user" as const, content: [] }];
           const request = { kind: "chat" as const, messages, sampling: {}, runner: {}, stream: true };
-          const reader = face.reader({ request, stream: true });
+          const reader = codec.reader({ request, stream: true });
           for (const piece of all) for (const _part of reader.push(piece));
           return reader;
         },

@@ -1,19 +1,21 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { AnswerWriter, openTask, type OpenedTask } from "../../src/backends/answer.ts";
+import { AnswerWriter, parseTask, type ParsedTask } from "../../src/backends/answer.ts";
 import type { ReplySink } from "../../src/backends/backend.ts";
 import { PROFILES } from "../../src/backends/profiles.ts";
-import { PostReceiver } from "../../src/backends/receivers.ts";
+import { PostReceiver } from "../../src/backends/http-exchange.ts";
 import { Fault } from "../../src/core/fault.ts";
 import { needsAbility } from "../../src/core/ability.ts";
 import type { Endpoint, Task } from "../../src/core/task.ts";
-import { serverEndpoint, TASK_ROUTES } from "../../src/protocols/catalogue.ts";
+import { serverCodec, TASK_ROUTES } from "../../src/protocols/dialects.ts";
 import { surfaceOf } from "../../src/protocols/openai/surface.ts";
-import { surfaceWay } from "../../src/protocols/openai/surface-way.ts";
-import type { ClientFace } from "../../src/protocols/protocol.ts";
+import { surfacePassthrough } from "../../src/protocols/openai/surface-passthrough.ts";
+import type { ClientCodec } from "../../src/protocols/codec.ts";
 import { isHeartbeat } from "../../src/wire/sse.ts";
 import { assertLinear } from "./growth.ts";
 import { many, nested, soundBody } from "./growth-shapes.ts";
+import { aTask } from "../rig/task.ts";
+import { orFault } from "./or-fault.ts";
 
 /**
  * The cost of a backend's reply grows no faster than it: each shape, in pieces of several sizes, for each endpoint,
@@ -43,7 +45,7 @@ const call = (index: number, text: string, named = false): string =>
       },
     ],
   });
-/** Members with names of their own, not too many in one object: those the engine keeps in another way. */
+/** Members with different names. There are few in one object, as the engine stores large objects in another way. */
 function members(bytes: number): string {
   return many(bytes, (index) => `,"k${index}":1${index % 500 === 499 ? `},"o${index}":{"k":1` : ""}`);
 }
@@ -175,28 +177,17 @@ const OLLAMA_WHOLES: Readonly<Record<string, Reply>> = {
 const sink: ReplySink = {
   head: () => {},
   write: () => {},
-  pulse: { connecting: () => {}, sent: () => {}, alive: () => {} },
+  progress: { connecting: () => {}, sent: () => {}, alive: () => {} },
 };
 
 function taskOf(endpoint: Endpoint, path: string, stream: boolean): Task {
   const body = Buffer.from(JSON.stringify({ ...(soundBody(path) as object), stream, n: 1 }));
-  const times = { createdAt: 0, deadline: 1000 };
-  return { id: "g.1", endpoint, model: "tiny", stream, ...times, requestId: "r", trace: "", body };
+  return aTask({ endpoint, stream, body });
 }
 
-/** A broken reply is told as a fault of the backend; anything else that is thrown is not fine. */
-function orFault(work: () => void): void {
-  try {
-    work();
-  } catch (error) {
-    assert.ok(error instanceof Fault, error instanceof Error ? error.stack : String(error));
-    assert.notEqual(error.code, "internal", error.message);
-  }
-}
-
-function translate(opened: OpenedTask, face: ClientFace, pieces: readonly Buffer[]): void {
+function translate(opened: ParsedTask, codec: ClientCodec, pieces: readonly Buffer[]): void {
   const answer = new AnswerWriter(opened, sink);
-  const reader = face.reader({ request: opened.request, stream: opened.task.stream });
+  const reader = codec.reader({ request: opened.request, stream: opened.task.stream });
   for (const piece of pieces) {
     isHeartbeat(piece);
     answer.write(reader.push(piece));
@@ -204,9 +195,9 @@ function translate(opened: OpenedTask, face: ClientFace, pieces: readonly Buffer
   answer.write(reader.end());
 }
 
-function relay(task: Task, face: ClientFace, pieces: readonly Buffer[]): void {
+function relay(task: Task, codec: ClientCodec, pieces: readonly Buffer[]): void {
   const row = surfaceOf(task.endpoint);
-  const way = row === undefined ? face.passthrough(task.endpoint) : surfaceWay(row, new Set());
+  const way = row === undefined ? codec.passthrough(task.endpoint) : surfacePassthrough(row, new Set());
   if (way === undefined) return;
   const through = way.relay({ body: task.body, stream: task.stream, asked: "tiny", model: "other" });
   through.head?.(task.stream ? "text/event-stream" : "application/json");
@@ -222,16 +213,16 @@ function cut(text: string, size: number): Buffer[] {
 }
 
 interface Kind {
-  readonly face: ClientFace;
+  readonly codec: ClientCodec;
   readonly stream: boolean;
   readonly replies: Readonly<Record<string, Reply>>;
 }
 
 const KINDS: Readonly<Record<string, Kind>> = {
-  "OpenAI stream": { face: PROFILES.openai.face, stream: true, replies: OPENAI_STREAMS },
-  "OpenAI answer": { face: PROFILES.openai.face, stream: false, replies: OPENAI_WHOLES },
-  "Ollama stream": { face: PROFILES.ollama.face, stream: true, replies: OLLAMA_STREAMS },
-  "Ollama answer": { face: PROFILES.ollama.face, stream: false, replies: OLLAMA_WHOLES },
+  "OpenAI stream": { codec: PROFILES.openai.codec, stream: true, replies: OPENAI_STREAMS },
+  "OpenAI answer": { codec: PROFILES.openai.codec, stream: false, replies: OPENAI_WHOLES },
+  "Ollama stream": { codec: PROFILES.ollama.codec, stream: true, replies: OLLAMA_STREAMS },
+  "Ollama answer": { codec: PROFILES.ollama.codec, stream: false, replies: OLLAMA_WHOLES },
 };
 
 function streams(endpoint: Endpoint): boolean {
@@ -244,17 +235,17 @@ const EACH_ENDPOINT = TASK_ROUTES.filter(({ endpoint }, at) => {
 });
 
 describe("the work for a reply grows no faster than the reply", () => {
-  for (const [kind, { face, stream, replies }] of Object.entries(KINDS)) {
+  for (const [kind, { codec, stream, replies }] of Object.entries(KINDS)) {
     for (const [name, reply] of Object.entries(replies)) {
       it(`${kind}: ${name}`, () => {
         for (const { path, endpoint } of EACH_ENDPOINT) {
           if (stream && !streams(endpoint)) continue;
           // No reply of the surface is in Ollama's form.
-          if (face.dialect === "ollama" && needsAbility(endpoint)) continue;
+          if (codec.dialect === "ollama" && needsAbility(endpoint)) continue;
           const task = taskOf(endpoint, path, stream);
           // Answers of the surface are relayed, never written anew.
-          const opened = needsAbility(endpoint) ? undefined : openTask(task);
-          if (serverEndpoint(endpoint).counts === true) continue;
+          const opened = needsAbility(endpoint) ? undefined : parseTask(task);
+          if (serverCodec(endpoint).counts === true) continue;
           for (const size of PIECES) {
             assertLinear({
               name: `${name} in pieces of ${size} bytes for ${path}`,
@@ -263,8 +254,8 @@ describe("the work for a reply grows no faster than the reply", () => {
               prepare: (bytes) => {
                 const pieces = cut(reply(bytes), size);
                 return () => {
-                  if (opened !== undefined) orFault(() => translate(opened, face, pieces));
-                  orFault(() => relay(task, face, pieces));
+                  if (opened !== undefined) orFault(() => translate(opened, codec, pieces));
+                  orFault(() => relay(task, codec, pieces));
                 };
               },
             });
@@ -290,7 +281,7 @@ const ERRORS: Readonly<Record<string, Reply>> = {
 describe("the work for an error of a backend grows no faster than its body", () => {
   for (const [name, reply] of Object.entries(ERRORS)) {
     it(name, () => {
-      for (const face of [PROFILES.openai.face, PROFILES.ollama.face, PROFILES.vllm.face]) {
+      for (const codec of [PROFILES.openai.codec, PROFILES.ollama.codec, PROFILES.vllm.codec]) {
         for (const status of [400, 404, 429, 500, 503]) {
           assertLinear({
             name: `${name} with ${status}`,
@@ -298,7 +289,7 @@ describe("the work for an error of a backend grows no faster than its body", () 
             ...(name === "members" ? { mostGrowth: GROWTH_OF_NAMES } : {}),
             prepare: (bytes) => {
               const pieces = cut(reply(bytes), 7);
-              return () => errorOf(face, status, pieces);
+              return () => errorOf(codec, status, pieces);
             },
           });
         }
@@ -307,16 +298,14 @@ describe("the work for an error of a backend grows no faster than its body", () 
   }
 });
 
-function errorOf(face: ClientFace, status: number, pieces: readonly Buffer[]): void {
+function errorOf(codec: ClientCodec, status: number, pieces: readonly Buffer[]): void {
   const receiver = new PostReceiver({
-    path: "/",
-    body: "",
     signal: new AbortController().signal,
-    pulse: sink.pulse,
+    progress: sink.progress,
     trace: "",
     onHead: () => {},
     onChunk: () => {},
-    readError: (told, body, wait) => face.readError(told, body, wait),
+    readError: (told, body, wait) => codec.readError(told, body, wait),
   });
   receiver.onHead(status, {});
   for (const piece of pieces) receiver.onChunk(piece);

@@ -39,7 +39,10 @@ export interface Shape {
   readonly mostGrowth?: number;
 }
 
-/** An object of more than a thousand members is kept in another way, in which each takes ten times as long. */
+/**
+ * Growth of an object beyond a thousand members. The engine then stores it in another way, in which each member takes
+ * ten times as long.
+ */
 const GROWTH_OF_MEMBERS = 9;
 
 /** A body that the endpoint of a path accepts. */
@@ -150,7 +153,7 @@ function count(bytes: number, item: string): number {
   return Math.max(1, Math.floor(bytes / (item.length + 1)));
 }
 
-/** @param unit what is said at each place; its length may grow */
+/** @param unit text of each position; its length may grow */
 export function many(bytes: number, unit: (index: number) => string): string {
   const units: string[] = [];
   for (let index = 0, length = 0; length < bytes; index += 1) {

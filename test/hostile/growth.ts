@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 
 /**
- * Finds work that grows faster than its input. The measure is the shortest of some runs; what looks bad is measured again
- * before it is told, so that a busy machine does not count. (The CPU time of a thread would be better, but some systems
- * only tell it in steps of 5 ms.) The answer is how the time per byte grows when the input does.
+ * Finds work that grows faster than its input. The measure is the shortest of some runs. A bad result is measured again
+ * before it is reported, so that a busy machine does not count. (The CPU time of a thread would be better, but some
+ * systems only give it in steps of 5 ms.) The result is the growth of the time per byte with the input.
  */
 
 /** Sizes of the inputs, in shares of the largest. */
@@ -25,7 +25,7 @@ export interface Growth {
   readonly bytes: number;
   /** Where the engine itself changes its way in between; 16 would be a square. */
   readonly mostGrowth?: number;
-  /** The work for an input of about so many bytes; what is made here is not measured. */
+  /** The work for an input of about this many bytes. Its preparation is not measured. */
   readonly prepare: (bytes: number) => () => void;
 }
 

@@ -102,7 +102,7 @@ const HEADERS: readonly string[] = [
   "Y: z\r\n".repeat(60),
 ];
 
-/** How a request tells the length of its body; the true one most often. */
+/** Ways in which a request gives the length of its body; mostly the true one. */
 const LENGTHS: readonly ((bytes: number) => string)[] = [
   (bytes) => `Content-Length: ${bytes}`,
   (bytes) => `Content-Length: ${bytes}`,

@@ -4,8 +4,8 @@ import { connect } from "node:net";
 import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import { serve } from "../gateway/http-rig.ts";
-import { journey } from "../journey/fleet.ts";
-import { HostileBackend } from "./backend.ts";
+import { journey } from "../rig/fleet/fleet.ts";
+import { HostileBackend } from "../rig/backends/hostile-backend.ts";
 import { BODIES } from "./bodies.ts";
 import { effort, LIMIT_MS } from "./effort.ts";
 import { talk } from "./heads.ts";
@@ -119,7 +119,7 @@ journey("addresses within a request are not gone to", {}, async (fleet, t) => {
   assert.equal(elsewhere.connections, 0);
 });
 
-/** Longer than the 30 s that the native server gives to a head, and to each piece of a body, with its clock of steps. */
+/** Wait for the native server to cut a slow head or body, ms. It gives each 30 s, measured in coarse steps. */
 const CUT_MS = 120_000;
 
 describe("clients that dawdle", { concurrency: true }, () => {

@@ -3,7 +3,7 @@ import type { Json } from "../../src/core/json.ts";
 
 /** JSON as somebody might send it who wants harm. */
 
-/** So deep that whoever walks it without a limit runs out of stack. */
+/** Deep enough to overflow the stack of a walk without a limit. */
 const DEEP = "[".repeat(200_000) + "]".repeat(200_000);
 /** Stands for it until the text is there: no writer of JSON could write it. */
 const DEEP_MARK = "\u0001deep\u0001";

@@ -42,7 +42,7 @@ const proto = fc.constantFrom(
 );
 const scrap = fc.uint8Array({ maxLength: 24 }).map((bytes) => Buffer.from(bytes));
 
-/** What looks like msgpack and seldom is. */
+/** Bytes that look like msgpack and seldom are. */
 export const msgpack: fc.Arbitrary<Buffer> = fc
   .array(fc.oneof(header, extension, nesting, proto, scrap), { minLength: 1, maxLength: 8 })
   .map((parts) => Buffer.concat(parts));

@@ -1,8 +1,8 @@
-import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import * as fc from "fast-check";
-import type { FleetRedis } from "../journey/fleet.ts";
-import { RedisServer } from "../journey/redis-server.ts";
+import type { FleetRedis } from "../rig/redis/fleet-redis.ts";
+import { RedisServer } from "../rig/redis/redis-server.ts";
+import { LocalTcp } from "../rig/local-tcp.ts";
 
 const CR = 0x0d;
 const NONE = -1;
@@ -46,7 +46,7 @@ const SIMPLE = [
   "$2\r\n{}",
   "$4\r\nnull",
   "$9\r\n__proto__",
-  // What only RESP 3 has.
+  // Types that only RESP 3 has.
   "_",
   "#t",
   ",1.5",
@@ -86,29 +86,27 @@ export class OddRedis implements FleetRedis {
   /** For the test itself, which is always answered as it should be. */
   readonly url: string;
   readonly #redis: RedisServer;
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #server: LocalTcp;
   #oddities: Oddity[] = [];
   #passed = 0;
 
   private constructor(redis: RedisServer) {
     this.#redis = redis;
     this.url = redis.url;
-    this.#server = createServer((socket) => this.#serve(socket));
+    this.#server = new LocalTcp((socket) => this.#serve(socket));
   }
 
   static async start(dir: string): Promise<OddRedis> {
-    const odd = new OddRedis(await RedisServer.start(dir));
-    odd.#server.listen(0, "127.0.0.1");
-    await once(odd.#server, "listening");
+    const odd = new OddRedis(await RedisServer.start({ dir }));
+    await odd.#server.listen();
     return odd;
   }
 
   readonly settingsOf = (): Readonly<Record<string, string>> => {
-    return { REDIS_URL: `redis://127.0.0.1:${(this.#server.address() as AddressInfo).port}` };
+    return { REDIS_URL: `redis://127.0.0.1:${this.#server.port}` };
   };
 
-  /** How many are still to come. */
+  /** The number of odd replies still to come. */
   get left(): number {
     return this.#oddities.length;
   }
@@ -127,25 +125,15 @@ export class OddRedis implements FleetRedis {
   }
 
   async stop(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    this.#server.close();
-    await once(this.#server, "close");
+    await this.#server.stop();
     await this.#redis.stop();
   }
 
   #serve(client: Socket): void {
     const server = connect({ port: this.#redis.port, host: "127.0.0.1", noDelay: true });
-    for (const [socket, other] of [
-      [client, server],
-      [server, client],
-    ] as const) {
-      this.#sockets.add(socket);
-      socket.on("error", () => {});
-      socket.on("close", () => {
-        this.#sockets.delete(socket);
-        other.destroy();
-      });
-    }
+    this.#server.watch(server);
+    client.on("close", () => server.destroy());
+    server.on("close", () => client.destroy());
     client.pipe(server);
     let rest: Buffer = Buffer.alloc(0);
     server.on("data", (chunk: Buffer) => {

@@ -1,14 +1,17 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
-import { type Fleet, journey } from "../journey/fleet.ts";
-import { until } from "../journey/until.ts";
+import { type Fleet, journey } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
 import { effort, LIMIT_MS } from "./effort.ts";
 import { oddities, OddRedis } from "./odd-redis.ts";
 
 /** A task that Redis knows nothing of any more is found out within some looks of 8 s; a machine may be slow. */
 const ANSWER_MS = 150_000;
 
-/** Lists for which a gateway took a reply that named no entry for a queued task, and heard nothing any more. */
+/**
+ * Seed whose lists once made a gateway read a reply without an entry as a queued task. It then received nothing any
+ * more.
+ */
 const FOUND = 669929808;
 
 async function ask({ gateway }: Fleet, stream: boolean): Promise<number> {
@@ -44,7 +47,7 @@ journey(
       const askedAt = performance.now();
       await Promise.all([true, false, true, false].map((stream) => ask(fleet, stream)));
       longestMs = Math.max(longestMs, performance.now() - askedAt);
-      // What is left of them meets renewals, looks and announcements.
+      // The remaining replies meet renewals, polls and announcements.
       await until("no oddity", () => odd.left === 0, ANSWER_MS);
       for (const program of programs) {
         assert.ok(program.alive, program.story.slice(-3000));

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:net";
 import * as fc from "fast-check";
-import { journey } from "../journey/fleet.ts";
+import { journey } from "../rig/fleet/fleet.ts";
 import { effort, LIMIT_MS } from "./effort.ts";
 import { type Heard, readReplies } from "./raw.ts";
 import { whileHarmed } from "./watch.ts";
 
-/** What is said on one connection to a gateway. */
+/** The bytes of one connection to a gateway. */
 interface Talk {
   readonly stream: boolean;
   readonly chunked: boolean;
@@ -55,7 +55,7 @@ const talk: fc.Arbitrary<Talk> = fc.record({
   isHalfClosed: fc.boolean(),
 });
 
-/** A server owes no answer to what is no request: what comes late is not waited for. */
+/** Wait for replies to bytes that are not a request, ms. A server need not answer them. */
 const ENOUGH_MS = 300;
 
 /** Says it, and hears until the server closes or has answered once. */
@@ -90,7 +90,7 @@ async function hear(port: number, { behind, isHalfClosed, patience, ...asked }: 
   for (const piece of behind) socket.write(piece, "latin1");
   if (isHalfClosed) socket.end();
   await over.promise;
-  if (!closed) await new Promise((resolve) => void setTimeout(resolve, ENOUGH_MS)); // what is answered out of turn would come now: nothing tells that nothing will
+  if (!closed) await new Promise((resolve) => void setTimeout(resolve, ENOUGH_MS)); // a reply out of turn would come now: no event reports its absence
   socket.destroy();
   return { ...readReplies(Buffer.concat(chunks)), closed };
 }
@@ -105,7 +105,7 @@ function isWhole(body: string, stream: boolean): boolean {
   return last?.done === true && text === words && (stream || parts.length === 1);
 }
 
-/** Statuses with which junk is told of; the connection then closes. */
+/** Statuses that answer junk. The connection then closes. */
 const JUNK: ReadonlySet<number> = new Set([400, 505]);
 
 /** Nothing, one answer and what may follow it, or one that is visibly broken off. */

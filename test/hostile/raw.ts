@@ -8,11 +8,11 @@ export interface RawReply {
   readonly body: string;
 }
 
-/** What came back over a raw connection. */
+/** The bytes that came back over a raw connection. */
 export interface Heard {
   /** The whole replies, in order. */
   readonly replies: readonly RawReply[];
-  /** What was wrong with the bytes that came; undefined when they are replies (the last perhaps not whole). */
+  /** The fault in the bytes that came; undefined when they are replies (the last perhaps not whole). */
   readonly nonsense: string | undefined;
   /** True when the server closed the connection. */
   readonly closed: boolean;
@@ -25,7 +25,7 @@ export interface Saying {
   readonly port: number;
   /** Written one after the other, each in a packet of its own where the system allows it. */
   readonly pieces: readonly Buffer[];
-  /** How many replies end the wait. */
+  /** Number of replies that end the wait. */
   readonly replies: number;
   /** The wait also ends when nothing has come for so long. */
   readonly silenceMs?: number;
@@ -113,7 +113,7 @@ function readBody(
   if (status === 204 || status === 304) return { text: "", end: start };
   if (headers.get("transfer-encoding") === "chunked") return readChunks(bytes, start);
   const length = headers.get("content-length");
-  // Without a length a reply ends with its connection: what is there is all of it.
+  // A reply without a length ends with its connection, so it is complete.
   if (length === undefined) return { text: bytes.toString("utf8", start), end: bytes.length };
   if (!/^\d+$/.test(length)) return `content-length: ${length}`;
   const end = start + Number(length);

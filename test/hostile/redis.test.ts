@@ -1,16 +1,17 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
-import { type Connection, unlessMistyped } from "../../src/redis/connection.ts";
+import { type Connection, unlessMistyped } from "../../src/redis/connection/connection.ts";
 import type { Keys } from "../../src/redis/keys.ts";
-import { listGateways, listWorkers } from "../../src/redis/registry.ts";
+import { openStores } from "../../src/redis/stores.ts";
 import { encodeFrame } from "../../src/wire/frame-codec.ts";
 import { encodeTask } from "../../src/wire/task-codec.ts";
-import { type Fleet, journey } from "../journey/fleet.ts";
-import type { Program } from "../journey/program.ts";
+import { type Fleet, journey } from "../rig/fleet/fleet.ts";
+import type { Program } from "../rig/fleet/program.ts";
 import { effort, LIMIT_MS } from "./effort.ts";
 import { twisted } from "./json.ts";
 import { msgpack, mutated } from "./msgpack.ts";
 import { whileHarmed } from "./watch.ts";
+import { aTask } from "../rig/task.ts";
 
 const QUEUE = "tiny";
 
@@ -19,17 +20,13 @@ type Harm = (redis: Connection, keys: Keys, tag: string) => Promise<unknown>;
 
 const task = (id: string): Buffer => {
   return encodeTask(
-    {
+    aTask({
       id,
       endpoint: "ollama-chat",
-      model: "tiny",
-      stream: true,
       createdAt: 1,
       deadline: 4e12,
-      requestId: "r",
-      trace: "",
       body: Buffer.from('{"model":"tiny","messages":[]}'),
-    },
+    }),
     true,
   );
 };
@@ -115,7 +112,7 @@ const counter = { name: "sgnet_evil_total", help: "h", type: "counter", values: 
 const report = fc.oneof(
   twisted([counter, histogram]),
   twisted([histogram]),
-  // What others say, too.
+  // Another process reports it, too.
   twisted([{ ...counter, name: "sgnet_worker_up" }]),
   fc.constantFrom(
     '[{"name":"sgnet_evil_total","help":"a\\nb{} 1","type":"gauge","values":[]}]',
@@ -138,10 +135,10 @@ const whispered = fc
     ),
   )
   .map(([verb, bytes]): Harm => async (redis, keys) => {
-    const [worker] = await listWorkers(redis, keys);
+    const [worker] = await openStores(redis, keys).registry.listWorkers();
     await redis.command("PUBLISH", keys.control(worker?.id ?? ""), Buffer.concat([Buffer.from(verb), bytes]));
   });
-/** Keys that nobody's request needs: of another type than they should be, until they expire or are sound again. */
+/** Gives keys that no request needs another type, until they expire or are sound again. */
 const retyped = fc
   .constantFrom<(keys: Keys) => string>(
     (keys) => keys.worker("evil"),
@@ -198,7 +195,7 @@ const harms = fc.oneof(
 const METRIC_LINE = /^(?:# .*|[a-zA-Z_]\w*(?:\{(?:\w+="(?:[^"\\]|\\.)*",?)*\})? \S+)?$/;
 
 async function tagOf(fleet: Fleet): Promise<string> {
-  const [gateway] = await listGateways(fleet.probe, fleet.keys);
+  const [gateway] = await openStores(fleet.probe, fleet.keys).registry.listGateways();
   assert.ok(gateway);
   return gateway.tag;
 }
@@ -210,7 +207,7 @@ journey(
     const { probe, keys, gateway } = fleet;
     const tag = await tagOf(fleet);
     const look = fc.asyncProperty(harms, async (harm) => {
-      // What an earlier harm has put there may be of another type.
+      // An earlier harm may have left a key of another type there.
       await unlessMistyped(harm(probe, keys, tag));
     });
     const harm = async (): Promise<void> => {

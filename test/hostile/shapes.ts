@@ -34,7 +34,7 @@ export const ALONE: Readonly<Record<string, string>> = {
   "a chunked body without a byte": chat([chunked], "0\r\n\r\n"),
 };
 
-/** Two servers may read these in two ways, or they are no HTTP: nothing behind them is taken for a request. */
+/** Heads that two servers may read in two ways, or that are not HTTP. Bytes behind them are never read as a request. */
 export const UNCLEAR: Readonly<Record<string, string>> = {
   "a length and chunks": chat([told, chunked], CHUNKS),
   "chunks and a length": chat([chunked, "Content-Length: 4"], CHUNKS),

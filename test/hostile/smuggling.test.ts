@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
 import * as fc from "fast-check";
-import { Allowance } from "../../src/gateway/allowance.ts";
-import type { Handler, HttpOptions } from "../../src/gateway/http.ts";
-import { serve } from "../gateway/http-rig.ts";
-import { splitAt } from "../split.ts";
+import { ByteQuota } from "../../src/gateway/http/byte-quota.ts";
+import type { Handler } from "../../src/gateway/http/http.ts";
+import { serve, type ServeOptions } from "../gateway/http-rig.ts";
+import { splitAt } from "../rig/split.ts";
 import { say } from "./raw.ts";
 import { effort } from "./effort.ts";
 import { ALONE, BODY, CANARY, chat, CLEAR, LENGTH, told, UNCLEAR } from "./shapes.ts";
@@ -57,7 +57,7 @@ describe("where a body ends", () => {
   for (const [about, options] of Object.entries({
     "turned away unread": { guard: () => (_request, reply) => reply.send(401, [], "no key") },
     "too large": { maxBodyBytes: 10 },
-  } satisfies Record<string, Partial<HttpOptions>>)) {
+  } satisfies Record<string, ServeOptions>)) {
     test(`a chunked body that is ${about}: nothing behind it is a request`, async (t) => {
       const seen: string[] = [];
       const { port } = await serveChats(t, seen, options);
@@ -140,7 +140,7 @@ const canary: Handler = (_request, reply) => reply.send(200, [], "canary");
 async function serveChats(
   t: TestContext,
   seen: string[],
-  options: Partial<HttpOptions> = {},
+  options: ServeOptions = {},
 ): ReturnType<typeof serve> {
   const post: Handler = (request, reply) => {
     seen.push(request.body.toString());
@@ -148,10 +148,8 @@ async function serveChats(
   };
   return serve(t, {
     ...options,
-    bodies: {
-      allowance: new Allowance(1_000_000, () => 0),
-      noRoom: () => (_request, reply) => reply.send(503, [], "no room"),
-    },
+    bodies: new ByteQuota(1_000_000, () => 0),
+    noRoom: () => (_request, reply) => reply.send(503, [], "no room"),
     routes: [
       { method: "POST", path: "/api/chat", handler: post },
       { method: "GET", path: "/canary", handler: canary },

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
-import type { Program } from "../journey/program.ts";
-import { until } from "../journey/until.ts";
+import type { Program } from "../rig/fleet/program.ts";
+import { until } from "../rig/until.ts";
 
 /** An honest client that asks again and again while others do harm. */
 export class HonestClient {
@@ -44,7 +44,7 @@ export class HonestClient {
   }
 }
 
-/** What a process of Linux holds. */
+/** Resources that a process holds on Linux. */
 interface Held {
   readonly rss: number;
   readonly descriptors: number;
@@ -59,8 +59,8 @@ async function heldBy({ pid }: Program): Promise<Held> {
 const MIB = 1024 * 1024;
 
 /**
- * Runs `harm` while an honest client asks, and sees to it that the programs live, that the client was always answered,
- * and that no program holds more afterwards than it may: some sockets, `mostMiB` of memory. Returns a line about it.
+ * Runs `harm` while an honest client sends requests. Checks that the programs live and that the client always gets its
+ * answer. Afterwards no program may hold more than some sockets and `mostMiB` of memory. Returns a line about it.
  */
 export async function whileHarmed(
   gateway: Program,

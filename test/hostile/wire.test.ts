@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import { Fault } from "../../src/core/fault.ts";
-import { Gatherer, LineSplitter } from "../../src/wire/lines.ts";
+import { ChunkBuffer, LineSplitter } from "../../src/wire/lines.ts";
 import { decodeFrames, encodeFrame } from "../../src/wire/frame-codec.ts";
 import { SseSplitter } from "../../src/wire/sse.ts";
 import { decodeTask, encodeTask, taskIdOf } from "../../src/wire/task-codec.ts";
 import { effort } from "./effort.ts";
 import { msgpack, mutated } from "./msgpack.ts";
+import { aTask } from "../rig/task.ts";
 
 const FRAME = encodeFrame({
   task: "gateway.1",
@@ -22,18 +23,13 @@ const FRAME = encodeFrame({
   },
 });
 const TASK = encodeTask(
-  {
+  aTask({
     id: "gateway.1",
     endpoint: "ollama-chat",
-    model: "tiny",
-    stream: true,
     createdAt: 1,
     deadline: 2,
-    requestId: "r",
-    trace: "",
-    body: Buffer.from("{}"),
     limits: { queueUntil: 1, connectMs: 2, firstTokenMs: 3, idleMs: 4 },
-  },
+  }),
   true,
 );
 
@@ -104,7 +100,7 @@ describe("a backend that never ends a line", () => {
   const BYTE = Buffer.from("x");
 
   test("in pieces of one byte takes no more memory than its bytes, many times over", () => {
-    const gatherer = new Gatherer();
+    const gatherer = new ChunkBuffer();
     const before = process.memoryUsage().heapUsed;
     for (let at = 0; at < MANY; at += 1) gatherer.add(Buffer.from(BYTE));
     const taken = process.memoryUsage().heapUsed - before;

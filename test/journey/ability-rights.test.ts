@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { asArray, asText } from "../../src/redis/replies.ts";
-import { formBody } from "../forms.ts";
-import { guardedRedis } from "../redis/acl.ts";
-import { RedisCluster } from "../redis/cluster-rig.ts";
-import { fleetUnder, withUsers } from "../redis/guard.ts";
-import { sendBytes, sendJson, SurfaceServer } from "../surface-server.ts";
+import { asArray, asText } from "../../src/redis/connection/resp.ts";
+import { formBody } from "../rig/multipart.ts";
+import { guardedRedis } from "../rig/redis/shipped-users.ts";
+import { RedisCluster } from "../rig/redis/redis-cluster.ts";
+import { fleetUnder, withUsers } from "../rig/redis/guard.ts";
+import { sendBytes, sendJson, SurfaceServer } from "../rig/backends/surface-server.ts";
 import { FILE, HEARD, send, TRANSCRIPTIONS } from "./form-fleet.ts";
-import { type Fleet, type FleetPlan, journey } from "./fleet.ts";
+import { type Fleet, type FleetPlan, journey } from "../rig/fleet/fleet.ts";
 
 /** Ability queues where Redis has users with least rights, and where it is a cluster. */
 

@@ -5,9 +5,9 @@ import { addBackend, type Kind, KINDS, modelOf } from "../agents/backends.ts";
 import type { AgentFixture } from "../agents/fixture.ts";
 import { AGENT_CLIENTS } from "../agents/clients.ts";
 import { assertPrefixes, type Prompt, promptOf } from "../agents/prefixes.ts";
-import type { ModelScript } from "../agents/scripted-model.ts";
-import type { StandIn } from "../stand-in.ts";
-import { type Fleet, journey } from "./fleet.ts";
+import type { ModelScript } from "../rig/backends/scripted-model.ts";
+import type { StandIn } from "../rig/backends/stand-in.ts";
+import { type Fleet, journey } from "../rig/fleet/fleet.ts";
 
 /** Requests of agents, recorded by `make agents ARGS=--record`, go again through a gateway to a backend of each kind. */
 
@@ -51,7 +51,7 @@ const CALLS: Readonly<Record<string, readonly RegExp[]>> = {
   "codex (code mode)": [/"type":"custom_tool_call"[^{}]*"name":"exec"[^{}]*from the code/],
 };
 
-/** What the model does for an agent: the loop that was recorded, so that replies have calls of each sort too. */
+/** The recorded loop of the model for an agent. Replies then have calls of each sort, too. */
 function scriptOf(name: string): ModelScript {
   const client = AGENT_CLIENTS.find((one) => one.name === name);
   assert.ok(client, name);

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import Anthropic, * as anthropic from "@anthropic-ai/sdk";
 import OpenAI, * as openai from "openai";
-import type { Recorded } from "../stand-in.ts";
-import { standInText } from "../stand-in.ts";
-import { type Fleet, journey, MODEL } from "./fleet.ts";
+import type { Recorded } from "../rig/backends/stand-in.ts";
+import { standInText } from "../rig/backends/stand-in.ts";
+import { type Fleet, journey, MODEL } from "../rig/fleet/fleet.ts";
 
-/** What agents use: Anthropic's messages and OpenAI's responses, through the public client libraries. */
+/** The features that agents use: Anthropic's messages and OpenAI's responses, through the public client libraries. */
 
 const PNG = "iVBORw0KGgoAAAANSUhEUg==";
 const QUESTION = "What is the weather in Paris and Berlin?";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { allDone, askAll, assertAnswered, assertBrokenOff, assertRefused, WAYS } from "./asked.ts";
-import { journey } from "./fleet.ts";
-import { until } from "./until.ts";
+import { allDone, askAll, assertAnswered, assertBrokenOff, assertRefused, WAYS } from "../rig/fleet/asked.ts";
+import { journey } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
 
 journey("a backend that goes away before the first token: another one answers", {}, async (fleet) => {
   const first = fleet.post(0).standIn;

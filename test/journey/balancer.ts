@@ -3,11 +3,11 @@ import { once } from "node:events";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { request as plainRequest, type IncomingMessage, type RequestOptions } from "node:http";
 import { request as tlsRequest } from "node:https";
-import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
-import { makeAuthority } from "../redis/certificates.ts";
-import { atExit } from "./last-rites.ts";
-import { until } from "./until.ts";
+import { makeAuthority } from "../rig/redis/certificates.ts";
+import { atExit } from "../rig/at-exit.ts";
+import { until } from "../rig/until.ts";
+import { freePort } from "../rig/free-port.ts";
 
 /** Proxies of Debian before gateways, set up by the samples of docs/deploy. */
 
@@ -15,7 +15,7 @@ export type BalancerName = "haproxy" | "nginx" | "caddy";
 
 const DEPLOY = join(import.meta.dirname, "../../docs/deploy");
 
-/** What a sample's addresses, ports and paths become. */
+/** Values for a sample's addresses, ports and paths. */
 interface Places {
   readonly dir: string;
   readonly port: number;
@@ -87,15 +87,6 @@ export function sampleOf(name: BalancerName): string {
 export function missing(name: BalancerName): string | false {
   const { error } = spawnSync(name, [name === "haproxy" ? "-v" : "version"], { stdio: "ignore" });
   return error === undefined ? false : `${name} is not installed: apt-get install ${name}`;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 export interface BalancerPlan {

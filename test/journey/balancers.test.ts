@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import type { IncomingMessage } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
-import test from "node:test";
+import test, { after, before } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { SETTINGS } from "../../src/config/settings.ts";
 import { Balancer, type BalancerName, missing, sampleOf } from "./balancer.ts";
-import { Fleet } from "./fleet.ts";
-import { HandFed } from "./hand-fed.ts";
-import { until } from "./until.ts";
+import { Fleet } from "../rig/fleet/fleet.ts";
+import { HandFed } from "../rig/backends/hand-fed-server.ts";
+import { until } from "../rig/until.ts";
 
 /** The samples of docs/deploy, each before two gateways, with the proxies themselves. */
 
@@ -30,16 +31,28 @@ interface Rig {
   readonly balance: (change?: (sample: string) => string) => Promise<Balancer>;
 }
 
-/** Two gateways, a worker and a server that is fed by hand; the proxies of the test are stopped first. */
+// A body that is refused is read to its end up to 32 MiB: no proxy sees the connection reset before the answer.
+const MAX_BODY = String(24 * MiB);
+const ENV = { SGNET_DRAIN_GRACE_MS: "8000", SGNET_HEARTBEAT_MS: "200", SGNET_MAX_BODY_BYTES: MAX_BODY };
+
+let fleet: Fleet;
+let server: HandFed;
+
+before(async () => {
+  fleet = await Fleet.start({ gateways: 2, posts: [], env: ENV });
+  server = await HandFed.start();
+  await fleet.addBareWorker({ SGNET_BACKENDS: `openai+${server.url}`, SGNET_SLOTS: "8" });
+});
+after(async () => {
+  await server.stop();
+  await fleet.stop();
+});
+
+/** Runs a test with the fleet of this file. The proxies of the test are stopped at its end. */
 async function withRig(name: BalancerName, run: (rig: Rig) => Promise<void>): Promise<void> {
-  // A body that is refused is read to its end up to 32 MiB: no proxy sees the connection reset before the answer.
-  const maxBody = String(24 * MiB);
-  const env = { SGNET_DRAIN_GRACE_MS: "8000", SGNET_HEARTBEAT_MS: "200", SGNET_MAX_BODY_BYTES: maxBody };
-  const fleet = await Fleet.start({ gateways: 2, posts: [], env });
-  const server = await HandFed.start();
   const balancers: Balancer[] = [];
+  while (fleet.gateways.length < 2) await fleet.addGateway();
   try {
-    await fleet.addBareWorker({ SGNET_BACKENDS: `openai+${server.url}`, SGNET_SLOTS: "8" });
     await fleet.known("tiny");
     const gateways = fleet.gateways.map(({ url }) => url);
     await run({
@@ -57,8 +70,7 @@ async function withRig(name: BalancerName, run: (rig: Rig) => Promise<void>): Pr
     throw new Error(`${String(error)}\n${balancers.map(({ story }) => story).join("\n")}`, { cause: error });
   } finally {
     await Promise.all(balancers.map((balancer) => balancer.stop()));
-    server.stop();
-    await fleet.stop();
+    server.automatic = undefined;
   }
 }
 
@@ -91,7 +103,7 @@ async function news(response: IncomingMessage): Promise<void> {
   });
 }
 
-async function feedsTokens({ balance, server }: Rig): Promise<void> {
+async function feedsTokens({ balance }: Rig): Promise<void> {
   const balancer = await balance();
   assert.equal(await balancer.status("/metrics"), 404, "kept to the inside");
   for (const path of ["/v1/chat/completions", "/api/chat"]) {
@@ -108,7 +120,7 @@ async function feedsTokens({ balance, server }: Rig): Promise<void> {
   }
 }
 
-async function passesBodies({ balance, server }: Rig): Promise<void> {
+async function passesBodies({ balance }: Rig): Promise<void> {
   const balancer = await balance();
   const content = "x".repeat(20 * MiB);
   const asked = balancer.post("/v1/chat/completions", { ...CHAT, messages: [{ role: "user", content }] });
@@ -120,7 +132,7 @@ async function passesBodies({ balance, server }: Rig): Promise<void> {
   assert.equal(refused.resume().statusCode, 413);
 }
 
-async function tellsWhoLeft({ balance, server }: Rig): Promise<void> {
+async function tellsWhoLeft({ balance }: Rig): Promise<void> {
   const balancer = await balance();
   for (const stream of [true, false]) {
     const leave = new AbortController();
@@ -140,7 +152,7 @@ async function tellsWhoLeft({ balance, server }: Rig): Promise<void> {
 }
 
 /** The sample's directives are longer than any answer; and they are the ones: cut to a second, they end a silence. */
-async function hasPatience(name: BalancerName, { balance, server }: Rig): Promise<void> {
+async function hasPatience(name: BalancerName, { balance }: Rig): Promise<void> {
   const most = Number(SETTINGS.taskTimeoutMs.default) / 1000;
   for (const pattern of PATIENCE[name]) {
     assert.ok(Number(pattern.exec(sampleOf(name))?.[1]) > most, String(pattern));
@@ -169,8 +181,11 @@ async function hasPatience(name: BalancerName, { balance, server }: Rig): Promis
   await textOf(response);
 }
 
-/** Four clients ask without a pause while the first of two gateways stops, and a stream goes on. */
-async function losesNothing({ balance, fleet, server }: Rig): Promise<void> {
+/** Pause of a client between two requests, ms. Without one the clients would take all processors for 8 s. */
+const PAUSE_MS = 20;
+
+/** Four clients send requests while the first of two gateways stops, and a stream goes on. */
+async function losesNothing({ balance }: Rig): Promise<void> {
   const balancer = await balance();
   const long = balancer.post("/v1/chat/completions", { ...CHAT, stream: true });
   const held = await server.next();
@@ -192,6 +207,7 @@ async function losesNothing({ balance, fleet, server }: Rig): Promise<void> {
       assert.equal(response.statusCode, 200, text);
       assert.match(text, stream ? /streamed[^]*\[DONE\]/ : /whole/);
       served += 1;
+      await delay(PAUSE_MS);
     }
   };
   const clients = Promise.all([client(true), client(true), client(false), client(false)]);
@@ -214,8 +230,9 @@ async function losesNothing({ balance, fleet, server }: Rig): Promise<void> {
   assert.equal(code, 0);
   assert.match(await textOf(streaming), /\[DONE\]/);
   assert.ok(served > 20, String(served));
-  const after = await balancer.post("/v1/chat/completions", CHAT);
-  assert.equal(after.resume().statusCode, 200);
+  const later = await balancer.post("/v1/chat/completions", CHAT);
+  assert.equal(later.resume().statusCode, 200);
+  fleet.gateways.splice(0, 1);
 }
 
 for (const name of NAMES) {
@@ -235,7 +252,7 @@ for (const name of NAMES) {
 const both = missing("nginx") || missing("haproxy");
 
 test("HTTP/1.0 does for a plain nginx and a plain check of haproxy", { ...LIMIT, skip: both }, async () => {
-  await withRig("nginx", async ({ balance, server, fleet }) => {
+  await withRig("nginx", async ({ balance }) => {
     const plain = await balance((sample) =>
       sample
         .replace(/ +proxy_(?!pass )\w+ [^;]+;\n/g, "")
@@ -274,7 +291,7 @@ test("HTTP/1.0 does for a plain nginx and a plain check of haproxy", { ...LIMIT,
   });
 });
 
-/** What haproxy answers to a command on its socket. */
+/** The answer of haproxy to a command on its socket. */
 async function said(path: string, command: string): Promise<string> {
   const socket = connect(path).setEncoding("utf8");
   socket.end(`${command}\n`);

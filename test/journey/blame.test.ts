@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { runCommand } from "../commands/command.ts";
-import type { Refusal } from "../stand-in.ts";
-import { type Fleet, journey, MODEL } from "./fleet.ts";
-import { until } from "./until.ts";
+import { runCommand } from "../rig/command.ts";
+import type { Refusal } from "../rig/backends/stand-in.ts";
+import { type Fleet, journey, MODEL } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
 
 /** Blame: a failure that one client causes is never a backend's, and no backend stays shut for nothing. */
 

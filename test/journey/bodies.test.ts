@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { Ollama } from "ollama";
 import OpenAI from "openai";
 import { isObject } from "../../src/core/json.ts";
-import type { Recorded } from "../stand-in.ts";
-import { type FleetPlan, journey } from "./fleet.ts";
-import type { Program } from "./program.ts";
+import type { Recorded } from "../rig/backends/stand-in.ts";
+import { type FleetPlan, journey } from "../rig/fleet/fleet.ts";
+import type { Program } from "../rig/fleet/program.ts";
 
 const LIMIT = 8_000_000;
 const PLAN: FleetPlan = { env: { SGNET_MAX_BODY_BYTES: String(LIMIT) } };

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import OpenAI, { BadRequestError } from "openai";
-import { until } from "./until.ts";
-import { gaugeOf } from "./leaks.ts";
-import { journey, MODEL as model } from "./fleet.ts";
-import { standInText } from "../stand-in.ts";
+import { until } from "../rig/until.ts";
+import { gaugeOf } from "../rig/fleet/leaks.ts";
+import { journey, MODEL as model } from "../rig/fleet/fleet.ts";
+import { standInText } from "../rig/backends/stand-in.ts";
 
 const messages = [{ role: "user" as const, content: "hi" }];
 const N = 3;

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import type { Recorded, StandIn } from "../stand-in.ts";
-import { allDone, askAll, Asked, assertAnswered, type Question, WAYS } from "./asked.ts";
-import { journey } from "./fleet.ts";
-import { gaugeOf } from "./leaks.ts";
-import { until } from "./until.ts";
+import type { Recorded, StandIn } from "../rig/backends/stand-in.ts";
+import { allDone, askAll, Asked, assertAnswered, type Question, WAYS } from "../rig/fleet/asked.ts";
+import { journey } from "../rig/fleet/fleet.ts";
+import { gaugeOf } from "../rig/fleet/leaks.ts";
+import { until } from "../rig/until.ts";
 
 const SLOTS = 3;
 const LONG = 1000;
@@ -29,10 +29,10 @@ const CASES: readonly (Omit<Question, "way" | "tokens"> & {
   { about: "while the answer is made in one piece", stream: false, prefill: false },
 ];
 
-/** A worker that looks at its tasks only with each heartbeat would look far too late. */
-const RARE_HEARTBEATS = { posts: [{ slots: SLOTS }], env: { SGNET_LEASE_MS: "600000" } };
+/** A worker that looks at its tasks only with each renewal of its leases would look far too late. */
+const RARE_RENEWALS = { posts: [{ slots: SLOTS }], env: { SGNET_LEASE_MS: "600000" } };
 
-journey("a client that leaves stops its generation", RARE_HEARTBEATS, async (fleet, t) => {
+journey("a client that leaves stops its generation", RARE_RENEWALS, async (fleet, t) => {
   const { standIn } = fleet.post();
   for (const { about, stream, prefill } of CASES) {
     await t.test(about, async (inner) => {

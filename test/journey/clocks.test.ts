@@ -6,13 +6,13 @@ import test, { after } from "node:test";
 import { RedisHost } from "../chaos/redis-host.ts";
 import { buildClock } from "../chaos/tools.ts";
 import { WallClock } from "../chaos/wall-clock.ts";
-import { allDone, askAll, assertAnswered, WAYS } from "./asked.ts";
-import { type Fleet, type FleetPlan, journey } from "./fleet.ts";
-import { until } from "./until.ts";
+import { allDone, askAll, assertAnswered, WAYS } from "../rig/fleet/asked.ts";
+import { type Fleet, type FleetPlan, journey } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
 
 const MINUTES = 60_000;
 
-/** How much the clock of each is ahead, minutes. */
+/** Minutes by which the clock of each process is ahead. */
 interface Skew {
   readonly gateway: number;
   readonly worker: number;

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { Asked, assertAnswered } from "./asked.ts";
+import { Asked, assertAnswered } from "../rig/fleet/asked.ts";
 import { CuttingLink } from "./cutting-link.ts";
-import { type Fleet, type FleetRedis, journey } from "./fleet.ts";
-import { RedisServer } from "./redis-server.ts";
-import { until } from "./until.ts";
+import { type Fleet, journey } from "../rig/fleet/fleet.ts";
+import type { FleetRedis } from "../rig/redis/fleet-redis.ts";
+import { RedisServer } from "../rig/redis/redis-server.ts";
+import { until } from "../rig/until.ts";
 
 const PROMPT = "the connection breaks over this";
 
@@ -15,7 +16,7 @@ function behindLink(): {
   let link: CuttingLink | undefined;
   return {
     redis: async (dir) => {
-      const server = await RedisServer.start(dir);
+      const server = await RedisServer.start({ dir });
       const open = await CuttingLink.open(server.port);
       link = open;
       return {

@@ -1,31 +1,31 @@
-import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
+import { LocalTcp } from "../rig/local-tcp.ts";
 
 /** Where a connection is cut: before what it carries has arrived, or after, when nothing of the answer has come. */
 export type CutAt = "request" | "reply";
 
 /** A way to a server on loopback that breaks once, at the piece that carries a certain text. */
 export class CuttingLink {
-  readonly #server: Server;
+  readonly #server: LocalTcp;
   readonly #port: number;
-  readonly #sockets = new Set<Socket>();
   #cut: { readonly text: string; readonly at: CutAt } | undefined;
   #unanswered: (() => void) | undefined;
   cuts = 0;
 
   private constructor(port: number) {
     this.#port = port;
-    this.#server = createServer((near) => this.#accept(near));
+    this.#server = new LocalTcp((near) => this.#accept(near));
   }
 
   /** @param port on 127.0.0.1 to forward to */
   static async open(port: number): Promise<CuttingLink> {
     const link = new CuttingLink(port);
-    await new Promise<void>((resolve) => link.#server.listen(0, "127.0.0.1", resolve));
+    await link.#server.listen();
     return link;
   }
 
   get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+    return this.#server.port;
   }
 
   /** The next connection that carries `text` breaks: at once, or at {@link cutUnanswered}. */
@@ -39,25 +39,20 @@ export class CuttingLink {
   }
 
   async close(): Promise<void> {
-    const closed = new Promise((resolve) => this.#server.close(resolve));
-    for (const socket of this.#sockets) socket.destroy();
-    await closed;
+    await this.#server.stop();
   }
 
   #accept(near: Socket): void {
     const far = connect({ port: this.#port, host: "127.0.0.1" });
+    this.#server.watch(far);
     let isMute = false;
     const breakUp = (): void => {
       near.destroy();
       far.destroy();
     };
     for (const socket of [near, far]) {
-      this.#sockets.add(socket);
       socket.on("error", breakUp);
-      socket.on("close", () => {
-        this.#sockets.delete(socket);
-        breakUp();
-      });
+      socket.on("close", breakUp);
     }
     near.on("data", (chunk) => {
       const cut = this.#cut;

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import type { Task } from "../../src/core/task.ts";
-import { bury } from "../../src/redis/dead-letters.ts";
-import { encodeTask } from "../../src/wire/task-codec.ts";
-import { newFolder, startCommand } from "../commands/command.ts";
-import { formBody } from "../forms.ts";
-import { sendBytes, SurfaceServer } from "../surface-server.ts";
-import { type Fleet, journey } from "./fleet.ts";
+import { newFolder, startCommand } from "../rig/command.ts";
+import { formBody } from "../rig/multipart.ts";
+import { sendBytes, SurfaceServer } from "../rig/backends/surface-server.ts";
+import { type Fleet, journey } from "../rig/fleet/fleet.ts";
 import { FILE, HEARD, TRANSCRIPTIONS } from "./form-fleet.ts";
+import { aTask } from "../rig/task.ts";
+import { leaveDeadLetter } from "../rig/dead-letter.ts";
 
 /** Dead letters of requests and answers that are no text, run again from the command line. */
 
@@ -14,26 +14,14 @@ const SPEECH = "/v1/audio/speech";
 const SOUND = Buffer.from([0x52, 0x49, 0xff, 0xfe, 0x00, 0x80, 0x0d]);
 const FORM = formBody("b", [FILE, { name: "model", value: "bge" }]);
 
-const TASK = {
-  model: "bge",
-  stream: true,
-  createdAt: 1,
-  deadline: 60_001,
-  trace: "",
-} as const;
+const TASK = { model: "bge", createdAt: 1, deadline: 60_001 };
 
 async function lay(
   { probe, keys }: Fleet,
   asked: Pick<Task, "endpoint" | "body" | "requestId"> & Partial<Task>,
 ): Promise<void> {
-  const task = { ...TASK, id: `g1.${asked.requestId}`, ...asked };
-  await bury(probe, keys, {
-    model: "bge",
-    payload: encodeTask(task, true),
-    fault: { code: "delivery_limit", message: "no worker answered", http: 502 },
-    deliveries: 4,
-    worker: "w1",
-  });
+  const task = aTask({ ...TASK, id: `g1.${asked.requestId}`, ...asked });
+  await leaveDeadLetter(probe, keys, task);
 }
 
 interface Ran {

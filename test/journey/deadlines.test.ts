@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { type Fleet, journey, MODEL } from "./fleet.ts";
-import type { Program } from "./program.ts";
+import { type Fleet, journey, MODEL } from "../rig/fleet/fleet.ts";
+import type { Program } from "../rig/fleet/program.ts";
 
 type Dialect = "ollama" | "openai" | "anthropic";
 
@@ -135,6 +135,8 @@ journey(
     }
     assert.equal(well.requests.length, told.length);
     assert.ok(hung.requests.length > 0);
+    // The server hears of the last abort a moment after its client has the other's answer.
+    await hung.waitFor("aborted", hung.requests.length);
     for (const { outcome } of hung.requests) assert.equal(outcome, "aborted");
   },
 );

@@ -5,8 +5,8 @@ import { Agent, request as httpRequest, type IncomingHttpHeaders } from "node:ht
 import { productVersion } from "../../src/config/version.ts";
 import type { JsonObject } from "../../src/core/json.ts";
 import { Description } from "../conformance/description.ts";
-import { journey, MODEL } from "./fleet.ts";
-import { until } from "./until.ts";
+import { journey, MODEL, sharedFleet } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
 
 /** Questions of clients and tools before their first request. */
 
@@ -27,6 +27,7 @@ interface Document {
 
 /** A path with something in the place of each name in braces. */
 function filled(path: string): string {
+  if (path.startsWith("/admin/")) return path.replace(/\{\w+\}/, "unknown");
   return path.replace("{id}", "org%2Fmodel").replace("{digest}", `sha256:${"0".repeat(64)}`);
 }
 
@@ -81,9 +82,9 @@ async function hasCurl(): Promise<boolean> {
   );
 }
 
-const LOCKED = { env: { SGNET_API_KEY: KEY, SGNET_ADMIN_KEY: ADMIN_KEY } };
+const locked = sharedFleet({ env: { SGNET_API_KEY: KEY, SGNET_ADMIN_KEY: ADMIN_KEY } });
 
-journey("probes and the description need no key, all else does", LOCKED, async (fleet) => {
+locked("probes and the description need no key, all else does", async (fleet) => {
   const { url } = fleet.gateway;
   for (const path of ["/health", "/v1/health", "/ping", "/version", "/openapi.json", "/metrics"]) {
     for (const method of ["GET", "HEAD"]) {
@@ -95,7 +96,7 @@ journey("probes and the description need no key, all else does", LOCKED, async (
   assert.deepEqual(await (await fetch(`${url}/version`)).json(), { version: productVersion() });
 });
 
-journey("the description is that of the gateway that gives it", LOCKED, async (fleet) => {
+locked("the description is that of the gateway that gives it", async (fleet) => {
   const { url } = fleet.gateway;
   const reply = await fetch(`${url}/openapi.json`);
   assert.equal(reply.headers.get("content-type"), "application/json");
@@ -105,13 +106,13 @@ journey("the description is that of the gateway that gives it", LOCKED, async (f
   assert.equal(await (await fetch(`${url}/openapi.json`)).text(), text);
   for (const [path, methods] of Object.entries(paths)) {
     // No path has this method: the gateway tells those that would do.
-    const { status, headers } = await fetch(url + filled(path), { method: "PATCH", headers: WITH_KEY });
+    const { status, headers } = await fetch(url + filled(path), { method: "PUT", headers: WITH_KEY });
     const allowed = (headers.get("allow") ?? "").toLowerCase().split(", ");
     assert.deepEqual([status, allowed.toSorted()], [405, Object.keys(methods).toSorted()], path);
   }
 });
 
-journey("every GET and every order is answered as described", LOCKED, async (fleet, t) => {
+locked("every GET and every order is answered as described", async (fleet, t) => {
   const { url } = fleet.gateway;
   const document = (await (await fetch(`${url}/openapi.json`)).json()) as Document;
   const description = new Description(document as unknown as JsonObject);
@@ -138,7 +139,7 @@ journey("every GET and every order is answered as described", LOCKED, async (fle
   }
 });
 
-journey("a HEAD has the head of the GET, and leaves its connection as it was", LOCKED, async (fleet, t) => {
+locked("a HEAD has the head of the GET, and leaves its connection as it was", async (fleet, t) => {
   const { url } = fleet.gateway;
   const { paths } = (await (await fetch(`${url}/openapi.json`)).json()) as Document;
   const all = Object.keys(paths).filter((path) => "get" in (paths[path] ?? {}) && path !== "/ui/events");

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { bury, lettersOf } from "../../src/redis/dead-letters.ts";
-import { readFleet } from "../../src/redis/fleet-status.ts";
-import { encodeTask } from "../../src/wire/task-codec.ts";
-import { newFolder, runCommand } from "../commands/command.ts";
-import { allDone, Asked, assertAnswered } from "./asked.ts";
-import { type Fleet, journey, MODEL } from "./fleet.ts";
-import { until } from "./until.ts";
+import { newFolder, runCommand } from "../rig/command.ts";
+import { allDone, Asked, assertAnswered } from "../rig/fleet/asked.ts";
+import { type Fleet, journey, MODEL } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
+import { aTask } from "../rig/task.ts";
+import { leaveDeadLetter } from "../rig/dead-letter.ts";
+import { FleetReader } from "../../src/redis/inspect/fleet-reader.ts";
+import { openStores } from "../../src/redis/stores.ts";
 
 const SHORT = 5;
 
@@ -19,7 +20,7 @@ async function ask(fleet: Fleet, count: number): Promise<void> {
 }
 
 async function drainedNow({ probe, keys }: Fleet): Promise<string[]> {
-  const { workers } = await readFleet(probe, keys, 0);
+  const { workers } = await new FleetReader(probe, keys).read(0);
   return workers.filter(({ draining }) => draining).map(({ id }) => id);
 }
 
@@ -40,7 +41,7 @@ journey(
   "a drained worker finishes what it runs and takes nothing until it is undrained",
   { posts: [{ slots: 4 }, { slots: 4 }] },
   async (fleet) => {
-    const { workers } = await readFleet(fleet.probe, fleet.keys, 0);
+    const { workers } = await new FleetReader(fleet.probe, fleet.keys).read(0);
     const idle = fleet.post(0);
     const id = /"worker is ready".*?"worker":"(w\w+)"/.exec(idle.worker.story)?.[1] ?? "";
     assert.ok(workers.some((worker) => worker.id === id));
@@ -73,7 +74,7 @@ journey(
     await ask(fleet, 24);
     assert.equal(idle.standIn.requests.length, used, "the wait that was under way brings nothing");
     const { code, said } = await tell(fleet, "drain", "nobody");
-    assert.deepEqual([code, said], [1, "There is no worker nobody: sgnet status shows them.\n"]);
+    assert.deepEqual([code, said], [1, "There is no worker nobody: sgnet status lists the workers.\n"]);
   },
 );
 
@@ -118,24 +119,10 @@ journey(
 
 /** Lays a dead letter as a worker does, and gives its name. */
 async function layLetter({ probe, keys }: Fleet): Promise<{ model: string; id: string }> {
-  const now = Date.now();
-  const payload = encodeTask(
-    {
-      id: "gone.1",
-      endpoint: "ollama-generate",
-      model: MODEL,
-      stream: false,
-      createdAt: now,
-      deadline: now + 60_000,
-      requestId: "r1",
-      trace: "",
-      body: Buffer.from(JSON.stringify({ model: MODEL, prompt: "again", stream: false })),
-    },
-    true,
-  );
-  const fault = { code: "delivery_limit", message: "no worker answered", http: 502 } as const;
-  await bury(probe, keys, { model: MODEL, payload, fault, deliveries: 3, worker: "w1" });
-  const [letter = assert.fail()] = await Array.fromAsync(lettersOf(probe, keys, MODEL));
+  const body = Buffer.from(JSON.stringify({ model: MODEL, prompt: "again", stream: false }));
+  const task = aTask({ id: "gone.1", endpoint: "ollama-generate", model: MODEL, stream: false, body });
+  await leaveDeadLetter(probe, keys, task);
+  const [letter = assert.fail()] = await Array.fromAsync(openStores(probe, keys).letters.list(MODEL));
   return { model: MODEL, id: letter.id };
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { journey, MODEL } from "./fleet.ts";
+import { journey, MODEL } from "../rig/fleet/fleet.ts";
 
 const messages = [{ role: "user", content: "hello", name: "Ada" }];
 const ollamaBody = {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { Ollama } from "ollama";
 import OpenAI, { AuthenticationError } from "openai";
-import { Asked, assertAnswered } from "./asked.ts";
-import { journey, MODEL } from "./fleet.ts";
-import { until } from "./until.ts";
+import { Asked, assertAnswered } from "../rig/fleet/asked.ts";
+import { journey, MODEL } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
 
 const CHAT = { model: MODEL, messages: [{ role: "user" as const, content: "hello" }], stream: true as const };
 const COMMENT = ": keep-alive\n\n";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import OpenAI from "openai";
-import { allDone, askAll, WAYS } from "./asked.ts";
-import { EMBEDDED_MODEL as MODEL, embeddedJourney } from "./embedded-model.ts";
+import { allDone, askAll, WAYS } from "../rig/fleet/asked.ts";
+import { EMBEDDED_MODEL as MODEL, embeddedJourney } from "../rig/fleet/embedded-model.ts";
 
 embeddedJourney(
   "a real model answers through gateway and worker, the same in both dialects",

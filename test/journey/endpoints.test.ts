@@ -1,5 +1,5 @@
-import { Asked, assertAnswered, WAYS } from "./asked.ts";
-import { journey } from "./fleet.ts";
+import { Asked, assertAnswered, WAYS } from "../rig/fleet/asked.ts";
+import { journey } from "../rig/fleet/fleet.ts";
 
 for (const speaks of ["ollama", "openai"] as const) {
   journey(

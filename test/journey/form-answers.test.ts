@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { formBody } from "../forms.ts";
-import { type Answer, sendBytes, SurfaceServer } from "../surface-server.ts";
+import { formBody } from "../rig/multipart.ts";
+import { type Answer, sendBytes, SurfaceServer } from "../rig/backends/surface-server.ts";
 import { FILE, HEARD, MODEL, PLAN, refusal, send, TRANSCRIPTIONS, withServer } from "./form-fleet.ts";
-import { type Fleet, journey } from "./fleet.ts";
+import { type Fleet, journey } from "../rig/fleet/fleet.ts";
 
-/** Forms, relayed through gateway, Redis and worker: what a client is told. */
+/** Replies to forms that are relayed through gateway, Redis and worker. */
 
 async function ask(fleet: Fleet, stream = "false"): Promise<Response> {
   return send(fleet, { body: formBody("b", [MODEL, FILE, { name: "stream", value: stream }]) });

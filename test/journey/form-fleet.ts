@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import type { Field } from "../forms.ts";
-import { sendJson, SurfaceServer } from "../surface-server.ts";
-import type { Answer, SurfaceServerOptions } from "../surface-server.ts";
-import type { Fleet, FleetPlan } from "./fleet.ts";
+import type { Field } from "../rig/multipart.ts";
+import { sendJson, SurfaceServer } from "../rig/backends/surface-server.ts";
+import type { Answer, SurfaceServerOptions } from "../rig/backends/surface-server.ts";
+import type { Fleet, FleetPlan } from "../rig/fleet/fleet.ts";
 
 /** A fleet whose only backend takes forms. */
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
-import { type Field, formBody } from "../forms.ts";
-import { formAnswer } from "../form-answer.ts";
+import { type Field, formBody } from "../rig/multipart.ts";
+import { formAnswer } from "../rig/backends/form-answer.ts";
 import {
   FILE,
   HEARD,
@@ -13,9 +13,9 @@ import {
   TRANSCRIPTIONS,
   withServer,
 } from "./form-fleet.ts";
-import { type FleetPlan, journey } from "./fleet.ts";
+import { type FleetPlan, journey } from "../rig/fleet/fleet.ts";
 
-/** Forms, relayed through gateway, Redis and worker: what a backend gets. */
+/** Forms that a backend gets through gateway, Redis and worker. */
 
 const PATHS = [
   TRANSCRIPTIONS,
@@ -135,7 +135,7 @@ journey("a form of 64 MiB goes through, with its model behind its file", limited
   });
 });
 
-// A client that is still sending may not read an answer before it is hung up on: of a megabyte all is taken first.
+// The gateway reads a whole megabyte before it refuses. A client that is still sending may not read an earlier answer.
 const SMALL_LIMIT = 1024 * 1024;
 
 journey(

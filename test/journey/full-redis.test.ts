@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
-import { BareServer } from "../redis/bare-server.ts";
-import { allDone, askAll, Asked, assertAnswered, assertRefused, WAYS } from "./asked.ts";
-import { type Fleet, type FleetRedis, journey } from "./fleet.ts";
-import { until } from "./until.ts";
+import { allDone, askAll, Asked, assertAnswered, assertRefused, WAYS } from "../rig/fleet/asked.ts";
+import { type Fleet, journey } from "../rig/fleet/fleet.ts";
+import type { FleetRedis } from "../rig/redis/fleet-redis.ts";
+import { until } from "../rig/until.ts";
+import { RedisServer } from "../rig/redis/redis-server.ts";
 
-/** States in which Redis answers, but takes no writes: how one begins, and how its operator ends it. */
+/** States in which Redis answers but takes no writes. Each has a way in, and an operator's way out. */
 interface Refusal {
   /** Redis's word for it. */
   readonly code: string;
@@ -20,7 +21,7 @@ async function set(fleet: Fleet, name: string, value: string): Promise<void> {
 
 /** A Redis that saves snapshots into a folder that is gone: it cannot write its disk. */
 async function diskless(dir: string): Promise<FleetRedis> {
-  const server = await BareServer.start({ dir, args: ["--save", "3600 1"] });
+  const server = await RedisServer.start({ dir, args: ["--save", "3600 1"] });
   rmSync(dir, { recursive: true });
   return server;
 }

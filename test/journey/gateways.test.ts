@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { Agent, get, type IncomingMessage, request as ask } from "node:http";
 import { text } from "node:stream/consumers";
-import { LocalServer } from "../local-server.ts";
-import { allDone, askAll, Asked, assertAnswered, WAYS } from "./asked.ts";
-import { journey } from "./fleet.ts";
-import type { Program } from "./program.ts";
-import { until } from "./until.ts";
+import { LocalServer } from "../rig/local-server.ts";
+import { allDone, askAll, Asked, assertAnswered, WAYS } from "../rig/fleet/asked.ts";
+import { journey } from "../rig/fleet/fleet.ts";
+import type { Program } from "../rig/fleet/program.ts";
+import { until } from "../rig/until.ts";
 
 const LONG = 2000;
 
@@ -52,7 +52,7 @@ class Prober {
     this.#url = `${gateway.url}/readyz`;
   }
 
-  /** The status, or "refused" when nobody listens. */
+  /** The status, or "refused" when nothing listens. */
   async look(): Promise<number | "refused"> {
     return new Promise((resolve) => {
       const asked = get(this.#url, { agent: this.#agent }, (response) => {
@@ -78,7 +78,7 @@ journey("a gateway that is told to stop finishes its requests and takes no more"
   const prober = new Prober(fleet.gateway);
   assert.equal(await prober.look(), 200);
   fleet.gateway.signal("SIGTERM");
-  await until("the farewell", () => fleet.gateway.story.includes('"stopping"'));
+  await until("the last words of the log", () => fleet.gateway.story.includes('"stopping"'));
   assert.equal(await prober.look(), 503);
   assert.equal(await prober.look(), "refused");
   prober.close();
@@ -118,7 +118,7 @@ journey("a gateway that is told to stop waits for who reads a large answer", { p
     const asked = ask(`${fleet.gateway.url}/api/chat`, { method: "POST" }).end(body);
     const [response] = (await once(asked, "response")) as [IncomingMessage];
     fleet.gateway.signal("SIGTERM");
-    await until("the farewell", () => fleet.gateway.story.includes('"stopping"'));
+    await until("the last words of the log", () => fleet.gateway.story.includes('"stopping"'));
     assert.equal(await text(response), LARGE);
     assert.equal(await fleet.gateway.exited, 0);
   } finally {

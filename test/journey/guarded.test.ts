@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { findProgram } from "../../src/config/environment.ts";
-import { asArray, asText } from "../../src/redis/replies.ts";
-import { guardedRedis } from "../redis/acl.ts";
-import { RedisCluster } from "../redis/cluster-rig.ts";
-import { fleetUnder, withTls, withUsers } from "../redis/guard.ts";
-import { redisPrograms } from "../redis/programs.ts";
-import { SentinelTrio } from "../redis/sentinel-rig.ts";
-import { allDone, askAll, Asked, assertAnswered, assertDefinite, WAYS } from "./asked.ts";
-import { type Fleet, type FleetPlan, journey, MODEL } from "./fleet.ts";
-import { until } from "./until.ts";
+import { asArray, asText } from "../../src/redis/connection/resp.ts";
+import { guardedRedis } from "../rig/redis/shipped-users.ts";
+import { RedisCluster } from "../rig/redis/redis-cluster.ts";
+import { fleetUnder, withTls, withUsers } from "../rig/redis/guard.ts";
+import { redisPrograms } from "../rig/redis/redis-programs.ts";
+import { SentinelTrio } from "../rig/redis/sentinel-trio.ts";
+import { allDone, askAll, Asked, assertAnswered, assertDefinite, WAYS } from "../rig/fleet/asked.ts";
+import { type Fleet, type FleetPlan, journey, MODEL } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
 
 /** Commands that Redis has refused anybody. */
 async function refusals(fleet: Fleet): Promise<string[]> {
@@ -25,7 +25,7 @@ function guarded(program?: string): FleetPlan {
   return guardedBy(async (dir) => guardedRedis(dir, program));
 }
 
-/** Streams, whole answers, a large body, an errand, a client that leaves, a worker that is killed, and leaving. */
+/** Streams, whole answers, a large body, a management request, a client that leaves, a worker that is killed, and leaving. */
 async function everything(fleet: Fleet): Promise<void> {
   const [first, second] = [fleet.post(0), fleet.post(1)];
   for (const { standIn } of [first, second]) standIn.behaviour.tokenMs = 20;
@@ -33,7 +33,7 @@ async function everything(fleet: Fleet): Promise<void> {
     method: "POST",
     body: JSON.stringify({ model: MODEL }),
   });
-  assert.match(await show.text(), /404 page not found/, "the stand-in's own answer, by way of an errand");
+  assert.match(await show.text(), /404 page not found/, "the stand-in's own answer, by a management request");
   const prompt = "x".repeat(200_000);
   const asked = [
     ...askAll(fleet.gateway, WAYS, { stream: true, tokens: 60 }),

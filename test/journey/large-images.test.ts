@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { type Answer, SurfaceServer } from "../surface-server.ts";
+import { type Answer, SurfaceServer } from "../rig/backends/surface-server.ts";
 import { send } from "./form-fleet.ts";
-import { journey } from "./fleet.ts";
+import { journey } from "../rig/fleet/fleet.ts";
 
 /** Images of many megabytes, whole and as events. */
 

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
-import { watchLocal } from "../../src/backends/open.ts";
+import { searchLocalServers } from "../../src/backends/open.ts";
 import { loadSettings } from "../../src/config/load.ts";
-import { publishDrain } from "../../src/redis/control.ts";
-import { listWorkers } from "../../src/redis/registry.ts";
 import { openLog } from "../../src/telemetry/log.ts";
 import { startWorker } from "../../src/worker/worker.ts";
-import { type StandIn, type StandInOptions, startStandIn } from "../stand-in.ts";
-import { type Fleet, journey } from "./fleet.ts";
-import { until } from "./until.ts";
+import { type StandIn, type StandInOptions, startStandIn } from "../rig/backends/stand-in.ts";
+import { type Fleet, journey } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
+import { freePort } from "../rig/free-port.ts";
+import { openStores } from "../../src/redis/stores.ts";
 
 /** LLM servers that start after their worker, on ports that the worker takes for the usual ones. */
 
@@ -18,7 +18,7 @@ interface Waiting {
   readonly serve: (options: StandInOptions) => Promise<StandIn>;
 }
 
-/** A worker of this process that was told of no backend, and watches a port. It is stopped before its Redis is. */
+/** A worker of this process without a backend in its settings. It watches a port, and stops before its Redis. */
 async function withWorker(fleet: Fleet, run: (waiting: Waiting) => Promise<void>): Promise<void> {
   const port = await freePort();
   const standIns: StandIn[] = [];
@@ -26,7 +26,7 @@ async function withWorker(fleet: Fleet, run: (waiting: Waiting) => Promise<void>
   const settings = loadSettings({ flags: {}, env, cwd: fleet.folder });
   const lines: string[] = [];
   const log = openLog({ level: "info", format: "json", write: (line) => lines.push(line) });
-  const watch = watchLocal({ settings, log }, [], [port]);
+  const watch = searchLocalServers({ settings, log }, [], [port]);
   const worker = await startWorker({ settings, log, backends: [], watch });
   const serve = async (options: StandInOptions): Promise<StandIn> => {
     const standIn = await startStandIn({ ...options, port });
@@ -41,15 +41,8 @@ async function withWorker(fleet: Fleet, run: (waiting: Waiting) => Promise<void>
   }
 }
 
-async function freePort(): Promise<number> {
-  const standIn = await startStandIn();
-  const { port } = standIn;
-  await standIn.stop();
-  return port;
-}
-
 async function backends(fleet: Fleet): Promise<readonly string[]> {
-  const [worker] = await listWorkers(fleet.probe, fleet.keys);
+  const [worker] = await openStores(fleet.probe, fleet.keys).registry.listWorkers();
   return (worker?.backends ?? []).map(
     ({ name, healthy }) => `${name.split("@")[0] ?? ""} ${healthy ? "up" : "down"}`,
   );
@@ -92,7 +85,7 @@ journey(
         method: "POST",
         body: '{"model":"tiny"}',
       });
-      assert.deepEqual(await shown.json(), JSON.parse(SHOWN.body), "errands reach it, too");
+      assert.deepEqual(await shown.json(), JSON.parse(SHOWN.body), "management requests reach it, too");
       await ollama.stop();
       await shows(fleet, "ollama down");
       await serve(VLLM);
@@ -116,7 +109,7 @@ journey(
   PLAN,
   async (fleet) => {
     await withWorker(fleet, async ({ id, lines, serve }) => {
-      await publishDrain(fleet.probe, fleet.keys, id, "drain");
+      await openStores(fleet.probe, fleet.keys).control.drain(id, "drain");
       await until("the drain", () => lines.some((line) => line.includes("draining")));
       const standIn = await serve({ speaks: "ollama" });
       await shows(fleet, "ollama up");
@@ -125,7 +118,7 @@ journey(
         return (await fleet.probe.command("XLEN", fleet.keys.queue("tiny"))) === 1;
       });
       assert.equal(standIn.requests.length, 0);
-      await publishDrain(fleet.probe, fleet.keys, id, "undrain");
+      await openStores(fleet.probe, fleet.keys).control.drain(id, "undrain");
       assert.match(await answer, /^t0 t1/);
     });
   },

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { Asked, assertAnswered } from "./asked.ts";
-import { journey, MODEL } from "./fleet.ts";
-import type { Program } from "./program.ts";
+import { Asked, assertAnswered } from "../rig/fleet/asked.ts";
+import { journey, MODEL } from "../rig/fleet/fleet.ts";
+import type { Program } from "../rig/fleet/program.ts";
 
 /** Where to ask, with the error type of a busy server that clients act on; Ollama's have none. */
 const PATHS: readonly (readonly [path: string, type: string | undefined])[] = [

@@ -5,10 +5,16 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import OpenAI, { toFile } from "openai";
 import { PYTHON_LIBRARIES } from "../clients/python-clients.ts";
-import { type FoundForm, readForm } from "../form-answer.ts";
-import { pythonWith } from "../python.ts";
-import { type Answer, type SeenRequest, sendBytes, sendJson, SurfaceServer } from "../surface-server.ts";
-import { type Fleet, type FleetPlan, journey } from "./fleet.ts";
+import { type FoundForm, readForm } from "../rig/backends/form-answer.ts";
+import { pythonWith } from "../rig/python.ts";
+import {
+  type Answer,
+  type SeenRequest,
+  sendBytes,
+  sendJson,
+  SurfaceServer,
+} from "../rig/backends/surface-server.ts";
+import { type Fleet, type FleetPlan, journey } from "../rig/fleet/fleet.ts";
 
 /** Sound and pictures through the clients that people have. */
 
@@ -17,7 +23,7 @@ const PLAN: FleetPlan = { posts: [] };
 const SOUND = Buffer.from("RIFF\r\n--\0\u00ff", "latin1");
 const PICTURE = { created: 1, data: [{ b64_json: "cGljdHVyZQ==" }] };
 
-/** What a backend says to each format. */
+/** The answer of a backend to each format. */
 const SAID: Readonly<Record<string, Answer>> = {
   json: sendJson(200, {
     text: "Hello.",

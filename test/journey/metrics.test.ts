@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { type Fleet, MODEL, journey } from "./fleet.ts";
-import { until } from "./until.ts";
+import { type Fleet, MODEL, journey } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
 
 async function pageOf(url: string, path: string): Promise<string> {
   const response = await fetch(`${url}${path}`);

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { allDone, askAll, Asked, assertAnswered, WAYS } from "./asked.ts";
-import { journey } from "./fleet.ts";
-import type { Program } from "./program.ts";
-import { until } from "./until.ts";
+import { allDone, askAll, Asked, assertAnswered, WAYS } from "../rig/fleet/asked.ts";
+import { journey } from "../rig/fleet/fleet.ts";
+import type { Program } from "../rig/fleet/program.ts";
+import { until } from "../rig/until.ts";
 
 /** Stops a process for so long, ms. */
 async function freeze(program: Program, ms: number): Promise<void> {

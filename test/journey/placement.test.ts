@@ -1,15 +1,17 @@
 import assert from "node:assert/strict";
-import { RedisCluster } from "../redis/cluster-rig.ts";
-import { SwappingOllama } from "../swapping-ollama.ts";
-import type { SwappingOptions } from "../swapping-ollama.ts";
-import { journey } from "./fleet.ts";
-import type { Fleet, FleetPlan } from "./fleet.ts";
-import { until } from "./until.ts";
+import { RedisCluster } from "../rig/redis/redis-cluster.ts";
+import { SwappingOllama } from "../rig/backends/swapping-ollama.ts";
+import type { SwappingOptions } from "../rig/backends/swapping-ollama.ts";
+import { journey } from "../rig/fleet/fleet.ts";
+import type { Fleet, FleetPlan } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
 
 /** Quick, and of the same proportions as a server that loads in a second. */
 const SHAPE = { places: 1, loadMs: 200, answerMs: 50, parallel: 4 };
 const WAIT_MS = 800;
 const RESIDENCY_MS = 400;
+/** Patience that a busy machine does not take for a delay of its own. */
+const PATIENT = { SGNET_SWAP_WAIT_MS: "6000", SGNET_SWAP_RESIDENCY_MS: "3000" };
 const ENV = { SGNET_SWAP_WAIT_MS: String(WAIT_MS), SGNET_SWAP_RESIDENCY_MS: String(RESIDENCY_MS) };
 
 interface Scene {
@@ -82,13 +84,13 @@ journey(
   "a model of an idle server is loaded at once, whatever was loaded before",
   { posts: [] },
   async (fleet, t) => {
-    const scene = await sceneOf(fleet, { ...SHAPE, models: ["red", "blue", "green"] });
+    const scene = await sceneOf(fleet, { ...SHAPE, models: ["red", "blue", "green"] }, PATIENT);
     t.after(() => scene.ollama.stop());
     for (const model of ["red", "blue", "green", "red"]) {
       const from = performance.now();
       await scene.ask(model);
       const took = performance.now() - from;
-      assert.ok(took < SHAPE.loadMs + SHAPE.answerMs + 200, `${model} took ${took} ms`);
+      assert.ok(took < 2000, `${model} took ${took} ms`);
     }
     assert.deepEqual(scene.ollama.loads, ["red", "blue", "green", "red"]);
   },

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { RedisHost } from "../chaos/redis-host.ts";
-import { allDone, askAll, type Asked, assertAnswered, assertDefinite, WAYS } from "./asked.ts";
-import { type Fleet, journey } from "./fleet.ts";
-import { until } from "./until.ts";
+import { allDone, askAll, type Asked, assertAnswered, assertDefinite, WAYS } from "../rig/fleet/asked.ts";
+import { type Fleet, journey } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
 
 const SLOTS = 6;
 
@@ -57,7 +57,7 @@ journey(
 interface Answered {
   readonly redis: RedisHost;
   readonly count: number;
-  /** How many requests backends were asked, by now. */
+  /** The number of requests to backends by now. */
   readonly runs: () => number;
 }
 

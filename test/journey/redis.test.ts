@@ -1,11 +1,18 @@
 import assert from "node:assert/strict";
-import { publishDrain } from "../../src/redis/control.ts";
-import { listWorkers } from "../../src/redis/registry.ts";
-import { asEntries } from "../../src/redis/replies.ts";
-import { allDone, askAll, Asked, assertAnswered, assertDefinite, assertRefused, WAYS } from "./asked.ts";
-import { type Fleet, journey } from "./fleet.ts";
-import type { Program } from "./program.ts";
-import { until } from "./until.ts";
+import { asEntries } from "../../src/redis/connection/resp.ts";
+import { openStores } from "../../src/redis/stores.ts";
+import {
+  allDone,
+  askAll,
+  Asked,
+  assertAnswered,
+  assertDefinite,
+  assertRefused,
+  WAYS,
+} from "../rig/fleet/asked.ts";
+import { type Fleet, journey } from "../rig/fleet/fleet.ts";
+import type { Program } from "../rig/fleet/program.ts";
+import { until } from "../rig/until.ts";
 
 const SLOTS = 8;
 
@@ -51,8 +58,8 @@ async function refusals(gateway: Program): Promise<number> {
 }
 
 /**
- * What new requests are told while Redis is away: that it is, and when to try again. Redis comes back only when all of
- * them have been told: nobody waits for it. How long the first ones stand in the porch is told by its own test.
+ * Checks the errors of new requests while Redis is away, with the time to try again. Redis comes back only after all of
+ * them. Another test covers how long the outage buffer holds the first ones.
  */
 async function assertTurnedAway(gateway: Program): Promise<void> {
   await until("not ready", async () => (await readiness(gateway)) === 503);
@@ -171,10 +178,12 @@ journey(
     await fleet.probe.command("XTRIM", queue, "MAXLEN", "0");
     await fleet.probe.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
     await until("the task in the queue again", async () => (await fleet.probe.command("XLEN", queue)) === 1);
-    const [worker] = await listWorkers(fleet.probe, fleet.keys);
-    await publishDrain(fleet.probe, fleet.keys, worker?.id ?? "", "drain");
+    const [worker] = await openStores(fleet.probe, fleet.keys).registry.listWorkers();
+    await openStores(fleet.probe, fleet.keys).control.drain(worker?.id ?? "", "drain");
     await until("a worker that takes nothing more", async () => {
-      return (await listWorkers(fleet.probe, fleet.keys)).every(({ draining }) => draining);
+      return (await openStores(fleet.probe, fleet.keys).registry.listWorkers()).every(
+        ({ draining }) => draining,
+      );
     });
     go.resolve();
     await asked.done;

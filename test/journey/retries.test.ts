@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
-import { type StandIn, startStandIn } from "../stand-in.ts";
-import { allDone, askAll, Asked, assertAnswered, assertRefused, WAYS } from "./asked.ts";
-import { type Fleet, journey } from "./fleet.ts";
-import { until } from "./until.ts";
+import { type StandIn, startStandIn } from "../rig/backends/stand-in.ts";
+import { allDone, askAll, Asked, assertAnswered, assertRefused, WAYS } from "../rig/fleet/asked.ts";
+import { type Fleet, journey } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
 
 const TOKENS = 5;
 
 /** A circuit is probed each 12.5 s at least; the rest is for a loaded machine. */
 const MENDED_MS = 120_000;
+
+/** Between requests that look for a mended backend, ms: without a pause they would fill the processors. */
+const PAUSE_MS = 250;
 
 function ask(fleet: Fleet, count: number, stream = true): readonly Asked[] {
   return Array.from({ length: count }, () => {
@@ -28,7 +31,7 @@ journey(
   async (fleet, t) => {
     const bad = fleet.post(0).standIn;
     bad.behaviour.refuse = BROKEN;
-    // How soon the bad one has had its five is the machine's affair.
+    // The machine decides how soon the bad one has had its five.
     const asked: Asked[] = [];
     await until("refusals that open the circuit", async () => {
       asked.push(...ask(fleet, 20));
@@ -50,6 +53,7 @@ journey(
         return bad.requests.some(({ outcome }) => outcome === "finished");
       },
       MENDED_MS,
+      PAUSE_MS,
     );
     t.diagnostic(`it answers ${Math.round(performance.now() - mendedAt)} ms after it was mended`);
   },
@@ -144,6 +148,7 @@ journey(
           return back.requests.length > 0;
         },
         MENDED_MS,
+        PAUSE_MS,
       );
       t.diagnostic(`it is used ${Math.round(performance.now() - backAt)} ms after it is back`);
     } finally {

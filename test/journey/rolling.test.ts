@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { request } from "node:http";
-import { asArray, asText } from "../../src/redis/replies.ts";
-import { type Fleet, journey, MODEL } from "./fleet.ts";
-import type { Program } from "./program.ts";
-import { until } from "./until.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { asArray, asText } from "../../src/redis/connection/resp.ts";
+import { type Fleet, journey, MODEL } from "../rig/fleet/fleet.ts";
+import type { Program } from "../rig/fleet/program.ts";
+import { until } from "../rig/until.ts";
 
 /** One request on a connection of its own. */
 async function askOnce(gateway: Program, stream: boolean): Promise<{ status: number; text: string }> {
@@ -23,7 +24,10 @@ function isRefused(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "ECONNREFUSED";
 }
 
-/** Asks again and again, elsewhere when nobody listens; every request must be answered whole. */
+/** Pause of a client between two requests, ms: starting processes need the processors, too. */
+const PAUSE_MS = 20;
+
+/** Sends requests again and again, to another gateway when nothing listens. Every answer must be whole. */
 class Client {
   readonly #fleet: Fleet;
   readonly #run: Promise<void>;
@@ -48,6 +52,7 @@ class Client {
       assert.equal(status, 200, text);
       assert.match(text, /"done":true/);
       this.answers += 1;
+      await delay(PAUSE_MS);
     }
   }
 

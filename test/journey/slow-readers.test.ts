@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
-import { asArray, asText } from "../../src/redis/replies.ts";
-import { type Fleet, journey, MODEL } from "./fleet.ts";
-import { Flood, type Flow, LazyReader } from "./flood.ts";
-import type { Program } from "./program.ts";
-import { until } from "./until.ts";
+import { asArray, asText } from "../../src/redis/connection/resp.ts";
+import { type Fleet, journey, MODEL } from "../rig/fleet/fleet.ts";
+import { Flood, type Flow, LazyReader } from "../rig/backends/flood.ts";
+import type { Program } from "../rig/fleet/program.ts";
+import { until } from "../rig/until.ts";
 
 /** A journey with one worker beside a flood. */
 function flooded(
@@ -55,10 +55,7 @@ async function memoryOf(gateway: Program): Promise<number> {
 /** More than the sockets on the way take, and what may lie in Redis; far less than the answer of 64 MB. */
 const MOST_BYTES = 40_000_000;
 
-/**
- * A gateway that the machine keeps from running holds nobody back, and a flood needs little time: what went too far is
- * tried again, so often.
- */
+/** Attempts at a scenario. A gateway that gets no processor holds no stream back, and a flood is quick. */
 const TRIES = 5;
 
 /** A reader that has stopped reading, and what its backend has written to it when that was held back. */
@@ -165,7 +162,7 @@ const CROWD = 100;
 
 const STEADY_EVENTS = 40;
 
-/** What lay in wait for the crowd was in Redis and in the system's buffers, and is given back; bytes. */
+/** Memory of the gateway after the crowd is gone, bytes. Pending bytes lie in Redis and in the system's buffers. */
 const MOST_MEMORY = 400_000_000;
 
 flooded(
@@ -205,7 +202,7 @@ flooded(
     }
     const aborted = (): number => flood.flows.filter(({ outcome }) => outcome === "aborted").length;
     await until("cuts", () => aborted() === CROWD);
-    // What is free is collected while others are served, not before.
+    // Free memory is collected only while the gateway serves others.
     const takes = [await memoryOf(fleet.gateway)];
     await until("memory that is given back", async () => {
       const quick = new LazyReader(fleet.gateway, STEADY_EVENTS);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after } from "node:test";
 import { startCollector } from "../telemetry/collector.ts";
 import type { CollectedSpan, Collector } from "../telemetry/collector.ts";
-import { type Fleet, journey, MODEL } from "./fleet.ts";
+import { type Fleet, journey, MODEL } from "../rig/fleet/fleet.ts";
 
 const CLIENTS = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const SECRET = "nobody may read this prompt";
@@ -10,7 +10,7 @@ const SECRET = "nobody may read this prompt";
 const collector: Collector = await startCollector();
 after(() => collector.stop());
 
-/** @param path of an endpoint; resolves when the reply is whole */
+/** @param path path of an endpoint; resolves when the reply is whole */
 async function ask({ gateway }: Fleet, path: string, model: string): Promise<number> {
   const messages = [{ role: "user", content: SECRET }];
   const response = await fetch(gateway.url + path, {

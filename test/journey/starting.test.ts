@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { listWorkers } from "../../src/redis/registry.ts";
-import { LocalServer } from "../local-server.ts";
-import { type Fleet, journey } from "./fleet.ts";
-import { until } from "./until.ts";
+import { LocalServer } from "../rig/local-server.ts";
+import { type Fleet, journey } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
+import { openStores } from "../../src/redis/stores.ts";
 
 /** An Ollama server that hangs up until it is up. */
 class LateOllama {
@@ -63,7 +63,7 @@ journey("a model is not yet there, and not unknown, while a worker gets ready", 
   await late.server.listen();
   try {
     await fleet.addBareWorker({ SGNET_BACKENDS: `ollama+${late.server.url}` });
-    const [worker] = await listWorkers(fleet.probe, fleet.keys);
+    const [worker] = await openStores(fleet.probe, fleet.keys).registry.listWorkers();
     assert.equal(worker?.starting, true);
     await until("503", async () => (await everywhere(fleet, "late")).every(({ status }) => status === 503));
     const told = await everywhere(fleet, "late");
@@ -102,7 +102,7 @@ journey(
       const all = async (status: number): Promise<boolean> =>
         (await everywhere(fleet, "late")).every((told) => told.status === status);
       await until("404", () => all(404));
-      const [worker] = await listWorkers(fleet.probe, fleet.keys);
+      const [worker] = await openStores(fleet.probe, fleet.keys).registry.listWorkers();
       assert.ok(worker !== undefined, "it is still there");
     } finally {
       await late.server.stop();

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { Keys } from "../../src/redis/keys.ts";
-import { readFleet } from "../../src/redis/fleet-status.ts";
+import { SummaryLog } from "../../src/redis/inspect/summary-log.ts";
+import { FleetReader } from "../../src/redis/inspect/fleet-reader.ts";
 import type { TaskSummary } from "../../src/core/summary.ts";
-import { latestSummaries } from "../../src/redis/task-log.ts";
-import { type Answer, sendBytes, sendJson, SurfaceServer } from "../surface-server.ts";
-import type { SurfaceServerOptions } from "../surface-server.ts";
-import { type Fleet, journey } from "./fleet.ts";
-import { until } from "./until.ts";
+import { type Answer, sendBytes, sendJson, SurfaceServer } from "../rig/backends/surface-server.ts";
+import type { SurfaceServerOptions } from "../rig/backends/surface-server.ts";
+import { type Fleet, journey } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
 
 /** The rest of OpenAI's surface, relayed through gateway, Redis and worker. */
 
@@ -126,7 +126,9 @@ journey(
 async function summaries(fleet: Fleet, count: number): Promise<readonly TaskSummary[]> {
   let logged: readonly TaskSummary[] = [];
   await until(`${count} summaries`, async () => {
-    logged = (await latestSummaries(fleet.probe, fleet.keys, { count: 100 })).map(({ summary }) => summary);
+    logged = (await new SummaryLog(fleet.probe, fleet.keys).latest({ count: 100 })).map(
+      ({ summary }) => summary,
+    );
     return logged.length >= count;
   });
   return logged.toSorted((a, b) => a.at - b.at);
@@ -300,7 +302,7 @@ journey(
       await first.request();
       assert.equal((await asked).status, 502, "there is nobody else");
       await withServer(fleet, { paths: { "/v1/rerank": sendJson(200, RANKED) } }, async (second) => {
-        // Until the first worker knows of the second there is nobody else still.
+        // The first worker reports that no other exists until it knows the second.
         await until("an answer of the second in the place of the first", async () => {
           const [before, after] = [first.seen.length, second.seen.length];
           const reply = await post(fleet, "/v1/rerank", { model: "bge", query: "a", documents: ["b"] });
@@ -392,10 +394,10 @@ journey(
       const asked = post(fleet, "/v1/rerank", { model: "bge", query: "a", documents: ["b"] });
       await server.request();
       await first.kill();
-      // Nobody is there: the ability queue is remembered, as its model is.
+      // No worker is there. The ability queue is remembered, as its model is.
       const waiting = post(fleet, "/v1/rerank", { model: "bge", query: "b", documents: ["b"] });
       await until("two in the ability", async () => {
-        const { models } = await readFleet(fleet.probe, new Keys("sgnet"), 0);
+        const { models } = await new FleetReader(fleet.probe, new Keys("sgnet")).read(0);
         const bge = models.find(({ model }) => model === "bge");
         return models.length === 1 && bge !== undefined && bge.waiting + bge.claimed === 2;
       });

@@ -1,20 +1,21 @@
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { findProgram } from "../../src/config/environment.ts";
-import { runCommand } from "../commands/command.ts";
-import { BareServer } from "../redis/bare-server.ts";
-import { makeAuthority, makeCertificate } from "../redis/certificates.ts";
-import { steadyPort } from "../redis/steady-port.ts";
-import { allDone, askAll, assertAnswered, WAYS } from "./asked.ts";
-import { type Fleet, type FleetRedis, journey } from "./fleet.ts";
-import { until } from "./until.ts";
+import { runCommand } from "../rig/command.ts";
+import { makeAuthority, makeCertificate } from "../rig/redis/certificates.ts";
+import { freePort } from "../rig/free-port.ts";
+import { allDone, askAll, assertAnswered, WAYS } from "../rig/fleet/asked.ts";
+import { type Fleet, journey } from "../rig/fleet/fleet.ts";
+import type { FleetRedis } from "../rig/redis/fleet-redis.ts";
+import { until } from "../rig/until.ts";
+import { RedisServer } from "../rig/redis/redis-server.ts";
 
 const NAME = "redis.test";
 
 /** A Redis that speaks TLS to those that have a certificate of its authority, and plainly to the test. */
 async function tlsRedis(dir: string): Promise<FleetRedis> {
   mkdirSync(dir, { recursive: true });
-  const port = await steadyPort();
+  const port = await freePort();
   const authority = makeAuthority(dir, "authority");
   const own = makeCertificate(dir, authority, { name: "redis", altName: `DNS:${NAME}` });
   const client = makeCertificate(dir, authority, { name: "client", altName: "DNS:client.test" });
@@ -27,7 +28,7 @@ async function tlsRedis(dir: string): Promise<FleetRedis> {
     authority.cert,
   ];
   const args = ["--appendonly", "yes", "--tls-port", String(port), "--tls-auth-clients", "yes", ...shown];
-  const server = await BareServer.start({ dir, args });
+  const server = await RedisServer.start({ dir, args });
   const env = {
     REDIS_URL: `rediss://127.0.0.1:${port}`,
     SGNET_REDIS_CA_FILE: authority.cert,
@@ -44,7 +45,7 @@ async function tlsRedis(dir: string): Promise<FleetRedis> {
   };
 }
 
-/** What a command prints that trusts another authority. */
+/** The output of a command that trusts another authority. */
 async function strangerSays(fleet: Fleet, command: string): Promise<string> {
   const cwd = fleet.folder;
   const other = makeAuthority(cwd, `other-${command}`);

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { formBody } from "../forms.ts";
-import { sendJson, SurfaceServer } from "../surface-server.ts";
+import { formBody } from "../rig/multipart.ts";
+import { sendJson, SurfaceServer } from "../rig/backends/surface-server.ts";
 import { FILE, send } from "./form-fleet.ts";
-import { journey } from "./fleet.ts";
+import { journey } from "../rig/fleet/fleet.ts";
 
 /** Requests that name no model, at endpoints where OpenAI's clients need not name one. */
 

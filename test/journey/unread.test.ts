@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import type { Socket } from "node:net";
-import { asText } from "../../src/redis/replies.ts";
-import { LocalServer } from "../local-server.ts";
-import { journey } from "./fleet.ts";
-import type { Fleet } from "./fleet.ts";
-import { until } from "./until.ts";
+import { asText } from "../../src/redis/connection/resp.ts";
+import { LocalServer } from "../rig/local-server.ts";
+import { journey } from "../rig/fleet/fleet.ts";
+import type { Fleet } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
 
 const MIB = 1024 * 1024;
 

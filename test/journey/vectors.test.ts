@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { Ollama } from "ollama";
 import OpenAI from "openai";
-import { standInText, standInVector, unitVector } from "../stand-in.ts";
-import { statusOf } from "./asked.ts";
-import { journey, MODEL as model } from "./fleet.ts";
+import { standInText, standInVector, unitVector } from "../rig/backends/stand-in.ts";
+import { statusOf } from "../rig/fleet/asked.ts";
+import { journey, MODEL as model } from "../rig/fleet/fleet.ts";
 
 journey(
   "a reply larger than a subscriber may be owed does not cut the channel",

@@ -2,16 +2,16 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { Packr } from "msgpackr";
 import type { Task } from "../../src/core/task.ts";
-import { openReplies, readReplies } from "../../src/redis/reply-stream.ts";
-import { asArray, asEntries, asText } from "../../src/redis/replies.ts";
-import { enqueue } from "../../src/redis/task-stream.ts";
+import { asArray, asEntries, asText } from "../../src/redis/connection/resp.ts";
+import { openStores } from "../../src/redis/stores.ts";
 import { decodeFrames, encodeFrame } from "../../src/wire/frame-codec.ts";
 import { encodeTask } from "../../src/wire/task-codec.ts";
-import { allDone, askAll, Asked, assertAnswered, WAYS } from "./asked.ts";
-import { type Fleet, journey, MODEL } from "./fleet.ts";
-import { until } from "./until.ts";
+import { allDone, askAll, Asked, assertAnswered, WAYS } from "../rig/fleet/asked.ts";
+import { type Fleet, journey, MODEL } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
+import { aTask } from "../rig/task.ts";
 
-/** Processes of another version, played by the test: what they leave in Redis. */
+/** The test plays processes of another version through what they leave in Redis. */
 
 const packr = new Packr({ useRecords: false });
 
@@ -22,17 +22,13 @@ function ofVersion2(record: Buffer): Buffer {
 }
 
 function newTask(endpoint: string): Task {
-  return {
+  return aTask({
     id: `g${randomBytes(6).toString("hex")}.1`,
     endpoint: endpoint as Task["endpoint"],
     model: MODEL,
-    stream: true,
-    createdAt: Date.now(),
-    deadline: Date.now() + 60_000,
     requestId: "of-another-version",
-    trace: "",
     body: Buffer.from(JSON.stringify({ model: MODEL, messages: [{ role: "user", content: "hello" }] })),
-  };
+  });
 }
 
 /** Queues a task as a gateway does, which is alive, and returns the fault its worker ends it with. */
@@ -40,11 +36,11 @@ async function faultOf(fleet: Fleet, task: Task, record: Buffer): Promise<unknow
   const { probe, keys } = fleet;
   const tag = task.id.split(".")[0] ?? "";
   await probe.command("SET", keys.gateway(tag), "{}", "PX", "60000");
-  await openReplies(probe, keys, [{ id: task.id, life: 60_000 }]);
-  await enqueue(probe, keys, MODEL, record);
+  await openStores(probe, keys).replies.open([{ id: task.id, life: 60_000 }]);
+  await openStores(probe, keys).queue.add(MODEL, record);
   let fault: unknown;
   await until("an end", async () => {
-    const news = await readReplies(probe, keys, [{ task: task.id, attempt: 0, seq: 0 }], 10);
+    const news = await openStores(probe, keys).replies.read([{ task: task.id, attempt: 0, seq: 0 }], 10);
     const [last] = news.get(task.id) ?? [];
     fault = last?.type === "frame" ? decodeFrames(last.bytes)[0]?.end?.fault : undefined;
     return fault !== undefined;
@@ -108,7 +104,7 @@ journey("a worker takes no notice of control messages it does not know", {}, asy
   assertAnswered(asked);
 });
 
-/** A reply in frames of version 2, by a worker that the test plays; nobody else claims. */
+/** Writes a reply in frames of version 2 as a worker. No other worker claims. */
 async function answerInVersion2(fleet: Fleet): Promise<void> {
   const { probe, keys } = fleet;
   const claim = ["GROUP", "w", "w2", "BLOCK", "60000", "COUNT", "1", "STREAMS", keys.queue("later"), ">"];
@@ -150,7 +146,7 @@ journey("a gateway ends a request whose frames it cannot read", {}, async (fleet
   await assertServed(fleet);
 });
 
-/** What a worker of another version may say of itself: more than is known here, and less. */
+/** An announcement of a worker of another version, with more fields than are known here, and fewer. */
 const STRANGERS: Readonly<Record<string, unknown>> = {
   w200000000000: { id: "w200000000000", backends: [{ name: "b", models: [{ key: "m1" }] }] },
   w200000000001: { id: "w200000000001", backends: [{ models: [{ name: 1 }, null, 7] }, null, 3], more: {} },

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
-import { listWorkers } from "../../src/redis/registry.ts";
-import { LogReader } from "../../src/redis/task-log.ts";
-import { runCommand } from "../commands/command.ts";
-import { Asked, assertAnswered } from "./asked.ts";
-import { type Fleet, journey, MODEL } from "./fleet.ts";
-import { until } from "./until.ts";
+import { LogReader, SummaryLog } from "../../src/redis/inspect/summary-log.ts";
+import { openStores } from "../../src/redis/stores.ts";
+import { runCommand } from "../rig/command.ts";
+import { Asked, assertAnswered } from "../rig/fleet/asked.ts";
+import { type Fleet, journey, MODEL } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
 import { NO_TERMINAL, watchCommand, withoutSequences } from "../ui/terminal.ts";
 
-/** What people see of a fleet at the command line: `sgnet trace` and `sgnet top`. */
+/** The views of a fleet at the command line: `sgnet trace` and `sgnet top`. */
 
 const ASIDE = { cwd: import.meta.dirname };
 
@@ -84,14 +84,16 @@ journey("what ran on a second worker is in its story", { posts: [] }, async (fle
   await first.worker.kill();
   await asked.done;
   assertAnswered(asked);
-  const log = new LogReader(fleet.probe, fleet.keys);
+  const log = new LogReader(new SummaryLog(fleet.probe, fleet.keys));
   const [summary] = await until("the log", async () => {
     const news = await log.read();
     return news.length > 0 ? news : undefined;
   });
   assert.equal(summary?.code, "ok");
   assert.equal(summary?.completionTokens, 5);
-  const [second] = (await listWorkers(fleet.probe, fleet.keys)).toSorted((a, b) => b.startedAt - a.startedAt);
+  const [second] = (await openStores(fleet.probe, fleet.keys).registry.listWorkers()).toSorted(
+    (a, b) => b.startedAt - a.startedAt,
+  );
   assert.equal(summary?.worker, second?.id);
   assert.ok((summary?.claimedMs ?? 0) > 500, "the wait for the lease is in it");
 });

@@ -1,20 +1,28 @@
 import assert from "node:assert/strict";
-import { listWorkers } from "../../src/redis/registry.ts";
-import { INLINE_BYTES } from "../../src/redis/body.ts";
-import { asArray, asEntries, asText } from "../../src/redis/replies.ts";
-import { newFolder, runCommand } from "../commands/command.ts";
-import type { Recorded, StandIn } from "../stand-in.ts";
-import { allDone, askAll, Asked, assertAnswered, assertBrokenOff, assertRefused, WAYS } from "./asked.ts";
-import { type Fleet, journey, LEASE_MS, MODEL } from "./fleet.ts";
-import { until } from "./until.ts";
+import { INLINE_BYTES } from "../../src/redis/body-store.ts";
+import { asArray, asEntries, asText } from "../../src/redis/connection/resp.ts";
+import { openStores } from "../../src/redis/stores.ts";
+import { newFolder, runCommand } from "../rig/command.ts";
+import type { Recorded, StandIn } from "../rig/backends/stand-in.ts";
+import {
+  allDone,
+  askAll,
+  Asked,
+  assertAnswered,
+  assertBrokenOff,
+  assertRefused,
+  WAYS,
+} from "../rig/fleet/asked.ts";
+import { type Fleet, journey, LEASE_MS, MODEL } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
 
 /** Longer than any machine takes to start a second worker. */
 const LONG = 4000;
 const SHORT = 20;
 
 /**
- * Nobody may wait longer for a lost worker. Two leases are the rule; a worker that sees a slow Redis waits longer, with
- * right, and nothing else would end these requests.
+ * Longest wait for the task of a lost worker, ms. Two leases are the rule. A worker that sees a slow Redis rightly
+ * waits longer, and nothing else would end these requests.
  */
 const TAKE_OVER_MS = 8 * LEASE_MS;
 
@@ -119,9 +127,9 @@ journey(
   },
 );
 
-/** A worker that drains still ends the wait it is in, 1.5 s at most, and takes what comes in it. */
+/** True when a draining worker claims no more. It ends its current wait, 1.5 s at most, and takes what comes in it. */
 async function claimsNoMore({ probe, keys }: Fleet): Promise<boolean> {
-  const draining = (await listWorkers(probe, keys)).every((worker) => worker.draining);
+  const draining = (await openStores(probe, keys).registry.listWorkers()).every((worker) => worker.draining);
   const clients = asText(await probe.command("CLIENT", "LIST", "TYPE", "normal")).split("\n");
   const claiming = clients.filter((client) => client.includes("name=sgnet-worker-claims"));
   return draining && claiming.every((client) => !/ flags=\w*b/.test(client));

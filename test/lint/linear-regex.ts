@@ -12,8 +12,8 @@ export function superLinear(pattern: string, flags: string): string[] {
 
 /**
  * Every regular expression of the program takes time linear in the length of its text. Text from outside (heads,
- * bodies, replies, records, files, arguments) meets most of them, and one header of 60,000 blanks once held a gateway
- * for seconds.
+ * bodies, replies, records, files, arguments) meets most of them. One header of 60,000 blanks once held a gateway for
+ * seconds.
  */
 export const linearRegex: Rule = {
   create: (context) => ({

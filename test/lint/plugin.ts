@@ -1,6 +1,9 @@
 /** The house's own lint rules, loaded by oxlint. */
+import { classFields } from "./class-fields.ts";
 import { linearRegex } from "./linear-regex.ts";
+import { plainEnglish } from "./plain-english.ts";
 import type { Rule } from "./rule.ts";
+import { wideInterface } from "./wide-interface.ts";
 import { wideSpread } from "./wide-spread.ts";
 
 interface Plugin {
@@ -10,7 +13,13 @@ interface Plugin {
 
 const plugin: Plugin = {
   meta: { name: "sgnet" },
-  rules: { "linear-regex": linearRegex, "no-wide-spread": wideSpread },
+  rules: {
+    "class-fields": classFields,
+    "linear-regex": linearRegex,
+    "no-wide-spread": wideSpread,
+    "plain-english": plainEnglish,
+    "wide-interface": wideInterface,
+  },
 };
 
 // oxlint-disable-next-line import/no-default-export -- oxlint takes a plugin by its default export

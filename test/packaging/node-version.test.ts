@@ -7,7 +7,7 @@ import { after, describe, it } from "node:test";
 import { checkNode } from "../../src/commands/doctor.ts";
 import { processEnvironment } from "../../src/config/environment.ts";
 import { productVersion } from "../../src/config/version.ts";
-import { chooseBinary, type Machine } from "../../src/gateway/uws-binary.ts";
+import { chooseBinary, type Machine } from "../../src/gateway/http/uws-binary.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const ENTRY = join(ROOT, "bin/sgnet.cjs");

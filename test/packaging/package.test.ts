@@ -1,18 +1,17 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { dirname, join, normalize } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { productVersion } from "../../src/config/version.ts";
-import { LARGE_BODY_BYTES } from "../../src/gateway/large-bodies.ts";
-import { chooseBinary } from "../../src/gateway/uws-binary.ts";
-import { thisMachine } from "../../src/gateway/uws.ts";
-import { RedisServer } from "../journey/redis-server.ts";
-import { startStandIn } from "../stand-in.ts";
-import { eventually, runCommand, startCommand, type Command } from "../commands/command.ts";
+import { LARGE_BODY_BYTES } from "../../src/gateway/requests/large-bodies.ts";
+import { chooseBinary } from "../../src/gateway/http/uws-binary.ts";
+import { thisMachine } from "../../src/gateway/http/uws.ts";
+import { RedisServer } from "../rig/redis/redis-server.ts";
+import { startStandIn } from "../rig/backends/stand-in.ts";
+import { runCommand, startCommand, type Command } from "../rig/command.ts";
 import { installPackage, type Installed } from "./installed.ts";
+import { until } from "../rig/until.ts";
+import { LocalServer } from "../rig/local-server.ts";
 
 /** More than this is too much for a gateway beside a small service. */
 const MOST_BYTES = 25_000_000;
@@ -143,11 +142,10 @@ describe("the published package", { timeout: 600_000 }, () => {
 
   it("serves with a gateway and a worker apart, with spans", async () => {
     const backend = await startStandIn({ speaks: "openai" });
-    const redis = await RedisServer.start(join(its.cwd, "redis"));
-    const collector = createServer((_request, response) => response.end("{}"));
-    await once(collector.listen(0, "127.0.0.1"), "listening");
-    const { port: collects } = collector.address() as AddressInfo;
-    const env = { REDIS_URL: redis.url, OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collects}` };
+    const redis = await RedisServer.start({ dir: join(its.cwd, "redis") });
+    const collector = new LocalServer((_request, response) => response.end("{}"));
+    await collector.listen();
+    const env = { REDIS_URL: redis.url, OTEL_EXPORTER_OTLP_ENDPOINT: collector.url };
     const gateway = start(["gateway", "--port", "0"], env);
     const worker = start(["worker", "--backends", backend.url], env);
     try {
@@ -163,7 +161,7 @@ describe("the published package", { timeout: 600_000 }, () => {
       gateway.child.kill("SIGTERM");
       worker.child.kill("SIGTERM");
       await Promise.all([gateway.ended, worker.ended]);
-      collector.close();
+      await collector.stop();
       await redis.stop();
       await backend.stop();
     }
@@ -191,7 +189,7 @@ function linksOf(markdown: string): string[] {
 async function answers(url: string): Promise<void> {
   for (const content of ["Hi", "a ".repeat(LARGE_BODY_BYTES)]) {
     const body = JSON.stringify({ model: "tiny", stream: false, messages: [{ role: "user", content }] });
-    const text = await eventually(async () => {
+    const text = await until("an answer", async () => {
       const response = await fetch(`${url}/api/chat`, { method: "POST", body });
       const said = await response.text();
       return response.status === 200 ? said : undefined;

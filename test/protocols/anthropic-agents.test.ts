@@ -3,17 +3,17 @@ import test, { describe } from "node:test";
 import type { ChatRequest, Message } from "../../src/core/chat.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { Json, JsonObject } from "../../src/core/json.ts";
-import { anthropicEndpoints } from "../../src/protocols/anthropic/endpoints.ts";
+import { anthropicServerCodecs } from "../../src/protocols/anthropic/endpoints.ts";
 
 /** Agents send more to POST /v1/messages than texts and functions. */
 
-const [first] = anthropicEndpoints;
+const [first] = anthropicServerCodecs;
 assert.ok(first);
 const server = first;
 
 function read(more: JsonObject): ChatRequest {
   const body = { model: "m", max_tokens: 9, messages: [{ role: "user", content: "hi" }], ...more };
-  server.open(body);
+  server.validate(body);
   const request = server.decode(body);
   assert.ok(request.kind === "chat");
   return request;
@@ -108,6 +108,9 @@ describe("tools", () => {
       ],
     ]);
     assert.match(request.tools?.at(-1)?.description ?? "", /800 x 600/);
+    // Descriptions are a part of the prompt: another wording is another answer, and empties the backend's cache.
+    const typed = '"text":{"type":"string","description":"What to type, or the keys to press."}';
+    assert.ok(JSON.stringify(request.tools?.at(-1)).includes(typed));
     assert.match(JSON.stringify(request.tools?.at(-1)), /"zoom"/);
     assert.match(JSON.stringify(request.tools?.at(2)), /"undo_edit"/);
   });

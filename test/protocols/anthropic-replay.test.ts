@@ -3,10 +3,10 @@ import test, { describe } from "node:test";
 import type { EndReason, Part } from "../../src/core/chat.ts";
 import { Fault } from "../../src/core/fault.ts";
 import { isObject, type JsonObject } from "../../src/core/json.ts";
-import { anthropicEndpoints } from "../../src/protocols/anthropic/endpoints.ts";
+import { anthropicServerCodecs } from "../../src/protocols/anthropic/endpoints.ts";
 import { anthropicFaults } from "../../src/protocols/anthropic/faults.ts";
 import { modelNotFound } from "../../src/protocols/ollama/faults.ts";
-import { loadTranscript, type Transcript, transcriptNames } from "../transcript.ts";
+import { loadTranscript, type Transcript, transcriptNames } from "../rig/transcript.ts";
 import { assertShape, eventsIn } from "./shape.ts";
 
 /** Where this server says more than Ollama: keys that Anthropic's own API has. */
@@ -19,7 +19,7 @@ const MORE = [
   "cache_creation_input_tokens",
 ];
 
-const messages = anthropicEndpoints.find(({ endpoint }) => endpoint === "anthropic-messages");
+const messages = anthropicServerCodecs.find(({ endpoint }) => endpoint === "anthropic-messages");
 assert.ok(messages);
 const server = messages;
 
@@ -59,7 +59,7 @@ function endOf(reason: unknown, usage: JsonObject): Part {
   };
 }
 
-/** What a backend must have said for the recorded events. */
+/** The parts of a backend that lead to the recorded events. */
 function partsOf(events: readonly JsonObject[]): Part[] {
   const { usage } = (events[0] as { message: { usage: JsonObject } }).message;
   return events.flatMap((event): Part[] => {
@@ -87,7 +87,7 @@ function partsOf(events: readonly JsonObject[]): Part[] {
   });
 }
 
-/** What a backend must have said for the recorded message. */
+/** The parts of a backend that lead to the recorded message. */
 function partsOfWhole(message: JsonObject): Part[] {
   const blocks = message["content"] as JsonObject[];
   const parts = blocks.map((block): Part => {
@@ -101,7 +101,7 @@ function partsOfWhole(message: JsonObject): Part[] {
 
 function write(transcript: Transcript, parts: readonly Part[]): { contentType: string; text: string } {
   const body = bodyOf(transcript.request);
-  const opening = server.open(body);
+  const opening = server.validate(body);
   const writer = server.reply({ ...opening, id: "r.1", now: () => 2000, startedAt: 1000, body });
   return { contentType: writer.contentType, text: parts.map((part) => writer.write(part)).join("") };
 }
@@ -161,7 +161,7 @@ describe("Anthropic refusals as recorded", () => {
   )) {
     test(`${transcript.name}: status, keys and text`, () => {
       assert.throws(
-        () => server.open(bodyOf(transcript.request)),
+        () => server.validate(bodyOf(transcript.request)),
         (thrown) => {
           assert.ok(thrown instanceof Fault);
           assertRefusal(thrown, transcript);

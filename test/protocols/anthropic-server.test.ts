@@ -3,18 +3,18 @@ import test, { describe } from "node:test";
 import type { ChatRequest, Part } from "../../src/core/chat.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { Json, JsonObject } from "../../src/core/json.ts";
-import { countPassthrough } from "../../src/protocols/anthropic/count-passthrough.ts";
-import { anthropicEndpoints } from "../../src/protocols/anthropic/endpoints.ts";
+import { countPassthrough } from "../../src/protocols/anthropic/count-tokens.ts";
+import { anthropicServerCodecs } from "../../src/protocols/anthropic/endpoints.ts";
 import { anthropicFaults } from "../../src/protocols/anthropic/faults.ts";
-import { estimateTokens } from "../../src/protocols/estimate.ts";
-import type { ServerEndpoint } from "../../src/protocols/protocol.ts";
-import { loadTranscript } from "../transcript.ts";
+import { estimateTokens } from "../../src/protocols/token-estimate.ts";
+import type { ServerCodec } from "../../src/protocols/codec.ts";
+import { loadTranscript } from "../rig/transcript.ts";
 import { eventsIn } from "./shape.ts";
 
 const PNG = "iVBORw0KGgoAAAANSUhEUg==";
 
-function serverAt(name: string): ServerEndpoint {
-  const found = anthropicEndpoints.find(({ endpoint }) => endpoint === name);
+function serverAt(name: string): ServerCodec {
+  const found = anthropicServerCodecs.find(({ endpoint }) => endpoint === name);
   assert.ok(found);
   return found;
 }
@@ -28,7 +28,7 @@ function bodyOf(more: JsonObject): JsonObject {
 
 function read(more: JsonObject): ChatRequest {
   const body = bodyOf(more);
-  server.open(body);
+  server.validate(body);
   const request = server.decode(body);
   assert.ok(request.kind === "chat");
   return request;
@@ -36,7 +36,7 @@ function read(more: JsonObject): ChatRequest {
 
 function faultOf(more: JsonObject): Fault {
   try {
-    server.open(bodyOf(more));
+    server.validate(bodyOf(more));
   } catch (thrown) {
     assert.ok(thrown instanceof Fault);
     return thrown;
@@ -267,7 +267,7 @@ describe("the end of a message", () => {
 describe("counting tokens", () => {
   test("needs no max_tokens, and is answered with the count of the end", () => {
     const body = { model: "m", messages: [{ role: "user", content: "hi" }] };
-    assert.deepEqual(counter.open(body), { model: "m", stream: false });
+    assert.deepEqual(counter.validate(body), { model: "m", stream: false });
     const writer = counter.reply({ model: "m", stream: false, id: "r", now: () => 2, startedAt: 1, body });
     const usage = { promptTokens: 33, completionTokens: 0 };
     assert.equal(writer.write({ type: "end", reason: "stop", usage }), '{"input_tokens":33}');

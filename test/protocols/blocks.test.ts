@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import type { Part } from "../../src/core/chat.ts";
-import { anthropicEndpoints } from "../../src/protocols/anthropic/endpoints.ts";
-import { argumentsOf } from "../../src/protocols/arguments.ts";
+import { anthropicServerCodecs } from "../../src/protocols/anthropic/endpoints.ts";
+import { parseArguments } from "../../src/protocols/tool-arguments.ts";
 import { BlockSequence, type BlockStep, type Delta } from "../../src/protocols/blocks.ts";
-import { openaiEndpoints } from "../../src/protocols/openai/endpoints.ts";
+import { openaiServerCodecs } from "../../src/protocols/openai/endpoints.ts";
 import { eventsIn, type Told } from "./shape.ts";
 
-/** What a reply says, block by block, without how it was cut. */
+/** The content of a reply by block, for any split into pieces. */
 interface Whole {
   readonly type: string;
   readonly text: string;
@@ -79,7 +79,7 @@ function stepsOf(deltas: readonly Delta[]): BlockStep[] {
 }
 
 function writerEvents(endpoint: string, deltas: readonly Delta[]): Told[] {
-  const server = [...anthropicEndpoints, ...openaiEndpoints].find((one) => one.endpoint === endpoint);
+  const server = [...anthropicServerCodecs, ...openaiServerCodecs].find((one) => one.endpoint === endpoint);
   assert.ok(server);
   const body = {
     model: "m",
@@ -138,10 +138,10 @@ describe("a reply as blocks", () => {
   });
 
   it("reads arguments only from objects", () => {
-    assert.deepEqual(argumentsOf(" "), {});
-    assert.deepEqual(argumentsOf('{"a":1}'), { a: 1 });
-    assert.deepEqual(argumentsOf("null"), {});
-    for (const wrong of ["[]", "1", "{"]) assert.equal(argumentsOf(wrong), undefined);
+    assert.deepEqual(parseArguments(" "), {});
+    assert.deepEqual(parseArguments('{"a":1}'), { a: 1 });
+    assert.deepEqual(parseArguments("null"), {});
+    for (const wrong of ["[]", "1", "{"]) assert.equal(parseArguments(wrong), undefined);
   });
 });
 

@@ -13,7 +13,7 @@ const INDEXES: readonly (readonly [Json | undefined, number])[] = [
   ["one", Number.NaN],
   [true, Number.NaN],
   [[], Number.NaN],
-  // Found by fuzzing: what turns this into a number throws.
+  // Found by fuzzing: a conversion into a number throws.
   [{ toString: 1, valueOf: 1 }, Number.NaN],
 ];
 

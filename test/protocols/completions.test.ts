@@ -4,17 +4,17 @@ import * as fc from "fast-check";
 import type { Part } from "../../src/core/chat.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { JsonObject } from "../../src/core/json.ts";
-import { serverEndpoint } from "../../src/protocols/catalogue.ts";
-import { ollamaClient } from "../../src/protocols/ollama/client.ts";
+import { serverCodec } from "../../src/protocols/dialects.ts";
+import { ollamaClientCodec } from "../../src/protocols/ollama/client-codec.ts";
 import { modelNotFound } from "../../src/protocols/ollama/faults.ts";
-import { openaiClient } from "../../src/protocols/openai/client.ts";
+import { openaiClientCodec } from "../../src/protocols/openai/client-codec.ts";
 import { OPENAI_PROFILES } from "../../src/protocols/openai/profiles.ts";
-import type { Relay } from "../../src/protocols/protocol.ts";
-import { splitAt } from "../split.ts";
-import { loadTranscript, type Transcript } from "../transcript.ts";
+import type { Relay } from "../../src/protocols/codec.ts";
+import { splitAt } from "../rig/split.ts";
+import { loadTranscript, type Transcript } from "../rig/transcript.ts";
 
-const endpoint = serverEndpoint("openai-completion");
-const llamacpp = openaiClient(OPENAI_PROFILES.llamacpp);
+const endpoint = serverCodec("openai-completion");
+const llamacpp = openaiClientCodec(OPENAI_PROFILES.llamacpp);
 const cuts = fc.array(fc.nat(), { maxLength: 8 });
 
 function recorded(start: string): Transcript {
@@ -97,15 +97,15 @@ const run = (body: object, events: string): string => {
 };
 
 const carries = (kind: keyof typeof OPENAI_PROFILES, bytes: Buffer): boolean | undefined =>
-  openaiClient(OPENAI_PROFILES[kind]).passthrough("openai-completion")?.carries?.(bytes);
+  openaiClientCodec(OPENAI_PROFILES[kind]).passthrough("openai-completion")?.carries?.(bytes);
 
 describe("requests", () => {
   test("that Ollama answered are prompts in its template, as Ollama takes them", () => {
     for (const name of ["204", "205", "207", "210", "327"]) {
       const body = bodyOf(recorded(name));
       const stream = body["stream"] === true;
-      assert.deepEqual(endpoint.open(body), { model: body["model"], stream });
-      const { path, body: sent } = ollamaClient.encode(endpoint.decode(body), { model: "m", stream });
+      assert.deepEqual(endpoint.validate(body), { model: body["model"], stream });
+      const { path, body: sent } = ollamaClientCodec.encode(endpoint.decode(body), { model: "m", stream });
       assert.equal(path, "/api/generate");
       const {
         prompt,
@@ -171,7 +171,7 @@ describe("requests", () => {
   for (const [body, obstacle] of untranslatable) {
     test(`${obstacle}: taken for OpenAI backends, refused for others`, () => {
       const whole = { model: "m", ...body };
-      assert.deepEqual(endpoint.open(whole), { model: "m", stream: false });
+      assert.deepEqual(endpoint.validate(whole), { model: "m", stream: false });
       const fault = faultOf(() => endpoint.decode(whole));
       assert.deepEqual([fault.code, fault.http], ["unsupported", 400]);
       assert.equal(fault.message, `${obstacle} is not supported by the backend of this model`);
@@ -185,9 +185,9 @@ describe("requests", () => {
       { prompt: ["a", 1] },
       { prompt: "a", logprobs: "2" },
     ]) {
-      assert.equal(faultOf(() => endpoint.open({ model: "m", ...body })).code, "invalid_request");
+      assert.equal(faultOf(() => endpoint.validate({ model: "m", ...body })).code, "invalid_request");
     }
-    assert.equal(faultOf(() => endpoint.open({ prompt: "a" })).code, "model_required");
+    assert.equal(faultOf(() => endpoint.validate({ prompt: "a" })).code, "model_required");
     const { body } = recorded("208");
     const told = JSON.parse(body.toString()) as { error: { message: string } };
     assert.equal(modelNotFound("nope", "openai-completion").message, told.error.message);
@@ -310,7 +310,7 @@ describe("passing through", () => {
   for (const name of ["051", "052", "053", "054", "204", "205", "210"]) {
     test(`recorded ${name}, at any split`, () => {
       const one = recorded(name);
-      const asked = endpoint.open(bodyOf(one)).model;
+      const asked = endpoint.validate(bodyOf(one)).model;
       fc.assert(
         fc.property(cuts, (at) => {
           const relay = relayOf(one, asked);
@@ -368,7 +368,7 @@ describe("passing through", () => {
     const request = endpoint.decode(JSON.parse(body.toString()) as JsonObject);
     const target = { model: "m", stream: false };
     assert.equal(llamacpp.encode(request, target).path, "/infill");
-    const lmstudio = openaiClient(OPENAI_PROFILES.lmstudio);
+    const lmstudio = openaiClientCodec(OPENAI_PROFILES.lmstudio);
     assert.throws(() => lmstudio.encode(request, target), { code: "not_implemented" });
   });
 });

@@ -1,18 +1,18 @@
 import assert from "node:assert/strict";
 import { isObject, type JsonObject } from "../../src/core/json.ts";
 import type { Part } from "../../src/core/chat.ts";
-import { serverEndpoint } from "../../src/protocols/catalogue.ts";
-import { ollamaClient } from "../../src/protocols/ollama/client.ts";
-import { openaiClient } from "../../src/protocols/openai/client.ts";
+import { serverCodec } from "../../src/protocols/dialects.ts";
+import { ollamaClientCodec } from "../../src/protocols/ollama/client-codec.ts";
+import { openaiClientCodec } from "../../src/protocols/openai/client-codec.ts";
 import { OPENAI_PROFILES } from "../../src/protocols/openai/profiles.ts";
-import type { ClientFace } from "../../src/protocols/protocol.ts";
-import { splitAt } from "../split.ts";
+import type { ClientCodec } from "../../src/protocols/codec.ts";
+import { splitAt } from "../rig/split.ts";
 
-/** A backend's reply as a client of any dialect sees it, and what it says read back without the code under test. */
+/** A backend's reply as a client of any dialect sees it. Its content is read back without the code under test. */
 
-export const FACES: Readonly<Record<"openai" | "ollama", ClientFace>> = {
-  openai: openaiClient(OPENAI_PROFILES.openai),
-  ollama: ollamaClient,
+export const CODECS: Readonly<Record<"openai" | "ollama", ClientCodec>> = {
+  openai: openaiClientCodec(OPENAI_PROFILES.openai),
+  ollama: ollamaClientCodec,
 };
 
 export type ChatEndpoint = "ollama-chat" | "openai-chat" | "openai-responses" | "anthropic-messages";
@@ -64,8 +64,8 @@ export interface Crossing {
 
 /** The neutral parts of a backend's reply. Throws what the reader throws. */
 export function partsOf({ from, to, stream, bytes, cuts = [] }: Crossing): Part[] {
-  const request = serverEndpoint(to).decode(chatBody(to, stream));
-  const reader = FACES[from].reader({ request, stream });
+  const request = serverCodec(to).decode(chatBody(to, stream));
+  const reader = CODECS[from].reader({ request, stream });
   return [...splitAt(bytes, cuts).flatMap((piece) => Array.from(reader.push(piece))), ...reader.end()];
 }
 
@@ -73,7 +73,7 @@ export function partsOf({ from, to, stream, bytes, cuts = [] }: Crossing): Part[
 export function translated(crossing: Crossing): string {
   const { to, stream } = crossing;
   const body = chatBody(to, stream);
-  const writer = serverEndpoint(to).reply({
+  const writer = serverCodec(to).reply({
     model: "m",
     stream,
     id: "r",
@@ -88,7 +88,7 @@ export function translated(crossing: Crossing): string {
 
 /** Returns the bytes that the client gets of a relayed reply. Throws the relay's errors. */
 export function relayed({ from, to, stream, bytes, cuts = [] }: Crossing, asked: JsonObject = {}): string {
-  const way = FACES[from].passthrough(to);
+  const way = CODECS[from].passthrough(to);
   assert.ok(way !== undefined);
   const body = Buffer.from(JSON.stringify({ ...chatBody(to, stream), ...asked }));
   const relay = way.relay({ body, stream, asked: "m", model: "m" });
@@ -120,7 +120,7 @@ export function readTold(to: ChatEndpoint, reply: string, stream: boolean): Told
   }
 }
 
-/** Object by object, as loosely as a test may: what is missing shows up in what is compared. */
+/** Object by object, as loosely as a test may: missing content shows up in the comparison. */
 // oxlint-disable-next-line typescript/no-explicit-any -- a test's reader of foreign JSON
 type Loose = any;
 

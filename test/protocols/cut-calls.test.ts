@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Json, JsonObject } from "../../src/core/json.ts";
 import type { Endpoint } from "../../src/core/task.ts";
-import { serverEndpoint } from "../../src/protocols/catalogue.ts";
+import { serverCodec } from "../../src/protocols/dialects.ts";
 import { type ChatEndpoint, readTold, relayed, translated } from "./crossing.ts";
 
 const HALF = '{"path":"a.txt","te';
@@ -167,7 +167,7 @@ describe("arguments that are no JSON object", () => {
       ["openai-responses", { model: "m", input: [item] }],
     ];
     for (const [endpoint, body] of bodies) {
-      const request = serverEndpoint(endpoint).decode(body);
+      const request = serverCodec(endpoint).decode(body);
       const wrapped = JSON.stringify({ INVALID_JSON: HALF });
       assert.ok(request.kind === "chat");
       assert.equal(request.messages[0]?.toolCalls?.[0]?.arguments, wrapped);

@@ -5,12 +5,12 @@ import type { EmbedRequest, NeutralRequest, Part } from "../../src/core/chat.ts"
 import { Fault } from "../../src/core/fault.ts";
 import type { JsonObject } from "../../src/core/json.ts";
 import type { Endpoint } from "../../src/core/task.ts";
-import { faultFace, serverEndpoint, TASK_ROUTES } from "../../src/protocols/catalogue.ts";
-import { ollamaClient } from "../../src/protocols/ollama/client.ts";
+import { faultEncoder, serverCodec, TASK_ROUTES } from "../../src/protocols/dialects.ts";
+import { ollamaClientCodec } from "../../src/protocols/ollama/client-codec.ts";
 import { modelNotFound } from "../../src/protocols/ollama/faults.ts";
-import { openaiClient } from "../../src/protocols/openai/client.ts";
+import { openaiClientCodec } from "../../src/protocols/openai/client-codec.ts";
 import { OPENAI_PROFILES } from "../../src/protocols/openai/profiles.ts";
-import type { ClientFace, Relay } from "../../src/protocols/protocol.ts";
+import type { ClientCodec, Relay } from "../../src/protocols/codec.ts";
 import {
   decodeVector,
   embeddingParts,
@@ -18,10 +18,10 @@ import {
   encodeVector,
   shapeVector,
 } from "../../src/protocols/vectors.ts";
-import { splitAt } from "../split.ts";
-import { loadTranscript, type Transcript, transcriptNames } from "../transcript.ts";
+import { splitAt } from "../rig/split.ts";
+import { loadTranscript, type Transcript, transcriptNames } from "../rig/transcript.ts";
 
-const llamacpp = openaiClient(OPENAI_PROFILES.llamacpp);
+const llamacpp = openaiClientCodec(OPENAI_PROFILES.llamacpp);
 const recorded = transcriptNames("embeddings").map((name) => loadTranscript("embeddings", name));
 const cuts = fc.array(fc.nat(), { maxLength: 8 });
 
@@ -39,17 +39,17 @@ function bodyOf({ request }: Transcript): JsonObject {
   return JSON.parse(request) as JsonObject;
 }
 
-/** What a backend of the dialect of this recording is read with. */
-function faceOf({ headers, path }: Transcript): ClientFace {
-  return headers.get("server") === "llama.cpp" || path.startsWith("/v1/") ? llamacpp : ollamaClient;
+/** The codec for a backend with the dialect of this recording. */
+function faceOf({ headers, path }: Transcript): ClientCodec {
+  return headers.get("server") === "llama.cpp" || path.startsWith("/v1/") ? llamacpp : ollamaClientCodec;
 }
 
 function decode(endpoint: Endpoint, body: object): NeutralRequest {
-  return serverEndpoint(endpoint).decode(body as JsonObject);
+  return serverCodec(endpoint).decode(body as JsonObject);
 }
 
-function read(face: ClientFace, request: NeutralRequest, chunks: readonly Buffer[]): Part[] {
-  const reader = face.reader({ request, stream: false });
+function read(codec: ClientCodec, request: NeutralRequest, chunks: readonly Buffer[]): Part[] {
+  const reader = codec.reader({ request, stream: false });
   return [...chunks.flatMap((chunk) => [...reader.push(chunk)]), ...reader.end()];
 }
 
@@ -58,7 +58,7 @@ function vectorsOf(parts: readonly Part[]): (readonly number[])[] {
 }
 
 function write(endpoint: Endpoint, body: object, parts: readonly Part[]): JsonObject {
-  const writer = serverEndpoint(endpoint).reply({
+  const writer = serverCodec(endpoint).reply({
     model: "Asked",
     stream: false,
     id: "1",
@@ -79,9 +79,9 @@ function faultOf(run: () => unknown): Fault {
   throw new Error("nothing was thrown");
 }
 
-/** What the reader says of so many MiB. */
-function faultOfMebibytes(face: ClientFace, mebibytes: number): Fault {
-  const reader = face.reader({ request: requestFor(1), stream: false });
+/** The reader's result for a reply of this size (MiB). */
+function faultOfMebibytes(codec: ClientCodec, mebibytes: number): Fault {
+  const reader = codec.reader({ request: requestFor(1), stream: false });
   const piece = Buffer.alloc(1024 * 1024, "1");
   return faultOf(() => {
     for (let sent = 0; sent < mebibytes; sent += 1) assert.deepEqual([...reader.push(piece)], []);
@@ -97,8 +97,8 @@ describe("a reply that is too large", () => {
   const tooLarge = /^the reply would be larger than 128 MiB: ask for less at once$/;
 
   test("is refused as soon as it is, from every kind of backend", () => {
-    for (const face of [llamacpp, ollamaClient]) {
-      const fault = faultOfMebibytes(face, 129);
+    for (const codec of [llamacpp, ollamaClientCodec]) {
+      const fault = faultOfMebibytes(codec, 129);
       assert.equal(fault.code, "invalid_request");
       assert.match(fault.message, tooLarge);
     }
@@ -115,8 +115,8 @@ describe("a reply that is too large", () => {
 });
 
 function relayOf(endpoint: Endpoint, body: object, asked = "m"): Relay {
-  const face = endpoint.startsWith("openai") ? llamacpp : ollamaClient;
-  const way = face.passthrough(endpoint);
+  const codec = endpoint.startsWith("openai") ? llamacpp : ollamaClientCodec;
+  const way = codec.passthrough(endpoint);
   assert.ok(way);
   return way.relay({ body: Buffer.from(JSON.stringify(body)), stream: false, asked, model: "m" });
 }
@@ -182,14 +182,14 @@ describe("recorded refusals", () => {
       else {
         const asked = JSON.parse(request) as JsonObject;
         fault = faultOf(() => {
-          serverEndpoint(endpoint).open(asked);
+          serverCodec(endpoint).validate(asked);
           const neutral = decode(endpoint, asked);
-          ollamaClient.encode(neutral, { model: "m", stream: false });
+          ollamaClientCodec.encode(neutral, { model: "m", stream: false });
           throw faceOf(transcript(name)).readError(status, body, undefined);
         });
       }
       const told = JSON.parse(
-        faultFace(serverEndpoint(endpoint).dialect).body(fault, "r").body,
+        faultEncoder(serverCodec(endpoint).dialect).body(fault, "r").body,
       ) as JsonObject;
       const wanted = JSON.parse(body.toString()) as JsonObject;
       assert.equal(messageOf(told), messageOf(wanted));
@@ -202,13 +202,13 @@ describe("recorded refusals", () => {
     const fault = llamacpp.readError(status, body, undefined);
     assert.deepEqual([fault.code, fault.http], ["invalid_request", 400]);
     assert.match(fault.message, /^input \(9001 tokens\) is too large/);
-    assert.equal(ollamaClient.readError(400, transcript("313").body, undefined).http, 400);
+    assert.equal(ollamaClientCodec.readError(400, transcript("313").body, undefined).http, 400);
   });
 
   test("a server without embeddings is 501", () => {
     const fault = llamacpp.readError(501, transcript("058").body, undefined);
     assert.deepEqual([fault.code, fault.http], ["not_implemented", 501]);
-    const exo = openaiClient(OPENAI_PROFILES.exo);
+    const exo = openaiClientCodec(OPENAI_PROFILES.exo);
     const request = decode("ollama-embed", { input: "a" });
     assert.equal(exo.passthrough("openai-embeddings"), undefined);
     assert.throws(() => exo.encode(request, { model: "m", stream: false }), {
@@ -236,7 +236,7 @@ describe("recorded vectors", () => {
         fc.property(cuts, (at) => {
           const chunks = splitAt(one.body, at);
           assert.deepEqual(read(faceOf(one), neutral, chunks), whole);
-          const relay = relayOf(endpoint, bodyOf(one), serverEndpoint(endpoint).open(bodyOf(one)).model);
+          const relay = relayOf(endpoint, bodyOf(one), serverCodec(endpoint).validate(bodyOf(one)).model);
           const passed = JSON.parse(relayAll(relay, chunks).toString()) as JsonObject;
           assert.deepEqual(passed, JSON.parse(one.body.toString()));
           assert.equal(relay.usage?.promptTokens, last.usage?.promptTokens);
@@ -248,7 +248,7 @@ describe("recorded vectors", () => {
 
   test("llama.cpp and Ollama make the same vector of the same text, whichever way it is told", () => {
     const ollama = vectorsOf(
-      read(ollamaClient, decode("ollama-embed", { input: "hello" }), [transcript("309").body]),
+      read(ollamaClientCodec, decode("ollama-embed", { input: "hello" }), [transcript("309").body]),
     );
     const request = decode("openai-embeddings", { input: "hello" });
     const base64 = vectorsOf(read(llamacpp, request, [transcript("081").body]));
@@ -312,7 +312,7 @@ describe("requests", () => {
     for (const name of ["123", "124", "131"]) {
       const one = transcript(name);
       const endpoint = endpointOf(one);
-      assert.deepEqual(serverEndpoint(endpoint).open(bodyOf(one)), { model: "smollm2", stream: false });
+      assert.deepEqual(serverCodec(endpoint).validate(bodyOf(one)), { model: "smollm2", stream: false });
       assert.equal(decode(endpoint, bodyOf(one)).kind, "load");
       const told = write(endpoint, {}, [{ type: "end", reason: "load" }]);
       const wanted = JSON.parse(one.body.toString()) as JsonObject;
@@ -335,7 +335,7 @@ describe("requests", () => {
       extra: 1,
     };
     const sent = (endpoint: Endpoint, more: object): unknown => {
-      const { path, body: text } = ollamaClient.encode(decode(endpoint, { ...body, ...more }), {
+      const { path, body: text } = ollamaClientCodec.encode(decode(endpoint, { ...body, ...more }), {
         model: "m:latest",
         stream: false,
       });
@@ -351,7 +351,7 @@ describe("requests", () => {
   test("go to others as inputs alone, for the gateway cuts and encodes itself", () => {
     const request = decode("ollama-embed", { input: "a", dimensions: 4, options: { num_ctx: 1 } });
     const sent = (kind: keyof typeof OPENAI_PROFILES): unknown => {
-      const { path, body } = openaiClient(OPENAI_PROFILES[kind]).encode(request, {
+      const { path, body } = openaiClientCodec(OPENAI_PROFILES[kind]).encode(request, {
         model: "m",
         stream: false,
       });
@@ -369,7 +369,7 @@ describe("requests", () => {
       assert.deepEqual(request.inputs, [[1, 2]]);
       const sent = llamacpp.encode(request, { model: "m", stream: false });
       assert.deepEqual(JSON.parse(sent.body.toString()), { model: "m", input: [[1, 2]] });
-      const fault = faultOf(() => ollamaClient.encode(request, { model: "m", stream: false }));
+      const fault = faultOf(() => ollamaClientCodec.encode(request, { model: "m", stream: false }));
       assert.deepEqual([fault.http, fault.message], [400, "invalid input type"]);
     }
   });
@@ -395,7 +395,7 @@ describe("requests", () => {
   ];
   for (const [endpoint, body, message] of bad) {
     test(`${endpoint} refuses ${JSON.stringify(body)}`, () => {
-      const fault = faultOf(() => serverEndpoint(endpoint).open({ model: "m", ...body }));
+      const fault = faultOf(() => serverCodec(endpoint).validate({ model: "m", ...body }));
       assert.deepEqual([fault.http, fault.message], [400, message]);
     });
   }
@@ -449,9 +449,9 @@ describe("passing through", () => {
     const input = { input: "a" };
     for (const body of [...bodies, '{"data":[{"embedding":"AAA="}]}', '{"embeddings":[[null]]}']) {
       const bytes = Buffer.from(body);
-      for (const face of [llamacpp, ollamaClient]) {
+      for (const codec of [llamacpp, ollamaClientCodec]) {
         assert.throws(
-          () => read(face, decode("ollama-embed", input), [bytes]),
+          () => read(codec, decode("ollama-embed", input), [bytes]),
           { code: "backend_lost" },
           body,
         );

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { isObject, type Json, type JsonObject } from "../../src/core/json.ts";
 import type { Endpoint } from "../../src/core/task.ts";
-import { serverEndpoint } from "../../src/protocols/catalogue.ts";
+import { serverCodec } from "../../src/protocols/dialects.ts";
 import { checkMembers, MEMBER_RULES } from "../../src/protocols/member-names.ts";
-import { readOrder } from "../../src/protocols/ollama/management.ts";
+import { readManagementHead } from "../../src/protocols/ollama/management.ts";
 
 /** The value, where each name that is asked for is noted, but not within the client's own objects. */
 function watched(value: Json, asked: Set<string>): Json {
@@ -107,13 +107,13 @@ describe("the members that are read", () => {
   it("are all known by their one spelling", () => {
     const asked = new Set<string>();
     for (const [name, body] of BODIES) {
-      const endpoint = serverEndpoint(name);
-      endpoint.open(watched(body, asked) as JsonObject);
+      const endpoint = serverCodec(name);
+      endpoint.validate(watched(body, asked) as JsonObject);
       endpoint.decode(watched(body, asked) as JsonObject);
     }
-    for (const errand of ["ollama-show", "ollama-pull"] as const)
-      readOrder(errand, watched({ model: "m", stream: true }, asked) as JsonObject);
-    readOrder("ollama-copy", watched({ source: "a", destination: "b" }, asked) as JsonObject);
+    for (const request of ["ollama-show", "ollama-pull"] as const)
+      readManagementHead(request, watched({ model: "m", stream: true }, asked) as JsonObject);
+    readManagementHead("ollama-copy", watched({ source: "a", destination: "b" }, asked) as JsonObject);
     assert.ok(asked.size > 60, `only ${asked.size} names`);
     const { known } = MEMBER_RULES;
     assert.deepEqual([...asked].filter((one) => !known.has(one)).toSorted(), []);

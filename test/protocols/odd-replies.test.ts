@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import {
   CHAT_ENDPOINTS,
   type Crossing,
-  FACES,
+  CODECS,
   readTold,
   relayed,
   type Told,
@@ -114,7 +114,7 @@ describe("an error under 200", () => {
   });
 
   it("is not made of words beside vectors", () => {
-    const way = FACES.ollama.passthrough("ollama-embed");
+    const way = CODECS.ollama.passthrough("ollama-embed");
     const options = { body: Buffer.from('{"model":"m","input":"a"}'), stream: false, asked: "m", model: "m" };
     const reply = '{"embeddings":[[1]],"message":"ok"}';
     const relay = way?.relay(options);

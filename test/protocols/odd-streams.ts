@@ -23,7 +23,7 @@ interface Call {
   readonly cuts: readonly number[];
 }
 
-/** How the whole stream is odd. */
+/** The oddity of the whole stream. */
 interface Habit {
   /** The reason in every chunk but the last. */
   readonly reason: unknown;

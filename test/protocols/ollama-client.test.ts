@@ -3,15 +3,15 @@ import test, { describe } from "node:test";
 import * as fc from "fast-check";
 import type { ChatRequest, ContentPart, NeutralRequest } from "../../src/core/chat.ts";
 import type { JsonObject } from "../../src/core/json.ts";
-import { ollamaClient } from "../../src/protocols/ollama/client.ts";
-import { ollamaEndpoints } from "../../src/protocols/ollama/endpoints.ts";
-import type { PassthroughOptions } from "../../src/protocols/protocol.ts";
-import { loadTranscript } from "../transcript.ts";
+import { ollamaClientCodec } from "../../src/protocols/ollama/client-codec.ts";
+import { ollamaServerCodecs } from "../../src/protocols/ollama/endpoints.ts";
+import type { PassthroughOptions } from "../../src/protocols/codec.ts";
+import { loadTranscript } from "../rig/transcript.ts";
 
 const target = { model: "m", stream: true };
 
 function encoded(request: NeutralRequest): { path: string; body: JsonObject } {
-  const { path, body } = ollamaClient.encode(request, target);
+  const { path, body } = ollamaClientCodec.encode(request, target);
   return { path, body: JSON.parse(body.toString()) as JsonObject };
 }
 
@@ -131,8 +131,8 @@ describe("a request encoded for a backend", () => {
         const request = JSON.parse(JSON.stringify(generated)) as NeutralRequest;
         const { path, body } = encoded(request);
         const endpoint = path === "/api/chat" ? "ollama-chat" : "ollama-generate";
-        const server = ollamaEndpoints.find((candidate) => candidate.endpoint === endpoint);
-        assert.deepEqual(server?.open(body), { model: "m", stream: request.kind !== "load" });
+        const server = ollamaServerCodecs.find((candidate) => candidate.endpoint === endpoint);
+        assert.deepEqual(server?.validate(body), { model: "m", stream: request.kind !== "load" });
         assert.deepEqual(server?.decode(body), request);
       }),
       { numRuns: 400 },
@@ -219,11 +219,11 @@ describe("a request encoded for a backend", () => {
 });
 
 function messageOf(status: number, body: string): string {
-  return ollamaClient.readError(status, Buffer.from(body), undefined).message;
+  return ollamaClientCodec.readError(status, Buffer.from(body), undefined).message;
 }
 
 function readLine(line: string): unknown {
-  return [...ollamaClient.reader({ request: chatOf({}), stream: true }).push(Buffer.from(`${line}\n`))];
+  return [...ollamaClientCodec.reader({ request: chatOf({}), stream: true }).push(Buffer.from(`${line}\n`))];
 }
 
 describe("an error of a backend", () => {
@@ -242,7 +242,7 @@ describe("an error of a backend", () => {
   for (const [name, code, text] of cases) {
     test(`${name} keeps its message and status`, () => {
       const transcript = loadTranscript("ollama", name);
-      const fault = ollamaClient.readError(transcript.status, transcript.body, undefined);
+      const fault = ollamaClientCodec.readError(transcript.status, transcript.body, undefined);
       assert.equal(fault.code, code);
       assert.match(fault.message, text);
       assert.equal(fault.http, code === "not_implemented" ? 501 : transcript.status);
@@ -256,7 +256,7 @@ describe("an error of a backend", () => {
     assert.equal(messageOf(500, '{"error":"{broken"}'), "{broken");
     assert.match(messageOf(500, '{"error":null}'), /without saying which/);
     assert.equal(messageOf(502, "x".repeat(5000)).length, 500);
-    assert.equal(ollamaClient.readError(503, Buffer.from('{"error":"busy"}'), 7).retryAfter, 7);
+    assert.equal(ollamaClientCodec.readError(503, Buffer.from('{"error":"busy"}'), 7).retryAfter, 7);
   });
 
   test("within a stream may carry a status", () => {
@@ -271,14 +271,14 @@ function forwarded(
   body: string,
   options: Partial<PassthroughOptions>,
 ): { path: string; body: Buffer | string } {
-  const passthrough = ollamaClient.passthrough("ollama-chat");
+  const passthrough = ollamaClientCodec.passthrough("ollama-chat");
   assert.ok(passthrough);
   return passthrough.request({ body: Buffer.from(body), stream: true, asked: "m", model: "m", ...options });
 }
 
 describe("a request passed through", () => {
   test("is the same Buffer for every spelling of the model that Ollama knows", () => {
-    const passthrough = ollamaClient.passthrough("ollama-generate");
+    const passthrough = ollamaClientCodec.passthrough("ollama-generate");
     const body = Buffer.from('{"model":"library/SmolLM2"} trailing');
     const options = { body, stream: true, asked: "library/SmolLM2", model: "smollm2:latest" };
     assert.equal(passthrough?.request(options).body, body);
@@ -302,6 +302,6 @@ describe("a request passed through", () => {
   });
 
   test("is not offered for another dialect", () => {
-    assert.equal(ollamaClient.passthrough("openai-chat"), undefined);
+    assert.equal(ollamaClientCodec.passthrough("openai-chat"), undefined);
   });
 });

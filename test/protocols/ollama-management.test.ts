@@ -3,16 +3,16 @@ import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import type { Fault } from "../../src/core/fault.ts";
 import type { ModelCard } from "../../src/core/model.ts";
-import { psBody, showBody } from "../../src/protocols/listings.ts";
+import { psBody, showBody } from "../../src/protocols/model-lists.ts";
 import {
-  type ModelErrand,
-  notManaged,
+  type ModelManagementEndpoint,
+  managedModelNotFound,
   readDigest,
-  readOrder,
-  shownTo,
+  readManagementHead,
+  showBodyFor,
 } from "../../src/protocols/ollama/management.ts";
-import { errorOf, ProgressMerger } from "../../src/protocols/ollama/progress.ts";
-import { loadTranscript } from "../transcript.ts";
+import { replyError, ProgressMerger } from "../../src/protocols/ollama/progress-merger.ts";
+import { loadTranscript } from "../rig/transcript.ts";
 
 function refusal(read: () => unknown): string {
   try {
@@ -25,7 +25,11 @@ function refusal(read: () => unknown): string {
 }
 
 describe("orders", () => {
-  const verdicts: readonly (readonly [ModelErrand, Parameters<typeof readOrder>[1], string])[] = [
+  const verdicts: readonly (readonly [
+    ModelManagementEndpoint,
+    Parameters<typeof readManagementHead>[1],
+    string,
+  ])[] = [
     ["ollama-show", {}, "400 model is required"],
     ["ollama-show", { model: "../x" }, "400 invalid model name"],
     ["ollama-pull", {}, "400 invalid model name"],
@@ -41,31 +45,31 @@ describe("orders", () => {
       "400 json: cannot unmarshal number into Go struct field PullRequest.model of type string",
     ],
   ];
-  for (const [errand, body, verdict] of verdicts) {
-    it(`${errand} ${JSON.stringify(body)}: ${verdict}`, () => {
+  for (const [request, body, verdict] of verdicts) {
+    it(`${request} ${JSON.stringify(body)}: ${verdict}`, () => {
       assert.equal(
-        refusal(() => readOrder(errand, body)),
+        refusal(() => readManagementHead(request, body)),
         verdict,
       );
     });
   }
 
   it("name their model by either field, and are streams unless they say otherwise", () => {
-    assert.deepEqual(readOrder("ollama-pull", { name: "a" }), { model: "a", stream: true });
-    assert.deepEqual(readOrder("ollama-pull", { model: "a", name: "b", stream: false }), {
+    assert.deepEqual(readManagementHead("ollama-pull", { name: "a" }), { model: "a", stream: true });
+    assert.deepEqual(readManagementHead("ollama-pull", { model: "a", name: "b", stream: false }), {
       model: "a",
       stream: false,
     });
-    assert.deepEqual(readOrder("ollama-copy", { source: "a", destination: "b" }), {
+    assert.deepEqual(readManagementHead("ollama-copy", { source: "a", destination: "b" }), {
       model: "a",
       stream: false,
     });
   });
 
   it("about unknown models are refused as Ollama does", () => {
-    assert.equal(notManaged("ollama-show", "nope").message, "model 'nope:latest' not found");
-    assert.equal(notManaged("ollama-delete", "nope").message, "model 'nope' not found");
-    assert.equal(notManaged("ollama-copy", "nope").message, 'model "nope" not found');
+    assert.equal(managedModelNotFound("ollama-show", "nope").message, "model 'nope:latest' not found");
+    assert.equal(managedModelNotFound("ollama-delete", "nope").message, "model 'nope' not found");
+    assert.equal(managedModelNotFound("ollama-copy", "nope").message, 'model "nope" not found');
   });
 
   it("for blobs have a digest", () => {
@@ -197,10 +201,10 @@ describe("the progress of several servers", () => {
   });
 
   it("takes the error out of a body, or the body as one", () => {
-    assert.equal(errorOf('{"error":"boom"}'), "boom");
-    assert.equal(errorOf('{"error":{"message":"boom"}}'), '{"message":"boom"}');
-    assert.equal(errorOf(" 404 page not found\n"), "404 page not found");
-    assert.equal(errorOf("null"), "null");
+    assert.equal(replyError('{"error":"boom"}'), "boom");
+    assert.equal(replyError('{"error":{"message":"boom"}}'), '{"message":"boom"}');
+    assert.equal(replyError(" 404 page not found\n"), "404 page not found");
+    assert.equal(replyError("null"), "null");
   });
 });
 
@@ -259,8 +263,8 @@ describe("models in memory", () => {
 describe("a shown model", () => {
   const body = Buffer.from('{"model_info":{"general.basename":"x","a":1},"template":""}');
   it("goes by the name Copilot asked for, and to others as it is", () => {
-    assert.equal(shownTo("curl/8", "me/tiny", body), body);
-    assert.deepEqual(JSON.parse(shownTo("GitHubCopilotChat/0.3", "me/tiny", body).toString()), {
+    assert.equal(showBodyFor("curl/8", "me/tiny", body), body);
+    assert.deepEqual(JSON.parse(showBodyFor("GitHubCopilotChat/0.3", "me/tiny", body).toString()), {
       model_info: { "general.basename": "me/tiny", a: 1 },
       template: "",
     });

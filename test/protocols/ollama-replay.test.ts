@@ -4,11 +4,11 @@ import * as fc from "fast-check";
 import type { Part } from "../../src/core/chat.ts";
 import { isObject, type Json, type JsonObject } from "../../src/core/json.ts";
 import type { Endpoint } from "../../src/core/task.ts";
-import { ollamaClient } from "../../src/protocols/ollama/client.ts";
-import { ollamaEndpoints } from "../../src/protocols/ollama/endpoints.ts";
-import type { PassthroughOptions, Relay, ReplyReader, ServerEndpoint } from "../../src/protocols/protocol.ts";
-import { splitAt } from "../split.ts";
-import { loadTranscript, type Transcript, transcriptNames } from "../transcript.ts";
+import { ollamaClientCodec } from "../../src/protocols/ollama/client-codec.ts";
+import { ollamaServerCodecs } from "../../src/protocols/ollama/endpoints.ts";
+import type { PassthroughOptions, Relay, ReplyReader, ServerCodec } from "../../src/protocols/codec.ts";
+import { splitAt } from "../rig/split.ts";
+import { loadTranscript, type Transcript, transcriptNames } from "../rig/transcript.ts";
 
 /** Every recorded reply that is complete, without those that only render a prompt. */
 const complete = transcriptNames("ollama", "0", "1", "30")
@@ -22,8 +22,8 @@ function endpointOf({ path }: Transcript): Endpoint {
   return path === "/api/chat" ? "ollama-chat" : "ollama-generate";
 }
 
-function serverOf(transcript: Transcript): ServerEndpoint {
-  const found = ollamaEndpoints.find(({ endpoint }) => endpoint === endpointOf(transcript));
+function serverOf(transcript: Transcript): ServerCodec {
+  const found = ollamaServerCodecs.find(({ endpoint }) => endpoint === endpointOf(transcript));
   assert.ok(found);
   return found;
 }
@@ -35,7 +35,7 @@ function requestOf({ request }: Transcript): JsonObject {
 
 function readerOf(transcript: Transcript): ReplyReader {
   const stream = streams.includes(transcript);
-  return ollamaClient.reader({ request: serverOf(transcript).decode(requestOf(transcript)), stream });
+  return ollamaClientCodec.reader({ request: serverOf(transcript).decode(requestOf(transcript)), stream });
 }
 
 function readAll(reader: ReplyReader, chunks: readonly Buffer[]): Part[] {
@@ -43,7 +43,7 @@ function readAll(reader: ReplyReader, chunks: readonly Buffer[]): Part[] {
 }
 
 function relayOf(transcript: Transcript, options: Partial<PassthroughOptions> = {}): Relay {
-  const passthrough = ollamaClient.passthrough(endpointOf(transcript));
+  const passthrough = ollamaClientCodec.passthrough(endpointOf(transcript));
   assert.ok(passthrough);
   const body = Buffer.from(transcript.request);
   const stream = streams.includes(transcript) || transcript.name.startsWith("32");
@@ -80,7 +80,7 @@ test("there is something to replay", () => {
   assert.ok(streams.length >= 7 && wholes.length >= 30);
 });
 
-describe("the reader of the client face", () => {
+describe("the reader of the client codec", () => {
   for (const transcript of complete) {
     test(`reads ${transcript.name} at any split`, () => {
       const lines = linesOf(transcript.body);
@@ -154,7 +154,7 @@ describe("the reader of the client face", () => {
   });
 });
 
-describe("the relay of the client face", () => {
+describe("the relay of the client codec", () => {
   for (const transcript of complete) {
     test(`forwards ${transcript.name} unchanged at any split`, () => {
       const last = linesOf(transcript.body).at(-1) ?? {};
@@ -276,12 +276,12 @@ function atClock(body: Buffer): string[] {
   return linesOf(body).map((line) => JSON.stringify({ ...line, created_at: CLOCK }));
 }
 
-describe("the server face", () => {
+describe("the server codec", () => {
   for (const transcript of complete) {
     test(`writes ${transcript.name} as it was recorded`, () => {
       const server = serverOf(transcript);
       const body = requestOf(transcript);
-      const opening = server.open(body);
+      const opening = server.validate(body);
       const context = { ...opening, id: "r1", now: () => Date.parse(CLOCK), startedAt: 0, body };
       const writer = server.reply(context);
       const parts = readAll(readerOf(transcript), transcript.chunks);

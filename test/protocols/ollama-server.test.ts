@@ -3,13 +3,13 @@ import test, { describe } from "node:test";
 import type { Part } from "../../src/core/chat.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { JsonObject } from "../../src/core/json.ts";
-import { ollamaEndpoints } from "../../src/protocols/ollama/endpoints.ts";
+import { ollamaServerCodecs } from "../../src/protocols/ollama/endpoints.ts";
 import { modelNotFound, ollamaFaults } from "../../src/protocols/ollama/faults.ts";
-import type { ReplyWriter, ServerEndpoint } from "../../src/protocols/protocol.ts";
-import { loadTranscript } from "../transcript.ts";
+import type { ReplyWriter, ServerCodec } from "../../src/protocols/codec.ts";
+import { loadTranscript } from "../rig/transcript.ts";
 
-function serverAt(name: string): ServerEndpoint {
-  const found = ollamaEndpoints.find(({ endpoint }) => endpoint === name);
+function serverAt(name: string): ServerCodec {
+  const found = ollamaServerCodecs.find(({ endpoint }) => endpoint === name);
   assert.ok(found);
   return found;
 }
@@ -19,9 +19,9 @@ const generate = serverAt("ollama-generate");
 const PNG = "iVBORw0KGgoAAAANSUhEUg==";
 
 /** The fault of a body as a client would be answered. */
-function refusalOf(server: ServerEndpoint, body: JsonObject): { status: number; text: string } {
+function refusalOf(server: ServerCodec, body: JsonObject): { status: number; text: string } {
   try {
-    server.open(body);
+    server.validate(body);
   } catch (thrown) {
     assert.ok(thrown instanceof Fault);
     return { status: thrown.http, text: ollamaFaults.body(thrown, "id").body };
@@ -33,12 +33,12 @@ function withMessage(message: JsonObject): JsonObject {
   return { model: "m", messages: [message] };
 }
 
-function writerOf(server: ServerEndpoint, body: JsonObject): ReplyWriter {
-  const opening = server.open(body);
+function writerOf(server: ServerCodec, body: JsonObject): ReplyWriter {
+  const opening = server.validate(body);
   return server.reply({ ...opening, id: "r1", now: () => 1_500, startedAt: 1_000, body });
 }
 
-function written(server: ServerEndpoint, body: JsonObject, parts: readonly Part[]): JsonObject[] {
+function written(server: ServerCodec, body: JsonObject, parts: readonly Part[]): JsonObject[] {
   const writer = writerOf(server, body);
   const text = parts.map((part) => writer.write(part)).join("");
   const lines = text.split("\n").filter(Boolean);
@@ -64,14 +64,14 @@ describe("requests that Ollama refuses", () => {
     const { request, path, body } = loadTranscript("ollama", name);
     test(`${name}: a name that Ollama could not have is a bad one, unless another server has it`, () => {
       const server = path === "/api/chat" ? chat : generate;
-      const { model } = server.open(JSON.parse(request) as JsonObject);
+      const { model } = server.validate(JSON.parse(request) as JsonObject);
       const fault = modelNotFound(model, server.endpoint);
       assert.equal(fault.http, 400);
       assert.deepEqual({ error: fault.message }, JSON.parse(body.toString()));
     });
   }
 
-  const cases: [string, ServerEndpoint, JsonObject, RegExp][] = [
+  const cases: [string, ServerCodec, JsonObject, RegExp][] = [
     [
       "a message that is no object",
       chat,
@@ -143,7 +143,7 @@ describe("requests that are understood", () => {
       keep_alive: null,
       messages: [{ role: "User", content: null, images: null, tool_calls: null }],
     };
-    assert.deepEqual(chat.open(body), { model: "m", stream: true });
+    assert.deepEqual(chat.validate(body), { model: "m", stream: true });
     assert.deepEqual(chat.decode(body), {
       kind: "chat",
       messages: [{ role: "user", content: [] }],

@@ -3,20 +3,20 @@ import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import type { ChatRequest, ContentPart, GenerateRequest, Message, Think } from "../../src/core/chat.ts";
 import type { Json, JsonObject } from "../../src/core/json.ts";
-import { openaiClient } from "../../src/protocols/openai/client.ts";
-import { openaiEndpoints } from "../../src/protocols/openai/endpoints.ts";
+import { openaiClientCodec } from "../../src/protocols/openai/client-codec.ts";
+import { openaiServerCodecs } from "../../src/protocols/openai/endpoints.ts";
 import { OPENAI_PROFILES } from "../../src/protocols/openai/profiles.ts";
-import type { BackendRequest } from "../../src/protocols/protocol.ts";
+import type { BackendRequest } from "../../src/protocols/codec.ts";
 
-const faces = {
-  openai: openaiClient(OPENAI_PROFILES.openai),
-  vllm: openaiClient(OPENAI_PROFILES.vllm),
-  llamacpp: openaiClient(OPENAI_PROFILES.llamacpp),
-  lmstudio: openaiClient(OPENAI_PROFILES.lmstudio),
-  exo: openaiClient(OPENAI_PROFILES.exo),
+const codecs = {
+  openai: openaiClientCodec(OPENAI_PROFILES.openai),
+  vllm: openaiClientCodec(OPENAI_PROFILES.vllm),
+  llamacpp: openaiClientCodec(OPENAI_PROFILES.llamacpp),
+  lmstudio: openaiClientCodec(OPENAI_PROFILES.lmstudio),
+  exo: openaiClientCodec(OPENAI_PROFILES.exo),
 };
-type Kind = keyof typeof faces;
-const kinds = Object.keys(faces) as Kind[];
+type Kind = keyof typeof codecs;
+const kinds = Object.keys(codecs) as Kind[];
 
 const user: Message = { role: "user", content: [{ type: "text", text: "hi" }] };
 const chat: ChatRequest = { kind: "chat", messages: [user], sampling: {} };
@@ -28,7 +28,7 @@ function bodyOf(request: BackendRequest): JsonObject {
 }
 
 function encode(kind: Kind, request: ChatRequest | GenerateRequest, stream = false): JsonObject {
-  return bodyOf(faces[kind].encode(request, { model: "m", stream }));
+  return bodyOf(codecs[kind].encode(request, { model: "m", stream }));
 }
 
 function withCode(code: string): (thrown: unknown) => boolean {
@@ -55,7 +55,7 @@ describe("requests for OpenAI-compatible backends", () => {
   });
 
   it("a generate call is a chat with system and user", () => {
-    const request = faces.vllm.encode(
+    const request = codecs.vllm.encode(
       { ...generate, system: "terse", images: [{ type: "image", mime: "", base64: PNG }], context: [1, 2] },
       { model: "m", stream: false },
     );
@@ -75,7 +75,7 @@ describe("requests for OpenAI-compatible backends", () => {
 
   it("a raw prompt goes to /v1/completions, where there is one", () => {
     const raw = { ...generate, raw: true };
-    const request = faces.llamacpp.encode(raw, { model: "m", stream: false });
+    const request = codecs.llamacpp.encode(raw, { model: "m", stream: false });
     assert.equal(request.path, "/v1/completions");
     assert.equal(bodyOf(request)["prompt"], "hi");
     assert.throws(() => encode("exo", raw), withCode("not_implemented"));
@@ -89,7 +89,7 @@ describe("requests for OpenAI-compatible backends", () => {
 
   it("a suffix takes the profile's way", () => {
     const insert = { ...generate, prompt: "def f(", suffix: "return" };
-    const infill = faces.llamacpp.encode(insert, { model: "m", stream: true });
+    const infill = codecs.llamacpp.encode(insert, { model: "m", stream: true });
     assert.equal(infill.path, "/infill");
     assert.equal(bodyOf(infill)["input_prefix"], "def f(");
     assert.equal(bodyOf(infill)["input_suffix"], "return");
@@ -150,7 +150,7 @@ describe("requests for OpenAI-compatible backends", () => {
       withCode("unsupported"),
     );
     assert.throws(
-      () => faces.vllm.encode({ kind: "load", unload: false }, { model: "m", stream: false }),
+      () => codecs.vllm.encode({ kind: "load", unload: false }, { model: "m", stream: false }),
       withCode("not_implemented"),
     );
   });
@@ -258,7 +258,7 @@ const request: fc.Arbitrary<ChatRequest> = fc.record(
   { requiredKeys: ["kind", "messages", "sampling"] },
 );
 
-/** What vLLM is told beyond OpenAI's fields: it comes back as a field this dialect does not know. */
+/** The fields for vLLM beyond OpenAI's: it comes back as a field this dialect does not know. */
 function expected(sent: ChatRequest): object {
   const { tools, toolChoice, parallelToolCalls, ...rest } = sent;
   const called = tools === undefined ? {} : { tools, toolChoice, parallelToolCalls };
@@ -286,12 +286,12 @@ function withSystemFirst(messages: readonly Message[]): readonly Message[] {
 
 describe("a chat request written for a backend and read as a client's", () => {
   it("is the same request", () => {
-    const endpoint = openaiEndpoints[0];
+    const endpoint = openaiServerCodecs[0];
     assert.ok(endpoint !== undefined);
     fc.assert(
       fc.property(request, (sent) => {
         const body = encode("vllm", sent);
-        endpoint.open(body);
+        endpoint.validate(body);
         assert.deepEqual(JSON.parse(JSON.stringify(endpoint.decode(body))), expected(sent));
       }),
     );
@@ -379,7 +379,7 @@ describe("error replies of backends", () => {
   ];
   for (const [status, body, code, text, http] of cases) {
     it(`${status} ${body}`, () => {
-      const fault = faces.openai.readError(status, Buffer.from(body), 7);
+      const fault = codecs.openai.readError(status, Buffer.from(body), 7);
       assert.deepEqual([fault.code, fault.message, fault.http, fault.retryAfter], [code, text, http, 7]);
     });
   }
@@ -391,14 +391,14 @@ const pass = (
   options: { stream?: boolean; asked?: string; model?: string } = {},
 ): Buffer | string => {
   const { stream = false, asked = "m", model = "m" } = options;
-  const passthrough = faces[kind].passthrough("openai-chat");
+  const passthrough = codecs[kind].passthrough("openai-chat");
   assert.ok(passthrough !== undefined);
   return passthrough.request({ body: Buffer.from(text), stream, asked, model }).body;
 };
 
 const same = (kind: Kind, text: string, stream: boolean): boolean => {
   const body = Buffer.from(text);
-  const sent = faces[kind].passthrough("openai-chat")?.request({ body, stream, asked: "m", model: "m" });
+  const sent = codecs[kind].passthrough("openai-chat")?.request({ body, stream, asked: "m", model: "m" });
   return sent?.body === body;
 };
 
@@ -408,7 +408,7 @@ describe("a client's request passed through", () => {
     assert.ok(same("vllm", '{"model":"m","stream":true,"stream_options":{"include_usage":true}}', true));
     assert.ok(!same("vllm", '{"model":"m","stream":true}', true));
     assert.ok(same("vllm", '{"model":"m","max_completion_tokens":3}', false));
-    assert.equal(faces.vllm.passthrough("ollama-chat"), undefined);
+    assert.equal(codecs.vllm.passthrough("ollama-chat"), undefined);
   });
 
   it("keeps every other byte when the token counts are asked for or the model is renamed", () => {

@@ -3,14 +3,14 @@ import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import type { NeutralRequest, Part, TokenLogprob } from "../../src/core/chat.ts";
 import type { JsonObject } from "../../src/core/json.ts";
-import { openaiClient } from "../../src/protocols/openai/client.ts";
+import { openaiClientCodec } from "../../src/protocols/openai/client-codec.ts";
 import { OPENAI_PROFILES } from "../../src/protocols/openai/profiles.ts";
-import type { PassthroughOptions, Relay } from "../../src/protocols/protocol.ts";
-import { splitAt } from "../split.ts";
-import { loadTranscript, transcriptNames } from "../transcript.ts";
-import type { Transcript } from "../transcript.ts";
+import type { PassthroughOptions, Relay } from "../../src/protocols/codec.ts";
+import { splitAt } from "../rig/split.ts";
+import { loadTranscript, transcriptNames } from "../rig/transcript.ts";
+import type { Transcript } from "../rig/transcript.ts";
 
-const face = openaiClient(OPENAI_PROFILES.llamacpp);
+const codec = openaiClientCodec(OPENAI_PROFILES.llamacpp);
 const chat: NeutralRequest = { kind: "chat", messages: [], sampling: {} };
 const cuts = fc.array(fc.nat(), { maxLength: 10 });
 const RUNS = { numRuns: 25 };
@@ -29,7 +29,7 @@ function isStream({ headers }: Transcript): boolean {
 }
 
 function read(chunks: readonly Buffer[], stream: boolean, request: NeutralRequest = chat): Part[] {
-  const reader = face.reader({ request, stream });
+  const reader = codec.reader({ request, stream });
   return [...chunks.flatMap((chunk) => [...reader.push(chunk)]), ...reader.end()];
 }
 
@@ -162,7 +162,7 @@ describe("reading recorded replies", () => {
 describe("recorded errors of backends", () => {
   for (const { name, status, body } of refusals) {
     it(`${name} keeps its message`, () => {
-      const fault = face.readError(status, body, undefined);
+      const fault = codec.readError(status, body, undefined);
       const message = (JSON.parse(body.toString()) as { error: { message: string } }).error.message;
       assert.ok(fault.message !== "" && message.includes(fault.message.replace(/^the backend .* 401: /, "")));
       // A refusal of the worker itself is the operator's matter.
@@ -173,7 +173,7 @@ describe("recorded errors of backends", () => {
 
 function relayOf(transcript: Transcript, changes: Partial<PassthroughOptions> = {}): Relay {
   const [first] = objectsOf(transcript);
-  const relay = face.passthrough("openai-chat")?.relay({
+  const relay = codec.passthrough("openai-chat")?.relay({
     body: Buffer.from(transcript.request),
     stream: isStream(transcript),
     asked: first?.["model"] as string,
@@ -242,7 +242,7 @@ const FINISH = `data: ${HEAD}"choices":[{"index":0,"delta":{},"finish_reason":"s
 const DONE = "data: [DONE]\n\n";
 
 function relayText(text: string, body = '{"stream":true}'): string {
-  const relay = face
+  const relay = codec
     .passthrough("openai-chat")
     ?.relay({ body: Buffer.from(body), stream: true, asked: "m", model: "m" });
   assert.ok(relay !== undefined);
@@ -280,7 +280,7 @@ describe("streams that die", () => {
   }
 
   it("events that share a piece with an error are forwarded before it", () => {
-    const relay = face
+    const relay = codec
       .passthrough("openai-chat")
       ?.relay({ body: Buffer.from('{"stream":true}'), stream: true, asked: "m", model: "m" });
     const error = 'data: {"error":{"message":"full","code":503}}\n\n';

@@ -4,15 +4,15 @@ import * as fc from "fast-check";
 import type { ChatRequest, Part } from "../../src/core/chat.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { Json, JsonObject } from "../../src/core/json.ts";
-import { openaiEndpoints } from "../../src/protocols/openai/endpoints.ts";
+import { openaiServerCodecs } from "../../src/protocols/openai/endpoints.ts";
 import { openaiFaults } from "../../src/protocols/openai/faults.ts";
-import type { ServerEndpoint } from "../../src/protocols/protocol.ts";
+import type { ServerCodec } from "../../src/protocols/codec.ts";
 import { parseEvents } from "../../src/wire/sse.ts";
-import { loadTranscript, transcriptNames } from "../transcript.ts";
-import type { Transcript } from "../transcript.ts";
+import { loadTranscript, transcriptNames } from "../rig/transcript.ts";
+import type { Transcript } from "../rig/transcript.ts";
 
-function endpointOf(): ServerEndpoint {
-  const [endpoint] = openaiEndpoints;
+function endpointOf(): ServerCodec {
+  const [endpoint] = openaiServerCodecs;
   assert.ok(endpoint !== undefined);
   return endpoint;
 }
@@ -21,7 +21,7 @@ const endpoint = endpointOf();
 const messages = [{ role: "user", content: "hi" }];
 
 function decode(body: JsonObject): ChatRequest {
-  endpoint.open(body);
+  endpoint.validate(body);
   const request = endpoint.decode(body);
   assert.ok(request.kind === "chat");
   return request;
@@ -90,7 +90,7 @@ describe("requests a client sends", () => {
 
   for (const { name, status, request, body } of refused) {
     it(`${name} is refused as recorded`, () => {
-      const fault = faultOf(() => endpoint.open(JSON.parse(request) as JsonObject));
+      const fault = faultOf(() => endpoint.validate(JSON.parse(request) as JsonObject));
       const reply = openaiFaults.body(fault, "r");
       assert.equal(fault.http, status);
       assert.equal(reply.contentType, "application/json");
@@ -102,7 +102,7 @@ describe("requests a client sends", () => {
     for (const { name, status, request } of recorded) {
       if (status !== 200) continue;
       const body = JSON.parse(request) as JsonObject;
-      const opening = endpoint.open(body);
+      const opening = endpoint.validate(body);
       assert.deepEqual(opening, { model: body["model"], stream: body["stream"] ?? false }, name);
       if (body["n"] === undefined) endpoint.decode(body);
     }
@@ -131,7 +131,7 @@ describe("requests a client sends", () => {
   ];
   for (const [message, body] of bad) {
     it(message, () => {
-      const fault = faultOf(() => endpoint.open(body));
+      const fault = faultOf(() => endpoint.validate(body));
       assert.deepEqual([fault.message, fault.http], [message, 400]);
     });
   }
@@ -147,7 +147,7 @@ describe("requests a client sends", () => {
     ];
     for (const fields of foreign) {
       const body = { model: "m", messages, ...fields } as JsonObject;
-      endpoint.open(body);
+      endpoint.validate(body);
       assert.equal(faultOf(() => endpoint.decode(body)).code, "unsupported");
     }
   });
@@ -180,7 +180,7 @@ describe("requests a client sends", () => {
     fc.assert(
       fc.property(fc.dictionary(fc.constantFrom(...names), wild), (body) => {
         try {
-          endpoint.open({ model: "m", messages, ...body });
+          endpoint.validate({ model: "m", messages, ...body });
         } catch (thrown) {
           assert.ok(thrown instanceof Fault && thrown.http === 400);
         }

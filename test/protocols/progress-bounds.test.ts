@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { ProgressMerger } from "../../src/protocols/ollama/progress.ts";
+import { ProgressMerger } from "../../src/protocols/ollama/progress-merger.ts";
 
 const MANY = 50_000;
 

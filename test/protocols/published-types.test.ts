@@ -4,16 +4,15 @@ import type { ChatRequest } from "../../src/core/chat.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { Json, JsonObject } from "../../src/core/json.ts";
 import type { Endpoint } from "../../src/core/task.ts";
-import { serverEndpoint } from "../../src/protocols/catalogue.ts";
-import { toldNames } from "../../src/protocols/dropped.ts";
-import { ollamaClient } from "../../src/protocols/ollama/client.ts";
-import { openaiClient } from "../../src/protocols/openai/client.ts";
+import { serverCodec } from "../../src/protocols/dialects.ts";
+import { reportableNames } from "../../src/protocols/dropped-fields.ts";
+import { ollamaClientCodec } from "../../src/protocols/ollama/client-codec.ts";
+import { openaiClientCodec } from "../../src/protocols/openai/client-codec.ts";
 import { OPENAI_PROFILES } from "../../src/protocols/openai/profiles.ts";
 import { type Example, PublishedTypes, WORD } from "./published-types.ts";
 
 /**
- * Every type of block, item, tool and choice that the vendors' libraries publish, in a request to a backend of each
- * kind: none ends a conversation, and none is lost in silence.
+ * Every type of block, item, tool and choice in the vendors' libraries, in a request to each kind of backend: none ends a conversation, and none is lost in silence.
  */
 
 const anthropic = new PublishedTypes(["@anthropic-ai/sdk/resources/beta/messages/messages.d.ts"]);
@@ -23,7 +22,7 @@ const openai = new PublishedTypes([
   "openai/resources/shared.d.ts",
 ]);
 
-const FACES = [ollamaClient, ...Object.values(OPENAI_PROFILES).map(openaiClient)];
+const CODECS = [ollamaClientCodec, ...Object.values(OPENAI_PROFILES).map(openaiClientCodec)];
 
 interface Outcome {
   readonly request: ChatRequest;
@@ -31,14 +30,16 @@ interface Outcome {
   readonly dropped: readonly string[];
 }
 
-/** What becomes of a request with each kind of backend. Throws what a client would be told. */
+/** The outcome of a request with each kind of backend. Throws what a client would be told. */
 function outcomeOf(endpoint: Endpoint, body: JsonObject): Outcome {
-  const server = serverEndpoint(endpoint);
-  server.open(structuredClone(body));
+  const server = serverCodec(endpoint);
+  server.validate(structuredClone(body));
   const request = server.decode(structuredClone(body));
   assert.equal(request.kind, "chat");
-  const dropped = FACES.flatMap((face) => face.encode(request, { model: "m", stream: true }).dropped ?? []);
-  return { request, dropped: toldNames(dropped) };
+  const dropped = CODECS.flatMap(
+    (codec) => codec.encode(request, { model: "m", stream: true }).dropped ?? [],
+  );
+  return { request, dropped: reportableNames(dropped) };
 }
 
 /** The model is told the words of what is marked, or the client is told that it is not. */
@@ -122,9 +123,9 @@ describe("blocks of Anthropic's messages", () => {
       assert.ok(request.tools !== undefined || dropped.length > 0, name);
     }
     const tools = [{ name: WORD, input_schema: { type: "object" } }];
-    const server = serverEndpoint("anthropic-messages");
+    const server = serverCodec("anthropic-messages");
     for (const { value } of both(anthropic, "BetaToolChoice"))
-      server.open(messagesOf([user("hi")], { tools, tool_choice: value }));
+      server.validate(messagesOf([user("hi")], { tools, tool_choice: value }));
     for (const { value } of both(anthropic, "BetaThinkingConfigParam"))
       outcomeOf("anthropic-messages", messagesOf([user("hi")], { thinking: value }));
   });
@@ -156,7 +157,7 @@ const HINTS = new Set(
     " ",
   ),
 );
-/** What only a server that keeps responses can do. */
+/** Features that need stored responses. */
 const STATEFUL = new Set(["background", "conversation", "previous_response_id", "prompt"]);
 
 describe("items of OpenAI's responses", () => {
@@ -263,14 +264,14 @@ describe("messages of OpenAI's chat completions", () => {
 describe("members of Anthropic's messages that are easily missed", () => {
   it("a format under its older name binds the answer", () => {
     const schema = { type: "object", properties: {} };
-    const server = serverEndpoint("anthropic-messages");
+    const server = serverCodec("anthropic-messages");
     const body = {
       model: "m",
       max_tokens: 9,
       messages: [user("hi")],
       output_format: { type: "json_schema", schema },
     };
-    server.open(body);
+    server.validate(body);
     const request = server.decode(body);
     assert.deepEqual(request.kind === "chat" && request.format, { type: "schema", schema });
   });

@@ -27,7 +27,7 @@ export interface Example {
   readonly value: JsonObject;
 }
 
-/** What every text of an example is, so that it can be found again. */
+/** The text in all examples, which the tests search for. */
 export const WORD = "marked";
 
 const MODULES = join(import.meta.dirname, "../../node_modules");
@@ -36,7 +36,7 @@ const DEEPEST = 6;
 export class PublishedTypes {
   readonly #declared = new Map<string, Declared>();
 
-  /** @param files below `node_modules`; of two with one name the first counts */
+  /** @param files below `node_modules`; the first of two with one name counts */
   constructor(files: readonly string[], folder: string = MODULES) {
     for (const file of files) this.#read(readFileSync(join(folder, file), "utf8"));
   }

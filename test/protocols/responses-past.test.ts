@@ -3,15 +3,15 @@ import test, { describe } from "node:test";
 import type { ChatRequest } from "../../src/core/chat.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { JsonObject } from "../../src/core/json.ts";
-import { openaiEndpoints } from "../../src/protocols/openai/endpoints.ts";
+import { openaiServerCodecs } from "../../src/protocols/openai/endpoints.ts";
 
-const found = openaiEndpoints.find(({ endpoint }) => endpoint === "openai-responses");
+const found = openaiServerCodecs.find(({ endpoint }) => endpoint === "openai-responses");
 assert.ok(found);
 const server = found;
 
 function read(more: JsonObject): ChatRequest {
   const body = { model: "m", input: "hi", ...more };
-  server.open(body);
+  server.validate(body);
   return server.decode(body) as ChatRequest;
 }
 

@@ -3,12 +3,12 @@ import test, { describe } from "node:test";
 import type { Part } from "../../src/core/chat.ts";
 import { isObject, type JsonObject } from "../../src/core/json.ts";
 import { modelNotFound } from "../../src/protocols/ollama/faults.ts";
-import { openaiEndpoints } from "../../src/protocols/openai/endpoints.ts";
+import { openaiServerCodecs } from "../../src/protocols/openai/endpoints.ts";
 import { openaiFaults } from "../../src/protocols/openai/faults.ts";
-import { loadTranscript, type Transcript, transcriptNames } from "../transcript.ts";
+import { loadTranscript, type Transcript, transcriptNames } from "../rig/transcript.ts";
 import { assertShape, eventsIn } from "./shape.ts";
 
-const found = openaiEndpoints.find(({ endpoint }) => endpoint === "openai-responses");
+const found = openaiServerCodecs.find(({ endpoint }) => endpoint === "openai-responses");
 assert.ok(found);
 const server = found;
 
@@ -41,7 +41,7 @@ function bodyOf(text: string): JsonObject {
   return value;
 }
 
-/** What a backend must have said for the recorded response. */
+/** The parts of a backend that lead to the recorded response. */
 function endOf(response: JsonObject): Part {
   const usage = response["usage"] as Record<string, number> & {
     input_tokens_details: { cached_tokens: number };
@@ -96,7 +96,7 @@ function partsOfWhole(response: JsonObject): Part[] {
 
 function write(transcript: Transcript, parts: readonly Part[]): { contentType: string; text: string } {
   const body = bodyOf(transcript.request);
-  const opening = server.open(body);
+  const opening = server.validate(body);
   const writer = server.reply({ ...opening, id: "r.1", now: () => 2000, startedAt: 1000, body });
   return { contentType: writer.contentType, text: parts.map((part) => writer.write(part)).join("") };
 }

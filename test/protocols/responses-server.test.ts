@@ -3,22 +3,22 @@ import test, { describe } from "node:test";
 import type { ChatRequest, Part } from "../../src/core/chat.ts";
 import { Fault } from "../../src/core/fault.ts";
 import type { JsonObject } from "../../src/core/json.ts";
-import { serverEndpoint } from "../../src/protocols/catalogue.ts";
-import { ollamaClient } from "../../src/protocols/ollama/client.ts";
-import { openaiClient } from "../../src/protocols/openai/client.ts";
-import { openaiEndpoints } from "../../src/protocols/openai/endpoints.ts";
+import { serverCodec } from "../../src/protocols/dialects.ts";
+import { ollamaClientCodec } from "../../src/protocols/ollama/client-codec.ts";
+import { openaiClientCodec } from "../../src/protocols/openai/client-codec.ts";
+import { openaiServerCodecs } from "../../src/protocols/openai/endpoints.ts";
 import { openaiFaults } from "../../src/protocols/openai/faults.ts";
 import { OPENAI_PROFILES } from "../../src/protocols/openai/profiles.ts";
 import { eventsIn } from "./shape.ts";
 
-const found = openaiEndpoints.find(({ endpoint }) => endpoint === "openai-responses");
+const found = openaiServerCodecs.find(({ endpoint }) => endpoint === "openai-responses");
 assert.ok(found);
 const server = found;
 const TOOL = { type: "function", name: "f", parameters: { type: "object" }, strict: true };
 
 function read(more: JsonObject): ChatRequest {
   const body = { model: "m", input: "hi", ...more };
-  server.open(body);
+  server.validate(body);
   return server.decode(body) as ChatRequest;
 }
 
@@ -147,12 +147,12 @@ describe("a format of a response (C14)", () => {
       strict: true,
       schema: { type: "object" },
     };
-    const request = serverEndpoint("openai-responses").decode({ model: "m", input: "a", text: { format } });
-    const body = openaiClient(OPENAI_PROFILES.vllm).encode(request, { model: "m", stream: false }).body;
+    const request = serverCodec("openai-responses").decode({ model: "m", input: "a", text: { format } });
+    const body = openaiClientCodec(OPENAI_PROFILES.vllm).encode(request, { model: "m", stream: false }).body;
     const { response_format: sent } = JSON.parse(body.toString()) as JsonObject;
     const { type: _type, ...rest } = format;
     assert.deepEqual(sent, { type: "json_schema", json_schema: rest });
-    const { dropped } = ollamaClient.encode(request, { model: "m", stream: false });
+    const { dropped } = ollamaClientCodec.encode(request, { model: "m", stream: false });
     assert.deepEqual(dropped, ["format.description"]);
   });
 });

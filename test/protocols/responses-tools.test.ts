@@ -3,10 +3,10 @@ import test, { describe } from "node:test";
 import * as fc from "fast-check";
 import type { ChatRequest, Part } from "../../src/core/chat.ts";
 import type { Json, JsonObject } from "../../src/core/json.ts";
-import { openaiEndpoints } from "../../src/protocols/openai/endpoints.ts";
+import { openaiServerCodecs } from "../../src/protocols/openai/endpoints.ts";
 import { eventsIn } from "./shape.ts";
 
-const found = openaiEndpoints.find(({ endpoint }) => endpoint === "openai-responses");
+const found = openaiServerCodecs.find(({ endpoint }) => endpoint === "openai-responses");
 assert.ok(found);
 const server = found;
 
@@ -38,7 +38,7 @@ function bodyOf(more: JsonObject): JsonObject {
 
 function read(more: JsonObject): ChatRequest {
   const body = bodyOf(more);
-  server.open(body);
+  server.validate(body);
   return server.decode(body) as ChatRequest;
 }
 

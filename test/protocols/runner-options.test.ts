@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import type { JsonObject } from "../../src/core/json.ts";
 import { NUM_CTX, readNumCtxPolicy } from "../../src/core/num-ctx.ts";
-import { fitRunner, keepAliveMs, mayTellRunner } from "../../src/protocols/ollama/runner-options.ts";
+import { fitToRunner, keepAliveMs, mayHaveRunnerOptions } from "../../src/protocols/ollama/runner-options.ts";
 import type { FitOptions, LoadedRunner } from "../../src/protocols/ollama/runner-options.ts";
 
 const FIVE_MINUTES = 300_000;
@@ -21,7 +21,7 @@ function runner(numCtx?: number, tokens?: number, launch: JsonObject = {}): Load
 
 function sentCtx(numCtx: unknown, given: Parameters<typeof options>[0] = {}): unknown {
   const body = numCtx === undefined ? {} : { options: { num_ctx: numCtx as number } };
-  const sent = fitRunner(body, options(given)).body["options"] as JsonObject | undefined;
+  const sent = fitToRunner(body, options(given)).body["options"] as JsonObject | undefined;
   return sent?.["num_ctx"];
 }
 
@@ -66,7 +66,7 @@ describe("num_ctx", () => {
         let most = 0;
         for (const size of asked) {
           const body = size === undefined ? {} : { options: { num_ctx: size } };
-          const fitted = fitRunner(body, options({ loaded }));
+          const fitted = fitToRunner(body, options({ loaded }));
           if (fitted.runner !== loaded && loaded !== undefined) {
             assert.ok((fitted.runner.numCtx ?? 0) > most, "a reload is only for more");
           }
@@ -86,21 +86,21 @@ describe("other options of a runner", () => {
       body,
       dropped,
       runner: after,
-    } = fitRunner({ options: { num_gpu: 9, use_mmap: false, temperature: 1 } }, options({ loaded }));
+    } = fitToRunner({ options: { num_gpu: 9, use_mmap: false, temperature: 1 } }, options({ loaded }));
     assert.deepEqual(body, { options: { num_gpu: 0, temperature: 1 } });
     assert.deepEqual(dropped, ["num_gpu", "use_mmap"]);
     assert.equal(after, loaded);
   });
 
   it("are those of the first request", () => {
-    const { body, dropped, runner: after } = fitRunner({ options: { num_thread: 4 } }, options());
+    const { body, dropped, runner: after } = fitToRunner({ options: { num_thread: 4 } }, options());
     assert.deepEqual(body, { options: { num_thread: 4 } });
     assert.deepEqual(dropped, []);
     assert.deepEqual(after, runner(undefined, undefined, { num_thread: 4 }));
   });
 
   it("are passed on where num_ctx is", () => {
-    const { body } = fitRunner({ options: { num_gpu: 9 } }, options({ numCtx: "pass", loaded: runner() }));
+    const { body } = fitToRunner({ options: { num_gpu: 9 } }, options({ numCtx: "pass", loaded: runner() }));
     assert.deepEqual(body, { options: { num_gpu: 9 } });
   });
 });
@@ -123,18 +123,18 @@ describe("keep_alive", () => {
 
   it("may be longer than the least, and not shorter", () => {
     const kept = (keepAlive: number | string, admin = false): unknown =>
-      fitRunner({ keep_alive: keepAlive }, options({ admin })).body["keep_alive"];
+      fitToRunner({ keep_alive: keepAlive }, options({ admin })).body["keep_alive"];
     assert.deepEqual([kept("10m"), kept(-1), kept(300)], ["10m", -1, 300]);
     assert.deepEqual([kept("10s"), kept(0), kept("0s")], [300, 300, 300]);
     assert.deepEqual([kept("10s", true), kept(0, true)], ["10s", 0]);
-    assert.deepEqual(fitRunner({ keep_alive: 0 }, options()).dropped, ["keep_alive"]);
+    assert.deepEqual(fitToRunner({ keep_alive: 0 }, options()).dropped, ["keep_alive"]);
   });
 });
 
 it("a body is looked into only when it may tell something about its runner", () => {
-  assert.equal(mayTellRunner(Buffer.from('{"options":{"temperature":1}}')), false);
-  assert.equal(mayTellRunner('{"options":{"num_ctx":1}}'), true);
-  assert.equal(mayTellRunner('{"keep_alive":0}'), true);
+  assert.equal(mayHaveRunnerOptions(Buffer.from('{"options":{"temperature":1}}')), false);
+  assert.equal(mayHaveRunnerOptions('{"options":{"num_ctx":1}}'), true);
+  assert.equal(mayHaveRunnerOptions('{"keep_alive":0}'), true);
 });
 
 it("the setting takes what it says", () => {

@@ -15,7 +15,7 @@ export function eventsIn(text: string): Told[] {
     .map((block) => block.trim())
     .filter((block) => block !== "")
     .map((block) => {
-      const [, event = "", data = ""] = /^event: (.*)\ndata: (.*)$/.exec(block) ?? [];
+      const [, event = "", data = ""] = /^event: ([^\n]*)\ndata: ([^\n]*)$/.exec(block) ?? [];
       return { event, data: JSON.parse(data) as JsonObject };
     });
 }

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Fault } from "../../src/core/fault.ts";
 import { surfaceOf } from "../../src/protocols/openai/surface.ts";
-import type { PassthroughOptions } from "../../src/protocols/protocol.ts";
-import { surfaceWay } from "../../src/protocols/openai/surface-way.ts";
+import type { PassthroughOptions } from "../../src/protocols/codec.ts";
+import { surfacePassthrough } from "../../src/protocols/openai/surface-passthrough.ts";
 
 /** Answers of the surface in the odd shapes that servers, and what stands before them, have. */
 
@@ -22,7 +22,7 @@ function relayed(endpoint: string, { type, pieces, stream = false }: Came): stri
     asked: "mine",
     model: "its",
   };
-  const relay = surfaceWay(row, new Set()).relay(options);
+  const relay = surfacePassthrough(row, new Set()).relay(options);
   relay.head?.(type);
   const sent = pieces.map((piece) => relay.push(Buffer.from(piece)));
   return Buffer.concat([...sent, relay.end()]).toString();

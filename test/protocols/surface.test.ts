@@ -4,12 +4,13 @@ import * as fc from "fast-check";
 import { Fault } from "../../src/core/fault.ts";
 import { needsAbility } from "../../src/core/ability.ts";
 import type { Usage } from "../../src/core/usage.ts";
-import { serverEndpoint, TASK_ROUTES } from "../../src/protocols/catalogue.ts";
-import { relayPath, surfaceOf, toldPath } from "../../src/protocols/openai/surface.ts";
+import { serverCodec, TASK_ROUTES } from "../../src/protocols/dialects.ts";
+import { relayPath, surfaceOf, requestedPath } from "../../src/protocols/openai/surface.ts";
 import type { SurfaceEndpoint } from "../../src/protocols/openai/surface.ts";
-import { SurfaceRelay, surfaceUsage } from "../../src/protocols/openai/surface-relay.ts";
-import { surfaceWay, withModel } from "../../src/protocols/openai/surface-way.ts";
-import { splitAt } from "../split.ts";
+import { surfaceUsage } from "../../src/protocols/openai/reply-metrics.ts";
+import { SurfaceRelay } from "../../src/protocols/openai/surface-relay.ts";
+import { surfacePassthrough, withBodyModel } from "../../src/protocols/openai/surface-passthrough.ts";
+import { splitAt } from "../rig/split.ts";
 
 function row(endpoint: string): SurfaceEndpoint {
   const found = surfaceOf(endpoint);
@@ -45,7 +46,7 @@ function written(list: readonly (readonly [string, string])[]): string[] {
 }
 
 function put(body: string): string {
-  return withModel(Buffer.from(body), 'a"b').toString();
+  return withBodyModel(Buffer.from(body), 'a"b').toString();
 }
 
 function is(promptTokens: number, completionTokens: number): Usage {
@@ -64,7 +65,7 @@ describe("requests of the surface", () => {
         (before, after, asked, model) => {
           const body = (name: string): string =>
             `{${[...written(before), `"model":\t${JSON.stringify(name)}`, ...written(after)].join(" ,")}}`;
-          assert.equal(withModel(Buffer.from(body(asked)), model).toString(), body(model));
+          assert.equal(withBodyModel(Buffer.from(body(asked)), model).toString(), body(model));
         },
       ),
     );
@@ -86,30 +87,32 @@ describe("requests of the surface", () => {
     assert.equal(at(undefined, "/v1/rerank", "/rerank"), "/v1/rerank");
     assert.equal(at("/made/up", "/rerank"), "/rerank");
     assert.equal(at("/rerank"), undefined);
-    const way = surfaceWay(rerank, new Set(["/rerank"]));
+    const way = surfacePassthrough(rerank, new Set(["/rerank"]));
     const body = Buffer.from('{"model":"mine"}');
     const options = { body, stream: false, asked: "mine", model: "its", path: "/v2/rerank" };
     assert.equal(way.request(options).path, "/rerank");
-    assert.throws(() => surfaceWay(rerank, new Set()).request(options), { code: "not_implemented" });
+    assert.throws(() => surfacePassthrough(rerank, new Set()).request(options), { code: "not_implemented" });
   });
 
   it("tell their path only where it is not the first one, and never one that is not theirs", () => {
-    assert.equal(toldPath("openai-rerank", "/v1/rerank"), undefined);
-    assert.equal(toldPath("openai-rerank", "/v2/rerank/"), "/v2/rerank");
-    assert.equal(toldPath("openai-rerank", "/v1/score"), undefined);
-    assert.equal(toldPath("openai-chat", "/x"), undefined);
+    assert.equal(requestedPath("openai-rerank", "/v1/rerank"), undefined);
+    assert.equal(requestedPath("openai-rerank", "/v2/rerank/"), "/v2/rerank");
+    assert.equal(requestedPath("openai-rerank", "/v1/score"), undefined);
+    assert.equal(requestedPath("openai-chat", "/x"), undefined);
   });
 
-  it("have a face each, and a model of another type than text is refused", () => {
+  it("have a server codec each, and a model of another type than text is refused", () => {
     for (const { endpoint } of TASK_ROUTES.filter((route) => needsAbility(route.endpoint))) {
-      const face = serverEndpoint(endpoint);
-      assert.equal(face.open({}).model, "");
-      assert.equal(face.open({ model: "a" }).model, "a");
-      assert.throws(() => face.open({ model: 1 }), { code: "invalid_request" });
-      assert.throws(() => face.decode({}), { code: "not_implemented" });
+      const codec = serverCodec(endpoint);
+      assert.equal(codec.validate({}).model, "");
+      assert.equal(codec.validate({ model: "a" }).model, "a");
+      assert.throws(() => codec.validate({ model: 1 }), { code: "invalid_request" });
+      assert.throws(() => codec.decode({}), { code: "not_implemented" });
     }
-    assert.equal(serverEndpoint("openai-infill").open({ stream: true }).stream, true);
-    assert.throws(() => serverEndpoint("openai-infill").open({ stream: "yes" }), { code: "invalid_request" });
+    assert.equal(serverCodec("openai-infill").validate({ stream: true }).stream, true);
+    assert.throws(() => serverCodec("openai-infill").validate({ stream: "yes" }), {
+      code: "invalid_request",
+    });
   });
 });
 

@@ -6,16 +6,16 @@ import { after, before, describe, it } from "node:test";
 import { findProgram } from "../../src/config/environment.ts";
 import { loadSettings } from "../../src/config/load.ts";
 import type { Settings } from "../../src/config/settings.ts";
-import { accessOf, withoutUser } from "../../src/redis/access.ts";
-import { connect } from "../../src/redis/connect.ts";
-import type { Connection } from "../../src/redis/connection.ts";
-import { OutageLog } from "../../src/redis/outage-log.ts";
-import { refusalOf } from "../../src/redis/refusal.ts";
+import { accessOf, withoutUser } from "../../src/redis/connection/access.ts";
+import { connect } from "../../src/redis/connection/connect.ts";
+import type { Connection } from "../../src/redis/connection/connection.ts";
+import { OutageLog } from "../../src/redis/connection/outage-log.ts";
+import { refusalOf } from "../../src/redis/connection/refusal.ts";
 import { openLog } from "../../src/telemetry/log.ts";
-import { eventually } from "../commands/command.ts";
-import { BareServer } from "./bare-server.ts";
-import { steadyPort } from "./steady-port.ts";
-import { makeAuthority, makeCertificate, type Pair } from "./certificates.ts";
+import { RedisServer } from "../rig/redis/redis-server.ts";
+import { freePort } from "../rig/free-port.ts";
+import { makeAuthority, makeCertificate, type Pair } from "../rig/redis/certificates.ts";
+import { until } from "../rig/until.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "sgnet-access-"));
 after(() => rmSync(dir, { recursive: true, force: true }));
@@ -29,7 +29,7 @@ async function enter(flags: Readonly<Record<string, string>>): Promise<Connectio
   return connect(settings.redisUrl, "test", accessOf(settings));
 }
 
-/** Who Redis says that the connection is. */
+/** The user of the connection by Redis. */
 async function whoIs(flags: Readonly<Record<string, string>>): Promise<string> {
   const connection = await enter(flags);
   try {
@@ -39,7 +39,7 @@ async function whoIs(flags: Readonly<Record<string, string>>): Promise<string> {
   }
 }
 
-/** What does not fit together. */
+/** The conflict between settings. */
 function problemOf(flags: Readonly<Record<string, string>>): string {
   try {
     accessOf(settingsFor(flags));
@@ -60,14 +60,14 @@ async function refusal(flags: Readonly<Record<string, string>>): Promise<string 
 }
 
 describe("user and password of Redis", () => {
-  let server: BareServer;
+  let server: RedisServer;
   let url = "";
   const password = join(dir, "password");
   before(async () => {
     const users = join(dir, "users.acl");
     const all = "~* &* +@all";
     writeFileSync(users, `user default off\nuser ann on >pass/@ann ${all}\nuser bob on >b2 >b3 ${all}\n`);
-    server = await BareServer.start({ dir, args: ["--aclfile", users] });
+    server = await RedisServer.start({ dir, args: ["--aclfile", users] });
     url = server.url;
   });
   after(() => server.stop());
@@ -119,7 +119,7 @@ describe("user and password of Redis", () => {
   });
 
   it("that a Redis without a password is given are told as such", async () => {
-    const open = await BareServer.start({ dir: join(dir, "open") });
+    const open = await RedisServer.start({ dir: join(dir, "open") });
     try {
       const why = await refusal({ "redis-url": open.url, "redis-password": "hunter2" });
       assert.equal(why, "it has no password, but one is set for it (ERR AUTH)");
@@ -136,7 +136,7 @@ describe("user and password of Redis", () => {
 const NO_OPENSSL = findProgram(["openssl"]) === undefined && "there is no openssl on PATH";
 
 describe("TLS to Redis", { skip: NO_OPENSSL }, () => {
-  let server: BareServer;
+  let server: RedisServer;
   let tlsPort = 0;
   let authority: Pair;
   let client: Pair;
@@ -149,10 +149,10 @@ describe("TLS to Redis", { skip: NO_OPENSSL }, () => {
     stranger = makeAuthority(tlsDir, "stranger");
     const pair = makeCertificate(tlsDir, authority, { name: "redis", altName: "DNS:redis.test" });
     client = makeCertificate(tlsDir, authority, { name: "client", altName: "DNS:client.test" });
-    tlsPort = await steadyPort();
+    tlsPort = await freePort();
     const own = ["--tls-cert-file", pair.cert, "--tls-key-file", pair.key];
     const rest = ["--tls-ca-cert-file", authority.cert, "--tls-auth-clients", "yes"];
-    server = await BareServer.start({ dir: tlsDir, args: ["--tls-port", String(tlsPort), ...own, ...rest] });
+    server = await RedisServer.start({ dir: tlsDir, args: ["--tls-port", String(tlsPort), ...own, ...rest] });
   });
   after(() => server.stop());
 
@@ -210,7 +210,7 @@ describe("TLS to Redis", { skip: NO_OPENSSL }, () => {
 describe("the log of outages", () => {
   it("tells each reason once per outage, and the end", async () => {
     const lines: string[] = [];
-    const server = await BareServer.start({ dir });
+    const server = await RedisServer.start({ dir });
     const connection = await connect(server.url, "test");
     new OutageLog(openLog({ level: "info", format: "json", write: (line) => lines.push(line) })).watch(
       connection,
@@ -219,7 +219,7 @@ describe("the log of outages", () => {
       let failed = 0;
       connection.onDown(() => (failed += 1));
       await server.kill();
-      await eventually(() => (failed > 2 ? true : undefined));
+      await until("three failures", () => failed > 2);
       const back = new Promise<void>((resolve) => connection.onReconnect(() => resolve()));
       await server.startAgain();
       await back;

@@ -3,46 +3,51 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { connect } from "../../src/redis/connect.ts";
-import type { Connection } from "../../src/redis/connection.ts";
+import { connect } from "../../src/redis/connection/connect.ts";
+import type { Connection } from "../../src/redis/connection/connection.ts";
 import { Keys } from "../../src/redis/keys.ts";
-import { missingRights, ROLES, samplesOf } from "../../src/redis/rights.ts";
-import type { Role, Sample } from "../../src/redis/rights.ts";
+import { missingRights, ROLES, samplesOf } from "../../src/redis/inspect/rights.ts";
+import type { Role, SampleCommand } from "../../src/redis/inspect/rights.ts";
 import {
   CLAIM,
   EMIT,
+  ENQUEUE,
+  HAND_BACK,
   HOLD,
   LOG,
+  NOTE,
   OPEN,
   type Script,
+  LEASE_SLOTS,
   TAKE,
   TAKE_PLACED,
   TIDY,
+  USE,
 } from "../../src/redis/scripts.ts";
-import { runCommand } from "../commands/command.ts";
-import { SHIPPED_USERS, urlFor, writeUsers } from "./acl.ts";
-import { BareServer } from "./bare-server.ts";
+import { runCommand } from "../rig/command.ts";
+import { SHIPPED_USERS, urlFor, writeUsers } from "../rig/redis/shipped-users.ts";
+import { RedisServer } from "../rig/redis/redis-server.ts";
 
 const keys = new Keys("sgnet");
 
-/** What `sgnet doctor` asks with. */
+/** Commands of `sgnet doctor`. */
 const FOR_DOCTOR = ["acl|dryrun", "acl|whoami"];
 
 const CONTAINERS = new Set(["client", "cluster", "xgroup", "xinfo"]);
 
 /** As an ACL names it. */
-function rightTo([command, subcommand = ""]: Sample): string {
+function rightTo([command, subcommand = ""]: SampleCommand): string {
   const name = command.toLowerCase();
   return CONTAINERS.has(name) ? `${name}|${subcommand.toLowerCase()}` : name;
 }
 
 const SCRIPTS: Readonly<Record<Exclude<Role, "observer">, readonly Script[]>> = {
-  gateway: [OPEN, LOG, HOLD],
-  worker: [EMIT, CLAIM, TAKE, TAKE_PLACED, TIDY],
+  gateway: [OPEN, ENQUEUE, LOG, HOLD, LEASE_SLOTS, USE],
+  worker: [EMIT, CLAIM, TAKE, TAKE_PLACED, TIDY, HAND_BACK, NOTE],
 };
 
-/** What no process of a fleet may do. */
-const FORBIDDEN: readonly Sample[] = [
+/** Commands that no process of a fleet may run. */
+const FORBIDDEN: readonly SampleCommand[] = [
   ["FLUSHALL"],
   ["FLUSHDB"],
   ["CONFIG", "GET", "*"],
@@ -71,7 +76,7 @@ const FORBIDDEN: readonly Sample[] = [
   ["PSUBSCRIBE", "*"],
 ];
 
-const FORBIDDEN_TO: Readonly<Record<string, readonly Sample[]>> = {
+const FORBIDDEN_TO: Readonly<Record<string, readonly SampleCommand[]>> = {
   gateway: [
     ["GET", keys.body("g1.1")],
     ["XREADGROUP", "GROUP", "w", "me", "STREAMS", keys.queue("m"), ">"],
@@ -88,8 +93,12 @@ const FORBIDDEN_TO: Readonly<Record<string, readonly Sample[]>> = {
     ["SET", keys.gateway("g1"), ""],
     ["GET", keys.workerMetrics("w1")],
     ["RPUSH", keys.doorbell("m"), "1"],
+    ["GET", keys.budgets("t")],
+    ["GET", keys.usage("t", "20260101")],
+    ["ZRANGE", keys.usedTenants(), "0", "-1"],
   ],
   observer: [
+    ["HSET", keys.budgets("t"), "d|", ""],
     ["FCALL", "", "1", keys.log()],
     ["XADD", keys.queue("m"), "*", "t", ""],
     ["DEL", keys.log()],
@@ -101,17 +110,17 @@ const FORBIDDEN_TO: Readonly<Record<string, readonly Sample[]>> = {
 
 const dir = mkdtempSync(join(tmpdir(), "sgnet-acl-"));
 
-/** What `sgnet doctor` prints to this user. */
-async function doctor(server: BareServer, user: string): Promise<string> {
+/** The output of `sgnet doctor` for this user. */
+async function doctor(server: RedisServer, user: string): Promise<string> {
   const env = { REDIS_URL: urlFor(user, server.port), PORT: "0" };
   return (await runCommand(["doctor"], { cwd: dir, env })).stdout;
 }
 
 describe("the shipped users of Redis", () => {
-  let server: BareServer;
+  let server: RedisServer;
   let admin: Connection;
   before(async () => {
-    server = await BareServer.start({ dir, args: ["--appendonly", "yes", "--aclfile", writeUsers(dir)] });
+    server = await RedisServer.start({ dir, args: ["--appendonly", "yes", "--aclfile", writeUsers(dir)] });
     admin = await connect(urlFor("sgnet-admin", server.port), "test");
   });
   after(async () => {
@@ -120,8 +129,11 @@ describe("the shipped users of Redis", () => {
     rmSync(dir, { recursive: true, force: true });
   });
 
-  /** Those of the samples that Redis would refuse. */
-  const refused = async (user: string, samples: readonly Sample[]): Promise<readonly Sample[]> => {
+  /** The samples that Redis would refuse. */
+  const refused = async (
+    user: string,
+    samples: readonly SampleCommand[],
+  ): Promise<readonly SampleCommand[]> => {
     const answers = await Promise.all(
       samples.map(async (one) => admin.command("ACL", "DRYRUN", user, ...one)),
     );
@@ -156,7 +168,7 @@ describe("the shipped users of Redis", () => {
       assert.deepEqual(
         lacking,
         [],
-        `a ${role} runs what neither docs/redis-users.acl nor src/redis/rights.ts has`,
+        `a ${role} runs what neither docs/redis-users.acl nor src/redis/inspect/rights.ts has`,
       );
     }
   });

@@ -1,17 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { outageCode } from "../../src/redis/reply-error.ts";
-import type { Connection } from "../../src/redis/connection.ts";
+import { outageCode } from "../../src/redis/connection/reply-error.ts";
+import type { Connection } from "../../src/redis/connection/connection.ts";
 import { Keys } from "../../src/redis/keys.ts";
-import { emit, openReplies, readReplies } from "../../src/redis/reply-stream.ts";
-import { problemOf, readRedis, requireSupported, uptimeMs } from "../../src/redis/server.ts";
-import { slotOf } from "../../src/redis/slots.ts";
-import { take } from "../../src/redis/take.ts";
-import { enqueue, ensureGroup, ring } from "../../src/redis/task-stream.ts";
-import { until } from "../journey/until.ts";
-import { RedisCluster } from "./cluster-rig.ts";
-import { CHANNEL, heard, Many, movesOf } from "./many.ts";
-import type { RedisNode } from "./redis-node.ts";
+import { problemOf, readRedis, requireSupported, uptimeMs } from "../../src/redis/connection/server.ts";
+import { slotOf } from "../../src/redis/connection/slots.ts";
+import { openStores } from "../../src/redis/stores.ts";
+import { until } from "../rig/until.ts";
+import { RedisCluster } from "../rig/redis/redis-cluster.ts";
+import { CHANNEL, heard, SuiteServers, movesOf } from "../rig/redis/suite-servers.ts";
+import type { RedisServer } from "../rig/redis/redis-server.ts";
 
 const keys = new Keys("test");
 
@@ -20,18 +18,18 @@ const MODELS = ["a", "b", "c", "d", "e"];
 const TAG = "g0";
 const TASK = `${TAG}.1`;
 
-/** How often these nodes have redirected somebody. */
-async function redirectionsOf(nodes: readonly RedisNode[]): Promise<number> {
-  const infos = await Promise.all(nodes.map(async (node) => node.tell("INFO", "errorstats")));
+/** The number of redirections by these nodes. */
+async function redirectionsOf(nodes: readonly RedisServer[]): Promise<number> {
+  const infos = await Promise.all(nodes.map(async (node) => node.text("INFO", "errorstats")));
   const counts = [...infos.join("\n").matchAll(/^errorstat_(?:ASK|MOVED):count=(\d+)/gm)];
   return counts.reduce((sum, [, count]) => sum + Number(count), 0);
 }
 
 describe("a connection to a Redis Cluster", () => {
-  const many = new Many((dir) => RedisCluster.start(dir));
+  const many = new SuiteServers((dir) => RedisCluster.start(dir));
   const opened = async (): Promise<Connection> => many.connect();
 
-  const otherMaster = async (than: RedisNode): Promise<RedisNode> => {
+  const otherMaster = async (than: RedisServer): Promise<RedisServer> => {
     const other = (await many.rig.allMasters()).find((node) => node !== than);
     if (other === undefined) throw new Error("there is one master only");
     return other;
@@ -51,7 +49,7 @@ describe("a connection to a Redis Cluster", () => {
     const reading = await readRedis(connection, () => performance.now());
     assert.ok(reading.clients >= 6 && reading.usedMemoryBytes > 1_000_000 && reading.persistent);
     assert.match(
-      problemOf((await many.rig.nodes[0]?.tell("INFO", "server")) ?? "", false) ?? "",
+      problemOf((await many.rig.nodes[0]?.text("INFO", "server")) ?? "", false) ?? "",
       /cluster:\/\//,
     );
   });
@@ -59,23 +57,23 @@ describe("a connection to a Redis Cluster", () => {
   it("claims from queues of several nodes, never more than its credits", async () => {
     const connection = await opened();
     const blocking = await opened();
-    for (const model of MODELS) await ensureGroup(connection, keys, model);
-    for (const model of MODELS) await enqueue(connection, keys, model, Buffer.from(model));
-    await ring(connection, keys, "c", 1);
+    for (const model of MODELS) await openStores(connection, keys).queue.ensureGroup(model);
+    for (const model of MODELS) await openStores(connection, keys).queue.add(model, Buffer.from(model));
+    await openStores(connection, keys).doorbells.ring("c", 1);
     const look = { models: MODELS, consumer: "w1", credits: 2, waitMs: 20_000 };
-    const rung = await take(blocking, keys, look);
+    const rung = await openStores(blocking, keys).consumer.take(look);
     assert.deepEqual(
       rung.map(({ model }) => model),
       ["c"],
       "only where it rang",
     );
-    await ring(connection, keys, "e", 1);
-    const both = await take(blocking, keys, { ...look, all: true });
+    await openStores(connection, keys).doorbells.ring("e", 1);
+    const both = await openStores(blocking, keys).consumer.take({ ...look, all: true });
     assert.deepEqual(
       both.map(({ model }) => model),
       ["e", "a"],
     );
-    const rest = await take(blocking, keys, { ...look, credits: 9, waitMs: 1 });
+    const rest = await openStores(blocking, keys).consumer.take({ ...look, credits: 9, waitMs: 1 });
     assert.deepEqual(
       rest.map(({ model }) => model),
       ["b", "d"],
@@ -85,11 +83,11 @@ describe("a connection to a Redis Cluster", () => {
 
   it("keeps what it claimed when a later queue is refused", async () => {
     const blocking = await opened();
-    await ensureGroup(blocking, keys, "first");
-    await enqueue(blocking, keys, "first", Buffer.from("1"));
+    await openStores(blocking, keys).queue.ensureGroup("first");
+    await openStores(blocking, keys).queue.add("first", Buffer.from("1"));
     const look = { models: ["first", "no-group"], consumer: "w1", credits: 2, waitMs: 1 };
-    assert.equal((await take(blocking, keys, look)).length, 1);
-    await assert.rejects(take(blocking, keys, look), /NOGROUP/);
+    assert.equal((await openStores(blocking, keys).consumer.take(look)).length, 1);
+    await assert.rejects(openStores(blocking, keys).consumer.take(look), /NOGROUP/);
   });
 
   it("brings frames over a channel of their slot", async () => {
@@ -97,12 +95,12 @@ describe("a connection to a Redis Cluster", () => {
     const channel = await opened();
     const messages: Buffer[] = [];
     await channel.subscribe(CHANNEL, (message) => messages.push(message));
-    await openReplies(connection, keys, [{ id: TASK, life: 60_000 }]);
+    await openStores(connection, keys).replies.open([{ id: TASK, life: 60_000 }]);
     const frame = { task: TASK, attempt: 7, seq: 1, last: false, bytes: Buffer.from("frame") };
-    assert.deepEqual(await emit(connection, keys, TAG, [frame]), ["accepted"]);
+    assert.deepEqual(await openStores(connection, keys).replies.emit(TAG, [frame]), ["accepted"]);
     await until("the frame", () => messages.length === 1);
     assert.equal(messages[0]?.toString(), "frame");
-    const found = await readReplies(connection, keys, [{ task: TASK, attempt: 0, seq: 0 }], 10);
+    const found = await openStores(connection, keys).replies.read([{ task: TASK, attempt: 0, seq: 0 }], 10);
     assert.equal(found.get(TASK)?.length, 1);
   });
 
@@ -113,7 +111,7 @@ describe("a connection to a Redis Cluster", () => {
     const from = await many.rig.masterOf(CHANNEL);
     const to = await otherMaster(from);
     const slot = String(slotOf(CHANNEL));
-    const [fromId, toId] = [await from.tell("CLUSTER", "MYID"), await to.tell("CLUSTER", "MYID")];
+    const [fromId, toId] = [await from.text("CLUSTER", "MYID"), await to.text("CLUSTER", "MYID")];
     await to.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", fromId);
     await from.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", toId);
     const fresh = `{${TAG}}:fresh`;
@@ -130,13 +128,13 @@ describe("a connection to a Redis Cluster", () => {
     await heard(connection, messages);
   });
 
-  it("tells nobody of redirections: those that lead in a circle are an outage", async () => {
+  it("hides redirections: a circle of them is an outage", async () => {
     const connection = await opened();
     const key = `{${TAG}}:circle`;
     const from = await many.rig.masterOf(key);
     const to = await otherMaster(from);
     const slot = String(slotOf(key));
-    const toId = await to.tell("CLUSTER", "MYID");
+    const toId = await to.text("CLUSTER", "MYID");
     // One that moves the slot to somebody who knows nothing of it: ASK there, MOVED back.
     await from.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", toId);
     const before = await redirectionsOf([from, to]);
@@ -156,7 +154,7 @@ describe("a connection to a Redis Cluster", () => {
     await until("down and up", () => moves.length > 0);
     await master.kill();
     await master.startAgain();
-    assert.match(await master.tell("INFO", "replication"), /role:master/, "before it was replaced");
+    assert.match(await master.text("INFO", "replication"), /role:master/, "before it was replaced");
     await until("up again", () => moves.length > 1);
     assert.deepEqual(moves, [false, true]);
     await many.rig.whole();
@@ -205,28 +203,28 @@ describe("a connection to a Redis Cluster", () => {
   });
 });
 
-async function replicaOf(cluster: RedisCluster, master: RedisNode): Promise<RedisNode> {
+async function replicaOf(cluster: RedisCluster, master: RedisServer): Promise<RedisServer> {
   for (const node of cluster.nodes) {
-    const info = await node.tell("INFO", "replication");
+    const info = await node.text("INFO", "replication");
     if (new RegExp(`^master_port:${master.port}\\b`, "m").test(info)) return node;
   }
   throw new Error("it has no replica");
 }
 
 /** Redis gives a failover up that takes longer than 5 s, as on a busy machine: then it is asked for again. */
-async function promote(cluster: RedisCluster, replica: RedisNode): Promise<void> {
+async function promote(cluster: RedisCluster, replica: RedisServer): Promise<void> {
   await cluster.whole();
   let askedAt = Number.NEGATIVE_INFINITY;
   await until("another master", async () => {
     if (performance.now() - askedAt > 6000) {
       askedAt = performance.now();
-      await replica.tell("CLUSTER", "FAILOVER");
+      await replica.text("CLUSTER", "FAILOVER");
     }
     return (await cluster.masterOf(CHANNEL)) === replica;
   });
 }
 
-async function keyElsewhere(cluster: RedisCluster, than: RedisNode): Promise<string> {
+async function keyElsewhere(cluster: RedisCluster, than: RedisServer): Promise<string> {
   for (const key of MODELS) if ((await cluster.masterOf(key)) !== than) return key;
   throw new Error("one master has all keys");
 }

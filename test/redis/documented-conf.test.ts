@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
-import { REDIS_PROGRAMS } from "../../src/admin/redis-child.ts";
+import { REDIS_PROGRAMS } from "../../src/local-redis/redis-child.ts";
 import { findProgram } from "../../src/config/environment.ts";
 
 /** Lines for redis.conf that people copy from the documentation are such as Redis takes. */
@@ -19,7 +19,7 @@ function blocksOf(page: string): string[] {
   return [...text.matchAll(/^```text\n([^]*?)^```$/gm)].map(([, block = ""]) => block);
 }
 
-/** What Redis says of a configuration: undefined when it starts with it. */
+/** The complaint of Redis about a configuration; undefined when it starts with it. */
 async function complaint(t: TestContext, conf: string): Promise<string | undefined> {
   const program = findProgram(REDIS_PROGRAMS);
   if (program === undefined) throw new Error("there is no redis-server on PATH");

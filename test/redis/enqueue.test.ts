@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
 import { Fault } from "../../src/core/fault.ts";
-import { connect } from "../../src/redis/connect.ts";
-import { isReplyError, replyErrorCode } from "../../src/redis/reply-error.ts";
-import { enqueueTogether } from "../../src/redis/enqueue.ts";
-import type { NewTask } from "../../src/redis/enqueue.ts";
-import { asEntries, asText } from "../../src/redis/replies.ts";
-import { openRedisRig } from "./rig.ts";
-import type { RedisRig } from "./rig.ts";
+import { connect } from "../../src/redis/connection/connect.ts";
+import { isReplyError, replyErrorCode } from "../../src/redis/connection/reply-error.ts";
+import type { NewTask } from "../../src/redis/task-queue.ts";
+import { asEntries, asText } from "../../src/redis/connection/resp.ts";
+import { openStores } from "../../src/redis/stores.ts";
+import { openRedisRig } from "../rig/redis/redis-rig.ts";
+import type { RedisRig } from "../rig/redis/redis-rig.ts";
 
 let rig: RedisRig;
 
@@ -23,7 +23,7 @@ function task(id: string, model: string, life = 60_000): NewTask {
 }
 
 async function together(...tasks: NewTask[]): Promise<readonly unknown[]> {
-  return enqueueTogether(rig.connection, rig.keys, tasks);
+  return rig.stores.queue.enqueue(tasks);
 }
 
 async function recordsOf(model: string): Promise<[string, string, string][]> {
@@ -63,7 +63,7 @@ it("tells a queue that its user may not write as an outage", async () => {
   const url = Object.assign(new URL(rig.server.url), { username: "narrow", password: "word" });
   const narrow = await connect(url.href, "test");
   try {
-    const [refused] = await enqueueTogether(narrow, rig.keys, [task("g.10", "forbidden")]);
+    const [refused] = await openStores(narrow, rig.keys).queue.enqueue([task("g.10", "forbidden")]);
     assert.ok(refused instanceof Fault, String(refused));
     assert.equal(refused.code, "redis_down");
   } finally {

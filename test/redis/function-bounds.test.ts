@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { asText } from "../../src/redis/replies.ts";
+import { asText } from "../../src/redis/connection/resp.ts";
 import { EMIT, ENQUEUE, run, TAKE_PLACED } from "../../src/redis/scripts.ts";
 import type { Script } from "../../src/redis/scripts.ts";
-import { openRedisRig } from "./rig.ts";
-import type { RedisRig } from "./rig.ts";
+import { openRedisRig } from "../rig/redis/redis-rig.ts";
+import type { RedisRig } from "../rig/redis/redis-rig.ts";
 
 /** Redis serves no other client meanwhile: each of these took seconds, or for ever, before it was bounded. */
 const MOST_MS = 500;

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { connect } from "../../src/redis/connect.ts";
-import type { Connection } from "../../src/redis/connection.ts";
+import { connect } from "../../src/redis/connection/connect.ts";
+import type { Connection } from "../../src/redis/connection/connection.ts";
 import { loadFunctions, preferFunctions } from "../../src/redis/functions.ts";
 import {
   CLAIM,
   HAND_BACK,
-  LIBRARY,
+  FUNCTION_LIBRARY,
   LOG,
   OPEN,
   run,
@@ -16,8 +16,8 @@ import {
   TAKE_PLACED,
   TIDY,
 } from "../../src/redis/scripts.ts";
-import { openRedisRig } from "./rig.ts";
-import type { RedisRig } from "./rig.ts";
+import { openRedisRig } from "../rig/redis/redis-rig.ts";
+import type { RedisRig } from "../rig/redis/redis-rig.ts";
 
 const RIGHTS = "~* &* +@all -@scripting +fcall -function";
 
@@ -77,7 +77,7 @@ describe("scripts as functions of Redis", () => {
       "FUNCTION",
       "LIST",
       "LIBRARYNAME",
-      LIBRARY,
+      FUNCTION_LIBRARY,
     )) as unknown[][];
     const functions = library?.[library.findIndex((part) => String(part) === "functions") + 1];
     assert.equal((functions as unknown[]).length, SCRIPTS.length + 1);

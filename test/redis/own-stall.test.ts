@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { after, before, describe, it } from "node:test";
-import { openMember, openOne } from "../../src/redis/node-connection.ts";
-import { openRedisRig } from "./rig.ts";
-import type { RedisRig } from "./rig.ts";
+import { openMember, openOne } from "../../src/redis/connection/open-node.ts";
+import { openRedisRig } from "../rig/redis/redis-rig.ts";
+import type { RedisRig } from "../rig/redis/redis-rig.ts";
 
 /** This very process, for longer than a connection may be silent. */
 function standStill(ms: number): void {

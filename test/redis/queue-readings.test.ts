@@ -2,16 +2,14 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { QueueReading } from "../../src/core/fleet.ts";
 import { queueFor } from "../../src/core/ability.ts";
-import { bury, modelsWithLetters } from "../../src/redis/dead-letters.ts";
-import { heldTasks } from "../../src/redis/open-task.ts";
-import { readQueues } from "../../src/redis/queue-readings.ts";
-import { readRedis } from "../../src/redis/server.ts";
-import { take } from "../../src/redis/take.ts";
-import { enqueue, ensureGroup, handBack } from "../../src/redis/task-stream.ts";
-import { forgetMetrics, readReports, reportMetrics } from "../../src/redis/metrics-reports.ts";
-import { openRedisRig } from "./rig.ts";
-import type { RedisRig } from "./rig.ts";
-import { fallSilent } from "./silence.ts";
+import { readRedis } from "../../src/redis/connection/server.ts";
+import { MetricsReports } from "../../src/redis/inspect/metrics-reports.ts";
+import { OpenTasks } from "../../src/redis/inspect/open-tasks.ts";
+import { QueueReadings } from "../../src/redis/inspect/queue-readings.ts";
+import { openStores } from "../../src/redis/stores.ts";
+import { openRedisRig } from "../rig/redis/redis-rig.ts";
+import type { RedisRig } from "../rig/redis/redis-rig.ts";
+import { fallSilent } from "../rig/redis/silence.ts";
 
 let rig: RedisRig;
 
@@ -30,50 +28,53 @@ async function enqueueAged(model: string, ageMs: number, n: number): Promise<voi
 
 describe("a reading of a queue", () => {
   it("tells how many wait and since when, how many are claimed and since when they are silent", async () => {
-    const { connection, keys } = rig;
-    await ensureGroup(connection, keys, "m");
+    const { connection, keys, stores } = rig;
+    await stores.queue.ensureGroup("m");
     await enqueueAged("m", 90_000, 1);
     await enqueueAged("m", 60_000, 1);
-    await enqueue(connection, keys, "m", Buffer.from("x"));
+    await stores.queue.add("m", Buffer.from("x"));
     const claims = { models: ["m"], consumer: "w", credits: 1, waitMs: 5 };
-    const [first] = await take(await rig.connect(), keys, claims);
+    const [first] = await openStores(await rig.connect(), keys).consumer.take(claims);
     const hold = { model: "m", entry: first?.entry ?? "", consumer: "w" };
     await fallSilent(connection, keys, { ...hold, idleMs: 30_000 });
     const fault = { code: "delivery_limit", message: "", http: 502 } as const;
-    await bury(connection, keys, {
+    await stores.letters.add({
       model: "m",
       payload: Buffer.from("x"),
       fault,
       deliveries: 3,
       worker: "w",
     });
-    const [reading] = await readQueues(connection, keys, ["m"]);
+    const [reading] = await new QueueReadings(connection, keys).read(["m"]);
     assert.ok(reading);
     const { oldestWaitMs, oldestIdleMs, ...counts } = reading;
     assert.deepEqual(counts, { model: "m", waiting: 2, claimed: 1, deadLetters: 1 });
     assert.ok(oldestWaitMs >= 60_000 && oldestWaitMs < 89_000, String(oldestWaitMs));
     assert.ok(oldestIdleMs >= 30_000 && oldestIdleMs < 59_000, String(oldestIdleMs));
 
-    await handBack(connection, keys, hold);
-    const [later] = await readQueues(connection, keys, ["m"]);
+    await stores.leases.requeue(hold);
+    const [later] = await new QueueReadings(connection, keys).read(["m"]);
     assert.deepEqual([later?.waiting, later?.claimed, later?.oldestIdleMs], [3, 0, 0], "it waits again");
     assert.ok((later?.oldestWaitMs ?? 0) >= 90_000, String(later?.oldestWaitMs));
   });
 
   it("counts a model's ability queues in, and its letters once", async () => {
-    const { connection, keys } = rig;
+    const { connection, keys, stores } = rig;
     const ability = queueFor("laned", "openai-rerank");
-    await ensureGroup(connection, keys, "laned");
-    await ensureGroup(connection, keys, ability);
+    await stores.queue.ensureGroup("laned");
+    await stores.queue.ensureGroup(ability);
     await enqueueAged("laned", 1000, 1);
     await enqueueAged(ability, 50_000, 1);
     await enqueueAged(ability, 50_000, 2);
     const claims = { models: [ability], consumer: "w", credits: 1, waitMs: 5 };
-    const [claimed] = await take(await rig.connect(), keys, claims);
+    const [claimed] = await openStores(await rig.connect(), keys).consumer.take(claims);
     assert.equal(claimed?.model, ability);
-    const burial = { model: ability, payload: Buffer.from("x"), deliveries: 3, worker: "w" };
-    await bury(connection, keys, { ...burial, fault: { code: "delivery_limit", message: "", http: 502 } });
-    const readings = await readQueues(connection, keys, [
+    const letter = { model: ability, payload: Buffer.from("x"), deliveries: 3, worker: "w" };
+    await stores.letters.add({
+      ...letter,
+      fault: { code: "delivery_limit", message: "", http: 502 },
+    });
+    const readings = await new QueueReadings(connection, keys).read([
       ability,
       "laned",
       queueFor("laned", "openai-score"),
@@ -88,14 +89,14 @@ describe("a reading of a queue", () => {
       abilities: ["rerank"],
     });
     assert.ok(oldestWaitMs >= 50_000);
-    assert.ok((await modelsWithLetters(connection, keys)).includes("laned"));
-    const [held] = await heldTasks(connection, keys, ["laned", ability], 9);
+    assert.ok((await stores.letters.models()).includes("laned"));
+    const [held] = await new OpenTasks(connection, keys).held(["laned", ability], 9);
     assert.equal(held?.model, "laned");
   });
 
-  it("is all zeros for a queue nobody made, and tells the wait where no worker ever was", async () => {
+  it("is all zeros for a queue that does not exist, and has the wait where no worker ever was", async () => {
     await enqueueAged("orphan", 5000, 1);
-    const readings = await readQueues(rig.connection, rig.keys, ["none", "orphan"]);
+    const readings = await new QueueReadings(rig.connection, rig.keys).read(["none", "orphan"]);
     const zero = { waiting: 0, oldestWaitMs: 0, claimed: 0, oldestIdleMs: 0, deadLetters: 0 };
     assert.deepEqual(readings[0], { model: "none", ...zero });
     assert.equal(readings[1]?.waiting, 1);
@@ -117,12 +118,12 @@ describe("a reading of Redis", () => {
 describe("workers' reports", () => {
   it("are read until they are forgotten; what is no JSON is left out", async () => {
     const { connection, keys } = rig;
-    const keyOf = (id: string): string => keys.workerMetrics(id);
-    await reportMetrics(connection, keyOf("w1"), "[1]");
-    await reportMetrics(connection, keyOf("w2"), "{");
+    const reports = MetricsReports.ofWorkers(connection, keys);
+    await reports.put("w1", "[1]");
+    await reports.put("w2", "{");
     assert.ok(Number(await connection.command("PTTL", keys.workerMetrics("w1"))) > 0);
-    assert.deepEqual(await readReports(connection, keyOf, ["w1", "w2", "w3"]), new Map([["w1", [1]]]));
-    await forgetMetrics(connection, keyOf("w1"));
-    assert.deepEqual(await readReports(connection, keyOf, ["w1"]), new Map());
+    assert.deepEqual(await reports.read(["w1", "w2", "w3"]), new Map([["w1", [1]]]));
+    await reports.forget("w1");
+    assert.deepEqual(await reports.read(["w1"]), new Map());
   });
 });

@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { WorkerAnnouncement } from "../../src/core/fleet.ts";
-import { readReports } from "../../src/redis/metrics-reports.ts";
-import { readQueues } from "../../src/redis/queue-readings.ts";
-import { announceWorker, listGateways, listWorkers, tidyRegistry } from "../../src/redis/registry.ts";
-import { enqueue } from "../../src/redis/task-stream.ts";
-import { openRedisRig } from "./rig.ts";
-import type { RedisRig } from "./rig.ts";
+import { MetricsReports } from "../../src/redis/inspect/metrics-reports.ts";
+import { QueueReadings } from "../../src/redis/inspect/queue-readings.ts";
+import { openRedisRig } from "../rig/redis/redis-rig.ts";
+import type { RedisRig } from "../rig/redis/redis-rig.ts";
 
 let rig: RedisRig;
 
@@ -30,9 +28,9 @@ const WORKER: WorkerAnnouncement = {
 
 describe("a key of another type", () => {
   // Found by fuzzing: one such key, and no gateway saw any worker.
-  it("in the place of an announcement hides nobody else's", async () => {
-    const { connection, keys } = rig;
-    await announceWorker(connection, keys, WORKER, false);
+  it("in the place of an announcement hides no other one", async () => {
+    const { connection, keys, stores } = rig;
+    await stores.registry.announceWorker(WORKER, false);
     for (const [index, key] of [
       [keys.workers(), keys.worker("odd")],
       [keys.gateways(), keys.gateway("odd")],
@@ -40,35 +38,35 @@ describe("a key of another type", () => {
       await connection.command("ZADD", index, "1", "odd");
       await connection.command("RPUSH", key, "odd");
     }
-    const found = await listWorkers(connection, keys);
+    const found = await stores.registry.listWorkers();
     assert.deepEqual(
       found.map(({ id }) => id),
       ["w1"],
     );
-    assert.deepEqual(await listGateways(connection, keys), []);
+    assert.deepEqual(await stores.registry.listGateways(), []);
   });
 
   it("in the place of a report leaves the others", async () => {
     const { connection, keys } = rig;
     await connection.command("SET", keys.workerMetrics("w1"), "[1]");
     await connection.command("RPUSH", keys.workerMetrics("odd"), "odd");
-    const reports = await readReports(connection, (id) => keys.workerMetrics(id), ["odd", "w1"]);
+    const reports = await MetricsReports.ofWorkers(connection, keys).read(["odd", "w1"]);
     assert.deepEqual([...reports], [["w1", [1]]]);
   });
 
   it("in the place of a queue or its dead letters counts as empty", async () => {
-    const { connection, keys } = rig;
+    const { connection, keys, stores } = rig;
     await connection.command("SET", keys.queue("odd"), "odd");
     await connection.command("SET", keys.dead("odd"), "odd");
-    await enqueue(connection, keys, "m", Buffer.from("x"));
-    const [odd, sound] = await readQueues(connection, keys, ["odd", "m"]);
+    await stores.queue.add("m", Buffer.from("x"));
+    const [odd, sound] = await new QueueReadings(connection, keys).read(["odd", "m"]);
     assert.deepEqual([odd?.waiting, odd?.deadLetters, sound?.waiting], [0, 0, 1]);
   });
 
   it("in the place of a queue keeps nothing from being tidied", async () => {
-    const { connection, keys } = rig;
+    const { connection, keys, stores } = rig;
     await connection.command("ZADD", keys.models(), "1", "odd", "1", "old");
-    await tidyRegistry(connection, keys, 2);
+    await stores.registry.removeUnserved(2);
     assert.equal(await connection.command("ZSCORE", keys.models(), "old"), null);
     assert.notEqual(await connection.command("ZSCORE", keys.models(), "odd"), null);
   });

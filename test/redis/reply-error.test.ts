@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
 import { toFault } from "../../src/core/fault.ts";
-import { refusalCode, refusalOf } from "../../src/redis/refusal.ts";
-import { outageCode, replyErrorCode, replyText } from "../../src/redis/reply-error.ts";
-import { openRedisRig, type RedisRig } from "./rig.ts";
+import { refusalCode, refusalOf } from "../../src/redis/connection/refusal.ts";
+import { outageCode, replyErrorCode, replyText } from "../../src/redis/connection/reply-error.ts";
+import { openRedisRig, type RedisRig } from "../rig/redis/redis-rig.ts";
 
 let redis: RedisRig;
 

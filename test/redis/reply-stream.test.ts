@@ -1,19 +1,12 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import * as fc from "fast-check";
-import { asEntries } from "../../src/redis/replies.ts";
-import {
-  claimReply,
-  dropReplies,
-  emit,
-  openAmong,
-  openReplies,
-  readReplies,
-} from "../../src/redis/reply-stream.ts";
-import type { ClaimState, EmitResult, OutgoingFrame } from "../../src/redis/reply-stream.ts";
+import { asEntries } from "../../src/redis/connection/resp.ts";
+import type { ClaimState } from "../../src/redis/reply-store.ts";
+import type { EmitResult, OutgoingFrame } from "../../src/redis/outgoing-frames.ts";
 import { decodeFrames, encodeFrame } from "../../src/wire/frame-codec.ts";
-import { openRedisRig } from "./rig.ts";
-import type { RedisRig } from "./rig.ts";
+import { openRedisRig } from "../rig/redis/redis-rig.ts";
+import type { RedisRig } from "../rig/redis/redis-rig.ts";
 
 const TAG = "gtest";
 let rig: RedisRig;
@@ -29,7 +22,7 @@ after(async () => {
 async function openTask(): Promise<string> {
   count += 1;
   const id = `${TAG}.${count}`;
-  await openReplies(rig.connection, rig.keys, [{ id, life: 60_000 }]);
+  await rig.stores.replies.open([{ id, life: 60_000 }]);
   return id;
 }
 
@@ -51,11 +44,11 @@ function sized(task: string, mebibytes: number): OutgoingFrame {
 }
 
 async function send(...frames: OutgoingFrame[]): Promise<EmitResult[]> {
-  return emit(rig.connection, rig.keys, TAG, frames);
+  return rig.stores.replies.emit(TAG, frames);
 }
 
 async function claim(task: string, attempt: number): Promise<ClaimState> {
-  return (await claimReply(rig.connection, rig.keys, { task, attempt, worker: "w2" })).state;
+  return (await rig.stores.replies.claim({ task, attempt, worker: "w2" })).state;
 }
 
 describe("emit", () => {
@@ -68,12 +61,12 @@ describe("emit", () => {
     assert.equal(await claim(task, 6), "begun");
     assert.deepEqual(await send(frame(task, 6, 1)), ["accepted"]);
     assert.deepEqual(await send(frame(task, 5, 3)), ["fenced"]);
-    await dropReplies(rig.connection, rig.keys, [task]);
+    await rig.stores.replies.drop([task]);
     assert.deepEqual(await send(frame(task, 6, 2)), ["gone"]);
-    assert.deepEqual([...(await openAmong(rig.connection, rig.keys, [task]))], []);
+    assert.deepEqual([...(await rig.stores.replies.openAmong([task]))], []);
   });
 
-  it("lets nobody who has not claimed the task break into an answer that has begun", async () => {
+  it("lets no worker without a claim break into an answer that has begun", async () => {
     const task = await openTask();
     assert.deepEqual(await send(frame(task, 5, 1)), ["accepted"]);
     assert.deepEqual(await send(frame(task, 6, 1)), ["gone"], "it was queued again");
@@ -134,7 +127,7 @@ describe("emit", () => {
       [[more, 1, 1, 3 * mebibyte]],
       [[small, 1, 2, 7]],
     ]);
-    const stored = await readReplies(rig.connection, rig.keys, [{ task: huge, attempt: 0, seq: 0 }], 10);
+    const stored = await rig.stores.replies.read([{ task: huge, attempt: 0, seq: 0 }], 10);
     const [record] = stored.get(huge) ?? [];
     assert.ok(record?.type === "frame" && record.bytes.length > 5 * mebibyte);
   });
@@ -157,14 +150,14 @@ describe("claim", () => {
     assert.equal(await claim(task, 5), "begun", "also when the claimant before died at once");
     await send(frame(task, 5, 1, true));
     assert.equal(await claim(task, 6), "answered");
-    await dropReplies(rig.connection, rig.keys, [task]);
+    await rig.stores.replies.drop([task]);
     assert.equal(await claim(task, 7), "gone");
   });
 
   it("raises the attempt above what is there, whatever the claimant's clock says", async () => {
     const task = await openTask();
     await send(frame(task, 2 ** 52, 1));
-    const { attempt } = await claimReply(rig.connection, rig.keys, { task, attempt: 7, worker: "w2" });
+    const { attempt } = await rig.stores.replies.claim({ task, attempt: 7, worker: "w2" });
     assert.equal(attempt, 2 ** 52 + 1);
     assert.deepEqual(await send(frame(task, attempt, 1)), ["accepted"]);
   });
@@ -190,7 +183,7 @@ describe("read", () => {
     await send(frame(task, 1, 1), frame(task, 1, 2));
     await claim(task, 2);
     await send(frame(task, 2, 1));
-    const records = await readReplies(rig.connection, rig.keys, [{ task, attempt: 1, seq: 1 }], 10);
+    const records = await rig.stores.replies.read([{ task, attempt: 1, seq: 1 }], 10);
     const seen = (records.get(task) ?? []).map((record) =>
       record.type === "claim"
         ? `claim ${record.attempt}`
@@ -199,7 +192,7 @@ describe("read", () => {
             .join(),
     );
     assert.deepEqual(seen, ["2", "claim 2", "1"]);
-    const none = await readReplies(rig.connection, rig.keys, [{ task, attempt: 2, seq: 1 }], 10);
+    const none = await rig.stores.replies.read([{ task, attempt: 2, seq: 1 }], 10);
     assert.equal(none.size, 0);
   });
 });
@@ -244,7 +237,7 @@ async function play(task: string, steps: readonly Step[]): Promise<void> {
     if (one.do === "claim") {
       claims += 1;
       const proposed = state.attempt + one.skew * 1000 + claims * 7;
-      const result = await claimReply(rig.connection, rig.keys, { task, attempt: proposed, worker: "w" });
+      const result = await rig.stores.replies.claim({ task, attempt: proposed, worker: "w" });
       if (result.state === "fresh" || result.state === "begun") {
         Object.assign(state, { attempt: result.attempt, seq: 0, stopped: false });
       }

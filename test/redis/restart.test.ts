@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { refusalOf } from "../../src/redis/refusal.ts";
-import { until } from "../journey/until.ts";
-import { bareRig } from "./bare-rig.ts";
-import { movesOf } from "./many.ts";
+import { refusalOf } from "../../src/redis/connection/refusal.ts";
+import { until } from "../rig/until.ts";
+import { restartableRig } from "../rig/redis/restartable-rig.ts";
+import { movesOf } from "../rig/redis/suite-servers.ts";
 
 /** Loads 400 keys in four seconds, and answers meanwhile. */
 const SLOW_TO_LOAD = "--key-load-delay 10000 --loading-process-events-interval-bytes 1024";
 
 describe("a connection to one server", () => {
-  const rig = bareRig(`--appendonly yes --rdbcompression no ${SLOW_TO_LOAD}`);
+  const rig = restartableRig(`--appendonly yes --rdbcompression no ${SLOW_TO_LOAD}`);
   const { opened } = rig;
   const cut = async (): Promise<void> => {
     await (await opened()).command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");

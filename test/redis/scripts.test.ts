@@ -3,10 +3,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
-import { startRedis } from "../../src/admin/redis-child.ts";
-import { connect } from "../../src/redis/connect.ts";
+import { startRedis } from "../../src/local-redis/redis-child.ts";
+import { connect } from "../../src/redis/connection/connect.ts";
 import { Keys } from "../../src/redis/keys.ts";
-import { openReplies } from "../../src/redis/reply-stream.ts";
+import { openStores } from "../../src/redis/stores.ts";
 
 test("a reply stream exists for the very next command, even when Redis has forgotten all scripts", async () => {
   const dir = await mkdtemp(join(tmpdir(), "sgnet-scripts-"));
@@ -15,7 +15,7 @@ test("a reply stream exists for the very next command, even when Redis has forgo
   const keys = new Keys("test");
   try {
     await connection.command("SCRIPT", "FLUSH");
-    const opened = openReplies(connection, keys, [{ id: "g.1", life: 60_000 }]);
+    const opened = openStores(connection, keys).replies.open([{ id: "g.1", life: 60_000 }]);
     assert.equal(await connection.command("EXISTS", keys.reply("g.1")), 1);
     await opened;
   } finally {

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { connect } from "../../src/redis/connect.ts";
-import type { Connection } from "../../src/redis/connection.ts";
-import { refusalOf } from "../../src/redis/refusal.ts";
-import { problemOf, uptimeMs } from "../../src/redis/server.ts";
-import { until } from "../journey/until.ts";
-import { heard, Many, movesOf } from "./many.ts";
-import { SentinelTrio } from "./sentinel-rig.ts";
+import { connect } from "../../src/redis/connection/connect.ts";
+import type { Connection } from "../../src/redis/connection/connection.ts";
+import { refusalOf } from "../../src/redis/connection/refusal.ts";
+import { problemOf, uptimeMs } from "../../src/redis/connection/server.ts";
+import { until } from "../rig/until.ts";
+import { heard, SuiteServers, movesOf } from "../rig/redis/suite-servers.ts";
+import { SentinelTrio } from "../rig/redis/sentinel-trio.ts";
 
 describe("a connection by way of Sentinel", () => {
-  const many = new Many((dir) => SentinelTrio.start(dir));
+  const many = new SuiteServers((dir) => SentinelTrio.start(dir));
   const opened = async (): Promise<Connection> => many.connect();
 
   it("is one to the master", async () => {
@@ -21,7 +21,7 @@ describe("a connection by way of Sentinel", () => {
     assert.deepEqual(await connection.everywhere("PING"), ["PONG"]);
     assert.ok((await uptimeMs(connection)) > 0);
     const [sentinel] = many.rig.sentinels;
-    assert.match(problemOf((await sentinel?.tell("INFO", "server")) ?? "", false) ?? "", /sentinel:\/\//);
+    assert.match(problemOf((await sentinel?.text("INFO", "server")) ?? "", false) ?? "", /sentinel:\/\//);
   });
 
   it("cannot be made to a master that no sentinel knows, which is said", async () => {
@@ -39,7 +39,7 @@ describe("a connection by way of Sentinel", () => {
     let breaks = 0;
     connection.onDown(() => (breaks += 1));
     const old = await many.rig.master();
-    assert.equal(await many.rig.sentinels[1]?.tell("SENTINEL", "FAILOVER", "mymaster"), "OK");
+    assert.equal(await many.rig.sentinels[1]?.text("SENTINEL", "FAILOVER", "mymaster"), "OK");
     await until("another name", async () => (await many.rig.master()) !== old);
     await until("a connection to it", () => moves.length > 0);
     t.mock.timers.reset();
@@ -67,7 +67,7 @@ describe("a connection by way of Sentinel", () => {
     await until("down", () => !connection.ready);
     await master.startAgain();
     // As the replica that it once was it would not be replaced for half a minute.
-    assert.match(await master.tell("INFO", "replication"), /role:master/);
+    assert.match(await master.text("INFO", "replication"), /role:master/);
     await until("up", () => connection.ready);
     assert.deepEqual(moves, [true], "it may have lost what it was told last");
     await connection.command("SET", "key", "2");

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { requireSupported } from "../../src/redis/server.ts";
-import { FakeConnection } from "./fake-connection.ts";
+import { requireSupported } from "../../src/redis/connection/server.ts";
+import { FakeConnection } from "../rig/redis/fake-connection.ts";
 
 /** A Redis that says this of itself. */
 function serverThatSays(info: string): FakeConnection {

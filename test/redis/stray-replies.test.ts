@@ -1,44 +1,39 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { type AddressInfo, connect as dial, createServer, type Server, type Socket } from "node:net";
+import { connect as dial, type Socket } from "node:net";
 import { after, afterEach, before, describe, it } from "node:test";
-import { connect } from "../../src/redis/connect.ts";
-import type { Connection } from "../../src/redis/connection.ts";
-import { until } from "../journey/until.ts";
-import { openRedisRig, type RedisRig } from "./rig.ts";
+import { connect } from "../../src/redis/connection/connect.ts";
+import type { Connection } from "../../src/redis/connection/connection.ts";
+import { LocalTcp } from "../rig/local-tcp.ts";
+import { until } from "../rig/until.ts";
+import { openRedisRig, type RedisRig } from "../rig/redis/redis-rig.ts";
 
 /** A way to Redis on which more can come than Redis has sent, or something else. */
 class Way {
-  readonly #server: Server;
+  readonly #server: LocalTcp;
   readonly #clients = new Set<Socket>();
-  /** What is put in the place of Redis's answer to a ping. */
+  /** The reply that replaces Redis's answer to a ping. */
   pong = "+PONG\r\n";
 
   constructor(target: { readonly port: number; readonly host: string }) {
-    this.#server = createServer((client) => {
+    this.#server = new LocalTcp((client) => {
       const server = dial(target);
+      this.#server.watch(server);
       this.#clients.add(client);
       client.pipe(server);
       server.on("data", (bytes: Buffer) => {
         client.write(bytes.toString("latin1").replaceAll("+PONG\r\n", this.pong), "latin1");
       });
-      for (const [one, other] of [
-        [client, server],
-        [server, client],
-      ] as const) {
-        one.on("error", () => {});
-        one.on("close", () => {
-          this.#clients.delete(client);
-          other.destroy();
-        });
-      }
+      server.on("close", () => client.destroy());
+      client.on("close", () => {
+        this.#clients.delete(client);
+        server.destroy();
+      });
     });
   }
 
   async open(): Promise<string> {
-    this.#server.listen(0, "127.0.0.1");
-    await once(this.#server, "listening");
-    return `redis://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    await this.#server.listen();
+    return `redis://127.0.0.1:${this.#server.port}`;
   }
 
   inject(bytes: string): void {
@@ -46,13 +41,11 @@ class Way {
   }
 
   async close(): Promise<void> {
-    for (const client of this.#clients) client.destroy();
-    this.#server.close();
-    await once(this.#server, "close");
+    await this.#server.stop();
   }
 }
 
-describe("a connection on which something comes that nobody asked for", () => {
+describe("a connection that gets a reply without a command", () => {
   let rig: RedisRig;
   let way: Way;
   let connection: Connection;

@@ -1,13 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
-import type { Connection } from "../../src/redis/connection.ts";
-import { takePlaced } from "../../src/redis/take-placed.ts";
-import type { TakePlaced } from "../../src/redis/take-placed.ts";
-import { endWait } from "../../src/redis/take.ts";
-import { dropQueue, enqueue, ensureGroup, ring } from "../../src/redis/task-stream.ts";
-import { until } from "../journey/until.ts";
-import { openRedisRig } from "./rig.ts";
-import type { RedisRig } from "./rig.ts";
+import type { Connection } from "../../src/redis/connection/connection.ts";
+import type { TakePlaced } from "../../src/redis/placed-consumer.ts";
+import { openStores } from "../../src/redis/stores.ts";
+import { until } from "../rig/until.ts";
+import { openRedisRig } from "../rig/redis/redis-rig.ts";
+import type { RedisRig } from "../rig/redis/redis-rig.ts";
 
 let rig: RedisRig;
 let blocking: Connection;
@@ -18,30 +16,29 @@ before(async () => {
 after(() => rig.close());
 beforeEach(async () => {
   for (const model of ["a", "b"]) {
-    await dropQueue(rig.connection, rig.keys, model);
-    await ensureGroup(rig.connection, rig.keys, model);
+    await rig.stores.queue.drop(model);
+    await rig.stores.queue.ensureGroup(model);
   }
 });
 
 async function put(model: string, count: number): Promise<string[]> {
   const entries: string[] = [];
   for (let n = 0; n < count; n += 1) {
-    entries.push(await enqueue(rig.connection, rig.keys, model, Buffer.from(`${model}${n}`)));
+    entries.push(await rig.stores.queue.add(model, Buffer.from(`${model}${n}`)));
   }
-  await ring(rig.connection, rig.keys, model, count);
+  await rig.stores.doorbells.ring(model, count);
   return entries;
 }
 
 function ask(given: Partial<TakePlaced>): TakePlaced {
-  const farewell = rig.keys.farewell("w.0");
   return {
     claim: [],
     listen: ["a", "b"],
-    look: ["a", "b"],
+    headsOf: ["a", "b"],
     consumer: "w",
     credits: 4,
     waitMs: 0,
-    farewell,
+    claimer: "w.0",
     ...given,
   };
 }
@@ -53,7 +50,9 @@ describe("a claim that leaves models out", () => {
   it("claims only where it may, and tells who waits after that", async () => {
     const [, , third] = await put("a", 3);
     const [cold] = await put("b", 2);
-    const { tasks, heads, refused } = await takePlaced(blocking, rig.keys, ask({ claim: ["a"], credits: 2 }));
+    const { tasks, heads, refused } = await openStores(blocking, rig.keys).placed.take(
+      ask({ claim: ["a"], credits: 2 }),
+    );
     assert.deepEqual(
       tasks.map(({ model, payload }) => `${model} ${payload.toString()}`),
       ["a a0", "a a1"],
@@ -73,24 +72,28 @@ describe("a claim that leaves models out", () => {
   it("takes as many tokens as tasks when it does not wait, and leaves those of others", async () => {
     await put("a", 3);
     await put("b", 2);
-    await takePlaced(blocking, rig.keys, ask({ claim: ["b"], credits: 1 }));
+    await openStores(blocking, rig.keys).placed.take(ask({ claim: ["b"], credits: 1 }));
     await until("its token is gone", async () => (await tokens("b")) === 1);
     assert.equal(await tokens("a"), 3);
   });
 
   it("takes no token twice for a task whose doorbell ended the wait before: others are to be woken for the rest", async () => {
     await put("b", 4);
-    const woken = await takePlaced(blocking, rig.keys, ask({ credits: 2, waitMs: 30_000 }));
+    const woken = await openStores(blocking, rig.keys).placed.take(ask({ credits: 2, waitMs: 30_000 }));
     assert.deepEqual([woken.tasks.length, await tokens("b")], [0, 2]);
-    const { paid } = woken;
-    const { tasks } = await takePlaced(blocking, rig.keys, ask({ claim: ["b"], credits: 2, paid }));
+    const { usedTokens } = woken;
+    const { tasks } = await openStores(blocking, rig.keys).placed.take(
+      ask({ claim: ["b"], credits: 2, usedTokens }),
+    );
     await blocking.command("PING");
     assert.deepEqual([tasks.length, await tokens("b")], [2, 2]);
   });
 
   it("waits for the doorbells that it listens to, and no others", async () => {
     await put("b", 1);
-    const taken = takePlaced(blocking, rig.keys, ask({ claim: ["a"], listen: ["a"], waitMs: 30_000 }));
+    const taken = openStores(blocking, rig.keys).placed.take(
+      ask({ claim: ["a"], listen: ["a"], waitMs: 30_000 }),
+    );
     await until("a wait", async () =>
       /blocked_clients:1/.test(String(await rig.connection.command("INFO", "clients"))),
     );
@@ -103,16 +106,16 @@ describe("a claim that leaves models out", () => {
     assert.equal(await tokens("b"), 1);
   });
 
-  it("ends its wait at a farewell", async () => {
-    const taken = takePlaced(blocking, rig.keys, ask({ waitMs: 30_000 }));
-    await endWait(rig.connection, rig.keys.farewell("w.0"));
+  it("ends its wait at an interrupt", async () => {
+    const taken = openStores(blocking, rig.keys).placed.take(ask({ waitMs: 30_000 }));
+    await rig.stores.doorbells.interrupt("w.0");
     assert.deepEqual((await taken).tasks, []);
   });
 
   it("tells none for a queue that is not there, is no stream, or has no group", async () => {
-    await dropQueue(rig.connection, rig.keys, "a");
+    await rig.stores.queue.drop("a");
     await rig.connection.command("SET", rig.keys.queue("b"), "odd");
-    const { heads } = await takePlaced(blocking, rig.keys, ask({ claim: ["a", "b"] }));
+    const { heads } = await openStores(blocking, rig.keys).placed.take(ask({ claim: ["a", "b"] }));
     assert.deepEqual(
       heads.map(({ entry, delivered }) => [entry, delivered]),
       [
@@ -121,10 +124,10 @@ describe("a claim that leaves models out", () => {
       ],
     );
     await rig.connection.command("DEL", rig.keys.queue("b"));
-    const entry = await enqueue(rig.connection, rig.keys, "a", Buffer.from("x"));
-    const again = await takePlaced(blocking, rig.keys, ask({}));
+    const entry = await rig.stores.queue.add("a", Buffer.from("x"));
+    const again = await openStores(blocking, rig.keys).placed.take(ask({}));
     assert.equal(again.heads[0]?.entry, entry, "without a group nothing was ever claimed");
-    const claimed = await takePlaced(blocking, rig.keys, ask({ claim: ["a"] }));
+    const claimed = await openStores(blocking, rig.keys).placed.take(ask({ claim: ["a"] }));
     assert.equal(claimed.tasks.length, 1, "a claim makes the group");
   });
 
@@ -135,7 +138,7 @@ describe("a claim that leaves models out", () => {
     await old.command("AUTH", "old", "any");
     await put("a", 1);
     await put("b", 1);
-    const { tasks, refused } = await takePlaced(old, rig.keys, ask({ claim: ["a"] }));
+    const { tasks, refused } = await openStores(old, rig.keys).placed.take(ask({ claim: ["a"] }));
     assert.deepEqual([tasks.length, refused], [1, true]);
   });
 });

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { Upkeep } from "../../src/redis/upkeep.ts";
-import { until } from "../journey/until.ts";
+import { Upkeep } from "../../src/redis/connection/upkeep.ts";
+import { until } from "../rig/until.ts";
 
 interface Rig {
   readonly upkeep: Upkeep;
   readonly events: string[];
-  /** What the next attempts come to; the last one stays. */
+  /** Outcomes of the next attempts. The last one stays. */
   readonly outcomes: (() => Promise<boolean>)[];
   attempts: number;
 }
@@ -68,10 +68,10 @@ test("what broke is mended, however often that fails, and told once, with what w
 test("a look that finds another server is told as a reconnect, one that finds nothing new is not", async () => {
   const rig = rigOf(works);
   await rig.upkeep.open();
-  await rig.upkeep.look();
+  await rig.upkeep.check();
   assert.deepEqual(rig.events, []);
   rig.outcomes.splice(0, 1, () => works(true));
-  await Promise.all([rig.upkeep.look(), rig.upkeep.look()]);
+  await Promise.all([rig.upkeep.check(), rig.upkeep.check()]);
   assert.deepEqual(rig.events, ["moved"]);
   assert.equal(rig.attempts, 3, "looks at the same time are one");
   rig.upkeep.close();
@@ -101,7 +101,7 @@ test("a closed one mends nothing and tells nothing", async () => {
 test("what breaks each time it was mended is mended ever more seldom, until it is closed", async () => {
   const rig = rigOf(works);
   await rig.upkeep.open();
-  // As on a Redis Cluster of which one node says CLUSTERDOWN and the one that is asked for the map is well.
+  // As on a Redis Cluster: one node says CLUSTERDOWN, while the node that gives the map is well.
   rig.upkeep.onReconnect(() => {
     setImmediate(() => {
       rig.upkeep.broke(new Error("CLUSTERDOWN"));

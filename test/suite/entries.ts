@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { LONGEST } from "./longest.ts";
-import { PURE_ROOMS } from "./rooms.ts";
+import { PURE_ROOMS, SHARED_ROOMS } from "./rooms.ts";
 
 /** The file that one process runs instead of the files of the pure rooms. */
 const PURE = "test/suite/pure.ts";
@@ -23,11 +23,13 @@ export function entriesOf(files: readonly string[], wanted: readonly string[]): 
   if (wanted.length > 0) {
     return longestFirst(files.filter((file) => wanted.some((path) => isBelow(file, path))));
   }
-  return longestFirst([PURE, ...files.filter((file) => !isPure(file))]);
+  const rooms = SHARED_ROOMS.map((room) => `test/suite/${room}-room.ts`);
+  return longestFirst([PURE, ...rooms, ...files.filter((file) => !isShared(file))]);
 }
 
-function isPure(file: string): boolean {
-  return PURE_ROOMS.some((room) => isBelow(file, `test/${room}`));
+/** True for a file that runs in one process with others. */
+export function isShared(file: string): boolean {
+  return [...PURE_ROOMS, ...SHARED_ROOMS].some((room) => isBelow(file, `test/${room}`));
 }
 
 function isBelow(file: string, path: string): boolean {

@@ -19,7 +19,10 @@ export class TestNames {
 
   add({ name, nesting, file = "" }: Started): void {
     this.#path = [...this.#path.slice(0, nesting), name];
-    this.#names.push([relative(this.#root, file), ...this.#path].join(" > "));
+    const [first = "", ...inner] = this.#path;
+    // A file that shares its process is a suite of its name.
+    const path = first.endsWith(".test.ts") ? this.#path : [relative(this.#root, file), ...this.#path];
+    if (path !== this.#path || inner.length > 0) this.#names.push(path.join(" > "));
   }
 
   /** One a line, sorted; a name that comes twice is there twice. */

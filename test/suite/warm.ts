@@ -1,6 +1,6 @@
-import { runCommand } from "../commands/command.ts";
-import { askAll, allDone, WAYS } from "../journey/asked.ts";
-import { Fleet } from "../journey/fleet.ts";
+import { runCommand } from "../rig/command.ts";
+import { askAll, allDone, WAYS } from "../rig/fleet/asked.ts";
+import { Fleet } from "../rig/fleet/fleet.ts";
 
 // Has a gateway, a worker and a command do a little of everything and end by themselves: Node keeps what they compiled.
 const fleet = await Fleet.start({});

@@ -1,7 +1,6 @@
-import { createServer } from "node:http";
-import type { IncomingHttpHeaders } from "node:http";
-import type { AddressInfo } from "node:net";
-import { until } from "../journey/until.ts";
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
+import { bodyOf, LocalServer, respondJson } from "../rig/local-server.ts";
+import { until } from "../rig/until.ts";
 
 /** A span as OTLP's JSON has it, its attributes as a plain object. */
 export interface CollectedSpan {
@@ -24,7 +23,7 @@ export interface Collector {
   readonly spans: CollectedSpan[];
   /** Headers and paths of the requests. */
   readonly requests: { readonly path: string; readonly headers: IncomingHttpHeaders }[];
-  /** What it answers. */
+  /** Status of its replies. */
   status: number;
   /** Resolves with so many spans, once they are there. */
   see(count: number): Promise<readonly CollectedSpan[]>;
@@ -46,21 +45,17 @@ interface Pair {
 type RawSpan = Omit<CollectedSpan, "attributes" | "service"> & { readonly attributes: readonly Pair[] };
 
 export async function startCollector(): Promise<Collector> {
-  const server = createServer((request, response) => {
-    const chunks: Buffer[] = [];
-    request.on("data", (chunk: Buffer) => chunks.push(chunk));
-    request.on("end", () => {
-      collector.requests.push({ path: request.url ?? "", headers: request.headers });
-      const { status } = collector;
-      if (status === 200) {
-        collector.spans.push(...spansOf(JSON.parse(Buffer.concat(chunks).toString()) as Batch));
-      }
-      response.writeHead(status, { "content-type": "application/json" }).end("{}");
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const server = new LocalServer((request, response) => void serve(request, response));
+  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const body = await bodyOf(request);
+    collector.requests.push({ path: request.url ?? "", headers: request.headers });
+    const { status } = collector;
+    if (status === 200) collector.spans.push(...spansOf(JSON.parse(body.toString()) as Batch));
+    respondJson(response, status, {});
+  };
+  await server.listen();
   const collector: Collector = {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: server.url,
     spans: [],
     requests: [],
     status: 200,
@@ -68,10 +63,7 @@ export async function startCollector(): Promise<Collector> {
       await until(`${count} spans`, () => collector.spans.length >= count);
       return collector.spans;
     },
-    stop: async () => {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
+    stop: () => server.stop(),
   };
   return collector;
 }

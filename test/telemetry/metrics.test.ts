@@ -3,6 +3,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { renderFleetMetrics } from "../../src/telemetry/fleet-metrics.ts";
+import { NO_USAGE } from "../../src/core/access/usage-record.ts";
 import { openGatewayMetrics } from "../../src/telemetry/gateway-metrics.ts";
 import type { GatewayMetrics, TaskOutcome } from "../../src/telemetry/gateway-metrics.ts";
 import type { Metrics } from "../../src/telemetry/metrics.ts";
@@ -57,14 +58,21 @@ function documented(): Map<string, string> {
   );
 }
 
-/** Gauges that a gateway adds: the first argument of `observe` and `observeEach`, and the label of the latter. */
+/** Gauges that a gateway adds: the first argument of `observe`, `observeEach` and `observeAll`, and their labels. */
 function observedGauges(): Map<string, string> {
   const source = readdirSync(join(ROOT, "src/gateway"), { recursive: true, encoding: "utf8" })
     .filter((file) => file.endsWith(".ts"))
     .map((file) => readFileSync(join(ROOT, "src/gateway", file), "utf8"))
     .join("\n");
-  const calls = source.matchAll(/metrics\.observe(?:Each)?\(\s*"(\w+)",[^;]*?(?:label: "(\w+)"|=>)/g);
-  return new Map(Array.from(calls, ([, name, label = ""]) => [`sgnet_${name}`, `gauge ${label}`.trim()]));
+  const calls = source.matchAll(
+    /metrics\.observe(?:Each|All)?\(\s*"(\w+)",[^;]*?(?:labels?: (?:"(\w+)"|\[([^\]]*)\])|=>)/g,
+  );
+  return new Map(
+    Array.from(calls, ([, name, label = "", labels = label]) => [
+      `sgnet_${name}`,
+      `gauge ${labels.replaceAll('"', "")}`.trim(),
+    ]),
+  );
 }
 
 function busyGateway(): GatewayMetrics {
@@ -72,6 +80,9 @@ function busyGateway(): GatewayMetrics {
   metrics.opened("openai-chat");
   metrics.ended({ ...OUTCOME, queueSeconds: 0.1, leftIn: "queued", cause: "client" });
   metrics.rejected("openai-chat", "model_not_found");
+  metrics.tenantUsed("lab", { ...NO_USAGE, requests: 1 }, "ok");
+  metrics.tenantRefused("lab", "budget_exceeded");
+  metrics.wrongKey(false);
   return metrics;
 }
 
@@ -85,10 +96,10 @@ function busyWorker(): WorkerMetrics {
     loadSeconds: 1,
     usage: { promptTokens: 1, completionTokens: 1 },
   });
-  metrics.handedBack("b", "busy");
+  metrics.requeued("b", "busy");
   metrics.attemptFailed("b", "backend");
   metrics.probed("b", "works");
-  metrics.gateChanged("b", "m", "open");
+  metrics.circuitChanged("b", "m", "open");
   metrics.loaded("b", "m");
   metrics.swapped("b", 3);
   return metrics;

@@ -1,6 +1,6 @@
 import type { BackendAnnouncement, WorkerAnnouncement } from "../../src/core/fleet.ts";
 import type { ModelCard } from "../../src/core/model.ts";
-import type { FleetPicture } from "../../src/telemetry/fleet-metrics.ts";
+import type { FleetReadings } from "../../src/telemetry/fleet-metrics.ts";
 
 const CARD: ModelCard = {
   key: "tiny",
@@ -41,7 +41,7 @@ const WORKER: WorkerAnnouncement = {
 };
 
 /** A fleet of a good worker, one that drains, one whose backend is down, one whose backend is broken. */
-export const PICTURE: FleetPicture = {
+export const PICTURE: FleetReadings = {
   gateways: [],
   workers: [
     WORKER,

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { type ExportResult, ExportResultCode } from "@opentelemetry/core";
-import { cleanTraceparent, operationOf } from "../../src/core/trace.ts";
+import { validTraceparent, operationOf } from "../../src/core/trace.ts";
 import type { LogFields } from "../../src/telemetry/log.ts";
-import { openTracing, TellingExporter, usageAttributes } from "../../src/telemetry/tracing.ts";
+import { openTracing, ReportingExporter, usageAttributes } from "../../src/telemetry/tracing.ts";
 import type { Tracing, TracingOptions } from "../../src/telemetry/tracing.ts";
 import { startCollector } from "./collector.ts";
 import type { Collector } from "./collector.ts";
@@ -13,7 +13,7 @@ const UNSAMPLED = CLIENTS.replace(/01$/, "00");
 
 describe("a traceparent", () => {
   it("is kept when it is one, and nothing else is", () => {
-    assert.equal(cleanTraceparent(CLIENTS), CLIENTS);
+    assert.equal(validTraceparent(CLIENTS), CLIENTS);
     const others = [
       "",
       "00-1-2-01",
@@ -23,7 +23,7 @@ describe("a traceparent", () => {
       CLIENTS.replace("b7ad6b7169203331", "0".repeat(16)),
       `${CLIENTS}\r\nx-evil: 1`,
     ];
-    for (const other of others) assert.equal(cleanTraceparent(other), "", other);
+    for (const other of others) assert.equal(validTraceparent(other), "", other);
   });
 
   it("comes with an operation for each endpoint that asks a model", () => {
@@ -142,11 +142,11 @@ describe("spans", () => {
     await tracing.stop();
     assert.deepEqual(
       lines.map(({ message }) => message),
-      ["the collector does not take spans: they are lost"],
+      ["the collector does not accept spans: they are lost"],
     );
   });
 
-  it("do not keep a process from stopping when nobody answers", async () => {
+  it("do not keep a process from stopping when no collector answers", async () => {
     const gone = await startCollector();
     await gone.stop();
     const tracing = await tracingTo({ endpoint: gone.url });
@@ -164,7 +164,7 @@ describe("spans", () => {
       { code: ExportResultCode.SUCCESS },
     ];
     const seen: ExportResult[] = [];
-    const sink = new TellingExporter({
+    const sink = new ReportingExporter({
       exporter: {
         export: (_spans, callback) => callback(results[seen.length] ?? assert.fail()),
         shutdown: () => Promise.resolve(),
@@ -181,7 +181,7 @@ describe("spans", () => {
     assert.deepEqual(told, [1, 1, 2, 2]);
     assert.deepEqual(
       lines.map(({ message }) => message),
-      ["the collector does not take spans: they are lost", "the collector takes spans again"],
+      ["the collector does not accept spans: they are lost", "the collector accepts spans again"],
     );
     await sink.shutdown();
   });

@@ -27,12 +27,12 @@ const FLAGS = [
   "--disable-sync",
 ];
 
-/** Judges nobody: what takes longer hangs. */
+/** No measure of speed: a step that takes longer (ms) hangs. */
 const LIMIT_MS = 120_000;
 
 export interface Visit {
   readonly page: Page;
-  /** What the console said of errors and warnings, uncaught errors included. */
+  /** Errors and warnings of the console, uncaught errors included. */
   readonly complaints: string[];
   /** URLs of all requests of the page. */
   readonly requested: string[];

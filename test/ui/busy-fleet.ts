@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { bury } from "../../src/redis/dead-letters.ts";
-import { encodeTask } from "../../src/wire/task-codec.ts";
-import { Fleet, type PostPlan } from "../journey/fleet.ts";
+import { Fleet, type PostPlan } from "../rig/fleet/fleet.ts";
+import { aTask } from "../rig/task.ts";
+import { leaveDeadLetter } from "../rig/dead-letter.ts";
 
 /** A fleet with something to see. */
 
@@ -26,11 +26,11 @@ export async function startBusyFleet(env: Readonly<Record<string, string>> = {})
 }
 
 export interface Load {
-  /** Hangs all requests up and resolves when that is done. Rejects when a gateway has answered nobody for some time. */
+  /** Cuts all requests and resolves when that is done. Rejects when a gateway has given no answer for some time. */
   stop(): Promise<void>;
 }
 
-/** Keeps asking: some clients in a loop for each model, and one for a model that nobody has. */
+/** Sends requests without end: some clients in a loop for each model, and one for a missing model. */
 export function startLoad(gateway: string, clients: Readonly<Record<string, number>>): Load {
   const leave = new AbortController();
   const loops = Promise.all(
@@ -93,13 +93,8 @@ async function askOnAndOn(client: {
 /** Leaves a dead letter of the model tiny, given up now. */
 export async function layLetter({ probe, keys }: Fleet, requestId: string): Promise<void> {
   const body = Buffer.from('{"model":"tiny","prompt":"a secret prompt","stream":false}');
-  const task = { id: `g1.${requestId}`, endpoint: "ollama-generate", model: "tiny", stream: false } as const;
-  const times = { createdAt: 1, deadline: 60_001, requestId, trace: "" };
-  await bury(probe, keys, {
-    model: "tiny",
-    payload: encodeTask({ ...task, ...times, body }, true),
-    fault: { code: "delivery_limit", message: "no worker answered", http: 502 },
-    deliveries: 3,
-    worker: "w1",
-  });
+  const ids = { id: `g1.${requestId}`, requestId };
+  const times = { createdAt: 1, deadline: 60_001 };
+  const task = aTask({ ...ids, ...times, endpoint: "ollama-generate", stream: false, body });
+  await leaveDeadLetter(probe, keys, task);
 }

@@ -1,10 +1,10 @@
 /**
- * Takes the pictures of the dashboards for docs/images: `node test/ui/dashboards.ts`. A real Prometheus looks at a fleet
- * of stand-ins under load; what Grafana would ask for, it is asked; what it answers is drawn in a Chromium by the panel
- * components that Grafana publishes on npm. No Grafana server has a part in it: the frame around the panels is ours.
+ * Takes the pictures of the dashboards for docs/images: `node test/ui/dashboards.ts`. A real Prometheus scrapes a fleet
+ * of stand-ins under load. It gets the queries that Grafana would send. The panel components that Grafana publishes on
+ * npm draw its answers in a Chromium. No Grafana server runs: the frame around the panels is ours.
  *
- * Takes six minutes and needs a Chromium, Prometheus, and npm for 460 MB of packages in the folder of temporary files;
- * pngquant, where it is installed, makes the pictures smaller.
+ * Takes six minutes. Needs a Chromium, Prometheus, and npm for 460 MB of packages in the folder of temporary files.
+ * Pngquant makes the pictures smaller, where it is installed.
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
@@ -28,7 +28,7 @@ const SCRAPE_S = 3;
 /** Icons are fetched when their panels are there. */
 const ICONS_MS = 2000;
 
-/** Nobody answers here but what is routed below. */
+/** No server is here: the routes below answer. */
 const ORIGIN = "http://dashboards.test";
 
 /** Draws each dashboard as it was within a time. */
@@ -50,7 +50,7 @@ async function drawDashboards(look: Omit<Look, "widthPx">, into: string): Promis
   }
 }
 
-/** What is in the browser. */
+/** The globals of the browser. */
 interface Page {
   readonly drawing: { readonly draw: typeof draw };
   readonly document: {

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { listWorkers } from "../../src/redis/registry.ts";
-import type { Fleet } from "../journey/fleet.ts";
-import { until } from "../journey/until.ts";
+import type { Fleet } from "../rig/fleet/fleet.ts";
+import { until } from "../rig/until.ts";
 import { NO_BROWSER, openPage } from "./browser.ts";
 import type { Visit } from "./browser.ts";
 import { layLetter, startBusyFleet, startLoad } from "./busy-fleet.ts";
+import { openStores } from "../../src/redis/stores.ts";
 
 /** The live page in a real browser, with a fleet of real processes behind it. */
 
@@ -159,12 +159,12 @@ describe("the live page", { skip: NO_BROWSER, timeout: 600_000 }, () => {
 /** Drains the only worker of a model, while it runs two requests. */
 async function drainWhileItWorks(fleet: Fleet, page: Visit["page"]): Promise<void> {
   const totals = page.locator("#totals");
-  // What it runs lasts until all has been seen.
+  // Its requests last until the page has shown all.
   fleet.post(1).standIn.behaviour.tokenMs = 2000;
   const load = startLoad(fleet.gateway.url, { "mistral-small-24b": 2 });
   try {
     await totals.filter({ hasText: /Slots busy[12] \/ 14Waiting/ }).waitFor();
-    const workers = await listWorkers(fleet.probe, fleet.keys);
+    const workers = await openStores(fleet.probe, fleet.keys).registry.listWorkers();
     const leaving = workers.find(({ backends }) => backends.some(({ kind }) => kind === "openai"));
     await page.getByRole("button", { name: `Drain ${leaving?.id}` }).click();
     await page.locator("#nodes .pill", { hasText: "draining" }).waitFor();
@@ -183,8 +183,8 @@ describe("the live page with an admin key", { skip: NO_BROWSER, timeout: 600_000
       const key = page.getByLabel("Admin key");
       await key.fill("wrong");
       await key.press("Enter");
-      await page.getByText("this needs a key of SGNET_ADMIN_KEY").waitFor();
-      assert.equal(await page.locator("#manage-desk").isVisible(), false);
+      await page.getByText("this needs an admin key").waitFor();
+      assert.equal(await page.locator("#manage-actions").isVisible(), false);
       await key.fill(SECRET);
       await key.press("Enter");
       await page.locator("#letters").getByText("answers").waitFor();
@@ -204,6 +204,50 @@ describe("the live page with an admin key", { skip: NO_BROWSER, timeout: 600_000
       await drainWhileItWorks(fleet, page);
       await page.getByRole("button", { name: /^Undrain w/ }).click();
       await page.getByRole("heading", { name: "All is well" }).waitFor();
+      assert.deepEqual(await page.evaluate(FAINT), [], "contrast AA");
+      assert.equal(
+        await page.evaluate("localStorage.length + sessionStorage.length + document.cookie.length"),
+        0,
+      );
+    });
+  });
+});
+
+describe("keys on the live page", { skip: NO_BROWSER, timeout: 600_000 }, () => {
+  it("are created, changed, rotated and revoked; a secret is shown once, and each action is listed", async () => {
+    await visiting({ env: { SGNET_ADMIN_KEY: SECRET } }, async (fleet, { page }) => {
+      await page.goto(fleet.gateway.url);
+      await page.getByLabel("Admin key").fill(SECRET);
+      await page.getByLabel("Admin key").press("Enter");
+      await page.locator("#keys").getByText("None").waitFor();
+      await page.locator("#key-fields-name").fill("alice");
+      await page.locator("#key-fields-rpm").fill("60");
+      await page.locator("#key-fields-submit").click();
+      await page.locator("#secret", { hasText: /^sg-[\w-]{49}$/ }).waitFor();
+      await page.locator("#keys").getByText("rpm 60").waitFor();
+      await page.getByRole("button", { name: "I have kept it" }).click();
+      assert.doesNotMatch((await page.locator("body").textContent()) ?? "", /sg-[\w-]{49}/);
+
+      await page.getByRole("button", { name: "Change alice" }).click();
+      await page.locator("#key-fields-rpm").fill("");
+      await page.locator("#key-fields-maxOpen").fill("3");
+      await page.locator("#key-fields-submit", { hasText: "Save alice" }).click();
+      await page.locator("#keys").getByText("maxOpen 3").waitFor();
+      await page.getByRole("button", { name: "Rotate alice" }).click();
+      await page.locator("#secret", { hasText: /^sg-[\w-]{49}$/ }).waitFor();
+      await page.getByRole("button", { name: "I have kept it" }).click();
+
+      await page.locator("#tenant-fields-name").fill("lab");
+      await page.locator("#tenant-fields-weight").fill("2");
+      await page.locator("#tenant-fields-submit").click();
+      await page.locator("#tenants").getByText("lab").waitFor();
+
+      await page.getByRole("button", { name: "Revoke alice" }).click();
+      await page.getByRole("button", { name: "Revoke alice for good" }).click();
+      await page.locator("#keys .pill", { hasText: "revoked" }).waitFor();
+      for (const action of ["keys.create", "keys.set", "keys.rotate", "keys.revoke", "tenants.create"]) {
+        await page.locator("#audit").getByText(action).waitFor();
+      }
       assert.deepEqual(await page.evaluate(FAINT), [], "contrast AA");
       assert.equal(
         await page.evaluate("localStorage.length + sessionStorage.length + document.cookie.length"),

@@ -1,10 +1,10 @@
 /**
  * Takes the pictures of docs/images from a running fleet of stand-ins: `node test/ui/screenshots.ts`. It needs a
- * Chromium and script(1), takes two minutes, and shows the name of this host (`unshare --uts` can give it another).
+ * Chromium and script(1), and takes two minutes. The pictures show the name of this host (`unshare --uts` changes it).
  */
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Fleet } from "../journey/fleet.ts";
+import type { Fleet } from "../rig/fleet/fleet.ts";
 import { openPage, type Visit } from "./browser.ts";
 import { layLetter, startBusyFleet, startLoad } from "./busy-fleet.ts";
 import { screenPage, watchCommand } from "./terminal.ts";

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { findProgram, processEnvironment } from "../../src/config/environment.ts";
-import { atExit } from "../journey/last-rites.ts";
+import { atExit } from "../rig/at-exit.ts";
 
 /** `sgnet` on a real terminal, of which script(1) of util-linux makes one. */
 
@@ -46,7 +46,7 @@ export async function watchCommand(command: string, shown: Shown): Promise<strin
   return last.slice(0, last.indexOf(`${ESCAPE}J`));
 }
 
-/** What was drawn without its escape sequences. */
+/** Returns drawn text without its escape sequences. */
 export function withoutSequences(drawn: string): string {
   const [first = "", ...rest] = drawn.split(ESCAPE);
   return first + rest.map((part) => part.replace(/^[\d?;]*[A-Za-z]/, "")).join("");
@@ -71,7 +71,7 @@ export function screenPage(text: string): string {
   </style><pre>${painted}</pre>`;
 }
 
-/** @param part what follows an escape sequence's first two characters */
+/** @param part text after the first two characters of an escape sequence */
 function paint(part: string): string {
   const [sequence = "", code = "", verb] = /^(\d*)([A-Za-z])/.exec(part) ?? [];
   const text = part.slice(sequence.length);

@@ -1,4 +1,7 @@
-/** What the scripted backend answers at each endpoint of OpenAI and Anthropic: small, and of every type that is promised. */
+/**
+ * Answers of the scripted backend at each endpoint of OpenAI and Anthropic. They are small and have every promised
+ * type.
+ */
 
 /** One answer. */
 export interface ScriptedAnswer {
@@ -6,7 +9,7 @@ export interface ScriptedAnswer {
   readonly body: string | Buffer;
 }
 
-/** What a request asks for. */
+/** The fields of a request that choose its answer. */
 export interface Asked {
   readonly model: string;
   readonly stream: boolean;

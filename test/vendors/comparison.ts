@@ -39,7 +39,7 @@ export function compare(
   };
 }
 
-/** How many tests passed. */
+/** The number of tests that passed. */
 export function passedOf(outcomes: Outcomes): number {
   return [...outcomes.values()].filter(({ outcome }) => outcome === "passed").length;
 }

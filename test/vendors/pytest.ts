@@ -2,10 +2,10 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { delimiter, join } from "node:path";
 import { text } from "node:stream/consumers";
-import type { Python } from "../python.ts";
+import type { Python } from "../rig/python.ts";
 import type { SuiteFile } from "./suites.ts";
 
-/** What became of one test. */
+/** The outcome of one test. */
 export interface TestOutcome {
   readonly outcome: "passed" | "failed" | "skipped";
   /** In one line; empty for one that passed. */

@@ -1,17 +1,17 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { Fleet } from "../journey/fleet.ts";
-import { type Python, pythonWith } from "../python.ts";
-import { startStandIn } from "../stand-in.ts";
+import { Fleet } from "../rig/fleet/fleet.ts";
+import { type Python, pythonWith } from "../rig/python.ts";
+import { startStandIn } from "../rig/backends/stand-in.ts";
 import { compare, passedOf, report } from "./comparison.ts";
 import { type Outcomes, runPytest } from "./pytest.ts";
 import { startScriptedBackend } from "./scripted-backend.ts";
 import { type Suite, SUITES } from "./suites.ts";
 
 /**
- * `make sdk-suites`: runs the tests that OpenAI and Anthropic publish with their SDKs for Python, first straight at a
- * scripted backend, then at a gateway with a worker before that backend, and compares. `OPENAI_PYTHON` and
- * `ANTHROPIC_PYTHON` name folders with the SDKs' sources; without them nothing runs. `MOCK_URL` puts a mock of your own
+ * `make sdk-suites` runs the tests that OpenAI and Anthropic publish with their SDKs for Python. It runs them against a
+ * scripted backend, then against a gateway and a worker before that backend, and compares. `OPENAI_PYTHON` and
+ * `ANTHROPIC_PYTHON` name folders with the SDKs' sources. Without them nothing runs. `MOCK_URL` puts a mock of your own
  * in the place of the script. Arguments are kinds of backends: `openai` when there is none.
  */
 

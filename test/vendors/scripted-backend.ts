@@ -1,7 +1,5 @@
-import { once } from "node:events";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
-import { text } from "node:stream/consumers";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { bodyOf, LocalServer, respondJson } from "../rig/local-server.ts";
 import { ANSWERS, type Asked, modelAnswer, oneModelAnswer, type ScriptedAnswer } from "./answers.ts";
 
 /** A server that answers each endpoint of OpenAI and Anthropic, for any model, with what {@link ANSWERS} has. */
@@ -11,7 +9,7 @@ export interface ScriptedBackend {
 }
 
 export interface ScriptedBackendOptions {
-  /** What it lists. */
+  /** Models that it lists. */
   readonly models: readonly string[];
   /** Another server, such as a mock made from the vendor's description, that answers all but the list of models. */
   readonly mock?: string | undefined;
@@ -19,19 +17,9 @@ export interface ScriptedBackendOptions {
 
 /** Starts one on a free loopback port. */
 export async function startScriptedBackend(options: ScriptedBackendOptions): Promise<ScriptedBackend> {
-  const server = createServer((request, response) => void serve(request, response, options));
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    stop: async () => stop(server),
-  };
-}
-
-async function stop(server: Server): Promise<void> {
-  server.close();
-  server.closeAllConnections();
-  await once(server, "close");
+  const server = new LocalServer((request, response) => void serve(request, response, options));
+  await server.listen();
+  return server;
 }
 
 const MODELS = "/v1/models";
@@ -41,7 +29,7 @@ async function serve(
   response: ServerResponse,
   { models, mock }: ScriptedBackendOptions,
 ): Promise<void> {
-  const body = await text(request);
+  const body = (await bodyOf(request)).toString();
   const { pathname } = new URL(request.url ?? "/", "http://backend");
   const asAnthropic = request.headers["anthropic-version"] !== undefined;
   if (request.method === "GET" && pathname === MODELS) send(response, modelAnswer(models, asAnthropic));
@@ -60,14 +48,17 @@ async function serve(
 
 function refuse(response: ServerResponse, status: number, message: string): void {
   const error = { message, type: "invalid_request_error" };
-  response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify({ error }));
+  respondJson(response, status, { error });
 }
 
 function send(response: ServerResponse, { contentType, body }: ScriptedAnswer): void {
   response.writeHead(200, { "content-type": contentType }).end(body);
 }
 
-/** Undefined for what is neither. Forms are looked at no closer than that: what they hold is not needed for an answer. */
+/**
+ * The request, or undefined when its body is neither JSON nor a form. The contents of a form do not matter for the
+ * answer.
+ */
 function asked(request: IncomingMessage, sent: string): Asked | undefined {
   if (request.headers["content-type"]?.startsWith("multipart/form-data") === true) {
     return { model: "", stream: /name="stream"\r\n(?:[^\r\n]+\r\n)*\r\ntrue/i.test(sent), body: {} };

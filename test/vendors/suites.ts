@@ -1,4 +1,4 @@
-/** Which of the vendors' own tests are run: those of the endpoints that a gateway serves. */
+/** Selection of the vendors' own tests: the endpoints that a gateway serves. */
 
 /** Tests of one file. */
 export interface SuiteFile {
@@ -13,9 +13,9 @@ export interface Suite {
   readonly sdk: "openai" | "anthropic";
   /** The variable that names the folder with the SDK's sources. */
   readonly folder: "OPENAI_PYTHON" | "ANTHROPIC_PYTHON";
-  /** What the SDK's base URL ends with. */
+  /** Path of the SDK's base URL. */
   readonly base: string;
-  /** What the tests need beside the SDK, as pip calls it. */
+  /** Packages that the tests need beside the SDK, as pip names them. */
   readonly packages: readonly string[];
   readonly files: readonly SuiteFile[];
 }

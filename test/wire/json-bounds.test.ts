@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
-import { passedBound } from "../../src/wire/json-bounds.ts";
+import { exceededBound } from "../../src/wire/json-bounds.ts";
 
 const PLENTY = { members: 1e9, values: 1e9, depth: 1e9 };
 
@@ -29,10 +29,10 @@ describe("the bounds of a JSON text", () => {
       fc.property(fc.jsonValue(), (value) => {
         const text = Buffer.from(JSON.stringify(value));
         const counted = count(JSON.parse(text.toString()));
-        assert.equal(passedBound(text, { ...PLENTY, ...counted }), undefined);
+        assert.equal(exceededBound(text, { ...PLENTY, ...counted }), undefined);
         for (const kind of ["members", "values", "depth"] as const) {
           if (counted[kind] === 0) continue;
-          assert.equal(passedBound(text, { ...PLENTY, [kind]: counted[kind] - 1 }), kind);
+          assert.equal(exceededBound(text, { ...PLENTY, [kind]: counted[kind] - 1 }), kind);
         }
       }),
     );
@@ -40,7 +40,7 @@ describe("the bounds of a JSON text", () => {
 
   it("are not passed by what a string holds, nor by a text that is cut", () => {
     for (const text of ['"[[[[,,,,::::"', '"\\"[[[[', "", '{"a', "}}}}", '"\\']) {
-      assert.equal(passedBound(Buffer.from(text), { members: 1, values: 2, depth: 2 }), undefined, text);
+      assert.equal(exceededBound(Buffer.from(text), { members: 1, values: 2, depth: 2 }), undefined, text);
     }
   });
 });

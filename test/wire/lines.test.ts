@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import test, { describe } from "node:test";
 import * as fc from "fast-check";
-import { LineSplitter, WholeLines } from "../../src/wire/lines.ts";
-import { splitAt } from "../split.ts";
+import { LineSplitter, LineAligner } from "../../src/wire/lines.ts";
+import { splitAt } from "../rig/split.ts";
 
 const piece = fc.constantFrom("a", "ä€😀", "\n", "\r", "\r\n", '{"x":1}', "");
 const text = fc.array(piece, { maxLength: 40 }).map((pieces) => pieces.join(""));
@@ -51,7 +51,7 @@ describe("WholeLines", () => {
   test("loses nothing and never breaks a line, for any split", () => {
     fc.assert(
       fc.property(text, cuts, (whole, at) => {
-        const lines = new WholeLines();
+        const lines = new LineAligner();
         const out = splitAt(Buffer.from(whole), at).map((chunk) => lines.push(chunk));
         assert.ok(out.every((bytes) => bytes.length === 0 || bytes.at(-1) === 10));
         assert.equal(Buffer.concat(out).toString(), whole.slice(0, whole.lastIndexOf("\n") + 1));
@@ -62,11 +62,11 @@ describe("WholeLines", () => {
 
   test("forwards a chunk of whole lines as it is", () => {
     const chunk = Buffer.from("a\nb\n");
-    assert.equal(new WholeLines().push(chunk), chunk);
+    assert.equal(new LineAligner().push(chunk), chunk);
   });
 
   test("holds no more than its bound", () => {
-    const lines = new WholeLines(4);
+    const lines = new LineAligner(4);
     lines.push(Buffer.from("abc"));
     assert.throws(() => lines.push(Buffer.from("de")), { code: "backend_lost" });
   });

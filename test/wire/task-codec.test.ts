@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
-import { pack } from "msgpackr";
+import { pack, unpack } from "msgpackr";
 import { Fault } from "../../src/core/fault.ts";
 import type { Task } from "../../src/core/task.ts";
 import { decodeTask, encodeTask } from "../../src/wire/task-codec.ts";
@@ -130,3 +130,39 @@ describe("task codec", () => {
     );
   });
 });
+
+describe("the names of a task's key", () => {
+  const task = { ...encodable(), keyName: "ann", tenant: "lab" };
+
+  it("survive, and are absent in what an older gateway wrote", () => {
+    assert.deepEqual(decodeTask(encodeTask(task, true)), task);
+    const older = decodeTask(encodeTask(encodable(), true));
+    assert.ok(!("keyName" in older) && !("tenant" in older));
+  });
+
+  it("are left out when they cannot be names, and the task is read all the same", () => {
+    for (const keyName of ["", "a\nb", "a\u001B[2J", "x".repeat(200)]) {
+      assert.deepEqual(decodeTask(encodeTask({ ...task, keyName }, true)), encodable());
+    }
+    const elements = encodeTask(task, true);
+    const value = [...(unpack(elements) as unknown[])];
+    for (const hostile of [1, null, {}, ["ann"]]) {
+      value[value.length - 2] = hostile;
+      assert.deepEqual(decodeTask(pack(value)), encodable());
+    }
+  });
+});
+
+function encodable(): Task {
+  return {
+    id: "g.1",
+    endpoint: "openai-chat",
+    model: "tiny",
+    stream: true,
+    createdAt: 1,
+    deadline: 2,
+    requestId: "r",
+    trace: "",
+    body: Buffer.from("{}"),
+  };
+}

@@ -4,12 +4,11 @@ import type { AttemptNote } from "../../src/core/attempt-note.ts";
 import { Fault, faultFromRecord, faultToRecord } from "../../src/core/fault.ts";
 import type { FaultCode } from "../../src/core/fault.ts";
 import { Attempt } from "../../src/worker/attempt.ts";
-import { blamed, strengthOf } from "../../src/worker/blame.ts";
+import { blamed, judgeBackend, judgeLoad, strengthOf } from "../../src/worker/blame.ts";
 import { Outbox } from "../../src/worker/outbox.ts";
-import { judge, judgeLoad } from "../../src/worker/place.ts";
-import { returnReasonOf } from "../../src/worker/returner.ts";
-import type { Station } from "../../src/worker/station.ts";
-import { idleStation } from "./station-rig.ts";
+import { requeueReasonOf } from "../../src/worker/requeuer.ts";
+import type { BackendSlots } from "../../src/worker/backend-slots.ts";
+import { idleBackendSlots } from "./idle-backend.ts";
 
 const HERE = { worker: "w1", backend: "idle" };
 const ELSEWHERE: AttemptNote = {
@@ -35,14 +34,15 @@ function attemptOf({ client = "aaaaaa", earlier = [], sent = true }: Asked = {})
     worker: "w1",
     stream: true,
     ready: () => {},
-    mono: () => 0,
+    ambient: { mono: () => 0 },
   });
-  if (sent) outbox.pulse.sent();
+  if (sent) outbox.progress.sent();
   const envelope = { id: "g.1", endpoint: "openai-chat", client } as ConstructorParameters<
     typeof Attempt
   >[0]["envelope"];
-  const rest = { startedAt: 0, endsAt: 1000, deliveries: 1, ordinal: 1, earlier };
-  return new Attempt({ envelope, model: "tiny", entry: "1-0", outbox, ...rest });
+  const times = { startedAt: 0, endsAt: 1000 };
+  const delivery = { deliveries: 1, ordinal: 1, attempt: 1, earlier };
+  return new Attempt({ envelope, queued: { model: "tiny", entry: "1-0" }, outbox, times, delivery });
 }
 
 function broken(http = 500): Fault {
@@ -50,25 +50,24 @@ function broken(http = 500): Fault {
 }
 
 /** Lets attempts fail one after the other, each with its client, and gives the state of the circuit after each. */
-function fail(station: Station, clients: readonly string[], fault: Fault): string[] {
+function fail(backendSlots: BackendSlots, clients: readonly string[], fault: Fault): string[] {
   return clients.map((client) => {
-    const visit = station.occupy("tiny");
-    judge({ station, visit }, attemptOf({ client }), fault);
-    station.release(visit);
-    return station.gateOf("tiny").state;
+    const lease = backendSlots.occupy("tiny");
+    judgeBackend(lease, attemptOf({ client }), fault);
+    lease.release();
+    return backendSlots.circuits.of("tiny").state;
   });
 }
 
-/** A station whose worker is asked what failures prove. */
-function judged(): { readonly station: Station; readonly doubts: string[] } {
-  const doubts: string[] = [];
-  const judgement = {
-    doubt: (_station: Station, model: string, endpoint?: string) =>
-      void doubts.push(`${model} ${endpoint ?? ""}`),
+/** A backend whose worker is asked what failures prove. */
+function judged(): { readonly backendSlots: BackendSlots; readonly asked: string[] } {
+  const asked: string[] = [];
+  const judge = {
+    testBackend: (model: string, endpoint?: string) => void asked.push(`${model} ${endpoint ?? ""}`),
     probe: () => {},
-    mayEject: () => true,
+    mayOpen: () => true,
   };
-  return { station: idleStation(4, { judgement }), doubts };
+  return { backendSlots: idleBackendSlots(4, { judgeOf: () => judge }), asked };
 }
 
 describe("a failure", () => {
@@ -91,7 +90,7 @@ describe("a failure", () => {
     }
   });
 
-  it("travels with its cause when that is not the usual one, and a reader that knows none tells the usual one", () => {
+  it("travels with a cause that is not the usual one, and a reader without it assumes the usual one", () => {
     const own = new Fault("first_token_timeout", "late", { blame: "client" });
     assert.deepEqual(faultToRecord(own).cause, "client");
     assert.equal(faultFromRecord(faultToRecord(own)).blame, "client");
@@ -100,11 +99,11 @@ describe("a failure", () => {
     assert.equal(faultFromRecord(odd).blame, "backend");
   });
 
-  it("of the client or the request is final, and says nothing of the backend", () => {
+  it("that the client or the request caused is final, and says nothing of the backend", () => {
     for (const blame of ["client", "request"] as const) {
       for (const code of ["first_token_timeout", "connect_timeout", "idle_timeout"] as const) {
         const fault = new Fault(code, "late", { blame });
-        assert.equal(returnReasonOf(fault), undefined);
+        assert.equal(requeueReasonOf(fault), undefined);
         assert.equal(strengthOf(fault, true), undefined);
       }
     }
@@ -123,73 +122,77 @@ describe("a failure", () => {
     assert.equal(blamed(unreachable, refused, HERE, false).blame, "backend");
   });
 
-  it("of this process is the worker's", () => {
+  it("that is a bug of this process is the worker's", () => {
     assert.equal(blamed(new Fault("internal", "a bug"), attemptOf(), HERE, false).blame, "worker");
   });
 });
 
 describe("the circuit of a backend", () => {
   it("stays closed whatever one client's requests meet, and its worker asks by itself, once", () => {
-    const { station, doubts } = judged();
-    const states = fail(station, Array<string>(20).fill("aaaaaa"), broken());
+    const { backendSlots, asked } = judged();
+    const states = fail(backendSlots, Array<string>(20).fill("aaaaaa"), broken());
     assert.deepEqual(new Set(states), new Set(["closed"]));
-    assert.deepEqual(doubts, ["tiny openai-chat"]);
+    assert.deepEqual(asked, ["tiny openai-chat"]);
   });
 
   it("opens when five in a row are of two clients", () => {
-    const { station, doubts } = judged();
-    const states = fail(station, ["aaaaaa", "aaaaaa", "bbbbbb", "aaaaaa", "aaaaaa"], broken());
+    const { backendSlots, asked } = judged();
+    const states = fail(backendSlots, ["aaaaaa", "aaaaaa", "bbbbbb", "aaaaaa", "aaaaaa"], broken());
     assert.deepEqual(states, ["closed", "closed", "closed", "closed", "open"]);
-    assert.deepEqual(doubts, []);
+    assert.deepEqual(asked, []);
   });
 
   it("opens when no connection can be made, whichever client asked", () => {
-    const { station } = judged();
-    const states = fail(station, Array<string>(5).fill("aaaaaa"), new Fault("connect_timeout", "no"));
+    const { backendSlots } = judged();
+    const states = fail(backendSlots, Array<string>(5).fill("aaaaaa"), new Fault("connect_timeout", "no"));
     assert.equal(states.at(-1), "open");
   });
 
   it("is not opened by what cannot be read, of however many clients", () => {
-    const { station, doubts } = judged();
+    const { backendSlots, asked } = judged();
     const unread = new Fault("backend_lost", "no JSON", { blame: "request" });
-    const states = fail(station, ["aaaaaa", "bbbbbb", "cccccc", "dddddd", "eeeeee", "ffffff"], unread);
+    const states = fail(backendSlots, ["aaaaaa", "bbbbbb", "cccccc", "dddddd", "eeeeee", "ffffff"], unread);
     assert.deepEqual(new Set(states), new Set(["closed"]));
-    assert.equal(doubts.length, 1, "a backend that says nothing sound to anybody is asked");
+    assert.equal(asked.length, 1, "a backend that says nothing sound to anybody is asked");
   });
 
   it("opens when the worker's own request fails, and stays closed when that is answered", () => {
-    const { station } = judged();
-    const gate = station.gateOf("tiny");
-    fail(station, Array<string>(5).fill("aaaaaa"), broken());
-    gate.ownWorked(gate.era, 4);
-    assert.equal(gate.state, "closed");
-    fail(station, Array<string>(5).fill("aaaaaa"), broken());
-    gate.failed(gate.era, { strength: "own" });
-    assert.equal(gate.state, "open");
+    const { backendSlots } = judged();
+    const circuit = backendSlots.circuits.of("tiny");
+    fail(backendSlots, Array<string>(5).fill("aaaaaa"), broken());
+    circuit.ownSucceeded(circuit.generation, 4);
+    assert.equal(circuit.state, "closed");
+    fail(backendSlots, Array<string>(5).fill("aaaaaa"), broken());
+    circuit.failed(circuit.generation, { strength: "own" });
+    assert.equal(circuit.state, "open");
   });
 });
 
-/** True when a failure puts the load of its model into doubt. */
-function doubted(fault: Fault, asked: Asked = {}, isGone = false): boolean {
-  const station = idleStation(1);
+/** True when a failure may have stopped the load of its model. */
+function mayHaveStopped(fault: Fault, asked: Asked = {}, isGone = false): boolean {
+  const backendSlots = idleBackendSlots(1);
   let broke = false;
-  station.broke = () => {
+  const lease = backendSlots.occupy("tiny");
+  lease.loadFailed = () => {
     broke = true;
   };
   const attempt = attemptOf(asked);
   if (isGone) attempt.stop("gone");
-  judgeLoad({ station, visit: station.occupy("tiny") }, attempt, fault);
+  judgeLoad(lease, attempt, fault);
   return broke;
 }
 
-it("the load of a model is in doubt when its task was sent, and neither answered nor refused", () => {
+it("the load of a model may have stopped when its task was sent, and neither answered nor refused", () => {
   const busy = new Fault("backend_busy", "loading");
   const refused = broken(400);
   const late = new Fault("first_token_timeout", "late", { blame: "client" });
   assert.deepEqual(
-    [broken(), busy, late].map((fault) => doubted(fault)),
+    [broken(), busy, late].map((fault) => mayHaveStopped(fault)),
     [true, true, true],
   );
-  assert.deepEqual([doubted(refused), doubted(broken(), { sent: false })], [false, false]);
-  assert.deepEqual([doubted(refused, {}, true), doubted(refused, { sent: false }, true)], [true, false]);
+  assert.deepEqual([mayHaveStopped(refused), mayHaveStopped(broken(), { sent: false })], [false, false]);
+  assert.deepEqual(
+    [mayHaveStopped(refused, {}, true), mayHaveStopped(refused, { sent: false }, true)],
+    [true, false],
+  );
 });

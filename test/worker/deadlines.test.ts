@@ -11,17 +11,15 @@ import { Fault } from "../../src/core/fault.ts";
 import type { Frame } from "../../src/core/frame.ts";
 import type { Endpoint, Task } from "../../src/core/task.ts";
 import type { PhaseLimits } from "../../src/core/timeouts.ts";
-import { announceGateway } from "../../src/redis/registry.ts";
-import { openReplies, readReplies } from "../../src/redis/reply-stream.ts";
-import { enqueue, ensureGroup, ring } from "../../src/redis/task-stream.ts";
 import { openLog } from "../../src/telemetry/log.ts";
 import { decodeFrames } from "../../src/wire/frame-codec.ts";
 import { encodeTask } from "../../src/wire/task-codec.ts";
 import { startWorker } from "../../src/worker/worker.ts";
-import { until } from "../journey/until.ts";
-import { openRedisRig, type RedisRig } from "../redis/rig.ts";
-import { startStandIn } from "../stand-in.ts";
-import { TINY_CARD } from "./station-rig.ts";
+import { until } from "../rig/until.ts";
+import { openRedisRig, type RedisRig } from "../rig/redis/redis-rig.ts";
+import { startStandIn } from "../rig/backends/stand-in.ts";
+import { TINY_CARD } from "./idle-backend.ts";
+import { aTask } from "../rig/task.ts";
 
 /** A worker with a real Redis and servers that misbehave on real sockets. */
 
@@ -34,7 +32,7 @@ let count = 0;
 before(async () => {
   redis = await openRedisRig();
   const gateway = { tag: TAG, version: "", host: "", pid: 1, port: 1, startedAt: 0, seenAt: 0, open: 0 };
-  await announceGateway(redis.connection, redis.keys, gateway);
+  await redis.stores.registry.announceGateway(gateway);
   await redis.connection.command("PERSIST", redis.keys.gateway(TAG));
 });
 after(async () => {
@@ -71,7 +69,7 @@ interface Plan {
   readonly kind?: HttpKind;
   readonly connectMs?: number;
   readonly deliveryLimit?: number;
-  /** Whether looks at the server find it well; they do when absent. */
+  /** Whether health checks of the server succeed; they do when absent. */
   readonly well?: () => boolean;
 }
 
@@ -118,27 +116,22 @@ async function ask({
   stream = true,
   limits = {},
 }: Wish): Promise<readonly Frame[]> {
-  const { connection, keys } = redis;
+  const { stores } = redis;
   const body = { model: "tiny", messages: [{ role: "user", content: "hi" }], max_tokens: 9, stream };
-  const task: Task = {
+  const task: Task = aTask({
     id: `${TAG}.${(count += 1)}`,
     endpoint,
-    model: "tiny",
     stream,
-    createdAt: Date.now(),
-    deadline: Date.now() + 60_000,
-    requestId: "r",
-    trace: "",
     body: Buffer.from(JSON.stringify(body)),
     limits: { ...NO_LIMITS, ...limits },
-  };
-  await ensureGroup(connection, keys, "tiny");
-  await openReplies(connection, keys, [{ id: task.id, life: 60_000 }]);
-  await enqueue(connection, keys, "tiny", encodeTask(task, true));
-  await ring(connection, keys, "tiny", 1);
+  });
+  await stores.queue.ensureGroup("tiny");
+  await stores.replies.open([{ id: task.id, life: 60_000 }]);
+  await stores.queue.add("tiny", encodeTask(task, true));
+  await stores.doorbells.ring("tiny", 1);
   return until("the end of a reply", async () => {
     const start = { task: task.id, attempt: 0, seq: 0 };
-    const records = (await readReplies(connection, keys, [start], 1000)).get(task.id) ?? [];
+    const records = (await stores.replies.read([start], 1000)).get(task.id) ?? [];
     const frames = records.flatMap((record) => (record.type === "frame" ? decodeFrames(record.bytes) : []));
     return frames.at(-1)?.end === undefined ? undefined : frames;
   });

@@ -2,43 +2,46 @@ import { after, before, beforeEach } from "node:test";
 import assert from "node:assert/strict";
 import { systemAmbient } from "../../src/core/ambient.ts";
 import { Fault } from "../../src/core/fault.ts";
-import type { Argument, Connection } from "../../src/redis/connection.ts";
-import { openReplies } from "../../src/redis/reply-stream.ts";
-import { take } from "../../src/redis/take.ts";
-import { dropQueue, enqueue, ensureGroup, handBack } from "../../src/redis/task-stream.ts";
+import type { Argument, Connection } from "../../src/redis/connection/connection.ts";
+import { openStores } from "../../src/redis/stores.ts";
 import { openLog } from "../../src/telemetry/log.ts";
 import { Acknowledger } from "../../src/worker/acknowledger.ts";
+import { AttemptNumbers } from "../../src/worker/attempt.ts";
 import type { Attempt, Delivery } from "../../src/worker/attempt.ts";
-import { Keeper } from "../../src/worker/keeper.ts";
-import type { ResumerOptions } from "../../src/worker/resumer.ts";
-import { Resting } from "../../src/worker/resting.ts";
-import { Roll } from "../../src/worker/roll.ts";
-import type { Station } from "../../src/worker/station.ts";
+import { FailoverGuard } from "../../src/worker/failover-guard.ts";
+import { GatewayLiveness } from "../../src/worker/gateway-liveness.ts";
+import { LeaseRenewer } from "../../src/worker/lease-renewer.ts";
+import { ReclaimHandler } from "../../src/worker/reclaim-handler.ts";
+import type { ReclaimHandlerOptions } from "../../src/worker/reclaim-handler.ts";
+import { Cooldowns } from "../../src/worker/cooldowns.ts";
+import { AttemptRegistry } from "../../src/worker/attempt-registry.ts";
+import type { BackendSlots } from "../../src/worker/backend-slots.ts";
 import { Sweeper } from "../../src/worker/sweeper.ts";
-import { Trust } from "../../src/worker/trust.ts";
-import type { TaskEnvelope } from "../../src/wire/task-codec.ts";
-import { FakeConnection } from "../redis/fake-connection.ts";
-import { openRedisRig } from "../redis/rig.ts";
-import type { RedisRig } from "../redis/rig.ts";
-import { fallSilent } from "../redis/silence.ts";
-import { idleStation } from "./station-rig.ts";
+import { TakeOver } from "../../src/worker/take-over.ts";
+import { LeaseJudge } from "../../src/worker/lease-judge.ts";
+import { FakeConnection } from "../rig/redis/fake-connection.ts";
+import { queuedRecord } from "../rig/redis/queued-record.ts";
+import { openRedisRig } from "../rig/redis/redis-rig.ts";
+import type { RedisRig } from "../rig/redis/redis-rig.ts";
+import { fallSilent } from "../rig/redis/silence.ts";
+import { idleBackendSlots } from "./idle-backend.ts";
 
 export const LEASE_MS = 60_000;
 
-/** How the worker of a test differs from one with four free slots and nothing in hand. */
+/** Differences of the worker of a test from one with four free slots and no attempts. */
 export interface Plan {
-  readonly station?: Station;
+  readonly backendSlots?: BackendSlots;
   /** For so long after the start no lease is judged. */
   readonly sweepDelayMs?: number;
-  readonly resting?: Resting;
+  readonly cooldowns?: Cooldowns;
   readonly connection?: Connection;
   readonly leaseMs?: number;
   readonly inHand?: readonly Attempt[];
   readonly onRun?: (delivery: Delivery) => void;
-  readonly onRoll?: (roll: Roll) => void;
+  readonly onRegistry?: (attemptRegistry: AttemptRegistry) => void;
 }
 
-/** A real Redis with a queue for the model `tiny`, and the parts of workers that keep its leases and sweep it. */
+/** A real Redis with a queue for the model `tiny`, and the parts of workers that hold its tasks. */
 export class LeaseRig {
   readonly redis: RedisRig;
 
@@ -56,10 +59,10 @@ export class LeaseRig {
 
   /** The queue is gone. */
   async clear(): Promise<void> {
-    await dropQueue(this.redis.connection, this.redis.keys, "tiny");
+    await this.redis.stores.queue.drop("tiny");
   }
 
-  /** What a worker sweeps with. @param ran the tasks that it was to run: each ends at once */
+  /** Returns the sweeper of a worker. @param ran the tasks that it was to run: each ends at once */
   sweeperOf(worker: string, ran: string[], plan: Plan = {}): Sweeper {
     return this.partsOf(worker, ran, plan).sweeper;
   }
@@ -69,41 +72,52 @@ export class LeaseRig {
     worker: string,
     ran: string[],
     plan: Plan = {},
-  ): { readonly keeper: Keeper; readonly sweeper: Sweeper } {
-    const { station = idleStation(4), sweepDelayMs = 0, resting = restless(), leaseMs = LEASE_MS } = plan;
+  ): { readonly leaseRenewer: LeaseRenewer; readonly sweeper: Sweeper } {
+    const {
+      backendSlots = idleBackendSlots(4),
+      sweepDelayMs = 0,
+      cooldowns = noCooldowns(),
+      leaseMs = LEASE_MS,
+    } = plan;
     const { keys } = this.redis;
     const { connection = this.redis.connection } = plan;
-    const { mono, random } = systemAmbient;
+    const ambient = systemAmbient;
     const log = openLog({ level: "error", format: "json" });
-    const trust = new Trust({ connection, mono, leaseMs, delayMs: sweepDelayMs, log });
-    const roll = new Roll({ connection, keys, mono, trust });
-    for (const attempt of plan.inHand ?? []) roll.add(attempt);
-    plan.onRoll?.(roll);
-    const common = { connection, keys, worker, roll, trust, leaseMs, mono };
-    const sweeper = new Sweeper({
+    const leaseJudge = new LeaseJudge({ connection, ambient, leaseMs, delayMs: sweepDelayMs, log });
+    const stores = openStores(connection, keys);
+    const acknowledger = new Acknowledger({ connection, stores, ambient });
+    const attemptRegistry = new AttemptRegistry({ acknowledger, ambient });
+    for (const attempt of plan.inHand ?? []) attemptRegistry.add(attempt);
+    plan.onRegistry?.(attemptRegistry);
+    const link = { connection, stores };
+    const common = { ...link, link, worker, attemptRegistry, leaseJudge, leaseMs, ambient, log };
+    const failoverGuard = new FailoverGuard({ ...common, acknowledger });
+    failoverGuard.watch(connection);
+    const reclaims = new ReclaimHandler({
       ...common,
-      log,
       runner: noting(ran, plan),
-      refuser: READER,
-      acknowledger: new Acknowledger({ connection, keys, mono }),
-      stations: [station],
-      resting,
+      rejecter: REJECTER,
+      failoverGuard,
+      numbers: new AttemptNumbers(leaseJudge, ambient),
       deliveryLimit: 3,
-      random,
-      onReclaimed: () => {},
     });
-    return { keeper: new Keeper(common), sweeper };
+    const allBackendSlots = [backendSlots];
+    const metrics = { reclaimed: () => {} };
+    const takeOver = new TakeOver({ ...common, allBackendSlots, cooldowns, reclaims, metrics });
+    const sweeper = new Sweeper({ ...common, allBackendSlots, failoverGuard, takeOver });
+    const gateways = new GatewayLiveness(common);
+    return { leaseRenewer: new LeaseRenewer({ ...common, gateways }), sweeper };
   }
 
   /** Puts a task into the queue, which a worker claims. Resolves with its entry. */
   async claimed(task: string, consumer: string): Promise<string> {
-    const { connection, keys } = this.redis;
-    await ensureGroup(connection, keys, "tiny");
-    await openReplies(connection, keys, [{ id: task, life: 60_000 }]);
-    const entry = await enqueue(connection, keys, "tiny", Buffer.from(task));
+    const { keys, stores } = this.redis;
+    await stores.queue.ensureGroup("tiny");
+    await stores.replies.open([{ id: task, life: 60_000 }]);
+    const entry = await stores.queue.add("tiny", queuedRecord(task));
     const blocking = await this.redis.connect();
     const options = { models: ["tiny"], consumer, credits: 9, waitMs: 10 };
-    assert.equal((await take(blocking, keys, options)).length, 1);
+    assert.equal((await openStores(blocking, keys).consumer.take(options)).length, 1);
     return entry;
   }
 
@@ -118,16 +132,16 @@ export class LeaseRig {
     await this.fallSilent(await this.claimed(task, "lost"), "lost");
   }
 
-  /** A task that its worker handed back. */
+  /** A task that its worker requeued. */
   async returned(task: string, consumer = "gone"): Promise<string> {
     const entry = await this.claimed(task, consumer);
-    await this.handBack(entry, consumer);
+    await this.requeue(entry, consumer);
     return entry;
   }
 
-  async handBack(entry: string, consumer: string): Promise<void> {
-    const { connection, keys } = this.redis;
-    assert.equal(await handBack(connection, keys, { model: "tiny", entry, consumer }), true);
+  async requeue(entry: string, consumer: string): Promise<void> {
+    const { stores } = this.redis;
+    assert.equal(await stores.leases.requeue({ model: "tiny", entry, consumer }), true);
   }
 
   /** Redis answers in order: by the end of this, whatever was claimed has run. */
@@ -136,26 +150,25 @@ export class LeaseRig {
   }
 }
 
-/** Nothing rests. */
-function restless(): Resting {
-  return new Resting({ mono: systemAmbient.mono, onOver: () => {} });
+/** No task has a cooldown. */
+function noCooldowns(): Cooldowns {
+  return new Cooldowns(systemAmbient);
 }
 
-/** The payload of a task is its id here. */
-const READER: ResumerOptions["refuser"] = {
-  read: ({ payload }) => ({ id: payload.toString() }) as TaskEnvelope,
-  refuse: () => Promise.reject(new Error("nothing was to be refused")),
+const REJECTER: ReclaimHandlerOptions["rejecter"] = {
+  reject: () => Promise.reject(new Error("nothing was to be rejected")),
+  rejectUnreadable: () => assert.fail("nothing was to be rejected"),
+  discard: () => assert.fail("nothing was to be discarded"),
 };
 
 /** Runs nothing. */
-function noting(ran: string[], { onRun }: Plan): ResumerOptions["runner"] {
+function noting(ran: string[], { onRun }: Plan): ReclaimHandlerOptions["runner"] {
   return {
-    run: (place, { payload }, delivery) => {
-      ran.push(payload.toString());
+    run: (lease, { envelope, delivery }) => {
+      ran.push(envelope.id);
       onRun?.(delivery);
       // It ends at once.
-      place.station.release(place.visit);
-      return true;
+      lease.release();
     },
   };
 }
@@ -179,7 +192,7 @@ export class PassingConnection extends FakeConnection {
     return this.#rig.redis.connection.command(...args);
   }
 
-  /** How often a command arrived. */
+  /** Count of a command that arrived. */
   times(name: string): number {
     return this.arrived.filter((text) => text.startsWith(name)).length;
   }

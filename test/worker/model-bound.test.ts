@@ -4,12 +4,15 @@ import type { Backend } from "../../src/backends/backend.ts";
 import { BLANK_CARD } from "../../src/core/announcement.ts";
 import type { ModelCard } from "../../src/core/model.ts";
 import { Keys } from "../../src/redis/keys.ts";
-import { listWorkers } from "../../src/redis/registry.ts";
+import { openStores } from "../../src/redis/stores.ts";
 import { boundState, MOST_CARD_BYTES, MOST_MODELS } from "../../src/worker/model-bound.ts";
-import { Presence } from "../../src/worker/presence.ts";
-import { Station } from "../../src/worker/station.ts";
-import { openRedisRig } from "../redis/rig.ts";
-import type { RedisRig } from "../redis/rig.ts";
+import { WorkerAnnouncer } from "../../src/worker/announcer.ts";
+import { HealthMonitor } from "../../src/worker/health-monitor.ts";
+import { QueueGroups } from "../../src/worker/queue-groups.ts";
+import { systemAmbient } from "../../src/core/ambient.ts";
+import { BackendSlots } from "../../src/worker/backend-slots.ts";
+import { openRedisRig } from "../rig/redis/redis-rig.ts";
+import type { RedisRig } from "../rig/redis/redis-rig.ts";
 
 function cards(count: number, more: (index: number) => Partial<ModelCard> = () => ({})): ModelCard[] {
   return Array.from({ length: count }, (_, index) => {
@@ -18,7 +21,7 @@ function cards(count: number, more: (index: number) => Partial<ModelCard> = () =
   });
 }
 
-function stationOf(name: string, models: readonly ModelCard[]): Station {
+function backendSlotsOf(name: string, models: readonly ModelCard[]): BackendSlots {
   const backend: Backend = {
     name,
     kind: "openai",
@@ -27,26 +30,28 @@ function stationOf(name: string, models: readonly ModelCard[]): Station {
     run: () => Promise.reject(new Error("nothing was to be run")),
     close: () => Promise.resolve(),
   };
-  return new Station(backend, 1);
+  return new BackendSlots(backend, 1);
 }
 
 describe("a backend that lists very many models", () => {
   let rig: RedisRig;
-  let presence: Presence | undefined;
+  let monitor: HealthMonitor | undefined;
+  let announcer: WorkerAnnouncer | undefined;
   before(async () => {
     rig = await openRedisRig();
   });
   after(async () => {
-    await presence?.stop();
+    monitor?.stop();
+    await announcer?.stop();
     await rig.close();
   });
 
   it("shuts out neither its neighbours nor itself, and is named", async () => {
-    const told: [string, unknown][] = [];
+    const warnings: [string, unknown][] = [];
     const keys = new Keys("bound");
-    const stations = [
-      stationOf("many", cards(100_000)),
-      stationOf(
+    const allBackendSlots = [
+      backendSlotsOf("many", cards(100_000)),
+      backendSlotsOf(
         "small",
         cards(1, () => ({ key: "s", name: "s" })),
       ),
@@ -54,25 +59,21 @@ describe("a backend that lists very many models", () => {
     const quiet = { info() {}, debug() {}, error() {}, with: () => quiet };
     const log = {
       ...quiet,
-      warn: (text: string, fields: unknown) => void told.push([text, fields]),
+      warn: (text: string, fields: unknown) => void warnings.push([text, fields]),
       with: () => log,
     };
-    presence = new Presence({
-      connection: rig.connection,
-      keys,
-      worker: "w1",
-      version: "1",
-      log,
-      stations,
-      now: Date.now,
-      mono: () => performance.now(),
-      metrics: { loaded() {}, gateChanged() {}, redisAnswered() {} },
-      onModel() {},
-    });
-    for (const station of stations) await presence.look(station);
-    for (const station of stations) await presence.look(station);
-    await presence.announce(true);
-    const [worker] = await listWorkers(rig.connection, keys);
+    const { connection } = rig;
+    const stores = openStores(connection, keys);
+    const ambient = systemAmbient;
+    const metrics = { loaded() {}, circuitChanged() {}, redisAnswered() {} };
+    const about = { worker: "w1", version: "1", startupMs: 0 };
+    announcer = new WorkerAnnouncer({ stores, ...about, allBackendSlots, metrics, ambient });
+    const groups = new QueueGroups(stores);
+    monitor = new HealthMonitor({ connection, log, allBackendSlots, announcer, groups, metrics, ambient });
+    for (const backendSlots of allBackendSlots) await monitor.check(backendSlots);
+    for (const backendSlots of allBackendSlots) await monitor.check(backendSlots);
+    await announcer.announce(true);
+    const [worker] = await stores.registry.listWorkers();
     const counts = worker?.backends.map(({ name, models }) => [name, models.length]);
     assert.deepEqual(counts, [
       ["many", MOST_MODELS],
@@ -84,7 +85,7 @@ describe("a backend that lists very many models", () => {
       leftOut: 100_000 - MOST_MODELS,
       first: `m${MOST_MODELS}`,
     };
-    assert.deepEqual(told, [
+    assert.deepEqual(warnings, [
       ["backend lists more models than are served: the last ones are left out", fields],
     ]);
   });

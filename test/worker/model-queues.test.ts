@@ -2,13 +2,14 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Backend } from "../../src/backends/backend.ts";
 import { BLANK_CARD } from "../../src/core/announcement.ts";
-import { brokenModels } from "../../src/core/fleet.ts";
-import { queueFor, queueWords } from "../../src/core/ability.ts";
+import { failingQueues } from "../../src/core/fleet.ts";
+import { queueFor, queueLabel } from "../../src/core/ability.ts";
 import type { ModelCard } from "../../src/core/model.ts";
 import type { Task } from "../../src/core/task.ts";
 import { headsByModel, withQueues } from "../../src/worker/model-queues.ts";
-import { askOwn } from "../../src/worker/own-request.ts";
-import { Station } from "../../src/worker/station.ts";
+import { sendOwnRequest } from "../../src/worker/own-request.ts";
+import { announcementOf } from "../../src/worker/backend-announcement.ts";
+import { BackendSlots } from "../../src/worker/backend-slots.ts";
 
 const RERANK = queueFor("bge", "openai-rerank");
 const SPEECH = queueFor("bge", "openai-speech");
@@ -20,7 +21,7 @@ function card(key: string, more: Partial<ModelCard> = {}): ModelCard {
 const BGE = card("bge", { endpoints: ["rerank", "speech"], resident: true });
 const CHAT = card("chat");
 
-function station(models: readonly ModelCard[], ran: Task[] = []): Station {
+function backendSlots(models: readonly ModelCard[], ran: Task[] = []): BackendSlots {
   const backend: Backend = {
     name: "b",
     kind: "llamacpp",
@@ -33,57 +34,56 @@ function station(models: readonly ModelCard[], ran: Task[] = []): Station {
     },
     close: async () => {},
   };
-  const placed = new Station(backend, 2, {
-    placement: { mono: () => 0, modelsLoaded: 1, swapWaitMs: 1000, swapResidencyMs: 1000 },
-    gates: { failures: 1, mono: () => 0, random: () => 0 },
+  const placed = new BackendSlots(backend, 2, {
+    placement: { ambient: { mono: () => 0 }, modelsLoaded: 1, swapWaitMs: 1000, swapResidencyMs: 1000 },
+    circuits: { failures: 1, ambient: { mono: () => 0, random: () => 0 } },
   });
   placed.update({ models, slots: 2 });
   return placed;
 }
 
-const words = (queues: readonly string[]): string[] => queues.map(queueWords);
+const words = (queues: readonly string[]): string[] => queues.map(queueLabel);
 
-describe("the queues of a station", () => {
+describe("the queues of a backend", () => {
   it("are those of its models and of their ability queues, and only its models are announced", () => {
-    const { queues, models, offer } = station([BGE, CHAT]);
+    const { queues, models, offer } = backendSlots([BGE, CHAT]);
     const names = ["bge", "bge (rerank)", "bge (speech)", "chat"];
     assert.deepEqual(words(queues.map(({ key }) => key)), names);
     assert.deepEqual(words(offer.models.map(({ key }) => key)), names);
     assert.deepEqual(models, [BGE, CHAT]);
-    assert.deepEqual(station([BGE, CHAT]).announcement().models, [BGE, CHAT]);
-    assert.equal(station([BGE]).nameOf(RERANK), "BGE");
-    assert.equal(station([CHAT]).nameOf(queueFor("chat", "openai-rerank")), undefined);
+    assert.deepEqual(announcementOf(backendSlots([BGE, CHAT])).models, [BGE, CHAT]);
+    assert.equal(backendSlots([BGE]).nameOf(RERANK), "BGE");
+    assert.equal(backendSlots([CHAT]).nameOf(queueFor("chat", "openai-rerank")), undefined);
   });
 
-  it("are told anew when the endpoints of a model change", () => {
-    const one = station([BGE]);
+  it("are read anew when the endpoints of a model change", () => {
+    const one = backendSlots([BGE]);
     assert.equal(one.update({ models: [BGE], slots: 2 }), false);
     assert.equal(one.update({ models: [{ ...BGE, endpoints: ["rerank"] }], slots: 2 }), true);
     assert.equal(one.nameOf(SPEECH), undefined);
   });
 
-  it("of a model that is loaded are claimed, those of a cold one wait with it", () => {
-    const plan = station([BGE, CHAT]).plan();
+  it("are claimed from when their model is loaded, and wait with a cold one", () => {
+    const plan = backendSlots([BGE, CHAT]).plan();
     assert.deepEqual(words(plan?.claim ?? []), ["bge", "bge (rerank)", "bge (speech)"]);
-    const cold = station([
+    const cold = backendSlots([
       { ...BGE, resident: false },
       { ...CHAT, resident: true },
     ]);
     assert.deepEqual(words(cold.plan()?.claim ?? []), ["chat"]);
     cold.occupy(RERANK);
     assert.equal(cold.placement?.isLoaded("bge"), true, "a ability loads its model");
-    assert.equal(station([BGE]).plan(), undefined, "one model with abilities is one model");
+    assert.equal(backendSlots([BGE]).plan(), undefined, "one model with abilities is one model");
   });
 
   it("have circuits of their own", () => {
-    const one = station([BGE]);
-    const { gate, era } = one.occupy(RERANK);
-    gate.failed(era);
+    const one = backendSlots([BGE]);
+    one.occupy(RERANK).failed();
     assert.deepEqual([one.serves(RERANK), one.serves("bge"), one.serves(SPEECH)], [false, true, true]);
     assert.deepEqual(words(one.offer.models.map(({ key }) => key)), ["bge", "bge (speech)"]);
-    const { gates = [] } = one.announcement();
+    const { gates = [] } = announcementOf(one);
     assert.deepEqual(gates, [{ model: RERANK, state: "open" }]);
-    assert.deepEqual(brokenModels(one.announcement()), ["bge (rerank)"]);
+    assert.deepEqual(failingQueues(announcementOf(one)), ["bge (rerank)"]);
   });
 });
 
@@ -102,7 +102,7 @@ describe("a model with ability queues", () => {
   });
 
   it("is claimed for by those of its queues that are open, in the order of the plan", () => {
-    const plan = { claim: ["chat", "bge"], listen: ["chat", "bge"], closing: [], waits: true, lookAt: 1 };
+    const plan = { claim: ["chat", "bge"], listen: ["chat", "bge"], closing: [], waits: true, recheckAt: 1 };
     const open = [card(RERANK), card("bge"), card("chat")];
     assert.deepEqual(withQueues(plan, open).claim, ["chat", RERANK, "bge"]);
   });
@@ -111,8 +111,8 @@ describe("a model with ability queues", () => {
 describe("the worker's own request for an ability queue", () => {
   it("asks for what the ability queue is for, whatever failed before", async () => {
     const ran: Task[] = [];
-    const one = station([BGE], ran);
-    assert.equal(await askOwn(one, one.occupy(RERANK), undefined, new AbortController().signal), "works");
+    const one = backendSlots([BGE], ran);
+    assert.equal(await sendOwnRequest(one.occupy(RERANK), undefined, new AbortController().signal), "works");
     const [task] = ran;
     assert.equal(task?.endpoint, "openai-rerank");
     assert.deepEqual(JSON.parse(String(task.body)), { model: "BGE", query: "Hi", documents: ["Hi"] });
@@ -121,8 +121,8 @@ describe("the worker's own request for an ability queue", () => {
 
   it("is not made where even the smallest costs much", async () => {
     const ran: Task[] = [];
-    const one = station([BGE], ran);
-    const answer = await askOwn(one, one.occupy(SPEECH), "openai-speech", new AbortController().signal);
+    const one = backendSlots([BGE], ran);
+    const answer = await sendOwnRequest(one.occupy(SPEECH), "openai-speech", new AbortController().signal);
     assert.deepEqual([answer, ran.length], ["unclear", 0]);
   });
 });

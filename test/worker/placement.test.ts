@@ -4,10 +4,9 @@ import type { Backend } from "../../src/backends/backend.ts";
 import { systemAmbient } from "../../src/core/ambient.ts";
 import { BLANK_CARD } from "../../src/core/announcement.ts";
 import type { ModelCard } from "../../src/core/model.ts";
-import { silentTasks } from "../../src/redis/task-stream.ts";
 import { Placement } from "../../src/worker/placement.ts";
-import { Station } from "../../src/worker/station.ts";
-import { until } from "../journey/until.ts";
+import { BackendSlots } from "../../src/worker/backend-slots.ts";
+import { until } from "../rig/until.ts";
 import { forAllTests } from "./lease-rig.ts";
 import type { LeaseRig } from "./lease-rig.ts";
 
@@ -25,7 +24,7 @@ function card(key: string, resident = false, size = SIZE): ModelCard {
 
 class Scene {
   now = 1000;
-  looks = 0;
+  checks = 0;
   readonly swaps: string[] = [];
   readonly placement: Placement;
   readonly cards: ModelCard[];
@@ -36,17 +35,17 @@ class Scene {
   ) {
     this.cards = models.map((model) => card(model));
     const { swapWaitMs = 0, modelsLoaded = 0 } = limits;
-    const options = { swapWaitMs, swapResidencyMs: 0, modelsLoaded, mono: () => this.now };
+    const options = { swapWaitMs, swapResidencyMs: 0, modelsLoaded, ambient: { mono: () => this.now } };
     this.placement = new Placement(options, {
-      onLook: () => {
-        this.looks += 1;
+      onMemory: () => {
+        this.checks += 1;
       },
       onSwap: (model, waitedMs) => this.swaps.push(`${model} ${waitedMs}`),
       onPlan: () => {},
     });
   }
 
-  /** The backend tells what it holds. */
+  /** The backend reports the models that it holds. */
   holds(...resident: readonly string[]): void {
     this.placement.seen(
       this.cards.map(({ key }) => card(key, resident.includes(key))),
@@ -77,7 +76,7 @@ class Scene {
   }
 }
 
-describe("what a worker knows of a backend's memory", () => {
+describe("the memory of a backend, as its worker knows it", () => {
   it("is nothing to choose with one model, or when all are loaded", () => {
     assert.equal(new Scene(["a"]).claim, undefined);
     const scene = new Scene(["a", "b"]);
@@ -85,28 +84,28 @@ describe("what a worker knows of a backend's memory", () => {
     assert.equal(scene.claim, undefined);
   });
 
-  it("counts a model as loaded from the claim of its task, and that for which it had to go as gone", () => {
+  it("counts a model as loaded from the claim of its task, and the evicted one as gone", () => {
     const scene = new Scene(["a", "b"]);
     scene.holds("a");
     assert.equal(scene.placement.entered("b"), true);
     assert.deepEqual([scene.placement.isLoaded("a"), scene.placement.isLoaded("b")], [false, true]);
     assert.equal(scene.placement.entered("b"), true, "the next one waits for the load, too");
-    assert.equal(scene.looks, 0);
+    assert.equal(scene.checks, 0);
     scene.placement.answered("b");
-    assert.equal(scene.looks, 1, "the backend is looked at after the first piece");
+    assert.equal(scene.checks, 1, "the backend is checked after the first piece");
     assert.equal(scene.placement.entered("b"), false);
   });
 
-  it("is not changed by a look that began before the load was over", () => {
+  it("is not changed by a check that began before the load was over", () => {
     const scene = new Scene(["a", "b"]);
     scene.holds("a");
-    const askedAt = scene.now;
+    const checkedAt = scene.now;
     scene.placement.entered("b");
-    scene.placement.seen([card("a", true), card("b")], askedAt);
+    scene.placement.seen([card("a", true), card("b")], checkedAt);
     assert.deepEqual([scene.placement.isLoaded("a"), scene.placement.isLoaded("b")], [false, true]);
     scene.now += 1000;
     scene.placement.answered("b");
-    scene.placement.seen([card("a", true), card("b")], askedAt);
+    scene.placement.seen([card("a", true), card("b")], checkedAt);
     assert.deepEqual([scene.placement.isLoaded("a"), scene.placement.isLoaded("b")], [false, true]);
   });
 
@@ -132,18 +131,18 @@ describe("what a worker knows of a backend's memory", () => {
 
   it("learns that two fit when two were seen, and that they do not when one had to go", () => {
     const scene = new Scene(["a", "b", "c"]);
-    assert.equal(scene.placement.places.models, 1);
+    assert.equal(scene.placement.capacity.models, 1);
     scene.serve("a", 1000);
     scene.holds("a");
     scene.serve("b", 1000);
     scene.holds("a", "b");
-    assert.deepEqual(scene.placement.places, { models: 2, bytes: 2 * SIZE });
+    assert.deepEqual(scene.placement.capacity, { models: 2, bytes: 2 * SIZE });
     scene.serve("c", 1000);
     scene.holds("c");
-    assert.deepEqual(scene.placement.places, { models: 1, bytes: SIZE });
+    assert.deepEqual(scene.placement.capacity, { models: 1, bytes: SIZE });
   });
 
-  it("is told how many fit", () => {
+  it("may be configured", () => {
     const scene = new Scene(["a", "b", "c"], { modelsLoaded: 2 });
     scene.holds("a");
     scene.placement.entered("b");
@@ -154,7 +153,7 @@ describe("what a worker knows of a backend's memory", () => {
     const scene = new Scene(["a", "b", "far"]);
     const far = { ...card("far"), resident: true, remote: true };
     scene.placement.seen([card("a", true), card("b"), far], scene.now);
-    assert.equal(scene.placement.places.models, 1);
+    assert.equal(scene.placement.capacity.models, 1);
     assert.equal(scene.placement.entered("far"), false);
     assert.equal(scene.placement.isLoaded("a"), true);
     scene.waiting({ b: 10, far: 10 });
@@ -171,7 +170,7 @@ describe("what a worker knows of a backend's memory", () => {
     scene.placement.failed("b");
     scene.placement.left("b");
     assert.equal(scene.placement.isLoaded("b"), false);
-    assert.equal(scene.looks, 1, "what had to go may be there still");
+    assert.equal(scene.checks, 1, "the model that had to go may be there still");
     scene.holds("a");
     scene.waiting({ a: 10, b: 60_000 });
     assert.deepEqual(scene.claim, ["a"]);
@@ -186,7 +185,7 @@ describe("what a worker knows of a backend's memory", () => {
     scene.holds("a");
     scene.placement.entered("b");
     scene.placement.left("b");
-    assert.deepEqual([scene.placement.isLoaded("b"), scene.looks], [false, 2]);
+    assert.deepEqual([scene.placement.isLoaded("b"), scene.checks], [false, 2]);
     scene.holds("a");
     scene.waiting({ a: 10, b: 60_000 });
     scene.now += 2000;
@@ -197,12 +196,12 @@ describe("what a worker knows of a backend's memory", () => {
     );
   });
 
-  it("keeps a model whose short answer was over before the look that began during its load", () => {
+  it("keeps a model whose short answer was over before the check that began during its load", () => {
     const scene = new Scene(["a", "b"]);
     scene.holds("a");
-    const askedAt = scene.now + 1;
+    const checkedAt = scene.now + 1;
     scene.serve("b", 1000);
-    scene.placement.seen([card("a", true), card("b")], askedAt);
+    scene.placement.seen([card("a", true), card("b")], checkedAt);
     assert.deepEqual([scene.placement.isLoaded("a"), scene.placement.isLoaded("b")], [false, true]);
   });
 
@@ -256,7 +255,7 @@ describe("the wait bound", () => {
     assert.equal(scene.placement.dueAt("b", scene.now), scene.now + 70);
   });
 
-  it("is told with the swap: how long the head had waited when the load began", () => {
+  it("is reported with the swap: the wait of the head when the load began", () => {
     const scene = new Scene(["a", "b"]);
     scene.holds("a");
     scene.waiting({ b: 2500 });
@@ -290,86 +289,83 @@ describe("the wait bound", () => {
   });
 });
 
-test("where Redis does not tell who waits, nothing is placed", () => {
+test("where Redis refuses to return queue heads, nothing is placed", () => {
   const scene = new Scene(["a", "b"]);
   assert.equal(scene.placement.heads([], true), false);
   assert.equal(scene.claim, undefined);
 });
 
-/** A station with two models, of which `tiny` is not loaded. */
-function stationOf(loadsOnDemand = true): Station {
+/** A backend with two models, of which `tiny` is not loaded. */
+function backendSlotsOf(loadsOnDemand = true): BackendSlots {
   const backend: Backend = {
     name: "two",
     kind: "ollama",
     url: "",
     loadsOnDemand,
-    inspect: () => Promise.reject(new Error("nobody looks")),
+    inspect: () => Promise.reject(new Error("no check was due")),
     run: () => Promise.reject(new Error("nothing was to be run")),
     close: () => Promise.resolve(),
   };
   const { mono } = systemAmbient;
-  const placement = { swapWaitMs: 50, swapResidencyMs: 1, modelsLoaded: 0, mono };
-  const station = new Station(backend, 4, { placement });
-  station.update({ models: [card("other", true), card("tiny")], slots: 4 }, 0);
-  return station;
+  const placement = { swapWaitMs: 50, swapResidencyMs: 1, modelsLoaded: 0, ambient: { mono } };
+  const backendSlots = new BackendSlots(backend, 4, { placement });
+  backendSlots.update({ models: [card("other", true), card("tiny")], slots: 4 }, 0);
+  return backendSlots;
 }
 
-test("a task that was handed back waits for its model's turn, and keeps no slot from the loaded one", async () => {
+test("a requeued task waits for its model's turn, and keeps no slot from the loaded one", async () => {
   const ran: string[] = [];
   await rig.silent("g.1");
-  const station = stationOf();
-  const other = station.occupy("other");
-  const sweeper = rig.sweeperOf("placed", ran, { station });
+  const backendSlots = backendSlotsOf();
+  const other = backendSlots.occupy("other");
+  const sweeper = rig.sweeperOf("placed", ran, { backendSlots });
   await sweeper.sweepModel("tiny");
   assert.deepEqual(ran, []);
-  assert.deepEqual([station.roomFor("tiny"), station.free], [0, 3]);
-  assert.notEqual(station.placement?.waitingSince("tiny"), undefined, "its wait counts");
-  station.release(other);
+  assert.deepEqual([backendSlots.roomFor("tiny"), backendSlots.free], [0, 3]);
+  assert.notEqual(backendSlots.placement?.waitingSince("tiny"), undefined, "its wait counts");
+  other.release();
   await until("a run", () => ran.length > 0);
   assert.deepEqual(ran, ["g.1"]);
-  assert.equal(station.placement?.waitingSince("tiny"), undefined);
+  assert.equal(backendSlots.placement?.waitingSince("tiny"), undefined);
 });
 
-test("a task that was handed back closes the loaded model when its bound is reached", async () => {
+test("a requeued task closes the loaded model when its bound is reached", async () => {
   const ran: string[] = [];
   await rig.silent("g.2");
-  const station = stationOf();
-  const other = station.occupy("other");
-  const sweeper = rig.sweeperOf("bound", ran, { station });
+  const backendSlots = backendSlotsOf();
+  const other = backendSlots.occupy("other");
+  const sweeper = rig.sweeperOf("bound", ran, { backendSlots });
   await sweeper.sweepModel("tiny");
-  await until("its turn", () => station.plan()?.swapTo === "tiny");
-  assert.deepEqual(station.plan()?.closing, ["other"]);
-  station.release(other);
+  await until("its turn", () => backendSlots.plan()?.swapTo === "tiny");
+  assert.deepEqual(backendSlots.plan()?.closing, ["other"]);
+  other.release();
   await until("a run", () => ran.length > 0);
 });
 
 test("a backend that does not load on demand takes over at once", async () => {
   const ran: string[] = [];
   await rig.silent("g.3");
-  const station = stationOf(false);
-  station.occupy("other");
-  const sweeper = rig.sweeperOf("at-once", ran, { station });
+  const backendSlots = backendSlotsOf(false);
+  backendSlots.occupy("other");
+  const sweeper = rig.sweeperOf("at-once", ran, { backendSlots });
   await sweeper.sweepModel("tiny");
   assert.deepEqual(ran, ["g.3"]);
-  assert.deepEqual(
-    await silentTasks(rig.redis.connection, rig.redis.keys, { model: "tiny", idleMs: 60_000 }),
-    [],
-  );
+  assert.deepEqual(await rig.redis.stores.leases.silent({ model: "tiny", idleMs: 60_000 }), []);
 });
 
 test("a task that was on the way when another model began to load is turned away", () => {
-  const station = stationOf();
-  const tiny = station.occupy("tiny");
-  assert.deepEqual([station.admits("tiny"), station.admits("other")], [true, false]);
-  station.release(tiny);
-  assert.equal(station.admits("other"), true);
+  const backendSlots = backendSlotsOf();
+  const tiny = backendSlots.occupy("tiny");
+  assert.deepEqual([backendSlots.admits("tiny"), backendSlots.admits("other")], [true, false]);
+  tiny.release();
+  assert.equal(backendSlots.admits("other"), true);
 });
 
 test("an answer that the worker made itself is no load", () => {
-  const station = stationOf();
-  const visit = station.occupy("tiny");
-  assert.equal(visit.cold, true);
-  station.worked(visit, undefined);
-  station.release(visit);
-  assert.equal(station.placement?.isLoaded("tiny"), false);
+  const backendSlots = backendSlotsOf();
+  const permit = backendSlots.occupy("tiny");
+  assert.equal(permit.cold, true);
+  permit.succeeded();
+  permit.release();
+  assert.equal(backendSlots.placement?.isLoaded("tiny"), false);
 });

@@ -5,17 +5,17 @@ import { Fault } from "../../src/core/fault.ts";
 import type { Task } from "../../src/core/task.ts";
 import { openLog } from "../../src/telemetry/log.ts";
 import { Prober } from "../../src/worker/prober.ts";
-import { Station } from "../../src/worker/station.ts";
-import { until } from "../journey/until.ts";
-import { TINY_CARD } from "./station-rig.ts";
+import { BackendSlots } from "../../src/worker/backend-slots.ts";
+import { until } from "../rig/until.ts";
+import { TINY_CARD } from "./idle-backend.ts";
 
 interface Rig {
-  readonly station: Station;
+  readonly backendSlots: BackendSlots;
   readonly prober: Prober;
   readonly asked: Task[];
-  looks: number;
+  checks: number;
   broken: boolean;
-  /** What the backend fails with. */
+  /** The fault of the backend. */
   fault: Fault;
 }
 
@@ -23,13 +23,13 @@ let prober: Prober | undefined;
 
 afterEach(() => prober?.stop());
 
-const CLOCK = { failures: 5, random: () => 0, mono: () => performance.now() };
+const CLOCK = { failures: 5, ambient: { random: () => 0, mono: () => performance.now() } };
 
 function rigOf(options: {
   readonly kind?: BackendKind;
   readonly resident?: boolean;
   readonly eject?: boolean;
-  /** Others of its models; of all of them one has a place in memory. */
+  /** Others of its models. Only one fits into memory. */
   readonly others?: readonly string[];
 }): Rig {
   const { kind = "ollama", resident = true, eject = true, others = [] } = options;
@@ -42,139 +42,144 @@ function rigOf(options: {
     url: "",
     loadsOnDemand: others.length > 0,
     inspect: () => {
-      rig.looks += 1;
+      rig.checks += 1;
       return Promise.resolve({ models, slots: 2 });
     },
     run: (task, _model, sink) => {
       asked.push(task);
       if (rig.broken) return Promise.reject(rig.fault);
-      sink.pulse.alive();
+      sink.progress.alive();
       sink.write(Buffer.from("x"));
       return Promise.resolve({ usage: undefined });
     },
     close: () => Promise.resolve(),
   };
-  prober = new Prober({
+  const opened = new Prober({
     log: openLog({ level: "error", format: "json", write: () => {} }),
-    peers: { mayEject: () => eject },
+    fleetLookup: { mayOpen: () => eject },
     metrics: { probed: () => {} },
   });
-  const placement = { swapWaitMs: 0, swapResidencyMs: 0, modelsLoaded: 1, mono: CLOCK.mono };
-  const station = new Station(backend, 2, { gates: CLOCK, judgement: prober, placement });
-  station.update({ models, slots: 2 });
+  prober = opened;
+  const placement = { swapWaitMs: 0, swapResidencyMs: 0, modelsLoaded: 1, ambient: CLOCK.ambient };
+  const backendSlots = new BackendSlots(backend, 2, {
+    circuits: CLOCK,
+    judgeOf: (one) => opened.judgeOf(one),
+    placement,
+  });
+  backendSlots.update({ models, slots: 2 });
   const fault = new Fault("backend_error", "sick", { http: 500 });
-  const rig: Rig = { station, prober, asked, looks: 0, broken: true, fault };
+  const rig: Rig = { backendSlots, prober: opened, asked, checks: 0, broken: true, fault };
   return rig;
 }
 
 /** So many failures of one client. */
-function fail({ station }: Rig, times: number, endpoint: Task["endpoint"] = "openai-chat"): void {
+function fail({ backendSlots }: Rig, times: number, endpoint: Task["endpoint"] = "openai-chat"): void {
   for (let n = 0; n < times; n += 1) {
-    const visit = station.occupy("tiny");
-    visit.gate.failed(visit.era, { strength: "soft", client: "aaaaaa", endpoint });
-    station.release(visit);
+    const lease = backendSlots.occupy("tiny");
+    lease.failed({ strength: "soft", client: "aaaaaa", endpoint });
+    lease.release();
   }
 }
 
-describe("a worker that doubts", () => {
+describe("a worker in doubt", () => {
   it("asks for as little as can be of the same kind, and opens the circuit when that fails", async () => {
     const rig = rigOf({});
     fail(rig, 5, "ollama-generate");
-    await until("an open circuit", () => rig.station.gateOf("tiny").state === "open");
+    await until("an open circuit", () => rig.backendSlots.circuits.of("tiny").state === "open");
     assert.deepEqual(JSON.parse(rig.asked[0]?.body.toString() ?? ""), {
       model: "tiny:latest",
       prompt: "Hi",
       max_tokens: 1,
       stream: true,
     });
-    assert.equal(rig.station.busy, 0);
+    assert.equal(rig.backendSlots.busy, 0);
   });
 
   it("believes the backend when its own request is answered", async () => {
     const rig = rigOf({});
     rig.broken = false;
     fail(rig, 5);
-    await until("the answer", () => rig.asked.length === 1 && rig.station.busy === 0);
+    await until("the answer", () => rig.asked.length === 1 && rig.backendSlots.busy === 0);
     fail(rig, 40);
-    assert.equal(rig.station.gateOf("tiny").state, "closed");
+    assert.equal(rig.backendSlots.circuits.of("tiny").state, "closed");
     assert.equal(rig.asked.length, 1, "and asks no more for a while");
   });
 });
 
 it("an answered request of the worker's own shows that the model is loaded", async () => {
   const rig = rigOf({ resident: false, others: ["big"] });
-  const first = rig.station.occupy("tiny");
+  const first = rig.backendSlots.occupy("tiny");
   rig.broken = false;
-  for (let n = 0; n < 5; n += 1) first.gate.failed(first.era, { strength: "soft", client: "aaaaaa" });
-  rig.station.release(first);
-  await until("the answer", () => rig.asked.length === 1 && rig.station.busy === 0);
-  assert.equal(rig.station.placement?.isLoaded("tiny"), true);
+  for (let n = 0; n < 5; n += 1) first.failed({ strength: "soft", client: "aaaaaa" });
+  first.release();
+  await until("the answer", () => rig.asked.length === 1 && rig.backendSlots.busy === 0);
+  assert.equal(rig.backendSlots.placement?.isLoaded("tiny"), true);
 });
 
 describe("an open circuit without traffic", () => {
   it("closes when the backend is mended", async () => {
     const rig = rigOf({});
     fail(rig, 5);
-    await until("an open circuit", () => rig.station.gateOf("tiny").state === "open");
+    await until("an open circuit", () => rig.backendSlots.circuits.of("tiny").state === "open");
     rig.broken = false;
-    await until("a closed one", () => rig.station.gateOf("tiny").state === "closed");
-    assert.equal(rig.looks, 0, "a loaded model is asked");
+    await until("a closed one", () => rig.backendSlots.circuits.of("tiny").state === "closed");
+    assert.equal(rig.checks, 0, "a loaded model is asked");
   });
 
-  it("closes after good looks when asking would load the model, and one failure is then enough for doubt", async () => {
+  it("closes after good checks when asking would load the model, and one failure is then enough for doubt", async () => {
     const rig = rigOf({ resident: false });
     fail(rig, 5);
-    await until("an open circuit", () => rig.station.gateOf("tiny").state === "open");
+    await until("an open circuit", () => rig.backendSlots.circuits.of("tiny").state === "open");
     const asked = rig.asked.length;
-    await until("a closed one", () => rig.station.gateOf("tiny").state === "closed");
-    assert.deepEqual([rig.looks, rig.asked.length], [3, asked]);
+    await until("a closed one", () => rig.backendSlots.circuits.of("tiny").state === "closed");
+    assert.deepEqual([rig.checks, rig.asked.length], [3, asked]);
     fail(rig, 1);
-    await until("an open circuit again", () => rig.station.gateOf("tiny").state === "open");
+    await until("an open circuit again", () => rig.backendSlots.circuits.of("tiny").state === "open");
   });
 
   it("is paced where the model has too few other backends: tasks go there, one at a time, with pauses", async () => {
     const rig = rigOf({ eject: false });
     fail(rig, 5);
-    const gate = rig.station.gateOf("tiny");
-    await until("a paced circuit", () => gate.state === "paced");
-    assert.equal(gate.room, 0);
-    await until("room for one", () => gate.room === 1);
-    assert.equal(gate.state, "paced");
+    const circuit = rig.backendSlots.circuits.of("tiny");
+    await until("a paced circuit", () => circuit.state === "paced");
+    assert.equal(circuit.room, 0);
+    await until("room for one", () => circuit.room === 1);
+    assert.equal(circuit.state, "paced");
     rig.broken = false;
-    await until("a closed one", () => gate.state === "closed");
+    await until("a closed one", () => circuit.state === "closed");
   });
 
   it("closes while other models have the memory, and all slots", async () => {
     const rig = rigOf({ resident: false, others: ["big"] });
     fail(rig, 5);
-    await until("an open circuit", () => rig.station.gateOf("tiny").state === "open");
-    rig.station.update({
-      models: [...(await rig.station.backend.inspect(AbortSignal.abort())).models],
+    await until("an open circuit", () => rig.backendSlots.circuits.of("tiny").state === "open");
+    rig.backendSlots.update({
+      models: [...(await rig.backendSlots.backend.inspect(AbortSignal.abort())).models],
       slots: 2,
     });
-    rig.station.occupy("big");
-    rig.station.occupy("big");
-    await until("a closed one", () => rig.station.gateOf("tiny").state === "closed", 15_000);
+    rig.backendSlots.occupy("big");
+    rig.backendSlots.occupy("big");
+    await until("a closed one", () => rig.backendSlots.circuits.of("tiny").state === "closed", 15_000);
   });
 
-  it("closes after good looks when the worker's own request tells nothing", async () => {
+  it("closes after good checks when the worker's own request proves nothing", async () => {
     const rig = rigOf({});
     fail(rig, 5);
-    await until("an open circuit", () => rig.station.gateOf("tiny").state === "open");
+    await until("an open circuit", () => rig.backendSlots.circuits.of("tiny").state === "open");
     rig.fault = new Fault("unsupported", "not this kind");
-    await until("a closed one", () => rig.station.gateOf("tiny").state === "closed", 15_000);
+    await until("a closed one", () => rig.backendSlots.circuits.of("tiny").state === "closed", 15_000);
     assert.ok(rig.asked.length <= 4, "and it is not asked each second");
   });
 
-  it("closes though a task failed as the probe while the worker was about to look", async () => {
+  it("closes though a task failed as the probe while the worker was about to check", async () => {
     const rig = rigOf({ eject: false });
     fail(rig, 5);
-    const gate = rig.station.gateOf("tiny");
-    await until("room for one", () => gate.state === "paced" && gate.room === 1);
-    const { era } = gate;
+    const circuit = rig.backendSlots.circuits.of("tiny");
+    await until("room for one", () => circuit.state === "paced" && circuit.room === 1);
+    const { generation } = circuit;
     fail(rig, 1);
-    await until("another failure", () => gate.era !== era);
+    await until("another failure", () => circuit.generation !== generation);
     rig.broken = false;
-    await until("a closed one", () => gate.state === "closed", 15_000);
+    await until("a closed one", () => circuit.state === "closed", 15_000);
   });
 });

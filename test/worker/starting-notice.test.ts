@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
-import { listWorkers } from "../../src/redis/registry.ts";
+import { openStores } from "../../src/redis/stores.ts";
 import { StartingNotice } from "../../src/worker/starting-notice.ts";
-import { openRedisRig, type RedisRig } from "../redis/rig.ts";
-import { until } from "../journey/until.ts";
+import { openRedisRig, type RedisRig } from "../rig/redis/redis-rig.ts";
+import { until } from "../rig/until.ts";
 
 let redis: RedisRig;
 
@@ -16,30 +16,36 @@ after(async () => {
 
 function notice(worker: string, startupMs: number): StartingNotice {
   const { connection, keys } = redis;
-  const time = { now: () => 77, mono: () => 5 };
-  return new StartingNotice({ connection, keys, worker, version: "1.2.3", startupMs, ...time });
+  const ambient = { now: () => 77, mono: () => 5 };
+  return new StartingNotice({
+    stores: openStores(connection, keys),
+    worker,
+    version: "1.2.3",
+    startupMs,
+    ambient,
+  });
 }
 
 it("a worker that gets ready is known before it has a backend, and until it says something itself", async () => {
   const news = Promise.withResolvers<void>();
   const channel = await redis.connect();
   await channel.subscribe(redis.keys.fleet(), () => news.resolve());
-  const told = notice("w1", 1000);
+  const sent = notice("w1", 1000);
   await news.promise;
-  await until("the notice", async () => (await listWorkers(redis.connection, redis.keys)).length === 1);
-  const [worker] = await listWorkers(redis.connection, redis.keys);
+  await until("the notice", async () => (await redis.stores.registry.listWorkers()).length === 1);
+  const [worker] = await redis.stores.registry.listWorkers();
   assert.deepEqual(
     [worker?.id, worker?.version, worker?.starting, worker?.draining, worker?.backends],
     ["w1", "1.2.3", true, false, []],
   );
-  await told.stop();
-  assert.equal((await listWorkers(redis.connection, redis.keys)).length, 1);
-  await told.withdraw();
-  assert.deepEqual(await listWorkers(redis.connection, redis.keys), []);
+  await sent.stop();
+  assert.equal((await redis.stores.registry.listWorkers()).length, 1);
+  await sent.withdraw();
+  assert.deepEqual(await redis.stores.registry.listWorkers(), []);
 });
 
 it("a worker that may take no time says nothing", async () => {
-  const told = notice("w2", 0);
-  await told.stop();
-  assert.deepEqual(await listWorkers(redis.connection, redis.keys), []);
+  const sent = notice("w2", 0);
+  await sent.stop();
+  assert.deepEqual(await redis.stores.registry.listWorkers(), []);
 });

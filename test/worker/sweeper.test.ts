@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "../../src/core/fault.ts";
-import type { Argument } from "../../src/redis/connection.ts";
+import type { Argument } from "../../src/redis/connection/connection.ts";
 import type { Delivery } from "../../src/worker/attempt.ts";
-import { until } from "../journey/until.ts";
+import { until } from "../rig/until.ts";
 import { forAllTests, HalfConnection, LateConnection, PassingConnection } from "./lease-rig.ts";
 import type { LeaseRig } from "./lease-rig.ts";
 
@@ -12,7 +12,7 @@ forAllTests((opened) => {
   rig = opened;
 });
 
-/** The real Redis, whose clock nobody is told: leases are not judged after a look at it. */
+/** The real Redis, which refuses TIME: leases are not judged after that. */
 class TimelessConnection extends PassingConnection {
   override async command(...args: Argument[]): Promise<unknown> {
     if (args[0] === "TIME") throw new Fault("redis_down", "NOPERM");
@@ -20,18 +20,18 @@ class TimelessConnection extends PassingConnection {
   }
 }
 
-test("a task that Redis gave to this worker, which was never told, is run long before its lease ends", async () => {
+test("a task that Redis gave to this worker, which never got the answer, is run long before its lease ends", async () => {
   const ran: string[] = [];
   await rig.claimed("g.1", "other");
   await rig.claimed("g.2", "me");
   const sweeper = rig.sweeperOf("me", ran);
-  sweeper.lookForOrphans();
+  sweeper.findOrphans();
   await until("a run", () => ran.length > 0);
   sweeper.stop();
-  assert.deepEqual(ran, ["g.2"], "what another worker holds is left alone");
+  assert.deepEqual(ran, ["g.2"], "a task of another worker is left alone");
 });
 
-test("what this worker was never told of counts as no delivery, what another one lost does", async () => {
+test("a task whose delivery was lost counts as not delivered, a task of a lost worker as delivered", async () => {
   const deliveries: number[] = [];
   const ran: string[] = [];
   const onRun = (delivery: Delivery): void => void deliveries.push(delivery.deliveries);
@@ -39,16 +39,16 @@ test("what this worker was never told of counts as no delivery, what another one
   for (const count of [1, 2]) {
     // Forgets what it has each time, as when the answer to its claim was lost.
     const sweeper = rig.sweeperOf("careless", ran, { onRun });
-    sweeper.lookForOrphans();
+    sweeper.findOrphans();
     await until("a run", () => ran.length === count);
     sweeper.stop();
   }
-  await rig.handBack(entry, "careless");
+  await rig.requeue(entry, "careless");
   await rig.sweeperOf("next", ran, { onRun }).sweepModel("tiny");
   assert.deepEqual(deliveries, [1, 1, 2]);
 });
 
-test("a worker that leaves takes nothing over, not even what it has just handed back", async () => {
+test("a worker that leaves takes nothing over, not even a task that it has just requeued", async () => {
   const ran: string[] = [];
   await rig.returned("g.3", "leaving");
   const leaving = rig.sweeperOf("leaving", ran);
@@ -66,7 +66,7 @@ test("a hint to sweep is not followed while leases cannot be judged", async () =
   assert.deepEqual(ran, []);
 });
 
-test("what was handed back is taken while leases cannot be judged, what only looks silent is not", async () => {
+test("a requeued task is taken while leases cannot be judged, a task that only looks silent is not", async () => {
   const ran: string[] = [];
   await rig.silent("g.21");
   await rig.returned("g.22");
@@ -74,7 +74,7 @@ test("what was handed back is taken while leases cannot be judged, what only loo
   assert.deepEqual(ran, ["g.22"]);
 });
 
-test("what was handed back is taken without a look at Redis's clock, also where others were found with it", async () => {
+test("a requeued task is taken without a read of Redis's clock, also where others were found with it", async () => {
   const ran: string[] = [];
   await rig.silent("g.23");
   await rig.returned("g.24");
@@ -82,7 +82,7 @@ test("what was handed back is taken without a look at Redis's clock, also where 
   assert.deepEqual(ran, ["g.24"]);
 });
 
-test("what was handed back when a worker could not hear of it is found after the reconnect", async (t) => {
+test("a task that was requeued while a worker was disconnected is found after the reconnect", async (t) => {
   const ran: string[] = [];
   const connection = new PassingConnection(rig);
   const sweeper = rig.sweeperOf("deaf", ran, { connection });
@@ -96,7 +96,7 @@ test("what was handed back when a worker could not hear of it is found after the
   assert.deepEqual(ran, ["g.25"]);
 });
 
-test("nothing is taken over while a part of Redis is away: those who keep their leases may not reach it", async () => {
+test("nothing is taken over while a part of Redis is away: the workers of its tasks may not reach it", async () => {
   const ran: string[] = [];
   await rig.silent("g.8");
   await rig.sweeperOf("partly", ran, { connection: new HalfConnection(rig) }).sweepModel("tiny");
@@ -105,13 +105,13 @@ test("nothing is taken over while a part of Redis is away: those who keep their 
   assert.deepEqual(ran, ["g.8"]);
 });
 
-/** What the gateway of all tasks here says. */
+/** Announces the gateway of all tasks here. */
 async function announce(server: string): Promise<void> {
   const { connection, keys } = rig.redis;
   await connection.command("SET", keys.gateway("g"), JSON.stringify({ tag: "g", server }));
 }
 
-test("what a new master offers of a gateway that has not found it waits before CLAIM, and runs when it has", async (t) => {
+test("a task of a gateway that has not found the new master waits before CLAIM, then runs", async (t) => {
   const ran: string[] = [];
   const ordinals: number[] = [];
   await rig.claimed("g.16", "moved");
@@ -125,7 +125,7 @@ test("what a new master offers of a gateway that has not found it waits before C
     sweeper.stop();
   });
   connection.mend(true);
-  await until("a look", () => connection.taken === 1);
+  await until("a search", () => connection.taken === 1);
   await announce("new");
   await until("a run", () => ran.length > 0);
   assert.deepEqual([ran, ordinals], [["g.16"], [2]], "one attempt by the one before, one now");

@@ -6,16 +6,16 @@ import { shapeVector } from "../../protocols/vectors.ts";
 import { type Runtime, threadsPerSlot } from "./runtime.ts";
 
 /**
- * Tokens of an input that are looked at: the vector is that of the last token, which must be evaluated in one
- * batch with all before it, and a batch costs memory.
+ * Most tokens of an input. The vector is that of the last token, which needs one batch with all tokens before it. A
+ * batch costs memory.
  */
 const MOST_TOKENS = 512;
-/** The library adds a first and a last token of its own, and wants one place free. */
+/** Tokens that the library adds: a first one, a last one, and one free position. */
 const OWN_TOKENS = 3;
 const ROOM = MOST_TOKENS - OWN_TOKENS;
 const NS_PER_MS = 1e6;
 
-/** Opens what turns texts into vectors: the weights are those that are loaded already. */
+/** Opens the context for embeddings, with the weights that are already loaded. */
 export function openEmbedder({ model }: Runtime): Promise<LlamaEmbeddingContext> {
   const threads = threadsPerSlot().ideal;
   return model.createEmbeddingContext({ contextSize: MOST_TOKENS, batchSize: MOST_TOKENS, threads });
@@ -23,10 +23,10 @@ export function openEmbedder({ model }: Runtime): Promise<LlamaEmbeddingContext>
 
 export interface Embedding {
   readonly context: LlamaEmbeddingContext;
-  /** Of a request, from {@link readInputs}. */
+  /** Tokens of the request, from {@link readInputs}. */
   readonly inputs: readonly (readonly Token[])[];
   readonly request: EmbedRequest;
-  /** Looked at before every input. */
+  /** Checked before each input. */
   readonly signal: AbortSignal;
   readonly ambient: Ambient;
 }
@@ -46,14 +46,17 @@ export async function* embed(embedding: Embedding): AsyncGenerator<Part, void, v
   yield { type: "end", reason: "stop", usage: { promptTokens, completionTokens: 0 }, timings: { total } };
 }
 
-/** The inputs as tokens, cut where they are too long and may be. Throws `invalid_request` in Ollama's words. */
+/**
+ * The inputs as tokens, truncated where they are too long and may be truncated. Throws `invalid_request` in Ollama's
+ * words.
+ */
 export function readInputs(runtime: Runtime, request: EmbedRequest): (readonly Token[])[] {
   return request.inputs.map((input) => readInput(runtime, input, request.truncate !== false));
 }
 
 function readInput({ model, longestToken }: Runtime, input: EmbedInput, mayCut: boolean): readonly Token[] {
   if (typeof input !== "string") throw new Fault("unsupported", "invalid input type");
-  // The tokenizer blocks the process: it never sees more than can count.
+  // The tokenizer blocks the process, so it gets no more text than can fit.
   const seen = input.slice(0, (ROOM + 1) * longestToken);
   const tokens = model.tokenize(seen);
   if (tokens.length === 0) {

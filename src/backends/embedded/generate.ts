@@ -8,10 +8,10 @@ import { promptTokens, type TextRequest } from "./prompt.ts";
 import { BATCH_SIZE, type Runtime } from "./runtime.ts";
 import { samplerOf } from "./sampler.ts";
 import { grammarSchema } from "./schema.ts";
-import { StopFilter } from "./stops.ts";
+import { StopFilter } from "./stop-filter.ts";
 import { TokenText } from "./token-text.ts";
 
-/** A request made ready for a slot: all that can be wrong with it has been found. */
+/** A checked request that is ready for a slot. */
 export interface Plan {
   readonly request: TextRequest;
   readonly prompt: readonly Token[];
@@ -20,14 +20,11 @@ export interface Plan {
   readonly grammar: LlamaGrammar | undefined;
 }
 
-/** Grammars of the package end with these; they are not part of the answer. */
+/** End mark of the package's grammars. It is no part of the answer. */
 const GRAMMAR_END = "\n\n\n\n";
 const NS_PER_MS = 1e6;
 
-/**
- * Reads a request into a plan for each of its choices. Throws what promptTokens says of a prompt, and `unsupported`
- * for a format.
- */
+/** Makes a plan for each choice of a request. Throws as promptTokens does, and `unsupported` for a format. */
 export async function plansOf(runtime: Runtime, request: TextRequest): Promise<readonly Plan[]> {
   const prompts = await readPrompts(runtime, request);
   const grammar = await grammarOf(runtime, request.format);
@@ -40,7 +37,7 @@ export async function plansOf(runtime: Runtime, request: TextRequest): Promise<r
   });
 }
 
-/** The tokenizer blocks the process: others get their turn between two prompts. */
+/** Tokenizes the prompts. The tokenizer blocks the process, so the event loop runs between two prompts. */
 async function readPrompts(runtime: Runtime, request: TextRequest): Promise<readonly Token[][]> {
   const prompts: Token[][] = [];
   for (let choice = 0; choice < choicesOf(request); choice += choicesPerPrompt(request)) {
@@ -69,10 +66,10 @@ async function grammarOf({ llama }: Runtime, format: Format | undefined): Promis
 
 export interface Generation {
   readonly runtime: Runtime;
-  /** Empty, and not used by anyone else until the generation has ended. */
+  /** Empty, and reserved for this generation until it has ended. */
   readonly slot: LlamaContextSequence;
   readonly plan: Plan;
-  /** Looked at before every native call: one token, or one batch of the prompt. */
+  /** Checked before each native call: one token, or one batch of the prompt. */
   readonly signal: AbortSignal;
   readonly ambient: Ambient;
 }
@@ -108,7 +105,10 @@ export async function* generate(generation: Generation): AsyncGenerator<Part, vo
   yield endPart({ plan, reason, generated, started, firstAt, ended: ambient.mono() });
 }
 
-/** All but the last token, batch by batch; the same prompt is always cut the same way, for equal rounding. */
+/**
+ * Evaluates the prompt without its last token, batch by batch. Equal prompts are split equally, so that rounding is
+ * equal.
+ */
 async function evaluatePrompt({ slot, plan, signal }: Generation): Promise<void> {
   for (let from = 0; from < plan.prompt.length - 1; from += BATCH_SIZE) {
     signal.throwIfAborted();
@@ -135,7 +135,7 @@ function stopsOf({ request, grammar }: Plan): readonly string[] {
   return grammar === undefined ? asked : [...asked, GRAMMAR_END];
 }
 
-/** What is still held back when the model has ended by itself or reached its limit. */
+/** The held text, after the model has ended or reached its limit. */
 function restOf(stops: StopFilter, text: TokenText): string {
   const last = stops.push(text.end());
   return last.stopped ? last.text : last.text + stops.end();
@@ -147,7 +147,7 @@ interface Ending {
   readonly generated: readonly Token[];
   /** Monotonic ms. */
   readonly started: number;
-  /** Absent when the model answered with nothing. */
+  /** Absent when the answer was empty. */
   readonly firstAt: number | undefined;
   readonly ended: number;
 }

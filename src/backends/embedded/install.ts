@@ -2,31 +2,39 @@ import { existsSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault, toFault } from "../../core/fault.ts";
-import { installPlan, LIBRARY, packagedEntries, type InstallPlan, type LockEntries } from "./library-lock.ts";
+import {
+  installPlan,
+  LLAMA_LIBRARY,
+  packagedEntries,
+  type InstallPlan,
+  type LockEntries,
+} from "./library-lock.ts";
 import { cleanInstall, findNpm, type Npm } from "./npm.ts";
 import { inWorkFolder } from "./work-folder.ts";
 
-/** As measured on Linux x64; other systems differ by some 10 MB. */
+/** Sizes measured on Linux x64; other systems differ by about 10 MB. */
 const FETCHED = "55 MB";
 const INSTALLED = "85 MB";
 
 export interface InstallOptions {
   readonly cacheDir: string;
   readonly entries: LockEntries;
-  /** Takes what is told to people; standard error when absent. */
+  /** Takes messages for people; absent: standard error. */
   readonly write?: (text: string) => void;
-  /** The npm to use; found when absent. */
+  /** The npm to use; absent: the one of this machine. */
   readonly npm?: Npm | undefined;
-  /** As process.platform and process.arch; those of this machine when absent. */
+  /** Values of process.platform and process.arch; absent: as in this process. */
   readonly platform?: string;
   readonly arch?: string;
 }
 
 /**
- * Installs the library of the embedded model into the cache folder, once, and gives the path of its module. Each package
- * has the exact version that was tested and is checked by its SHA-512. Processes that install at the same time end with
- * the same whole folder. Throws one sentence: `not_implemented` where there is no binary for this machine or no npm,
- * `backend_unreachable` where npm fails.
+ * Installs the library of the embedded model into the cache folder, once, and returns the path of its module. Each
+ * package has the tested version and is checked by its SHA-512. Processes that install at the same time end with the
+ * same complete folder.
+ *
+ * Throws one sentence: `not_implemented` without a binary for this machine or without npm, `backend_unreachable` when
+ * npm fails.
  */
 export async function installLibrary(options: InstallOptions): Promise<string> {
   const { cacheDir, entries, platform = process.platform, arch = process.arch } = options;
@@ -36,7 +44,7 @@ export async function installLibrary(options: InstallOptions): Promise<string> {
   return moduleIn(home);
 }
 
-/** Whether the library is there, or what is done at its first use. @param entries of the published package */
+/** State of the library. @param entries lock entries of the published package */
 export function libraryState(
   cacheDir: string,
   entries: LockEntries | undefined = packagedEntries(),
@@ -48,7 +56,7 @@ export function libraryState(
 }
 
 function moduleIn(home: string): string {
-  return join(home, "node_modules", LIBRARY, "dist/index.js");
+  return join(home, "node_modules", LLAMA_LIBRARY, "dist/index.js");
 }
 
 function isWhole(home: string): boolean {
@@ -56,7 +64,7 @@ function isWhole(home: string): boolean {
 }
 
 function folderOf({ version, binary }: InstallPlan): string {
-  return `${LIBRARY}-${version}-${binary.split("/").at(-1)}`;
+  return `${LLAMA_LIBRARY}-${version}-${binary.split("/").at(-1)}`;
 }
 
 async function install(plan: InstallPlan, home: string, options: InstallOptions): Promise<void> {
@@ -64,7 +72,7 @@ async function install(plan: InstallPlan, home: string, options: InstallOptions)
   const npm = "npm" in options ? options.npm : findNpm();
   if (npm === undefined) throw new Fault("not_implemented", sentence(plan, "there is no npm on PATH"));
   write(
-    `Installing ${LIBRARY} ${plan.version}, which runs the embedded model, with npm: about ${FETCHED} to fetch, ${INSTALLED} in ${home}, once.\n`,
+    `Installing ${LLAMA_LIBRARY} ${plan.version}, which runs the embedded model, with npm: about ${FETCHED} to fetch, ${INSTALLED} in ${home}, once.\n`,
   );
   try {
     await inWorkFolder(cacheDir, async (work) => {
@@ -73,20 +81,20 @@ async function install(plan: InstallPlan, home: string, options: InstallOptions)
       await cleanInstall(npm, work);
       if (!existsSync(join(work, "node_modules", plan.binary)))
         throw new Error(`npm did not install ${plan.binary}`);
-      await settle(work, home);
+      await renameIntoCache(work, home);
     });
   } catch (error) {
     throw new Fault("backend_unreachable", sentence(plan, toFault(error).message), { cause: error });
   }
-  write(`Installed ${LIBRARY} ${plan.version}.\n`);
+  write(`Installed ${LLAMA_LIBRARY} ${plan.version}.\n`);
 }
 
 function sentence({ version }: InstallPlan, reason: string): string {
-  return `The embedded model needs the package ${LIBRARY} ${version}, which could not be installed (${reason}): start again with npm and a network, start an LLM server, or set SGNET_EMBEDDED_MODEL=off.`;
+  return `The embedded model needs the package ${LLAMA_LIBRARY} ${version}, which could not be installed (${reason}): start again with npm and a network, start an LLM server, or set SGNET_EMBEDDED_MODEL=off.`;
 }
 
-/** Renaming is atomic, and fails where another process was faster or left a part. */
-async function settle(work: string, home: string): Promise<void> {
+/** Renames the folder into the cache. Renaming is atomic. It fails when another process was faster or left a part. */
+async function renameIntoCache(work: string, home: string): Promise<void> {
   try {
     await rename(work, home);
   } catch {

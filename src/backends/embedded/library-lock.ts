@@ -2,12 +2,14 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../../core/fault.ts";
 
-/** Packages that run the embedded model: exact versions, each with its hash, for one machine. */
+/** Lock file of the packages for the embedded model: exact versions with hashes, for one machine. */
 
 /** The package that runs models in this process. */
-export const LIBRARY = "node-llama-cpp";
+export const LLAMA_LIBRARY = "node-llama-cpp";
 
-/** The entries of the published package, beside this file; a checkout has none, its packages are installed with it. */
+/**
+ * Lock entries of the published package, beside this file. A checkout has none, as its packages are already installed.
+ */
 export const LOCK_FILE = "library-lock.json";
 
 /** An entry of a package-lock.json, as npm writes it. */
@@ -40,10 +42,10 @@ const PROCESSORS: Readonly<Record<string, string>> = {
   arm: "armv7l",
   riscv64: "riscv64",
 };
-/** The native packages of the library, and those for graphics cards, which the embedded model does not use. */
+/** Native packages of the library, including those for GPUs, which the embedded model does not use. */
 const NATIVE = /^(?:node_modules\/)?@node-llama-cpp\//;
 
-/** The entries that the published package carries; undefined in a checkout. */
+/** Lock entries of the published package; undefined in a checkout. */
 export function packagedEntries(): LockEntries | undefined {
   try {
     return JSON.parse(readFileSync(join(import.meta.dirname, LOCK_FILE), "utf8"));
@@ -53,13 +55,13 @@ export function packagedEntries(): LockEntries | undefined {
 }
 
 /**
- * Picks what one machine needs: the native package for its processor, and no other. By itself npm would take several on
- * x64, and those for graphics cards, hundreds of MB. Throws `not_implemented` where there is none for the machine.
+ * Selects the packages for one machine, with a single native package. npm alone would install several on x64, and those
+ * for GPUs, hundreds of MB. Throws `not_implemented` where no native package fits.
  * @param platform as process.platform
  * @param arch as process.arch
  */
 export function installPlan(entries: LockEntries, platform: string, arch: string): InstallPlan {
-  const library = entries[`node_modules/${LIBRARY}`];
+  const library = entries[`node_modules/${LLAMA_LIBRARY}`];
   const { version = "", optionalDependencies = {} } = library ?? {};
   const place = `@node-llama-cpp/${SYSTEMS[platform] ?? platform}-${PROCESSORS[arch] ?? arch}`;
   const binary = [place, `${place}-metal`].find((name) => Object.hasOwn(optionalDependencies, name));
@@ -77,12 +79,12 @@ export function installPlan(entries: LockEntries, platform: string, arch: string
     name: "embedded-model",
     version: "1.0.0",
     private: true,
-    dependencies: { [LIBRARY]: version },
+    dependencies: { [LLAMA_LIBRARY]: version },
   };
   const packages = {
     "": root,
     ...Object.fromEntries(kept),
-    [`node_modules/${LIBRARY}`]: { ...library, optionalDependencies: own },
+    [`node_modules/${LLAMA_LIBRARY}`]: { ...library, optionalDependencies: own },
   };
   const lock = { name: root.name, version: root.version, lockfileVersion: 3, requires: true, packages };
   return { version, binary, manifest: textOf(root), lock: textOf(lock) };

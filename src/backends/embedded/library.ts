@@ -4,13 +4,13 @@ import { Fault } from "../../core/fault.ts";
 import { installLibrary } from "./install.ts";
 import { packagedEntries } from "./library-lock.ts";
 
-/** The package that runs models in this process; loaded only when the embedded model is used. */
+/** The package that runs models in this process. It is loaded only when the embedded model is used. */
 export type Library = typeof NodeLlamaCpp;
 
 /**
- * Loads the package: that of the checkout, or the one that the published package installs at first use. Throws one
- * sentence: `not_implemented` when it cannot be loaded here, or what {@link installLibrary} throws.
- * @param cacheDir folder that it is installed into
+ * Loads the package: from the checkout, or as the published package installs it at its first use. Throws one sentence:
+ * `not_implemented` when it cannot be loaded here, or the fault of {@link installLibrary}.
+ * @param cacheDir folder for the installation
  */
 export async function loadLibrary(cacheDir: string): Promise<Library> {
   const entries = packagedEntries();

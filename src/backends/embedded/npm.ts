@@ -4,15 +4,15 @@ import { dirname, join } from "node:path";
 import { environmentWithout, findProgram, homeCanBeWritten } from "../../config/environment.ts";
 import { ProgramError, runProgram } from "./program.ts";
 
-/** How npm is called. */
+/** Command line that runs npm. */
 export interface Npm {
   readonly command: string;
   readonly args: readonly string[];
 }
 
 /**
- * Nothing of the packages runs while they are installed. The flags win over what the user has set; the registry, a proxy
- * and the cache stay the user's. Without a network npm gives up after seconds, not after two minutes.
+ * Arguments of npm. No script of a package runs during the installation. The flags override the user's settings, except
+ * for registry, proxy and cache. Without a network npm fails after seconds instead of two minutes.
  */
 const CLEAN_INSTALL = [
   "ci",
@@ -34,11 +34,11 @@ const CLEAN_INSTALL = [
   "--fetch-retry-maxtimeout=5000",
 ];
 
-/** A script of a workspace that starts us sets them, and no flag takes them back. */
+/** Variables that an npm workspace script sets. No flag overrides them. */
 const WORKSPACE = /^npm_config_(?:include_)?workspaces?(?:_root)?$/i;
 
 const SCRIPT = /\.[cm]?js$/;
-/** Lines of npm's that tell no reason. */
+/** Lines of npm's output that give no reason. */
 const NO_REASON = /^(?:code|errno|syscall|type|path|dest|network)\b|^A complete log|^Log files|^$/;
 
 /** The npm beside this Node, else the one on PATH; undefined where there is none. */
@@ -48,30 +48,30 @@ export function findNpm(): Npm | undefined {
   const found = beside.find((path) => existsSync(path)) ?? findProgram(["npm"]);
   if (found === undefined) return undefined;
   const program = realpathSync(found);
-  // Its first line would look for another Node on PATH.
+  // Its first line would use another Node on PATH.
   return SCRIPT.test(program)
     ? { command: process.execPath, args: [program] }
     : { command: program, args: [] };
 }
 
-/** Installs what the package-lock.json of a folder says, checked by its hashes. Throws an Error with npm's reason. */
+/** Installs the package-lock.json of a folder, checked by its hashes. Throws an Error with npm's reason. */
 export async function cleanInstall({ command, args }: Npm, folder: string): Promise<void> {
-  // npm keeps what it fetches in the user's home, where there is one.
+  // npm needs a cache folder where the user has no home.
   const cache = join(folder, ".npm-cache");
   const ownCache = homeCanBeWritten() ? [] : [`--cache=${cache}`];
   try {
     const env = environmentWithout(WORKSPACE);
     await runProgram(command, [...args, ...CLEAN_INSTALL, ...ownCache], { folder, env });
   } catch (error) {
-    const said = error instanceof ProgramError ? reasonOf(error.output) : undefined;
-    throw said === undefined ? error : new Error(said, { cause: error });
+    const reason = error instanceof ProgramError ? npmErrorLine(error.output) : undefined;
+    throw reason === undefined ? error : new Error(reason, { cause: error });
   } finally {
     await rm(cache, { recursive: true, force: true });
   }
 }
 
-/** The first line that says why. @param output as npm writes it, such as `npm error code E404` */
-export function reasonOf(output: string): string | undefined {
+/** The first line with a reason. @param output npm's output, such as `npm error code E404` */
+export function npmErrorLine(output: string): string | undefined {
   return output
     .split("\n")
     .map((line) => line.replace(/^npm (?:error|ERR!) ?/, "").trim())

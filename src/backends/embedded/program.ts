@@ -1,12 +1,12 @@
 import { spawn } from "node:child_process";
 import { type Environment, processEnvironment } from "../../config/environment.ts";
 
-/** Longest piece of a program's error output that is kept, in characters. */
+/** Most characters of error output that are kept. */
 const MAX_ERRORS = 4000;
 
-/** A program that could not be started, or that ended with another code than 0. */
+/** A program could not start, or ended with a code other than 0. */
 export class ProgramError extends Error {
-  /** The end of what it wrote to standard error; empty where it was not started. */
+  /** The end of its standard error; empty when it did not start. */
   readonly output: string;
 
   constructor(message: string, output: string) {
@@ -16,8 +16,8 @@ export class ProgramError extends Error {
   }
 }
 
-/** Where a program runs; ours when absent. */
-export interface Surroundings {
+/** Working folder and environment of a program; absent: as in this process. */
+export interface ProgramOptions {
   readonly folder?: string;
   readonly env?: Environment;
 }
@@ -26,7 +26,7 @@ export interface Surroundings {
 export function runProgram(
   command: string,
   args: readonly string[],
-  { folder, env = processEnvironment() }: Surroundings = {},
+  { folder, env = processEnvironment() }: ProgramOptions = {},
 ): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"], cwd: folder, env });

@@ -1,4 +1,4 @@
-/** Shows how far a download is. */
+/** Shows the progress of a download. */
 export interface Progress {
   /** @param bytes received so far */
   at(bytes: number): void;
@@ -7,12 +7,12 @@ export interface Progress {
 }
 
 export interface ProgressOptions {
-  /** What is being fetched, e.g. a file name. */
+  /** Name of the download, e.g. a file name. */
   readonly label: string;
   /** Size in bytes of the whole. */
   readonly total: number;
   readonly write: (text: string) => void;
-  /** True redraws one line as a bar; false writes a plain line at every quarter. */
+  /** True: a bar on one line, which is redrawn. False: a plain line at each quarter. */
   readonly terminal: boolean;
 }
 

@@ -6,7 +6,7 @@ import type { Runtime } from "./runtime.ts";
 /** A request that asks for text. */
 export type TextRequest = ChatRequest | GenerateRequest;
 
-/** Throws `unsupported` for what this model cannot do, in Ollama's words: clients look for them. */
+/** Throws `unsupported` for features that this model lacks, in Ollama's words, which clients check. */
 export function refuseUnsupported(request: TextRequest, asked: string): void {
   const feature =
     commonFeature(request) ?? (request.kind === "chat" ? chatFeature(request) : generateFeature(request));
@@ -40,8 +40,8 @@ function isText({ content }: Message): boolean {
 }
 
 /**
- * Refuses what cannot fit without looking closer: the tokenizer blocks the process for up to half a second per
- * megabyte. Every message is at least one token.
+ * Refuses prompts that cannot fit, without tokenizing them: the tokenizer blocks the process for up to half a second
+ * per megabyte. Each message is at least one token.
  */
 function refuseEndless({ contextSize, longestToken }: Runtime, request: TextRequest): void {
   const isLong = (characters: number): boolean => characters > contextSize * longestToken;
@@ -64,9 +64,11 @@ function tooLong(contextSize: number): Fault {
 }
 
 /**
- * The request as the model's tokens. Text of the client never becomes a control token, unless the prompt is
- * raw. Throws `invalid_request` for a prompt that is empty or fills the context, for a context that is not of this
- * model, and for unknown roles.
+ * The tokens of a request. Client text never becomes a control token, unless the prompt is raw. Throws
+ * `invalid_request`:
+ * - for an empty prompt, or one that fills the context,
+ * - for a context of another model,
+ * - for unknown roles.
  */
 export function promptTokens(runtime: Runtime, request: TextRequest): Token[] {
   refuseEndless(runtime, request);
@@ -88,7 +90,7 @@ function tokenize(runtime: Runtime, request: TextRequest): Token[] {
   return [...contextTokens(runtime.model, request.context ?? []), ...turn];
 }
 
-/** A last message of the assistant is left open, and the model goes on with it, as Ollama does. */
+/** The chat history. A last message of the assistant stays open, and the model continues it, as in Ollama. */
 function historyOf(messages: readonly Message[]): ChatHistoryItem[] {
   const history = messages.map(historyItem);
   return history.at(-1)?.type === "model" ? history : [...history, { type: "model", response: [] }];
@@ -123,7 +125,7 @@ function withBos(model: LlamaModel, tokens: Token[]): Token[] {
   return shouldPrependBosToken && bos !== null && tokens[0] !== bos ? [bos, ...tokens] : tokens;
 }
 
-/** Numbers from a client become native tokens here: the native code does not check them. */
+/** The tokens of a client's context. They are checked here, since the native code does not check them. */
 function contextTokens(model: LlamaModel, context: readonly number[]): Token[] {
   const known = vocabularySize(model);
   const wrong = context.some((token) => !Number.isInteger(token) || token < 0 || token >= known);

@@ -1,13 +1,13 @@
 import { ProgramError, runProgram } from "./program.ts";
 
-/** Runs pip with its temporary files in a folder of ours (first argument), so that they can be watched and removed. */
+/** Runs pip with its temporary files in the folder of the first argument. That folder can be watched and removed. */
 const PIP_IN_FOLDER = [
   "import runpy, sys, tempfile",
   "tempfile.tempdir = sys.argv.pop(1)",
   'runpy.run_module("pip", run_name="__main__", alter_sys=True)',
 ].join("\n");
 
-/** The first Python on the PATH that has pip; undefined when there is none. */
+/** The first Python on PATH that has pip; undefined when none has. */
 export async function findPython(): Promise<string | undefined> {
   for (const python of ["python3", "python"]) {
     if (await runs(python, ["-m", "pip", "--version"])) return python;
@@ -24,7 +24,7 @@ async function runs(command: string, args: readonly string[]): Promise<boolean> 
   }
 }
 
-/** Downloads one wheel with pip, as the user has configured it, into a folder. Throws an Error with pip's last line. */
+/** Downloads one wheel into a folder, with the user's configuration of pip. Throws an Error with pip's last line. */
 export async function downloadWheel(python: string, requirement: string, folder: string): Promise<void> {
   const flags = [
     "--no-deps",
@@ -37,7 +37,7 @@ export async function downloadWheel(python: string, requirement: string, folder:
   await run(python, ["-c", PIP_IN_FOLDER, folder, "download", ...flags, "--dest", folder, requirement]);
 }
 
-/** Unpacks a zip archive into a folder; Python's reader checks the CRCs and keeps every entry inside. */
+/** Unpacks a zip archive into a folder. Python checks the CRCs and keeps each entry inside the folder. */
 export async function unzip(python: string, archive: string, folder: string): Promise<void> {
   await run(python, ["-m", "zipfile", "-e", archive, folder]);
 }
@@ -46,8 +46,8 @@ async function run(command: string, args: readonly string[]): Promise<void> {
   try {
     await runProgram(command, args);
   } catch (error) {
-    const said = error instanceof ProgramError ? lastLine(error.output) : undefined;
-    throw said === undefined ? error : new Error(said, { cause: error });
+    const reason = error instanceof ProgramError ? lastLine(error.output) : undefined;
+    throw reason === undefined ? error : new Error(reason, { cause: error });
   }
 }
 

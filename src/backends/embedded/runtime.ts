@@ -9,12 +9,12 @@ export interface Runtime {
   readonly library: Library;
   readonly llama: Llama;
   readonly model: LlamaModel;
-  /** Writes a conversation in the form that the model was trained on. */
+  /** Writes a conversation in the form of the model's training. */
   readonly template: ChatWrapper;
   readonly slots: readonly LlamaContextSequence[];
-  /** Tokens of prompt and answer together that a slot holds. */
+  /** Most tokens of prompt and answer together per slot. */
   readonly contextSize: number;
-  /** Most characters that one token stands for. */
+  /** Most characters of one token. */
   readonly longestToken: number;
 }
 
@@ -25,19 +25,19 @@ export interface RuntimeOptions {
   readonly log: Log;
 }
 
-/** Tokens per slot; less where the model was trained on less. */
+/** Tokens per slot. A model that was trained on less has less. */
 const CONTEXT_SIZE = 4096;
-/** More do not make a small model faster. */
+/** More threads do not make a small model faster. */
 const MAX_THREADS = 4;
 /**
- * Tokens evaluated in one native call: bounds the time to the next look at the abort signal, to about 0.3 s.
- * Larger batches were at most 7 % faster.
+ * Tokens per native call. This limits the time until the abort signal is checked to about 0.3 s. Larger batches were at
+ * most 7 % faster.
  */
 export const BATCH_SIZE = 64;
 
 /**
- * Loads a GGUF file on the CPU. Never builds or downloads native code. Throws `not_implemented` when the library's
- * binary does not run on this machine, `internal` when the file cannot be loaded.
+ * Loads a GGUF file on the CPU. It never builds or downloads native code. Throws `not_implemented` when the library's
+ * binary does not run on this machine, and `internal` when the file cannot be loaded.
  */
 export async function loadRuntime({ library, path, slots, log }: RuntimeOptions): Promise<Runtime> {
   const llama = await openLlama(library, log);
@@ -76,12 +76,12 @@ async function openLlama(library: Library, log: Log): Promise<Llama> {
 }
 
 /**
- * One native context per slot: a context that several tasks share evaluates them in one batch, whose rounding
- * depends on the neighbours, and was not faster.
+ * Opens one native context per slot. A shared context evaluates several tasks in one batch, whose rounding depends on
+ * the neighbours. It was not faster.
  *
- * A slot's threads wait for each other by spinning, so they must never share a core: one core is left to
- * everything else, and no more native calls run at once than the cores carry. On two cores, two slots made 188
- * tokens/s with one thread each and 65 with two; beside one busy process 136 and 11.
+ * The threads of a slot wait for each other by spinning, so they must not share a core. One core is left for everything
+ * else, and no more native calls run at once than the cores carry. On two cores, two slots made 188 tokens/s with one
+ * thread each, and 65 with two. Beside one busy process it was 136 and 11.
  */
 async function openSlots(
   model: LlamaModel,
@@ -102,7 +102,7 @@ async function openSlots(
   return slots;
 }
 
-/** Threads of one native call: see openSlots. */
+/** Threads per native call: see openSlots. */
 export function threadsPerSlot(): { readonly ideal: number; readonly min: number } {
   const threads = Math.max(1, Math.min(MAX_THREADS, availableParallelism() - 1));
   return { ideal: threads, min: threads };

@@ -1,7 +1,7 @@
 import type { SequenceEvaluateOptions, Token } from "node-llama-cpp";
 import type { Sampling } from "../../core/chat.ts";
 
-/** What is used where a request says nothing: Ollama's documented defaults. */
+/** Values for absent fields of a request: the defaults that Ollama documents. */
 const DEFAULTS = {
   temperature: 0.8,
   topP: 0.9,
@@ -12,20 +12,22 @@ const DEFAULTS = {
 } as const;
 
 const SEEDS = 2 ** 32;
-/** Ollama's -1 looks back over everything; beyond this many tokens more do not matter. */
+/** Most tokens that the repeat penalty covers. Ollama's -1 covers all tokens; more than these make no difference. */
 const MAX_LOOK_BACK = 4096;
 
 export interface SamplerOptions {
   readonly sampling: Sampling;
-  /** The tokens generated so far; grows while the sampler is in use. Only they are penalised, not the prompt. */
+  /**
+   * The tokens generated so far; the list grows while the sampler is in use. Only these are penalised, not the prompt.
+   */
   readonly generated: readonly Token[];
-  /** 0 <= x < 1; makes the seed where the request has none. */
+  /** A random number, 0 <= x < 1, for the seed of a request without one. */
   readonly random: () => number;
 }
 
 /**
- * The native sampler's options. Temperature 0 is greedy. `typicalP` has no counterpart and is ignored, as newer
- * versions of Ollama do.
+ * The options of the native sampler. Temperature 0 is greedy. `typicalP` has no counterpart and is ignored, as in newer
+ * versions of Ollama.
  */
 export function samplerOf({ sampling, generated, random }: SamplerOptions): SequenceEvaluateOptions {
   const lookBack = lookBackOf(sampling.repeatLastN ?? DEFAULTS.repeatLastN);
@@ -45,7 +47,7 @@ export function samplerOf({ sampling, generated, random }: SamplerOptions): Sequ
   };
 }
 
-/** Ollama's -1 is a new seed every time, and so is none. */
+/** The seed. Ollama's -1 means a new random seed, like a missing one. */
 function seedOf(seed: number | undefined, random: () => number): number {
   return seed === undefined || seed < 0 ? Math.floor(random() * SEEDS) : Math.trunc(seed) % SEEDS;
 }

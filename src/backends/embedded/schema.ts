@@ -2,17 +2,17 @@ import { Fault } from "../../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 
 /**
- * Translates a client's JSON schema into the subset that the grammar builder reads rightly: it takes what it
- * does not know for null. Annotations and numeric bounds are left out; objects are written with all their
- * properties, which every schema allows.
+ * Translates a client's JSON schema into the subset that the grammar builder supports. The builder would read unknown
+ * schemas as null. Annotations and numeric bounds are left out. Objects are generated with all their properties, which
+ * every schema allows.
  */
 
-/** Beyond this the native parser refuses a repetition. */
+/** Most repetitions that the native parser accepts. */
 const MAX_REPEAT = 1000;
 const MAX_DEPTH = 50;
 const TYPES = new Set(["object", "array", "string", "number", "integer", "boolean", "null"]);
 const COUNTS = ["minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"];
-/** Keywords that constrain values in ways no grammar here carries. */
+/** Keywords whose constraints no grammar can express. */
 const REFUSED = [
   "pattern",
   "not",
@@ -33,7 +33,7 @@ const ANYTHING: JsonObject = {
   ],
 };
 
-/** Throws `unsupported` for what a grammar cannot promise. */
+/** The schema for the grammar builder. Throws `unsupported` for constraints that a grammar cannot express. */
 export function grammarSchema(schema: JsonObject): JsonObject {
   const definitions = { ...objectOf(schema["definitions"]), ...objectOf(schema["$defs"]) };
   const reader = new SchemaReader(new Set(Object.keys(definitions)));
@@ -118,7 +118,7 @@ function impliedType(schema: JsonObject): string | undefined {
   return schema["items"] === undefined && schema["prefixItems"] === undefined ? undefined : "array";
 }
 
-/** The builder knows either a format or a length of strings. */
+/** Limits of strings: the builder supports either a format or a length. */
 function stringLimits(schema: JsonObject): JsonObject {
   const format = schema["format"];
   return typeof format === "string" && FORMATS.has(format) ? { format } : countsOf(schema);

@@ -1,4 +1,4 @@
-/** A fixed number of slots, handed out one task each in the order of asking. */
+/** A fixed number of slots. Each is given to one task at a time, in the order of requests. */
 export class SlotPool<Slot> {
   readonly #free: Slot[];
   readonly #waiting: ((slot: Slot) => void)[] = [];
@@ -7,15 +7,15 @@ export class SlotPool<Slot> {
     this.#free = [...slots];
   }
 
-  /** Resolves with a slot of the caller's own; rejects with the signal's reason when it aborts first. */
+  /** Resolves with a slot for the caller alone. Rejects with the signal's reason when it aborts first. */
   take(signal: AbortSignal): Promise<Slot> {
     signal.throwIfAborted();
     const slot = this.#free.pop();
     return slot === undefined ? this.#wait(signal) : Promise.resolve(slot);
   }
 
-  /** Gives a slot back: to the longest waiting caller, if any. */
-  give(slot: Slot): void {
+  /** Returns a slot, which goes to the caller that waits longest, if any. */
+  release(slot: Slot): void {
     const next = this.#waiting.shift();
     if (next === undefined) this.#free.push(slot);
     else next(slot);

@@ -1,16 +1,16 @@
 import type { Token } from "node-llama-cpp";
-import { withoutTrailing } from "../../core/trailing.ts";
+import { trimEnd } from "../../core/trim-end.ts";
 
-/** Gives the text of tokens; `before` are the tokens they follow. */
+/** Returns the text of tokens; `before` are the preceding tokens. */
 export type Detokenize = (tokens: readonly Token[], before: readonly Token[]) => string;
 
-/** What a decoder puts in place of half a character. */
+/** Placeholder of a decoder for an incomplete character. */
 const HALF = "\uFFFD";
-/** More tokens than any character has bytes: beyond them the bytes are not a character that is still coming. */
+/** Most held tokens. A character has fewer bytes, so the bytes beyond are no incomplete character. */
 const MAX_HELD = 8;
 const CONTEXT = 8;
 
-/** Turns tokens into text without ever giving half a character: tokens may end inside of one. */
+/** Turns tokens into text of complete characters, although a token may end within a character. */
 export class TokenText {
   readonly #detokenize: Detokenize;
   #before: readonly Token[] = [];
@@ -20,7 +20,7 @@ export class TokenText {
     this.#detokenize = detokenize;
   }
 
-  /** The text that is whole with this token; may be empty. */
+  /** The text that this token completes; may be empty. */
   push(token: Token): string {
     this.#held.push(token);
     const text = this.#detokenize(this.#held, this.#before);
@@ -30,10 +30,10 @@ export class TokenText {
     return text;
   }
 
-  /** No more tokens come: the whole characters of those held back. */
+  /** The complete characters of the held tokens, at the end of the stream. */
   end(): string {
     const text = this.#detokenize(this.#held, this.#before);
     this.#held = [];
-    return withoutTrailing(text, "\uFFFD");
+    return trimEnd(text, "\uFFFD");
   }
 }

@@ -5,7 +5,7 @@ import type { Settings } from "../../config/settings.ts";
 import { Fault } from "../../core/fault.ts";
 import { fetchWeights, HUB_FILE, WEIGHTS, type FetchOptions } from "./fetch.ts";
 
-/** The weights to load, and what the model is called. */
+/** The weights to load, and the name of the model. */
 export interface Weights {
   readonly path: string;
   /** `smollm2:135m`, or a name made from the file's. */
@@ -16,9 +16,9 @@ const DEFAULT_MODEL = "smollm2:135m";
 const GGUF_MAGIC = "GGUF";
 
 /**
- * Finds the embedded model's weights: the file of the settings, else the cached default, else the default
- * fetched once with its progress shown. Throws `model_not_found` for an unreadable file of the settings and
- * `backend_unreachable` when the default cannot be fetched.
+ * Finds the weights of the embedded model: the configured file, else the cached default, else a download of the
+ * default. Throws `model_not_found` for an unreadable configured file, and `backend_unreachable` when the download
+ * fails.
  */
 export async function findWeights(
   settings: Pick<Settings, "embeddedModel" | "cacheDir">,
@@ -46,7 +46,7 @@ async function sizeOf(path: string): Promise<number | undefined> {
   return state?.isFile() ? state.size : undefined;
 }
 
-/** Reads the file's first bytes, since the native loader's own words do not tell what is wrong. */
+/** Checks the first bytes of the file, since the native loader gives no clear reason. */
 async function checkGguf(path: string): Promise<void> {
   const magic = await magicOf(path).catch((error: unknown) => {
     throw new Fault("model_not_found", `The embedded model ${path} cannot be read.`, { cause: error });
@@ -66,7 +66,7 @@ async function magicOf(path: string): Promise<string> {
   }
 }
 
-/** `/models/My Model.gguf` is called `My-Model`: every name made here passes isModelName. */
+/** The model name for a file: `/models/My Model.gguf` becomes `My-Model`. Each result is a valid model name. */
 export function modelNameOf(path: string): string {
   const file = path.split(/[/\\]/).at(-1) ?? "";
   const name = file

@@ -5,7 +5,7 @@ const STALE_MS = 24 * 3600 * 1000;
 const PREFIX = "fetch-";
 
 /**
- * Does something in a new, empty folder inside the cache folder, which is removed at the end: what is whole is renamed
+ * Runs `work` in a new, empty folder inside the cache folder, which is removed at the end. A complete result is renamed
  * out of it, so that other processes see all of it or nothing.
  */
 export async function inWorkFolder<T>(cacheDir: string, work: (folder: string) => Promise<T>): Promise<T> {
@@ -19,7 +19,7 @@ export async function inWorkFolder<T>(cacheDir: string, work: (folder: string) =
   }
 }
 
-/** Removes the work folders of processes that were killed long ago, as far as they are ours and still there. */
+/** Removes old work folders of killed processes, as far as they can be removed. */
 async function removeStale(cacheDir: string): Promise<void> {
   const names = (await readdir(cacheDir)).filter((name) => name.startsWith(PREFIX));
   for (const path of names.map((name) => join(cacheDir, name))) {

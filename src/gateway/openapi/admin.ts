@@ -1,37 +1,37 @@
-import { json, TASK_ERRORS, tells } from "./operation.ts";
+import { json, TASK_ERRORS, answersWith } from "./operation.ts";
 import type { Answers, Chapter, Operation } from "./operation.ts";
-import { flag, integer, list, object, open, text } from "./schema.ts";
+import { boolean, integer, list, object, anyObject, string } from "./schema.ts";
 import type { Schema } from "./schema.ts";
 
-/** The acts of admins on the live page. */
+/** The actions of admins on the live page. */
 
-const LETTER_NAME: Schema = object({ model: text("The key of its queue."), id: text("As listed.") }, [
-  "model",
-  "id",
-]);
+const LETTER_NAME: Schema = object(
+  { model: string("The key of its queue."), id: string("The id in the list.") },
+  ["model", "id"],
+);
 
-const WORKER_NAME: Schema = object({ worker: text("The id of the worker.") }, ["worker"]);
+const WORKER_NAME: Schema = object({ worker: string("The id of the worker.") }, ["worker"]);
 
-const TOLD: Answers = tells(
-  object({ worker: text(), told: text("`drain` or `undrain`.") }, ["worker", "told"]),
-  "The worker is told.",
+const SENT: Answers = answersWith(
+  object({ worker: string(), told: string("`drain` or `undrain`.") }, ["worker", "told"]),
+  "The command was sent to the worker.",
 );
 
 const LETTER: Schema = object(
   {
-    id: text(),
+    id: string(),
     at: integer("Ms since 1970."),
-    model: text(),
-    code: text("The fault's."),
-    message: text(),
+    model: string(),
+    code: string("The code of the fault."),
+    message: string(),
     deliveries: integer(),
-    worker: text(),
-    cause: text("The side that it is put down to."),
-    attempts: list(open("How an attempt failed.")),
-    task: text(),
-    request: text("The request's id."),
-    endpoint: text(),
-    stream: flag(),
+    worker: string(),
+    cause: string("The side that caused the fault."),
+    attempts: list(anyObject("A failed attempt.")),
+    task: string(),
+    request: string("The id of the request."),
+    endpoint: string(),
+    stream: boolean(),
     acceptedAt: integer("Ms since 1970."),
     bodyBytes: integer(),
   },
@@ -40,19 +40,19 @@ const LETTER: Schema = object(
 
 const RETRIED: Schema = object(
   {
-    task: text(),
-    code: text("`ok`, or that of the fault."),
+    task: string(),
+    code: string("`ok`, or the code of the fault."),
     status: integer(),
     totalMs: integer(),
-    removed: flag("Whether the letter is gone."),
-    message: text("The fault's."),
+    removed: boolean("True when the letter was removed."),
+    message: string("The message of the fault."),
   },
   ["task", "code", "status", "totalMs", "removed"],
 );
 
-function act(path: string, told: { summary: string; asked: Schema; answers: Answers }): Operation {
-  const { summary, asked, answers } = told;
-  const body = { contents: json(asked) };
+function act(path: string, action: { summary: string; request: Schema; answers: Answers }): Operation {
+  const { summary, request, answers } = action;
+  const body = { contents: json(request) };
   return { method: "POST", path, tag: "Admin", access: "admin", errors: TASK_ERRORS, summary, body, answers };
 }
 
@@ -61,27 +61,30 @@ const OPERATIONS: Chapter["operations"] = [
     method: "GET",
     path: "/admin/dead",
     tag: "Admin",
-    summary: "Requests that were given up, the newest first",
-    answers: tells(object({ letters: list(LETTER) }, ["letters"]), "The dead letters; no word of a prompt."),
+    summary: "Lists dead letters, the newest first",
+    answers: answersWith(
+      object({ letters: list(LETTER) }, ["letters"]),
+      "The dead letters, without their prompts.",
+    ),
     errors: TASK_ERRORS,
     access: "admin",
   },
   act("/admin/dead/retry", {
-    summary: "Runs a request again that was given up; answers when it is over",
-    asked: LETTER_NAME,
-    answers: tells(RETRIED, "How it ended."),
+    summary: "Runs a dead letter again; answers when its task is over",
+    request: LETTER_NAME,
+    answers: answersWith(RETRIED, "The result."),
   }),
   act("/admin/dead/drop", {
-    summary: "Forgets a request that was given up",
-    asked: LETTER_NAME,
-    answers: tells(object({ dropped: flag() }, ["dropped"]), "Whether it was there."),
+    summary: "Removes a dead letter",
+    request: LETTER_NAME,
+    answers: answersWith(object({ dropped: boolean() }, ["dropped"]), "True when the letter existed."),
   }),
   act("/admin/workers/drain", {
-    summary: "Has a worker finish what it runs and take no more",
-    asked: WORKER_NAME,
-    answers: TOLD,
+    summary: "Drains a worker: it finishes its tasks and takes no more",
+    request: WORKER_NAME,
+    answers: SENT,
   }),
-  act("/admin/workers/undrain", { summary: "Undoes a drain", asked: WORKER_NAME, answers: TOLD }),
+  act("/admin/workers/undrain", { summary: "Ends a drain", request: WORKER_NAME, answers: SENT }),
 ];
 
 export const ADMIN: Chapter = { operations: OPERATIONS, schemas: {} };

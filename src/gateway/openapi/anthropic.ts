@@ -1,55 +1,55 @@
 import { errorIn } from "./errors.ts";
-import { task, tells, tellsOrStreams } from "./operation.ts";
+import { task, answersWith, answersOrStreams } from "./operation.ts";
 import type { Chapter } from "./operation.ts";
 import {
-  asked,
-  either,
-  flag,
+  bodyOf,
+  anyOf,
+  boolean,
   integer,
   integerOrNull,
   list,
   named,
   number,
   object,
-  open,
-  some,
+  anyObject,
+  nonEmptyList,
 } from "./schema.ts";
-import { label, text, textOrNull, word } from "./schema.ts";
+import { nonEmptyString, string, stringOrNull, enumOf } from "./schema.ts";
 import type { Members, Schema } from "./schema.ts";
 
 /** Anthropic's API. */
 
-const BLOCKS: Schema = either([
-  text(),
-  list(object({ type: text("`text`, `image`, `document`, `tool_use`, `tool_result`, …") }, ["type"])),
+const BLOCKS: Schema = anyOf([
+  string(),
+  list(object({ type: string("`text`, `image`, `document`, `tool_use`, `tool_result`, …") }, ["type"])),
 ]);
 
 const TOOL: Schema = {
-  ...asked({
-    name: text(),
-    type: text(),
-    description: text(),
-    input_schema: open("A JSON Schema."),
-    strict: flag(),
+  ...bodyOf({
+    name: string(),
+    type: string(),
+    description: string(),
+    input_schema: anyObject("A JSON Schema."),
+    strict: boolean(),
   }),
   anyOf: [{ required: ["name"] }, { required: ["type"] }],
 };
 
 const CHAT: Members = {
-  model: label(),
+  model: nonEmptyString(),
   messages: {
-    ...some(asked({ role: text("`user`, `assistant` or `system`."), content: BLOCKS }, ["role"])),
+    ...nonEmptyList(bodyOf({ role: string("`user`, `assistant` or `system`."), content: BLOCKS }, ["role"])),
   },
   system: BLOCKS,
   tools: list(TOOL),
-  tool_choice: asked({ type: word(["auto", "any", "tool", "none"]), name: text() }),
-  thinking: asked({ type: word(["enabled", "adaptive", "disabled"]), budget_tokens: number() }),
-  output_config: asked({ effort: text(), format: open("`json_schema` with a `schema`.") }),
+  tool_choice: bodyOf({ type: enumOf(["auto", "any", "tool", "none"]), name: string() }),
+  thinking: bodyOf({ type: enumOf(["enabled", "adaptive", "disabled"]), budget_tokens: number() }),
+  output_config: bodyOf({ effort: string(), format: anyObject("`json_schema` with a `schema`.") }),
   temperature: number(),
   top_p: number(),
   top_k: integer(),
-  stop_sequences: list(text()),
-  metadata: open("Has no effect."),
+  stop_sequences: list(string()),
+  metadata: anyObject("Has no effect."),
 };
 
 const USAGE: Schema = object(
@@ -62,14 +62,14 @@ const USAGE: Schema = object(
   ["input_tokens", "output_tokens"],
 );
 
-/** What a fleet does not know is null. */
+/** Unknown facts are null. */
 const MODEL: Schema = object(
   {
-    type: word(["model"]),
-    id: text(),
-    display_name: text(),
+    type: enumOf(["model"]),
+    id: string(),
+    display_name: string(),
     created_at: { type: "string", format: "date-time" },
-    lifecycle: word(["active"]),
+    lifecycle: enumOf(["active"]),
     max_input_tokens: integerOrNull(),
     max_tokens: integerOrNull(),
   },
@@ -77,30 +77,30 @@ const MODEL: Schema = object(
 );
 
 const SCHEMAS: Chapter["schemas"] = {
-  AnthropicMessagesRequest: asked(
+  AnthropicMessagesRequest: bodyOf(
     {
       ...CHAT,
       max_tokens: { type: "integer", minimum: 1 },
-      stream: flag("Whether the answer comes as events; false when absent."),
+      stream: boolean("True for an answer as events; false when absent."),
     },
     ["model", "messages", "max_tokens"],
   ),
   AnthropicMessage: object(
     {
-      id: text(),
-      type: word(["message"]),
-      role: word(["assistant"]),
-      model: text(),
-      content: list(object({ type: text("`text`, `thinking`, `tool_use`.") }, ["type"])),
-      stop_reason: textOrNull(),
-      stop_sequence: textOrNull(),
+      id: string(),
+      type: enumOf(["message"]),
+      role: enumOf(["assistant"]),
+      model: string(),
+      content: list(object({ type: string("`text`, `thinking`, `tool_use`.") }, ["type"])),
+      stop_reason: stringOrNull(),
+      stop_sequence: stringOrNull(),
       usage: USAGE,
     },
     ["id", "type", "role", "model", "content", "usage"],
   ),
   AnthropicEvent: object(
     {
-      type: word([
+      type: enumOf([
         "message_start",
         "content_block_start",
         "content_block_delta",
@@ -110,9 +110,9 @@ const SCHEMAS: Chapter["schemas"] = {
         "ping",
       ]),
       message: named("AnthropicMessage"),
-      index: integer("The block's."),
-      content_block: open("As it begins."),
-      delta: open("A piece of a block, or of the message."),
+      index: integer("Index of the block."),
+      content_block: anyObject("The block as it begins."),
+      delta: anyObject("A piece of a block, or of the message."),
       usage: object({ output_tokens: integer() }),
     },
     ["type"],
@@ -121,13 +121,13 @@ const SCHEMAS: Chapter["schemas"] = {
   AnthropicModels: object(
     {
       data: list(named("AnthropicModel")),
-      has_more: flag("Whether another page follows."),
-      first_id: textOrNull(),
-      last_id: textOrNull("The next page comes after it."),
+      has_more: boolean("True when another page follows."),
+      first_id: stringOrNull(),
+      last_id: stringOrNull("Pass it as `after_id` for the next page."),
     },
     ["data", "has_more", "first_id", "last_id"],
   ),
-  AnthropicCountRequest: asked(CHAT, ["model", "messages"]),
+  AnthropicCountRequest: bodyOf(CHAT, ["model", "messages"]),
   AnthropicCount: object({ input_tokens: integer() }, ["input_tokens"]),
 };
 
@@ -137,17 +137,17 @@ const OPERATIONS: Chapter["operations"] = [
     tag: "Anthropic",
     summary: "Answers with a message",
     body: named("AnthropicMessagesRequest"),
-    answers: tellsOrStreams(named("AnthropicMessage"), {
-      events: either([named("AnthropicEvent"), errorIn("anthropic")]),
+    answers: answersOrStreams(named("AnthropicMessage"), {
+      events: anyOf([named("AnthropicEvent"), errorIn("anthropic")]),
     }),
   }),
   task({
     path: "/v1/messages/count_tokens",
     tag: "Anthropic",
     summary: "Counts the tokens of a prompt",
-    description: "An estimate where the backend cannot count.",
+    description: "The count is an estimate when the backend cannot count.",
     body: named("AnthropicCountRequest"),
-    answers: tells(named("AnthropicCount"), "The count."),
+    answers: answersWith(named("AnthropicCount"), "The count."),
   }),
 ];
 

@@ -1,9 +1,12 @@
 import type { Json, JsonObject } from "../../core/json.ts";
-import { dialectOfPath } from "../request-id.ts";
+import { dialectOfPath } from "../http/reply-headers.ts";
+import { ACCESS } from "./access.ts";
 import { ADMIN } from "./admin.ts";
 import { ANTHROPIC } from "./anthropic.ts";
 import { ERROR_SCHEMAS, errorAnswer, errorName } from "./errors.ts";
 import type { ErrorForm } from "./errors.ts";
+import { livePageChapter } from "./live-page.ts";
+import type { PageFile } from "./live-page.ts";
 import { OLLAMA_MODELS } from "./ollama-models.ts";
 import { OLLAMA } from "./ollama.ts";
 import { RESPONSES } from "./openai-responses.ts";
@@ -13,10 +16,13 @@ import { OPENAI } from "./openai.ts";
 import { TAGS } from "./operation.ts";
 import type { Chapter, Contents, Operation } from "./operation.ts";
 import { OWN } from "./own.ts";
-import { COMPONENT_HEADERS, COMPONENT_PARAMETERS, headersOf, idHeadersIn } from "./parts.ts";
+import { COMPONENT_HEADERS, COMPONENT_PARAMETERS, headersOf, idHeadersIn, limitHeadersIn } from "./parts.ts";
 import { SECURITY_SCHEMES, securityOf, SHARED_PARAMETERS } from "./parts.ts";
 
-/** All that is described. A test fails for a path that is served and not here, and the other way round. */
+/**
+ * The chapters that are the same for every gateway. A test fails for a path that is served and not described, and the
+ * other way round.
+ */
 export const CHAPTERS: readonly Chapter[] = [
   OLLAMA,
   OLLAMA_MODELS,
@@ -26,21 +32,24 @@ export const CHAPTERS: readonly Chapter[] = [
   RELAYED_FORMS,
   ANTHROPIC,
   OWN,
+  ACCESS,
   ADMIN,
 ];
 
-/** The facts that differ from one gateway to the next. */
+/** The facts that differ between gateways. */
 export interface Described {
   readonly version: string;
   /** True when clients need a key. */
   readonly needsKey: boolean;
+  readonly pageFiles: readonly PageFile[];
 }
 
-/** Refused to everyone by the door, and by a gateway that is full. */
-const DOOR_ERRORS = [403, 503] as const;
+/** Statuses of the guard, and of a gateway with too many connections. */
+const GUARD_ERRORS = [403, 503] as const;
 
 /** The OpenAPI document of a gateway. */
-export function openApi(gateway: Described, chapters: readonly Chapter[] = CHAPTERS): JsonObject {
+export function openApi(gateway: Described, fixed: readonly Chapter[] = CHAPTERS): JsonObject {
+  const chapters = [...fixed, livePageChapter(gateway.pageFiles)];
   const described = withHeads(chapters.flatMap(({ operations }) => operations));
   return {
     openapi: "3.1.0",
@@ -68,7 +77,7 @@ function schemasOf(chapters: readonly Chapter[]): JsonObject {
   return Object.fromEntries([...Object.entries(ERROR_SCHEMAS), ...named]);
 }
 
-/** HEAD is answered wherever GET is. */
+/** Adds HEAD to each GET. */
 function withHeads(operations: readonly Operation[]): readonly Operation[] {
   return operations.flatMap((operation) =>
     operation.method === "GET" ? [operation, headOf(operation)] : [operation],
@@ -141,19 +150,21 @@ function contentOf(contents: Contents): JsonObject {
 }
 
 function answersOf({ path, answers, isTask, isShared }: Operation): JsonObject {
-  const ids = idHeadersIn(isShared === true ? "anthropic" : dialectOfPath(path));
-  const headers = headersOf(isTask === true ? [...ids, "x-sgnet-dropped"] : ids);
-  const told = Object.entries(answers).map(([status, { description, contents }]): [string, Json] => {
+  const dialect = isShared === true ? "anthropic" : dialectOfPath(path);
+  const ids = idHeadersIn(dialect);
+  const ofTask = ["x-sgnet-dropped", "x-sgnet-warning", ...limitHeadersIn(dialect)];
+  const headers = headersOf(isTask === true ? [...ids, ...ofTask] : ids);
+  const described = Object.entries(answers).map(([status, { description, contents }]): [string, Json] => {
     return [
       status,
       { description, headers, ...(contents === undefined ? {} : { content: contentOf(contents) }) },
     ];
   });
-  return Object.fromEntries(told);
+  return Object.fromEntries(described);
 }
 
 function errorStatuses({ errors = [], access, answers }: Operation): readonly number[] {
-  const statuses = [...errors, ...DOOR_ERRORS, ...(access === "open" ? [] : [401])];
+  const statuses = [...errors, ...GUARD_ERRORS, ...(access === "open" ? [] : [401])];
   return [...new Set(statuses)].filter((status) => !Object.hasOwn(answers, status)).toSorted((a, b) => a - b);
 }
 

@@ -2,15 +2,15 @@ import { FAULTS } from "../../core/fault.ts";
 import type { JsonObject } from "../../core/json.ts";
 import type { Dialect } from "../../core/task.ts";
 import { headersOf, idHeadersIn } from "./parts.ts";
-import { either, named, object, text, textOrNull } from "./schema.ts";
+import { anyOf, named, object, string, stringOrNull } from "./schema.ts";
 import type { Schema } from "./schema.ts";
 
-/** How errors are told, in each dialect. */
+/** The forms of errors in each dialect. */
 
 const FORMS: Readonly<Record<Dialect, { readonly name: string; readonly schema: Schema }>> = {
   ollama: {
     name: "OllamaError",
-    schema: object({ error: text("For people.") }, ["error"]),
+    schema: object({ error: string("For people.") }, ["error"]),
   },
   openai: {
     name: "OpenAIError",
@@ -18,10 +18,10 @@ const FORMS: Readonly<Record<Dialect, { readonly name: string; readonly schema: 
       {
         error: object(
           {
-            message: text("For people."),
-            type: text("The kind, by status: `invalid_request_error`, `not_found_error`, …"),
-            param: textOrNull(),
-            code: textOrNull("What programs switch on: `model_not_found`, `server_busy`, …"),
+            message: string("For people."),
+            type: string("The kind, by status: `invalid_request_error`, `not_found_error`, …"),
+            param: stringOrNull(),
+            code: stringOrNull("A stable code for programs: `model_not_found`, `server_busy`, …"),
           },
           ["message", "type", "param", "code"],
         ),
@@ -34,11 +34,11 @@ const FORMS: Readonly<Record<Dialect, { readonly name: string; readonly schema: 
     schema: object(
       {
         type: { const: "error" },
-        error: object({ type: text("The kind, by status."), message: text("For people.") }, [
+        error: object({ type: string("The kind, by status."), message: string("For people.") }, [
           "type",
           "message",
         ]),
-        request_id: textOrNull(),
+        request_id: stringOrNull(),
       },
       ["type", "error", "request_id"],
     ),
@@ -50,7 +50,7 @@ export const ERROR_SCHEMAS: Readonly<Record<string, Schema>> = Object.fromEntrie
   Object.values(FORMS).map(({ name, schema }) => [name, schema]),
 );
 
-/** The form of the errors of a path: `shared` for one whose clients are of OpenAI or of Anthropic. */
+/** The form of the errors of a path: `shared` for one that clients of OpenAI and of Anthropic use. */
 export type ErrorForm = Dialect | "shared";
 
 /** The schema of an error in a dialect. */
@@ -58,27 +58,33 @@ export function errorIn(dialect: Dialect): Schema {
   return named(FORMS[dialect].name);
 }
 
-/** The words before the codes of a status. */
+/** The text before the codes of a status. */
 const REASONS: Readonly<Record<number, string>> = {
-  400: "The request cannot be done as it is",
+  400: "The request is invalid",
   401: "A key is missing or wrong",
   403: "Forbidden: by policy, or (with an empty body) by the Host or Origin header",
   404: "Not found",
+  409: "The record has changed meanwhile, or its name is taken",
   413: "The request is too large",
-  415: "The body is compressed, or of another type than the path takes",
+  415: "The body is compressed, or its type does not fit the path",
   429: "Too many requests",
   500: "The gateway failed",
-  501: "No backend of this model offers it",
+  501: "No backend of this model has the endpoint",
   502: "The backend or its worker failed",
-  503: "Nothing can serve it now",
-  504: "It took too long",
+  503: "The request cannot be served now",
+  504: "A time limit has passed",
 };
 
-/** Statuses whose answers say when to come again. */
+/** Statuses whose answers have `Retry-After`. */
 const RETRYABLE: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
 export function errorName(form: ErrorForm, status: number): string {
   return `${form === "shared" ? "SharedError" : FORMS[form].name}${status}`;
+}
+
+function retryHeadersOf(status: number): readonly string[] {
+  if (status === 429) return ["retry-after", "retry-after-ms", "x-should-retry"];
+  return RETRYABLE.has(status) ? ["retry-after"] : [];
 }
 
 /** The answer with an error of this status, for the components of the document. */
@@ -88,10 +94,10 @@ export function errorAnswer(form: ErrorForm, status: number): JsonObject {
   );
   const reason = REASONS[status] ?? "An error";
   const ids = idHeadersIn(form === "shared" ? "anthropic" : form);
-  const schema = form === "shared" ? either([errorIn("openai"), errorIn("anthropic")]) : errorIn(form);
+  const schema = form === "shared" ? anyOf([errorIn("openai"), errorIn("anthropic")]) : errorIn(form);
   return {
     description: codes.length === 0 ? `${reason}.` : `${reason}: ${codes.join(", ")}.`,
-    headers: headersOf(RETRYABLE.has(status) ? [...ids, "retry-after"] : ids),
+    headers: headersOf([...ids, ...retryHeadersOf(status)]),
     content: { "application/json": { schema } },
   };
 }

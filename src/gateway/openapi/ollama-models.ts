@@ -1,20 +1,20 @@
-import { ERRANDS } from "../../core/errand.ts";
-import type { Errand } from "../../core/errand.ts";
+import { MANAGEMENT_ENDPOINTS } from "../../core/management-endpoint.ts";
+import type { ManagementEndpoint } from "../../core/management-endpoint.ts";
 import { errorIn } from "./errors.ts";
-import { json, TASK_ERRORS, tells, tellsOrStreams } from "./operation.ts";
+import { json, TASK_ERRORS, answersWith, answersOrStreams } from "./operation.ts";
 import type { Answers, Body, Chapter, Operation } from "./operation.ts";
-import { asked, bytes, either, flag, integer, list, named, object, open, text } from "./schema.ts";
+import { bodyOf, binary, anyOf, boolean, integer, list, named, object, anyObject, string } from "./schema.ts";
 import type { Members, Schema } from "./schema.ts";
 
-/** Ollama's API: the models of the fleet, and the orders that change those of its Ollama servers. */
+/** Ollama's API: the models of the fleet, and the requests that change the models of its Ollama servers. */
 
 const DETAILS: Schema = object({
-  parent_model: text(),
-  format: text(),
-  family: text(),
-  families: { type: ["array", "null"], items: text() },
-  parameter_size: text(),
-  quantization_level: text(),
+  parent_model: string(),
+  format: string(),
+  family: string(),
+  families: { type: ["array", "null"], items: string() },
+  parameter_size: string(),
+  quantization_level: string(),
   context_length: integer(),
   embedding_length: integer(),
 });
@@ -22,21 +22,21 @@ const DETAILS: Schema = object({
 const TIME: Schema = { type: "string", format: "date-time" };
 
 const LISTED: Members = {
-  name: text(),
-  model: text(),
+  name: string(),
+  model: string(),
   size: integer("Bytes."),
-  digest: text(),
+  digest: string(),
   details: DETAILS,
 };
 
-/** A model by either of two names of the member. */
-const NAMED: Members = { model: text(), name: text("The older name of `model`.") };
+/** A model, under either of two member names. */
+const NAMED: Members = { model: string(), name: string("The older name of `model`.") };
 
 const SCHEMAS: Chapter["schemas"] = {
   OllamaTags: object(
     {
       models: list(
-        object({ ...LISTED, modified_at: TIME, capabilities: list(text()) }, ["name", "model", "details"]),
+        object({ ...LISTED, modified_at: TIME, capabilities: list(string()) }, ["name", "model", "details"]),
       ),
     },
     ["models"],
@@ -54,58 +54,58 @@ const SCHEMAS: Chapter["schemas"] = {
   ),
   OllamaVersion: object(
     {
-      version: text("The version of Ollama's API that is followed."),
-      stargazer: text("The gateway's own version."),
+      version: string("The version of Ollama whose API this is."),
+      stargazer: string("The gateway's own version."),
     },
     ["version"],
   ),
-  OllamaStatus: object({ cloud: object({ disabled: flag(), source: text() }) }, ["cloud"]),
-  OllamaShowRequest: asked({ ...NAMED, verbose: flag() }),
+  OllamaStatus: object({ cloud: object({ disabled: boolean(), source: string() }) }, ["cloud"]),
+  OllamaShowRequest: bodyOf({ ...NAMED, verbose: boolean() }),
   OllamaShow: object(
     {
-      modelfile: text(),
-      parameters: text(),
-      template: text(),
+      modelfile: string(),
+      parameters: string(),
+      template: string(),
       details: DETAILS,
-      model_info: open("Facts of the model's file, by its own names."),
-      capabilities: list(text()),
+      model_info: anyObject("Metadata of the model's file, by its own names."),
+      capabilities: list(string()),
       modified_at: TIME,
     },
     ["details", "model_info"],
   ),
   OllamaProgress: object({
-    status: text(),
-    digest: text(),
+    status: string(),
+    digest: string(),
     total: integer("Bytes."),
     completed: integer("Bytes."),
-    error: text("Why it broke off: the last line."),
+    error: string("The reason of a failure, in the last line."),
   }),
-  OllamaOrder: asked(
-    { ...NAMED, stream: flag("Whether progress comes as lines; true when absent.") },
+  OllamaOrder: bodyOf(
+    { ...NAMED, stream: boolean("True for progress as lines; true when absent.") },
     [],
-    "All else is passed on as sent.",
+    "Other members are passed on as sent.",
   ),
-  OllamaCopyRequest: object({ source: text(), destination: text() }, ["source", "destination"]),
-  OllamaDeleteRequest: asked(NAMED),
+  OllamaCopyRequest: object({ source: string(), destination: string() }, ["source", "destination"]),
+  OllamaDeleteRequest: bodyOf(NAMED),
 };
 
 const ADMIN_ERRORS: readonly number[] = TASK_ERRORS;
 
-const DONE: Answers = { 200: { description: "Done by every server that was asked." } };
+const DONE: Answers = { 200: { description: "Every server has done it." } };
 
-/** An order for admins, at the method and path that its errand has. */
+/** A request for admins, at the method and path of its management endpoint. */
 function order(
-  errand: Errand,
-  told: {
+  endpoint: ManagementEndpoint,
+  operation: {
     readonly summary: string;
     readonly body?: Body;
     readonly answers: Answers;
     readonly parameters?: Members;
   },
 ): Operation {
-  const { method, path } = ERRANDS[errand];
+  const { method, path } = MANAGEMENT_ENDPOINTS[endpoint];
   return {
-    ...told,
+    ...operation,
     method,
     path: path.endsWith("/") ? `${path}{digest}` : path,
     tag: "Models",
@@ -114,8 +114,8 @@ function order(
   };
 }
 
-const PROGRESS: Answers = tellsOrStreams(named("OllamaProgress"), {
-  lines: either([named("OllamaProgress"), errorIn("ollama")]),
+const PROGRESS: Answers = answersOrStreams(named("OllamaProgress"), {
+  lines: anyOf([named("OllamaProgress"), errorIn("ollama")]),
 });
 
 const ORDER: Body = { contents: json(named("OllamaOrder")) };
@@ -127,38 +127,38 @@ const OPERATIONS: Chapter["operations"] = [
     method: "GET",
     path: "/api/tags",
     tag: "Models",
-    summary: "Every model that some worker serves, the newest first",
-    answers: tells(named("OllamaTags"), "The models."),
+    summary: "Lists the models that workers serve, the newest first",
+    answers: answersWith(named("OllamaTags"), "The models."),
   },
   {
     method: "GET",
     path: "/api/ps",
     tag: "Models",
-    summary: "The models in memory, of all backends together",
-    answers: tells(named("OllamaRunning"), "The models."),
+    summary: "Lists the models in memory of all backends",
+    answers: answersWith(named("OllamaRunning"), "The models."),
   },
   {
     method: "POST",
     path: "/api/show",
     tag: "Models",
-    summary: "Tells what is known of a model",
+    summary: "Describes a model",
     body: { contents: json(named("OllamaShowRequest")) },
-    answers: tells(named("OllamaShow"), "The model."),
+    answers: answersWith(named("OllamaShow"), "The model."),
     errors: TASK_ERRORS,
   },
   {
     method: "GET",
     path: "/api/version",
     tag: "Ollama",
-    summary: "The version of Ollama's API that is followed",
-    answers: tells(named("OllamaVersion"), "The versions."),
+    summary: "Returns the version of Ollama whose API this is",
+    answers: answersWith(named("OllamaVersion"), "The versions."),
   },
   {
     method: "GET",
     path: "/api/status",
     tag: "Ollama",
-    summary: "That there is no cloud",
-    answers: tells(named("OllamaStatus"), "It is disabled."),
+    summary: "Reports that Ollama's cloud is disabled",
+    answers: answersWith(named("OllamaStatus"), "It is disabled."),
   },
   order("ollama-pull", { summary: "Pulls a model to every Ollama server", body: ORDER, answers: PROGRESS }),
   order("ollama-push", { summary: "Pushes a model from one Ollama server", body: ORDER, answers: PROGRESS }),
@@ -178,17 +178,17 @@ const OPERATIONS: Chapter["operations"] = [
     answers: DONE,
   }),
   order("ollama-blob-look", {
-    summary: "Whether every Ollama server has a blob",
+    summary: "Checks that every Ollama server has a blob",
     parameters: DIGEST,
     answers: { 200: { description: "Every server has it." } },
   }),
   order("ollama-blob-put", {
-    summary: "Puts a blob on every Ollama server",
+    summary: "Uploads a blob to every Ollama server",
     parameters: DIGEST,
-    body: { contents: { "application/octet-stream": bytes("The blob.") } },
+    body: { contents: { "application/octet-stream": binary("The blob.") } },
     answers: {
       200: { description: "Every server had it." },
-      201: { description: "A server had to make it." },
+      201: { description: "A server has created it." },
     },
   }),
 ];

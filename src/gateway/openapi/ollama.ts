@@ -1,23 +1,33 @@
 import { errorIn } from "./errors.ts";
-import { task, tells, tellsOrStreams, TOKEN_LOGPROB } from "./operation.ts";
+import { task, answersWith, answersOrStreams, TOKEN_LOGPROB } from "./operation.ts";
 import type { Chapter } from "./operation.ts";
-import { asked, either, label, flag, integer, integerFrom, list, named, number } from "./schema.ts";
-import { object, open, text, word } from "./schema.ts";
+import {
+  bodyOf,
+  anyOf,
+  nonEmptyString,
+  boolean,
+  integer,
+  integerFrom,
+  list,
+  named,
+  number,
+} from "./schema.ts";
+import { object, anyObject, string, enumOf } from "./schema.ts";
 import type { Members, Schema } from "./schema.ts";
 
-/** Ollama's API: what takes tasks. */
+/** Ollama's API: the endpoints that take tasks. */
 
 const MOST_ALTERNATIVES = 20;
 
 /** Go's durations. */
 const DURATION = "^[+-]?(0|(([0-9]+([.][0-9]*)?|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$";
 
-const KEEP_ALIVE = either(
+const KEEP_ALIVE = anyOf(
   [{ type: "string", pattern: DURATION }, number()],
-  "How long the model stays in memory: seconds, or a duration as `5m`; 0 unloads it.",
+  "Time for which the model stays in memory: seconds, or a duration such as `5m`. 0 unloads it.",
 );
 
-const OPTIONS: Schema = asked(
+const OPTIONS: Schema = bodyOf(
   {
     num_predict: number("Most tokens of the answer."),
     temperature: number(),
@@ -26,7 +36,7 @@ const OPTIONS: Schema = asked(
     min_p: number(),
     typical_p: number(),
     seed: number(),
-    stop: list(text()),
+    stop: list(string()),
     presence_penalty: number(),
     frequency_penalty: number(),
     repeat_penalty: number(),
@@ -38,41 +48,41 @@ const OPTIONS: Schema = asked(
     main_gpu: number(),
     num_thread: number(),
     draft_num_predict: number(),
-    use_mmap: flag(),
+    use_mmap: boolean(),
   },
   [],
-  "Sampling, and what Ollama's runner is told. Whole numbers may have a fraction, which is cut.",
+  "Sampling, and options of Ollama's runner. A fraction of a whole number is cut.",
 );
 
 const TOOL_CALL: Schema = object({
-  id: text(),
-  function: object({ name: text(), arguments: open("By the names of the tool's parameters.") }),
+  id: string(),
+  function: object({ name: string(), arguments: anyObject("By the names of the tool's parameters.") }),
 });
 
-const MESSAGE: Schema = asked({
-  role: text("`system`, `user`, `assistant` or `tool`."),
-  content: text(),
-  thinking: text("The assistant's thoughts."),
-  images: list(text("Base64, or a data URL.")),
+const MESSAGE: Schema = bodyOf({
+  role: string("`system`, `user`, `assistant` or `tool`."),
+  content: string(),
+  thinking: string("The assistant's thoughts."),
+  images: list(string("Base64, or a data URL.")),
   tool_calls: list(TOOL_CALL),
-  tool_call_id: text(),
-  tool_name: text("The tool whose result this is."),
+  tool_call_id: string(),
+  tool_name: string("The tool whose result this is."),
 });
 
 const SHARED: Members = {
-  stream: flag("Whether the answer comes as lines; true when absent."),
-  format: either([word(["json", ""]), open("A JSON Schema.")], "The form of the answer."),
+  stream: boolean("True for an answer as lines; true when absent."),
+  format: anyOf([enumOf(["json", ""]), anyObject("A JSON Schema.")], "The form of the answer."),
   options: OPTIONS,
-  think: either([flag(), word(["low", "medium", "high", "max"])]),
+  think: anyOf([boolean(), enumOf(["low", "medium", "high", "max"])]),
   keep_alive: KEEP_ALIVE,
-  logprobs: flag(),
+  logprobs: boolean(),
   top_logprobs: integerFrom(0, MOST_ALTERNATIVES),
 };
 
 /** Counts and times (ns) at the end of an answer. */
 const ENDED: Members = {
-  done: flag("True at the end."),
-  done_reason: text("`stop`, `length`, `load`, `unload`, `content_filter`."),
+  done: boolean("True at the end."),
+  done_reason: string("`stop`, `length`, `load`, `unload`, `content_filter`."),
   total_duration: integer(),
   load_duration: integer(),
   prompt_eval_count: integer(),
@@ -83,28 +93,28 @@ const ENDED: Members = {
   logprobs: list(TOKEN_LOGPROB),
 };
 
-const BEGUN: Members = { model: text(), created_at: { type: "string", format: "date-time" } };
+const BEGUN: Members = { model: string(), created_at: { type: "string", format: "date-time" } };
 
 const ANSWER_MESSAGE: Schema = object(
-  { role: text(), content: text(), thinking: text(), tool_calls: list(TOOL_CALL) },
+  { role: string(), content: string(), thinking: string(), tool_calls: list(TOOL_CALL) },
   ["role", "content"],
 );
 
 const VECTOR: Schema = list(number());
 
 const SCHEMAS: Chapter["schemas"] = {
-  OllamaChatRequest: asked(
+  OllamaChatRequest: bodyOf(
     {
-      model: label(),
-      messages: list(MESSAGE, "None: the model is loaded, or unloaded."),
+      model: nonEmptyString(),
+      messages: list(MESSAGE, "Without it the model is loaded, or unloaded."),
       tools: list(
         object({
-          type: text(),
-          function: asked({
-            name: text(),
-            description: text(),
-            parameters: open("A JSON Schema."),
-            strict: flag(),
+          type: string(),
+          function: bodyOf({
+            name: string(),
+            description: string(),
+            parameters: anyObject("A JSON Schema."),
+            strict: boolean(),
           }),
         }),
       ),
@@ -113,29 +123,29 @@ const SCHEMAS: Chapter["schemas"] = {
     ["model"],
   ),
   OllamaChatReply: object({ ...BEGUN, message: ANSWER_MESSAGE, ...ENDED }, ["model", "created_at"]),
-  OllamaGenerateRequest: asked(
+  OllamaGenerateRequest: bodyOf(
     {
-      model: label(),
-      prompt: text("None: the model is loaded, or unloaded."),
-      suffix: text(),
-      images: list(text("Base64, or a data URL.")),
-      system: text(),
-      template: text(),
-      context: list(integer(), "The context that an earlier answer gave."),
-      raw: flag("True: the prompt is passed on as it is, without a template."),
+      model: nonEmptyString(),
+      prompt: string("Without it the model is loaded, or unloaded."),
+      suffix: string(),
+      images: list(string("Base64, or a data URL.")),
+      system: string(),
+      template: string(),
+      context: list(integer(), "The `context` of an earlier answer."),
+      raw: boolean("True passes on the prompt as it is, without a template."),
       ...SHARED,
     },
     ["model"],
   ),
   OllamaGenerateReply: object(
-    { ...BEGUN, response: text(), thinking: text(), context: list(integer()), ...ENDED },
+    { ...BEGUN, response: string(), thinking: string(), context: list(integer()), ...ENDED },
     ["model", "created_at"],
   ),
-  OllamaEmbedRequest: asked(
+  OllamaEmbedRequest: bodyOf(
     {
-      model: label(),
-      input: either([text(), list(text())], "None: the model is loaded."),
-      truncate: flag("Whether an input that is too long is cut; true when absent."),
+      model: nonEmptyString(),
+      input: anyOf([string(), list(string())], "Without it the model is loaded."),
+      truncate: boolean("True cuts an input that is too long; true when absent."),
       dimensions: integer(),
       keep_alive: KEEP_ALIVE,
       options: OPTIONS,
@@ -144,7 +154,7 @@ const SCHEMAS: Chapter["schemas"] = {
   ),
   OllamaEmbedReply: object(
     {
-      model: text(),
+      model: string(),
       embeddings: list(VECTOR, "One for each input, of length 1."),
       total_duration: integer(),
       load_duration: integer(),
@@ -152,16 +162,16 @@ const SCHEMAS: Chapter["schemas"] = {
     },
     ["model", "embeddings"],
   ),
-  OllamaEmbeddingsRequest: asked(
-    { model: label(), prompt: text(), keep_alive: KEEP_ALIVE, options: OPTIONS },
+  OllamaEmbeddingsRequest: bodyOf(
+    { model: nonEmptyString(), prompt: string(), keep_alive: KEEP_ALIVE, options: OPTIONS },
     ["model"],
   ),
   OllamaEmbeddingsReply: object({ embedding: VECTOR }, ["embedding"]),
 };
 
-/** A line of a stream: a piece of the answer, or the error that broke it. */
+/** A line of a stream: a piece of the answer, or the error that ended it. */
 function lineOf(name: string): Schema {
-  return either([named(name), errorIn("ollama")]);
+  return anyOf([named(name), errorIn("ollama")]);
 }
 
 const OPERATIONS: Chapter["operations"] = [
@@ -170,28 +180,28 @@ const OPERATIONS: Chapter["operations"] = [
     tag: "Ollama",
     summary: "Answers a chat",
     body: named("OllamaChatRequest"),
-    answers: tellsOrStreams(named("OllamaChatReply"), { lines: lineOf("OllamaChatReply") }),
+    answers: answersOrStreams(named("OllamaChatReply"), { lines: lineOf("OllamaChatReply") }),
   }),
   task({
     path: "/api/generate",
     tag: "Ollama",
     summary: "Completes a prompt",
     body: named("OllamaGenerateRequest"),
-    answers: tellsOrStreams(named("OllamaGenerateReply"), { lines: lineOf("OllamaGenerateReply") }),
+    answers: answersOrStreams(named("OllamaGenerateReply"), { lines: lineOf("OllamaGenerateReply") }),
   }),
   task({
     path: "/api/embed",
     tag: "Ollama",
-    summary: "Makes vectors of texts",
+    summary: "Makes embeddings of texts",
     body: named("OllamaEmbedRequest"),
-    answers: tells(named("OllamaEmbedReply"), "The vectors."),
+    answers: answersWith(named("OllamaEmbedReply"), "The embeddings."),
   }),
   task({
     path: "/api/embeddings",
     tag: "Ollama",
-    summary: "Makes the vector of one text, the older way",
+    summary: "Makes the embedding of one text (older endpoint)",
     body: named("OllamaEmbeddingsRequest"),
-    answers: tells(named("OllamaEmbeddingsReply"), "The vector, as the model makes it."),
+    answers: answersWith(named("OllamaEmbeddingsReply"), "The embedding, as the model makes it."),
   }),
 ];
 

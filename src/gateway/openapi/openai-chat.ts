@@ -1,42 +1,58 @@
 import { SAMPLING, STREAMING, TOKEN_USAGE } from "./openai-fields.ts";
 import { TOKEN_LOGPROB } from "./operation.ts";
-import { asked, either, flag, integer, integerFrom, list, nothing, number, object, some } from "./schema.ts";
-import { label, open, text, textOrNull, word } from "./schema.ts";
+import {
+  bodyOf,
+  anyOf,
+  boolean,
+  integer,
+  integerFrom,
+  list,
+  nullValue,
+  number,
+  object,
+  nonEmptyList,
+} from "./schema.ts";
+import { nonEmptyString, anyObject, string, stringOrNull, enumOf } from "./schema.ts";
 import type { Members, Schema } from "./schema.ts";
 
 /** Chats of OpenAI's API. */
 
 const MOST_ALTERNATIVES = 20;
 
-/** Text, or parts of it; what kinds of part a backend takes is its own matter. */
-const CONTENT: Schema = either([
-  text(),
-  list(object({ type: text("`text`, `image_url`, `input_audio`, …") }, ["type"])),
+/** Text, or parts. The backend decides which types of part it accepts. */
+const CONTENT: Schema = anyOf([
+  string(),
+  list(object({ type: string("`text`, `image_url`, `input_audio`, …") }, ["type"])),
 ]);
 
-const MESSAGE: Schema = asked(
+const MESSAGE: Schema = bodyOf(
   {
-    role: text("`developer`, `system`, `user`, `assistant`, `tool`."),
+    role: string("`developer`, `system`, `user`, `assistant`, `tool`."),
     content: CONTENT,
-    name: text(),
-    refusal: text(),
-    reasoning: text("The assistant's thoughts."),
-    reasoning_content: text("As `reasoning`."),
-    tool_calls: list(open("A call: `id`, `type`, and what the type has.")),
-    tool_call_id: text(),
-    function_call: open("The older form of a call."),
+    name: string(),
+    refusal: string(),
+    reasoning: string("The assistant's thoughts."),
+    reasoning_content: string("Another name of `reasoning`."),
+    tool_calls: list(anyObject("A call: `id`, `type`, and the members of its type.")),
+    tool_call_id: string(),
+    function_call: anyObject("The older form of a call."),
   },
   ["role"],
 );
 
-const FUNCTION: Schema = asked(
-  { name: label(), description: text(), parameters: open("A JSON Schema."), strict: flag() },
+const FUNCTION: Schema = bodyOf(
+  {
+    name: nonEmptyString(),
+    description: string(),
+    parameters: anyObject("A JSON Schema."),
+    strict: boolean(),
+  },
   ["name"],
 );
 
-/** A function, or what another type has. */
+/** A function, or a tool of another type. */
 const TOOL: Schema = {
-  ...object({ type: text("`function`, `custom`."), function: FUNCTION }),
+  ...object({ type: string("`function`, `custom`."), function: FUNCTION }),
   anyOf: [
     { required: ["function"] },
     { required: ["type"], properties: { type: { not: { const: "function" } } } },
@@ -45,75 +61,75 @@ const TOOL: Schema = {
 
 const EFFORTS = ["none", "minimal", "low", "medium", "high", "xhigh", "ultra", "max"];
 
-const CHOICE: Schema = either([
-  word(["auto", "none", "required"]),
-  open("The tool that must be called, or those that may be."),
+const CHOICE: Schema = anyOf([
+  enumOf(["auto", "none", "required"]),
+  anyObject("The tool that must be called, or the allowed tools."),
 ]);
 
-const LOGPROBS: Schema = either([
-  object({ content: { anyOf: [list(TOKEN_LOGPROB), nothing()] } }),
-  nothing(),
+const LOGPROBS: Schema = anyOf([
+  object({ content: { anyOf: [list(TOKEN_LOGPROB), nullValue()] } }),
+  nullValue(),
 ]);
 
 const CALL: Members = {
-  id: text(),
+  id: string(),
   index: integer(),
-  type: text(),
-  function: object({ name: textOrNull(), arguments: textOrNull("JSON.") }),
+  type: string(),
+  function: object({ name: stringOrNull(), arguments: stringOrNull("JSON.") }),
 };
 
-/** The answer: in a stream a piece of each. */
-const SAID: Members = {
-  role: textOrNull(),
-  content: textOrNull(),
-  refusal: textOrNull(),
-  reasoning: textOrNull(),
-  reasoning_content: textOrNull(),
+/** The members of an answer; in a stream, a piece of each. */
+const ANSWER: Members = {
+  role: stringOrNull(),
+  content: stringOrNull(),
+  refusal: stringOrNull(),
+  reasoning: stringOrNull(),
+  reasoning_content: stringOrNull(),
   tool_calls: { type: ["array", "null"], items: object(CALL) },
 };
 
 const HEAD: Members = {
-  id: text(),
-  object: text(),
+  id: string(),
+  object: string(),
   created: integer(),
-  model: text(),
-  system_fingerprint: textOrNull(),
-  usage: either([TOKEN_USAGE, nothing()]),
+  model: string(),
+  system_fingerprint: stringOrNull(),
+  usage: anyOf([TOKEN_USAGE, nullValue()]),
 };
 
-function choices(said: Members): Schema {
+function choices(answer: Members): Schema {
   return list(
-    object({ index: integer(), ...said, finish_reason: textOrNull(), logprobs: LOGPROBS }, ["index"]),
+    object({ index: integer(), ...answer, finish_reason: stringOrNull(), logprobs: LOGPROBS }, ["index"]),
   );
 }
 
 const REQUIRED = ["id", "object", "created", "model", "choices"];
 
 export const CHAT_SCHEMAS: Readonly<Record<string, Schema>> = {
-  OpenAIChatRequest: asked(
+  OpenAIChatRequest: bodyOf(
     {
-      model: label(),
-      messages: some(MESSAGE),
+      model: nonEmptyString(),
+      messages: nonEmptyList(MESSAGE),
       tools: list(TOOL),
       tool_choice: CHOICE,
-      parallel_tool_calls: flag(),
+      parallel_tool_calls: boolean(),
       functions: list(FUNCTION, "The older form of tools."),
       function_call: CHOICE,
-      reasoning_effort: word(EFFORTS),
-      reasoning: asked({ effort: word(EFFORTS) }),
-      logprobs: flag(),
+      reasoning_effort: enumOf(EFFORTS),
+      reasoning: bodyOf({ effort: enumOf(EFFORTS) }),
+      logprobs: boolean(),
       top_logprobs: integerFrom(0, MOST_ALTERNATIVES),
-      max_completion_tokens: number("As `max_tokens`, the newer name."),
-      modalities: list(text()),
-      verbosity: text(),
-      metadata: open("Has no effect."),
-      store: flag("Has no effect: nothing is stored."),
-      service_tier: text("Has no effect."),
+      max_completion_tokens: number("The newer name of `max_tokens`."),
+      modalities: list(string()),
+      verbosity: string(),
+      metadata: anyObject("Has no effect."),
+      store: boolean("Has no effect: nothing is stored."),
+      service_tier: string("Has no effect."),
       ...SAMPLING,
       ...STREAMING,
     },
     ["model", "messages"],
   ),
-  OpenAIChat: object({ ...HEAD, choices: choices({ message: object(SAID) }) }, REQUIRED),
-  OpenAIChatChunk: object({ ...HEAD, choices: choices({ delta: object(SAID) }) }, REQUIRED),
+  OpenAIChat: object({ ...HEAD, choices: choices({ message: object(ANSWER) }) }, REQUIRED),
+  OpenAIChatChunk: object({ ...HEAD, choices: choices({ delta: object(ANSWER) }) }, REQUIRED),
 };

@@ -1,39 +1,44 @@
-import { asked, either, flag, integer, list, number, object, open, text } from "./schema.ts";
+import { bodyOf, anyOf, boolean, integer, list, number, object, anyObject, string } from "./schema.ts";
 import type { Members, Schema } from "./schema.ts";
 
 /** Members that chats and text completions of OpenAI's API share. */
 
-const RESPONSE_FORMAT: Schema = asked({
-  type: text("`text`, `json_object` or `json_schema`."),
-  json_schema: asked({ name: text(), description: text(), schema: open("A JSON Schema."), strict: flag() }),
+const RESPONSE_FORMAT: Schema = bodyOf({
+  type: string("`text`, `json_object` or `json_schema`."),
+  json_schema: bodyOf({
+    name: string(),
+    description: string(),
+    schema: anyObject("A JSON Schema."),
+    strict: boolean(),
+  }),
 });
 
-/** How tokens are chosen; OpenAI's own names first. */
+/** Options of sampling; OpenAI's own names first. */
 export const SAMPLING: Members = {
-  n: { type: "integer", minimum: 1, description: "How many answers." },
+  n: { type: "integer", minimum: 1, description: "Number of answers." },
   max_tokens: number("Most tokens of the answer."),
   temperature: number(),
   top_p: number(),
   seed: number(),
-  stop: either([text(), list(text())]),
+  stop: anyOf([string(), list(string())]),
   presence_penalty: number(),
   frequency_penalty: number(),
-  logit_bias: open("By token id."),
+  logit_bias: anyObject("By token id."),
   top_k: number(),
   min_p: number(),
   typical_p: number(),
   repeat_penalty: number(),
-  repetition_penalty: number("As `repeat_penalty`."),
+  repetition_penalty: number("Another name of `repeat_penalty`."),
   repeat_last_n: number(),
   response_format: RESPONSE_FORMAT,
-  keep_alive: either([text(), number()], "As Ollama has it."),
-  options: open("As Ollama has them."),
-  user: text(),
+  keep_alive: anyOf([string(), number()], "As in Ollama's API."),
+  options: anyObject("As in Ollama's API."),
+  user: string(),
 };
 
 export const STREAMING: Members = {
-  stream: flag("Whether the answer comes as events; false when absent."),
-  stream_options: asked({ include_usage: flag("Whether the last event counts tokens.") }),
+  stream: boolean("True for an answer as events; false when absent."),
+  stream_options: bodyOf({ include_usage: boolean("True adds the token counts to the last event.") }),
 };
 
 export const TOKEN_USAGE: Schema = object(

@@ -1,19 +1,38 @@
 import { errorIn } from "./errors.ts";
-import { task, tellsOrStreams } from "./operation.ts";
+import { task, answersOrStreams } from "./operation.ts";
 import type { Chapter } from "./operation.ts";
-import { anything, asked, either, flag, integer, integerOrNull, list, named, nothing } from "./schema.ts";
-import { label, number, object, open, some, text, textOrNull, word } from "./schema.ts";
+import {
+  anyValue,
+  bodyOf,
+  anyOf,
+  boolean,
+  integer,
+  integerOrNull,
+  list,
+  named,
+  nullValue,
+} from "./schema.ts";
+import {
+  nonEmptyString,
+  number,
+  object,
+  anyObject,
+  nonEmptyList,
+  string,
+  stringOrNull,
+  enumOf,
+} from "./schema.ts";
 import type { Schema } from "./schema.ts";
 
 /** Responses of OpenAI's API. Nothing is stored. */
 
 const TYPES = "`message`, `function_call`, `reasoning`, …";
 
-const ITEM: Schema = object({ type: text(TYPES), id: textOrNull() }, ["type"]);
+const ITEM: Schema = object({ type: string(TYPES), id: stringOrNull() }, ["type"]);
 
 /** A message needs no type. */
-const ASKED_ITEM: Schema = {
-  ...object({ type: text(TYPES), role: text(), id: textOrNull() }),
+const INPUT_ITEM: Schema = {
+  ...object({ type: string(TYPES), role: string(), id: stringOrNull() }),
   anyOf: [{ required: ["type"] }, { required: ["role"] }],
 };
 
@@ -29,62 +48,62 @@ const USAGE: Schema = object(
 );
 
 const SCHEMAS: Chapter["schemas"] = {
-  OpenAIResponseRequest: asked(
+  OpenAIResponseRequest: bodyOf(
     {
-      model: label(),
-      input: either([text(), some(ASKED_ITEM)]),
-      instructions: text("The system's words."),
-      stream: flag("Whether the answer comes as events; false when absent."),
-      tools: list(object({ type: label("`function`, `custom`, `namespace`, …") }, ["type"])),
-      tool_choice: either([
-        word(["auto", "none", "required"]),
-        object({ type: label() }, ["type"], "A tool, or those allowed."),
+      model: nonEmptyString(),
+      input: anyOf([string(), nonEmptyList(INPUT_ITEM)]),
+      instructions: string("The system prompt."),
+      stream: boolean("True for an answer as events; false when absent."),
+      tools: list(object({ type: nonEmptyString("`function`, `custom`, `namespace`, …") }, ["type"])),
+      tool_choice: anyOf([
+        enumOf(["auto", "none", "required"]),
+        object({ type: nonEmptyString() }, ["type"], "A tool, or the allowed tools."),
       ]),
-      parallel_tool_calls: flag(),
-      text: asked({
-        format: open("`text`, `json_object`, or `json_schema` with a `schema`."),
-        verbosity: text(),
+      parallel_tool_calls: boolean(),
+      text: bodyOf({
+        format: anyObject("`text`, `json_object`, or `json_schema` with a `schema`."),
+        verbosity: string(),
       }),
-      reasoning: asked({ effort: text(), summary: text() }),
+      reasoning: bodyOf({ effort: string(), summary: string() }),
       temperature: number(),
       top_p: number(),
       max_output_tokens: number(),
-      include: list(text()),
-      metadata: open("Is echoed."),
-      store: flag("Has no effect: nothing is stored."),
-      background: flag("Refused when true: nothing is stored."),
+      include: list(string()),
+      metadata: anyObject("Returned in the answer."),
+      store: boolean("Has no effect: nothing is stored."),
+      background: boolean("True is refused: nothing is stored."),
     },
     ["model", "input"],
   ),
   OpenAIResponse: object(
     {
-      id: text(),
-      object: word(["response"]),
+      id: string(),
+      object: enumOf(["response"]),
       created_at: integer(),
       completed_at: integerOrNull(),
-      status: word(["in_progress", "completed", "incomplete", "failed"]),
-      incomplete_details: either([object({ reason: text() }), nothing()]),
-      error: either([open("Why it failed."), nothing()]),
-      model: text(),
-      instructions: anything("As asked."),
+      status: enumOf(["in_progress", "completed", "incomplete", "failed"]),
+      incomplete_details: anyOf([object({ reason: string() }), nullValue()]),
+      error: anyOf([anyObject("The reason of a failure."), nullValue()]),
+      model: string(),
+      instructions: anyValue("As in the request."),
       output: list(ITEM),
-      tools: list(open("As asked.")),
-      tool_choice: anything("As asked."),
-      parallel_tool_calls: flag(),
-      text: open("As asked."),
-      reasoning: either([open("As asked."), nothing()]),
-      usage: either([USAGE, nothing()]),
-      metadata: either([open("As asked."), nothing()]),
+      tools: list(anyObject("As in the request.")),
+      tool_choice: anyValue("As in the request."),
+      parallel_tool_calls: boolean(),
+      text: anyObject("As in the request."),
+      reasoning: anyOf([anyObject("As in the request."), nullValue()]),
+      usage: anyOf([USAGE, nullValue()]),
+      metadata: anyOf([anyObject("As in the request."), nullValue()]),
     },
     ["id", "object", "created_at", "status", "model", "output", "usage"],
   ),
   OpenAIResponseEvent: object(
     {
-      type: text("`response.created`, `response.output_text.delta`, …, `response.completed`; or `error`."),
+      type: string("`response.created`, `response.output_text.delta`, …, `response.completed`; or `error`."),
       sequence_number: integer(),
       response: named("OpenAIResponse"),
       item: ITEM,
-      delta: text(),
+      delta: string(),
     },
     ["type", "sequence_number"],
   ),
@@ -96,8 +115,8 @@ const OPERATIONS: Chapter["operations"] = [
     tag: "OpenAI",
     summary: "Answers with items",
     body: named("OpenAIResponseRequest"),
-    answers: tellsOrStreams(named("OpenAIResponse"), {
-      events: either([named("OpenAIResponseEvent"), errorIn("openai")]),
+    answers: answersOrStreams(named("OpenAIResponse"), {
+      events: anyOf([named("OpenAIResponseEvent"), errorIn("openai")]),
     }),
   }),
 ];

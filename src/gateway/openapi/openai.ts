@@ -1,27 +1,27 @@
 import { CHAT_SCHEMAS } from "./openai-chat.ts";
 import { errorIn } from "./errors.ts";
-import { task, tells, tellsOrStreams } from "./operation.ts";
+import { task, answersWith, answersOrStreams } from "./operation.ts";
 import type { Chapter } from "./operation.ts";
-import { either, named, integer, integerFrom, list, number, object, some, text } from "./schema.ts";
-import { asked, flag, label, integerOrNull, open, word } from "./schema.ts";
+import { anyOf, named, integer, integerFrom, list, number, object, nonEmptyList, string } from "./schema.ts";
+import { bodyOf, boolean, nonEmptyString, integerOrNull, anyObject, enumOf } from "./schema.ts";
 import { SAMPLING, STREAMING, TOKEN_USAGE } from "./openai-fields.ts";
 import type { Members, Schema } from "./schema.ts";
 
-/** OpenAI's API, but for responses. */
+/** OpenAI's API, except responses. */
 
-const TOKENS: Schema = some(integer());
+const TOKENS: Schema = nonEmptyList(integer());
 
 const TEXT_CHOICE: Schema = object(
   {
     index: integer(),
-    text: text(),
+    text: string(),
     finish_reason: { type: ["string", "null"] },
     logprobs: { type: ["object", "null"] },
   },
   ["index", "text"],
 );
 
-const MODEL: Schema = object({ id: text(), object: text(), created: integer(), owned_by: text() }, [
+const MODEL: Schema = object({ id: string(), object: string(), created: integer(), owned_by: string() }, [
   "id",
   "object",
   "created",
@@ -30,17 +30,17 @@ const MODEL: Schema = object({ id: text(), object: text(), created: integer(), o
 
 const SCHEMAS: Chapter["schemas"] = {
   ...CHAT_SCHEMAS,
-  OpenAICompletionRequest: asked(
+  OpenAICompletionRequest: bodyOf(
     {
-      model: label(),
-      prompt: either(
-        [text(), some(text()), TOKENS, some(TOKENS)],
-        "One, or a list; token ids where the backend takes them.",
+      model: nonEmptyString(),
+      prompt: anyOf(
+        [string(), nonEmptyList(string()), TOKENS, nonEmptyList(TOKENS)],
+        "One prompt or a list; token ids when the backend accepts them.",
       ),
-      suffix: text(),
-      echo: flag(),
+      suffix: string(),
+      echo: boolean(),
       best_of: number(),
-      logprobs: either([integer("How many alternatives."), flag()]),
+      logprobs: anyOf([integer("Number of alternatives."), boolean()]),
       ...SAMPLING,
       ...STREAMING,
     },
@@ -48,38 +48,38 @@ const SCHEMAS: Chapter["schemas"] = {
   ),
   OpenAICompletion: object(
     {
-      id: text(),
-      object: text("`text_completion`"),
+      id: string(),
+      object: string("`text_completion`"),
       created: integer(),
-      model: text(),
-      system_fingerprint: text(),
+      model: string(),
+      system_fingerprint: string(),
       choices: list(TEXT_CHOICE),
-      usage: either([TOKEN_USAGE, { type: "null" }]),
+      usage: anyOf([TOKEN_USAGE, { type: "null" }]),
     },
     ["id", "object", "created", "model", "choices"],
   ),
-  OpenAIEmbeddingsRequest: asked(
+  OpenAIEmbeddingsRequest: bodyOf(
     {
-      model: label(),
-      input: either([text(), some(text()), TOKENS, some(TOKENS)]),
-      encoding_format: word(["float", "base64"]),
+      model: nonEmptyString(),
+      input: anyOf([string(), nonEmptyList(string()), TOKENS, nonEmptyList(TOKENS)]),
+      encoding_format: enumOf(["float", "base64"]),
       dimensions: { type: "integer", minimum: 1 },
-      user: text(),
-      keep_alive: either([text(), number()]),
-      options: open("As Ollama has them."),
+      user: string(),
+      keep_alive: anyOf([string(), number()]),
+      options: anyObject("As in Ollama's API."),
     },
     ["model", "input"],
   ),
   OpenAIEmbeddings: object(
     {
-      object: word(["list"]),
-      model: text(),
+      object: enumOf(["list"]),
+      model: string(),
       data: list(
         object(
           {
-            object: word(["embedding"]),
+            object: enumOf(["embedding"]),
             index: integer(),
-            embedding: either([list(number()), text("Base64 of 32-bit floats, the lowest byte first.")]),
+            embedding: anyOf([list(number()), string("Base64 of 32-bit floats, the lowest byte first.")]),
           },
           ["object", "index", "embedding"],
         ),
@@ -89,20 +89,20 @@ const SCHEMAS: Chapter["schemas"] = {
     ["object", "data", "model", "usage"],
   ),
   OpenAIModel: MODEL,
-  OpenAIModels: object({ object: word(["list"]), data: list(named("OpenAIModel")) }, ["object", "data"]),
+  OpenAIModels: object({ object: enumOf(["list"]), data: list(named("OpenAIModel")) }, ["object", "data"]),
 };
 
-/** An event of a stream: a piece of the answer, or the error that broke it. */
+/** An event of a stream: a piece of the answer, or the error that ended it. */
 function eventOf(name: string): Schema {
-  return either([named(name), errorIn("openai")]);
+  return anyOf([named(name), errorIn("openai")]);
 }
 
-/** Looked at where the answer has Anthropic's form. */
+/** Read only when the answer has Anthropic's form. */
 const MODEL_PAGE: Members = {
-  limit: integerFrom(1, 1000, "Models in a page of Anthropic's form; 20 when absent."),
-  after_id: text("The id that stands before the page."),
-  before_id: text("The id that stands behind the page."),
-  lifecycle: list(text("Any but `active` has no models.")),
+  limit: integerFrom(1, 1000, "Models per page in Anthropic's form; 20 when absent."),
+  after_id: string("The id before the page."),
+  before_id: string("The id after the page."),
+  lifecycle: list(string("Only `active` has models.")),
 };
 
 const OPERATIONS: Chapter["operations"] = [
@@ -111,31 +111,31 @@ const OPERATIONS: Chapter["operations"] = [
     tag: "OpenAI",
     summary: "Answers a chat",
     body: named("OpenAIChatRequest"),
-    answers: tellsOrStreams(named("OpenAIChat"), { events: eventOf("OpenAIChatChunk") }),
+    answers: answersOrStreams(named("OpenAIChat"), { events: eventOf("OpenAIChatChunk") }),
   }),
   task({
     path: "/v1/completions",
     tag: "OpenAI",
     summary: "Completes prompts",
     body: named("OpenAICompletionRequest"),
-    answers: tellsOrStreams(named("OpenAICompletion"), { events: eventOf("OpenAICompletion") }),
+    answers: answersOrStreams(named("OpenAICompletion"), { events: eventOf("OpenAICompletion") }),
   }),
   task({
     path: "/v1/embeddings",
     tag: "OpenAI",
-    summary: "Makes vectors of texts",
+    summary: "Makes embeddings of texts",
     body: named("OpenAIEmbeddingsRequest"),
-    answers: tells(named("OpenAIEmbeddings"), "The vectors."),
+    answers: answersWith(named("OpenAIEmbeddings"), "The embeddings."),
   }),
   {
     method: "GET",
     path: "/v1/models",
     tag: "OpenAI",
-    summary: "Every model that some worker serves",
+    summary: "Lists the models that workers serve",
     description:
-      "To a client that says `anthropic-version` in Anthropic's form: a page, the newest models first.",
+      "With the header `anthropic-version` the answer has Anthropic's form: a page, the newest models first.",
     query: MODEL_PAGE,
-    answers: tells(either([named("OpenAIModels"), named("AnthropicModels")]), "The models."),
+    answers: answersWith(anyOf([named("OpenAIModels"), named("AnthropicModels")]), "The models."),
     errors: [400],
     isShared: true,
   },
@@ -143,9 +143,9 @@ const OPERATIONS: Chapter["operations"] = [
     method: "GET",
     path: "/v1/models/{id}",
     tag: "OpenAI",
-    summary: "One model",
-    parameters: { id: text("May hold slashes, written as they are or as `%2F`.") },
-    answers: tells(either([named("OpenAIModel"), named("AnthropicModel")]), "The model."),
+    summary: "Describes a model",
+    parameters: { id: string("May have slashes, as they are or as `%2F`.") },
+    answers: answersWith(anyOf([named("OpenAIModel"), named("AnthropicModel")]), "The model."),
     errors: [404],
     isShared: true,
   },

@@ -1,9 +1,9 @@
 import { FAULTS } from "../../core/fault.ts";
-import type { Route } from "../http.ts";
-import { list, object, text } from "./schema.ts";
+import type { Route } from "../http/http.ts";
+import { list, object, string } from "./schema.ts";
 import type { Members, Schema } from "./schema.ts";
 
-/** One method of one path, before the document has it. */
+/** One method of one path, as the chapters describe it. */
 export interface Operation {
   readonly method: Route["method"];
   /** With names in braces: `/v1/models/{id}`. */
@@ -11,20 +11,20 @@ export interface Operation {
   readonly tag: TagName;
   readonly summary: string;
   readonly description?: string;
-  /** In the path, by their names in braces. */
+  /** Parameters of the path, by their names in braces. */
   readonly parameters?: Members;
-  /** What the query may have, by name. */
+  /** Parameters of the query, by name. */
   readonly query?: Members;
-  /** The request's; absent for none. */
+  /** The body of the request; absent for none. */
   readonly body?: Body;
   readonly answers: Answers;
   /** Statuses of errors beside those that every path has. */
   readonly errors?: readonly number[];
-  /** `open`: no key is needed; `admin`: an admin's is. Absent: a client's. */
+  /** Key that is needed: `open` for none, `admin` for an admin's, absent for a client's. */
   readonly access?: "open" | "admin";
-  /** True when the request becomes a task: it has the headers of tasks. */
+  /** True when the request becomes a task, which has headers of its own. */
   readonly isTask?: true;
-  /** True for a path of OpenAI's that Anthropic has, too: clients that say `anthropic-version` get Anthropic's form. */
+  /** True for a path that OpenAI and Anthropic share: the header `anthropic-version` selects Anthropic's form. */
   readonly isShared?: true;
 }
 
@@ -42,7 +42,7 @@ export interface Body {
   readonly description?: string;
 }
 
-export interface Answer {
+interface Answer {
   readonly description: string;
   /** Absent for an answer without a body. */
   readonly contents?: Contents;
@@ -51,14 +51,15 @@ export interface Answer {
 /** Statuses, each with its answer. */
 export type Answers = Readonly<Record<number, Answer>>;
 
-/** The groups of operations, with what is said of each. */
+/** The groups of operations, each with its description. */
 export const TAGS = {
   Ollama: "Ollama's API. Streams are lines of JSON (NDJSON).",
-  OpenAI: "OpenAI's API. Streams are server-sent events; the last one is `[DONE]`, but for responses.",
+  OpenAI: "OpenAI's API. Streams are server-sent events; the last one is `[DONE]`, except for responses.",
   Anthropic: "Anthropic's API. Streams are server-sent events with names.",
-  Models: "The models of Ollama's servers, and the orders for admins that change them.",
+  Models: "The models of Ollama's servers, and the requests of admins that change them.",
   Gateway: "The gateway itself: probes, metrics, this document.",
-  Admin: "What the live page lets holders of an admin key do.",
+  Keys: "Keys, tenants, their usage, and the audit log, for holders of an admin key.",
+  Admin: "Actions of the live page for holders of an admin key.",
   Page: "The live page and its files.",
 } as const;
 
@@ -72,46 +73,48 @@ export function json(schema: Schema): Contents {
   return { [JSON_TYPE]: schema };
 }
 
-/** An answer in JSON. */
-export function tells(schema: Schema, description: string): Answers {
+/** An answer in JSON, with status 200. */
+export function answersWith(schema: Schema, description: string): Answers {
   return { 200: { description, contents: json(schema) } };
 }
 
-/** An answer that is an object, or a stream: the schema of a stream is that of each of its events or lines. */
-export function tellsOrStreams(whole: Schema, stream: { events: Schema } | { lines: Schema }): Answers {
+/** An answer that is an object or a stream. The schema of a stream is the schema of each event or line. */
+export function answersOrStreams(whole: Schema, stream: { events: Schema } | { lines: Schema }): Answers {
   const contents = "events" in stream ? { [EVENTS]: stream.events } : { [LINES]: stream.lines };
   const each = "events" in stream ? "the data of each event" : "each line";
-  const description = `The whole answer; of a stream the schema is that of ${each}.`;
+  const description = `The whole answer. For a stream the schema describes ${each}.`;
   return { 200: { description, contents: { ...json(whole), ...contents } } };
 }
 
-/** Never shown to a client; what no described path gives; and what a body in gzip gets. */
+/** Statuses that no client sees (499), that no path here has (405), of records (409), and of compressed bodies (415). */
 const CLIENT_GONE = 499;
 const WRONG_METHOD = 405;
+/** The record of a key or tenant is another one than expected. */
+export const RECORD_CHANGED = 409;
 const COMPRESSED = 415;
 
 /** Statuses of all faults that a task can end with. */
 export const TASK_ERRORS: readonly number[] = [
   ...new Set([...Object.values(FAULTS).map(({ http }) => http), COMPRESSED]),
 ]
-  .filter((status) => status !== CLIENT_GONE && status !== WRONG_METHOD)
+  .filter((status) => ![CLIENT_GONE, WRONG_METHOD, RECORD_CHANGED].includes(status))
   .toSorted((a, b) => a - b);
 
-/** A request for an answer of a model. */
+/** A request that a model answers. */
 export function task(
-  told: Omit<Operation, "method" | "errors" | "isTask" | "body"> & { body: Schema },
+  operation: Omit<Operation, "method" | "errors" | "isTask" | "body"> & { body: Schema },
 ): Operation {
-  const body = { contents: json(told.body) };
-  return { ...told, body, method: "POST", errors: TASK_ERRORS, isTask: true };
+  const body = { contents: json(operation.body) };
+  return { ...operation, body, method: "POST", errors: TASK_ERRORS, isTask: true };
 }
 
 /** Log probabilities of tokens, as all dialects but Anthropic's have them. */
 export const TOKEN_LOGPROB: Schema = object(
   {
-    token: text(),
+    token: string(),
     logprob: { type: "number" },
     bytes: { type: ["array", "null"], items: { type: "integer" } },
-    top_logprobs: list(object({ token: text(), logprob: { type: "number" } }, ["token", "logprob"])),
+    top_logprobs: list(object({ token: string(), logprob: { type: "number" } }, ["token", "logprob"])),
   },
   ["token", "logprob"],
 );

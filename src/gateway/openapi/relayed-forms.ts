@@ -1,61 +1,61 @@
 import { errorIn } from "./errors.ts";
 import { TASK_ERRORS } from "./operation.ts";
 import type { Answers, Chapter, Operation } from "./operation.ts";
-import { bytes, either, flag, integer, list, number, object, open, text } from "./schema.ts";
+import { binary, anyOf, boolean, integer, list, number, object, anyObject, string } from "./schema.ts";
 import type { Members, Schema } from "./schema.ts";
 
-/** Endpoints that are relayed as they are to backends that have them, and asked for by a form with files. */
+/** Endpoints that take a form with files, relayed unchanged to backends that have them. */
 
-const SOUND: Members = {
-  file: bytes("The sound."),
-  model: text(),
-  prompt: text("The words before."),
-  response_format: text("`json`, `text`, `srt`, `verbose_json`, `vtt`."),
+const AUDIO: Members = {
+  file: binary("The audio file."),
+  model: string(),
+  prompt: string("The text before this audio."),
+  response_format: string("`json`, `text`, `srt`, `verbose_json`, `vtt`."),
   temperature: number(),
-  stream: flag(),
+  stream: boolean(),
 };
 
-/** Fields for words in the language of the sound. */
-const AS_SAID: Members = {
-  language: text("ISO 639-1."),
-  "timestamp_granularities[]": list(text("`word`, `segment`.")),
+/** Fields of a transcription in the language of the audio. */
+const ORIGINAL: Members = {
+  language: string("ISO 639-1."),
+  "timestamp_granularities[]": list(string("`word`, `segment`.")),
 };
 
 /** Images, one or several. */
-const IMAGE: Schema = { anyOf: [bytes("An image."), list(bytes("An image."))] };
+const IMAGE: Schema = { anyOf: [binary("An image."), list(binary("An image."))] };
 
 const IMAGES: Members = {
-  model: text(),
+  model: string(),
   n: integer(),
-  size: text("`1024x1024`, …"),
-  response_format: text("`url` or `b64_json`."),
-  user: text(),
+  size: string("`1024x1024`, …"),
+  response_format: string("`url` or `b64_json`."),
+  user: string(),
 };
 
-/** An event that says what it is, as OpenAI's do, or the error that broke the stream. */
-const TYPED_EVENT: Schema = either([object({ type: text() }), errorIn("openai")]);
+/** An event with its type, in OpenAI's form, or the error that ended the stream. */
+const TYPED_EVENT: Schema = anyOf([object({ type: string() }), errorIn("openai")]);
 
-const SAID: Answers = {
+const TRANSCRIPT: Answers = {
   200: {
     description:
-      "The words, in the form asked for; of a stream the schema is that of the data of each event.",
+      "The text in the requested format. For a stream the schema describes the data of each event.",
     contents: {
-      "application/json": object({ text: text(), language: text(), duration: number() }, ["text"]),
-      "text/plain": text(),
+      "application/json": object({ text: string(), language: string(), duration: number() }, ["text"]),
+      "text/plain": string(),
       "text/event-stream": TYPED_EVENT,
     },
   },
 };
 
-const MADE: Answers = {
+const IMAGE_LIST: Answers = {
   200: {
     description: "The images.",
     contents: {
       "application/json": object(
         {
           created: integer(),
-          data: list(object({ url: text(), b64_json: text("Base64.") })),
-          usage: open("Tokens."),
+          data: list(object({ url: string(), b64_json: string("Base64.") })),
+          usage: anyObject("Token counts."),
         },
         ["data"],
       ),
@@ -63,11 +63,11 @@ const MADE: Answers = {
   },
 };
 
-/** As {@link MADE}, or as events. */
+/** As {@link IMAGE_LIST}, or as events. */
 const EDITED: Answers = {
   200: {
-    description: "The images; of a stream the schema is that of the data of each event.",
-    contents: { ...MADE[200]?.contents, "text/event-stream": TYPED_EVENT },
+    description: "The images. For a stream the schema describes the data of each event.",
+    contents: { ...IMAGE_LIST[200]?.contents, "text/event-stream": TYPED_EVENT },
   },
 };
 
@@ -88,27 +88,27 @@ export const RELAYED_FORMS: Chapter = {
   operations: [
     form({
       path: "/v1/audio/transcriptions",
-      summary: "Writes down what is said",
-      fields: { ...SOUND, ...AS_SAID },
+      summary: "Transcribes speech",
+      fields: { ...AUDIO, ...ORIGINAL },
       required: ["file"],
-      answers: SAID,
+      answers: TRANSCRIPT,
     }),
     form({
       path: "/v1/audio/translations",
-      summary: "Writes down what is said, in English",
-      fields: SOUND,
+      summary: "Transcribes speech into English",
+      fields: AUDIO,
       required: ["file"],
-      answers: SAID,
+      answers: TRANSCRIPT,
     }),
     form({
       path: "/v1/images/edits",
-      summary: "Changes images",
+      summary: "Edits images",
       fields: {
         image: IMAGE,
-        "image[]": list(bytes("An image.")),
-        prompt: text(),
-        mask: bytes("Where to change it."),
-        stream: flag("Whether images come as events."),
+        "image[]": list(binary("An image.")),
+        prompt: string(),
+        mask: binary("The area to change."),
+        stream: boolean("True for images as events."),
         ...IMAGES,
       },
       required: ["prompt"],
@@ -117,9 +117,9 @@ export const RELAYED_FORMS: Chapter = {
     form({
       path: "/v1/images/variations",
       summary: "Makes variations of an image",
-      fields: { image: bytes("The image."), ...IMAGES },
+      fields: { image: binary("The image."), ...IMAGES },
       required: ["image"],
-      answers: MADE,
+      answers: IMAGE_LIST,
     }),
   ],
   schemas: {},

@@ -1,36 +1,36 @@
 import { errorIn } from "./errors.ts";
-import { task, tells, tellsOrStreams } from "./operation.ts";
+import { task, answersWith, answersOrStreams } from "./operation.ts";
 import type { Answers, Chapter, Operation } from "./operation.ts";
-import { anything, asked, bytes, either, flag, integer, list, named, number, object } from "./schema.ts";
-import { open, text } from "./schema.ts";
+import { anyValue, bodyOf, binary, anyOf, boolean, integer, list, named, number, object } from "./schema.ts";
+import { anyObject, string } from "./schema.ts";
 import type { Members, Schema } from "./schema.ts";
 
 /**
- * Endpoints that are relayed as they are to backends that have them: OpenAI's, Cohere's, vLLM's, llama.cpp's, in JSON. A
- * request without a model goes to a backend that has the endpoint. All else in a body is its backend's matter.
+ * Endpoints in JSON that are relayed unchanged to backends that have them: OpenAI's, Cohere's, vLLM's, llama.cpp's. A
+ * request without a model goes to a backend that has the endpoint. The backend checks the rest of the body.
  */
 
-const USAGE: Schema = open("Tokens, as the backend counts them.");
+const USAGE: Schema = anyObject("Token counts of the backend.");
 
-const DOCUMENT: Schema = either([text(), open("With a `text`.")]);
+const DOCUMENT: Schema = anyOf([string(), anyObject("With a `text`.")]);
 
 const SCHEMAS: Chapter["schemas"] = {
-  RerankRequest: asked(
+  RerankRequest: bodyOf(
     {
-      model: text(),
-      query: text(),
+      model: string(),
+      query: string(),
       documents: list(DOCUMENT),
       top_n: integer("Most results; all when absent."),
-      return_documents: flag(),
+      return_documents: boolean(),
     },
     ["query", "documents"],
   ),
   Rerank: object(
     {
-      model: text(),
+      model: string(),
       results: list(
         object(
-          { index: integer("Among the documents, from 0."), relevance_score: number(), document: DOCUMENT },
+          { index: integer("Index of the document, from 0."), relevance_score: number(), document: DOCUMENT },
           ["index", "relevance_score"],
         ),
         "The most relevant first.",
@@ -39,95 +39,100 @@ const SCHEMAS: Chapter["schemas"] = {
     },
     ["results"],
   ),
-  ScoreRequest: asked(
-    { model: text(), text_1: either([text(), list(text())]), text_2: either([text(), list(text())]) },
+  ScoreRequest: bodyOf(
+    { model: string(), text_1: anyOf([string(), list(string())]), text_2: anyOf([string(), list(string())]) },
     ["text_1", "text_2"],
   ),
   Score: object(
     {
-      object: text("`list`"),
-      model: text(),
-      data: list(object({ index: integer(), object: text("`score`"), score: number() }, ["index", "score"])),
+      object: string("`list`"),
+      model: string(),
+      data: list(
+        object({ index: integer(), object: string("`score`"), score: number() }, ["index", "score"]),
+      ),
       usage: USAGE,
     },
     ["data"],
   ),
-  TokenizeRequest: asked({
-    model: text(),
-    prompt: text("As vLLM has it."),
-    messages: list(open("In place of a prompt: a chat.")),
-    add_special_tokens: flag(),
-    add_generation_prompt: flag(),
-    return_token_strs: flag(),
-    content: text("As llama.cpp has it."),
-    add_special: flag(),
-    parse_special: flag(),
-    with_pieces: flag(),
+  TokenizeRequest: bodyOf({
+    model: string(),
+    prompt: string("For vLLM."),
+    messages: list(anyObject("A chat, instead of a prompt.")),
+    add_special_tokens: boolean(),
+    add_generation_prompt: boolean(),
+    return_token_strs: boolean(),
+    content: string("For llama.cpp."),
+    add_special: boolean(),
+    parse_special: boolean(),
+    with_pieces: boolean(),
   }),
   Tokens: object(
     {
-      tokens: list(either([integer(), object({ id: integer(), piece: anything("Text, or bytes.") })])),
+      tokens: list(anyOf([integer(), object({ id: integer(), piece: anyValue("Text, or bytes.") })])),
       count: integer(),
       max_model_len: integer(),
     },
     ["tokens"],
   ),
-  DetokenizeRequest: asked({ model: text(), tokens: list(integer()) }, ["tokens"]),
-  Detokenized: object({ prompt: text("As vLLM has it."), content: text("As llama.cpp has it.") }),
-  ModerationRequest: asked(
-    { model: text(), input: either([text(), list(either([text(), open("A part of a message.")]))]) },
+  DetokenizeRequest: bodyOf({ model: string(), tokens: list(integer()) }, ["tokens"]),
+  Detokenized: object({ prompt: string("For vLLM."), content: string("For llama.cpp.") }),
+  ModerationRequest: bodyOf(
+    { model: string(), input: anyOf([string(), list(anyOf([string(), anyObject("A part of a message.")]))]) },
     ["input"],
   ),
-  Moderation: object({ id: text(), model: text(), results: list(open("For each input.")) }, ["results"]),
-  ImageRequest: asked(
+  Moderation: object(
+    { id: string(), model: string(), results: list(anyObject("A result for each input.")) },
+    ["results"],
+  ),
+  ImageRequest: bodyOf(
     {
-      model: text(),
-      prompt: text(),
+      model: string(),
+      prompt: string(),
       n: integer(),
-      size: text("`1024x1024`, …"),
-      quality: text(),
-      style: text(),
-      background: text(),
-      response_format: text("`url` or `b64_json`."),
-      user: text(),
-      stream: flag("Whether images come as events, unfinished ones first."),
-      partial_images: integer("How many unfinished ones."),
+      size: string("`1024x1024`, …"),
+      quality: string(),
+      style: string(),
+      background: string(),
+      response_format: string("`url` or `b64_json`."),
+      user: string(),
+      stream: boolean("True for images as events, unfinished ones first."),
+      partial_images: integer("Number of unfinished images."),
     },
     ["prompt"],
   ),
   Images: object(
     {
       created: integer(),
-      data: list(object({ url: text(), b64_json: text("Base64."), revised_prompt: text() })),
+      data: list(object({ url: string(), b64_json: string("Base64."), revised_prompt: string() })),
       usage: USAGE,
     },
     ["data"],
   ),
-  SpeechRequest: asked(
+  SpeechRequest: bodyOf(
     {
-      model: text(),
-      input: text("The words."),
-      voice: either([text(), open("A voice by id.")]),
-      response_format: text("`mp3`, `opus`, `aac`, `flac`, `wav`, `pcm`."),
+      model: string(),
+      input: string("The text to speak."),
+      voice: anyOf([string(), anyObject("A voice by id.")]),
+      response_format: string("`mp3`, `opus`, `aac`, `flac`, `wav`, `pcm`."),
       speed: number(),
-      instructions: text(),
-      stream_format: text("`audio` or `sse`."),
+      instructions: string(),
+      stream_format: string("`audio` or `sse`."),
     },
     ["input"],
   ),
-  InfillRequest: asked({
-    model: text(),
-    input_prefix: text("The text before the gap."),
-    input_suffix: text("The text behind it."),
-    input_extra: list(object({ filename: text(), text: text() })),
-    prompt: text(),
+  InfillRequest: bodyOf({
+    model: string(),
+    input_prefix: string("The text before the gap."),
+    input_suffix: string("The text after the gap."),
+    input_extra: list(object({ filename: string(), text: string() })),
+    prompt: string(),
     n_predict: integer("Most tokens of the answer."),
     temperature: number(),
     top_k: number(),
     top_p: number(),
-    stream: flag("Whether the answer comes as events; false when absent."),
+    stream: boolean("True for an answer as events; false when absent."),
   }),
-  Infill: object({ content: text(), stop: flag(), tokens_predicted: integer() }, ["content"]),
+  Infill: object({ content: string(), stop: boolean(), tokens_predicted: integer() }, ["content"]),
 };
 
 interface Endpoint {
@@ -136,37 +141,37 @@ interface Endpoint {
   readonly answers: Answers;
 }
 
-/** One endpoint at each of the paths that servers have for it. */
+/** One endpoint, at each path that servers use for it. */
 function at(paths: readonly string[], { summary, body, answers }: Endpoint): readonly Operation[] {
   return paths.map((path) => task({ path, tag: "OpenAI", summary, body: named(body), answers }));
 }
 
 function whole(name: string): Answers {
-  return tells(named(name), "As the backend has it.");
+  return answersWith(named(name), "The answer of the backend, unchanged.");
 }
 
-/** An event that says what it is, as OpenAI's do, or the error that broke the stream. */
-const TYPED_EVENT: Schema = either([object({ type: text() }, ["type"]), errorIn("openai")]);
+/** An event with its type, in OpenAI's form, or the error that ended the stream. */
+const TYPED_EVENT: Schema = anyOf([object({ type: string() }, ["type"]), errorIn("openai")]);
 
 const AUDIO_TYPES = ["audio/mpeg", "audio/wav", "audio/flac", "audio/aac", "audio/opus", "audio/ogg"];
 
 const AUDIO: Answers = {
   200: {
-    description: "The sound, as it is made.",
+    description: "The audio, as it is made.",
     contents: {
-      ...Object.fromEntries(AUDIO_TYPES.map((type) => [type, bytes("In the form asked for.")])),
-      "application/octet-stream": bytes("Where the backend names no type."),
+      ...Object.fromEntries(AUDIO_TYPES.map((type) => [type, binary("In the requested format.")])),
+      "application/octet-stream": binary("For a backend that names no type."),
       "text/event-stream": TYPED_EVENT,
     },
   },
 };
 
-const EVENTS: Members = { content: text(), stop: flag() };
+const EVENTS: Members = { content: string(), stop: boolean() };
 
 export const RELAYED: Chapter = {
   operations: [
     ...at(["/v1/rerank", "/rerank", "/v1/reranking", "/reranking", "/v2/rerank"], {
-      summary: "Orders documents by what they have to do with a query",
+      summary: "Ranks documents by their relevance to a query",
       body: "RerankRequest",
       answers: whole("Rerank"),
     }),
@@ -176,30 +181,30 @@ export const RELAYED: Chapter = {
       answers: whole("Score"),
     }),
     ...at(["/tokenize"], {
-      summary: "The tokens of a text",
+      summary: "Splits a text into tokens",
       body: "TokenizeRequest",
       answers: whole("Tokens"),
     }),
     ...at(["/detokenize"], {
-      summary: "The text of tokens",
+      summary: "Joins tokens into a text",
       body: "DetokenizeRequest",
       answers: whole("Detokenized"),
     }),
     ...at(["/v1/moderations"], {
-      summary: "Judges texts",
+      summary: "Classifies texts for moderation",
       body: "ModerationRequest",
       answers: whole("Moderation"),
     }),
     ...at(["/v1/images/generations"], {
       summary: "Makes images",
       body: "ImageRequest",
-      answers: tellsOrStreams(named("Images"), { events: TYPED_EVENT }),
+      answers: answersOrStreams(named("Images"), { events: TYPED_EVENT }),
     }),
-    ...at(["/v1/audio/speech"], { summary: "Says a text", body: "SpeechRequest", answers: AUDIO }),
+    ...at(["/v1/audio/speech"], { summary: "Speaks a text", body: "SpeechRequest", answers: AUDIO }),
     ...at(["/infill"], {
-      summary: "Fills a gap in code, as llama.cpp has it",
+      summary: "Fills a gap in code (llama.cpp)",
       body: "InfillRequest",
-      answers: tellsOrStreams(named("Infill"), { events: either([object(EVENTS), errorIn("openai")]) }),
+      answers: answersOrStreams(named("Infill"), { events: anyOf([object(EVENTS), errorIn("openai")]) }),
     }),
   ],
   schemas: SCHEMAS,

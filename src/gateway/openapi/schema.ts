@@ -1,90 +1,90 @@
 import type { Json, JsonObject } from "../../core/json.ts";
 
-/** JSON Schema (2020-12), as OpenAPI 3.1 has it, in few words. */
+/** A JSON Schema (2020-12), as OpenAPI 3.1 uses it. The functions below write one in few words. */
 export type Schema = JsonObject;
 
 /** Schemas by the names of an object's members. */
 export type Members = Readonly<Record<string, Schema>>;
 
-function told(schema: Schema, description: string): Schema {
+function described(schema: Schema, description: string): Schema {
   return description === "" ? schema : { ...schema, description };
 }
 
-export function text(description = ""): Schema {
-  return told({ type: "string" }, description);
+export function string(description = ""): Schema {
+  return described({ type: "string" }, description);
 }
 
-/** A text that is not empty. */
-export function label(description = ""): Schema {
-  return told({ type: "string", minLength: 1 }, description);
+/** A string that is not empty. */
+export function nonEmptyString(description = ""): Schema {
+  return described({ type: "string", minLength: 1 }, description);
 }
 
 export function integer(description = ""): Schema {
-  return told({ type: "integer" }, description);
+  return described({ type: "integer" }, description);
 }
 
-/** A whole number with bounds, both of which it may be. */
+/** A whole number between two bounds, both included. */
 export function integerFrom(minimum: number, maximum: number, description = ""): Schema {
-  return told({ type: "integer", minimum, maximum }, description);
+  return described({ type: "integer", minimum, maximum }, description);
 }
 
 export function number(description = ""): Schema {
-  return told({ type: "number" }, description);
+  return described({ type: "number" }, description);
 }
 
-export function flag(description = ""): Schema {
-  return told({ type: "boolean" }, description);
+export function boolean(description = ""): Schema {
+  return described({ type: "boolean" }, description);
 }
 
 /** A value of any type. */
-export function anything(description: string): Schema {
+export function anyValue(description: string): Schema {
   return { description };
 }
 
 export function list(items: Schema, description = ""): Schema {
-  return told({ type: "array", items }, description);
+  return described({ type: "array", items }, description);
 }
 
 /** A list that is not empty. */
-export function some(items: Schema, description = ""): Schema {
+export function nonEmptyList(items: Schema, description = ""): Schema {
   return { ...list(items, description), minItems: 1 };
 }
 
-/** One of some texts. */
-export function word(values: readonly string[], description = ""): Schema {
-  return told({ type: "string", enum: [...values] }, description);
+/** One of several strings. */
+export function enumOf(values: readonly string[], description = ""): Schema {
+  return described({ type: "string", enum: [...values] }, description);
 }
 
-export function either(schemas: readonly Schema[], description = ""): Schema {
-  return told({ anyOf: [...schemas] }, description);
+export function anyOf(schemas: readonly Schema[], description = ""): Schema {
+  return described({ anyOf: [...schemas] }, description);
 }
 
-export function nothing(): Schema {
+export function nullValue(): Schema {
   return { type: "null" };
 }
 
-/** A text, or null. */
-export function textOrNull(description = ""): Schema {
-  return told({ type: ["string", "null"] }, description);
+/** A string, or null. */
+export function stringOrNull(description = ""): Schema {
+  return described({ type: ["string", "null"] }, description);
 }
 
 export function integerOrNull(description = ""): Schema {
-  return told({ type: ["integer", "null"] }, description);
+  return described({ type: ["integer", "null"] }, description);
 }
 
 /** An object with these members and any others. */
 export function object(members: Members, required: readonly string[] = [], description = ""): Schema {
   const shape = { type: "object", properties: { ...members } };
-  return told(required.length === 0 ? shape : { ...shape, required: [...required] }, description);
+  return described(required.length === 0 ? shape : { ...shape, required: [...required] }, description);
 }
 
-/** An object of whatever members. */
-export function open(description: string): Schema {
+/** An object with any members. */
+export function anyObject(description: string): Schema {
   return { type: "object", description };
 }
 
-/** A text of whatever bytes. */
-export function bytes(description: string): Schema {
+/** A string of any bytes. */
+export function binary(description: string): Schema {
   return { type: "string", format: "binary", description };
 }
 
@@ -93,8 +93,8 @@ export function named(name: string): Schema {
   return { $ref: `#/components/schemas/${name}` };
 }
 
-/** The body of a request: members that are not required may be null, which is as good as absent. */
-export function asked(members: Members, required: readonly string[] = [], description = ""): Schema {
+/** The body of a request, or a part of it. Members that are not required may be null, which counts as absent. */
+export function bodyOf(members: Members, required: readonly string[] = [], description = ""): Schema {
   const entries = Object.entries(members).map(([name, schema]) => [
     name,
     required.includes(name) ? schema : nullable(schema),
@@ -103,9 +103,9 @@ export function asked(members: Members, required: readonly string[] = [], descri
 }
 
 function nullable(schema: Schema): Schema {
-  const { type, enum: values, anyOf, $ref } = schema;
-  if (typeof $ref === "string") return { anyOf: [schema, nothing()] };
-  if (Array.isArray(anyOf)) return { ...schema, anyOf: [...anyOf, nothing()] };
+  const { type, enum: values, anyOf: alternatives, $ref } = schema;
+  if (typeof $ref === "string") return { anyOf: [schema, nullValue()] };
+  if (Array.isArray(alternatives)) return { ...schema, anyOf: [...alternatives, nullValue()] };
   if (typeof type !== "string") return schema;
   const widened: Json[] = [type, "null"];
   return { ...schema, type: widened, ...(Array.isArray(values) ? { enum: [...values, null] } : {}) };

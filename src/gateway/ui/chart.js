@@ -4,16 +4,16 @@ const WIDTH = 300;
 const HEIGHT = 60;
 const NAMESPACE = "http://www.w3.org/2000/svg";
 
-/** Seconds in one point of the curve: single seconds are too restless to read. */
+/** Time in one point of the curve (s): single seconds jump too much to read. */
 const SPAN = 3;
 
 /**
- * Draws into `place`.
- * @param {Element} place
+ * Draws the curve into an element.
+ * @param {Element} parent
  * @param {readonly number[]} seconds tokens of each second, the newest last
- * @returns {{ now: number, most: number }} what the curve says, tokens per second
+ * @returns {{ now: number, most: number }} last and largest value of the curve (tokens/s)
  */
-export function drawChart(place, seconds) {
+export function drawChart(parent, seconds) {
   const points = [];
   for (let end = seconds.length; end >= SPAN; end -= SPAN)
     points.unshift(mean(seconds.slice(end - SPAN, end)));
@@ -31,7 +31,7 @@ export function drawChart(place, seconds) {
     shape("polygon", { class: "area", points: `0,${HEIGHT} ${line.join(" ")} ${WIDTH},${HEIGHT}` }),
     shape("polyline", { class: "curve", points: line.join(" ") }),
   );
-  place.replaceChildren(svg);
+  parent.replaceChildren(svg);
   return { now: points.at(-1) ?? 0, most };
 }
 

@@ -10,7 +10,7 @@ const state = find("chat-state", HTMLElement);
 const answer = find("chat-answer", HTMLElement);
 
 /** @type {AbortController | undefined} */
-let asking;
+let running;
 
 /**
  * @template {HTMLElement} Kind
@@ -23,7 +23,7 @@ export function find(id, kind) {
   return element;
 }
 
-/** Offers these models; what is chosen stays chosen. @param {readonly string[]} models */
+/** Offers these models and keeps the selection. @param {readonly string[]} models */
 export function offerModels(models) {
   const offered = [...choice.options].map((option) => option.value);
   if (offered.join("\n") === models.join("\n")) return;
@@ -32,32 +32,32 @@ export function offerModels(models) {
 }
 
 async function ask() {
-  const leave = new AbortController();
-  asking = leave;
+  const abort = new AbortController();
+  running = abort;
   send.disabled = true;
   stop.disabled = false;
   answer.textContent = "";
-  // Screen readers are told when the answer is whole, not of each token.
+  // Screen readers announce the whole answer, not each token.
   answer.ariaBusy = "true";
   state.textContent = "waiting …";
   const from = performance.now();
   try {
-    const tokens = await stream(leave.signal, () => {
+    const tokens = await stream(abort.signal, () => {
       state.textContent = `first token after ${seconds(from)} s …`;
     });
     state.textContent = `${tokens === undefined ? "" : `${tokens} tokens in `}${seconds(from)} s`;
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    state.textContent = leave.signal.aborted ? "stopped" : `That failed: ${why}`;
+    state.textContent = abort.signal.aborted ? "stopped" : `That failed: ${why}`;
   } finally {
-    asking = undefined;
+    running = undefined;
     send.disabled = false;
     stop.disabled = true;
     answer.ariaBusy = "false";
   }
 }
 
-/** Resolves with the tokens of the answer, if told. @param {AbortSignal} signal @param {() => void} onFirst */
+/** Resolves with the number of tokens in the answer, when it is reported. @param {AbortSignal} signal @param {() => void} onFirst */
 async function stream(signal, onFirst) {
   const body = {
     model: choice.value,
@@ -92,11 +92,11 @@ function seconds(from) {
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  if (asking === undefined) void ask();
+  if (running === undefined) void ask();
 });
 
 stop.addEventListener("click", () => {
-  asking?.abort();
+  running?.abort();
   send.focus();
 });
 

@@ -1,81 +1,25 @@
-/** What an admin may do: drain workers, run dead letters again, remove them. The key is kept in memory only. */
+/** Actions of an admin: drain workers, retry dead letters, remove them. The key is kept in memory only. */
+import { ask, button, fill, hasAdminKey, keepAdminKey, showResult } from "./admin.js";
 import { find } from "./chat.js";
-import { reasonOf } from "./stream.js";
+import { showRecords } from "./keys.js";
+import { showUsage } from "./usage.js";
 
 const form = find("manage-form", HTMLFormElement);
 const key = find("manage-key", HTMLInputElement);
 const note = find("manage-note", HTMLElement);
-const desk = find("manage-desk", HTMLElement);
+const actions = find("manage-actions", HTMLElement);
 
-/** Empty until a key was good. */
-let adminKey = "";
-
-/** @param {string} path @param {object} [body] @param {string} [withKey] */
-async function ask(path, body, withKey = adminKey) {
-  const headers = { authorization: `Bearer ${withKey}`, "content-type": "application/json" };
-  const request = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
-  const response = await fetch(path, { ...request, headers, cache: "no-store" });
-  if (!response.ok) throw new Error(await reasonOf(response));
-  return response.json();
+/** The name of a request's key with its tenant. @param {any} it */
+export function keyOf({ keyName, tenant }) {
+  return keyName === undefined ? "–" : `${keyName} (${tenant})`;
 }
 
-/** @param {() => Promise<string>} work resolves with what is to be said */
-async function doing(work) {
-  try {
-    note.textContent = await work();
-  } catch (error) {
-    note.textContent = error instanceof Error ? error.message : String(error);
-  }
-}
-
-/** @param {string} name @param {string} label for screen readers @param {() => Promise<string>} work */
-function button(name, label, work) {
-  const element = Object.assign(document.createElement("button"), { type: "button", textContent: name });
-  element.ariaLabel = label;
-  element.addEventListener("click", () => {
-    element.disabled = true;
-    void doing(work).finally(() => {
-      element.disabled = false;
-    });
-  });
-  return element;
-}
-
-/** @param {string | { text: string, kind?: string, pill?: string }} given */
-function cellOf(given) {
-  const { text, kind = "", pill } = typeof given === "string" ? { text: given } : given;
-  const cell = Object.assign(document.createElement("td"), { className: kind });
-  const label = document.createElement("span");
-  label.textContent = text;
-  if (pill !== undefined) {
-    label.className = "pill";
-    label.dataset["state"] = pill;
-  }
-  cell.append(label);
-  return cell;
-}
-
-/**
- * @param {string} id
- * @param {readonly { cells: readonly Parameters<typeof cellOf>[0][], buttons: readonly HTMLButtonElement[] }[]} rows
- * @param {string} nothing
- */
-function fill(id, rows, nothing) {
-  const fresh = document.createElement("tbody");
-  for (const { cells, buttons } of rows) {
-    const row = fresh.insertRow();
-    row.append(...cells.map(cellOf));
-    const last = row.insertCell();
-    last.className = "deeds";
-    last.append(...buttons);
-  }
-  if (rows.length === 0) {
-    const cell = fresh.insertRow().insertCell();
-    cell.colSpan = 99;
-    cell.className = "empty";
-    cell.textContent = nothing;
-  }
-  find(id, HTMLTableElement).tBodies[0]?.replaceWith(fresh);
+/** Shows the column of keys while a row has one. Returns whether it is shown. @param {string} id @param {readonly any[]} rows */
+export function showKeyColumn(id, rows) {
+  const hasKeys = rows.some(({ keyName }) => keyName !== undefined);
+  const head = find(id, HTMLTableElement).querySelector("th.key");
+  if (head instanceof HTMLElement) head.hidden = !hasKeys;
+  return hasKeys;
 }
 
 let shownWorkers = "";
@@ -83,14 +27,14 @@ let shownWorkers = "";
 /** Shows the workers of a snapshot; buttons stay while nothing changes. @param {readonly any[]} nodes */
 export function showWorkers(nodes) {
   const state = nodes.map(({ worker, draining }) => `${worker} ${draining}`).join("\n");
-  if (adminKey === "" || state === shownWorkers) return;
+  if (!hasAdminKey() || state === shownWorkers) return;
   shownWorkers = state;
   const rows = nodes.map(({ worker, host, draining }) => {
     const verb = draining ? "undrain" : "drain";
     const name = draining ? "Undrain" : "Drain";
-    const tell = async () => {
+    const send = async () => {
       await ask(`/admin/workers/${verb}`, { worker });
-      return `${worker} is told to ${verb}.`;
+      return `${name} sent to ${worker}.`;
     };
     return {
       cells: [
@@ -98,21 +42,24 @@ export function showWorkers(nodes) {
         host,
         draining ? { text: "draining", pill: "warn" } : { text: "running", pill: "good" },
       ],
-      buttons: [button(name, `${name} ${worker} of ${host}`, tell)],
+      buttons: [button(name, `${name} ${worker} of ${host}`, send)],
     };
   });
-  fill("workers", rows, "No worker is there.");
+  fill("workers", rows, "No worker is running.");
 }
 
+let hasKeyColumn = false;
+
 /** @param {any} letter */
-function letterRow({ id, model, at, code, deliveries, request = "not a task" }) {
+function letterRow(letter) {
+  const { id, model, at, code, deliveries, request = "not a task" } = letter;
   const retry = async () => {
-    note.textContent = `${request} runs again …`;
-    const { code: how, message, totalMs, removed } = await ask("/admin/dead/retry", { id, model });
-    // How it ended is told also when Redis is away by now.
+    note.textContent = `${request} is being retried …`;
+    const { code: result, message, totalMs, removed } = await ask("/admin/dead/retry", { id, model });
+    // The result is shown even if Redis is away by now.
     await showLetters().catch(() => undefined);
-    if (how !== "ok") return `${request}: ${how}: ${message}`;
-    const rest = removed ? "" : " Redis broke just then: if its letter is still there, drop it.";
+    if (result !== "ok") return `${request}: ${result}: ${message}`;
+    const rest = removed ? "" : " Redis failed just then. Drop the letter if it is still listed.";
     return `${request} was answered in ${totalMs} ms.${rest}`;
   };
   const drop = async () => {
@@ -127,6 +74,7 @@ function letterRow({ id, model, at, code, deliveries, request = "not a task" }) 
       new Date(at).toLocaleString(),
       { text: code, kind: "code" },
       { text: String(deliveries), kind: "number" },
+      ...(hasKeyColumn ? [keyOf(letter)] : []),
     ],
     buttons: [button("Retry", `Retry ${request}`, retry), button("Drop", `Drop ${request}`, drop)],
   };
@@ -134,13 +82,13 @@ function letterRow({ id, model, at, code, deliveries, request = "not a task" }) 
 
 let shownCount = 0;
 
-/** Looks again when their number has changed without us. @param {number} count */
+/** Reads the letters again when others have changed their number. @param {number} count */
 export function showCount(count) {
-  if (adminKey === "" || count === shownCount) return;
+  if (!hasAdminKey() || count === shownCount) return;
   shownCount = count;
-  void doing(async () => {
+  void showResult(async () => {
     await showLetters();
-    // More than are listed there may be.
+    // The count may be larger than the list.
     shownCount = count;
     return note.textContent ?? "";
   });
@@ -148,20 +96,23 @@ export function showCount(count) {
 
 async function showLetters() {
   const { letters } = await ask("/admin/dead");
+  hasKeyColumn = showKeyColumn("letters", letters);
   fill("letters", letters.map(letterRow), "None.");
-  // What is removed here and what comes meanwhile may leave the number as it was.
+  // A removal here and a new letter meanwhile may leave the number as it was.
   shownCount = letters.length;
 }
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  void doing(async () => {
-    await ask("/admin/dead", undefined, key.value.trim());
-    adminKey = key.value.trim();
+  void showResult(async () => {
+    await ask("/admin/dead", undefined, { key: key.value.trim() });
+    keepAdminKey(key.value.trim());
+    showUsage(key.value.trim());
     key.value = "";
     form.hidden = true;
-    desk.hidden = false;
+    actions.hidden = false;
     await showLetters();
+    await showRecords();
     return "";
   });
 });

@@ -1,10 +1,12 @@
-/** The live page: shows each snapshot of /ui/events (`Snapshot` of src/gateway/live.ts). */
+/** The live page: shows each snapshot of /ui/events (`Snapshot` of src/gateway/monitor/live-feed.ts). */
 import { drawChart } from "./chart.js";
 import { find, offerModels } from "./chat.js";
-import { showCount, showWorkers } from "./manage.js";
+import { keyOf, showCount, showKeyColumn, showWorkers } from "./manage.js";
 import { readEvents, Refusal, useKey } from "./stream.js";
+import { showTenants } from "./usage.js";
 
-const AGAIN_MS = 2000;
+/** Pause before the next attempt to connect (ms). */
+const RETRY_MS = 2000;
 
 const link = find("link", HTMLElement);
 const health = find("health", HTMLElement);
@@ -13,14 +15,14 @@ const key = find("key", HTMLInputElement);
 
 /** @typedef {{ text: string | number, kind?: "head" | "number" | "code", pill?: string, meter?: readonly [number, number] }} Cell */
 
-/** Changes a text only when it differs: live regions speak of changes. @param {Element} element @param {string} text */
-function say(element, text) {
+/** Changes a text only when it differs, since screen readers announce changes of live regions. @param {Element} element @param {string} text */
+function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
 /** @param {string} id @param {string} text */
-function tell(id, text) {
-  say(find(id, HTMLElement), text);
+function setTextOf(id, text) {
+  setText(find(id, HTMLElement), text);
 }
 
 /** @param {number} ms */
@@ -60,7 +62,7 @@ function cellElement({ text, kind, pill, meter }) {
   return element;
 }
 
-/** @param {string} id @param {readonly (readonly Cell[])[]} rows @param {string} nothing said instead of no rows */
+/** @param {string} id @param {readonly (readonly Cell[])[]} rows @param {string} nothing shown when there are no rows */
 function fillTable(id, rows, nothing) {
   const table = find(id, HTMLTableElement);
   const fresh = document.createElement("tbody");
@@ -71,7 +73,7 @@ function fillTable(id, rows, nothing) {
     cell.className = "empty";
     cell.textContent = nothing;
   }
-  // A selection in an unchanged table stays.
+  // An unchanged table keeps its selection.
   if (table.tBodies[0]?.innerHTML !== fresh.innerHTML) table.tBodies[0]?.replaceWith(fresh);
 }
 
@@ -81,9 +83,9 @@ function showHealth({ fleet, unready, gateway }) {
   const bad = unready !== undefined || fleet?.totals.nodes === 0;
   health.dataset["state"] = bad ? "bad" : problems.length > 0 ? "warn" : "good";
   const line = bad ? "Requests cannot be served" : problems.length > 0 ? "Needs a look" : "All is well";
-  tell("health-line", line);
+  setTextOf("health-line", line);
   document.title = `${line} · Stargazer`;
-  tell("about", `gateway ${gateway.tag}, version ${gateway.version}`);
+  setTextOf("about", `gateway ${gateway.tag}, version ${gateway.version}`);
   const list = find("problems", HTMLElement);
   list.hidden = problems.length === 0;
   if (problems.join("\n") !== [...list.children].map((item) => item.textContent).join("\n")) {
@@ -116,7 +118,7 @@ function showTotals(totals) {
 }
 
 /** @param {any} fleet */
-function showFleet({ totals, models, nodes }) {
+function showFleet({ totals, models, nodes, tenants }) {
   showTotals(totals);
   offerModels(
     models.filter((/** @type {any} */ it) => it.nodes.length > 0).map((/** @type {any} */ it) => it.model),
@@ -129,7 +131,7 @@ function showFleet({ totals, models, nodes }) {
     { text: it.slots, kind: "number" },
     { text: `${it.resident} of ${it.backends}`, kind: "number" },
     { text: rounded(it.tokensPerSecond), kind: "number" },
-    it.nodes.length === 0 ? { text: "nobody", pill: "bad" } : { text: it.nodes.join(", ") },
+    it.nodes.length === 0 ? { text: "none", pill: "bad" } : { text: it.nodes.join(", ") },
   ]);
   fillTable("models", modelRows, "No model is offered.");
   const nodeRows = nodes.flatMap((/** @type {any} */ node) =>
@@ -142,8 +144,9 @@ function showFleet({ totals, models, nodes }) {
       { text: [backend.resident.join(", ") || "–", ...(backend.placed ? [backend.placed] : [])].join("; ") },
     ]),
   );
-  fillTable("nodes", nodeRows, "No node is there.");
+  fillTable("nodes", nodeRows, "No node is running.");
   showWorkers(nodes);
+  showTenants(tenants);
   showCount(totals.deadLetters);
 }
 
@@ -158,12 +161,14 @@ function stateCell({ state, broken }) {
 
 /** @param {any} requests */
 function showRequests({ open, oldest }) {
+  const hasKeys = showKeyColumn("requests", oldest);
   const more = open > oldest.length ? `, the oldest ${oldest.length} are shown` : "";
-  tell("requests-count", `at this gateway: ${open}${more}`);
+  setTextOf("requests-count", `at this gateway: ${open}${more}`);
   const rows = oldest.map((/** @type {any} */ it) => [
     { text: it.request, kind: "code" },
     { text: it.endpoint },
     { text: it.model },
+    ...(hasKeys ? [{ text: keyOf(it) }] : []),
     it.stalled
       ? { text: "client is slow", pill: "warn" }
       : { text: it.phase, pill: it.phase === "answering" ? "good" : "waiting" },
@@ -174,7 +179,7 @@ function showRequests({ open, oldest }) {
   fillTable("requests", rows, "None.");
 }
 
-/** Each attempt at a request that failed: who made it, where, and what it met. @param {any} it */
+/** Lists the attempts of a failed request: worker, backend, code and cause. @param {any} it */
 function attemptsOf(it) {
   const before = (it.tries ?? []).map(
     (/** @type {any} */ note) => `${note.worker} ${note.backend ?? ""} ${note.code} (${note.cause})`,
@@ -185,7 +190,7 @@ function attemptsOf(it) {
 
 /** @param {any} faults @param {number} now */
 function showFaults({ windowMs, counts, latest }, now) {
-  tell("faults-window", `of all gateways, last ${duration(windowMs)}`);
+  setTextOf("faults-window", `all gateways, last ${duration(windowMs)}`);
   const items = counts.map((/** @type {[string, number]} */ [code, count]) => {
     const item = Object.assign(document.createElement("li"), {
       className: "pill",
@@ -195,6 +200,7 @@ function showFaults({ windowMs, counts, latest }, now) {
     return item;
   });
   find("fault-counts", HTMLElement).replaceChildren(...items);
+  const hasKeys = showKeyColumn("faults", latest);
   const rows = latest.map((/** @type {any} */ it) => [
     { text: `${duration(Math.max(0, now - it.at - it.totalMs))} ago` },
     { text: it.code, kind: "code" },
@@ -203,6 +209,7 @@ function showFaults({ windowMs, counts, latest }, now) {
     { text: it.model || "–" },
     { text: it.endpoint },
     { text: attemptsOf(it), kind: "code" },
+    ...(hasKeys ? [{ text: keyOf(it) }] : []),
     { text: it.request, kind: "code" },
   ]);
   fillTable("faults", rows, "None.");
@@ -215,21 +222,27 @@ function show(snapshot) {
   showRequests(snapshot.requests);
   showFaults(snapshot.faults, snapshot.at);
   const { now, most } = drawChart(find("chart", HTMLElement), snapshot.seconds);
-  tell("chart-words", `now ${rounded(now)}, at most ${rounded(most)}`);
+  setTextOf("chart-words", `now ${rounded(now)}, at most ${rounded(most)}`);
 }
 
 /** @param {"good" | "waiting" | "bad"} state @param {string} text */
 function linkIs(state, text) {
   link.dataset["state"] = state;
-  say(link, text);
+  setText(link, text);
 }
 
-/** Follows the events; when they end it begins again, unless a key is needed. */
+/** Hides what a key may not use. @param {string} role empty for any but an observer */
+function showPartsOf(role) {
+  for (const id of ["chat", "manage"]) find(id, HTMLElement).hidden = role === "observer";
+}
+
+/** Reads the events. Starts again when they end, unless a key is needed. */
 async function follow() {
   try {
     await readEvents("/ui/events", {
-      onOpen: () => {
+      onOpen: (role) => {
         keyForm.hidden = true;
+        showPartsOf(role);
         linkIs("good", "live");
       },
       onData: (data) => show(JSON.parse(data)),
@@ -242,13 +255,13 @@ async function follow() {
     }
     linkIs("bad", error instanceof Refusal ? error.message : "no connection, trying again");
   }
-  setTimeout(follow, AGAIN_MS);
+  setTimeout(follow, RETRY_MS);
 }
 
 function askForKey() {
   linkIs("waiting", "needs a key");
-  tell("key-note", key.value === "" ? "" : "That key is not one of them.");
-  tell("health-line", "An API key is needed");
+  setTextOf("key-note", key.value === "" ? "" : "That key is not one of them.");
+  setTextOf("health-line", "An API key is needed");
   keyForm.hidden = false;
   key.focus();
 }

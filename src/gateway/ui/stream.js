@@ -1,6 +1,6 @@
-/** Event streams by fetch: unlike an EventSource they can carry an API key and a body. */
+/** Event streams over fetch: unlike an EventSource, a fetch can carry an API key and a body. */
 
-/** The key, while the page is open. Kept nowhere else. */
+/** The key, kept only while the page is open. */
 let apiKey = "";
 
 /** @param {string} key empty for none */
@@ -18,9 +18,9 @@ export class Refusal extends Error {
 }
 
 /**
- * Asks this gateway, and calls back with the data of each event until the stream ends.
+ * Sends a request to this gateway and calls back with the data of each event until the stream ends.
  * @param {string} path
- * @param {{ body?: object, signal?: AbortSignal, onOpen?: () => void, onData: (data: string) => void }} options
+ * @param {{ body?: object, signal?: AbortSignal, onOpen?: (role: string) => void, onData: (data: string) => void }} options
  */
 export async function readEvents(path, { body, signal, onOpen, onData }) {
   const headers = new Headers({ accept: "text/event-stream" });
@@ -31,7 +31,7 @@ export async function readEvents(path, { body, signal, onOpen, onData }) {
   if (!response.ok || response.body === null) {
     throw new Refusal(response.status, await reasonOf(response));
   }
-  onOpen?.();
+  onOpen?.(response.headers.get("x-sgnet-role") ?? "");
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
@@ -46,7 +46,7 @@ export async function readEvents(path, { body, signal, onOpen, onData }) {
   }
 }
 
-/** What a refusal says. @param {Response} response */
+/** Returns the message of a refusal. @param {Response} response */
 export async function reasonOf(response) {
   const text = await response.text();
   try {

@@ -1,23 +1,23 @@
-import type { ServerEndpoint } from "../protocol.ts";
-import { openCountReply } from "./count-reply.ts";
-import { openReply } from "./reply.ts";
-import { openCount, openMessages, readChat } from "./request.ts";
+import type { ServerCodec } from "../codec.ts";
+import { openCountReply } from "./count-tokens.ts";
+import { openMessageReply } from "./message-reply.ts";
+import { validateCount, validateMessages, readAnthropicChat } from "./request.ts";
 
-/** What Anthropic clients see: POST /v1/messages and, below it, count_tokens. */
-export const anthropicEndpoints: readonly ServerEndpoint[] = [
+/** The server codecs of Anthropic's API: POST /v1/messages and count_tokens below it. */
+export const anthropicServerCodecs: readonly ServerCodec[] = [
   {
     endpoint: "anthropic-messages",
     dialect: "anthropic",
-    open: openMessages,
-    decode: readChat,
-    reply: openReply,
+    validate: validateMessages,
+    decode: readAnthropicChat,
+    reply: openMessageReply,
   },
   {
     endpoint: "anthropic-count-tokens",
     dialect: "anthropic",
-    open: openCount,
+    validate: validateCount,
     counts: true,
-    decode: readChat,
+    decode: readAnthropicChat,
     reply: openCountReply,
   },
 ];

@@ -1,10 +1,10 @@
 import type { Tool } from "../../core/chat.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
-import type { Fields } from "../fields.ts";
+import type { BodyFields } from "../fields.ts";
 
 /**
- * The tools whose schemas Anthropic's models know, and which clients run by themselves. Another model has to be told:
- * the fields are those of Anthropic's reference.
+ * Schemas of tools that Anthropic's models know by name and clients run. Other models need them in the request. The
+ * fields follow Anthropic's reference.
  */
 
 const TEXT = { type: "string" };
@@ -12,8 +12,8 @@ const FLAG = { type: "boolean" };
 const WHOLE = { type: "integer" };
 const PLACE = { type: "array", items: WHOLE, description: "x and y, in pixels" };
 
-/** The description and schema of a tool that a model would have to know; undefined for any other. */
-export function knownTool(tool: Fields): Omit<Tool, "name"> | undefined {
+/** The description and schema of a tool that models know by its type; undefined for any other tool. */
+export function knownTool(tool: BodyFields): Omit<Tool, "name"> | undefined {
   const [, kind = "", version = ""] =
     /^(bash|text_editor|memory|computer)_(\d{8})$/.exec(tool.text("type")) ?? [];
   switch (kind) {
@@ -85,7 +85,7 @@ const FIRST_ACTIONS =
   );
 const LATER_ACTIONS = "left_mouse_down left_mouse_up scroll hold_key wait triple_click".split(" ");
 
-function computer(tool: Fields): Omit<Tool, "name"> {
+function computer(tool: BodyFields): Omit<Tool, "name"> {
   const [width, height] = [tool.integer("display_width_px"), tool.integer("display_height_px")];
   const actions = [
     ...FIRST_ACTIONS,
@@ -101,6 +101,7 @@ function computer(tool: Fields): Omit<Tool, "name"> {
         action: { type: "string", enum: actions },
         coordinate: PLACE,
         start_coordinate: PLACE,
+        // oxlint-disable-next-line sgnet/plain-english -- a part of the prompt: its bytes stay
         text: { ...TEXT, description: "What to type, or the keys to press." },
         duration: { type: "number", description: "For hold_key and wait, in seconds." },
         scroll_direction: { type: "string", enum: ["up", "down", "left", "right"] },

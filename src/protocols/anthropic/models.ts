@@ -1,24 +1,28 @@
+import { isoTime } from "../../core/iso-time.ts";
 import { Fault } from "../../core/fault.ts";
 import type { ModelCard } from "../../core/model.ts";
 
-/** The bodies of `GET /v1/models` for Anthropic's clients: a list in pages, newest model first. */
+/** The bodies of `GET /v1/models` for Anthropic's clients: pages, the newest model first. */
 
-/** Which part of the list is asked for. */
-export interface ModelPage {
-  /** Models in one page. */
+/** The requested page of the list. */
+interface ModelPage {
+  /** Most models of the page. */
   readonly limit: number;
-  /** The id before the page; undefined for none. */
+  /** The id before the page; undefined: from the beginning. */
   readonly afterId: string | undefined;
-  /** The id behind the page; undefined for none. */
+  /** The id behind the page; undefined: to the end. */
   readonly beforeId: string | undefined;
-  /** False when only stages of life are wanted that no model of a fleet is in. */
+  /** False when only lifecycle stages are wanted that no model of a fleet has. */
   readonly active: boolean;
 }
 
 const DEFAULT_LIMIT = 20;
 const MOST = 1000;
 
-/** Reads a page from the query of a request, as Anthropic names its parts. Throws `invalid_request` for a bad limit. */
+/**
+ * Reads the page from the query of a request, with Anthropic's parameter names. Throws `invalid_request` for a bad
+ * limit.
+ */
 export function readModelPage(query: string): ModelPage {
   const asked = new URLSearchParams(query);
   const stages = [...asked.getAll("lifecycle"), ...asked.getAll("lifecycle[]")];
@@ -37,7 +41,7 @@ function readLimit(text: string | null): number {
   throw new Fault("invalid_request", `limit: must be a whole number from 1 to ${MOST}`);
 }
 
-/** One page. An id that no model has (any more) ends the list: nothing comes twice. */
+/** Writes one page. An unknown id ends the list, so that no model is listed twice. */
 export function modelPage(models: readonly ModelCard[], page: ModelPage): string {
   const { rows, more } = rowsOf(page.active ? models : [], page);
   return JSON.stringify({
@@ -52,11 +56,11 @@ function rowsOf(
   models: readonly ModelCard[],
   { limit, afterId, beforeId }: ModelPage,
 ): { readonly rows: readonly ModelCard[]; readonly more: boolean } {
-  const placeOf = (id: string): number => models.findIndex(({ name }) => name === id);
-  const from = afterId === undefined ? 0 : placeOf(afterId) + 1;
-  const to = beforeId === undefined ? models.length : placeOf(beforeId);
+  const indexOf = (id: string): number => models.findIndex(({ name }) => name === id);
+  const from = afterId === undefined ? 0 : indexOf(afterId) + 1;
+  const to = beforeId === undefined ? models.length : indexOf(beforeId);
   if ((afterId !== undefined && from === 0) || to < from) return { rows: [], more: false };
-  // Backwards, a page is what comes just before the id.
+  // A page that is requested by its end holds the models just before it.
   const backwards = beforeId !== undefined && afterId === undefined;
   const rows = backwards
     ? models.slice(Math.max(from, to - limit), to)
@@ -64,7 +68,7 @@ function rowsOf(
   return { rows, more: rows.length < to - from };
 }
 
-/** Answer of `GET /v1/models/{id}`: echoes the id that was asked for. */
+/** Body of `GET /v1/models/{id}`, with the requested id. */
 export function modelInfo(card: ModelCard, asked: string): string {
   return JSON.stringify(infoOf(card, asked));
 }
@@ -75,7 +79,7 @@ function infoOf(card: ModelCard, id: string): object {
     type: "model",
     id,
     display_name: card.name,
-    created_at: new Date(card.modifiedAt).toISOString(),
+    created_at: isoTime(card.modifiedAt),
     lifecycle: "active",
     deprecated_at: null,
     retires_at: null,

@@ -1,29 +1,29 @@
 import type { Json } from "../../core/json.ts";
 import { isObject, type JsonObject } from "../../core/json.ts";
-import { Fields } from "../fields.ts";
-import { readContent } from "./content.ts";
+import { BodyFields } from "../fields.ts";
+import { readBlockContent } from "./content.ts";
 
-/** The changes of the tools within a conversation, in the order of its messages. */
+/** Changes of the tools within a conversation, in the order of its messages. */
 export interface ToolChanges {
-  /** Names of tools that were found, or added, and not removed since. */
+  /** Names of tools that were found or added, and not removed later. */
   readonly found: ReadonlySet<string>;
   readonly removed: ReadonlySet<string>;
   /** Tools defined within the conversation. */
-  readonly defined: readonly Fields[];
+  readonly defined: readonly BodyFields[];
 }
 
 const CHANGES: ReadonlySet<string> = new Set(["tool_addition", "tool_removal"]);
 
-/** True for a block that says only which tools there are from there on. */
-export function isToolChange(block: Fields): boolean {
+/** True for a block that only changes the set of tools. */
+export function isToolChange(block: BodyFields): boolean {
   return CHANGES.has(block.text("type"));
 }
 
-/** Reads the changes out of the messages of a body. Throws `invalid_request`. */
-export function readToolChanges(body: Fields): ToolChanges {
+/** Reads the changes from the messages of a body. Throws `invalid_request`. */
+export function readToolChanges(body: BodyFields): ToolChanges {
   const found = new Set<string>();
   const removed = new Set<string>();
-  const defined = new Map<string, Fields>();
+  const defined = new Map<string, BodyFields>();
   for (const block of body
     .objects("messages", "anthropic.MessageParam")
     .flatMap(blocksOf)
@@ -36,25 +36,25 @@ export function readToolChanges(body: Fields): ToolChanges {
     const [to, from] = block.text("type") === "tool_addition" ? [found, removed] : [removed, found];
     to.add(name);
     from.delete(name);
-    if (definition !== undefined) defined.set(name, new Fields(definition, "MessagesRequest.tools"));
+    if (definition !== undefined) defined.set(name, new BodyFields(definition, "MessagesRequest.tools"));
   }
   return { found, removed, defined: [...defined.values()] };
 }
 
-function blocksOf(turn: Fields): readonly Fields[] {
-  const content = readContent(turn, "content");
+function blocksOf(turn: BodyFields): readonly BodyFields[] {
+  const content = readBlockContent(turn, "content");
   return typeof content === "string" ? [] : content;
 }
 
-/** A compaction keeps the changes of the tools in what it stands for. */
-function withKept(block: Fields): readonly Fields[] {
+/** A compaction carries the tool changes of the messages that it replaces. */
+function withKept(block: BodyFields): readonly BodyFields[] {
   return block.text("type") === "compaction"
     ? [block, ...block.objects("tool_changes", "anthropic.ToolChange")]
     : [block];
 }
 
-/** The tools that a search named, whether the client ran it or a server. */
-function referencesIn(block: Fields): string[] {
+/** The tools that a search named, on the client or on a server. */
+function referencesIn(block: BodyFields): string[] {
   const type = block.text("type");
   if (type !== "tool_result" && type !== "tool_search_tool_result") return [];
   const content = block.any("content");

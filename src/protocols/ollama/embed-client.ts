@@ -1,13 +1,13 @@
 import type { EmbedInput, EmbedRequest, Part } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
-import type { ReplyReader } from "../protocol.ts";
+import type { ReplyReader } from "../codec.ts";
 import { embeddingParts } from "../vectors.ts";
-import { gatherWhole } from "../whole.ts";
+import { replyBuffer } from "../reply-limits.ts";
 import { writeOptions } from "./options.ts";
-import { incomplete, parseReply, timingsOf, usageOf } from "./reply.ts";
+import { incompleteReply, parseReplyLine, timingsOf, usageOf } from "./backend-reply.ts";
 
 /** The body of `POST /api/embed`. Throws `unsupported` for token ids, which Ollama does not take. */
-export function encodeEmbed(request: EmbedRequest, model: string): object {
+export function encodeOllamaEmbed(request: EmbedRequest, model: string): object {
   return {
     ...request.extra,
     model,
@@ -27,7 +27,7 @@ function encodeInput(input: EmbedInput): string {
 /** Reads the reply of `/api/embed`. */
 export class EmbedReader implements ReplyReader {
   readonly #request: EmbedRequest;
-  readonly #body = gatherWhole();
+  readonly #body = replyBuffer();
 
   constructor(request: EmbedRequest) {
     this.#request = request;
@@ -40,10 +40,10 @@ export class EmbedReader implements ReplyReader {
 
   end(): Part[] {
     const bytes = this.#body.peek();
-    if (bytes.length === 0) throw incomplete();
-    const reply = parseReply(bytes);
+    if (bytes.length === 0) throw incompleteReply();
+    const reply = parseReplyLine(bytes);
     const vectors = reply["embeddings"];
-    if (!Array.isArray(vectors)) throw incomplete();
+    if (!Array.isArray(vectors)) throw incompleteReply();
     const usage = usageOf(reply) ?? { promptTokens: 0, completionTokens: 0 };
     const timings = timingsOf(reply);
     const end = { type: "end", reason: "stop", usage } as const;

@@ -1,10 +1,10 @@
-import type { Part } from "../../core/chat.ts";
-import { misplaced } from "../misplaced.ts";
-import type { ReplyContext, ReplyWriter } from "../protocol.ts";
-import { count, type EndPart, NS_PER_MS } from "./layout.ts";
+import type { End, Part } from "../../core/chat.ts";
+import { unexpectedPart } from "../codec.ts";
+import type { ReplyContext, ReplyWriter } from "../codec.ts";
+import { countOrOmit, NS_PER_MS } from "./object-layout.ts";
 
 /** Writes the object of an endpoint from its vectors. */
-type WriteObject = (vectors: readonly (readonly number[])[], end: EndPart, context: ReplyContext) => object;
+type WriteObject = (vectors: readonly (readonly number[])[], end: End, context: ReplyContext) => object;
 
 /** Gathers the vectors of a reply and writes one object at its end. */
 class VectorWriter implements ReplyWriter {
@@ -28,12 +28,12 @@ class VectorWriter implements ReplyWriter {
       case "text-delta":
       case "thinking-delta":
       case "tool-delta":
-        throw misplaced(part);
+        throw unexpectedPart(part);
     }
   }
 }
 
-/** A reply of `/api/embed`: tokens and ns are left out of a load. */
+/** A writer of the reply of `/api/embed`. A load has no token counts and durations. */
 export function openEmbed(opened: ReplyContext): ReplyWriter {
   return new VectorWriter(opened, (embeddings, { reason, usage, timings }, context) => {
     const { model, startedAt } = context;
@@ -41,14 +41,14 @@ export function openEmbed(opened: ReplyContext): ReplyWriter {
     return {
       model,
       embeddings,
-      total_duration: count(timings?.total ?? Math.max(0, context.now() - startedAt) * NS_PER_MS),
-      load_duration: count(timings?.load),
-      prompt_eval_count: count(usage?.promptTokens),
+      total_duration: countOrOmit(timings?.total ?? Math.max(0, context.now() - startedAt) * NS_PER_MS),
+      load_duration: countOrOmit(timings?.load),
+      prompt_eval_count: countOrOmit(usage?.promptTokens),
     };
   });
 }
 
-/** A reply of the older `/api/embeddings`: nothing but the vector. */
+/** A writer of the reply of the older `/api/embeddings`: only the vector. */
 export function openEmbeddings(context: ReplyContext): ReplyWriter {
   return new VectorWriter(context, ([embedding = []]) => ({ embedding }));
 }

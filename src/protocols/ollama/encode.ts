@@ -1,16 +1,16 @@
 import type { ChatRequest, ContentPart, Format, GenerateRequest } from "../../core/chat.ts";
 import type { LoadRequest, Message, NeutralRequest, Think, Tool, ToolCall } from "../../core/chat.ts";
 import { isObject, type Json } from "../../core/json.ts";
-import { argumentsObject } from "../arguments.ts";
-import type { BackendRequest } from "../protocol.ts";
-import { droppedFields } from "./dropped.ts";
-import { encodeEmbed } from "./embed-client.ts";
-import { fitChat } from "../fitting.ts";
+import { argumentsObject } from "../tool-arguments.ts";
+import type { BackendRequest } from "../codec.ts";
+import { ollamaDroppedFields } from "./dropped-fields.ts";
+import { encodeOllamaEmbed } from "./embed-client.ts";
+import { replaceUnsupported } from "../placeholders.ts";
 import { writeImages } from "./images.ts";
 import { writeOptions } from "./options.ts";
-import { joinTexts } from "../system-first.ts";
+import { joinTexts } from "../system-message.ts";
 
-export const CHAT_PATH = "/api/chat";
+export const OLLAMA_CHAT_PATH = "/api/chat";
 export const GENERATE_PATH = "/api/generate";
 export const EMBED_PATH = "/api/embed";
 
@@ -20,26 +20,26 @@ interface Target {
 }
 
 /**
- * A neutral request as Ollama takes it. Every field of Ollama's own is named after `extra`, so that no foreign
- * field can stand for it; undefined ones are left out by JSON itself.
+ * Encodes a neutral request for Ollama. Ollama's own fields follow `extra`, so that no foreign field overrides them.
+ * JSON omits undefined fields.
  */
-export function encodeRequest(request: NeutralRequest, target: Target): BackendRequest {
-  // Ollama fetches no images.
-  const fitted = fitChat(request, ({ type }) => (type === "image-url" ? "image_url" : undefined));
+export function encodeOllamaRequest(request: NeutralRequest, target: Target): BackendRequest {
+  // Ollama does not fetch images.
+  const fitted = replaceUnsupported(request, ({ type }) => (type === "image-url" ? "image_url" : undefined));
   const { path, body } = write(fitted.request, target);
-  return { path, body: JSON.stringify(body), dropped: [...droppedFields(request), ...fitted.dropped] };
+  return { path, body: JSON.stringify(body), dropped: [...ollamaDroppedFields(request), ...fitted.dropped] };
 }
 
 function write(request: NeutralRequest, target: Target): { readonly path: string; readonly body: object } {
   switch (request.kind) {
     case "chat":
-      return { path: CHAT_PATH, body: encodeChat(request, target) };
+      return { path: OLLAMA_CHAT_PATH, body: encodeChat(request, target) };
     case "generate":
       return { path: GENERATE_PATH, body: encodeGenerate(request, target) };
     case "load":
       return { path: GENERATE_PATH, body: encodeLoad(request, target) };
     case "embed":
-      return { path: EMBED_PATH, body: encodeEmbed(request, target.model) };
+      return { path: EMBED_PATH, body: encodeOllamaEmbed(request, target.model) };
   }
 }
 
@@ -88,12 +88,12 @@ function encodeFormat(format: Format | undefined): Json | undefined {
   return format?.type === "schema" ? format.schema : format?.type;
 }
 
-/** Ollama's least effort is "low". */
+/** Ollama's lowest effort is "low". */
 function encodeThink(think: Think | undefined): Think | undefined {
   return think === "minimal" ? "low" : think;
 }
 
-/** Ollama has no `tool_choice`: "none" hides the tools, a name hides the others, "required" stays a wish. */
+/** Ollama has no `tool_choice`. "none" hides all tools, a name hides the others, "required" cannot be enforced. */
 function encodeTools({ tools, toolChoice }: ChatRequest): object[] | undefined {
   if (tools === undefined || toolChoice === "none") return undefined;
   const named = isObject(toolChoice) ? toolChoice["name"] : undefined;
@@ -122,7 +122,7 @@ function joinText(content: readonly ContentPart[]): string {
   return content.map((part) => (part.type === "text" ? part.text : "")).join("");
 }
 
-/** Names of the tools called so far by the id of the call: other dialects leave the name out of a result. */
+/** Names of called tools by the id of the call. Other dialects omit the name in a result. */
 function toolNames(messages: readonly Message[]): ReadonlyMap<string, string> {
   const calls = messages.flatMap((message) => message.toolCalls ?? []);
   return new Map(calls.map((call) => [call.id, call.name]));

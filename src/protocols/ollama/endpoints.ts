@@ -1,21 +1,21 @@
 import type { NeutralRequest } from "../../core/chat.ts";
 import type { JsonObject } from "../../core/json.ts";
 import type { Endpoint } from "../../core/task.ts";
-import type { ReplyContext, ServerEndpoint } from "../protocol.ts";
+import type { ReplyContext, ServerCodec } from "../codec.ts";
 import { openEmbed, openEmbeddings } from "./embed-reply.ts";
-import { readEmbed, readEmbeddings } from "./embed-request.ts";
-import { chatLayout, generateLayout, type Layout } from "./layout.ts";
-import { isLoad, readChat, readGenerate, readOpening } from "./request.ts";
-import { StreamWriter, WholeWriter } from "./writer.ts";
+import { readOllamaEmbed, readOllamaEmbeddings } from "./embed-request.ts";
+import { chatLayout, generateLayout, type Layout } from "./object-layout.ts";
+import { isLoad, readOllamaChat, readGenerate, readRequestHead } from "./request.ts";
+import { LineStreamWriter, ObjectWriter } from "./reply-writer.ts";
 
 type Decode = (body: JsonObject) => NeutralRequest;
 
-function serve(endpoint: Endpoint, decode: Decode, reply: ServerEndpoint["reply"]): ServerEndpoint {
+function serve(endpoint: Endpoint, decode: Decode, reply: ServerCodec["reply"]): ServerCodec {
   return {
     endpoint,
     dialect: "ollama",
-    open(body) {
-      const opening = readOpening(body, endpoint);
+    validate(body) {
+      const opening = readRequestHead(body, endpoint);
       decode(body);
       return opening;
     },
@@ -24,18 +24,18 @@ function serve(endpoint: Endpoint, decode: Decode, reply: ServerEndpoint["reply"
   };
 }
 
-function serveText(endpoint: Endpoint, decode: Decode, layout: Layout): ServerEndpoint {
+function serveText(endpoint: Endpoint, decode: Decode, layout: Layout): ServerCodec {
   return serve(endpoint, decode, (context: ReplyContext) =>
     context.stream && !isLoad(context.body, endpoint)
-      ? new StreamWriter(layout, context)
-      : new WholeWriter(layout, context),
+      ? new LineStreamWriter(layout, context)
+      : new ObjectWriter(layout, context),
   );
 }
 
-/** What clients of Ollama see of the endpoints that take tasks. */
-export const ollamaEndpoints: readonly ServerEndpoint[] = [
+/** The server codecs of Ollama's API. */
+export const ollamaServerCodecs: readonly ServerCodec[] = [
   serveText("ollama-generate", readGenerate, generateLayout),
-  serveText("ollama-chat", readChat, chatLayout),
-  serve("ollama-embed", readEmbed, openEmbed),
-  serve("ollama-embeddings", readEmbeddings, openEmbeddings),
+  serveText("ollama-chat", readOllamaChat, chatLayout),
+  serve("ollama-embed", readOllamaEmbed, openEmbed),
+  serve("ollama-embeddings", readOllamaEmbeddings, openEmbeddings),
 ];

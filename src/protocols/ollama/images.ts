@@ -1,19 +1,19 @@
 import type { ContentPart } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
-import { refusal } from "../fields.ts";
+import { invalidRequest } from "../fields.ts";
 
-/** The media types a data URL may announce, with or without parameters; `data:;base64,` has none. */
+/** The head of a data URL, with or without media type and parameters. */
 const DATA_URL = /^data:([^;,]*)(?:;[^;,]*)*;base64,/i;
-/** A data URL's head fits in here; the rest can be megabytes, which the pattern must not see: it would fill the stack. */
+/** Longest head of a data URL. The pattern must not see the megabytes behind it, which would overflow the stack. */
 const DATA_URL_HEAD = 256;
 
-/** Base64 without a data-URL prefix: Ollama takes no prefix, many clients send one all the same. */
+/** Removes the data-URL prefix. Ollama accepts none, but many clients send one. */
 export function stripDataUrl(image: string): string {
   return image.slice(DATA_URL.exec(image.slice(0, DATA_URL_HEAD))?.[0].length ?? 0);
 }
 
-/** A picture (or sound: Ollama carries it in `images` too) as clients of Ollama send it. Throws 400. */
-export function readImage(image: string): ContentPart {
+/** Reads an image of Ollama's API, or a sound, which Ollama carries in `images` as well. Throws `invalid_request`. */
+export function readBase64Image(image: string): ContentPart {
   const base64 = stripDataUrl(image).replaceAll(/[\r\n]/g, "");
   checkBase64(base64);
   const head = Buffer.from(base64.slice(0, 24), "base64");
@@ -23,18 +23,18 @@ export function readImage(image: string): ContentPart {
   return { type: "image", mime: imageType(head) ?? (announced || "application/octet-stream"), base64 };
 }
 
-/** One look for the first odd character: no backtracking, whatever the size of the picture. */
+/** Searches the first invalid character, without backtracking for large images. */
 function checkBase64(base64: string): void {
-  const odd = base64.search(/[^A-Za-z0-9+/]/);
-  if (odd >= 0 && !/^={1,2}$/.test(base64.slice(odd, odd + 3))) throw illegal(odd);
+  const invalid = base64.search(/[^A-Za-z0-9+/]/);
+  if (invalid >= 0 && !/^={1,2}$/.test(base64.slice(invalid, invalid + 3))) throw illegal(invalid);
   if (base64.length % 4 !== 0) throw illegal(base64.length);
 }
 
 function illegal(offset: number): Fault {
-  return refusal(`illegal base64 data at input byte ${offset}`);
+  return invalidRequest(`illegal base64 data at input byte ${offset}`);
 }
 
-/** The media type that the first bytes tell; clients of Ollama do not tell it. */
+/** The media type by the first bytes. Ollama's API has no field for it. */
 function imageType(head: Buffer): string | undefined {
   const text = head.toString("latin1");
   if (text.startsWith("\u0089PNG")) return "image/png";
@@ -49,7 +49,7 @@ function audioFormat(head: Buffer): string | undefined {
   return text.startsWith("ID3") ? "mp3" : undefined;
 }
 
-/** The `images` of a message: pictures and sounds in order. Throws `unsupported` for a remote picture. */
+/** The `images` of a message: images and sounds in order. Throws `unsupported` for a remote image. */
 export function writeImages(content: readonly ContentPart[]): string[] | undefined {
   const images: string[] = [];
   for (const part of content) {

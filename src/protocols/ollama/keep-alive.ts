@@ -1,22 +1,22 @@
 import type { Json } from "../../core/json.ts";
-import { refusal } from "../fields.ts";
+import { invalidRequest } from "../fields.ts";
 
-/** Go's time.ParseDuration. Digits match in one way only: in two, a long number costs the square of its length. */
+/** Go's time.ParseDuration. Digits match in one way only, else a long number would take quadratic time. */
 const DURATION = /^[+-]?(?:0|(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/;
 const UNITLESS = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)$/;
-/** Longer ones would take more stack than there is, and nobody means them. */
+/** Longest duration. A longer one would overflow the stack of the pattern. */
 const MOST_CHARACTERS = 256;
 
-/** Checks a `keep_alive`: seconds or a Go duration. Throws `invalid_request` with Ollama's words. */
+/** Checks a `keep_alive` (seconds or a Go duration). Throws `invalid_request` in Ollama's words. */
 export function readKeepAlive(value: Json | undefined): number | string | undefined {
   if (value === undefined || typeof value === "number") return value;
-  if (typeof value !== "string") throw refusal(`Unsupported type: '${goType(value)}'`);
+  if (typeof value !== "string") throw invalidRequest(`Unsupported type: '${goType(value)}'`);
   if (value.length > MOST_CHARACTERS) {
-    throw refusal(`time: invalid duration ${JSON.stringify(value.slice(0, MOST_CHARACTERS))}`);
+    throw invalidRequest(`time: invalid duration ${JSON.stringify(value.slice(0, MOST_CHARACTERS))}`);
   }
   if (DURATION.test(value)) return value;
   const text = JSON.stringify(value);
-  throw refusal(
+  throw invalidRequest(
     UNITLESS.test(value) ? `time: missing unit in duration ${text}` : `time: invalid duration ${text}`,
   );
 }
@@ -26,7 +26,7 @@ function goType(value: Json): string {
   return Array.isArray(value) ? "[]interface {}" : "map[string]interface {}";
 }
 
-/** True when the model is to leave memory at once: 0, "0", "0s", "0h0m" … */
-export function isZero(keepAlive: number | string | undefined): boolean {
+/** True when the model is to be unloaded at once: 0, "0", "0s", "0h0m" … */
+export function isImmediateUnload(keepAlive: number | string | undefined): boolean {
   return typeof keepAlive === "string" ? !/[1-9]/.test(keepAlive) : keepAlive === 0;
 }

@@ -1,20 +1,20 @@
 import type { ContentPart, Message, Tool, ToolCall } from "../../core/chat.ts";
 import type { JsonObject } from "../../core/json.ts";
-import { type Fields, setOnly } from "../fields.ts";
-import { readImage } from "./images.ts";
+import { type BodyFields, withoutUndefined } from "../fields.ts";
+import { readBase64Image } from "./images.ts";
 
 /** `messages` of a chat request. Throws `invalid_request`. */
-export function readMessages(fields: Fields): Message[] {
+export function readOllamaMessages(fields: BodyFields): Message[] {
   const calls = new OpenCalls();
   return fields.objects("messages", "api.Message").map((message) => readMessage(message, calls));
 }
 
-function readMessage(fields: Fields, calls: OpenCalls): Message {
+function readMessage(fields: BodyFields, calls: OpenCalls): Message {
   const toolCalls = fields.objects("tool_calls", "api.ToolCall").map((call) => readCall(call, calls));
   const role = fields.text("role").toLowerCase();
   const toolName = fields.text("tool_name") || undefined;
   const toolCallId = fields.text("tool_call_id") || undefined;
-  return setOnly<Message>({
+  return withoutUndefined<Message>({
     role,
     content: readContent(fields),
     thinking: fields.text("thinking") || undefined,
@@ -24,13 +24,13 @@ function readMessage(fields: Fields, calls: OpenCalls): Message {
   });
 }
 
-function readContent(fields: Fields): ContentPart[] {
+function readContent(fields: BodyFields): ContentPart[] {
   const text = fields.text("content");
-  const images = fields.texts("images").map(readImage);
+  const images = fields.texts("images").map(readBase64Image);
   return text === "" ? images : [{ type: "text", text }, ...images];
 }
 
-function readCall(fields: Fields, calls: OpenCalls): ToolCall {
+function readCall(fields: BodyFields, calls: OpenCalls): ToolCall {
   const called = fields.inner("function", "api.ToolCallFunction");
   const name = called.text("name");
   const values: JsonObject = called.object("arguments", "api.ToolCallFunctionArguments") ?? {};
@@ -38,14 +38,14 @@ function readCall(fields: Fields, calls: OpenCalls): ToolCall {
 }
 
 /**
- * The tool calls of a conversation that have no result yet. Ollama's clients may leave out ids and match a
- * result by the tool's name or only by order; other dialects need an id on both sides.
+ * The tool calls without a result. Ollama's clients may omit ids and match a result by the tool's name or by order.
+ * Other dialects need an id on both sides.
  */
 class OpenCalls {
   readonly #open: { readonly id: string; readonly name: string }[] = [];
   #count = 0;
 
-  /** The id under which the call is known from here on. */
+  /** Adds a call and returns its id. */
   open(given: string, name: string): string {
     this.#count += 1;
     const id = given || `call_${this.#count}`;
@@ -53,7 +53,7 @@ class OpenCalls {
     return id;
   }
 
-  /** The id of the call that a result answers; undefined when there is none. */
+  /** Returns the id of the call that a result answers; undefined for none. */
   answer(given: string | undefined, name: string | undefined): string | undefined {
     const found = this.#open.findIndex((call) => {
       return given === undefined ? name === undefined || call.name === name : call.id === given;
@@ -64,14 +64,14 @@ class OpenCalls {
 }
 
 /** `tools` of a chat request; undefined when there are none. Throws `invalid_request`. */
-export function readTools(fields: Fields): Tool[] | undefined {
+export function readOllamaTools(fields: BodyFields): Tool[] | undefined {
   const tools = fields.objects("tools", "api.Tool").map(readTool);
   return tools.length === 0 ? undefined : tools;
 }
 
-function readTool(fields: Fields): Tool {
+function readTool(fields: BodyFields): Tool {
   const tool = fields.inner("function", "api.ToolFunction");
-  return setOnly<Tool>({
+  return withoutUndefined<Tool>({
     name: tool.text("name"),
     description: tool.text("description") || undefined,
     parameters: tool.object("parameters", "api.ToolFunctionParameters"),

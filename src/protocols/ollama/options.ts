@@ -1,19 +1,19 @@
 import type { Sampling } from "../../core/chat.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
-import { refusal } from "../fields.ts";
+import { invalidRequest } from "../fields.ts";
 
-/** Types of Ollama's options; the words are Ollama's own. */
+/** Types of Ollama's options, in Ollama's words. */
 type OptionType = "integer" | "float32" | "boolean" | "array";
 
 interface Option {
   readonly type: OptionType;
-  /** Where the option lives in a neutral request; without it, it is the runner's. */
+  /** The field of the neutral request. Absent: an option of the runner. */
   readonly field?: keyof Sampling;
-  /** Smallest value that means the same to every backend; what lies below is Ollama's own code word. */
+  /** Smallest value with a common meaning. Lower values are Ollama's sentinels. */
   readonly least?: number;
 }
 
-/** Every option of Ollama that has a type; others are passed on as they are. */
+/** All options of Ollama with a type. Others are passed on unchecked. */
 const OPTIONS: ReadonlyMap<string, Option> = new Map<string, Option>([
   ["num_predict", { type: "integer", field: "maxTokens", least: 1 }],
   ["temperature", { type: "float32", field: "temperature" }],
@@ -37,13 +37,13 @@ const OPTIONS: ReadonlyMap<string, Option> = new Map<string, Option>([
   ["use_mmap", { type: "boolean" }],
 ]);
 
-/** What `options` says, parted into what every backend knows and what only Ollama's runner knows. */
-export interface ReadOptions {
+/** The `options` of a body, split into common sampling and Ollama's runner options. */
+interface ReadOptions {
   readonly sampling: Sampling;
   readonly runner?: JsonObject;
 }
 
-/** Reads `options`: null counts as unset, whole numbers may be floats (cut). Throws `invalid_request`. */
+/** Reads `options`. null counts as unset; fractions of integers are cut. Throws `invalid_request`. */
 export function readOptions(options: JsonObject): ReadOptions {
   const sampling: [string, Json][] = [];
   const runner: [string, Json][] = [];
@@ -66,7 +66,7 @@ function isCodeWord(value: Json, option: Option): boolean {
   return typeof value === "number" && option.least !== undefined && value < option.least;
 }
 
-/** The value, cut to a whole number where the option wants one. */
+/** Checks a value, and cuts it to an integer where the option is one. */
 function check(name: string, value: Json, type: OptionType): Json {
   switch (type) {
     case "integer":
@@ -82,15 +82,15 @@ function check(name: string, value: Json, type: OptionType): Json {
       if (Array.isArray(value)) return checkTexts(name, value);
       break;
   }
-  throw refusal(`option "${name}" must be of type ${type}`);
+  throw invalidRequest(`option "${name}" must be of type ${type}`);
 }
 
 function checkTexts(name: string, values: Json[]): Json {
   if (values.every((value) => typeof value === "string")) return values;
-  throw refusal(`option "${name}" must be of an array of strings`);
+  throw invalidRequest(`option "${name}" must be of an array of strings`);
 }
 
-/** `options` for a backend; undefined when there is nothing to say. */
+/** Writes `options` for a backend; undefined when there are none. */
 export function writeOptions(sampling: Sampling, runner: JsonObject | undefined): JsonObject | undefined {
   const entries: [string, unknown][] = isObject(runner) ? Object.entries(runner) : [];
   for (const [name, { field }] of OPTIONS) {

@@ -1,19 +1,19 @@
-import type { NeutralRequest, Part, TokenLogprob } from "../../core/chat.ts";
+import type { NeutralRequest, Part, TokenLogprob, ToolDelta } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
-import { type Gatherer, LineSplitter } from "../../wire/lines.ts";
-import { usageOrEstimate } from "../estimate.ts";
-import type { ReplyReader } from "../protocol.ts";
-import { setOnly } from "../fields.ts";
-import { withoutMarkBytes } from "../reply-form.ts";
-import { saidBy } from "../said.ts";
-import { gatherWhole } from "../whole.ts";
-import { endOf, incomplete, isBlank, logprobsOf, parseReply, text } from "./reply.ts";
-import { opensObject } from "./reshape.ts";
+import { type ChunkBuffer, LineSplitter } from "../../wire/lines.ts";
+import { usageOrEstimate } from "../token-estimate.ts";
+import type { ReplyReader } from "../codec.ts";
+import { withoutUndefined } from "../fields.ts";
+import { withoutBomBytes } from "../reply-format.ts";
+import { readMessageText } from "../message-text.ts";
+import { replyBuffer } from "../reply-limits.ts";
+import { endOf, incompleteReply, isBlank, logprobsOf, parseReplyLine, textOrEmpty } from "./backend-reply.ts";
+import { opensObject } from "./reply-conversion.ts";
 
 /**
- * Reads the reply of `/api/chat` or `/api/generate`, streamed or whole: a whole reply is one line, with or without a
- * newline, or an object on several lines. An object that says it is the last one is, when nothing of the answer follows.
+ * Reads the reply of `/api/chat` or `/api/generate`, streamed or whole. A whole reply is one line, or an object on
+ * several lines. The object with `done` is the last one when no content follows.
  */
 export class OllamaReader implements ReplyReader {
   readonly #lines = new LineSplitter();
@@ -21,10 +21,10 @@ export class OllamaReader implements ReplyReader {
   #calls = 0;
   #deltas = 0;
   #end: Part | undefined;
-  /** Gathers a reply whose first line is no object. */
-  #whole: Gatherer | undefined;
+  /** Gathers a reply whose first line is no whole object. */
+  #pending: ChunkBuffer | undefined;
   #begun = false;
-  /** True for an answer of pictures, which has no form here. */
+  /** True for an answer of images, which have no neutral form. */
   #hasImages = false;
 
   constructor(request: NeutralRequest) {
@@ -37,55 +37,55 @@ export class OllamaReader implements ReplyReader {
 
   *end(): Generator<Part, void, void> {
     yield* this.#take(this.#lines.rest());
-    if (this.#whole !== undefined) yield* this.#read(this.#whole.peek());
-    if (this.#end === undefined) throw incomplete();
-    if (this.#deltas === 0 && this.#hasImages) throw untold();
+    if (this.#pending !== undefined) yield* this.#read(this.#pending.peek());
+    if (this.#end === undefined) throw incompleteReply();
+    if (this.#deltas === 0 && this.#hasImages) throw imagesOnlyFault();
     yield this.#end;
   }
 
   #take(line: Buffer): Part[] {
-    if (this.#whole !== undefined) {
-      this.#whole.add(line);
-      this.#whole.add(NEWLINE);
+    if (this.#pending !== undefined) {
+      this.#pending.add(line);
+      this.#pending.add(NEWLINE);
       return [];
     }
     if (isBlank(line)) return [];
     if (this.#begun) return this.#read(line);
     this.#begun = true;
-    const first = withoutMarkBytes(line);
+    const first = withoutBomBytes(line);
     if (!opensObject(first)) return this.#read(first);
-    this.#whole = gatherWhole();
+    this.#pending = replyBuffer();
     return this.#take(first);
   }
 
   #read(line: Buffer): Part[] {
-    const reply = parseReply(line);
-    const parts = this.#said(reply);
+    const reply = parseReplyLine(line);
+    const parts = this.#contentParts(reply);
     if (parts.length > 0) {
       this.#deltas += 1;
-      // What said that it was the last object was not.
+      // The object with `done` was not the last one.
       this.#end = undefined;
     }
     if (reply["done"] === true) this.#end = this.#endOf(reply);
     return parts;
   }
 
-  /** A load or an unload has used nothing. */
+  /** A load or an unload has no usage. */
   #endOf(reply: JsonObject): Part {
     const end = endOf(reply, this.#calls > 0);
     if (end.reason === "load" || end.reason === "unload") return end;
     return { ...end, usage: usageOrEstimate(end.usage, this.#request, this.#deltas) };
   }
 
-  #said(reply: JsonObject): Part[] {
+  #contentParts(reply: JsonObject): Part[] {
     const { message } = reply;
     const source = isObject(message) ? message : reply;
     const parts: Part[] = [];
-    const said = saidBy(source === reply ? reply["response"] : source["content"], "content");
-    const thought = saidBy(source["thinking"], "thinking");
-    const thinking = thought.thinking + thought.text + said.thinking;
+    const messageText = readMessageText(source === reply ? reply["response"] : source["content"], "content");
+    const thought = readMessageText(source["thinking"], "thinking");
+    const thinking = thought.thinking + thought.text + messageText.thinking;
     if (thinking !== "") parts.push({ type: "thinking-delta", text: thinking });
-    const content = said.text;
+    const content = messageText.text;
     const logprobs = logprobsOf(reply["logprobs"]);
     if (content !== "" || logprobs !== undefined) parts.push(textDelta(content, logprobs));
     for (const call of callsIn(source["tool_calls"])) parts.push(this.#toolDelta(call));
@@ -94,16 +94,16 @@ export class OllamaReader implements ReplyReader {
     return parts;
   }
 
-  /** Calls are counted here: older versions number each line from 0 again. */
+  /** Numbers calls here, because older versions number each line from 0. */
   #toolDelta(call: JsonObject): Part {
     const called = isObject(call["function"]) ? call["function"] : call;
     const values = called["arguments"] ?? {};
     const index = this.#calls;
     this.#calls += 1;
-    return setOnly<Extract<Part, { type: "tool-delta" }>>({
+    return withoutUndefined<ToolDelta>({
       type: "tool-delta",
       index,
-      id: text(call["id"]) || undefined,
+      id: textOrEmpty(call["id"]) || undefined,
       name: nameOf(called),
       arguments: typeof values === "string" ? values.trim() || "{}" : JSON.stringify(values),
     });
@@ -112,9 +112,9 @@ export class OllamaReader implements ReplyReader {
 
 const NEWLINE = Buffer.from("\n");
 
-/** An answer of nothing else must not look like an empty one. */
-function untold(): Fault {
-  const message = "the backend's answer is made of images, which this endpoint cannot tell";
+/** An answer of images only must not look empty. */
+function imagesOnlyFault(): Fault {
+  const message = "the backend's answer consists of images, which this endpoint cannot return";
   return new Fault("backend_lost", message, { blame: "request" });
 }
 
@@ -124,7 +124,7 @@ function textDelta(content: string, logprobs: readonly TokenLogprob[] | undefine
 }
 
 function nameOf(called: JsonObject): string {
-  const name = text(called["name"]);
+  const name = textOrEmpty(called["name"]);
   if (name === "") throw new Fault("backend_lost", "the backend's tool call has no name");
   return name;
 }
@@ -133,5 +133,5 @@ function callsIn(value: Json | undefined): JsonObject[] {
   const list = value ?? [];
   if (isObject(list)) return [list];
   if (Array.isArray(list) && list.every(isObject)) return list;
-  throw new Fault("backend_lost", "the backend's tool calls are no objects");
+  throw new Fault("backend_lost", "the backend's tool calls are not objects");
 }

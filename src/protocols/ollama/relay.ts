@@ -1,65 +1,56 @@
 import { type Fault, toFault } from "../../core/fault.ts";
-import { modelKey } from "../../core/model.ts";
 import type { JsonObject } from "../../core/json.ts";
 import type { Timings, Usage } from "../../core/usage.ts";
-import { Gatherer, WholeLines } from "../../wire/lines.ts";
-import type { PassthroughOptions, Relay } from "../protocol.ts";
-import { withoutMarkBytes } from "../reply-form.ts";
-import { gatherWhole } from "../whole.ts";
-import { joinLines, opensObject } from "./reshape.ts";
-import { endOf, incomplete, isBlank, isLast, parseReply, timingsOf, usageOf } from "./reply.ts";
+import { ChunkBuffer, LineAligner } from "../../wire/lines.ts";
+import type { PassthroughOptions, Relay } from "../codec.ts";
+import { withoutBomBytes } from "../reply-format.ts";
+import { replyBuffer } from "../reply-limits.ts";
+import { type Rename, renameLines, modelRename } from "./model-rename.ts";
+import { joinLines, opensObject } from "./reply-conversion.ts";
+import {
+  endOf,
+  incompleteReply,
+  isBlank,
+  isFinalObject,
+  parseReplyLine,
+  timingsOf,
+  usageOf,
+} from "./backend-reply.ts";
 
 const NEWLINE = 10;
 const NOTHING: Buffer = Buffer.alloc(0);
 const BRACE = 0x7b;
 const QUOTE = 0x22;
-/** The letter that follows `{"`. */
+/** The first letter of the key `model`. */
 const MODEL_START = 0x6d;
-/** A key of an error line; within a text its quotes are escaped. */
+/** The key of an error line. Inside a text its quotes are escaped. */
 const ERROR_KEY: Buffer = Buffer.from('"error"');
 
-/** How the name that the backend uses is taken out of its reply; undefined when it is what the client asked. */
-interface Rename {
-  readonly asked: string;
-  readonly from: Buffer;
-  readonly to: Buffer;
-}
-
-/** Forwards the reply of an Ollama backend: lines as they come, or one object once it is complete. */
+/** Forwards the reply of an Ollama backend: lines as they come, or one object when it is complete. */
 export function relayReply({ stream, asked, model }: PassthroughOptions): Relay {
-  const rename = renaming(asked, model);
-  return stream ? new StreamRelay(rename) : new WholeRelay(rename, new Gatherer(), isLast);
+  const rename = modelRename(asked, model);
+  return stream ? new LineStreamRelay(rename) : new ObjectRelay(rename, new ChunkBuffer(), isFinalObject);
 }
 
-/** Forwards the vectors of an Ollama backend: one object once it is complete. */
+/** Forwards the vectors of an Ollama backend: one object when it is complete. */
 export function relayVectors({ asked, model }: PassthroughOptions): Relay {
-  return new WholeRelay(renaming(asked, model), gatherWhole(), hasVectors);
+  return new ObjectRelay(modelRename(asked, model), replyBuffer(), hasVectors);
 }
 
 function hasVectors(reply: JsonObject): boolean {
   return Array.isArray(reply["embeddings"] ?? reply["embedding"]);
 }
 
-function renaming(asked: string, model: string): Rename | undefined {
-  if (modelKey(asked) === modelKey(model)) return undefined;
-  return { asked, from: objectStart(model), to: objectStart(asked) };
-}
-
-/** Ollama writes the model first. */
-function objectStart(model: string): Buffer {
-  return Buffer.from(`{"model":${JSON.stringify(model)}`);
-}
-
-class StreamRelay implements Relay {
-  readonly #lines = new WholeLines();
+class LineStreamRelay implements Relay {
+  readonly #lines = new LineAligner();
   readonly #rename: Rename | undefined;
-  /** What was forwarded last: its last line tells whether the reply is complete. */
+  /** The bytes forwarded last. Their last line shows whether the reply is complete. */
   #last: Buffer = NOTHING;
   #begun = false;
-  /** Takes a reply whose first line is no object. */
-  #whole: WholeRelay | undefined;
+  /** Takes a reply whose first line is no whole object. */
+  #objectRelay: ObjectRelay | undefined;
   #fault: Fault | undefined;
-  #end: Told | undefined;
+  #end: FinalCounts | undefined;
 
   constructor(rename: Rename | undefined) {
     this.#rename = rename;
@@ -75,31 +66,31 @@ class StreamRelay implements Relay {
 
   push(chunk: Buffer): Buffer {
     if (this.#fault !== undefined) throw this.#fault;
-    if (this.#whole !== undefined) return this.#whole.push(chunk);
+    if (this.#objectRelay !== undefined) return this.#objectRelay.push(chunk);
     const lines = this.#begin(this.#lines.push(chunk));
-    const isOdd = hasOdd(lines);
-    const whole = isOdd ? withoutBlanks(lines) : lines;
-    const error = isOdd ? this.#findError(whole) : -1;
+    const needsCheck = mayHaveErrors(lines);
+    const kept = needsCheck ? withoutBlanks(lines) : lines;
+    const error = needsCheck ? this.#findError(kept) : -1;
     if (error < 0) {
-      if (whole.length > 0) this.#last = whole;
-      return renameLines(whole, this.#rename);
+      if (kept.length > 0) this.#last = kept;
+      return renameLines(kept, this.#rename);
     }
-    // Lines before the error still reach the client; the fault is thrown with the next call.
+    // Lines before the error still reach the client. The next call throws the fault.
     if (error === 0) throw toFault(this.#fault);
-    return renameLines(whole.subarray(0, error), this.#rename);
+    return renameLines(kept.subarray(0, error), this.#rename);
   }
 
-  /** The first lines without a byte order mark; nothing when they are the beginning of one object on several lines. */
+  /** Removes a byte order mark from the first lines. Returns nothing when they begin one object on several lines. */
   #begin(lines: Buffer): Buffer {
     if (this.#begun || isBlank(lines)) return lines;
     this.#begun = true;
-    const bytes = withoutMarkBytes(lines);
+    const bytes = withoutBomBytes(lines);
     if (bytes[0] === BRACE && bytes[1] === QUOTE) return bytes;
     const first = bytes.subarray(0, bytes.indexOf(NEWLINE) + 1);
     if (!opensObject(first)) return bytes;
-    this.#whole = new WholeRelay(this.#rename, gatherWhole(), isLast);
-    this.#whole.push(bytes);
-    this.#whole.push(this.#lines.rest());
+    this.#objectRelay = new ObjectRelay(this.#rename, replyBuffer(), isFinalObject);
+    this.#objectRelay.push(bytes);
+    this.#objectRelay.push(this.#lines.rest());
     return NOTHING;
   }
 
@@ -116,8 +107,8 @@ class StreamRelay implements Relay {
 
   end(): Buffer {
     if (this.#fault !== undefined) throw this.#fault;
-    if (this.#whole !== undefined) return this.#endWhole(this.#whole);
-    const rest = withoutMarkBytes(this.#lines.rest());
+    if (this.#objectRelay !== undefined) return this.#endObject(this.#objectRelay);
+    const rest = withoutBomBytes(this.#lines.rest());
     if (isBlank(rest)) {
       this.#end = readLast(lastLine(this.#last));
       return NOTHING;
@@ -126,24 +117,24 @@ class StreamRelay implements Relay {
     return renameLines(rest, this.#rename);
   }
 
-  /** One line, as clients of a stream read it. */
-  #endWhole(whole: WholeRelay): Buffer {
-    const reply = parseReply(whole.end());
-    this.#end = { usage: whole.usage, timings: whole.timings };
+  /** Returns the object as one line, as clients of a stream read it. */
+  #endObject(objectRelay: ObjectRelay): Buffer {
+    const reply = parseReplyLine(objectRelay.end());
+    this.#end = { usage: objectRelay.usage, timings: objectRelay.timings };
     return Buffer.from(`${JSON.stringify(reply)}\n`);
   }
 }
 
-class WholeRelay implements Relay {
+class ObjectRelay implements Relay {
   readonly #rename: Rename | undefined;
-  readonly #body: Gatherer;
-  readonly #isWhole: (reply: JsonObject) => boolean;
-  #end: Told | undefined;
+  readonly #body: ChunkBuffer;
+  readonly #isEnd: (reply: JsonObject) => boolean;
+  #end: FinalCounts | undefined;
 
-  constructor(rename: Rename | undefined, body: Gatherer, isWhole: (reply: JsonObject) => boolean) {
+  constructor(rename: Rename | undefined, body: ChunkBuffer, isEnd: (reply: JsonObject) => boolean) {
     this.#rename = rename;
     this.#body = body;
-    this.#isWhole = isWhole;
+    this.#isEnd = isEnd;
   }
 
   get usage(): Usage | undefined {
@@ -160,13 +151,13 @@ class WholeRelay implements Relay {
   }
 
   end(): Buffer {
-    const body = joinLines(withoutMarkBytes(this.#body.peek()));
-    this.#end = readLast(body, this.#isWhole);
+    const body = joinLines(withoutBomBytes(this.#body.peek()));
+    this.#end = readLast(body, this.#isEnd);
     return renameLines(body, this.#rename);
   }
 }
 
-/** The lines without those that hold nothing: clients take every line for an object. */
+/** Removes blank lines, which clients would parse as objects. */
 function withoutBlanks(lines: Buffer): Buffer {
   const kept: Buffer[] = [];
   for (let start = 0, end = 0; start < lines.length; start = end) {
@@ -177,8 +168,8 @@ function withoutBlanks(lines: Buffer): Buffer {
   return Buffer.concat(kept);
 }
 
-/** True when a line may be blank or an error: it does not begin as those with a piece of the answer, `{"model"`. */
-function hasOdd(lines: Buffer): boolean {
+/** True when a line may be blank or an error: it does not begin with `{"m`, as lines with content do. */
+function mayHaveErrors(lines: Buffer): boolean {
   for (let start = 0; start < lines.length;) {
     if (lines[start] !== BRACE || lines[start + 2] !== MODEL_START) return true;
     start = lines.indexOf(NEWLINE, start) + 1 || lines.length;
@@ -186,34 +177,28 @@ function hasOdd(lines: Buffer): boolean {
   return false;
 }
 
-function startsWith(bytes: Buffer, start: Buffer, offset: number): boolean {
-  // The first two bytes of every object are the same; the third tells almost all of them apart.
-  if (bytes[offset + 2] !== start[2] || bytes.length < offset + start.length) return false;
-  return bytes.compare(start, 0, start.length, offset, offset + start.length) === 0;
-}
-
-/** The fault that a line tells; undefined when it is none. */
+/** The fault of an error line; undefined for another line. */
 function faultOfLine(line: Buffer): Fault | undefined {
   try {
-    parseReply(line);
+    parseReplyLine(line);
   } catch (thrown) {
     return toFault(thrown);
   }
   return undefined;
 }
 
-/** What the object that ends a reply tells. */
-interface Told {
+/** The counts and durations of the last object. */
+interface FinalCounts {
   readonly usage: Usage | undefined;
   readonly timings: Timings | undefined;
 }
 
-/** Throws the backend's fault, or `backend_lost` when this is not the object that ends a reply. */
-function readLast(line: Buffer, isEnd = isLast): Told {
-  if (isBlank(line)) throw incomplete();
-  const reply = parseReply(line);
-  if (!isEnd(reply)) throw incomplete();
-  // A reason may stand for a failure.
+/** Throws the backend's fault, or `backend_lost` when this is not the last object of a reply. */
+function readLast(line: Buffer, isEnd = isFinalObject): FinalCounts {
+  if (isBlank(line)) throw incompleteReply();
+  const reply = parseReplyLine(line);
+  if (!isEnd(reply)) throw incompleteReply();
+  // Throws for a reason that stands for a failure.
   if (reply["done"] === true) endOf(reply, false);
   return { usage: usageOf(reply), timings: timingsOf(reply) };
 }
@@ -224,28 +209,4 @@ function lastLine(lines: Buffer): Buffer {
   while (end > 0 && lines[end - 1] === NEWLINE) end -= 1;
   if (end === 0) return NOTHING;
   return lines.subarray(lines.lastIndexOf(NEWLINE, end - 1) + 1, end);
-}
-
-/** The lines with the name the client asked for: bytes are put before bytes, nothing is parsed. */
-function renameLines(lines: Buffer, rename: Rename | undefined): Buffer {
-  if (rename === undefined || lines.length === 0) return lines;
-  const pieces: Buffer[] = [];
-  for (let start = 0, end = 0; start < lines.length; start = end) {
-    end = lines.indexOf(NEWLINE, start) + 1 || lines.length;
-    if (startsWith(lines, rename.from, start)) {
-      pieces.push(rename.to, lines.subarray(start + rename.from.length, end));
-    } else {
-      pieces.push(renameObject(lines.subarray(start, end), rename.asked));
-    }
-  }
-  return Buffer.concat(pieces);
-}
-
-/** For a backend that puts its keys in another order. */
-function renameObject(line: Buffer, asked: string): Buffer {
-  if (isBlank(line)) return line;
-  const reply = parseReply(line);
-  if (reply["model"] === undefined) return line;
-  const ending = line.at(-1) === NEWLINE ? "\n" : "";
-  return Buffer.from(JSON.stringify({ ...reply, model: asked }) + ending);
 }

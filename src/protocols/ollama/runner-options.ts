@@ -1,41 +1,41 @@
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
 import type { NumCtxPolicy } from "../../core/num-ctx.ts";
-import { asRead } from "../exact.ts";
-import { isZero } from "./keep-alive.ts";
+import { toNumber } from "../lossless-json.ts";
+import { isImmediateUnload } from "./keep-alive.ts";
 
 /**
- * Options that a runner of Ollama is started with: a request whose options differ from those of the loaded runner has
- * the model loaded anew. Rules of Ollama's scheduler (server/sched.go, needsReload): contexts must be equal, or neither
- * named; the others must be equal.
+ * Options that a runner of Ollama is started with. A request with other options makes Ollama reload the model.
+ * Ollama's scheduler (server/sched.go, needsReload) compares them: contexts must be equal or both unset, the other
+ * options must be equal.
  */
 
 export interface RunnerPolicy {
   readonly numCtx: NumCtxPolicy;
-  /** A shorter `keep_alive` of others than admins is raised to this, ms; 0 raises none. */
+  /** Least `keep_alive` of clients without an admin key, ms. 0 sets no minimum. */
   readonly keepAliveMinMs: number;
 }
 
-/** A runner that is loaded, or being loaded. */
+/** A runner that is loaded or loading. */
 export interface LoadedRunner {
-  /** As it was asked for; undefined when its context is Ollama's own choice. */
+  /** The requested context; undefined when Ollama chose it. */
   readonly numCtx: number | undefined;
-  /** Tokens that it really has; undefined while unknown. */
+  /** The actual context (tokens); undefined while unknown. */
   readonly tokens: number | undefined;
-  /** The other options it was started with; undefined when this process did not see it start. */
+  /** The other start options; undefined when this process did not see the start. */
   readonly launch: JsonObject | undefined;
 }
 
 export interface FitOptions {
   readonly policy: RunnerPolicy;
   readonly loaded: LoadedRunner | undefined;
-  /** Tokens that the model was made for; 0 when unknown. */
+  /** The model's largest context (tokens); 0 when unknown. */
   readonly most: number;
-  /** The client may unload models. */
+  /** True when the client may unload models. */
   readonly admin: boolean;
 }
 
-/** A request as it is to be sent. */
-export interface Fitted {
+/** A request as it is sent. */
+interface RunnerRequest {
   readonly body: JsonObject;
   /** The client's fields that were changed. */
   readonly dropped: readonly string[];
@@ -43,7 +43,7 @@ export interface Fitted {
   readonly runner: LoadedRunner;
 }
 
-/** Fields of `options` beside `num_ctx` that a runner is started with. */
+/** Fields of `options` that a runner is started with, beside `num_ctx`. */
 const LAUNCH = ["num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread"] as const;
 
 const KEEP_ALIVE = Buffer.from('"keep_alive"');
@@ -51,23 +51,23 @@ const OPTIONS = Buffer.from('"options"');
 const OF_RUNNER: readonly Buffer[] = ["num_ctx", ...LAUNCH].map((name) => Buffer.from(`"${name}"`));
 
 /**
- * True when a body may say something about its runner: a look without parsing. Most bodies have no options: two searches
- * take 0.5 us, one for each name took 3.
+ * True when a body may have options of its runner, without parsing it. Most bodies have no options: two searches take
+ * 0.5 us, one per name took 3 us.
  */
-export function mayTellRunner(body: Buffer | string): boolean {
+export function mayHaveRunnerOptions(body: Buffer | string): boolean {
   const bytes = typeof body === "string" ? Buffer.from(body) : body;
   return (
     bytes.includes(KEEP_ALIVE) || (bytes.includes(OPTIONS) && OF_RUNNER.some((name) => bytes.includes(name)))
   );
 }
 
-/** True when a body may say how long its model stays. */
-export function mayKeepAlive(body: Buffer): boolean {
+/** True when a body may have a `keep_alive`. */
+export function mayHaveKeepAlive(body: Buffer): boolean {
   return body.includes(KEEP_ALIVE);
 }
 
-/** The request that the loaded runner can answer as it is, as far as the policy allows. */
-export function fitRunner(body: JsonObject, options: FitOptions): Fitted {
+/** Adapts a request to the loaded runner, as far as the policy allows. */
+export function fitToRunner(body: JsonObject, options: FitOptions): RunnerRequest {
   const { policy, loaded } = options;
   const given = isObject(body["options"]) ? body["options"] : {};
   const kept = keepAliveOf(body["keep_alive"], options);
@@ -88,7 +88,7 @@ export function fitRunner(body: JsonObject, options: FitOptions): Fitted {
   };
 }
 
-/** A runner that suits stays as it is. */
+/** Returns the loaded runner when it matches. */
 function runnerFor(
   numCtx: number | undefined,
   launch: JsonObject,
@@ -107,7 +107,7 @@ function isChanged(given: Json | undefined, sent: Json | undefined): boolean {
 }
 
 function numberOf(given: Json | undefined): number | undefined {
-  const value = asRead(given ?? null);
+  const value = toNumber(given ?? null);
   return typeof value === "number" && value > 0 && Number.isFinite(value) ? Math.trunc(value) : undefined;
 }
 
@@ -123,7 +123,7 @@ function without(given: JsonObject, names: readonly string[]): JsonObject {
   return Object.fromEntries(Object.entries(given).filter(([name]) => !names.includes(name)));
 }
 
-/** `num_ctx` as it is sent; nothing when none is. */
+/** The `num_ctx` to send; empty for none. */
 function contextOf(given: Json | undefined, options: FitOptions): JsonObject {
   const { policy, loaded } = options;
   const asked = numberOf(given);
@@ -139,19 +139,19 @@ function contextOf(given: Json | undefined, options: FitOptions): JsonObject {
 const KI = 1024;
 const STEPS: readonly number[] = [4, 8, 16, 32, 64, 128].map((step) => step * KI);
 
-/** The next of a few sizes, so that clients with sizes of their own share a runner. */
+/** Rounds a context up to one of a few sizes, so that clients share a runner. */
 function grown(asked: number, { policy: { numCtx }, most }: FitOptions): number {
   const step = STEPS.find((size) => size >= asked) ?? asked;
-  // Ollama itself gives a runner no more than its model was made for, and yet loads it anew for each other number.
+  // Ollama caps the context at the model's own, but reloads for each different number.
   const size = most > 0 ? Math.min(step, most) : step;
   return numCtx.kind === "cap" ? Math.min(size, numCtx.tokens) : size;
 }
 
-function keepAliveOf(said: Json | undefined, { policy, admin }: FitOptions): Json | undefined {
-  const given = asRead(said ?? null);
-  if (admin || (typeof given !== "number" && typeof given !== "string")) return said;
+function keepAliveOf(requested: Json | undefined, { policy, admin }: FitOptions): Json | undefined {
+  const given = toNumber(requested ?? null);
+  if (admin || (typeof given !== "number" && typeof given !== "string")) return requested;
   const ms = keepAliveMs(given);
-  return ms < 0 || ms >= policy.keepAliveMinMs ? said : policy.keepAliveMinMs / 1000;
+  return ms < 0 || ms >= policy.keepAliveMinMs ? requested : policy.keepAliveMinMs / 1000;
 }
 
 const UNIT_MS: ReadonlyMap<string, number> = new Map([
@@ -170,10 +170,10 @@ function unitMs(part: string): number {
   return UNIT_MS.get(part.replaceAll(/[\d.]/g, "")) ?? 0;
 }
 
-/** Ms of a `keep_alive` that was checked; negative: for ever. */
+/** Ms of a checked `keep_alive`; negative: without end. */
 export function keepAliveMs(keepAlive: number | string): number {
   if (typeof keepAlive === "number") return keepAlive * 1000;
-  if (isZero(keepAlive)) return 0;
+  if (isImmediateUnload(keepAlive)) return 0;
   const parts = keepAlive.replace(/^[-+]/, "").split(/(?<=[a-zµμ])(?=[\d.])/);
   const ms = parts.reduce((sum, part) => sum + Number.parseFloat(part) * unitMs(part), 0);
   return keepAlive.startsWith("-") ? -ms : ms;

@@ -1,10 +1,8 @@
-import type { EndReason, Part } from "../../core/chat.ts";
+import type { EndReason, ToolDelta } from "../../core/chat.ts";
 import type { JsonObject } from "../../core/json.ts";
-import { argumentsObject, isCutCall } from "../arguments.ts";
+import { argumentsObject, isTruncatedCall } from "../tool-arguments.ts";
 
-export type ToolDelta = Extract<Part, { type: "tool-delta" }>;
-
-/** A tool call as Ollama's clients see it: always whole, with its arguments as an object. */
+/** A tool call as Ollama's clients see it: whole, with its arguments as an object. */
 export interface ToolCallObject {
   readonly id: string;
   readonly function: { readonly index: number; readonly name: string; readonly arguments: JsonObject };
@@ -16,12 +14,12 @@ interface Gathered {
   arguments: string;
 }
 
-/** Gathers the fragments of tool calls, whatever the order of their indexes. */
+/** Gathers the fragments of tool calls, for any order of indexes. */
 export class ToolCalls {
   readonly #byIndex = new Map<number, Gathered>();
   readonly #replyId: string;
 
-  /** @param replyId names calls that their backend did not name */
+  /** @param replyId prefix of ids for calls without one */
   constructor(replyId: string) {
     this.#replyId = replyId;
   }
@@ -34,10 +32,10 @@ export class ToolCalls {
     this.#byIndex.set(delta.index, call);
   }
 
-  /** The calls in the order of their indexes. One that was cut is left out: arguments are an object or nothing. */
+  /** The calls in the order of their indexes. Truncated calls are left out: arguments are an object or nothing. */
   whole(reason: EndReason): ToolCallObject[] {
     const calls = [...this.#byIndex].toSorted(([a], [b]) => a - b).map(([, call]) => call);
-    const whole = calls.filter((call) => !isCutCall(call.arguments, reason));
+    const whole = calls.filter((call) => !isTruncatedCall(call.arguments, reason));
     return whole.map((call, index) => ({
       id: call.id || `call_${this.#replyId}_${index}`,
       function: { index, name: call.name, arguments: argumentsObject(call.arguments) },

@@ -1,17 +1,17 @@
 import type { Tool } from "../../core/chat.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
-import { listField, objectField, textField } from "./fields.ts";
+import { listField, objectField, textField } from "../fields.ts";
 
-/** The tools that a choice of type `allowed_tools` leaves, and how they are to be chosen among. */
-export interface Allowed {
+/** The tools that a choice of type `allowed_tools` leaves, with the mode of choice. */
+interface Allowed {
   readonly names: ReadonlySet<string>;
   readonly mode: Json | undefined;
 }
 
-/** What a `tool_choice` allows; undefined for another choice. Throws `invalid_request`. */
+/** Reads the allowed tools of a `tool_choice`; undefined for another choice. Throws `invalid_request`. */
 export function readAllowed(choice: Json | undefined): Allowed | undefined {
   if (!isObject(choice) || choice["type"] !== "allowed_tools") return undefined;
-  // Chat completions have the list in an object of its own, responses beside the type.
+  // Chat completions nest the list in an object; responses have it beside the type.
   const holder = objectField(choice, "allowed_tools") ?? choice;
   const names = (listField(holder, "tools") ?? []).filter(isObject).flatMap(nameOf);
   return { names: new Set(names), mode: holder["mode"] ?? undefined };
@@ -22,7 +22,7 @@ function nameOf(tool: JsonObject): string[] {
   return name === undefined ? [] : [name];
 }
 
-/** The tools in force; undefined for none. */
+/** The tools that remain; undefined for none. */
 export function allowedOf(
   tools: readonly Tool[] | undefined,
   allowed: Allowed | undefined,

@@ -1,23 +1,23 @@
 import { Fault } from "../../core/fault.ts";
 import { isObject } from "../../core/json.ts";
 import type { JsonObject } from "../../core/json.ts";
-import type { SseEvent } from "../../wire/sse.ts";
-import { parseReplyExactly } from "../exact.ts";
-import { withoutMark } from "../reply-form.ts";
-import { checkHeld } from "../whole.ts";
-import { complaintIn, embeddedFault, isErrorReply, tellsStatus } from "./errors.ts";
+import { sseData, type SseEvent } from "../../wire/sse.ts";
+import { parseReplyJson } from "../lossless-json.ts";
+import { withoutBom } from "../reply-format.ts";
+import { checkReplyBounds } from "../reply-limits.ts";
+import { undeclaredError, embeddedFault, isErrorReply, hasErrorStatus } from "../backend-errors.ts";
 
-/** The objects and events that replies are made of, as a reader and a relay see them. */
+/** Reads the objects and events of replies, for readers and relays. */
 
 /**
- * The JSON of a reply. Throws the backend's own fault for a list with an error in it (Google's form), and
- * `backend_lost` for what is no object: replies that broke off look like that.
+ * Parses a reply. Throws the backend's own fault for a list with an error (Google's form). Throws `backend_lost` for
+ * anything but an object, such as a truncated reply.
  */
-export function parseReply(text: string): JsonObject {
-  checkHeld(text);
+function parseReplyObject(text: string): JsonObject {
+  checkReplyBounds(text);
   let value: unknown;
   try {
-    value = parseReplyExactly(withoutMark(text));
+    value = parseReplyJson(withoutBom(text));
   } catch (error) {
     throw new Fault("backend_lost", "the backend's reply is not JSON", { cause: error });
   }
@@ -28,64 +28,74 @@ export function parseReply(text: string): JsonObject {
   throw new Fault("backend_lost", "the backend's reply is not a JSON object");
 }
 
-/** The JSON of a reply in one piece. Throws also for an object that only says what went wrong. */
-export function parseWhole(text: string): JsonObject {
-  const reply = parseReply(text);
-  if (isErrorReply(reply) || complaintIn(reply) !== undefined) throw embeddedFault(reply);
+/** Parses a reply in one piece. An object with only an error message throws as well. */
+export function parseCompleteReply(text: string): JsonObject {
+  const reply = parseReplyObject(text);
+  if (isErrorReply(reply) || undeclaredError(reply) !== undefined) throw embeddedFault(reply);
   return reply;
 }
 
-/** Longest text of an event that is no chunk which is told, in characters. */
-const MAX_NOISE = 200;
+/** Longest reported text of an event that is no chunk, in characters. */
+const MAX_NOTICE = 200;
 
-/** The content of an event: a chunk, the end, or a text that is no chunk, perhaps an empty one. */
-export type EventSaid = JsonObject | string;
+/** The content of an event: a chunk, the end, or another text, perhaps empty. */
+type EventContent = JsonObject | string;
 
 /**
- * Reads an event; "done" is the end. Some servers send heartbeats as events, without data or with a text: these are no
- * chunks. Throws the backend's own fault, and `backend_lost` for a chunk that is no JSON.
+ * Reads an event; "done" is the end. Some servers send heartbeats as events without data or with text, which are no
+ * chunks. Throws the backend's own fault, and `backend_lost` for a chunk that is not JSON.
  */
-export function readEvent({ event, data }: SseEvent): EventSaid {
-  const text = bareData(data);
+export function readEvent({ event, data }: SseEvent): EventContent {
+  const text = trimData(data);
   if (text === "[DONE]") return "done";
   if (!text.startsWith("{") && !text.startsWith("[{")) {
     if (event === "error") throw embeddedFault(text);
-    // An event with a name of its own is a heartbeat, whatever it says.
-    return text === "done" || event !== "message" ? "" : text.slice(0, MAX_NOISE);
+    // A named event is a heartbeat, whatever its text.
+    return text === "done" || event !== "message" ? "" : text.slice(0, MAX_NOTICE);
   }
-  const reply = parseReply(text);
+  const reply = parseReplyObject(text);
   if (event === "error" || isErrorReply(reply)) throw embeddedFault(reply);
-  // Most are chunks: one look tells.
+  // Nearly all events are chunks, so check for choices first.
   if (reply["choices"] !== undefined) return reply;
-  const complaint = event === "message" ? complaintIn(reply) : undefined;
-  if (complaint === undefined) return reply;
-  // Words without a status may be a note on the progress: they count when the reply breaks off.
-  if (tellsStatus(reply)) throw embeddedFault(reply);
-  return complaint.slice(0, MAX_NOISE);
+  const undeclared = event === "message" ? undeclaredError(reply) : undefined;
+  if (undeclared === undefined) return reply;
+  // A message without a status may report progress. It matters when the reply breaks off.
+  if (hasErrorStatus(reply)) throw embeddedFault(reply);
+  return undeclared.slice(0, MAX_NOTICE);
 }
 
-/** JSON does not begin so: nearly always one look is enough. */
+/** JSON never begins with this letter, so one comparison nearly always decides. */
 const LETTER_D = 0x64;
 
-/** The data of an event without blanks, and without a second `data:` that a server behind a server has written. */
-export function bareData(data: string): string {
+/** Returns the data of an event without blanks, and without a second `data:` from a server behind a server. */
+export function trimData(data: string): string {
   let text = data.trim();
   while (text.charCodeAt(0) === LETTER_D && text.startsWith("data:")) text = text.slice(5).trim();
   return text;
 }
 
 /**
- * The events that an event stands for: some servers have no blank line between theirs, so that the data of several come
- * as the lines of one. JSON that is written on several lines is one event.
+ * Splits an event into several where a server omits the blank lines between events. JSON over several lines stays one
+ * event.
  */
 export function eventsIn(event: SseEvent): readonly SseEvent[] {
   if (!event.data.includes("\n")) return [event];
   const lines = event.data.split("\n").filter((line) => line.trim() !== "");
-  return lines.every(isWholeData) ? lines.map((data) => ({ event: event.event, data })) : [event];
+  return lines.every(isCompleteData) ? lines.map((data) => ({ event: event.event, data })) : [event];
 }
 
-function isWholeData(line: string): boolean {
-  const text = bareData(line);
+/** True for an event that clients can read unchanged: `data:` occurs once, before its JSON. */
+export function isReadableEvent({ data }: SseEvent, event: Buffer): boolean {
+  return event.includes("data:") && (data.startsWith("{") || data.trim() === trimData(data));
+}
+
+/** The event as clients read it: its data on one line. */
+export function singleLineEvent({ data }: SseEvent): Buffer {
+  return Buffer.from(sseData(trimData(data).replaceAll("\n", "")));
+}
+
+function isCompleteData(line: string): boolean {
+  const text = trimData(line);
   if (text === "[DONE]") return true;
   if (!text.startsWith("{") || !text.endsWith("}")) return false;
   try {
@@ -97,11 +107,10 @@ function isWholeData(line: string): boolean {
 }
 
 /**
- * The fault of a reply that is not complete. A backend that said something else instead may have been led to it by the
- * request.
- * @param noise what the backend said that was no part of the answer
+ * The fault of an incomplete reply. If the backend sent other text instead, the request may be the cause.
+ * @param noise text of the backend outside of the answer
  */
-export function brokenOff(noise: string): Fault {
+export function truncatedReply(noise: string): Fault {
   const message = "the backend's reply ended before it was complete";
   if (noise === "") return new Fault("backend_lost", message, { blame: "backend" });
   return new Fault("backend_lost", `${message}: ${noise}`, { blame: "request" });
@@ -111,21 +120,21 @@ export function brokenOff(noise: string): Fault {
 export function choicesIn(reply: JsonObject): readonly JsonObject[] {
   const list = reply["choices"] ?? undefined;
   if (list === undefined) return infillChoice(reply);
-  if (isObject(list)) return sound([list]);
-  if (Array.isArray(list) && list.every(isObject)) return sound(list);
-  throw new Fault("backend_lost", "the backend's choices are no list of objects");
+  if (isObject(list)) return withoutErrors([list]);
+  if (Array.isArray(list) && list.every(isObject)) return withoutErrors(list);
+  throw new Fault("backend_lost", "the backend's choices are not a list of objects");
 }
 
-/** Some servers tell the error of a choice within it. */
-function sound(choices: readonly JsonObject[]): readonly JsonObject[] {
+/** Some servers put an error into a choice. */
+function withoutErrors(choices: readonly JsonObject[]): readonly JsonObject[] {
   for (const choice of choices) if (isErrorReply(choice)) throw embeddedFault(choice);
   return choices;
 }
 
-/** Which of the answers a choice belongs to; NaN where its index is no number. */
+/** The index of a choice; NaN when it is no number. */
 export function choiceIndex({ index = 0 }: JsonObject): number {
   if (typeof index === "number") return index;
-  // An object is never turned into a number: its own `valueOf` may be no function, which throws.
+  // Objects are not converted: an own `valueOf` that is no function would throw.
   return index === null || typeof index === "string" ? Number(index) : Number.NaN;
 }
 
@@ -133,7 +142,7 @@ export function isFirstChoice(choice: JsonObject): boolean {
   return choiceIndex(choice) === 0;
 }
 
-/** llama.cpp's own reply form, which /infill has only: `{"content","stop","stop_type",…}`. */
+/** The reply of llama.cpp's /infill: `{"content","stop","stop_type",…}`. */
 function infillChoice(reply: JsonObject): readonly JsonObject[] {
   if (typeof reply["content"] !== "string") return [];
   const finish = reply["stop"] === true ? (reply["stop_type"] === "limit" ? "length" : "stop") : null;

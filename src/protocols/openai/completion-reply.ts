@@ -1,18 +1,18 @@
 import type { EndReason, TokenLogprob } from "../../core/chat.ts";
-import { append } from "../../core/long-lists.ts";
 import type { Delta } from "../blocks.ts";
-import { misplaced } from "../misplaced.ts";
-import type { ReplyContext, ReplyWriter } from "../protocol.ts";
-import { type ChoicesForm, type ChoiceWriter, finishOf, openChoices } from "./choices-reply.ts";
+import { unexpectedPart } from "../codec.ts";
+import type { ReplyContext, ReplyWriter } from "../codec.ts";
+import { finishReasonFor, openChoices, WholeChoice } from "./choice-writers.ts";
+import type { ChoicesForm, ChoiceWriter } from "./choice-writers.ts";
 
 const FORM: ChoicesForm = {
   prefix: "cmpl",
   chunk: "text_completion",
-  whole: "text_completion",
-  choice: ({ stream }, index) => (stream ? new ChunkChoice(index) : new WholeChoice(index)),
+  object: "text_completion",
+  choice: ({ stream }, index) => (stream ? new ChunkChoice(index) : wholeChoice(index)),
 };
 
-/** A writer of a text completion, as a stream of chunks or as one object. Thinking is not part of its text. */
+/** A writer of a text completion, as a stream of chunks or as one object. Thoughts are left out. */
 export function openCompletionReply(context: ReplyContext): ReplyWriter {
   return openChoices(context, FORM);
 }
@@ -33,12 +33,12 @@ class ChunkChoice implements ChoiceWriter {
       case "thinking-delta":
         return "";
       case "tool-delta":
-        throw misplaced(delta);
+        throw unexpectedPart(delta);
     }
   }
 
   end(reason: EndReason): string {
-    return this.#choice("", null, finishOf(reason, false));
+    return this.#choice("", null, finishReasonFor(reason, false));
   }
 
   #choice(text: string, logprobs: object | null, finish: string | null): string {
@@ -46,46 +46,27 @@ class ChunkChoice implements ChoiceWriter {
   }
 }
 
-/** One choice of a whole reply. */
-class WholeChoice implements ChoiceWriter {
-  readonly #index: number;
-  readonly #logprobs: TokenLogprob[] = [];
-  #text = "";
-
-  constructor(index: number) {
-    this.#index = index;
-  }
-
-  add(delta: Delta): "" {
-    switch (delta.type) {
-      case "text-delta":
-        this.#text += delta.text;
-        append(this.#logprobs, delta.logprobs ?? []);
-        return "";
-      case "thinking-delta":
-        return "";
-      case "tool-delta":
-        throw misplaced(delta);
-    }
-  }
-
-  end(reason: EndReason): string {
-    const tokens = this.#logprobs.length === 0 ? undefined : this.#logprobs;
-    return JSON.stringify({
-      text: this.#text,
-      index: this.#index,
-      logprobs: new Offsets().write(this.#text, tokens),
-      finish_reason: finishOf(reason, false),
-    });
-  }
+/** One choice of a whole reply, without thoughts. */
+function wholeChoice(index: number): WholeChoice {
+  return new WholeChoice({
+    tool(delta) {
+      throw unexpectedPart(delta);
+    },
+    object: ({ text, logprobs }, reason) => ({
+      text,
+      index,
+      logprobs: new Offsets().write(text, logprobs.length === 0 ? undefined : logprobs),
+      finish_reason: finishReasonFor(reason, false),
+    }),
+  });
 }
 
-/** Writes log probabilities as this endpoint has them: parallel lists, with each token's place in the text. */
+/** Writes log probabilities in this endpoint's format: parallel lists, with each token's offset in the text. */
 class Offsets {
-  /** UTF-16 units of text before. */
+  /** UTF-16 units of earlier text. */
   #at = 0;
 
-  /** Null when there are none. */
+  /** Null without tokens. */
   write(text: string, tokens: readonly TokenLogprob[] | undefined): object | null {
     let offset = this.#at;
     this.#at += text.length;

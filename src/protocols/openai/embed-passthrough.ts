@@ -1,17 +1,17 @@
 import { isObject } from "../../core/json.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
-import type { BackendRequest, Passthrough, PassthroughOptions } from "../protocol.ts";
+import type { BackendRequest, Passthrough, PassthroughOptions } from "../codec.ts";
 import { encodedLength, type EmbeddingPart } from "../vectors.ts";
 import { EMBEDDINGS_PATH, readVectors } from "./embed-client.ts";
 import { embeddingEntry } from "./embed-reply.ts";
-import { type Encoding, readEmbeddings, readEncoding } from "./embed-request.ts";
+import { type Encoding, readOpenaiEmbeddings, readEncoding } from "./embed-request.ts";
 import { parseBody, replaceModel } from "./passthrough.ts";
-import { WholeRelay } from "./relay.ts";
+import { ObjectRelay } from "./object-relay.ts";
 
-/** Passes a client's embeddings through; a backend's reply is only touched where it is not what was asked for. */
+/** Passes embeddings through. The reply changes only where it deviates from the request. */
 export const embeddingsPassthrough: Passthrough = {
   request: passRequest,
-  relay: ({ asked, body }) => new WholeRelay(asked, (reply) => putRight(reply, parseBody(body))),
+  relay: ({ asked, body }) => new ObjectRelay(asked, (reply) => shapeReply(reply, parseBody(body))),
 };
 
 function passRequest({ body, asked, model }: PassthroughOptions): BackendRequest {
@@ -24,10 +24,10 @@ function passRequest({ body, asked, model }: PassthroughOptions): BackendRequest
 
 const FORMAT_KEY = '"encoding_format"';
 const PLAIN_FORMAT = /^"encoding_format"\s*:\s*"(?:float|base64)"/;
-/** Bytes that a format takes at most, with some space. */
+/** Most bytes of the format field, with some blanks. */
 const FORMAT_LENGTH = 60;
 
-/** True when the format, if there is one, is written as backends know it: they do not take "BASE64". */
+/** True when the format is absent or spelt as backends expect. They reject "BASE64". */
 function isPlain(body: Buffer): boolean {
   const at = body.indexOf(FORMAT_KEY);
   return at < 0 || PLAIN_FORMAT.test(body.toString("latin1", at, at + FORMAT_LENGTH));
@@ -38,17 +38,21 @@ function rewrite(bytes: Buffer, model: string): string {
   return JSON.stringify({ ...body, model, encoding_format: readEncoding(body) });
 }
 
-/** The reply with its vectors in order, cut and encoded as asked; undefined when that is how it came. */
-function putRight(reply: JsonObject, body: JsonObject): JsonObject | undefined {
-  const { request, encoding } = readEmbeddings(body);
-  // A vector that is not cut stays as long as its backend made it.
+/** Returns the reply with its vectors sorted, cut and encoded as requested; undefined when it already is. */
+function shapeReply(reply: JsonObject, body: JsonObject): JsonObject | undefined {
+  const { request, encoding } = readOpenaiEmbeddings(body);
+  // A vector that is not cut keeps its length.
   const parts = readVectors(reply, { ...request, normalise: false });
   const data = Array.isArray(reply["data"]) ? reply["data"] : [];
-  if (parts.every((part) => isAsked(data[part.index], part, encoding))) return undefined;
+  if (parts.every((part) => isAsRequested(data[part.index], part, encoding))) return undefined;
   return { ...reply, data: parts.map((part) => embeddingEntry(part, encoding)) };
 }
 
-function isAsked(entry: Json | undefined, { index, vector }: EmbeddingPart, encoding: Encoding): boolean {
+function isAsRequested(
+  entry: Json | undefined,
+  { index, vector }: EmbeddingPart,
+  encoding: Encoding,
+): boolean {
   if (!isObject(entry) || entry["index"] !== index) return false;
   const { embedding } = entry;
   if (typeof embedding !== "string") return encoding === "float" && embedding === vector;

@@ -1,7 +1,7 @@
 import type { End, Part } from "../../core/chat.ts";
 import type { JsonObject } from "../../core/json.ts";
-import { misplaced } from "../misplaced.ts";
-import type { ReplyContext, ReplyWriter } from "../protocol.ts";
+import { unexpectedPart } from "../codec.ts";
+import type { ReplyContext, ReplyWriter } from "../codec.ts";
 import { encodeVector, type EmbeddingPart } from "../vectors.ts";
 import { type Encoding, readEncoding } from "./embed-request.ts";
 
@@ -37,7 +37,7 @@ class EmbeddingsWriter implements ReplyWriter {
       case "text-delta":
       case "thinking-delta":
       case "tool-delta":
-        throw misplaced(part);
+        throw unexpectedPart(part);
     }
   }
 

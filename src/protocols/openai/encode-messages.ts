@@ -3,17 +3,17 @@ import { Fault } from "../../core/fault.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
 import { append } from "../../core/long-lists.ts";
 import type { OpenAIProfile } from "./profiles.ts";
-import { systemFirst } from "../system-first.ts";
+import { mergeSystemMessages } from "../system-message.ts";
 
-/** Messages as a backend reads them. Throws `unsupported` for images it cannot decode. */
+/** Messages in the format of a backend. Throws `unsupported` for images that it cannot decode. */
 export function writeMessages(messages: readonly Message[], profile: OpenAIProfile): JsonObject[] {
   const names = new CallNames();
-  return systemFirst(messages).map((message) => writeMessage(names.complete(message), profile));
+  return mergeSystemMessages(messages).map((message) => writeMessage(names.complete(message), profile));
 }
 
 /**
- * Gives every tool call an id and every tool result the id of its call. OpenAI backends require both; in
- * Ollama's dialect calls may have none and a result may say only which tool it is from.
+ * Gives every tool call an id, and every tool result the id of its call. OpenAI backends require both. Ollama's calls
+ * may lack ids, and its results may only name the tool.
  */
 class CallNames {
   #count = 0;
@@ -56,7 +56,7 @@ function writeCall(call: ToolCall): JsonObject {
   return { id: call.id, type: "function", function: { name: call.name, arguments: call.arguments } };
 }
 
-/** Plain text as a string, which every template takes; a list of parts only when there is more than text. */
+/** Writes plain text as a string, which every template accepts. Other content becomes a list of parts. */
 function writeContent({ content, toolCalls }: Message, profile: OpenAIProfile): Json {
   if (content.length === 0) return toolCalls === undefined ? "" : null;
   const texts = content.map((part) => (part.type === "text" ? part.text : undefined));
@@ -81,7 +81,7 @@ function imageUrl(url: string, detail: string | undefined): JsonObject {
   return { type: "image_url", image_url: detail === undefined ? { url } : { url, detail } };
 }
 
-/** First base64 characters of the files a model is shown: the names clients give are often wrong or missing. */
+/** First base64 characters by image type. The types that clients send are often wrong or missing. */
 const SIGNATURES: readonly (readonly [string, string])[] = [
   ["iVBORw0KGgo", "image/png"],
   ["/9j/", "image/jpeg"],
@@ -97,7 +97,7 @@ function mediaTypeOf({ base64, mime }: Image): string {
   return sniffed ?? (mime === "" ? "image/png" : mime);
 }
 
-/** False for an image of a type that the backend does not read. */
+/** False for an image type that the backend cannot decode. */
 export function canDecode(part: ContentPart, { images }: OpenAIProfile): boolean {
   return part.type !== "image" || images === undefined || images.includes(mediaTypeOf(part));
 }

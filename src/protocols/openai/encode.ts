@@ -12,18 +12,18 @@ import type {
 } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
-import type { BackendRequest } from "../protocol.ts";
-import { fitChat } from "../fitting.ts";
+import type { BackendRequest } from "../codec.ts";
+import { replaceUnsupported } from "../placeholders.ts";
 import { canDecode, writeMessages } from "./encode-messages.ts";
-import { droppedFields } from "./dropped.ts";
-import { encodeEmbed } from "./embed-client.ts";
+import { openaiDroppedFields } from "./dropped-fields.ts";
+import { encodeOpenaiEmbed } from "./embed-client.ts";
 import type { OpenAIProfile } from "./profiles.ts";
 
-export const CHAT_PATH = "/v1/chat/completions";
+export const CHAT_COMPLETIONS_PATH = "/v1/chat/completions";
 export const COMPLETIONS_PATH = "/v1/completions";
 const INFILL_PATH = "/infill";
 
-export interface EncodeOptions {
+interface EncodeOptions {
   /** The backend's own id of the model. */
   readonly model: string;
   readonly stream: boolean;
@@ -31,20 +31,22 @@ export interface EncodeOptions {
 
 type TextOrLoad = Exclude<NeutralRequest, EmbedRequest>;
 
-/** The request of a backend of this profile. Throws `unsupported` or `not_implemented` for what it cannot do. */
-export function encodeRequest(
+/** Encodes a request for a backend of this profile. Throws `unsupported` or `not_implemented`. */
+export function encodeOpenaiRequest(
   request: NeutralRequest,
   options: EncodeOptions,
   profile: OpenAIProfile,
 ): BackendRequest {
-  if (request.kind === "embed") return encodeEmbed(request, options.model, profile);
+  if (request.kind === "embed") return encodeOpenaiEmbed(request, options.model, profile);
   const path = pathOf(request, profile);
-  const fitted = fitChat(request, (part) => (canDecode(part, profile) ? undefined : part.type));
+  const fitted = replaceUnsupported(request, (part) => (canDecode(part, profile) ? undefined : part.type));
   const body =
-    path === CHAT_PATH ? chatBody(asChat(fitted.request), profile) : promptBody(request, path, profile);
+    path === CHAT_COMPLETIONS_PATH
+      ? chatBody(asChat(fitted.request), profile)
+      : promptBody(request, path, profile);
   const counts = options.stream && profile.streamOptions ? { stream_options: { include_usage: true } } : {};
   const stream = { stream: options.stream, ...counts };
-  const dropped = droppedFields(request, path === CHAT_PATH ? "chat" : "prompt", profile);
+  const dropped = openaiDroppedFields(request, path === CHAT_COMPLETIONS_PATH ? "chat" : "prompt", profile);
   return {
     path,
     body: JSON.stringify({ model: options.model, ...body, ...stream }),
@@ -52,19 +54,19 @@ export function encodeRequest(
   };
 }
 
-/** The endpoint that answers a request: it also decides how the reply is read. */
+/** The path of a request, which also determines the format of the reply. */
 function pathOf(request: TextOrLoad, profile: OpenAIProfile): string {
   if (request.kind === "load") {
     throw new Fault("not_implemented", `a ${profile.name} backend does not load models on request`);
   }
-  if (request.kind === "chat") return CHAT_PATH;
+  if (request.kind === "chat") return CHAT_COMPLETIONS_PATH;
   if (hasText(request.suffix)) return suffixPath(profile);
   if (hasText(request.template)) {
-    throw new Fault("unsupported", `a ${profile.name} backend does not take a template with a request`);
+    throw new Fault("unsupported", `a ${profile.name} backend does not accept a template in a request`);
   }
-  if (!request.raw) return CHAT_PATH;
+  if (!request.raw) return CHAT_COMPLETIONS_PATH;
   if (profile.completions) return COMPLETIONS_PATH;
-  throw new Fault("not_implemented", `a ${profile.name} backend does not take a raw prompt`);
+  throw new Fault("not_implemented", `a ${profile.name} backend does not accept a raw prompt`);
 }
 
 function suffixPath(profile: OpenAIProfile): string {
@@ -83,8 +85,8 @@ function hasText(text: string | undefined): text is string {
 }
 
 /**
- * A generate call is a chat of one turn. Its token context is dropped, which the client is told: only the server
- * that wrote it could read it.
+ * Converts a generate request into a chat of one turn. Its token context is dropped and reported, because only the
+ * server that wrote it can read it.
  */
 function asChat(request: TextOrLoad): ChatRequest {
   if (request.kind === "chat") return request;
@@ -131,13 +133,13 @@ function promptFields(request: GenerateRequest, path: string): JsonObject {
   return suffix === "" ? { prompt: request.prompt } : { prompt: request.prompt, suffix };
 }
 
-/** Outside a chat log probabilities are asked for by their number; /infill has a name of its own for it. */
+/** Outside of chats log probabilities are requested by number. /infill has another name for it. */
 function logprobsCount(top: number, path: string, profile: OpenAIProfile): JsonObject {
   const count = Math.max(top, profile.minTopLogprobs);
   return path === INFILL_PATH ? { n_probs: count } : { logprobs: count };
 }
 
-/** Ollama's "no limit" (-1, -2, 0) and "any seed" (-1) are what leaving the field out means. */
+/** False for Ollama's sentinels, which mean the default: no limit (-1, -2, 0) and any seed (-1). */
 function isSet(name: keyof Sampling, value: number | readonly string[]): boolean {
   if (typeof value !== "number") return value.length > 0;
   if (name === "maxTokens") return value > 0;
@@ -169,7 +171,7 @@ function toolFields(request: ChatRequest, profile: OpenAIProfile): JsonObject {
   if (tools === undefined || tools.length === 0) return {};
   if (!profile.toolChoice && toolChoice === "none") return {};
   if (!profile.toolChoice && toolChoice !== undefined && toolChoice !== "auto") {
-    throw new Fault("unsupported", `a ${profile.name} backend cannot be made to call a tool`);
+    throw new Fault("unsupported", `a ${profile.name} backend cannot be forced to call a tool`);
   }
   const fields: JsonObject = { tools: tools.map(writeTool) };
   if (toolChoice !== undefined) fields["tool_choice"] = writeToolChoice(toolChoice);
@@ -189,7 +191,7 @@ function writeToolChoice(choice: ToolChoice): Json {
 function formatFields(format: Format | undefined, supported: boolean, profile: OpenAIProfile): JsonObject {
   if (format === undefined) return {};
   if (!supported) {
-    throw new Fault("unsupported", `a ${profile.name} backend cannot be bound to a format here`);
+    throw new Fault("unsupported", `a ${profile.name} backend cannot enforce a format here`);
   }
   if (format.type === "json") return { response_format: { type: "json_object" } };
   const { name = "schema", description, schema, strict } = format;

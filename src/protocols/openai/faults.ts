@@ -1,8 +1,8 @@
 import type { Fault, FaultCode } from "../../core/fault.ts";
 import { sseData, sseEvent } from "../../wire/sse.ts";
-import type { FaultFace } from "../protocol.ts";
+import type { FaultEncoder } from "../codec.ts";
 
-/** `error.type` by status: SDKs show it, some retry policies read it. Others are `api_error`. */
+/** `error.type` by status. SDKs show it, and some retry policies read it. Others are `api_error`. */
 const TYPES: ReadonlyMap<number, string> = new Map([
   [400, "invalid_request_error"],
   [401, "invalid_request_error"],
@@ -14,7 +14,7 @@ const TYPES: ReadonlyMap<number, string> = new Map([
   [503, "overloaded_error"],
 ]);
 
-/** `error.code` where OpenAI has a name of its own; null where Ollama and OpenAI leave it empty. */
+/** `error.code` where OpenAI has its own name. null where Ollama and OpenAI leave it empty. */
 const CODES: { readonly [Code in FaultCode]?: string | null } = {
   body_missing: null,
   bad_json: null,
@@ -24,6 +24,7 @@ const CODES: { readonly [Code in FaultCode]?: string | null } = {
   unauthorized: "invalid_api_key",
   path_not_found: "unknown_url",
   rate_limited: "rate_limit_exceeded",
+  budget_exceeded: "insufficient_quota",
   backend_error: null,
 };
 
@@ -35,24 +36,31 @@ interface OpenAIError {
 }
 
 function errorOf(fault: Fault): OpenAIError {
-  const type = fault.code === "path_not_found" ? "invalid_request_error" : typeOf(fault);
-  return { message: fault.message, type, param: null, code: codeOf(fault) };
+  return { message: fault.message, type: typeOf(fault), param: null, code: codeOf(fault) };
 }
 
-function typeOf({ http }: Fault): string {
-  return TYPES.get(http) ?? "api_error";
+/** `error.type` by code, where OpenAI's service has another than by status. */
+const CODE_TYPES: { readonly [Code in FaultCode]?: string } = {
+  path_not_found: "invalid_request_error",
+  forbidden: "invalid_request_error",
+  budget_exceeded: "insufficient_quota",
+};
+
+/** OpenAI's service names the unit of an exceeded rate as the type: `requests` or `tokens`. */
+function typeOf({ code, http, unit }: Fault): string {
+  return unit ?? CODE_TYPES[code] ?? TYPES.get(http) ?? "api_error";
 }
 
 function errorJson(fault: Fault): string {
   return JSON.stringify({ error: errorOf(fault) });
 }
 
-/** Above every number of the stream, which is not counted here; clients may skip what they take for old. */
+/** Above every sequence number of the stream. Clients may skip lower numbers. */
 const LAST_NUMBER = 2_147_483_647;
 
 /**
- * A stream of /v1/responses names its events. The error is told flat, as OpenAI documents it, and nested, where
- * its servers and the client libraries have it.
+ * Streams of /v1/responses have named events. The error is flat, as OpenAI documents it, and also nested, as its
+ * servers send it.
  */
 function responsesFrame(fault: Fault): string {
   const error = errorOf(fault);
@@ -67,8 +75,8 @@ function codeOf(fault: Fault): string | null {
   return code === undefined ? fault.code : code;
 }
 
-/** `{"error":{"message","type","param","code"}}`, before a reply as its body and in a stream as an event. */
-export const openaiFaults: FaultFace = {
+/** `{"error":{"message","type","param","code"}}`: as a body before the reply, as an event within it. */
+export const openaiFaults: FaultEncoder = {
   body: (fault) => ({ contentType: "application/json", body: errorJson(fault) }),
   frame: (fault, endpoint) =>
     endpoint === "openai-responses" ? responsesFrame(fault) : sseData(errorJson(fault)),

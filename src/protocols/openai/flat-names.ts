@@ -1,23 +1,23 @@
-/** Longest name of a function that OpenAI's API takes, in characters. */
+/** Longest name of a function in OpenAI's API, in characters. */
 const LONGEST = 64;
 
 /**
- * Gives unique names to tools that a client tells apart by more than a name. The same order of asking gives the same
- * names: a second reader of a body finds them again.
+ * Gives unique names to tools that have more than a name, such as a namespace. The same order of calls gives the same
+ * names, so a second reader of a body finds them again.
  */
 export class FlatNames {
   readonly #taken = new Set<string>();
-  /** The number to try next, by the name that was wanted. */
+  /** The next number to try, by wanted name. */
   readonly #next = new Map<string, number>();
 
-  /** Makes a name unavailable; false when it already was. */
+  /** Reserves a name. False when it was taken. */
   take(name: string): boolean {
     if (this.#taken.has(name)) return false;
     this.#taken.add(name);
     return true;
   }
 
-  /** A name of letters, digits, `_` and `-` that no other tool has: the one wanted when it can be had. */
+  /** Returns an unused name of letters, digits, `_` and `-`: the wanted one if possible. */
   give(wanted: string): string {
     const plain = wanted.replace(/[^\w-]/g, "_").slice(0, LONGEST);
     if (this.take(plain)) return plain;
@@ -30,7 +30,7 @@ export class FlatNames {
   }
 }
 
-/** A name within a namespace as one name, as agents of the field write it: `mcp__server__tool`. */
+/** Joins namespace and name, in the common form of agents: `mcp__server__tool`. */
 export function joinNames(namespace: string | undefined, name: string): string {
   if (namespace === undefined || namespace === "") return name;
   return namespace.endsWith("__") ? namespace + name : `${namespace}__${name}`;

@@ -1,53 +1,53 @@
 import type { Sampling } from "../../core/chat.ts";
 
-/** How a backend is told to think: see `thinkFields` in encode.ts. */
-export type ThinkForm =
-  /** `reasoning_effort` only; plain true and false cannot be said. */
+/** The fields for thinking, see `thinkFields` in encode.ts. */
+type ThinkForm =
+  /** `reasoning_effort` only, without on and off. */
   | "effort"
   /** `chat_template_kwargs.enable_thinking`, and `reasoning_effort` for a level. */
   | "template"
-  /** As "template", with the level inside the template arguments too. */
+  /** As "template", with the level in the template arguments as well. */
   | "template-effort"
   /** `enable_thinking`, and `reasoning_effort` for a level. */
   | "switch";
 
-/** What one kind of OpenAI-compatible backend understands beyond the common ground. */
+/** The features of one kind of OpenAI-compatible backend. */
 export interface OpenAIProfile {
   readonly name: string;
-  /** Field name of each sampling value; what is not listed is not sent. */
+  /** Field name of each sampling value. Unlisted values are not sent. */
   readonly sampling: { readonly [Name in keyof Sampling]?: string };
-  /** Field name of Ollama's runner options the backend knows; others are set when it starts. */
+  /** Field names of the supported runner options of Ollama. Other options are set when the backend starts. */
   readonly runner: Readonly<Record<string, string>>;
   readonly think: ThinkForm;
   /** The name of the highest reasoning effort. */
   readonly maxEffort: "max" | "xhigh";
-  /** True when `response_format` binds the answer; false when it is taken and ignored. */
+  /** True when `response_format` is enforced, false when it is ignored. */
   readonly format: boolean;
-  /** True when `tool_choice` binds the answer; false when it is taken and ignored. */
+  /** True when `tool_choice` is enforced, false when it is ignored. */
   readonly toolChoice: boolean;
-  /** True when /v1/completions exists: a raw prompt needs it. */
+  /** True when /v1/completions exists, which raw prompts need. */
   readonly completions: boolean;
   /** True when Anthropic's /v1/messages/count_tokens exists. */
   readonly countTokens: boolean;
   /** True when /v1/embeddings exists. */
   readonly embeddings: boolean;
-  /** Fields that make the backend cut inputs for embeddings which are too long; without them it refuses. */
+  /** Fields that make the backend cut embedding inputs that are too long. Without them it rejects such inputs. */
   readonly truncate: Readonly<Record<string, number>>;
-  /** True when `response_format` is understood at /v1/completions. */
+  /** True when /v1/completions supports `response_format`. */
   readonly completionsFormat: boolean;
-  /** Where text between a prompt and a suffix is asked for. */
+  /** The endpoint for text between a prompt and a suffix. */
   readonly suffix: "completions" | "infill" | "none";
-  /** Least `top_logprobs` that makes the backend send log probabilities. */
+  /** Least `top_logprobs` for which the backend sends log probabilities. */
   readonly minTopLogprobs: number;
-  /** Image types the backend decodes; undefined = any. */
+  /** Image types that the backend decodes; undefined: any. */
   readonly images: readonly string[] | undefined;
-  /** False when only `max_tokens` limits the answer and `max_completion_tokens` is ignored. */
+  /** False when the backend only reads `max_tokens`, not `max_completion_tokens`. */
   readonly maxCompletionTokens: boolean;
-  /** False when `stream_options` is refused: then a stream has no token counts. */
+  /** False when the backend rejects `stream_options`. Streams then have no token counts. */
   readonly streamOptions: boolean;
-  /** True when `developer` is refused, and a system message that is not the first one. */
+  /** True when the backend rejects `developer`, and system messages behind the first message. */
   readonly systemFirst: boolean;
-  /** Under which name earlier thoughts are read. */
+  /** The field of earlier thoughts. */
   readonly thoughts: "reasoning" | "reasoning_content";
 }
 
@@ -83,7 +83,10 @@ const GENERIC: OpenAIProfile = {
   thoughts: "reasoning_content",
 };
 
-/** The profiles by backend kind, from the backends' sources (vLLM 0.33, llama.cpp b11434, Exo 1.0.71) and documents. */
+/**
+ * The profiles by backend kind, from the backends' sources (vLLM 0.33, llama.cpp b11434, Exo 1.0.71) and
+ * documentation.
+ */
 export const OPENAI_PROFILES: Readonly<
   Record<"openai" | "vllm" | "llamacpp" | "lmstudio" | "exo", OpenAIProfile>
 > = {

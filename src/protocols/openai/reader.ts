@@ -2,75 +2,81 @@ import type { NeutralRequest, Part } from "../../core/chat.ts";
 import type { JsonObject } from "../../core/json.ts";
 import { SseParser } from "../../wire/sse.ts";
 import type { SseEvent } from "../../wire/sse.ts";
-import type { Learned, ReplyReader } from "../protocol.ts";
-import { MOST_TOLD, type ReplyForm, ReplyStart, formOf, plainText } from "../reply-form.ts";
-import { gatherWhole } from "../whole.ts";
-import { eventsIn, parseWhole, readEvent } from "./chunks.ts";
+import type { Learned, ReplyReader } from "../codec.ts";
+import {
+  MAX_EXCERPT_BYTES,
+  type ReplyFormat,
+  LeadingBlanks,
+  sniffFormat,
+  plainExcerpt,
+} from "../reply-format.ts";
+import { replyBuffer } from "../reply-limits.ts";
+import { eventsIn, parseCompleteReply, readEvent } from "./chunks.ts";
 import { readEmbedReply } from "./embed-client.ts";
-import { ReplySteps } from "./reply-steps.ts";
+import { ReplyDecoder } from "./reply-decoder.ts";
 
-export interface ReaderOptions {
+interface ReaderOptions {
   readonly request: NeutralRequest;
   readonly stream: boolean;
 }
 
 /**
- * A reader of a chat completion, a text completion, embeddings or llama.cpp's infill reply, in one piece or as events,
- * whatever was asked for.
+ * A reader of chat completions, text completions, embeddings and llama.cpp's infill replies. It accepts one object or
+ * events, whichever was requested.
  */
 export function openReader({ request }: ReaderOptions): ReplyReader {
   if (request.kind === "embed") return new WholeReader((reply) => readEmbedReply(reply, request));
-  return new EitherReader(new ReplySteps(request));
+  return new EitherReader(new ReplyDecoder(request));
 }
 
-/** Holds the first bytes back until they tell the form of the reply. */
+/** Detects the format of a reply by its first bytes. */
 class EitherReader implements ReplyReader {
-  readonly #steps: ReplySteps;
-  readonly #start = new ReplyStart();
+  readonly #decoder: ReplyDecoder;
+  readonly #start = new LeadingBlanks();
   #reader: ReplyReader | undefined;
-  /** The first bytes: they tell why a reply that is none of both is no answer. */
+  /** The first bytes, for the fault of a reply in neither format. */
   #beginning: Buffer = Buffer.alloc(0);
 
-  constructor(steps: ReplySteps) {
-    this.#steps = steps;
+  constructor(decoder: ReplyDecoder) {
+    this.#decoder = decoder;
   }
 
   push(chunk: Buffer): Iterable<Part> {
-    // Blanks and a byte order mark before the first byte belong to neither form.
+    // Skip blanks and a byte order mark before the reply.
     const bytes = this.#reader === undefined ? this.#start.push(chunk) : chunk;
     if (bytes.length === 0) return [];
-    if (this.#beginning.length < MOST_TOLD) {
-      this.#beginning = Buffer.concat([this.#beginning, bytes.subarray(0, MOST_TOLD)]);
+    if (this.#beginning.length < MAX_EXCERPT_BYTES) {
+      this.#beginning = Buffer.concat([this.#beginning, bytes.subarray(0, MAX_EXCERPT_BYTES)]);
     }
-    this.#reader ??= this.#open(formOf(bytes));
+    this.#reader ??= this.#open(sniffFormat(bytes));
     return this.#reader.push(bytes);
   }
 
   end(): Iterable<Part> {
     this.#reader ??= this.#open(undefined);
-    this.#steps.beginsWith(plainText(this.#beginning));
+    this.#decoder.beginsWith(plainExcerpt(this.#beginning));
     return this.#reader.end();
   }
 
   get learned(): Learned | undefined {
-    const { thoughts } = this.#steps;
+    const { thoughts } = this.#decoder;
     return thoughts === undefined ? undefined : { thoughts };
   }
 
-  #open(form: ReplyForm | undefined): ReplyReader {
-    const steps = this.#steps;
-    if (form !== "json") return new StreamReader(steps);
-    return new WholeReader((reply) => [...steps.read(reply), ...steps.close("whole")]);
+  #open(form: ReplyFormat | undefined): ReplyReader {
+    const decoder = this.#decoder;
+    if (form !== "json") return new StreamReader(decoder);
+    return new WholeReader((reply) => [...decoder.read(reply), ...decoder.close("whole")]);
   }
 }
 
 /** Reads server-sent events. */
 class StreamReader implements ReplyReader {
   readonly #parser = new SseParser();
-  readonly #steps: ReplySteps;
+  readonly #decoder: ReplyDecoder;
 
-  constructor(steps: ReplySteps) {
-    this.#steps = steps;
+  constructor(decoder: ReplyDecoder) {
+    this.#decoder = decoder;
   }
 
   *push(chunk: Buffer): Generator<Part, void, void> {
@@ -79,28 +85,28 @@ class StreamReader implements ReplyReader {
 
   *end(): Generator<Part, void, void> {
     for (const event of eachOf(this.#parser.end())) yield* this.#read(event);
-    yield* this.#steps.close("broken off");
+    yield* this.#decoder.close("broken off");
   }
 
   #read(event: SseEvent): Part[] {
-    if (this.#steps.closed) return [];
-    const said = readEvent(event);
-    if (said === "done") return this.#steps.close("done");
-    return typeof said === "string" ? this.#steps.noise(said) : this.#steps.read(said);
+    if (this.#decoder.closed) return [];
+    const content = readEvent(event);
+    if (content === "done") return this.#decoder.close("done");
+    return typeof content === "string" ? this.#decoder.noise(content) : this.#decoder.read(content);
   }
 }
 
-/** The events, each by itself: nearly always they are so already. */
+/** Splits events that hold several. Nearly always there is nothing to split. */
 function eachOf(events: readonly SseEvent[]): readonly SseEvent[] {
   return events.some(({ data }) => data.includes("\n")) ? events.flatMap(eventsIn) : events;
 }
 
-/** Gathers the whole reply: nothing of it can be used before its end. */
+/** Gathers a whole reply, which is unusable before its end. */
 class WholeReader implements ReplyReader {
   readonly #read: (reply: JsonObject) => Part[];
-  readonly #body = gatherWhole();
+  readonly #body = replyBuffer();
 
-  /** @param read the parts of the complete reply, its end among them */
+  /** @param read returns the parts of the complete reply, with its end */
   constructor(read: (reply: JsonObject) => Part[]) {
     this.#read = read;
   }
@@ -111,6 +117,6 @@ class WholeReader implements ReplyReader {
   }
 
   end(): Part[] {
-    return this.#read(parseWhole(this.#body.peek().toString("utf8")));
+    return this.#read(parseCompleteReply(this.#body.peek().toString("utf8")));
   }
 }

@@ -1,20 +1,22 @@
 import type { ChatRequest, ToolChoice } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
-import { present, refusal } from "../fields.ts";
-import { listField, textField } from "./fields.ts";
+import { definedFields, invalidRequest, listField, textField } from "../fields.ts";
 import type { OfferedTool, ToolTable } from "./tool-table.ts";
 
-/** A fault names no more of the tools that a client made up. */
+/** Most tools that a fault names. Clients make up the names. */
 const MOST_NAMED = 3;
 
 /**
- * The tools that a model is shown, and which of them it is to call. Throws `unsupported` when the choice falls on a
- * tool that no model can be offered.
+ * The tools for the model, and the choice among them. Throws `unsupported` when the choice requires a tool that no
+ * model can be offered.
  */
-export function readChoice(body: JsonObject, table: ToolTable): Pick<ChatRequest, "tools" | "toolChoice"> {
+export function readToolSelection(
+  body: JsonObject,
+  table: ToolTable,
+): Pick<ChatRequest, "tools" | "toolChoice"> {
   const choice = body["tool_choice"] ?? undefined;
-  const tools = shownTools(choice, table).map(({ tool }) => tool);
+  const tools = allowedTools(choice, table).map(({ tool }) => tool);
   const toolChoice = readToolChoice(choice, table);
   if (toolChoice === "required" && tools.length === 0 && table.dropped.length > 0) {
     throw new Fault(
@@ -22,11 +24,11 @@ export function readChoice(body: JsonObject, table: ToolTable): Pick<ChatRequest
       `a tool must be called, and ${table.dropped.slice(0, MOST_NAMED).join(", ")} cannot be offered`,
     );
   }
-  return present({ tools: tools.length === 0 ? undefined : tools, toolChoice });
+  return definedFields({ tools: tools.length === 0 ? undefined : tools, toolChoice });
 }
 
-/** The tools in force: all that are offered, or those of them that the client allows. */
-export function shownTools(choice: Json | undefined, table: ToolTable): readonly OfferedTool[] {
+/** The offered tools, or those of them that the client allows. */
+export function allowedTools(choice: Json | undefined, table: ToolTable): readonly OfferedTool[] {
   if (!isObject(choice) || choice["type"] !== "allowed_tools") return table.offered;
   const allowed = (listField(choice, "tools") ?? []).filter(isObject);
   const names = new Set(allowed.map((tool) => table.nameOf(tool)));
@@ -40,7 +42,7 @@ export function shownTools(choice: Json | undefined, table: ToolTable): readonly
 
 function readToolChoice(choice: Json | undefined, table: ToolTable): ToolChoice | undefined {
   if (choice === undefined || choice === "auto" || choice === "none" || choice === "required") return choice;
-  if (!isObject(choice)) throw refusal(`Invalid tool_choice: ${JSON.stringify(choice)}`);
+  if (!isObject(choice)) throw invalidRequest(`Invalid tool_choice: ${JSON.stringify(choice)}`);
   if (choice["type"] === "allowed_tools") return readToolChoice(choice["mode"] ?? undefined, table);
   const named = table.nameOf(choice);
   if (named !== undefined) return { name: named };

@@ -1,7 +1,7 @@
 import type { ContentPart, Message, ToolCall } from "../../core/chat.ts";
-import { present } from "../fields.ts";
+import { definedFields } from "../fields.ts";
 
-/** Gathers the items of a conversation as messages: those of one turn of the assistant become one message. */
+/** Gathers the items of a conversation into messages. The items of one turn of the assistant become one message. */
 export class Conversation {
   readonly #messages: Message[] = [];
   readonly #names = new Map<string, string>();
@@ -31,10 +31,10 @@ export class Conversation {
 
   result(id: string, content: readonly ContentPart[]): void {
     this.#unanswered.delete(id);
-    this.add({ role: "tool", content, toolCallId: id, ...present({ toolName: this.#names.get(id) }) });
+    this.add({ role: "tool", content, toolCallId: id, ...definedFields({ toolName: this.#names.get(id) }) });
   }
 
-  /** The first call that has no result yet; undefined for none. */
+  /** The first call without a result; undefined for none. */
   get unanswered(): string | undefined {
     const [first] = this.#unanswered;
     return first;
@@ -51,6 +51,6 @@ export class Conversation {
     [this.#content, this.#thoughts, this.#calls] = [[], [], []];
     const thinking = thoughts.length === 0 ? undefined : thoughts.join("\n\n");
     const toolCalls = calls.length === 0 ? undefined : calls;
-    this.#messages.push({ role: "assistant", content, ...present({ thinking, toolCalls }) });
+    this.#messages.push({ role: "assistant", content, ...definedFields({ thinking, toolCalls }) });
   }
 }

@@ -1,36 +1,36 @@
 import type { EndReason } from "../../core/chat.ts";
 import { isObject, type Json } from "../../core/json.ts";
 import type { Usage } from "../../core/usage.ts";
-import { isCutCall } from "../arguments.ts";
+import { isTruncatedCall } from "../tool-arguments.ts";
 import type { Block } from "../blocks.ts";
-import type { ReplyContext } from "../protocol.ts";
-import { shownTools } from "./responses-choice.ts";
+import type { ReplyContext } from "../codec.ts";
+import { allowedTools } from "./responses-choice.ts";
 import { FUNCTION_FORM, isNamed, type ToolForm } from "./tool-forms.ts";
 import type { OfferedTool, ToolTable } from "./tool-table.ts";
 
-/** The states of a response that this server tells. */
+/** The states of a response. */
 export type ResponseStatus = "in_progress" | "completed" | "incomplete";
 
-/** What is known of a response when it is written. */
-export interface ResponseState {
+/** The variable parts of a response. */
+interface ResponseState {
   readonly status: ResponseStatus;
   /** Seconds since 1970. */
   readonly createdAt: number;
   readonly completedAt: number | null;
-  /** Why it is incomplete, else undefined. */
+  /** The reason of an incomplete response; undefined otherwise. */
   readonly reason: string | undefined;
   readonly output: readonly object[];
   readonly usage: object | null;
 }
 
-/** The request's side of a response, as its writer needs it. */
-export interface Telling {
+/** The request's side of a response. */
+export interface ResponseContext {
   readonly context: ReplyContext;
   readonly tools: ToolTable;
 }
 
-/** The response object, with every key that Ollama writes. The client's settings are echoed. */
-export function responseObject({ context, tools }: Telling, state: ResponseState): object {
+/** The response object, with every key that Ollama writes. It echoes the client's settings. */
+export function responseObject({ context, tools }: ResponseContext, state: ResponseState): object {
   const { body } = context;
   return {
     id: `resp_${context.id}`,
@@ -44,7 +44,7 @@ export function responseObject({ context, tools }: Telling, state: ResponseState
     instructions: body["instructions"] ?? null,
     output: state.output,
     error: null,
-    tools: shownTools(body["tool_choice"], tools).map(toolEcho),
+    tools: allowedTools(body["tool_choice"], tools).map(toolEcho),
     tool_choice: body["tool_choice"] ?? "auto",
     truncation: "disabled",
     parallel_tool_calls: body["parallel_tool_calls"] ?? true,
@@ -67,7 +67,7 @@ export function responseObject({ context, tools }: Telling, state: ResponseState
   };
 }
 
-/** A tool as the client wrote it, a function with every key. */
+/** A tool as the client wrote it. A function has every key. */
 function toolEcho({ form, item, name, namespace, tool }: OfferedTool): object {
   if (form !== FUNCTION_FORM || namespace !== undefined) return item;
   const { description, parameters, strict } = tool;
@@ -90,7 +90,7 @@ function reasoningEcho(reasoning: Json | undefined): object | null {
   return { effort: reasoning["effort"] ?? null, summary: reasoning["summary"] ?? null };
 }
 
-/** Counts a backend did not tell are zero: clients require the keys. No backend tells what it wrote to a cache. */
+/** Unknown counts are zero, because clients require the keys. No backend reports tokens written to a cache. */
 export function responseUsage(usage: Usage | undefined): object {
   const input = usage?.promptTokens ?? 0;
   const output = usage?.completionTokens ?? 0;
@@ -103,7 +103,7 @@ export function responseUsage(usage: Usage | undefined): object {
   };
 }
 
-/** Why a response is incomplete; undefined when it is complete. */
+/** The reason of an incomplete response; undefined for a complete one. */
 export function incompleteReason(reason: EndReason): string | undefined {
   switch (reason) {
     case "length":
@@ -118,24 +118,24 @@ export function incompleteReason(reason: EndReason): string | undefined {
   }
 }
 
-/** The tool that a block calls; undefined for a name that the model made up, or for no call. */
-export function calledTool({ type, name }: Block, { tools }: Telling): OfferedTool | undefined {
+/** The tool that a block calls. Undefined for an invented name, and for another block. */
+export function calledTool({ type, name }: Block, { tools }: ResponseContext): OfferedTool | undefined {
   return type === "tool" ? tools.find(name) : undefined;
 }
 
 const ID_PREFIXES = { text: "msg", thinking: "rs" } as const;
 
-/** The id of an output item: unique in its response and told apart by its kind. */
-export function itemId(block: Block, telling: Telling): string {
+/** The id of an output item: unique in its response, with a prefix for its kind. */
+export function itemId(block: Block, scope: ResponseContext): string {
   const { type, index } = block;
   const prefix =
-    type === "tool" ? (calledTool(block, telling)?.form ?? FUNCTION_FORM).prefix : ID_PREFIXES[type];
-  return `${prefix}_${telling.context.id}_${index}`;
+    type === "tool" ? (calledTool(block, scope)?.form ?? FUNCTION_FORM).prefix : ID_PREFIXES[type];
+  return `${prefix}_${scope.context.id}_${index}`;
 }
 
-/** A block as an output item as far as it has come. */
-export function outputItem(block: Block, telling: Telling, status: ResponseStatus): object {
-  const id = itemId(block, telling);
+/** A block as an output item, perhaps incomplete. */
+export function outputItem(block: Block, scope: ResponseContext, status: ResponseStatus): object {
+  const id = itemId(block, scope);
   const begun = status === "in_progress";
   const { text } = block;
   switch (block.type) {
@@ -145,43 +145,45 @@ export function outputItem(block: Block, telling: Telling, status: ResponseStatu
       if (begun) return { id, type: "reasoning", summary: [] };
       return { id, type: "reasoning", summary: [summaryPart(text)], encrypted_content: text };
     case "tool":
-      return callItem(block, telling, status);
+      return callItem(block, scope, status);
   }
 }
 
-/** A call as an item of the type that its tool has, under the name that the client knows. */
-function callItem(block: Block, telling: Telling, status: ResponseStatus): object {
-  const { context } = telling;
-  const called = calledTool(block, telling);
+/** A call as an item of its tool's type, under the client's name of the tool. */
+function callItem(block: Block, scope: ResponseContext, status: ResponseStatus): object {
+  const { context } = scope;
+  const called = calledTool(block, scope);
   const form = called?.form ?? FUNCTION_FORM;
   return {
-    id: itemId(block, telling),
+    id: itemId(block, scope),
     type: form.call,
     status,
-    // A call whose backend gave it no id gets one from the task and its place.
+    // A call without an id from its backend gets one from the task and its index.
     call_id: block.id ?? `call_${context.id}_${block.index}`,
     ...(isNamed(form) ? { name: called?.name ?? block.name } : {}),
     ...(called?.namespace === undefined ? {} : { namespace: called.namespace }),
-    ...saidBy(form, block.text, status),
+    ...callFields(form, block.text, status),
   };
 }
 
-/** The words of a call: texts that come piece by piece begin empty. */
-function saidBy(form: ToolForm, text: string, status: ResponseStatus): object {
+/** The content fields of a call. Streamed texts begin empty. */
+function callFields(form: ToolForm, text: string, status: ResponseStatus): object {
   const begun = status === "in_progress";
   if (form === FUNCTION_FORM) return { arguments: begun ? "" : callArguments(text, status) };
-  return form.told(begun ? "" : text);
+  return form.itemFields(begun ? "" : text);
 }
 
-/** A call without arguments has an empty object; one that was cut before they began has none. */
+/** A call without arguments has an empty object. A call that was truncated before them has none. */
 export function callArguments(text: string, status: ResponseStatus): string {
   return text.trim() || (status === "incomplete" ? "" : "{}");
 }
 
-/** How an item of a finished response is told: its last one may be incomplete, and every call that was cut. */
+/** The state of an item in a finished response. The last item may be incomplete, and so is every truncated call. */
 export function itemStatus(block: Block, isLast: boolean, reason: EndReason): ResponseStatus {
   if (incompleteReason(reason) === undefined) return "completed";
-  return isLast || (block.type === "tool" && isCutCall(block.text, reason)) ? "incomplete" : "completed";
+  return isLast || (block.type === "tool" && isTruncatedCall(block.text, reason))
+    ? "incomplete"
+    : "completed";
 }
 
 /** The part of a message. */

@@ -1,8 +1,8 @@
 import type { End } from "../../core/chat.ts";
 import { sseEvent } from "../../wire/sse.ts";
-import { type BlockEvents, BlockEventsWriter, WholeBlocksWriter } from "../blocks-reply.ts";
+import { type BlockEvents, BlockStreamWriter, BlockObjectWriter } from "../block-writers.ts";
 import type { Block, BlockStep } from "../blocks.ts";
-import type { ReplyContext, ReplyWriter } from "../protocol.ts";
+import type { ReplyContext, ReplyWriter } from "../codec.ts";
 import {
   callArguments,
   calledTool,
@@ -14,7 +14,7 @@ import {
   type ResponseStatus,
   responseUsage,
   summaryPart,
-  type Telling,
+  type ResponseContext,
   textPart,
 } from "./responses-object.ts";
 import { FUNCTION_FORM } from "./tool-forms.ts";
@@ -22,10 +22,10 @@ import { ToolTable } from "./tool-table.ts";
 
 /** A writer of a response, as a stream of events or as one object. */
 export function openResponse(context: ReplyContext): ReplyWriter {
-  const telling = { context, tools: new ToolTable(context.body) };
+  const scope = { context, tools: new ToolTable(context.body) };
   return context.stream
-    ? new BlockEventsWriter(new ResponseEvents(telling))
-    : new WholeBlocksWriter((end, blocks) => finished(telling, blocks, end));
+    ? new BlockStreamWriter(new ResponseEvents(scope))
+    : new BlockObjectWriter((end, blocks) => finished(scope, blocks, end));
 }
 
 /** Seconds since 1970. */
@@ -34,17 +34,17 @@ function secondsOf(ms: number): number {
 }
 
 /** The finished response. */
-function finished(telling: Telling, blocks: readonly Block[], end: End): object {
-  const { context } = telling;
+function finished(scope: ResponseContext, blocks: readonly Block[], end: End): object {
+  const { context } = scope;
   const reason = incompleteReason(end.reason);
   const status = statusOf(end);
-  return responseObject(telling, {
+  return responseObject(scope, {
     status,
     createdAt: secondsOf(context.startedAt),
     completedAt: reason === undefined ? secondsOf(context.now()) : null,
     reason,
     output: blocks.map((block) =>
-      outputItem(block, telling, itemStatus(block, block.index === blocks.length - 1, end.reason)),
+      outputItem(block, scope, itemStatus(block, block.index === blocks.length - 1, end.reason)),
     ),
     usage: responseUsage(end.usage),
   });
@@ -57,17 +57,17 @@ interface Event {
 
 /** The events of a response, numbered from 0. */
 class ResponseEvents implements BlockEvents {
-  readonly #telling: Telling;
+  readonly #scope: ResponseContext;
   #number = 0;
 
-  constructor(telling: Telling) {
-    this.#telling = telling;
+  constructor(scope: ResponseContext) {
+    this.#scope = scope;
   }
 
   start(): string {
-    const response = responseObject(this.#telling, {
+    const response = responseObject(this.#scope, {
       status: "in_progress",
-      createdAt: secondsOf(this.#telling.context.startedAt),
+      createdAt: secondsOf(this.#scope.context.startedAt),
       completedAt: null,
       reason: undefined,
       output: [],
@@ -85,13 +85,13 @@ class ResponseEvents implements BlockEvents {
       .map((step) => {
         const { block } = step;
         const status = end === undefined ? "completed" : itemStatus(block, block.index === last, end.reason);
-        return this.#events(eventsOf(step, this.#telling, status));
+        return this.#events(eventsOf(step, this.#scope, status));
       })
       .join("");
   }
 
   end(end: End, blocks: readonly Block[]): string {
-    const response = finished(this.#telling, blocks, end);
+    const response = finished(this.#scope, blocks, end);
     return this.#events([{ type: `response.${statusOf(end)}`, response }]);
   }
 
@@ -106,27 +106,27 @@ function statusOf(end: End): ResponseStatus {
   return incompleteReason(end.reason) === undefined ? "completed" : "incomplete";
 }
 
-/** The events that tell a step of a block. */
-function eventsOf(step: BlockStep, telling: Telling, status: ResponseStatus): readonly Event[] {
+/** The events of one step of a block. */
+function eventsOf(step: BlockStep, scope: ResponseContext, status: ResponseStatus): readonly Event[] {
   const { block } = step;
-  const at = { item_id: itemId(block, telling), output_index: block.index };
-  const form = calledTool(block, telling)?.form ?? FUNCTION_FORM;
-  // A call of another form is understood when its arguments are complete: it is told in one go.
-  if (form !== FUNCTION_FORM) return step.step === "close" ? wholeCall(block, telling, status) : [];
+  const at = { item_id: itemId(block, scope), output_index: block.index };
+  const form = calledTool(block, scope)?.form ?? FUNCTION_FORM;
+  // A call of another tool type is sent at once, when its arguments are complete.
+  if (form !== FUNCTION_FORM) return step.step === "close" ? completeCall(block, scope, status) : [];
   switch (step.step) {
     case "open":
-      return opened(block, outputItem(block, telling, "in_progress"), at);
+      return opened(block, outputItem(block, scope, "in_progress"), at);
     case "delta":
-      return [{ type: `${EVENTS[block.type]}.delta`, ...at, ...placeOf(block), delta: step.text }];
+      return [{ type: `${EVENTS[block.type]}.delta`, ...at, ...positionOf(block), delta: step.text }];
     case "close":
-      return closed(block, status, { ...at, item: outputItem(block, telling, status) });
+      return closed(block, status, { ...at, item: outputItem(block, scope, status) });
   }
 }
 
-/** The events of a call that is no plain function's. Free text has events of its own. */
-function wholeCall(block: Block, telling: Telling, status: ResponseStatus): readonly Event[] {
-  const at = { item_id: itemId(block, telling), output_index: block.index };
-  const item = outputItem(block, telling, status);
+/** The events of a call of another tool type. Free text has events of its own. */
+function completeCall(block: Block, scope: ResponseContext, status: ResponseStatus): readonly Event[] {
+  const at = { item_id: itemId(block, scope), output_index: block.index };
+  const item = outputItem(block, scope, status);
   const input = "input" in item ? item.input : undefined;
   const texts: readonly Event[] =
     input === undefined
@@ -135,7 +135,7 @@ function wholeCall(block: Block, telling: Telling, status: ResponseStatus): read
           { type: "response.custom_tool_call_input.delta", ...at, delta: input },
           { type: "response.custom_tool_call_input.done", ...at, input },
         ];
-  const begun = outputItem(block, telling, input === undefined ? status : "in_progress");
+  const begun = outputItem(block, scope, input === undefined ? status : "in_progress");
   return [
     { type: "response.output_item.added", output_index: block.index, item: begun },
     ...texts,
@@ -155,8 +155,8 @@ interface Closing extends Address {
   readonly item: object;
 }
 
-/** Where in its item a text is. */
-function placeOf({ type }: Block): Address {
+/** The position of a text in its item. */
+function positionOf({ type }: Block): Address {
   switch (type) {
     case "text":
       return { content_index: 0, logprobs: [] };
@@ -167,7 +167,7 @@ function placeOf({ type }: Block): Address {
   }
 }
 
-/** Texts are parts of their items, with events of their own around them; a tool call's arguments are not. */
+/** The events around a text, which is a part of its item. The arguments of a tool call have none. */
 function partEvents(block: Block, step: "added" | "done", at: Address): readonly Event[] {
   const text = step === "added" ? "" : block.text;
   switch (block.type) {
@@ -190,9 +190,9 @@ function opened(block: Block, item: object, at: Address): readonly Event[] {
 function closed(block: Block, status: ResponseStatus, { item, ...at }: Closing): readonly Event[] {
   const { type, text, index } = block;
   const name = "name" in item ? item.name : undefined;
-  const told = type === "tool" ? { name, arguments: callArguments(text, status) } : { text };
+  const fields = type === "tool" ? { name, arguments: callArguments(text, status) } : { text };
   return [
-    { type: `${EVENTS[type]}.done`, ...at, ...placeOf(block), ...told },
+    { type: `${EVENTS[type]}.done`, ...at, ...positionOf(block), ...fields },
     ...partEvents(block, "done", at),
     { type: "response.output_item.done", output_index: index, item },
   ];

@@ -1,19 +1,26 @@
 import type { ChatRequest, Format } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import type { JsonObject } from "../../core/json.ts";
-import { telling } from "../dropped.ts";
-import { present, refusal } from "../fields.ts";
-import { flagField, listField, numberField, objectField, textField } from "./fields.ts";
-import { formatDetails, type Read, readThink } from "./request.ts";
-import { readChoice } from "./responses-choice.ts";
+import { meaningfulFields } from "../dropped-fields.ts";
+import {
+  definedFields,
+  flagField,
+  invalidRequest,
+  listField,
+  numberField,
+  objectField,
+  textField,
+} from "../fields.ts";
+import { formatDetails, type Translation, readThink } from "./chat-request.ts";
+import { readToolSelection } from "./responses-choice.ts";
 import { readInput } from "./responses-items.ts";
-import { rest } from "./sampling.ts";
+import { unknownFields } from "./sampling.ts";
 import { ToolTable } from "./tool-table.ts";
 
-/** What this server would have to remember or run by itself. */
+/** Fields that need stored state. */
 const STATEFUL = ["previous_response_id", "conversation", "prompt"] as const;
 
-/** Thoughts are always told, and read again: this server seals none. */
+/** Thoughts are always included and accepted, because this server encrypts none. */
 const INCLUDED = "reasoning.encrypted_content";
 
 const KNOWN = new Set(
@@ -24,11 +31,11 @@ const KNOWN = new Set(
 );
 
 /**
- * The body of POST /v1/responses in neutral form. Of unknown fields only the names are kept, and not of those about
- * the service instead of the answer (store, metadata and the like). Throws `invalid_request`, or `unsupported` for what needs a server that keeps
- * responses or runs tools.
+ * Reads the body of POST /v1/responses into neutral form. Only the names of unknown fields are kept, except fields
+ * about the service (store, metadata). Throws `invalid_request`, or `unsupported` for features that need stored
+ * responses or server-side tools.
  */
-export function readResponses(body: JsonObject): Read<ChatRequest> {
+export function readResponses(body: JsonObject): Translation<ChatRequest> {
   for (const name of STATEFUL) {
     if ((body[name] ?? undefined) !== undefined) {
       throw new Fault("unsupported", `${name} is not supported: this server keeps no responses`);
@@ -45,24 +52,26 @@ export function readResponses(body: JsonObject): Read<ChatRequest> {
     sampling: {
       temperature: numberField(body, "temperature") ?? 1,
       topP: numberField(body, "top_p") ?? 1,
-      ...present({ maxTokens: numberField(body, "max_output_tokens") }),
+      ...definedFields({ maxTokens: numberField(body, "max_output_tokens") }),
     },
-    ...present({
-      ...readChoice(body, tools),
+    ...definedFields({
+      ...readToolSelection(body, tools),
       parallelToolCalls: flagField(body, "parallel_tool_calls"),
       format: readFormat(objectField(objectField(body, "text") ?? {}, "format") ?? {}),
       think: readThink(body),
       unread: readUnread(body, [...dropped, ...tools.dropped]),
     }),
   };
-  // Nothing is passed through here: what has no neutral form has been refused.
+  // This endpoint has no passthrough, so content without a neutral form has been rejected.
   return { request, obstacle: undefined };
 }
 
 function readUnread(body: JsonObject, dropped: readonly string[]): readonly string[] | undefined {
   const isSealed = (listField(body, "include") ?? []).every((name) => name === INCLUDED);
-  const told = telling(rest(body, KNOWN)).filter((name) => name !== "include" || !isSealed);
-  const names = [...told, ...dropped];
+  const affecting = meaningfulFields(unknownFields(body, KNOWN)).filter(
+    (name) => name !== "include" || !isSealed,
+  );
+  const names = [...affecting, ...dropped];
   if (textField(objectField(body, "text") ?? {}, "verbosity") !== undefined) names.push("text.verbosity");
   return names.length === 0 ? undefined : names;
 }
@@ -73,7 +82,7 @@ function readFormat(format: JsonObject): Format | undefined {
   if (type === "json_object") return { type: "json" };
   const schema = objectField(format, "schema");
   if (type !== "json_schema" || schema === undefined) {
-    throw refusal("text.format must be text, json_object, or json_schema with a schema");
+    throw invalidRequest("text.format must be text, json_object, or json_schema with a schema");
   }
   return { type: "schema", schema, ...formatDetails(format) };
 }

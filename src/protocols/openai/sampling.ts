@@ -1,18 +1,18 @@
 import type { Sampling } from "../../core/chat.ts";
 import type { Json, JsonObject } from "../../core/json.ts";
-import { mismatch, numberField } from "./fields.ts";
+import { mismatch, numberField } from "../fields.ts";
 
-/** Reading of the fields that several endpoints share. */
+/** Reads the fields that several endpoints share. */
 
-/** The fields whose name is not in `taken`, as sent; undefined when there is none. */
-export function rest(holder: JsonObject, taken: ReadonlySet<string>): JsonObject | undefined {
+/** Returns the fields that are not in `taken`; undefined for none. */
+export function unknownFields(holder: JsonObject, taken: ReadonlySet<string>): JsonObject | undefined {
   const left = Object.keys(holder).filter((name) => !taken.has(name));
   return left.length === 0 ? undefined : Object.fromEntries(left.map((name) => [name, holder[name]]));
 }
 
 type NumberName = Exclude<keyof Sampling, "stop">;
 
-/** Wire names of a sampling value, the strongest last: `num_predict` and the like are Ollama's options. */
+/** Field names of each sampling value. The last one wins. `num_predict` and others are Ollama's options. */
 const NUMBERS: Readonly<Record<NumberName, readonly string[]>> = {
   maxTokens: ["num_predict", "max_tokens", "max_completion_tokens"],
   temperature: ["temperature"],
@@ -29,7 +29,7 @@ const NUMBERS: Readonly<Record<NumberName, readonly string[]>> = {
 const NUMBER_ENTRIES = Object.entries(NUMBERS);
 const SAMPLING_NAMES = new Set(["stop", ...Object.values(NUMBERS).flat()]);
 
-/** Sampling values under their OpenAI names and as extensions. Throws `invalid_request`. */
+/** Sampling values under OpenAI's names and extensions. Throws `invalid_request`. */
 export function readSampling(holder: JsonObject): Sampling {
   const found: Record<string, number | readonly string[]> = {};
   for (const [key, names] of NUMBER_ENTRIES) {
@@ -43,13 +43,13 @@ export function readSampling(holder: JsonObject): Sampling {
   return found;
 }
 
-/** Ollama's `options` as an extension: sampling is taken out, the rest is for the model runner. */
-export function readOptions(options: JsonObject | undefined): {
+/** Reads Ollama's `options` as an extension: sampling values, and options of the model runner. */
+export function readOptionsExtension(options: JsonObject | undefined): {
   inner: Sampling;
   runner: JsonObject | undefined;
 } {
   if (options === undefined) return { inner: {}, runner: undefined };
-  return { inner: readSampling(options), runner: rest(options, SAMPLING_NAMES) };
+  return { inner: readSampling(options), runner: unknownFields(options, SAMPLING_NAMES) };
 }
 
 function readStop(stop: Json | undefined): readonly string[] | undefined {
@@ -59,8 +59,8 @@ function readStop(stop: Json | undefined): readonly string[] | undefined {
   throw mismatch("stop", stop, "string or []string");
 }
 
-/** Ollama's keep_alive as an extension: seconds or a Go duration. */
-export function readKeepAlive(body: JsonObject): number | string | undefined {
+/** Reads Ollama's keep_alive as an extension (seconds or a Go duration). */
+export function readKeepAliveExtension(body: JsonObject): number | string | undefined {
   const value = body["keep_alive"] ?? undefined;
   if (value === undefined || typeof value === "number" || typeof value === "string") return value;
   throw mismatch("keep_alive", value, "api.Duration");

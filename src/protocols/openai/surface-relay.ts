@@ -1,61 +1,72 @@
 import type { Fault } from "../../core/fault.ts";
 import { isObject } from "../../core/json.ts";
-import type { Json, JsonObject } from "../../core/json.ts";
+import type { Json } from "../../core/json.ts";
 import type { Usage } from "../../core/usage.ts";
-import { topMember } from "../../wire/top-member.ts";
+import { topMember } from "../../wire/json-value.ts";
 import { parseEvents, splitEvents, sseData, SseSplitter } from "../../wire/sse.ts";
 import type { SseEvent } from "../../wire/sse.ts";
-import { parseReplyExactly } from "../exact.ts";
-import type { Relay } from "../protocol.ts";
-import { formOf, firstByteIn, MOST_TOLD, plainText, withoutMarkBytes } from "../reply-form.ts";
-import { checkHeld, gatherWhole, MOST_REPLY_BYTES } from "../whole.ts";
-import { bareData, brokenOff, eventsIn, readEvent } from "./chunks.ts";
-import { complaintIn, embeddedFault, isErrorReply } from "./errors.ts";
-import { readUsage } from "./metrics.ts";
-import { ModelEcho } from "./model-echo.ts";
-import { plainEvent } from "./relay.ts";
+import { parseReplyJson } from "../lossless-json.ts";
+import type { Relay } from "../codec.ts";
+import {
+  type AnswerFormat,
+  firstContentByte,
+  isJsonType,
+  MAX_EXCERPT_BYTES,
+  plainExcerpt,
+  sniffFormat,
+  sniffTextFormat,
+  withoutBomBytes,
+} from "../reply-format.ts";
+import { checkReplyBounds, replyBuffer, MAX_REPLY_BYTES } from "../reply-limits.ts";
+import { eventsIn, readEvent, singleLineEvent, trimData, truncatedReply } from "./chunks.ts";
+import { undeclaredError, embeddedFault, isErrorReply } from "../backend-errors.ts";
+import { surfaceUsage } from "./reply-metrics.ts";
+import { ModelRewriter } from "./model-rewriter.ts";
 import type { EventMarks } from "./surface.ts";
-import { type AnswerForm, isJsonType, textFormOf } from "./text-form.ts";
 
 const NOTHING: Buffer = Buffer.alloc(0);
 const QUOTE = 0x22;
 const EVENTS = "text/event-stream";
 
-/** How an answer of the surface is passed on. */
-export interface SurfaceRelayOptions {
-  /** The model as the client wrote it; undefined when it named none: then the backend's own name stands. */
+/** Options of a relay for one surface endpoint. */
+interface SurfaceRelayOptions {
+  /** The model as the client wrote it. Undefined when it named none; then the backend's name stays. */
   readonly asked: string | undefined;
   readonly stream: boolean;
   readonly events: EventMarks | undefined;
   readonly binary: boolean;
-  /** The answer may be plain text of any kind; absent: it may not. */
+  /** True when the answer may be plain text of any kind. Absent: false. */
   readonly text?: boolean | undefined;
 }
 
 /**
- * Forwards an answer of the surface: bytes as they come, events whole, JSON when it is complete. Its content type says
- * which of them it is; where a server names none that is known, its first bytes do.
+ * Forwards an answer of a surface endpoint: bytes as they come, whole events, or complete JSON. The content type
+ * determines the format. Without a known type the first bytes do.
  */
 export class SurfaceRelay implements Relay {
   readonly #options: SurfaceRelayOptions;
-  /** An image is one event: it may be as large as an answer in one piece. */
-  readonly #splitter = new SseSplitter(MOST_REPLY_BYTES);
-  readonly #body = gatherWhole();
-  readonly #echo: ModelEcho | undefined;
+  /** An image is one event, and may be as large as a whole answer. */
+  readonly #splitter = new SseSplitter(MAX_REPLY_BYTES);
+  readonly #body = replyBuffer();
+  readonly #echo: ModelRewriter | undefined;
   #type = "";
-  #form: AnswerForm | undefined;
-  /** The first bytes: they tell why an answer of another kind is none. */
+  #form: AnswerFormat | undefined;
+  /** The first bytes, for the fault of an answer in another format. */
   #beginning: Buffer = NOTHING;
   #usage: Usage | undefined;
-  /** An event has come. */
-  #said = false;
+  /** True after the first event. */
+  #content = false;
   #going = false;
   #ended = false;
-  contentType: string | undefined;
+  #contentType: string | undefined;
 
   constructor(options: SurfaceRelayOptions) {
     this.#options = options;
-    this.#echo = options.asked === undefined ? undefined : new ModelEcho(options.asked);
+    this.#echo = options.asked === undefined ? undefined : new ModelRewriter(options.asked);
+  }
+
+  get contentType(): string | undefined {
+    return this.#contentType;
   }
 
   get usage(): Usage | undefined {
@@ -74,98 +85,98 @@ export class SurfaceRelay implements Relay {
     return NOTHING;
   }
 
-  /** Decides the form by the first bytes that are more than blanks. */
+  /** Detects the format by the first bytes that are not blank. */
   #begin(chunk: Buffer): Buffer {
-    const first = firstByteIn(chunk);
+    const first = firstContentByte(chunk);
     if (first < 0 && this.#form === undefined && !this.#isBytes()) return chunk;
     this.#form = this.#formBy(chunk);
     if (this.#form === undefined || this.#form === "bytes") return chunk;
-    this.#beginning = chunk.subarray(0, MOST_TOLD);
+    this.#beginning = chunk.subarray(0, MAX_EXCERPT_BYTES);
     if (this.#form === "json") return chunk;
-    if (this.#type !== EVENTS) this.contentType = EVENTS;
-    // Blanks and a byte order mark before the first event are no part of it.
+    if (this.#type !== EVENTS) this.#contentType = EVENTS;
+    // Drop blanks and a byte order mark before the first event.
     return chunk.subarray(first);
   }
 
   end(): Buffer {
     if (this.#form === "bytes") return NOTHING;
     if (this.#form === undefined && this.#mayBeEmpty()) return this.#body.take();
-    if (this.#form !== "events") return this.#whole();
+    if (this.#form !== "events") return this.#completeAnswer();
     const rest = this.#splitter.rest();
     const isBlank = rest.toString("latin1").trim() === "";
     const last = isBlank ? NOTHING : this.#forward(Buffer.concat([rest, Buffer.from("\n\n")]));
-    if (!this.#said || (this.#going && !this.#ended)) throw this.#brokenOff();
+    if (!this.#content || (this.#going && !this.#ended)) throw this.#brokenOff();
     return last;
   }
 
-  /** The text of silence is empty; an answer without a type is none, nor are events without an event. */
+  /** True when an empty answer is valid: the text of silence. An answer without a type, or without events, is not. */
   #mayBeEmpty(): boolean {
     return (
       this.#options.text === true && this.#type !== "" && this.#type !== EVENTS && !isJsonType(this.#type)
     );
   }
 
-  /** True when the type alone says that the answer is no text. */
+  /** True when the content type alone identifies binary data. */
   #isBytes(): boolean {
     if (this.#type === EVENTS || isJsonType(this.#type)) return false;
     if (this.#options.text === true) return this.#type !== "";
     return this.#type === "" ? this.#options.binary : !isText(this.#type);
   }
 
-  #formBy(chunk: Buffer): AnswerForm | undefined {
+  #formBy(chunk: Buffer): AnswerFormat | undefined {
     if (this.#isPage(chunk)) return "json";
-    if (this.#options.text === true) return textFormOf(this.#type, chunk);
+    if (this.#options.text === true) return sniffTextFormat(this.#type, chunk);
     if (this.#type === EVENTS) return "events";
     if (this.#options.binary && this.#isBytes()) return "bytes";
-    const form = formOf(chunk);
+    const form = sniffFormat(chunk);
     if (form !== "events") return form;
     if (this.#isBytes()) return "bytes";
-    // A page, or words, in the place of JSON are told by its fault.
-    return this.#options.events === undefined || plainText(chunk.subarray(0, MOST_TOLD)) !== ""
+    // A page or a message instead of JSON becomes a fault.
+    return this.#options.events === undefined || plainExcerpt(chunk.subarray(0, MAX_EXCERPT_BYTES)) !== ""
       ? "json"
       : "events";
   }
 
-  /** True for what is no answer: a proxy wants a login, or says that something is wrong. */
+  /** True for a page of a proxy: a login, or an error. */
   #isPage(chunk: Buffer): boolean {
     if (!PAGES.has(this.#type)) return false;
-    // whisper.cpp gives its transcripts this type.
+    // whisper.cpp sends its transcripts with this type.
     return this.#options.text !== true || PAGE_HEAD.test(chunk.toString("latin1", 0, 100));
   }
 
   #brokenOff(): Fault {
-    return brokenOff(plainText(this.#beginning));
+    return truncatedReply(plainExcerpt(this.#beginning));
   }
 
-  #whole(): Buffer {
-    const bytes = withoutMarkBytes(this.#body.peek());
+  #completeAnswer(): Buffer {
+    const bytes = withoutBomBytes(this.#body.peek());
     const reply = this.#parsed(bytes);
     if (isObject(reply)) {
-      if (isErrorReply(reply) || complaintIn(reply) !== undefined) throw embeddedFault(reply);
+      if (isErrorReply(reply) || undeclaredError(reply) !== undefined) throw embeddedFault(reply);
       this.#usage = surfaceUsage(reply);
     }
     const named = isObject(reply) ? this.#renamed(bytes) : bytes;
-    // A client that reads events gets the one event that the answer is, where its form is the same.
+    // A client that reads events gets the answer as a single event, where the formats match.
     if (!this.#options.stream || !isObject(reply) || !this.#isLast(named)) return named;
-    this.contentType = "text/event-stream";
+    this.#contentType = "text/event-stream";
     const { asked } = this.#options;
-    const told =
+    const renamedReply =
       asked === undefined || typeof reply["model"] !== "string" ? reply : { ...reply, model: asked };
-    return Buffer.from(sseData(JSON.stringify(told)));
+    return Buffer.from(sseData(JSON.stringify(renamedReply)));
   }
 
-  /** Some answers are lists. Throws `backend_lost` for what is no JSON. */
+  /** Parses an answer, which may be a list. Throws `backend_lost` for anything but JSON. */
   #parsed(bytes: Buffer): Json {
     const text = bytes.toString("utf8");
-    checkHeld(text);
+    checkReplyBounds(text);
     try {
-      return parseReplyExactly(text);
+      return parseReplyJson(text);
     } catch {
       throw this.#brokenOff();
     }
   }
 
-  /** True for an object that may stand as the last event of a stream. */
+  /** True for an object that is valid as the last event of a stream. */
   #isLast(bytes: Buffer): boolean {
     return this.#options.events?.end.test(bytes.toString("latin1")) ?? false;
   }
@@ -175,23 +186,23 @@ export class SurfaceRelay implements Relay {
     if (events.length === 0) return events;
     const read = parseEvents(events.toString("utf8"));
     const apart = read.flatMap(eventsIn);
-    for (const event of apart) this.#look(event);
-    const isPlain = apart.length === read.length && !read.some(isDoubled);
-    return this.#named(isPlain ? events : Buffer.concat(splitEvents(events).map(plainly)));
+    for (const event of apart) this.#inspect(event);
+    const isUnchanged = apart.length === read.length && !read.some(isDoubled);
+    return this.#named(isUnchanged ? events : Buffer.concat(splitEvents(events).map(readable)));
   }
 
-  #look(event: SseEvent): void {
-    const said = readEvent(event);
-    this.#said = true;
-    this.#ended ||= said === "done";
-    if (typeof said === "string") return;
-    this.#usage = surfaceUsage(said) ?? this.#usage;
+  #inspect(event: SseEvent): void {
+    const content = readEvent(event);
+    this.#content = true;
+    this.#ended ||= content === "done";
+    if (typeof content === "string") return;
+    this.#usage = surfaceUsage(content) ?? this.#usage;
     const { events } = this.#options;
     this.#going ||= events?.going.test(event.data) ?? false;
     this.#ended ||= events?.end.test(event.data) ?? false;
   }
 
-  /** Only the answer's own model: objects in it may be the client's. */
+  /** Renames the model of the answer itself, not of nested objects of the client. */
   #renamed(bytes: Buffer): Buffer {
     const { asked } = this.#options;
     const place = asked === undefined ? undefined : topMember(bytes, "model");
@@ -205,17 +216,17 @@ export class SurfaceRelay implements Relay {
   }
 }
 
-/** True for data that a server behind a server has written as an event once more. */
+/** True for data that a server behind a server has wrapped in an event again. */
 function isDoubled({ data }: SseEvent): boolean {
-  return data.trim() !== bareData(data);
+  return data.trim() !== trimData(data);
 }
 
-/** The bytes of one event as clients read it; as several where it stands for them. */
-function plainly(bytes: Buffer): Buffer {
+/** The bytes of one event as clients read it, split where it holds several. */
+function readable(bytes: Buffer): Buffer {
   const [event] = parseEvents(bytes.toString("utf8"));
   if (event === undefined) return bytes;
   const apart = eventsIn(event);
-  return apart.length === 1 && !isDoubled(event) ? bytes : Buffer.concat(apart.map(plainEvent));
+  return apart.length === 1 && !isDoubled(event) ? bytes : Buffer.concat(apart.map(singleLineEvent));
 }
 
 const PAGES: ReadonlySet<string> = new Set(["text/html", "application/xhtml+xml"]);
@@ -223,30 +234,4 @@ const PAGE_HEAD = /^\s{0,20}<(?:!doctype|html|\?xml)/i;
 
 function isText(type: string): boolean {
   return type === "application/json" || type.startsWith("text/");
-}
-
-/** Token counts as these endpoints tell them: OpenAI's two forms, Jina's sum alone, Cohere's, llama.cpp's own. */
-export function surfaceUsage(reply: JsonObject): Usage | undefined {
-  const usual = readUsage(reply);
-  if (usual !== undefined) return usual;
-  const usage = isObject(reply["usage"]) ? reply["usage"] : undefined;
-  const meta = isObject(reply["meta"]) ? reply["meta"]["tokens"] : undefined;
-  return (
-    counts(usage?.["input_tokens"], usage?.["output_tokens"]) ??
-    counts(usage?.["total_tokens"], undefined) ??
-    (isObject(meta) ? counts(meta["input_tokens"], meta["output_tokens"]) : undefined) ??
-    counts(reply["tokens_evaluated"], reply["tokens_predicted"])
-  );
-}
-
-function counts(prompt: Json | undefined, completion: Json | undefined): Usage | undefined {
-  if (!isCount(prompt) && !isCount(completion)) return undefined;
-  return {
-    promptTokens: isCount(prompt) ? prompt : 0,
-    completionTokens: isCount(completion) ? completion : 0,
-  };
-}
-
-function isCount(value: Json | undefined): value is number {
-  return typeof value === "number" && value >= 0 && Number.isFinite(value);
 }

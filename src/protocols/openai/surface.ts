@@ -2,43 +2,43 @@ import type { NeutralRequest } from "../../core/chat.ts";
 import { Fault } from "../../core/fault.ts";
 import type { JsonObject } from "../../core/json.ts";
 import type { AbilityEndpoint } from "../../core/ability.ts";
-import type { ReplyWriter, ServerEndpoint } from "../protocol.ts";
-import { flagField, textField } from "./fields.ts";
+import type { ReplyWriter, ServerCodec } from "../codec.ts";
+import { flagField, textField } from "../fields.ts";
 
 /**
- * The rest of the surface of OpenAI-compatible servers, as data. Requests and answers of these endpoints are relayed: no
- * backend of another dialect has them, so that nothing is translated.
+ * The other endpoints of OpenAI-compatible servers, as data. They are only relayed: no other dialect has them, so
+ * nothing is translated.
  */
 export interface SurfaceEndpoint {
   readonly endpoint: AbilityEndpoint;
-  /** The first one is asked when nothing else is said. Those of one shape can stand for each other. */
+  /** The first path is the default. Paths of one shape can replace each other. */
   readonly paths: readonly SurfacePath[];
-  /** True for a request whose answer the client takes in pieces. */
+  /** True for a request with a streamed answer. */
   readonly streams: (body: JsonObject) => boolean;
-  /** How events say that the answer goes on, and that it is complete. Absent: the endpoint has no events. */
+  /** Marks in events of an answer. Absent: the endpoint has no events. */
   readonly events?: EventMarks;
-  /** True when the answer may be bytes of another kind than text. */
+  /** True when the answer may be binary. */
   readonly binary?: boolean;
   /** True when the answer may be plain text of any kind. */
   readonly text?: boolean;
-  /** True when the body is a form: that tells itself whether its answer is taken in pieces. */
+  /** True when the body is a form. A field of the form then requests a stream. */
   readonly form?: boolean;
-  /** True where OpenAI takes a model of its own when the request names none: its SDKs then send none. */
+  /** True where OpenAI has a default model, so that its SDKs may send none. */
   readonly needsNoModel?: boolean;
-  /** The smallest request, for the worker's own; absent where even that costs much. */
+  /** The smallest request, for the worker's own requests. Absent where even that is expensive. */
   readonly smallest?: JsonObject;
 }
 
-export interface SurfacePath {
+interface SurfacePath {
   readonly path: string;
-  /** Paths of one shape take the same requests and give the same answers. */
+  /** Paths of one shape have the same requests and answers. */
   readonly shape: string;
 }
 
 export interface EventMarks {
-  /** In an event of an answer that has an end of its own. */
+  /** Matches an event of an answer with an end mark. */
   readonly going: RegExp;
-  /** In the last one. */
+  /** Matches the end mark. */
   readonly end: RegExp;
 }
 
@@ -50,10 +50,9 @@ function paths(shape: string, ...list: readonly string[]): readonly SurfacePath[
 }
 
 /**
- * What sound becomes is text, in JSON or as it is: subtitles, plain text. OpenAI tells the last event of a stream by its
- * type, vLLM by [DONE].
+ * Transcripts are JSON, subtitles or plain text. OpenAI marks the last event of a stream by its type, vLLM by [DONE].
  */
-const HEARS = {
+const AUDIO_TO_TEXT = {
   streams: never,
   form: true,
   text: true,
@@ -63,12 +62,12 @@ const HEARS = {
   },
 } as const satisfies Partial<SurfaceEndpoint>;
 
-/** All of them. */
+/** All surface endpoints. */
 export const SURFACE: readonly SurfaceEndpoint[] = [
   {
     endpoint: "openai-rerank",
     paths: [
-      // Jina's shape, which vLLM and llama.cpp have, and Cohere's second one.
+      // Jina's shape, which vLLM and llama.cpp offer, and Cohere's version 2.
       ...paths("jina", "/v1/rerank", "/rerank", "/v1/reranking", "/reranking"),
       ...paths("cohere", "/v2/rerank"),
     ],
@@ -81,7 +80,7 @@ export const SURFACE: readonly SurfaceEndpoint[] = [
     streams: never,
     smallest: { text_1: "Hi", text_2: "Hi" },
   },
-  // llama.cpp reads `content`, vLLM `prompt`: each passes over the other.
+  // llama.cpp reads `content`, vLLM `prompt`. Each ignores the other.
   {
     endpoint: "openai-tokenize",
     paths: paths("tokenize", "/tokenize"),
@@ -111,7 +110,7 @@ export const SURFACE: readonly SurfaceEndpoint[] = [
   {
     endpoint: "openai-speech",
     paths: paths("speech", "/v1/audio/speech"),
-    // Audio is played while it comes, with or without events.
+    // Audio is played while it arrives, with or without events.
     streams: () => true,
     events: { going: /"speech\.audio\.delta"/, end: /"speech\.audio\.done"/ },
     binary: true,
@@ -123,8 +122,8 @@ export const SURFACE: readonly SurfaceEndpoint[] = [
     events: { going: /"content"\s*:/, end: /"stop"\s*:\s*true/ },
     smallest: { input_prefix: "a", input_suffix: "b", n_predict: 1 },
   },
-  { endpoint: "openai-transcriptions", paths: paths("audio", "/v1/audio/transcriptions"), ...HEARS },
-  { endpoint: "openai-translations", paths: paths("audio", "/v1/audio/translations"), ...HEARS },
+  { endpoint: "openai-transcriptions", paths: paths("audio", "/v1/audio/transcriptions"), ...AUDIO_TO_TEXT },
+  { endpoint: "openai-translations", paths: paths("audio", "/v1/audio/translations"), ...AUDIO_TO_TEXT },
   {
     endpoint: "openai-image-edits",
     paths: paths("edits", "/v1/images/edits"),
@@ -146,23 +145,22 @@ export const SURFACE: readonly SurfaceEndpoint[] = [
 
 const BY_NAME: ReadonlyMap<string, SurfaceEndpoint> = new Map(SURFACE.map((it) => [it.endpoint, it]));
 
-/** The row of an endpoint of the surface; undefined for any other. */
+/** The row of a surface endpoint; undefined for another one. */
 export function surfaceOf(endpoint: string): SurfaceEndpoint | undefined {
   return BY_NAME.get(endpoint);
 }
 
-/** The path as a task tells it: undefined for the first one of its endpoint, and where it has no choice. */
-export function toldPath(endpoint: string, asked: string): string | undefined {
+/** The requested path for the task. Undefined for the default path of an endpoint. */
+export function requestedPath(endpoint: string, asked: string): string | undefined {
   const [first, ...others] = surfaceOf(endpoint)?.paths ?? [];
   if (first === undefined || asked === first.path) return undefined;
-  // With a slash too many it is the same path.
+  // A trailing slash makes no difference.
   return others.find(({ path }) => path === asked || `${path}/` === asked)?.path;
 }
 
 /**
- * The path to ask a backend at: the client's own, else one of the same shape, else any that it has. Undefined when it has
- * none.
- * @param asked the client's; absent: the first one
+ * Chooses the path at a backend: the client's own, else one of the same shape, else any. Undefined for none.
+ * @param asked the client's path; absent: the first one
  */
 export function relayPath(
   { paths: all }: SurfaceEndpoint,
@@ -178,11 +176,11 @@ export function relayPath(
   return choice?.path;
 }
 
-function serve({ endpoint, streams }: SurfaceEndpoint): ServerEndpoint {
+function serve({ endpoint, streams }: SurfaceEndpoint): ServerCodec {
   return {
     endpoint,
     dialect: "openai",
-    open: (body) => ({ model: textField(body, "model") ?? "", stream: streams(body) }),
+    validate: (body) => ({ model: textField(body, "model") ?? "", stream: streams(body) }),
     decode: (): NeutralRequest => {
       throw relayedOnly();
     },
@@ -196,5 +194,5 @@ function relayedOnly(): Fault {
   return new Fault("not_implemented", "the backend does not offer this endpoint");
 }
 
-/** What clients see of them. */
-export const surfaceEndpoints: readonly ServerEndpoint[] = SURFACE.map(serve);
+/** The server codecs of the surface endpoints. */
+export const surfaceServerCodecs: readonly ServerCodec[] = SURFACE.map(serve);

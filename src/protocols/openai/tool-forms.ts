@@ -1,28 +1,27 @@
 import type { Tool } from "../../core/chat.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
-import { argumentsOf, argumentsText } from "../arguments.ts";
-import { present } from "../fields.ts";
-import { listField, numberField, objectField, textField } from "./fields.ts";
-import { readTool } from "./request.ts";
+import { parseArguments, argumentsText } from "../tool-arguments.ts";
+import { definedFields, listField, numberField, objectField, textField } from "../fields.ts";
+import { readTool } from "./chat-request.ts";
 
 /**
- * The tools of OpenAI's responses that a client runs by itself. A model is offered each as a function with a schema;
- * its calls go back to the client as items of the tool's own type. Schemas and items: OpenAI's API reference.
+ * Tools of OpenAI's responses that the client runs. A model gets each as a function with a schema. Its calls return
+ * to the client as items of the tool's own type. OpenAI's API reference defines schemas and items.
  */
 export interface ToolForm {
   /** The `type` of the tool. */
   readonly type: string;
-  /** The `type` of its calls and of their results. */
+  /** The `type` of its calls, and of their results. */
   readonly call: string;
   readonly output: string;
-  /** The beginning of the ids of its calls' items. */
+  /** Prefix of the ids of its calls' items. */
   readonly prefix: string;
-  /** The tool as a model is shown it, but for the name; undefined for one that a server would have to run. */
+  /** The tool for a model, without a name. Undefined for a tool that a server runs. */
   offer(tool: JsonObject): Omit<Tool, "name"> | undefined;
-  /** The arguments of a call in the client's history, as the text of a JSON object. Throws `invalid_request`. */
-  written(item: JsonObject): string;
-  /** The fields of the client's item for a call with these arguments; they need not be complete. */
-  told(text: string): JsonObject;
+  /** The arguments of a call in the client's history, as JSON text of an object. Throws `invalid_request`. */
+  argumentsText(item: JsonObject): string;
+  /** The fields of the client's item for a call with these arguments, which may be incomplete. */
+  itemFields(text: string): JsonObject;
 }
 
 const FUNCTION: ToolForm = {
@@ -34,12 +33,12 @@ const FUNCTION: ToolForm = {
     const { name: _name, ...rest } = readTool(tool);
     return rest;
   },
-  /** A call that was cut stays in the history with what came of it: it must not end the conversation. */
-  written: (item) => argumentsText(textField(item, "arguments") ?? ""),
-  told: (text) => ({ arguments: text.trim() || "{}" }),
+  /** A truncated call stays in the history as it is, because an error would end the conversation. */
+  argumentsText: (item) => argumentsText(textField(item, "arguments") ?? ""),
+  itemFields: (text) => ({ arguments: text.trim() || "{}" }),
 };
 
-/** Free text as a call: a model of another vendor can give it only as a member of its arguments. */
+/** A tool with free text. Other models can only write that as a member of the arguments. */
 const CUSTOM: ToolForm = {
   type: "custom",
   call: "custom_tool_call",
@@ -53,12 +52,12 @@ const CUSTOM: ToolForm = {
     const description = [textField(tool, "description") ?? "", ...rule].filter((text) => text !== "");
     const input = { type: "string", description: "The whole input of the tool, as plain text." };
     return {
-      ...present({ description: description.length === 0 ? undefined : description.join("\n\n") }),
+      ...definedFields({ description: description.length === 0 ? undefined : description.join("\n\n") }),
       parameters: schema({ input }, ["input"]),
     };
   },
-  written: (item) => JSON.stringify({ input: textField(item, "input") ?? "" }),
-  told: (text) => ({ input: inputOf(text) }),
+  argumentsText: (item) => JSON.stringify({ input: textField(item, "input") ?? "" }),
+  itemFields: (text) => ({ input: inputOf(text) }),
 };
 
 const TEXT = { type: "string" };
@@ -82,9 +81,9 @@ const LOCAL_SHELL: ToolForm = {
       ["command"],
     ),
   }),
-  written: (item) => JSON.stringify(saidBy(objectField(item, "action") ?? {})),
-  told(text) {
-    const { command, env, timeout_ms: timeout, working_directory: folder, user } = argumentsOf(text) ?? {};
+  argumentsText: (item) => JSON.stringify(actionFields(objectField(item, "action") ?? {})),
+  itemFields(text) {
+    const { command, env, timeout_ms: timeout, working_directory: folder, user } = parseArguments(text) ?? {};
     const given = { timeout_ms: timeout ?? null, working_directory: folder ?? null, user: user ?? null };
     return { action: { type: "exec", command: wordsOf(command), env: isObject(env) ? env : {}, ...given } };
   },
@@ -95,7 +94,7 @@ const SHELL: ToolForm = {
   call: "shell_call",
   output: "shell_call_output",
   prefix: "sh",
-  /** Other environments than the client's own are containers of the vendor's. */
+  /** Environments other than the client's are containers of the vendor. */
   offer(tool) {
     const place = textField(objectField(tool, "environment") ?? {}, "type") ?? "local";
     if (place !== "local") return undefined;
@@ -105,9 +104,9 @@ const SHELL: ToolForm = {
       parameters: schema({ commands, timeout_ms: COUNT, max_output_length: COUNT }, ["commands"]),
     };
   },
-  written: (item) => JSON.stringify(saidBy(objectField(item, "action") ?? {})),
-  told(text) {
-    const { commands, timeout_ms: timeout, max_output_length: most } = argumentsOf(text) ?? {};
+  argumentsText: (item) => JSON.stringify(actionFields(objectField(item, "action") ?? {})),
+  itemFields(text) {
+    const { commands, timeout_ms: timeout, max_output_length: most } = parseArguments(text) ?? {};
     const lines = typeof commands === "string" ? [commands] : textsIn(commands);
     const action = { commands: lines, timeout_ms: timeout ?? null, max_output_length: most ?? null };
     return { action, environment: { type: "local" } };
@@ -130,9 +129,9 @@ const APPLY_PATCH: ToolForm = {
       ["type", "path"],
     ),
   }),
-  written: (item) => JSON.stringify(objectField(item, "operation") ?? {}),
-  told(text) {
-    const { type, path, diff } = argumentsOf(text) ?? {};
+  argumentsText: (item) => JSON.stringify(objectField(item, "operation") ?? {}),
+  itemFields(text) {
+    const { type, path, diff } = parseArguments(text) ?? {};
     const deletes = type === "delete_file";
     return {
       operation: { type: type ?? "update_file", path: path ?? "", ...(deletes ? {} : { diff: diff ?? "" }) },
@@ -145,18 +144,18 @@ const TOOL_SEARCH: ToolForm = {
   call: "tool_search_call",
   output: "tool_search_output",
   prefix: "tsc",
-  /** A search by the server is one among the tools of the request: all of them are offered instead. */
+  /** A server-side search chooses among the request's tools, so all of them are offered instead. */
   offer(tool) {
     if (textField(tool, "execution") !== "client") return undefined;
     const parameters = objectField(tool, "parameters") ?? schema({ query: TEXT }, ["query"]);
     const description = textField(tool, "description") ?? "Finds more tools and makes them available.";
     return { description, parameters };
   },
-  written({ arguments: value }) {
-    if (typeof value === "string" && argumentsOf(value) !== undefined) return value;
+  argumentsText({ arguments: value }) {
+    if (typeof value === "string" && parseArguments(value) !== undefined) return value;
     return JSON.stringify(isObject(value) ? value : {});
   },
-  told: (text) => ({ execution: "client", arguments: argumentsOf(text) ?? {} }),
+  itemFields: (text) => ({ execution: "client", arguments: parseArguments(text) ?? {} }),
 };
 
 export const FUNCTION_FORM: ToolForm = FUNCTION;
@@ -170,7 +169,7 @@ export const TOOL_FORMS: readonly ToolForm[] = [
   TOOL_SEARCH,
 ];
 
-/** True for tools that have names; of any other a client has one. */
+/** True for tool types with several tools, which have names. */
 export function isNamed({ type }: ToolForm): boolean {
   return type === "function" || type === "custom";
 }
@@ -179,7 +178,7 @@ function schema(properties: JsonObject, required: Json[]): JsonObject {
   return { type: "object", properties, required, additionalProperties: false };
 }
 
-/** A command that came as one line is for a shell. */
+/** A command in one line needs a shell. */
 function wordsOf(command: Json | undefined): string[] {
   return typeof command === "string" ? ["bash", "-lc", command] : textsIn(command);
 }
@@ -190,8 +189,8 @@ function textsIn(value: Json | undefined): string[] {
     : [];
 }
 
-/** An action as the model wrote it: without what the item adds for the client. */
-function saidBy({ type: _type, ...rest }: JsonObject): JsonObject {
+/** The action as the model wrote it, without the item's additions. */
+function actionFields({ type: _type, ...rest }: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(rest).filter(([, value]) => !isEmpty(value)));
 }
 
@@ -200,12 +199,12 @@ function isEmpty(value: Json | undefined): boolean {
 }
 
 /**
- * The free text in the arguments of a custom tool's call. Models also choose a member of their own, or write the text
- * bare. A call that was cut has the text as far as it came.
+ * The free text in the arguments of a custom tool's call. Models may rename the member or write the bare text. A
+ * truncated call has the text so far.
  */
 function inputOf(text: string): string {
   const cut = text.replace(/\\(?:u[\da-fA-F]{0,3})?$/, "");
-  const given = argumentsOf(text) ?? argumentsOf(`${text}"}`) ?? argumentsOf(`${cut}"}`);
+  const given = parseArguments(text) ?? parseArguments(`${text}"}`) ?? parseArguments(`${cut}"}`);
   if (given === undefined) return text;
   const { input } = given;
   if (typeof input === "string") return input;
@@ -214,7 +213,7 @@ function inputOf(text: string): string {
   return typeof only === "string" && others.length === 0 ? only : text;
 }
 
-/** The content of a result's item as a model is shown it: text, or a list of parts. */
+/** The content of a result for a model: text, or a list of parts. */
 export function resultOf(item: JsonObject): Json {
   const { output } = item;
   if (item["type"] === SHELL.output) return (listField(item, "output") ?? []).map(shellText).join("\n");
@@ -223,7 +222,7 @@ export function resultOf(item: JsonObject): Json {
   return textField(item, "status") ?? "";
 }
 
-/** Older agents wrap a text: `{"content":"…","success":false}`. */
+/** Older agents wrap the text: `{"content":"…","success":false}`. */
 function objectResult(output: JsonObject): Json {
   const { content } = output;
   return typeof content === "string" || Array.isArray(content) ? content : JSON.stringify(output);
@@ -234,6 +233,6 @@ function shellText(run: Json): string {
   const outcome = objectField(run, "outcome") ?? {};
   const code = numberField(outcome, "exit_code");
   const end = textField(outcome, "type") === "timeout" ? "timed out" : `exit code ${code ?? 0}`;
-  const said = [textField(run, "stdout"), textField(run, "stderr")].filter((text) => (text ?? "") !== "");
-  return [...said, `(${end})`].join("\n");
+  const output = [textField(run, "stdout"), textField(run, "stderr")].filter((text) => (text ?? "") !== "");
+  return [...output, `(${end})`].join("\n");
 }

@@ -1,11 +1,10 @@
 import type { Tool } from "../../core/chat.ts";
 import { isObject, type Json, type JsonObject } from "../../core/json.ts";
-import { present, refusal } from "../fields.ts";
-import { listField, mismatch, textField } from "./fields.ts";
+import { definedFields, invalidRequest, listField, mismatch, textField } from "../fields.ts";
 import { FlatNames, joinNames } from "./flat-names.ts";
 import { FUNCTION_FORM, isNamed, SEARCH_FORM, TOOL_FORMS, type ToolForm } from "./tool-forms.ts";
 
-/** A tool as the client has it, and as a model is offered it. */
+/** A tool of the client, as a model is offered it. */
 export interface OfferedTool {
   readonly tool: Tool;
   readonly form: ToolForm;
@@ -15,17 +14,16 @@ export interface OfferedTool {
   readonly item: JsonObject;
 }
 
-/** Which tool is meant: by its kind, its name and its namespace. */
-export interface ToolAddress {
+/** Identifies a tool by kind, name and namespace. */
+interface ToolAddress {
   readonly form: ToolForm;
   readonly name: string;
   readonly namespace?: string | undefined;
 }
 
 /**
- * The tools of a body of POST /v1/responses: those of `tools`, then those that its items add. A model knows all by one
- * flat name each. The table follows from the body alone, so that the reader of a request and the writer of its reply
- * have the same one.
+ * The tools of a body of POST /v1/responses, from `tools` and then from its items. Each has one flat name for
+ * models. The body alone determines the table, so request reader and reply writer build the same one.
  */
 export class ToolTable {
   readonly #names = new FlatNames();
@@ -33,10 +31,10 @@ export class ToolTable {
   readonly #offered = new Map<string, OfferedTool>();
   readonly #dropped = new Set<string>();
   readonly #described = new Set<string>();
-  /** Flat names by what a tool is called within its namespace; "" where several are called so. */
+  /** Flat names by the name within a namespace; "" for an ambiguous name. */
   readonly #inner = new Map<string, string>();
 
-  /** Throws `invalid_request` for tools that are none. */
+  /** Throws `invalid_request` for malformed tools. */
   constructor(body: JsonObject) {
     const tools = listField(body, "tools") ?? [];
     const searches = tools.some(isClientSearch);
@@ -47,56 +45,56 @@ export class ToolTable {
     for (const item of addedTools(body["input"])) this.#add(item, undefined, false);
   }
 
-  /** In the client's order. */
+  /** The offered tools in the client's order. */
   get offered(): readonly OfferedTool[] {
     return [...this.#offered.values()];
   }
 
-  /** The tools that no model is offered, as they are told: `tools.web_search`. */
+  /** Names of tools that no model is offered: `tools.web_search`. */
   get dropped(): readonly string[] {
     return [...this.#dropped];
   }
 
-  /** The tool that a model calls by this name; undefined for a name it made up. */
+  /** The tool with this flat name; undefined for an invented name. */
   find(flat: string): OfferedTool | undefined {
     return this.#offered.get(flat);
   }
 
-  /** The flat name of a tool; one that is offered no longer keeps the same for this request. */
+  /** The flat name of a tool. It stays valid for this request after the tool was removed. */
   flatName({ form, name, namespace }: ToolAddress): string {
     const key = keyOf({ form, name, namespace });
-    const known = this.#flat.get(key) ?? this.#meant({ form, name, namespace });
+    const known = this.#flat.get(key) ?? this.#resolve({ form, name, namespace });
     if (known !== undefined) return known;
     const flat = this.#names.give(joinNames(namespace, name));
     this.#flat.set(key, flat);
     return flat;
   }
 
-  /** The flat name of the tool that an entry of `tool_choice` stands for; undefined for one that is not offered. */
+  /** The flat name for an entry of `tool_choice`; undefined for a tool that is not offered. */
   nameOf(choice: JsonObject): string | undefined {
     const type = textField(choice, "type") ?? "";
     const form = TOOL_FORMS.find((one) => one.type === type);
     if (form === undefined) return undefined;
     const name = isNamed(form) ? (textField(choice, "name") ?? "") : type;
     const address = { form, name, namespace: textField(choice, "namespace") };
-    const flat = this.#flat.get(keyOf(address)) ?? this.#meant(address);
+    const flat = this.#flat.get(keyOf(address)) ?? this.#resolve(address);
     return flat !== undefined && this.#offered.has(flat) ? flat : undefined;
   }
 
-  /** Clients that know no namespaces send a flat name back, or the inner name alone. */
-  #meant({ form, name, namespace }: ToolAddress): string | undefined {
+  /** Clients without namespaces send a flat name back, or the inner name alone. */
+  #resolve({ form, name, namespace }: ToolAddress): string | undefined {
     if (namespace !== undefined) return undefined;
     if (this.#offered.get(name)?.form === form) return name;
     return this.#inner.get(keyOf({ form, name })) || undefined;
   }
 
-  /** A plain function keeps its own name, whatever a namespace before it would be called. */
+  /** Reserves the name of a plain function before namespaces get theirs. */
   #reserve(name: string): void {
     const key = keyOf({ form: FUNCTION_FORM, name });
     if (name !== "" && this.#names.take(name)) this.#flat.set(key, name);
   }
 
-  /** @param hidden leave out what the client's own search is to find first */
+  /** @param hidden true leaves out tools that the client's own search has to find first */
   #add(item: Json, namespace: JsonObject | undefined, hidden: boolean): void {
     if (!isObject(item)) throw mismatch("tools", item, "openai.Tool");
     const type = textField(item, "type") ?? "function";
@@ -116,7 +114,7 @@ export class ToolTable {
     holder: JsonObject | undefined,
   ): void {
     const name = isNamed(form) ? (textField(item, "name") ?? "") : form.type;
-    if (name === "") throw refusal("a tool needs a name");
+    if (name === "") throw invalidRequest("a tool needs a name");
     const namespace = holder === undefined ? undefined : textField(holder, "name");
     const key = keyOf({ form, name, namespace });
     const flat = this.#flat.get(key) ?? this.#names.give(joinNames(namespace, name));
@@ -124,11 +122,17 @@ export class ToolTable {
     if (this.#offered.has(flat)) return;
     const inner = keyOf({ form, name });
     this.#inner.set(inner, this.#inner.has(inner) ? "" : flat);
-    const told = this.#withNamespace(shown, holder);
-    this.#offered.set(flat, { tool: { name: flat, ...told }, form, name, item, ...present({ namespace }) });
+    const described = this.#withNamespace(shown, holder);
+    this.#offered.set(flat, {
+      tool: { name: flat, ...described },
+      form,
+      name,
+      item,
+      ...definedFields({ namespace }),
+    });
   }
 
-  /** The description of a namespace is told with the first of its tools. */
+  /** Adds the description of a namespace to the first of its tools. */
   #withNamespace(shown: Omit<Tool, "name">, holder: JsonObject | undefined): Omit<Tool, "name"> {
     const about = holder === undefined ? "" : (textField(holder, "description") ?? "");
     const name = holder === undefined ? "" : (textField(holder, "name") ?? "");
@@ -149,12 +153,12 @@ function isClientSearch(item: Json): boolean {
   return isObject(item) && item["type"] === SEARCH_FORM.type && item["execution"] === "client";
 }
 
-/** Searches of the web have several versions, and one name. */
+/** Web search has several versions and one name. */
 function droppedType(type: string): string {
   return type.startsWith("web_search") ? "web_search" : type;
 }
 
-/** Tools that come with the conversation: told by the client, or found by its search. */
+/** Tools that items of the conversation add: from the client, or from its search. */
 function addedTools(input: Json | undefined): readonly Json[] {
   if (!Array.isArray(input)) return [];
   return input.flatMap((item) => {

@@ -1,15 +1,18 @@
--- Purpose: take over a task whose worker has fallen silent; fences every earlier attempt.
--- KEYS[1]: reply stream of the task
--- ARGV[1]: proposed attempt
--- ARGV[2]: worker that claims
--- ARGV[3]: worker that was lost with the task; absent, or empty, when it was handed back
--- Returns: {state, attempt, ordinal, note, …}: 0 the reply is gone; 1 claimed, nothing was sent yet; 2 claimed, frames
---          of an earlier attempt are in the stream; 3 answered already. Of a fresh task the notes on earlier attempts
--- The ordinal is how many attempts there have been, this one included: the first left no marker, each later one did. A
--- note of an attempt that was handed back is a marker, too, and counts as none.
--- A stream without entries is that of a task whose first attempt sent nothing.
--- A claim marker remembers in a second field that frames precede it: its claimant may die before its first frame.
--- Atomic:  compare and set between several claimants and the old worker
+-- Purpose: take over a task whose worker has fallen silent. Fences every earlier attempt.
+-- KEYS:    reply
+-- ARGV:    attempt, worker, [lost]
+-- reply:   reply stream of the task.
+-- attempt: proposed number of the new attempt.
+-- worker:  claims the task.
+-- lost:    worker that was lost with the task. Absent or empty when it requeued the task.
+-- Returns: { state, attempt, ordinal, note... }.
+--          state 0: the reply is gone. 1: claimed, nothing was sent yet. 2: claimed, frames of an earlier attempt are
+--          in the stream. 3: already answered.
+--          ordinal: number of attempts, this one included. Only with state 1, as are the notes on earlier attempts.
+-- Atomic:  compare and set between several claimants and the old worker.
+-- The first attempt leaves no marker, each later one does. A note of a requeued attempt is a marker too, and counts
+-- as no attempt. A stream without entries belongs to a task whose first attempt sent nothing.
+-- A marker remembers in its field `begun` that frames precede it: its claimant may die before its first frame.
 local top = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 if not top and redis.call('EXISTS', KEYS[1]) == 0 then
   return { 0, '0' }

@@ -1,17 +1,23 @@
 -- Purpose: append frames to reply streams and publish the accepted ones to their gateway.
--- KEYS:    reply stream of each frame; all share one hash tag
--- ARGV[1]: channel of the gateway
--- ARGV[2]: PUBLISH, or SPUBLISH in a cluster
--- ARGV[3]: life in ms of a reply stream after its end frame
--- ARGV[4]: the records of all frames, one after the other
--- then for each frame: its id <attempt>-<seq>, and its field (f frame, e end frame) followed by its record's bytes
--- and last, if there is one: what is published in place of the records
--- Returns: a code per frame: 0 accepted, now or already before; 1 the reply is gone, or an earlier attempt is answering
---          and this one has not claimed the task; 2 fenced by a later attempt; 3 Redis would not store it (out of memory, read only): send it again
--- Atomic:  only frames that are in the stream may be published: the stream is the truth
+-- Parts:   size-of
+-- KEYS:    replies...
+-- ARGV:    channel, publish, life, records, { id, shape }..., [nudge]
+-- replies: reply stream of each frame. All share one hash tag.
+-- channel: channel of the gateway.
+-- publish: PUBLISH. SPUBLISH in a cluster.
+-- life:    time until a reply stream expires after its end frame, ms.
+-- records: frame records, one after the other.
+-- id:      <attempt>-<seq>.
+-- shape:   field (f for a frame, e for an end frame), then the size of its record in bytes.
+-- nudge:   record published in place of the records, which are too large for a message.
+-- Returns: a code per frame.
+--          0: accepted, now or by an earlier call.
+--          1: the reply is gone. Or an earlier attempt is answering, and this one has not claimed the task.
+--          2: fenced by a later attempt.
+--          3: not stored (out of memory, read only). Send it again.
+-- Atomic:  only frames that are in the stream may be published: the stream is the truth.
 local records = ARGV[4]
--- The last entry of each stream is looked at once, however often the stream comes: an entry may be large, and whoever
--- has the password of a worker may name one many times.
+-- Reads the last entry of each stream once. An entry may be large, and a stolen worker password may name it often.
 local tops = {}
 local function topOf(key)
   if tops[key] == nil then
@@ -20,7 +26,8 @@ local function topOf(key)
   end
   return tops[key]
 end
--- A task that was queued again though its worker lives (Redis lost its entry) must not break the answer that has begun.
+-- True when another attempt has begun to answer. A task may be queued again although its worker lives: Redis may have
+-- lost its entry. The second attempt must not break the answer.
 local function isAnswering(key, wanted)
   if string.sub(wanted, -2) ~= '-1' or redis.call('XLEN', key) == 0 then
     return false
@@ -29,15 +36,10 @@ local function isAnswering(key, wanted)
   local attempt = tonumber(string.match(wanted, '^%d+'))
   return top[2] ~= 'c' and tonumber(string.match(top[1], '^%d+')) < attempt
 end
--- Bytes of a record. No other number goes on in the records: one below zero would have them read again and again.
-local function sizeOf(text)
-  local size = tonumber(text)
-  return size and size >= 0 and size <= #records and size or error('a record has no such size')
-end
 local codes, accepted, from = {}, {}, 1
 for i = 1, #KEYS do
   local wanted, shape = ARGV[2 * i + 3], ARGV[2 * i + 4]
-  local field, till = string.sub(shape, 1, 1), from + sizeOf(string.sub(shape, 2)) - 1
+  local field, till = string.sub(shape, 1, 1), from + sizeOf(string.sub(shape, 2), records) - 1
   local record = string.sub(records, from, till)
   from = till + 1
   local id = not isAnswering(KEYS[i], wanted) and redis.pcall('XADD', KEYS[i], 'NOMKSTREAM', wanted, field, record)

@@ -1,23 +1,23 @@
--- Purpose: make new tasks durable on one server: reply stream, queue entry and doorbell of each.
--- KEYS:    the reply stream of each task, then queue and doorbell of each model
--- ARGV[1]: number of tasks
--- ARGV[2]: the records of all tasks, one after the other
--- then for each task: its model's number, from 1; the life of its reply stream, ms; the bytes of its record
--- Returns: each task's entry in the queue; in its place Redis's own error when that queue cannot be written. The whole
---          call fails when nothing can (out of memory, read only)
--- Atomic:  a queue entry without its reply stream looks abandoned to the worker that claims it
+-- Purpose: make new tasks durable on one server: reply stream, queue entry and doorbell token of each.
+-- Parts:   size-of
+-- KEYS:    replies..., { queue, doorbell }...
+-- ARGV:    tasks, records, { model, life, bytes }...
+-- replies: reply stream of each task.
+-- queue:   queue of each model, followed by its doorbell.
+-- tasks:   number of tasks.
+-- records: task records, one after the other.
+-- model:   number of the task's model among the queues, from 1.
+-- life:    time until the reply stream expires, ms.
+-- bytes:   size of the task's record.
+-- Returns: queue entry of each task. Redis's own error in its place when that queue cannot be written.
+--          One error for all when nothing can be written (out of memory, read only).
+-- Atomic:  a queue entry without a reply stream looks abandoned to the worker that claims it.
 local tasks, records, from = tonumber(ARGV[1]), ARGV[2], 1
 local entries, tokens = {}, {}
--- Bytes of a record. No other number goes on in the records: one below zero would store them again and again.
-local function sizeOf(text)
-  local size = tonumber(text)
-  return size and size >= 0 and size <= #records and size or error('a record has no such size')
-end
 for i = 1, tasks do
-  local model, till = tonumber(ARGV[3 * i]), from + sizeOf(ARGV[3 * i + 2]) - 1
-  -- Without entries a stream takes 305 bytes of Redis, with one 4,419.
+  local model, till = tonumber(ARGV[3 * i]), from + sizeOf(ARGV[3 * i + 2], records) - 1
   local reply = redis.pcall('XADD', KEYS[i], 'MAXLEN', '0', '0-1', 'm', '1')
-  -- That of a task that is queued again is there.
+  -- A task that is queued again has its stream already.
   if type(reply) == 'table' and redis.call('EXISTS', KEYS[i]) == 0 then
     return reply
   end

@@ -1,9 +1,10 @@
--- Purpose: take something for a while, take it for longer, or give it back.
--- KEYS[1]: the hold
--- ARGV[1]: who holds it
--- ARGV[2]: for how long, ms; 0 gives it back
--- Returns: 1; 0 when somebody else holds it, and nothing changes
--- Atomic:  of two who want it at once one gets it; whoever comes back late takes it from nobody
+-- Purpose: take, extend or release a lock that expires.
+-- KEYS:    lock
+-- ARGV:    holder, life
+-- holder:  name of the process that takes the lock.
+-- life:    time until the lock expires, ms. 0 releases it.
+-- Returns: 1. 0 when another holder has the lock: nothing changes.
+-- Atomic:  only one of two holders gets it. A late release does not remove the lock of a new holder.
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then
   return 0

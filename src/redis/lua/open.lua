@@ -1,10 +1,12 @@
--- Purpose: create the reply streams of new (or, after a reconnect, of all open) tasks.
---          They begin empty: a stream with an entry takes 4,419 bytes of Redis, one without 305
--- KEYS:    reply stream of each task; all share one hash tag
--- ARGV[i]: life of KEYS[i] in ms
--- Returns: number of streams created; one that exists already only gets its life renewed. Redis's own error
---          (out of memory, read only) when one could not be created
--- Atomic:  a stream without an expiry must never be seen by a crash
+-- Purpose: create the reply streams of new tasks, and after a reconnect of all open tasks.
+-- KEYS:    replies...
+-- ARGV:    life...
+-- replies: reply stream of each task. All share one hash tag.
+-- life:    time until each stream expires, ms.
+-- Returns: number of streams created. An existing stream only gets its life renewed.
+--          Redis's own error (out of memory, read only) when a stream could not be created.
+-- Atomic:  a crash must not leave a stream without an expiry.
+-- A stream begins without an entry: it then takes 305 bytes of Redis, with one entry 4,419.
 local created = 0
 for i = 1, #KEYS do
   local id = redis.pcall('XADD', KEYS[i], 'MAXLEN', '0', '0-1', 'm', '1')

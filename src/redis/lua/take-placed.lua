@@ -1,20 +1,15 @@
--- Purpose: claim at most a number of tasks over some queues, then tell who waits in these and in others.
--- KEYS:    queues to claim from, in the order they are to be served, then queues to look at
--- ARGV[1]: consumer group
--- ARGV[2]: consumer
--- ARGV[3]: most tasks to claim
--- ARGV[4]: how many of the keys are queues to claim from
--- Returns: {taken, heads, time}. taken: as TAKE. heads: for each key {entry that waits first, id delivered last}, ''
---          for what is not there; NOPERM for the entry where this user may not ask. time: as TIME
--- Atomic:  who waits is known as of the claim, and its age by the clock that gave the ids
-local function read(queue, count)
-  local reply = redis.pcall('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', count, 'STREAMS', queue, '>')
-  if reply and reply.err and string.find(reply.err, 'NOGROUP', 1, true) then
-    redis.pcall('XGROUP', 'CREATE', queue, ARGV[1], '0', 'MKSTREAM')
-    reply = redis.pcall('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', count, 'STREAMS', queue, '>')
-  end
-  return reply and reply[1] and reply[1][2] or {}
-end
+-- Purpose: claim at most a number of tasks from some queues, and read the heads of all given ones.
+-- Parts:   claim-from
+-- KEYS:    queues..., others...
+-- ARGV:    group, consumer, credits, count
+-- queues:  to claim from, in the order of service.
+-- others:  queues of which only the head is read.
+-- credits: most tasks to claim.
+-- count:   number of keys to claim from.
+-- Returns: { taken, heads, time }. taken: as of TAKE. time: as of TIME.
+--          heads: for each key { first entry never claimed, id delivered last }, '' for a missing one.
+--          The first is NOPERM where this user may not read it.
+-- Atomic:  the heads are those after the claim, and `time` is of the clock that gave the ids.
 local function holds(queue)
   local length = redis.pcall('XLEN', queue)
   return type(length) == 'number' and length > 0
@@ -53,21 +48,21 @@ local function head(queue)
   return { first[1] and first[1][1] or '', last or '' }
 end
 local left, taken, heads = tonumber(ARGV[3]), {}, {}
--- No further than there are keys: whoever has the password of a worker may say any number.
+-- Stops at the last key: a stolen worker password may pass any number.
 for i = 1, math.min(tonumber(ARGV[4]), #KEYS) do
   if left > 0 and holds(KEYS[i]) then
-    local entries = read(KEYS[i], left)
+    local entries = claimFrom(KEYS[i], left)
     left = left - #entries
     if #entries > 0 then
       taken[#taken + 1] = { i, entries }
     end
   end
 end
--- Each is looked at once, however often it comes: to ask a queue may cost as much as it holds.
+-- Reads each queue once, however often it is named: a read may cost as much as the queue holds.
 local seen = {}
 for i = 1, #KEYS do
   local queue = KEYS[i]
-  -- Most queues are empty: to ask costs 0.5 us.
+  -- Most queues are empty. XLEN takes 0.5 us.
   seen[queue] = seen[queue] or holds(queue) and head(queue) or { '', '' }
   heads[i] = seen[queue]
 end

@@ -1,9 +1,9 @@
--- Purpose: remove what workers that never said goodbye leave in a consumer group: their names.
--- KEYS[1]: queue
--- ARGV[1]: consumer group
--- ARGV[2]: least idle time, ms
--- Returns: number of consumers removed; those with pending entries stay, a queue without the group has none
--- Atomic:  removing a consumer removes its pending entries, so none may come between look and removal
+-- Purpose: remove the consumers of workers that did not leave in order.
+-- KEYS:    queue
+-- ARGV:    group, idle
+-- idle:    least idle time of a removed consumer, ms.
+-- Returns: number of consumers removed. Consumers with pending entries stay. 0 for a queue without the group.
+-- Atomic:  removing a consumer removes its pending entries, so none may come between the check and the removal.
 local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])
 local removed = 0
 if consumers.err then

@@ -9,7 +9,8 @@ import { USUAL_ENGINE, usualModels } from "../../../bench/engine/spec.ts";
 import { HttpOrigin } from "../../../src/backends/http.ts";
 import { inspectOllama } from "../../../src/backends/inspect-ollama.ts";
 import { parseBackends } from "../../../src/backends/address.ts";
-import { loadTranscript } from "../../transcript.ts";
+import { loadTranscript } from "../../rig/transcript.ts";
+import { until } from "../../rig/until.ts";
 
 /** Simulated ms per ms. */
 const SPEED = 20;
@@ -114,8 +115,8 @@ describe("the simulated engine as a server", () => {
         ["sim-b:latest", true, 8192],
       ],
     );
-    const until = (models[1]?.load?.expiresAt ?? 0) - Date.now();
-    assert.ok(until > 10_000 && until <= 300_000 / SPEED, `expires in ${until} ms`);
+    const lifeMs = (models[1]?.load?.expiresAt ?? 0) - Date.now();
+    assert.ok(lifeMs > 10_000 && lifeMs <= 300_000 / SPEED, `expires in ${lifeMs} ms`);
   });
 
   it("tells its lists field for field as Ollama does", async () => {
@@ -160,11 +161,11 @@ describe("the simulated engine as a server", () => {
     request.destroy();
     await closed;
     // The next answer has come after the engine saw the other one's end, or waits for it.
-    for (;;) {
+    await until("the end of the other answer", async () => {
       const counters = (await (await get("/sim/counters")).json()) as { aborted: number; answers: number };
-      if (counters.aborted === 1) break;
-      assert.equal(counters.answers, 0);
-    }
+      if (counters.aborted !== 1) assert.equal(counters.answers, 0);
+      return counters.aborted === 1;
+    });
   });
 
   it("tells slots and metrics as llama.cpp does", async () => {

@@ -3,8 +3,8 @@ import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import { usualModels } from "../../../bench/engine/spec.ts";
 import type { EngineSpec, SimModel } from "../../../bench/engine/spec.ts";
-import { Desk } from "./desk.ts";
-import type { Seen } from "./desk.ts";
+import { EngineRig } from "./engine-rig.ts";
+import type { Seen } from "./engine-rig.ts";
 
 type Step =
   | { readonly do: "ask"; readonly model: number; readonly context: number; readonly keep: number }
@@ -58,7 +58,7 @@ const engine: fc.Arbitrary<Partial<EngineSpec>> = fc.record({
 });
 
 /** Checks what must hold at any time. */
-function check(desk: Desk, spec: Partial<EngineSpec>): void {
+function check(desk: EngineRig, spec: Partial<EngineSpec>): void {
   const { runners, usedBytes, counters } = desk.engine;
   assert.ok(usedBytes <= (spec.memory ?? 0), "memory is exceeded");
   if ((spec.maxLoaded ?? 0) > 0) assert.ok(runners.length <= (spec.maxLoaded ?? 0), "too many models");
@@ -74,7 +74,7 @@ function check(desk: Desk, spec: Partial<EngineSpec>): void {
   }
 }
 
-function run(desk: Desk, steps: readonly Step[], spec: Partial<EngineSpec>): readonly Seen[] {
+function run(desk: EngineRig, steps: readonly Step[], spec: Partial<EngineSpec>): readonly Seen[] {
   const seen: Seen[] = [];
   for (const its of steps) {
     if (its.do === "ask") {
@@ -100,7 +100,7 @@ function run(desk: Desk, steps: readonly Step[], spec: Partial<EngineSpec>): rea
 }
 
 /** Lets all end. With overtaking a model may have been kept for ever by a later request, as in Ollama: it is told to go. */
-function settle(desk: Desk): void {
+function settle(desk: EngineRig): void {
   desk.timeline.advance(desk.timeline.nowMs + 400_000);
   for (let round = 0; round < 50 && desk.engine.waiting > 0; round += 1) {
     for (const { model } of desk.engine.runners) desk.engine.unload(model);
@@ -112,7 +112,7 @@ describe("whatever clients do", () => {
   it("memory is never exceeded, no running model is unloaded, loads add up, and all are answered", () => {
     fc.assert(
       fc.property(engine, fc.array(step, { maxLength: 40 }), (spec, steps) => {
-        const desk = new Desk(spec);
+        const desk = new EngineRig(spec);
         const seen = run(desk, steps, spec);
         settle(desk);
         check(desk, spec);

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { usualModels } from "../../../bench/engine/spec.ts";
-import { Desk } from "./desk.ts";
-import type { Seen } from "./desk.ts";
+import { EngineRig } from "./engine-rig.ts";
+import type { Seen } from "./engine-rig.ts";
 
 const GB = 1e9;
 
 /** Room for two models of 4 GB; answers in a quarter of a second, loads in one. */
-function roomForTwo(change: ConstructorParameters<typeof Desk>[0] = {}): Desk {
-  return new Desk({ models: usualModels(4, { prefillRate: 1e9 }), memory: 9 * GB, ...change });
+function roomForTwo(change: ConstructorParameters<typeof EngineRig>[0] = {}): EngineRig {
+  return new EngineRig({ models: usualModels(4, { prefillRate: 1e9 }), memory: 9 * GB, ...change });
 }
 
 describe("which models are in memory", () => {
@@ -81,7 +81,7 @@ describe("which models are in memory", () => {
 
 describe("who waits for a load", () => {
   it("waits until what must go is idle", () => {
-    const desk = new Desk({ models: usualModels(2, { prefillRate: 1e9 }) });
+    const desk = new EngineRig({ models: usualModels(2, { prefillRate: 1e9 }) });
     desk.ask("sim-a", { tokens: 100 });
     desk.timeline.advance(1500);
     const other = desk.ask("sim-b");
@@ -92,7 +92,7 @@ describe("who waits for a load", () => {
   });
 
   it("waits in order: behind one that waits for a load, even for what is loaded", () => {
-    const desk = new Desk({ models: usualModels(2, { prefillRate: 1e9 }) });
+    const desk = new EngineRig({ models: usualModels(2, { prefillRate: 1e9 }) });
     desk.ask("sim-a");
     desk.timeline.advance(1100);
     const other = desk.ask("sim-b");
@@ -103,7 +103,7 @@ describe("who waits for a load", () => {
   });
 
   it("overtakes where the engine lets it, and then a busy model starves all others", () => {
-    const desk = new Desk({ models: usualModels(2, { prefillRate: 1e9 }), overtaking: true });
+    const desk = new EngineRig({ models: usualModels(2, { prefillRate: 1e9 }), overtaking: true });
     const [busy, other]: [Seen[], Seen[]] = [[], []];
     for (let client = 0; client < 12; client += 1) desk.keepAsking("sim-a", busy);
     desk.timeline.advance(1100);
@@ -115,7 +115,7 @@ describe("who waits for a load", () => {
   });
 
   it("waits on when one that overtook asked to keep what was to go: until that expires, as in Ollama", () => {
-    const desk = new Desk({ models: usualModels(2, { prefillRate: 1e9 }), overtaking: true });
+    const desk = new EngineRig({ models: usualModels(2, { prefillRate: 1e9 }), overtaking: true });
     desk.ask("sim-a");
     desk.timeline.advance(1100);
     const other = desk.ask("sim-b");
@@ -128,7 +128,7 @@ describe("who waits for a load", () => {
 
   it("joins a load under way, and begins a new one when its client leaves", () => {
     for (const overtaking of [false, true]) {
-      const desk = new Desk({ models: usualModels(1, { prefillRate: 1e9 }), overtaking });
+      const desk = new EngineRig({ models: usualModels(1, { prefillRate: 1e9 }), overtaking });
       const first = desk.ask("sim-a");
       desk.timeline.advance(600);
       const second = desk.ask("sim-a");
@@ -140,7 +140,7 @@ describe("who waits for a load", () => {
   });
 
   it("is refused when too many wait, but not the one that is being brought to a runner", () => {
-    const desk = new Desk({ models: usualModels(1), maxQueue: 2 });
+    const desk = new EngineRig({ models: usualModels(1), maxQueue: 2 });
     const seen = Array.from({ length: 5 }, () => desk.ask("sim-a"));
     // The first loads, the second is at the head, two wait.
     assert.deepEqual(
@@ -195,7 +195,7 @@ describe("who waits for a load", () => {
   });
 
   it("loads nothing for a client that left while it waited its turn", () => {
-    const desk = new Desk({ models: usualModels(3, { prefillRate: 1e9 }) });
+    const desk = new EngineRig({ models: usualModels(3, { prefillRate: 1e9 }) });
     desk.ask("sim-a");
     desk.ask("sim-b");
     desk.ask("sim-c").visit.leave();
@@ -206,7 +206,7 @@ describe("who waits for a load", () => {
 
 describe("two models of twelve clients each, in a place for one", () => {
   it("take turns of twelve answers without a gateway, as was measured", () => {
-    const desk = new Desk({ models: usualModels(2) });
+    const desk = new EngineRig({ models: usualModels(2) });
     const seen: Seen[] = [];
     for (const model of ["sim-a", "sim-b"]) {
       for (let client = 0; client < 12; client += 1) desk.keepAsking(model, seen);

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { usualModels } from "../../../bench/engine/spec.ts";
 import type { EngineSpec, SimModel } from "../../../bench/engine/spec.ts";
-import { Desk } from "./desk.ts";
+import { EngineRig } from "./engine-rig.ts";
 
 /** Loads in no time, so that a test's clock begins with the work. */
-function engineOf(change: Partial<SimModel>, more: Partial<EngineSpec> = {}): Desk {
-  return new Desk({ models: usualModels(1, { loadMs: 0, prefillRate: 1000, ...change }), ...more });
+function engineOf(change: Partial<SimModel>, more: Partial<EngineSpec> = {}): EngineRig {
+  return new EngineRig({ models: usualModels(1, { loadMs: 0, prefillRate: 1000, ...change }), ...more });
 }
 
 const prompt = (tokens: number, letter = "x"): string => letter.repeat(tokens * 4);

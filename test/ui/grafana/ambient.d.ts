@@ -1,4 +1,4 @@
-/** What drawing uses of packages that are not among those of this repository: `packages.ts` installs them. */
+/** The parts of packages that drawing uses. They are no dependencies here: `packages.ts` installs them. */
 
 declare module "react" {
   export interface ReactElement {

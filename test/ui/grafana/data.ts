@@ -1,6 +1,6 @@
 /** Asks Prometheus what the panels of a dashboard show, as Grafana and its Prometheus data source do. */
 
-/** The parts of Grafana's JSON that matter for drawing; what is handed through to Grafana's code is unknown here. */
+/** The parts of Grafana's JSON that matter for drawing; parts passed on to Grafana's code are unknown here. */
 export interface DashboardJson {
   readonly title: string;
   readonly templating: { readonly list: readonly VariableJson[] };
@@ -48,7 +48,7 @@ export interface FrameField {
   readonly values: readonly (number | string)[];
 }
 
-/** What a data source answers with: Grafana's data frame as plain data. Times in ms. */
+/** The answer of a data source: Grafana's data frame as plain data. Times in ms. */
 export interface Frame {
   readonly refId: string;
   readonly fields: readonly FrameField[];
@@ -77,9 +77,9 @@ export interface Look {
   /** Unix seconds. */
   readonly from: number;
   readonly to: number;
-  /** How often Prometheus scrapes, as the data source is told; s. */
+  /** Scrape interval of Prometheus, as set in the data source (s). */
   readonly scrapeS: number;
-  /** Of a panel that is as wide as the dashboard; a point for each pixel is asked for. */
+  /** Width of a panel as wide as the dashboard; each pixel gets a point. */
   readonly widthPx: number;
 }
 

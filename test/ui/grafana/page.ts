@@ -16,12 +16,12 @@ import { createRoot } from "react-dom/client";
 import type { Filled, PanelJson } from "./data.ts";
 import { keepText, type Prepared, prepare, THEME, TIME_ZONE } from "./prepare.ts";
 
-/** Of Grafana's grid, px. */
+/** Sizes of Grafana's grid (px). */
 const CELL = { height: 30, gap: 8, edge: 16 } as const;
 const COLUMNS = 24;
 const TOP_PX = 48;
 
-/** What is drawn on. */
+/** The surface to draw on. */
 interface Paper {
   readonly root: object;
   readonly widthPx: number;
@@ -64,7 +64,7 @@ async function loaded(fonts: Paper["fonts"]): Promise<void> {
   }
 }
 
-/** What is drawn in Grafana's colours and fonts. */
+/** Wraps elements in Grafana's colours and fonts. */
 function styled(children: readonly ReactElement[]): ReactElement {
   return make(ThemeContext.Provider, { value: THEME }, make(GlobalStyles, { key: "styles" }), children);
 }

@@ -30,7 +30,7 @@ standardTransformersRegistry.setInit(() =>
 /** There are no variables in titles and names. */
 export const keepText = (text: string): string => text;
 
-/** What Grafana's panels fall back on where the JSON says nothing. */
+/** Defaults of Grafana's panels, for values that the JSON lacks. */
 const FALLBACK: Readonly<
   Record<string, { readonly color: string; readonly custom: Props; readonly options: Props }>
 > = {
@@ -86,7 +86,7 @@ const STANDARD = [
   "description",
 ];
 
-/** What a component needs to draw a panel. */
+/** The input of a component that draws a panel. */
 export interface Prepared {
   readonly panel: PanelJson;
   readonly frames: readonly DataFrame[];

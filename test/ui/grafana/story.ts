@@ -1,10 +1,10 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { Fleet } from "../../journey/fleet.ts";
-import type { Program } from "../../journey/program.ts";
-import { type StandIn, startStandIn, type StandInOptions } from "../../stand-in.ts";
+import { Fleet } from "../../rig/fleet/fleet.ts";
+import type { Program } from "../../rig/fleet/program.ts";
+import { type StandIn, startStandIn, type StandInOptions } from "../../rig/backends/stand-in.ts";
 import { layLetter, startLoad } from "../busy-fleet.ts";
 
-/** A fleet of three nodes and two gateways with five minutes of ups and downs, so that every panel has a curve. */
+/** A fleet of three nodes and two gateways. Its load rises and falls for five minutes, so that every panel has a curve. */
 
 const GB = 1_000_000_000;
 
@@ -45,7 +45,7 @@ const NODES: readonly NodePlan[] = [
   },
 ];
 
-/** How many clients ask for which model, one after the other. */
+/** Number of clients for each model; each sends one request after the other. */
 const CALM = { "llama3.2:3b": 2, "qwen3:8b": 3, "mistral-small-24b": 2, "not-there": 1 };
 const BUSY = { "llama3.2:3b": 10, "gemma3:4b": 2, "qwen3:8b": 6, "mistral-small-24b": 7, "not-there": 2 };
 
@@ -54,7 +54,7 @@ const FAILS = { status: 500, message: "CUDA error: out of memory" };
 interface Node {
   readonly standIn: StandIn;
   readonly worker: Program;
-  /** What an Ollama says is in its memory. */
+  /** Models in memory, as an Ollama reports them. */
   readonly documents: Record<string, unknown>;
 }
 

@@ -1,0 +1,4 @@
+import { runTogether } from "./together.ts";
+
+// Runs the tests of this room in one process.
+runTogether("gateway");

@@ -11,8 +11,9 @@ import { RATES } from "./fleet-rates.ts";
 import { REFUNDS } from "./refunds.ts";
 import { REVOKE } from "./revoke.ts";
 import { OPEN_REQUESTS } from "./slots.ts";
+import { USAGE } from "./usage.ts";
 
-const PARTS: readonly Part[] = [RATES, OPEN_REQUESTS, REFUNDS, REVOKE, COST];
+const PARTS: readonly Part[] = [RATES, OPEN_REQUESTS, REFUNDS, REVOKE, USAGE, COST];
 
 interface SharingOptions {
   readonly quick: boolean;

@@ -1,25 +1,17 @@
 /**
  * L5: two gateways, one real Redis that is killed twice under load, one key. The sums of usage must equal those of all
  * log lines to 0.1 %. No request may count twice. Then the overshoot of a hard budget over both gateways.
- *
- *   node bench/sharing/usage.ts [--requests 100000]
  */
-import { parseArgs } from "node:util";
 import type { Program } from "../../test/rig/fleet/program.ts";
 import { Fleet, MODEL } from "../../test/rig/fleet/fleet.ts";
 import { until } from "../../test/rig/until.ts";
 import { KeyAdministration } from "../../src/redis/access/key-administration.ts";
 import { reportUsage } from "../../src/redis/access/usage-report.ts";
 import { openStores } from "../../src/redis/stores.ts";
+import type { Claim, Part } from "./claim.ts";
 
-/** One claim with its measured value and its limits. */
-interface UsageClaim {
-  readonly text: string;
-  readonly value: number;
-  readonly least?: number;
-  readonly most?: number;
-}
-
+const REQUESTS = 100_000;
+const QUICK_REQUESTS = 10_000;
 const CLIENTS = 64;
 const ANSWER_TOKENS = 8;
 const KILLS = 2;
@@ -29,7 +21,7 @@ const BUDGET = 20_000;
 const SPENDERS = 32;
 
 /** Measures both. @param requests number of requests under which Redis dies */
-async function measureUsage(requests: number): Promise<readonly UsageClaim[]> {
+async function measureUsage(requests: number): Promise<readonly Claim[]> {
   const env = { SGNET_LOG_LEVEL: "info", SGNET_LOG_FORMAT: "json" };
   const fleet = await Fleet.start({ env, gateways: 2, posts: [{ slots: 64 }], limitMs: 1_800_000 });
   try {
@@ -39,7 +31,7 @@ async function measureUsage(requests: number): Promise<readonly UsageClaim[]> {
   }
 }
 
-async function countThroughKills(fleet: Fleet, requests: number): Promise<UsageClaim[]> {
+async function countThroughKills(fleet: Fleet, requests: number): Promise<Claim[]> {
   const key = await createKey(fleet, { name: "load", tenant: "load" });
   let asked = 0;
   let answered = 0;
@@ -73,7 +65,7 @@ function off(one: number, other: number): number {
 }
 
 /** Spends a budget at two gateways with many clients at once until both refuse. */
-async function overshoot(fleet: Fleet): Promise<UsageClaim[]> {
+async function overshoot(fleet: Fleet): Promise<Claim[]> {
   const key = await createKey(fleet, { name: "spender", tenant: "spender", budgetDay: BUDGET });
   let count = 0;
   const spend = async (): Promise<void> => {
@@ -170,16 +162,8 @@ async function settledUsage(fleet: Fleet, tenant: string, least: number): Promis
 }
 
 /** The part of the bench. */
-export const USAGE = {
+export const USAGE: Part = {
   name: "l5",
   title: "usage while Redis is killed twice",
-  measure: async ({ quick }: { readonly quick: boolean }): Promise<readonly UsageClaim[]> =>
-    measureUsage(quick ? 10_000 : 100_000),
-} as const;
-
-if (import.meta.main) {
-  const { values } = parseArgs({ options: { requests: { type: "string", default: "100000" } } });
-  for (const { text, value } of await measureUsage(Number(values.requests))) {
-    console.log(`${text}: ${Number.isInteger(value) ? value : value.toFixed(3)}`);
-  }
-}
+  measure: async ({ quick }) => measureUsage(quick ? QUICK_REQUESTS : REQUESTS),
+};

@@ -11,11 +11,11 @@ export interface LogLine {
   readonly line: string;
 }
 
-/** Adds to each request the code that its gateway logged for it. */
+/** Adds to each request the code that its gateway logged for it. Lines of workers name requests too, and no end. */
 export function addCodes(asked: readonly Asked[], lines: readonly LogLine[]): void {
   const byId = new Map(asked.map((one) => [one.wish.id, one]));
   for (const { line } of lines) {
-    if (!line.includes('"request":')) continue;
+    if (!line.includes('"message":"request"')) continue;
     const { request, code } = JSON.parse(line) as { request?: string; code?: string };
     const one = byId.get(request ?? "");
     if (one !== undefined) one.code = code;

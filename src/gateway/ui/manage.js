@@ -102,12 +102,22 @@ async function showLetters() {
   shownCount = letters.length;
 }
 
+/** @type {(key: string) => void} */
+let onKey = () => {};
+
+/** Calls back with an admin key that the gateway has accepted. @param {(key: string) => void} listener */
+export function onAdminKey(listener) {
+  onKey = listener;
+}
+
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   void showResult(async () => {
-    await ask("/admin/dead", undefined, { key: key.value.trim() });
-    keepAdminKey(key.value.trim());
-    showUsage(key.value.trim());
+    const accepted = key.value.trim();
+    await ask("/admin/dead", undefined, { key: accepted });
+    keepAdminKey(accepted);
+    showUsage(accepted);
+    onKey(accepted);
     key.value = "";
     form.hidden = true;
     actions.hidden = false;

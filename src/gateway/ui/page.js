@@ -1,7 +1,7 @@
 /** The live page: shows each snapshot of /ui/events (`Snapshot` of src/gateway/monitor/live-feed.ts). */
 import { drawChart } from "./chart.js";
 import { find, offerModels } from "./chat.js";
-import { keyOf, showCount, showKeyColumn, showWorkers } from "./manage.js";
+import { keyOf, onAdminKey, showCount, showKeyColumn, showWorkers } from "./manage.js";
 import { readEvents, Refusal, useKey } from "./stream.js";
 import { showTenants } from "./usage.js";
 
@@ -266,11 +266,22 @@ function askForKey() {
   key.focus();
 }
 
-keyForm.addEventListener("submit", (event) => {
-  event.preventDefault();
-  useKey(key.value.trim());
+/** @param {string} text */
+function followWith(text) {
+  useKey(text);
+  keyForm.hidden = true;
   linkIs("waiting", "connecting");
   void follow();
+}
+
+keyForm.addEventListener("submit", (event) => {
+  event.preventDefault();
+  followWith(key.value.trim());
+});
+
+// An admin key opens the page too: it need not be entered twice.
+onAdminKey((accepted) => {
+  if (!keyForm.hidden) followWith(accepted);
 });
 
 void follow();

@@ -9,8 +9,8 @@ import { isObject } from "../core/json.ts";
 import { processFlags, flaggedEnvironment } from "./process-flags.ts";
 import type { ProcessRun } from "./supervised.ts";
 
-/** Time after the drain limit until the process is killed, ms. */
-const STOP_GRACE_MS = 5000;
+/** Time after the drain limit until the process is killed, ms: more than the last words of a worker take, 6 s. */
+const STOP_GRACE_MS = 8000;
 
 /** Entry of the program: cli.ts in the sources, cli.js in the published package. */
 const CLI = join(import.meta.dirname, `../cli${extname(import.meta.filename)}`);

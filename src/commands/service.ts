@@ -1,8 +1,12 @@
 import { isSupervised } from "../config/environment.ts";
 import type { Log } from "../telemetry/log.ts";
+import { processStalls } from "../telemetry/stall-detector.ts";
 import { explain } from "./explain.ts";
 import { freeMemoryWhenIdle } from "./idle-memory.ts";
 import { listenForStop } from "./stop-request.ts";
+
+/** Time for a start that is under way when the process is told to stop, ms. */
+const START_PATIENCE_MS = 5000;
 
 /** A started gateway or worker. */
 export interface Service {
@@ -37,6 +41,11 @@ export async function runService<Started extends Service>(options: ServiceOption
       await stop.requested;
     }
     log.info("stopping");
+    if (started === undefined && !(await processStalls.within(START_PATIENCE_MS, starting))) {
+      // Nothing is open yet that has to be closed with care.
+      log.warn("the start is given up: it waits for Redis", { waitedMs: START_PATIENCE_MS });
+      process.exit(0);
+    }
     await (await starting).stop();
     log.info("stopped");
     return 0;

@@ -115,7 +115,7 @@ async function assemble(assembly: Assembly): Promise<GatewayHandle> {
   const announcer = announce(foundation, { path, server, listen: settings.host });
   log.info("gateway is ready", { host: settings.host, port: server.port, tag: links.tag });
   warnIfUnguarded(settings, log, !keyring.isOpen);
-  const parts = { settings, links, path, access, server, monitoring, pages, announcer };
+  const parts = { log, settings, links, path, access, server, monitoring, pages, announcer };
   return { port: server.port, stop: shutdownOf(parts, assembly.releases) };
 }
 

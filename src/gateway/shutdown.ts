@@ -1,5 +1,7 @@
 import type { Settings } from "../config/settings.ts";
 import { systemAmbient } from "../core/ambient.ts";
+import type { Log } from "../telemetry/log.ts";
+import { processStalls } from "../telemetry/stall-detector.ts";
 import type { AccessControl } from "./access/access-control.ts";
 import type { GatewayAnnouncer } from "./fleet/announcer.ts";
 import type { HttpServer } from "./http/server.ts";
@@ -10,8 +12,16 @@ import type { GatewayLinks, RequestPath } from "./requests/assembly.ts";
 /** Time for the last accepted connections to send their requests after the gateway stopped listening, ms. */
 const LAST_CALL_MS = 1000;
 
+/**
+ * Time for Redis to take the last words of a gateway, ms: a Redis that stands still must not hold it. With
+ * {@link LAST_CALL_MS} it is below the 8 s after which `sgnet up` kills a process.
+ */
+const LAST_WORDS_MS = 3500;
+
 /** The parts of a running gateway that stop one after the other. */
 export interface RunningParts {
+  // 9 fields: each is stopped in its turn, and the log tells what Redis did not take
+  readonly log: Pick<Log, "warn">;
   readonly settings: Pick<Settings, "drainGraceMs" | "drainMs">;
   readonly links: GatewayLinks;
   readonly path: RequestPath;
@@ -35,7 +45,7 @@ export function shutdownOf(parts: RunningParts, releases: readonly (() => void)[
 }
 
 async function stop(parts: RunningParts, releases: readonly (() => void)[]): Promise<void> {
-  const { settings, links, path, access, server, monitoring, pages, announcer } = parts;
+  const { log, settings, links, path, server, announcer } = parts;
   const { drainGraceMs, drainMs } = settings;
   const { availability } = path;
   server.leave();
@@ -48,12 +58,22 @@ async function stop(parts: RunningParts, releases: readonly (() => void)[]): Pro
   await server.flushed(Math.max(0, till - systemAmbient.mono()));
   // Its last removals reach Redis before its own entry goes.
   path.stop();
-  // All requests are over: their slots and shares go back, and the tasks that path.stop ended count as well.
+  const words = lastWords(parts);
+  if (!(await processStalls.within(LAST_WORDS_MS, words))) {
+    log.warn("Redis did not answer in time: it may lack the usage of the last second", {
+      waitedMs: LAST_WORDS_MS,
+    });
+  }
+  announcer.stop();
+  server.close();
+  for (const release of releases.toReversed()) release();
+}
+
+/** All requests are over: their slots and shares go back, and the tasks that have just been ended count as well. */
+async function lastWords({ links, access, monitoring, pages, announcer }: RunningParts): Promise<void> {
   await access.stop();
   await monitoring.stop();
   announcer.stop();
   await pages.stop();
   await links.stores.registry.forgetGateway(links.tag).catch(() => undefined);
-  server.close();
-  for (const release of releases.toReversed()) release();
 }

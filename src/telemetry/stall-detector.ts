@@ -103,6 +103,24 @@ export class StallDetector {
     return abort.signal;
   }
 
+  /**
+   * Resolves with true when `work` is over within so many ms, else with false. Stalls of this process do not count.
+   * Rejects as the work does.
+   */
+  async within(ms: number, work: Promise<unknown>): Promise<boolean> {
+    const late = Promise.withResolvers<boolean>();
+    this.signal(ms).addEventListener("abort", () => {
+      late.resolve(false);
+    });
+    // The timer of the signal alone would let the process end before.
+    const stay = setInterval(() => {}, ms);
+    try {
+      return await Promise.race([work.then(() => true), late.promise]);
+    } finally {
+      clearInterval(stay);
+    }
+  }
+
   #measure(): number {
     const now = this.#mono();
     const from = this.#seenAt + TICK_MS;

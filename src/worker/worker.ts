@@ -4,6 +4,7 @@ import { connect } from "../redis/connection/connect.ts";
 import type { Connection } from "../redis/connection/connection.ts";
 import { preferFunctions } from "../redis/functions.ts";
 import { OutageLog } from "../redis/connection/outage-log.ts";
+import { processStalls } from "../telemetry/stall-detector.ts";
 import { buildWorker } from "./assembly.ts";
 import type { Assembly, WorkerBase, WorkerOptions } from "./assembly.ts";
 import type { BackendSlots } from "./backend-slots.ts";
@@ -20,6 +21,12 @@ export interface WorkerHandle {
 
 /** Time for the frames and acknowledgements of the last tasks to reach Redis (ms). */
 const LAST_FRAMES_MS = 2000;
+
+/** Time for Redis to hear that this worker takes no more tasks, ms. A Redis that stands still must not hold it. */
+const NOTICE_MS = 2000;
+
+/** Time for Redis to take the last words of this worker (ms). */
+const LAST_WORDS_MS = 2000;
 
 /** Unique per incarnation: two processes with one consumer name would count each other's tasks as their own. */
 export function newWorkerId(): string {
@@ -117,15 +124,13 @@ async function stop(
   assembly: Assembly,
   connections: readonly Connection[],
 ): Promise<void> {
-  const { base, backends, tasks, registration } = assembly;
+  const { backends, tasks, registration } = assembly;
   const { attempts, sweeper } = tasks;
   const { attemptRegistry } = attempts;
-  const { allBackendSlots, announcer } = backends;
-  await options.watch?.stop();
+  const { allBackendSlots } = backends;
   sweeper.drain();
   for (const backendSlots of allBackendSlots) backendSlots.hold(true);
-  await announcer.drain(true);
-  await registration.stop();
+  await processStalls.within(NOTICE_MS, takeNoMore(options, assembly));
   await attemptRegistry.empty(options.settings.drainMs);
   attemptRegistry.stopAll("draining");
   await attemptRegistry.empty(LAST_FRAMES_MS);
@@ -134,14 +139,27 @@ async function stop(
   attempts.cooldowns.stop();
   assembly.forgetStalls();
   backends.prober.stop();
-  await attempts.acknowledger.flush();
-  await assembly.reporter.stop();
   backends.healthMonitor.stop();
-  await announcer.stop();
-  for (const backendSlots of allBackendSlots) await leaveQueues(base, backendSlots);
+  await processStalls.within(LAST_WORDS_MS, lastWords(assembly));
   attempts.emitter.stop();
   for (const connection of connections) connection.close();
   await registration.close();
+}
+
+/** Resolves when gateways know that this worker takes no more tasks, and it claims none. */
+async function takeNoMore({ watch }: WorkerOptions, { backends, registration }: Assembly): Promise<void> {
+  await watch?.stop();
+  for (const backendSlots of backends.allBackendSlots) backendSlots.hold(true);
+  await backends.announcer.drain(true);
+  await registration.stop();
+}
+
+/** All tasks are over: Redis hears of their ends, and forgets this worker. */
+async function lastWords({ base, backends, tasks, reporter }: Assembly): Promise<void> {
+  await tasks.attempts.acknowledger.flush();
+  await reporter.stop();
+  await backends.announcer.stop();
+  for (const backendSlots of backends.allBackendSlots) await leaveQueues(base, backendSlots);
 }
 
 /** Queues of models stay for other workers; the queues for management requests are this worker's own. */

@@ -102,6 +102,22 @@ test("backends do no more than they must", () => {
   assert.deepEqual(rulesOf(left, { runs: [{ ...RUN, endedAt: 109_000 }], disturbances: [long] }), []);
 });
 
+test("a fault after its client's end may run the task of a killed gateway again, and no other", () => {
+  const gateway = { ...KILL, fault: "gateway-kill", from: 100_020, to: 100_050 };
+  const later = { ...KILL, from: 103_000, to: 103_100 };
+  const runs = [RUN, { ...RUN, startedAt: 104_000, endedAt: 104_100 }];
+  const broken = { ending: "broken", endedAt: 100_060, firstTokenAt: undefined } as const;
+  const many = ["more runs than faults"];
+  assert.deepEqual(rulesOf(broken, { runs, disturbances: [gateway, later] }), []);
+  assert.deepEqual(rulesOf(broken, { runs, disturbances: [gateway] }), many);
+  const tooLate = { ...later, from: 105_000, to: 105_100 };
+  assert.deepEqual(rulesOf(broken, { runs, disturbances: [gateway, tooLate] }), many);
+  const other = { ...gateway, target: 1 };
+  assert.ok(rulesOf(broken, { runs, disturbances: [other, later] }).includes("more runs than faults"));
+  const left = { ...broken, ending: "left" } as const;
+  assert.deepEqual(rulesOf(left, { runs, disturbances: [gateway, later] }), many);
+});
+
 test("what is left at the end, and large processes, are breaches", () => {
   assert.deepEqual(rulesOf({}, { leaks: ["3 tokens in sgnet:t:{d}:tiny:p0"] }), ["something is left"]);
   const memory = [{ name: "gateway 1", bytes: 2 ** 30 }];

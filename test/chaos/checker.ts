@@ -83,9 +83,25 @@ function judgeOne(asked: Asked, runs: readonly BackendRun[], history: History): 
   return [
     ...tokensOf(asked),
     ...endingOf(asked, felt),
-    ...rerunsOf(asked, runs, felt),
+    ...rerunsOf(asked, runs, orphaned(asked, felt) ? feltByRuns(asked, runs, history) : felt),
     ...overworkOf(asked, runs, history),
   ].map(({ rule, what }) => ({ rule, what, id }));
+}
+
+/** True for the request of a gateway that was killed: workers run its task on, and do not know for a while. */
+function orphaned({ seat, ending }: Asked, felt: readonly Disturbance[]): boolean {
+  if (ending === "complete" || ending === "left") return false;
+  return felt.some(({ fault, target }) => fault === "gateway-kill" && target === seat);
+}
+
+/** The faults until the last run of a task began: they hit its runs, even when its client is gone. */
+function feltByRuns(
+  asked: Asked,
+  runs: readonly BackendRun[],
+  { disturbances }: History,
+): readonly Disturbance[] {
+  const lastAt = Math.max(asked.endedAt, ...runs.map(({ startedAt }) => startedAt));
+  return disturbances.filter(({ from, to }) => from <= lastAt && to + AFTERMATH_MS >= asked.sentAt);
 }
 
 function tokensOf({ wish, tokens, deviation, ending }: Asked): Breach[] {

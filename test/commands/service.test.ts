@@ -5,8 +5,10 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { processEnvironment } from "../../src/config/environment.ts";
+import { connect } from "../../src/redis/connection/connect.ts";
 import { newFolder } from "../rig/command.ts";
 import { EPHEMERAL, RedisServer } from "../rig/redis/redis-server.ts";
+import { until } from "../rig/until.ts";
 
 const CLI = join(import.meta.dirname, "../../src/cli.ts");
 
@@ -42,6 +44,23 @@ describe("a gateway whose parent has a channel to it", () => {
     assert.equal(response.status, 200);
     child.disconnect();
     assert.deepEqual(await exited, [0, null]);
+  });
+
+  it("stops in the middle of its start, while Redis takes no writes", async () => {
+    const admin = await connect(redis.url, "test");
+    await admin.command("CLIENT", "PAUSE", "600000", "WRITE");
+    try {
+      const { child } = fork(redis.url);
+      const closed = once(child, "close");
+      await until("its connection", async () =>
+        String(await admin.command("CLIENT", "LIST")).includes("name=sgnet-gateway-commands"),
+      );
+      child.kill("SIGTERM");
+      assert.deepEqual(await closed, [0, null]);
+    } finally {
+      await admin.command("CLIENT", "UNPAUSE");
+      admin.close();
+    }
   });
 
   it("tells it why it did not start, and says so itself unless the parent is sgnet up", async () => {

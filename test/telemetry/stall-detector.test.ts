@@ -35,6 +35,14 @@ function standStill(ms: number): void {
 }
 
 describe("the meter of a process's own stalls", () => {
+  it("tells whether work is over in time, and rejects with it", async () => {
+    assert.equal(await processStalls.within(60_000, Promise.resolve()), true);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    assert.equal(await processStalls.within(10, promise), false);
+    resolve();
+    await assert.rejects(processStalls.within(60_000, Promise.reject(new Error("lost"))), /lost/);
+  });
+
   it("counts time in which the loop did not turn, and no other", () => {
     const rig = rigAt();
     rig.live(10_000);

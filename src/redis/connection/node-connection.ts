@@ -93,6 +93,7 @@ export class NodeConnection implements Connection {
   }
 
   async subscribe(channel: string, listener: (message: Buffer) => void): Promise<void> {
+    this.#assertSubscribable();
     this.#subscribed = true;
     await subscribing("SUBSCRIBE", this.#client.subscribe(channel, listener, true));
   }
@@ -100,8 +101,14 @@ export class NodeConnection implements Connection {
   /** Subscribes at a node of a Redis Cluster: a channel with a hash tag is published within its slot only. */
   async subscribeInCluster(channel: string, listener: (message: Buffer) => void): Promise<void> {
     if (hashTag(channel) === undefined) return this.subscribe(channel, listener);
+    this.#assertSubscribable();
     this.#subscribed = true;
     return subscribing("SSUBSCRIBE", this.#client.sSubscribe(channel, listener, true));
+  }
+
+  /** @throws Fault `redis_down`. The client keeps a subscription for its next connection, and there will be none. */
+  #assertSubscribable(): void {
+    if (this.#staysDown && !this.#client.isReady) throw downFault("Redis is not connected");
   }
 
   serverOf(): string | undefined {
